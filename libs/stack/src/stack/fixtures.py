@@ -1,0 +1,1 @@
+"""The pytest fixtures that give a test a real server."""

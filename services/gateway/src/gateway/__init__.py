@@ -1,0 +1,1 @@
+"""Sockets, the HTTP API, authentication, limits and fan-out; owns no state."""

@@ -1,0 +1,1 @@
+"""Uploads: their records, their bytes in object storage, and their scan."""

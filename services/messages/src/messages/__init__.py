@@ -1,0 +1,1 @@
+"""Users, channels, members and the log of every channel."""

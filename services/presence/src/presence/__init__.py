@@ -1,0 +1,1 @@
+"""Who is here: leases of gateways, and what watchers are told."""
