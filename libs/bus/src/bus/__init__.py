@@ -1,0 +1,1 @@
+"""The bus and its signals, one interface and several implementations."""

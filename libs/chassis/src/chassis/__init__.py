@@ -1,0 +1,1 @@
+"""How every process starts, speaks, fails and stops."""
