@@ -1,0 +1,172 @@
+"""Reads a process's settings from the environment, once, into a frozen dataclass. Which settings there are is each service's own matter.
+
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class Config(ProcessConfig):
+        listen: Address = setting("HUBBUB_MESSAGES_LISTEN", address)
+        database_url: Secret = setting("HUBBUB_MESSAGES_DATABASE_URL", secret)
+
+    config = load(Config, os.environ)      # raises ConfigError, which names every problem at once
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeVar
+
+T = TypeVar("T")
+ConfigT = TypeVar("ConfigT")
+_SETTING = "setting"
+
+
+class ConfigError(Exception):
+    """Settings that are missing or wrong, all of them."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(problems))
+
+
+class Secret(str):
+    """A text that shows itself to nobody who prints or logs it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+
+class Address(NamedTuple):
+    """Where to listen or to connect to."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """How one field is read."""
+
+    name: str
+    parse: Callable[[str], Any]
+
+
+class _Missing:
+    """Marks a setting without default."""
+
+
+_REQUIRED = _Missing()
+
+
+def setting(name: str, parse: Callable[[str], T], default: T | _Missing = _REQUIRED) -> Any:
+    """A dataclass field read from the variable `name` by `parse`; without `default` it must be given. An empty variable counts as not given."""
+    metadata = {_SETTING: Setting(name, parse)}
+    if isinstance(default, _Missing):
+        return field(metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def load(config: type[ConfigT], environ: Mapping[str, str]) -> ConfigT:
+    """Read every setting of `config`; raises `ConfigError` with all problems."""
+    problems: list[str] = []
+    values: dict[str, Any] = {}
+    for each in dataclasses.fields(config):  # type: ignore[arg-type]
+        how: Setting = each.metadata[_SETTING]
+        given = environ.get(how.name, "")
+        if given:
+            try:
+                values[each.name] = how.parse(given)
+            except ValueError as error:
+                problems.append(f"{how.name} {error}")
+        elif each.default is dataclasses.MISSING:
+            problems.append(f"{how.name} is required")
+    if problems:
+        raise ConfigError(problems)
+    return config(**values)
+
+
+def names(config: type[Any]) -> frozenset[str]:
+    """The variables that `config` reads."""
+    return frozenset(each.metadata[_SETTING].name for each in dataclasses.fields(config))
+
+
+def text(value: str) -> str:
+    """Any text."""
+    return value
+
+
+def secret(value: str) -> Secret:
+    """A text that is never shown."""
+    return Secret(value)
+
+
+def flag(value: str) -> bool:
+    """1/true/yes or 0/false/no."""
+    match value.lower():
+        case "1" | "true" | "yes":
+            return True
+        case "0" | "false" | "no":
+            return False
+        case _:
+            msg = "must be 1 or 0"
+            raise ValueError(msg)
+
+
+def address(value: str) -> Address:
+    """host:port."""
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdigit() or not 0 <= int(port) <= 65535:  # noqa: PLR2004
+        msg = "must be host:port"
+        raise ValueError(msg)
+    return Address(host, int(port))
+
+
+def whole(minimum: int, maximum: int) -> Callable[[str], int]:
+    """An integer within bounds, both inclusive."""
+
+    def parse(value: str) -> int:
+        try:
+            number = int(value)
+        except ValueError:
+            number = minimum - 1
+        if not minimum <= number <= maximum:
+            msg = f"must be a whole number from {minimum} to {maximum}"
+            raise ValueError(msg)
+        return number
+
+    return parse
+
+
+def choice(*options: str) -> Callable[[str], str]:
+    """One of some words."""
+
+    def parse(value: str) -> str:
+        if value not in options:
+            msg = f"must be one of {', '.join(options)}"
+            raise ValueError(msg)
+        return value
+
+    return parse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessConfig:
+    """What every process reads."""
+
+    env: str = setting("HUBBUB_ENV", choice("local", "production"), "local")
+    log_level: str = setting("HUBBUB_LOG_LEVEL", choice("debug", "info", "warning", "error"), "info")
+    instance: str = setting("HUBBUB_INSTANCE", text, "hubbub")
+    """Name of this process among its siblings, for logs."""
+    ops_listen: Address | None = setting("HUBBUB_OPS_LISTEN", address, None)
+    """Where /healthz, /readyz and /metrics answer; nowhere when not given."""
+    drain_seconds: int = setting("HUBBUB_DRAIN_SECONDS", whole(1, 600), 10)
+    """How long stopping may take before what is left is cancelled."""
+
+    @property
+    def production(self) -> bool:
+        """Whether this is not somebody's laptop."""
+        return self.env == "production"

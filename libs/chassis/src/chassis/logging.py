@@ -1,0 +1,51 @@
+"""Configures structlog: JSON lines in production, a readable console locally. Events have static names and carry ids, never contents.
+
+Past tense, snake case: `batch_stored`, `connection_closed`. Never message text, tokens, file names or third-party exception text.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+
+from chassis.config import ProcessConfig
+
+
+def configure(config: ProcessConfig) -> None:
+    """Set structlog and the standard library's logging up; call once, first."""
+    level = getattr(logging, config.log_level.upper())
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True) if config.production else structlog.processors.TimeStamper(fmt="%H:%M:%S.%f"),
+    ]
+    last: list[Any]
+    if config.production:
+        last = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+    else:
+        last = [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
+    structlog.configure(
+        processors=[*shared, *last],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(instance=config.instance)
+    logging.basicConfig(level=logging.WARNING, handlers=[_Forward()], force=True)
+
+
+class _Forward(logging.Handler):
+    """Sends what libraries log through structlog: logger name and level, the message only where somebody debugs."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log = structlog.get_logger()
+        fields: dict[str, Any] = {"logger": record.name}
+        if record.exc_info and record.exc_info[0]:
+            fields["error"] = record.exc_info[0].__name__
+        log.debug("library_logged", text=record.getMessage(), **fields)
+        if record.levelno >= logging.ERROR:
+            log.error("library_failed", **fields)

@@ -1,0 +1,55 @@
+"""Answers /healthz, /readyz and /metrics for processes that speak no HTTP otherwise. The gateway answers them itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from chassis.config import Address
+
+_REQUEST_SECONDS = 5.0
+_HEAD_BYTES = 8 * 1024
+
+
+@asynccontextmanager
+async def serve(listen: Address, ready: Callable[[], bool]) -> AsyncIterator[int]:
+    """Answer inside the block; yields the port."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(_REQUEST_SECONDS):
+                head = await reader.readuntil(b"\r\n\r\n")
+                writer.write(_response(head, ready))
+                await writer.drain()
+        except (TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):
+            pass  # whoever asked is gone or speaks no HTTP
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(answer, listen.host, listen.port, limit=_HEAD_BYTES)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
+def _response(head: bytes, ready: Callable[[], bool]) -> bytes:
+    method, _, rest = head.partition(b" ")
+    path = rest.partition(b" ")[0].partition(b"?")[0]
+    status, kind, body = HTTPStatus.OK, "text/plain", b"ok\n"
+    match (method, path):
+        case (b"GET", b"/healthz"):
+            pass
+        case (b"GET", b"/readyz"):
+            if not ready():
+                status, body = HTTPStatus.SERVICE_UNAVAILABLE, b"not ready\n"
+        case (b"GET", b"/metrics"):
+            kind, body = CONTENT_TYPE_LATEST, generate_latest()
+        case _:
+            status, body = HTTPStatus.NOT_FOUND, b"not found\n"
+    lines = f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    return lines.encode() + body
