@@ -44,7 +44,12 @@ def generate(target: Path) -> None:
 
 def stale(fresh: Path) -> list[str]:
     """Names of stubs that differ from the committed ones."""
-    names = {str(p.relative_to(root)) for root in (fresh, COMMITTED) for p in (root / "hubbub").rglob("*.py*") if "__pycache__" not in p.parts}
+    names = {
+        str(p.relative_to(root))
+        for root in (fresh, COMMITTED)
+        for p in (root / "hubbub").rglob("*.py*")
+        if "__pycache__" not in p.parts
+    }
     return sorted(
         name
         for name in names

@@ -1,11 +1,11 @@
-"""Reads a process's settings from the environment, once, into a frozen dataclass. Which settings there are is each service's own matter.
+"""Reads a process's settings from the environment, once, into a frozen dataclass. Which there are is each service's own matter.
 
-    @dataclass(frozen=True, slots=True, kw_only=True)
-    class Config(ProcessConfig):
-        listen: Address = setting("HUBBUB_MESSAGES_LISTEN", address)
-        database_url: Secret = setting("HUBBUB_MESSAGES_DATABASE_URL", secret)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config(ProcessConfig):
+    listen: Address = setting("HUBBUB_MESSAGES_LISTEN", address)
+    database_url: Secret = setting("HUBBUB_MESSAGES_DATABASE_URL", secret)
 
-    config = load(Config, os.environ)      # raises ConfigError, which names every problem at once
+config = load(Config, os.environ)      # raises ConfigError, which names every problem at once
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ _REQUIRED = _Missing()
 
 
 def setting(name: str, parse: Callable[[str], T], default: T | _Missing = _REQUIRED) -> Any:
-    """A dataclass field read from the variable `name` by `parse`; without `default` it must be given. An empty variable counts as not given."""
+    """Declare a field read from the variable `name` by `parse`; without `default` it must be given. Empty counts as not given."""
     metadata = {_SETTING: Setting(name, parse)}
     if isinstance(default, _Missing):
         return field(metadata=metadata)

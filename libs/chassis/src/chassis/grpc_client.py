@@ -1,8 +1,8 @@
 """Calls another service: a deadline on every call, the request's id along, errors back as the ones we know.
 
-    channel = open_channel("127.0.0.1:9000")
-    stub = MessagesServiceStub(channel)
-    answer = await call(stub.GetChannel, request, timeout=5.0)
+channel = open_channel("127.0.0.1:9000")
+stub = MessagesServiceStub(channel)
+answer = await call(stub.GetChannel, request, timeout=5.0)
 """
 
 from __future__ import annotations

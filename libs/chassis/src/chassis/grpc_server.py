@@ -1,4 +1,4 @@
-"""Serves a process's RPCs: health checking, reflection outside production, the interceptor, bounded concurrency, a graceful stop."""
+"""Serves a process's RPCs: health checking, reflection outside production, the interceptor, bounded concurrency, a drain."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def serve(
     *,
     max_concurrent: int = 1_000,
 ) -> AsyncIterator[int]:
-    """Serve inside the block; yields the port. Leaving it says NOT_SERVING, lets calls end within the drain time, then cancels them.
+    """Serve inside the block; yields the port. Leaving says NOT_SERVING, lets calls end within the drain time, then cancels.
 
     `service_names` are full names as in the protos, e.g. hubbub.messages.v1.MessagesService. Calls above `max_concurrent`
     are refused with RESOURCE_EXHAUSTED.

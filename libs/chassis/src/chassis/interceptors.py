@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, Self
 
 import grpc
 import structlog
@@ -19,31 +19,37 @@ log = structlog.get_logger()
 _OURS = "/hubbub."
 
 
-class ServerInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+class ServerInterceptor(grpc.aio.ServerInterceptor):
     """Wraps the handlers of our own services; health and reflection pass untouched."""
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler:
+    ) -> Any:
         """Find the handler and wrap it by its shape."""
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
         if handler is None or not method.startswith(_OURS):
             return handler
-        given = {key: value for key, value in handler_call_details.invocation_metadata or ()}
-        request_id = request_id_from(given.get(REQUEST_ID_METADATA))
+        given = dict(handler_call_details.invocation_metadata).get(REQUEST_ID_METADATA)
+        request_id = request_id_from(given if isinstance(given, str) else None)
         if handler.unary_unary:
             return grpc.unary_unary_rpc_method_handler(
-                _unary(handler.unary_unary, method, request_id), handler.request_deserializer, handler.response_serializer
+                _unary(handler.unary_unary, method, request_id),
+                handler.request_deserializer,
+                handler.response_serializer,
             )
         if handler.unary_stream:
             return grpc.unary_stream_rpc_method_handler(
-                _stream(handler.unary_stream, method, request_id), handler.request_deserializer, handler.response_serializer
+                _stream(handler.unary_stream, method, request_id),
+                handler.request_deserializer,
+                handler.response_serializer,
             )
         return grpc.stream_stream_rpc_method_handler(
-            _stream(handler.stream_stream, method, request_id), handler.request_deserializer, handler.response_serializer
+            _stream(handler.stream_stream, method, request_id),
+            handler.request_deserializer,
+            handler.response_serializer,
         )
 
 
@@ -78,7 +84,7 @@ class _Line:
         self._started = time.perf_counter()
         self._error: HubbubError | None = None
 
-    async def __aenter__(self) -> _Line:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, _traceback: object) -> bool:

@@ -1,7 +1,7 @@
 """Starts a process, tells it to stop, and makes sure that it does. What it does in between is its `app`.
 
-SIGTERM and SIGINT set `stopping`: the process is not ready from then on, its `main` ends what it has in hand and returns. Past the
-drain time it is cancelled; a second signal cancels at once.
+SIGTERM and SIGINT set `stopping`: the process is not ready from then on, its `main` ends what it has in hand and
+returns. Past the drain time it is cancelled; a second signal cancels at once.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ async def _live(config: ConfigT, main: Main[ConfigT]) -> int:
         return 1
     except Exception as error:  # the outermost handler
         DEFECTS.labels("process").inc()
-        log.error("process_failed", error=type(error).__name__, exc_info=error)
+        log.exception("process_failed", error=type(error).__name__)
         return 1
     log.info("process_stopped")
     return 0

@@ -1,4 +1,4 @@
-"""Configures structlog: JSON lines in production, a readable console locally. Events have static names and carry ids, never contents.
+"""Configures structlog: JSON lines in production, a readable console locally. Events have static names and ids, no contents.
 
 Past tense, snake case: `batch_stored`, `connection_closed`. Never message text, tokens, file names or third-party exception text.
 """
@@ -20,7 +20,9 @@ def configure(config: ProcessConfig) -> None:
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True) if config.production else structlog.processors.TimeStamper(fmt="%H:%M:%S.%f"),
+        structlog.processors.TimeStamper(fmt="iso", utc=True)
+        if config.production
+        else structlog.processors.TimeStamper(fmt="%H:%M:%S.%f"),
     ]
     last: list[Any]
     if config.production:

@@ -10,10 +10,16 @@ SIZE_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
 """Things in a batch."""
 
 RPC_SECONDS = Histogram(
-    "hubbub_rpc_server_seconds", "Time to answer an RPC, by method and status.", ["method", "status"], buckets=LATENCY_BUCKETS
+    "hubbub_rpc_server_seconds",
+    "Time to answer an RPC, by method and status.",
+    ["method", "status"],
+    buckets=LATENCY_BUCKETS,
 )
 RPC_CLIENT_SECONDS = Histogram(
-    "hubbub_rpc_client_seconds", "Time until an RPC was answered, by method and status.", ["method", "status"], buckets=LATENCY_BUCKETS
+    "hubbub_rpc_client_seconds",
+    "Time until an RPC was answered, by method and status.",
+    ["method", "status"],
+    buckets=LATENCY_BUCKETS,
 )
 READY = Gauge("hubbub_ready", "1 while the process takes work.")
 DEFECTS = Counter("hubbub_defects_total", "Unexpected exceptions that an outermost handler caught.", ["where"])

@@ -51,5 +51,12 @@ def _response(head: bytes, ready: Callable[[], bool]) -> bytes:
             kind, body = CONTENT_TYPE_LATEST, generate_latest()
         case _:
             status, body = HTTPStatus.NOT_FOUND, b"not found\n"
-    lines = f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-    return lines.encode() + body
+    lines = (
+        f"HTTP/1.1 {status.value} {status.phrase}",
+        f"Content-Type: {kind}",
+        f"Content-Length: {len(body)}",
+        "Connection: close",
+        "",
+        "",
+    )
+    return "\r\n".join(lines).encode() + body

@@ -24,14 +24,13 @@ def to_status(error: HubbubError) -> grpc.Status:
         retry.Pack(error_details_pb2.RetryInfo(retry_delay=wait))
         details.append(retry)
     code = code_pb2.Code.Value(error.grpc_status.name)
-    status: grpc.Status = rpc_status.to_status(status_pb2.Status(code=code, message=error.detail, details=details))
-    return status
+    return rpc_status.to_status(status_pb2.Status(code=code, message=error.detail, details=details))
 
 
 def from_call(error: grpc.aio.AioRpcError) -> HubbubError:
     """The error that a failed call carried; without `ErrorInfo` of ours, judged by its status."""
     try:
-        status = rpc_status.from_call(error)
+        status = rpc_status.from_call(error)  # type: ignore[arg-type]  # typed for sync calls, works for both
     except ValueError:  # details that contradict the call's status
         status = None
     reason, retry_after = "", None
@@ -44,7 +43,12 @@ def from_call(error: grpc.aio.AioRpcError) -> HubbubError:
     if reason:
         return error_for(reason, error.details() or "", retry_after)
     match error.code():
-        case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.DEADLINE_EXCEEDED | grpc.StatusCode.CANCELLED | grpc.StatusCode.RESOURCE_EXHAUSTED:
+        case (
+            grpc.StatusCode.UNAVAILABLE
+            | grpc.StatusCode.DEADLINE_EXCEEDED
+            | grpc.StatusCode.CANCELLED
+            | grpc.StatusCode.RESOURCE_EXHAUSTED
+        ):
             return Unavailable()
         case grpc.StatusCode.INVALID_ARGUMENT:
             return InvalidArgument()

@@ -1,0 +1,69 @@
+"""A process on its own: how it starts, answers its operators, and stops."""
+
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+
+PROGRAM = """
+import asyncio, sys
+from chassis.config import ProcessConfig
+from chassis.lifecycle import Lifecycle, run
+
+async def main(config: ProcessConfig, lifecycle: Lifecycle) -> None:
+    lifecycle.set_ready(True)
+    print("started", flush=True)
+    await lifecycle.stopping.wait()
+    {after}
+
+run(ProcessConfig, main)
+"""
+
+
+def start(after: str = "pass", **environ: str) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM.format(after=after)],
+        env={**os.environ, "HUBBUB_DRAIN_SECONDS": "1", **environ},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "started\n"
+    return process
+
+
+def test_sigterm_lets_the_process_end_what_it_has_in_hand() -> None:
+    process = start(after='print("drained", flush=True)')
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=10)
+    assert "drained" in output
+    assert process.returncode == 0
+
+
+def test_a_process_that_does_not_stop_is_cancelled_after_the_drain_time() -> None:
+    process = start(after="await asyncio.Event().wait()")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=20) == 1
+
+
+def test_wrong_settings_are_all_named_and_end_with_2() -> None:
+    environ = {**os.environ, "HUBBUB_ENV": "moon", "HUBBUB_DRAIN_SECONDS": "0"}
+    process = subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(after="pass")], env=environ, capture_output=True, text=True, timeout=20, check=False
+    )
+    assert process.returncode == 2
+    assert "HUBBUB_ENV" in process.stderr
+    assert "HUBBUB_DRAIN_SECONDS" in process.stderr
+
+
+def test_readiness_metrics_and_health_are_answered(free_port: int) -> None:
+    process = start(HUBBUB_OPS_LISTEN=f"127.0.0.1:{free_port}")
+    base = f"http://127.0.0.1:{free_port}"
+    with urllib.request.urlopen(f"{base}/readyz", timeout=5) as answer:
+        assert answer.status == 200
+    with urllib.request.urlopen(f"{base}/metrics", timeout=5) as answer:
+        assert b"hubbub_ready 1.0" in answer.read()
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=10)
