@@ -1,0 +1,195 @@
+"""What happened during a run, complete: every command with its outcome, every event that a reader saw, every fence.
+
+Leaves judging to `checker` and its rules. Times are seconds of one monotonic clock, that of the process that drives the run.
+"""
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+TRANSIENT = frozenset({"UNAVAILABLE", "INTERNAL", "RATE_LIMITED", "NOT_AUTHENTICATED"})
+"""Refusals after which the same command may still be found in the log, or be tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One log entry, wherever it was seen."""
+
+    seq: int
+    kind: str
+    actor: str
+    at: str
+    data: dict[str, Any]
+
+    @classmethod
+    def of(cls, frame: dict[str, Any]) -> "Entry":
+        """Take the entry out of an `event` frame or an item of `/events`."""
+        return cls(frame["seq"], frame["kind"], frame["actor"], frame["at"], frame["data"])
+
+
+Logs = Mapping[str, Sequence[Entry]]
+"""The final log of each channel, as its owner reads it over HTTP."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One breach of one rule of `checker.RULES`."""
+
+    rule: str
+    channel: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.rule}: {self.what} (channel {self.channel})"
+
+
+@dataclass(frozen=True, slots=True)
+class Acked:
+    """The server's word that it is stored."""
+
+    seq: int
+    message: str
+    duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The server's word that it was not done."""
+
+    reason: str
+
+
+Outcome = Acked | Refused | None
+"""None: no answer, so it may or may not have happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try of one command. A retried post is several attempts with one key."""
+
+    user: str
+    channel: str
+    kind: str
+    """Of the entry that it wants to make."""
+    data: dict[str, Any]
+    """What that entry's data must contain."""
+    key: str
+    """Idempotency key of a post; empty otherwise."""
+    began: float
+    ended: float
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """An event as a reader received it."""
+
+    at: float
+    entry: Entry
+
+
+@dataclass(slots=True)
+class Stretch:
+    """A reader's events of one channel between two (re)starts of the flow."""
+
+    channel: str
+    start: int
+    """The position before the first event."""
+    how: Literal["asked", "reset", "joined", "log"]
+    """Whether the reader named `start`, or the server did after a `reset` or in `joined`; or it is a reading of `/events`."""
+    held: int
+    """The position that the reader had before."""
+    sights: list[Sight] = field(default_factory=list)
+
+    @property
+    def position(self) -> int:
+        """The last number seen."""
+        return self.sights[-1].entry.seq if self.sights else self.start
+
+
+@dataclass(slots=True)
+class Reading:
+    """Everything that one reader saw, in the order in which it saw it."""
+
+    reader: str
+    user: str
+    stretches: list[Stretch] = field(default_factory=list)
+    settled: bool = False
+    """The reader was connected, and waited, at the end: what is missing then is missing for good."""
+
+    def begin(self, channel: str, start: int, how: Literal["asked", "reset", "joined", "log"]) -> Stretch:
+        """Start a stretch."""
+        stretch = Stretch(channel, start, how, held=self.position(channel))
+        self.stretches.append(stretch)
+        return stretch
+
+    def position(self, channel: str) -> int:
+        """The last number that the reader holds of a channel; 0 where it holds nothing."""
+        return next((one.position for one in reversed(self.stretches) if one.channel == channel), 0)
+
+
+@dataclass(slots=True)
+class Fence:
+    """One removal. The n-th fence of a user in a channel belongs to the n-th removal entry in the log."""
+
+    user: str
+    channel: str
+    opened: float = math.inf
+    """When somebody began to let the user in again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peek:
+    """What history over HTTP showed to a user at a moment."""
+
+    user: str
+    channel: str
+    at: float
+    highest: int
+    """The highest number in it; 0 for nothing."""
+
+
+@dataclass(slots=True)
+class Record:
+    """One run."""
+
+    sync_events: int
+    """The server's bound beyond which it may answer `reset`."""
+    attempts: list[Attempt] = field(default_factory=list)
+    readings: list[Reading] = field(default_factory=list)
+    fences: list[Fence] = field(default_factory=list)
+    peeks: list[Peek] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    """What the nemesis did, in words, in order."""
+
+    def save(self, path: Path, logs: Logs) -> None:
+        """Write everything down for a person to look into."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        whole = {**dataclasses.asdict(self), "logs": {key: list(map(dataclasses.asdict, log)) for key, log in logs.items()}}
+        path.write_text(json.dumps(whole, indent=1, default=str))
+
+
+def deletions(log: Iterable[Entry]) -> frozenset[str]:
+    """Return the messages that a log says are deleted."""
+    return frozenset(entry.data["message"] for entry in log if entry.kind == "message.deleted")
+
+
+def shows(entry: Entry, wanted: Mapping[str, Any], deleted: frozenset[str]) -> bool:
+    """Tell whether an entry's data has everything wanted; the text of a deleted message may be gone."""
+    return all(entry.data.get(name) == value or (name == "text" and _erased(entry, deleted)) for name, value in wanted.items())
+
+
+def same(seen: Entry, logged: Entry, deleted: frozenset[str]) -> bool:
+    """Tell whether a reader saw what the log has; either may lack the text of a message deleted meanwhile."""
+    if _erased(seen, deleted):
+        seen = dataclasses.replace(seen, data={**seen.data, "text": logged.data.get("text")})
+    head = (seen.kind, seen.actor, seen.at, seen.data.keys())
+    return head == (logged.kind, logged.actor, logged.at, logged.data.keys()) and shows(logged, seen.data, deleted)
+
+
+def _erased(entry: Entry, deleted: frozenset[str]) -> bool:
+    return "text" in entry.data and entry.data["text"] is None and entry.data.get("message") in deleted

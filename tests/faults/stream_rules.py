@@ -1,0 +1,97 @@
+"""What a reader may rely on, and what a removed member must not see."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from tests.faults.record import Entry, Finding, Logs, Reading, Record, Stretch, deletions, same
+
+
+def breaches(reading: Reading, logs: Logs, sync_events: int) -> Iterator[Finding]:
+    """Yield every breach in what one reader saw."""
+    channels: dict[str, list[Stretch]] = defaultdict(list)
+    for stretch in reading.stretches:
+        channels[stretch.channel].append(stretch)
+    for channel, stretches in channels.items():
+        log = logs.get(channel, ())
+        for rule, what in _channel_breaches(stretches, log, sync_events):
+            yield Finding(rule, channel, f"{reading.reader} {what}")
+        end = _end(log, reading.user)
+        if reading.settled and stretches[-1].position < end:
+            yield Finding("tail", channel, f"{reading.reader} stopped at {stretches[-1].position} of {end}")
+
+
+def leaks(record: Record, logs: Logs) -> Iterator[Finding]:
+    """Yield everything that a removed member saw above the removal before anybody began to let them in again."""
+    fences: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for fence in record.fences:
+        fences[fence.user, fence.channel].append(fence.opened)
+    for (user, channel), opened in fences.items():
+        removals = [entry.seq for entry in logs.get(channel, ()) if _removes(entry, user)]
+        if len(removals) != len(opened):
+            yield Finding("leak", channel, f"{user} was removed {len(opened)} times, in the log at {removals}")
+            continue
+        for who, at, seq in _views(record, user, channel):
+            # A number above the removal's is younger than the removal, so only its time before the return matters.
+            for removal, _ in filter(lambda one: seq > one[0] and at < one[1], zip(removals, opened, strict=True)):
+                yield Finding("leak", channel, f"{who} saw {seq}, removed at {removal}")
+
+
+def _channel_breaches(stretches: Sequence[Stretch], log: Sequence[Entry], sync_events: int) -> Iterator[tuple[str, str]]:
+    logged = {entry.seq: entry for entry in log}
+    deleted = deletions(log)
+    for stretch in stretches:
+        if stretch.how == "reset" and stretch.held <= stretch.start <= stretch.held + sync_events:
+            yield "reset", f"was reset from {stretch.held} to {stretch.start}, which is near enough"
+        yield from _sequence(stretch)
+        yield from _contents(stretch, logged, deleted)
+    yield from _resurrections(stretches)
+
+
+def _sequence(stretch: Stretch) -> Iterator[tuple[str, str]]:
+    last = stretch.start
+    for seq in (sight.entry.seq for sight in stretch.sights):
+        if seq <= last:
+            yield "repeat", f"saw {seq} after {last}"
+        elif seq != last + 1:
+            yield "hole", f"saw {seq} after {last}"
+        last = max(last, seq)
+
+
+def _contents(stretch: Stretch, logged: Mapping[int, Entry], deleted: frozenset[str]) -> Iterator[tuple[str, str]]:
+    for entry in (sight.entry for sight in stretch.sights):
+        truth = logged.get(entry.seq)
+        if truth is None:
+            yield "lost", f"saw {entry.seq}, which the log does not have"
+        elif not same(entry, truth, deleted):
+            yield "altered", f"saw {entry} where the log has {truth}"
+
+
+def _resurrections(stretches: Iterable[Stretch]) -> Iterator[tuple[str, str]]:
+    gone: set[str] = set()
+    for entry in (sight.entry for stretch in stretches for sight in stretch.sights):
+        if entry.data.get("text") is not None and entry.data.get("message") in gone:
+            yield "resurrected", f"was sent the text of {entry.seq} after its deletion"
+        if entry.kind == "message.deleted":
+            gone.add(entry.data["message"])
+
+
+def _views(record: Record, user: str, channel: str) -> Iterator[tuple[str, float, int]]:
+    """Yield who, when and which number, for everything of a channel that reached a user."""
+    for reading in (one for one in record.readings if one.user == user):
+        for stretch in (one for one in reading.stretches if one.channel == channel):
+            yield from ((reading.reader, sight.at, sight.entry.seq) for sight in stretch.sights)
+    for peek in record.peeks:
+        if (peek.user, peek.channel) == (user, channel):
+            yield f"{user} over HTTP", peek.at, peek.highest
+
+
+def _end(log: Sequence[Entry], user: str) -> int:
+    """Return the number up to which a reader who waited must have come; 0 for whoever is no member at the end."""
+    for entry in reversed(log):
+        if entry.data.get("user") == user and entry.kind in {"member.joined", "member.removed", "member.left"}:
+            return log[-1].seq if entry.kind == "member.joined" else 0
+    return 0
+
+
+def _removes(entry: Entry, user: str) -> bool:
+    return entry.kind == "member.removed" and entry.data.get("user") == user
