@@ -5,7 +5,8 @@ What a caller may rely on, whichever implementation is behind (the contract suit
 - Entries of one topic are delivered in the order in which the bus took them.
 - *work*: a group's members share the topics, each topic belonging to one member at a time. An entry is delivered until it
   is acknowledged, so at least once. A member that dies, or is paused for longer than its lease, loses its topics to
-  the others, which start with what it left unacknowledged. A paused member may wake up beside its successor: effects must be idempotent.
+  the others, which start with what it left unacknowledged. A paused member may wake up beside its successor: effects must
+  be idempotent.
 - *follow*: every follower sees every entry published after it began, unless the topic was trimmed or wiped in between, or the
   bus was out of reach for longer than it remembers. Then the follower gets `Lost`, never a silent hole.
 - Nothing here is durable: the bus may lose everything at any time. It says so (`Lost`) as soon as it notices.
@@ -30,11 +31,11 @@ class BusUnavailable(BusError):
 
 
 class BusFull(BusError):
-    """A topic that refuses at its bound is at its bound; nothing of the batch was taken for it."""
+    """Topics that refuse at their bound are at it: nothing of the batch was taken for these, everything for the others."""
 
-    def __init__(self, topic: str) -> None:
-        super().__init__(topic)
-        self.topic = topic
+    def __init__(self, topics: frozenset[str]) -> None:
+        super().__init__(", ".join(sorted(topics)))
+        self.topics = topics
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +72,18 @@ class Work(Protocol):
         ...
 
     async def acknowledge(self, delivery: Delivery) -> None:
-        """The effect has happened: these entries are not delivered again (and leave the topic)."""
+        """The effect has happened: these entries are not delivered again (and leave the topic).
+
+        Harmless when the topic belongs to somebody else by now. Raises `BusUnavailable`; then they may come again, so this
+        is not to be repeated.
+        """
         ...
 
     async def release(self, delivery: Delivery) -> None:
-        """The effect could not happen: the same entries come again, before any later one of the topic."""
+        """The effect could not happen: the same entries come again, at once, before any later one of the topic.
+
+        The pause, where the cause needs one, is the caller's.
+        """
         ...
 
 
@@ -85,18 +93,24 @@ class Bus(Protocol):
     async def publish(self, batch: Sequence[tuple[Topic, bytes]]) -> None:
         """Append payloads, each to its topic, in order, in one round trip.
 
-        Raises `BusFull` when a refusing topic is at its bound (payloads for other topics may have been taken), `BusUnavailable`.
+        Calls made one after another keep their order, also when the former was not awaited to its end.
+        Raises `BusFull` when refusing topics are at their bound (the payloads for all others were taken), `BusUnavailable`.
         """
         ...
 
-    def work(
-        self, topics: Sequence[Topic], group: str, consumer: str, *, count: int = 64
-    ) -> AbstractAsyncContextManager[Work]:
-        """Take part in a group; at most `count` entries a delivery. Leaving hands the topics over at once."""
+    def work(self, topics: Sequence[Topic], group: str, consumer: str, *, count: int = 64) -> AbstractAsyncContextManager[Work]:
+        """Take part in a group; at most `count` entries a delivery. Leaving hands the topics over at once.
+
+        A topic has one group: acknowledging takes its entries away for all. Trouble with the bus neither prevents entering nor
+        ends the iteration.
+        """
         ...
 
     def follow(self, topics: Sequence[Topic]) -> AbstractAsyncContextManager[AsyncIterator[Delivery | Lost]]:
-        """See everything published after the block is entered. Trouble with the bus never ends the iteration: it goes on, with `Lost`."""
+        """See everything published after the block is entered. Entering raises `BusUnavailable`.
+
+        Trouble with the bus never ends the iteration: it goes on, with `Lost` if anything may be missing.
+        """
         ...
 
     async def ping(self) -> None:

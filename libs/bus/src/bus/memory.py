@@ -1,0 +1,236 @@
+"""The bus inside one process: for tests of what uses a bus, held to the same contract suite as the real ones.
+
+Members and followers of one `MemoryBus` are each other's peers. Nobody can be paused here, so leases need no time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import deque
+from collections.abc import Sequence
+from typing import Self
+
+from bus import metrics
+from bus.bus import BusFull, Delivery, Entry, Lost
+from bus.topics import Topic, WhenFull
+
+
+class MemoryBus:
+    """A bus in memory. See `bus.Bus` for what a caller may rely on."""
+
+    def __init__(self) -> None:
+        self._logs: dict[str, _Log] = {}
+        self._groups: dict[str, _Group] = {}
+        self._ids = itertools.count(1)
+        self.changes = _Changes()
+        """Announces every change that may have something for a member or a follower."""
+
+    async def publish(self, batch: Sequence[tuple[Topic, bytes]]) -> None:
+        """Append payloads, each to its topic, in order."""
+        by_topic: dict[Topic, list[bytes]] = {}
+        for topic, payload in batch:
+            by_topic.setdefault(topic, []).append(payload)
+        full = {topic for topic, payloads in by_topic.items() if not self._fits(topic, len(payloads))}
+        for topic, payloads in by_topic.items():
+            kind = metrics.kind_of(topic.name)
+            if topic in full:
+                metrics.REFUSED_ENTRIES.labels(kind).inc(len(payloads))
+                continue
+            log = self.log(topic.name)
+            log.append([Entry(str(next(self._ids)), payload) for payload in payloads])
+            if topic.when_full is WhenFull.TRIM:
+                log.trim(topic.bound)
+            metrics.PUBLISHED_ENTRIES.labels(kind).inc(len(payloads))
+            metrics.PUBLISHED_BYTES.labels(kind).inc(sum(map(len, payloads)))
+        self.changes.announce()
+        if full:
+            raise BusFull(frozenset(topic.name for topic in full))
+
+    def work(self, topics: Sequence[Topic], group: str, consumer: str, *, count: int = 64) -> _Member:
+        """Take part in a group."""
+        del consumer
+        names = [topic.name for topic in topics]
+        return _Member(self, self._groups.setdefault(group, _Group()), names, count)
+
+    def follow(self, topics: Sequence[Topic]) -> _Follower:
+        """See everything published after the block is entered."""
+        return _Follower(self, [topic.name for topic in topics])
+
+    async def ping(self) -> None:
+        """Answer: memory always does."""
+
+    def close(self) -> None:
+        """Nothing to drop."""
+
+    def wipe(self) -> None:
+        """Lose everything, as a real bus may at any time."""
+        for log in self._logs.values():
+            log.wipe()
+        self.changes.announce()
+
+    def trim(self, topic: Topic, keep: int) -> None:
+        """Lose all but the newest `keep` entries of a topic, as a real bus does to bound its memory."""
+        self.log(topic.name).trim(keep)
+        self.changes.announce()
+
+    def log(self, name: str) -> _Log:
+        """Return a topic's entries."""
+        return self._logs.setdefault(name, _Log())
+
+    def _fits(self, topic: Topic, more: int) -> bool:
+        return topic.when_full is WhenFull.TRIM or len(self.log(topic.name).entries) + more <= topic.bound
+
+
+class _Changes:
+    """Wakes everybody who waits for something to change."""
+
+    def __init__(self) -> None:
+        self._next = asyncio.Event()
+
+    def announce(self) -> None:
+        event, self._next = self._next, asyncio.Event()
+        event.set()
+
+    async def wait(self) -> None:
+        await self._next.wait()
+
+
+class _Log:
+    """A topic's entries and how many there were before them."""
+
+    def __init__(self) -> None:
+        self.entries: deque[Entry] = deque()
+        self.gone = 0
+        """Entries trimmed away or acknowledged, all older than those that are left."""
+        self.wipes = 0
+
+    def append(self, entries: Sequence[Entry]) -> None:
+        self.entries.extend(entries)
+
+    def trim(self, keep: int) -> None:
+        while len(self.entries) > keep:
+            self.entries.popleft()
+            self.gone += 1
+
+    def wipe(self) -> None:
+        self.entries.clear()
+        self.gone = 0
+        self.wipes += 1
+
+    def end(self) -> int:
+        return self.gone + len(self.entries)
+
+
+class _Group:
+    """Who of a group holds which topic."""
+
+    def __init__(self) -> None:
+        self.members: list[_Member] = []
+        self.taken: dict[str, tuple[_Member, Delivery]] = {}
+        """By topic: what its holder works on. The topic stays with that member until this is settled."""
+
+    def holds(self, member: _Member, topic: str, place: int) -> bool:
+        """Tell whether the topic, the `place`-th of all, is the member's and has nothing outstanding."""
+        return topic not in self.taken and self.members[place % len(self.members)] is member
+
+    def leave(self, member: _Member) -> None:
+        self.members.remove(member)
+        self.taken = {topic: held for topic, held in self.taken.items() if held[0] is not member}
+
+
+class _Member:
+    """A member's block."""
+
+    def __init__(self, bus: MemoryBus, group: _Group, topics: Sequence[str], count: int) -> None:
+        self._bus = bus
+        self._group = group
+        self._turns = deque(enumerate(topics))
+        """The topics, the one that waited longest first."""
+        self._count = count
+
+    async def __aenter__(self) -> Self:
+        self._group.members.append(self)
+        self._bus.changes.announce()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._group.leave(self)
+        self._bus.changes.announce()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Delivery:
+        while (delivery := self._next()) is None:
+            await self._bus.changes.wait()
+        self._group.taken[delivery.topic] = (self, delivery)
+        metrics.DELIVERED_ENTRIES.labels(metrics.kind_of(delivery.topic), "work").inc(len(delivery.entries))
+        return delivery
+
+    async def acknowledge(self, delivery: Delivery) -> None:
+        """Take the entries off their topic."""
+        log = self._bus.log(delivery.topic)
+        done = {entry.id for entry in delivery.entries}
+        while log.entries and log.entries[0].id in done:
+            log.trim(len(log.entries) - 1)
+        await self.release(delivery)
+
+    async def release(self, delivery: Delivery) -> None:
+        """Let what now is the oldest of the topic come."""
+        if self._group.taken.get(delivery.topic) == (self, delivery):
+            del self._group.taken[delivery.topic]
+            self._bus.changes.announce()
+
+    def _next(self) -> Delivery | None:
+        for _ in range(len(self._turns)):
+            place, topic = self._turns[0]
+            self._turns.rotate(-1)
+            entries = self._bus.log(topic).entries
+            if entries and self._group.holds(self, topic, place):
+                return Delivery(topic, list(itertools.islice(entries, self._count)))
+        return None
+
+
+class _Follower:
+    """A follower's block."""
+
+    def __init__(self, bus: MemoryBus, topics: Sequence[str]) -> None:
+        self._bus = bus
+        self._positions = dict.fromkeys(topics, (0, 0))
+        """By topic: wipes known of, entries seen since the last."""
+        self._ready: deque[Delivery | Lost] = deque()
+
+    async def __aenter__(self) -> Self:
+        for topic in self._positions:
+            log = self._bus.log(topic)
+            self._positions[topic] = (log.wipes, log.end())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Delivery | Lost:
+        while not self._ready:
+            for topic in self._positions:
+                self._read(topic)
+            if not self._ready:
+                await self._bus.changes.wait()
+        return self._ready.popleft()
+
+    def _read(self, topic: str) -> None:
+        log = self._bus.log(topic)
+        wipes, seen = self._positions[topic]
+        reason = "wiped" if log.wipes != wipes else "trimmed" if log.gone > seen else None
+        if reason:
+            metrics.LOST.labels(reason).inc()
+            self._ready.append(Lost((topic,), reason))
+            seen = log.gone
+        entries = list(itertools.islice(log.entries, seen - log.gone, None))
+        if entries:
+            metrics.DELIVERED_ENTRIES.labels(metrics.kind_of(topic), "follow").inc(len(entries))
+            self._ready.append(Delivery(topic, entries))
+        self._positions[topic] = (log.wipes, log.end())

@@ -1,0 +1,31 @@
+"""The bus's metrics, the same whichever implementation is behind.
+
+Leaves serving them to the chassis.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+PUBLISHED_ENTRIES = Counter("hubbub_bus_published_entries_total", "Entries published", ["topic_kind"])
+PUBLISHED_BYTES = Counter("hubbub_bus_published_bytes_total", "Payload bytes published", ["topic_kind"])
+REFUSED_ENTRIES = Counter("hubbub_bus_refused_entries_total", "Entries refused because the topic was full", ["topic_kind"])
+PUBLISH_SECONDS = Histogram(
+    "hubbub_bus_publish_seconds",
+    "Time to publish a batch",
+    buckets=(0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2),
+)
+UNAVAILABLE = Counter("hubbub_bus_unavailable_total", "Batches that the bus did not take", [])
+DELIVERED_ENTRIES = Counter("hubbub_bus_delivered_entries_total", "Entries delivered", ["topic_kind", "verb"])
+LOST = Counter("hubbub_bus_lost_total", "Topics that a follower may have missed entries of", ["reason"])
+LEASE_CHANGES = Counter("hubbub_bus_lease_changes_total", "Topics taken, given up and lost by members of a group", ["change"])
+BACKLOG = Gauge("hubbub_bus_backlog_entries", "Unacknowledged entries of the topics this member holds", ["topic_kind"])
+SIGNALS = Counter("hubbub_bus_signals_total", "Signals sent, received, and dropped because a listener was slow", ["direction"])
+
+_KINDS = frozenset({"commands", "events", "replies", "control", "rejected"})
+
+
+def kind_of(topic: str) -> str:
+    """Return the label of a topic: one of a closed set, whatever topics there are."""
+    kind = topic.partition(".")[0]
+    return kind if kind in _KINDS else "other"

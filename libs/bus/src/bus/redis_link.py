@@ -1,0 +1,89 @@
+"""Keeps a connection to the server: opens it when needed, again after it broke, and paces the attempts.
+
+Leaves the wire to `redis_connection`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from typing import Any
+
+from bus.bus import BusUnavailable
+from bus.redis_connection import Address, Command, Connection
+
+CALL_SECONDS = 2.0
+"""The deadline of a call, connecting included."""
+_SHORTEST_PAUSE_SECONDS = 0.02
+_LONGEST_PAUSE_SECONDS = 1.0
+
+
+class Backoff:
+    """How long to wait before the next attempt: twice as long after each failure, up to a second, at random below that."""
+
+    def __init__(self) -> None:
+        self._failures = 0
+
+    def succeeded(self) -> None:
+        """Start again from the shortest pause."""
+        self._failures = 0
+
+    def failed(self) -> float:
+        """Count a failure and return the seconds to wait."""
+        longest: float = min(_LONGEST_PAUSE_SECONDS, _SHORTEST_PAUSE_SECONDS * (1 << min(self._failures, 10)))
+        self._failures += 1
+        return longest * random.uniform(0.5, 1.0)
+
+    async def wait(self) -> None:
+        """Count a failure and wait."""
+        await asyncio.sleep(self.failed())
+
+
+class Link:
+    """Calls over one connection that is opened by the first call and by the first after a loss.
+
+    Calls reach the server in the order in which they were made, also those that waited for the connection. While the server
+    is out of reach most calls fail at once: one of them per pause tries to connect.
+    """
+
+    def __init__(self, address: Address, scripts: Sequence[str] = ()) -> None:
+        self._address = address
+        self._scripts = scripts
+        """Lua sources that the server must know before anything else is sent: EVALSHA then cannot miss."""
+        self._connection: Connection | None = None
+        self._turn = asyncio.Lock()
+        """Held while connecting; first come, first served."""
+        self._backoff = Backoff()
+        self._not_before = 0.0
+        """Loop time of the next attempt to connect."""
+
+    async def call(self, commands: Sequence[Command], seconds: float = CALL_SECONDS) -> list[Any]:
+        """Send `commands` in one round trip and return their answers. Raises BusUnavailable."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        try:
+            async with asyncio.timeout_at(deadline), self._turn:
+                connection = await self._connected()
+                sent = connection.send(commands)
+        except TimeoutError as error:
+            raise BusUnavailable("no connection in time") from error
+        return await connection.answer(sent, deadline - asyncio.get_running_loop().time())
+
+    def close(self) -> None:
+        """Drop the connection. A later call opens a new one."""
+        if self._connection is not None:
+            self._connection.close()
+
+    async def _connected(self) -> Connection:
+        if self._connection is not None and not self._connection.closed:
+            return self._connection
+        now = asyncio.get_running_loop().time()
+        if now < self._not_before:
+            raise BusUnavailable("the server is out of reach")
+        try:
+            self._connection = await Connection.open(self._address, CALL_SECONDS, scripts=self._scripts)
+        except BusUnavailable:
+            self._not_before = asyncio.get_running_loop().time() + self._backoff.failed()
+            raise
+        self._backoff.succeeded()
+        return self._connection

@@ -1,0 +1,48 @@
+"""Names the Lua scripts beside it, and how each is called.
+
+Leaves what they do to the scripts themselves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from importlib.resources import files
+
+from bus.redis_connection import Command
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script and the name by which the server knows it."""
+
+    source: str
+    sha: str
+
+    def call(self, keys: list[str], *arguments: str | bytes | int) -> Command:
+        """Return the command that runs it."""
+        return ("EVALSHA", self.sha, len(keys), *keys, *arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class Scripts:
+    """All of them."""
+
+    publish: Script
+    look: Script
+    share: Script
+    give: Script
+
+    @classmethod
+    def read(cls) -> Scripts:
+        """Read them from the package."""
+        return cls(*(_script(name) for name in ("publish", "look", "share", "give")))
+
+    def sources(self) -> tuple[str, ...]:
+        """Return what a server must be given before it is called."""
+        return (self.publish.source, self.look.source, self.share.source, self.give.source)
+
+
+def _script(name: str) -> Script:
+    source = (files("bus") / "lua" / f"{name}.lua").read_text()
+    return Script(source, hashlib.sha1(source.encode()).hexdigest())  # noqa: S324 (the server's own naming)
