@@ -1,0 +1,100 @@
+/** Owns the log on screen: rows, history at the edges, what was read, keyboard movement. Leaves scrolling to `useScroll`. */
+import { useCallback, useEffect, useMemo } from "react";
+import type { KeyboardEvent } from "react";
+
+import type { Channel, Message } from "../client";
+import { Announcer } from "./Announcer";
+import { useClient, useClientState } from "./hooks";
+import { DownIcon } from "./icons";
+import { Beginning, ListSkeleton } from "./listEdges";
+import { RowView } from "./RowView";
+import { rowsOf } from "./rows";
+import { SeenLine } from "./SeenLine";
+import { useNewMark } from "./useNewMark";
+import { useScroll } from "./useScroll";
+import { useVisible } from "./useVisible";
+
+const none: readonly Message[] = [];
+
+interface Props {
+  channel: Channel;
+  title: string;
+  editing: string | null;
+  onEdit: (message: string | null) => void;
+  sent: number;
+}
+
+export function MessageList({ channel, title, editing, onEdit, sent }: Props) {
+  const client = useClient();
+  const me = useClientState((state) => state.me?.user ?? "");
+  const outbox = useClientState((state) => state.outbox);
+  const visible = useVisible();
+  const { timeline, id, readSeq } = channel;
+  const messages = timeline?.messages ?? none;
+  const atEnd = timeline?.atEnd ?? true;
+  const last = messages.at(-1);
+
+  const pending = useMemo(() => outbox.filter((item) => item.channel === id), [outbox, id]);
+  const onFollow = useCallback((following: boolean) => client.follow(following), [client]);
+  const onNearStart = useCallback(() => void client.older(), [client]);
+  const onNearEnd = useCallback(() => void client.newer(), [client]);
+  const unseenAfter = useNewMark({ messages: timeline?.messages ?? null, me, readSeq, attentive: visible && last !== undefined && readSeq >= last.seq, sent });
+  const rows = useMemo(() => rowsOf({ messages, pending: atEnd ? pending : [], newAfter: unseenAfter, me }), [messages, pending, atEnd, unseenAfter, me]);
+  const { box, content, following, toEnd } = useScroll({ rows, atEnd, onNearStart, onNearEnd, onFollow });
+
+  const jump = useCallback(() => {
+    void client.latest().then(toEnd);
+  }, [client, toEnd]);
+  useEffect(() => {
+    if (sent > 0) jump();
+  }, [sent, jump]);
+  useEffect(() => {
+    if (following && visible && atEnd && last !== undefined) client.read(id, last.seq);
+  }, [client, id, following, visible, atEnd, last]);
+
+  const moderates = channel.role === "owner" || channel.role === "moderator";
+  return (
+    <div className="log-frame">
+      <div className="log" ref={box} role="log" aria-label={`Messages with ${title}`} aria-live="off" tabIndex={-1} data-testid="log" onKeyDown={moveFocus}>
+        <div className="log-content" ref={content}>
+          {timeline === null ? <ListSkeleton /> : timeline.atStart ? <Beginning channel={channel} title={title} /> : <div className="log-more" />}
+          {rows.map((row) => (
+            <div key={row.key} data-row={row.key} className="log-row">
+              <RowView row={row} moderates={moderates} editing={row.type === "message" && editing === row.message.id} tabbable={row.type === "message" && row.message === last} onEdit={onEdit} />
+            </div>
+          ))}
+          <SeenLine channel={channel} last={pending.length === 0 ? last : undefined} />
+        </div>
+      </div>
+      {!following && <JumpButton count={messages.filter((m) => m.seq > readSeq && m.sender !== me).length} onClick={jump} />}
+      <Announcer last={last} />
+    </div>
+  );
+}
+
+function JumpButton({ count, onClick }: { count: number; onClick: () => void }) {
+  return (
+    <button type="button" className="jump" data-testid="jump" onClick={onClick}>
+      <DownIcon />
+      {count > 0 ? `${count} new ${count === 1 ? "message" : "messages"}` : "Latest"}
+    </button>
+  );
+}
+
+/** Arrow keys walk from message to message, Enter goes into its actions, Escape back to writing. */
+function moveFocus(event: KeyboardEvent<HTMLElement>): void {
+  const target = event.target;
+  if (!(target instanceof HTMLElement)) return;
+  if (event.key === "Escape") {
+    document.querySelector<HTMLElement>('[data-testid="composer"]')?.focus();
+    return;
+  }
+  if (target.dataset["testid"] !== "message") return;
+  if (event.key === "Enter") {
+    target.querySelector<HTMLElement>(".message-actions button")?.focus();
+  } else if (event.key === "ArrowUp" || event.key === "ArrowDown") {
+    const all = [...event.currentTarget.querySelectorAll<HTMLElement>('[data-testid="message"]')];
+    all[all.indexOf(target) + (event.key === "ArrowUp" ? -1 : 1)]?.focus();
+  } else return;
+  event.preventDefault();
+}

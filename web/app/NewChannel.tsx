@@ -1,0 +1,92 @@
+/** Owns starting a conversation: a direct message by choosing a person, or a room by naming it. */
+import { useState } from "react";
+
+import { Problem } from "../client";
+import type { Person } from "../client";
+import { Dialog } from "./Dialog";
+import { useClient } from "./hooks";
+import { PeoplePicker } from "./PeoplePicker";
+import { refusal } from "./wording";
+
+type Choice = "direct" | "group" | "public";
+
+const choices: readonly { kind: Choice; title: string; note: string }[] = [
+  { kind: "direct", title: "Direct", note: "You and one other person." },
+  { kind: "group", title: "Group", note: "Only the people you add." },
+  { kind: "public", title: "Public", note: "Anyone in this workspace can join." },
+];
+
+interface Props {
+  onClose: () => void;
+  onMade: (channel: string) => void;
+}
+
+export function NewChannel({ onClose, onMade }: Props) {
+  const client = useClient();
+  const [kind, setKind] = useState<Choice>("direct");
+  const [name, setName] = useState("");
+  const [people, setPeople] = useState<readonly Person[]>([]);
+  const [busy, setBusy] = useState(false);
+  const [failure, setFailure] = useState<string | null>(null);
+  const ready = kind === "direct" ? people.length === 1 : name.trim() !== "";
+
+  async function make(members: readonly Person[]) {
+    setBusy(true);
+    setFailure(null);
+    try {
+      const users = members.map((person) => person.user);
+      const made = await client.api.createChannel(kind === "direct" ? { kind, members: users } : { kind, name: name.trim(), members: users });
+      client.adopt(made);
+      onMade(made.id);
+      onClose();
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      setFailure(refusal(error.reason, error.detail));
+      setBusy(false);
+    }
+  }
+
+  return (
+    <Dialog title="New conversation" onClose={onClose}>
+      <form
+        className="form"
+        onSubmit={(event) => {
+          event.preventDefault();
+          if (ready) void make(people);
+        }}
+      >
+        <fieldset className="segments">
+          <legend className="hidden">Kind</legend>
+          {choices.map((choice) => (
+            <label key={choice.kind} className="segment">
+              <input type="radio" name="kind" value={choice.kind} data-testid={`kind-${choice.kind}`} checked={kind === choice.kind} onChange={() => setKind(choice.kind)} />
+              <span>{choice.title}</span>
+            </label>
+          ))}
+        </fieldset>
+        <p className="muted form-note">{choices.find((choice) => choice.kind === kind)?.note}</p>
+        {kind !== "direct" && (
+          <label className="field">
+            <span>Name</span>
+            <input className="input" data-testid="channel-name" value={name} onChange={(event) => setName(event.target.value)} maxLength={80} autoFocus placeholder="Weekend hike" />
+          </label>
+        )}
+        <div className="field">
+          <span>{kind === "direct" ? "Person" : "People"}</span>
+          <PeoplePicker key={kind} chosen={people} onChange={setPeople} single={kind === "direct"} />
+        </div>
+        <p className="form-error" role="alert">
+          {failure}
+        </p>
+        <footer className="dialog-foot">
+          <button type="button" className="button" onClick={onClose}>
+            Cancel
+          </button>
+          <button className="button button-primary" data-testid="create-channel" disabled={!ready || busy}>
+            {kind === "direct" ? "Start" : "Create"}
+          </button>
+        </footer>
+      </form>
+    </Dialog>
+  );
+}

@@ -1,0 +1,42 @@
+/** Owns a message that the server has not confirmed: on its way, or refused with the ways out. */
+import type { OutboxItem } from "../client";
+import { PersonAvatar } from "./Avatar";
+import { useClient, useClientState } from "./hooks";
+import { isJumbo, RichText } from "./text";
+import { refusal } from "./wording";
+
+export function PendingRow({ item, headed }: { item: OutboxItem; headed: boolean }) {
+  const client = useClient();
+  const me = useClientState((state) => state.me);
+  const online = useClientState((state) => state.connection.name === "open");
+  const name = me?.name ?? me?.user ?? "";
+  const failed = item.state.name === "failed" ? item.state : null;
+
+  return (
+    <article className={headed ? "message headed" : "message"} data-testid="pending" data-state={item.state.name} data-mine="true">
+      {headed ? <PersonAvatar id={me?.user ?? ""} name={name} /> : <span className="message-side" />}
+      <div className="message-main">
+        {headed && (
+          <header className="message-head">
+            <strong>{name}</strong>
+            <span className="message-state">{failed === null ? (online ? "Sending…" : "Waiting for connection") : "Not sent"}</span>
+          </header>
+        )}
+        <p className={`message-text ${failed === null ? "message-pending" : ""} ${isJumbo(item.text) ? "message-jumbo" : ""}`} dir="auto">
+          <RichText text={item.text} />
+        </p>
+        {failed !== null && (
+          <p className="message-failure" role="alert">
+            {refusal(failed.reason, failed.detail)}
+            <button type="button" className="link-button" data-testid="retry" onClick={() => client.retry(item.key)}>
+              Send again
+            </button>
+            <button type="button" className="link-button" data-testid="discard" onClick={() => client.discard(item.key)}>
+              Discard
+            </button>
+          </p>
+        )}
+      </div>
+    </article>
+  );
+}

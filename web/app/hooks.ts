@@ -1,0 +1,18 @@
+/** Owns the adapters between the client core and React; they hold no state of their own. */
+import { createContext, useContext, useSyncExternalStore } from "react";
+
+import type { ClientState, HubbubClient } from "../client";
+
+export const ClientContext = createContext<HubbubClient | null>(null);
+
+export function useClient(): HubbubClient {
+  const client = useContext(ClientContext);
+  if (client === null) throw new Error("useClient outside of ClientContext");
+  return client;
+}
+
+/** A part of the client's state. `select` must return the same object while that part is unchanged. */
+export function useClientState<T>(select: (state: ClientState) => T): T {
+  const { store } = useClient();
+  return useSyncExternalStore(store.subscribe, () => select(store.get()));
+}

@@ -1,0 +1,17 @@
+/** Owns mounting the app; everything else is below `App`. */
+import { StrictMode } from "react";
+import { createRoot } from "react-dom/client";
+
+import { App } from "./App";
+import { applyTheme } from "./theme";
+import "./styles/index.css";
+
+applyTheme();
+const root = document.getElementById("root");
+if (root !== null) {
+  createRoot(root).render(
+    <StrictMode>
+      <App />
+    </StrictMode>,
+  );
+}

@@ -1,0 +1,30 @@
+/** Owns how message text is shown: always as text, with addresses made into links and mentions marked. Nothing is ever HTML. */
+import type { ReactNode } from "react";
+
+const address = /\bhttps?:\/\/[^\s<>"']+/giu;
+const trailing = /[.,;:!?)\]}'"]+$/u;
+
+/** Splits text into plain stretches and links. Only http and https become links. */
+export function RichText({ text }: { text: string }) {
+  const parts: ReactNode[] = [];
+  let from = 0;
+  for (const match of text.matchAll(address)) {
+    const href = match[0].replace(trailing, "");
+    if (!URL.canParse(href)) continue;
+    parts.push(text.slice(from, match.index));
+    parts.push(
+      <a key={match.index} href={href} target="_blank" rel="noopener noreferrer nofollow">
+        {href}
+      </a>,
+    );
+    from = match.index + href.length;
+  }
+  parts.push(text.slice(from));
+  return <>{parts}</>;
+}
+
+/** A message of one to three emoji and nothing else is shown large. */
+export function isJumbo(text: string): boolean {
+  const graphemes = [...new Intl.Segmenter().segment(text.trim())].map((part) => part.segment);
+  return graphemes.length > 0 && graphemes.length <= 3 && graphemes.every((g) => /\p{Extended_Pictographic}/u.test(g));
+}

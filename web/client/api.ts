@@ -1,0 +1,107 @@
+/** Owns the names of the HTTP API's resources as typed functions; leaves transport and errors to `http`. */
+import type { ChannelSummary, Kind, Member, Message, Role } from "./frames";
+import type { PageQuery } from "./history";
+import { createHttp, Problem } from "./http";
+import type { HttpOptions } from "./http";
+
+export interface Me {
+  user: string;
+  tenant: string;
+  name: string | null;
+  roles: readonly string[];
+}
+
+export interface Person {
+  user: string;
+  name: string | null;
+}
+
+export interface NewChannel {
+  kind: Kind;
+  name?: string;
+  members?: readonly string[];
+  history?: "all" | "joined";
+}
+
+export interface UploadTicket {
+  id: string;
+  state: string;
+  upload: { method: string; url: string; headers: Record<string, string>; fields?: Record<string, string> };
+}
+
+export interface UploadState {
+  id: string;
+  state: "pending" | "scanning" | "clean" | "blocked" | "failed";
+  reason?: string;
+  name: string;
+  size: number;
+  type: string;
+  width?: number | null;
+  height?: number | null;
+}
+
+export type Api = ReturnType<typeof createApi>;
+
+interface Items<T> {
+  items: readonly T[];
+  next?: string;
+}
+
+/** Every function rejects with `Problem`. */
+export function createApi(options: HttpOptions) {
+  const ask = createHttp(options);
+  const items = async <T>(path: string, query: Record<string, string | number | undefined> = {}) => {
+    const all: T[] = [];
+    let cursor: string | undefined;
+    do {
+      const page: Items<T> = await ask<Items<T>>(path, { query: { ...query, cursor } });
+      all.push(...page.items);
+      cursor = page.next;
+    } while (cursor !== undefined && query["limit"] === undefined);
+    return all as readonly T[];
+  };
+  const channel = (id: string) => `/v1/channels/${encodeURIComponent(id)}`;
+  const member = (id: string, user: string) => `${channel(id)}/members/${encodeURIComponent(user)}`;
+  return {
+    me: () => ask<Me>("/v1/me"),
+    people: (q: string, limit = 20) => items<Person>("/v1/users", { q, limit }),
+    ticket: () => ask<{ ticket: string; expires_in: number }>("/v1/tickets", { method: "POST" }),
+    channels: () => items<ChannelSummary>("/v1/channels"),
+    channel: (id: string) => ask<ChannelSummary>(channel(id)),
+    createChannel: (body: NewChannel) => ask<ChannelSummary>("/v1/channels", { method: "POST", body }),
+    changeChannel: (id: string, body: { name?: string; topic?: string; slow_mode_seconds?: number }) =>
+      ask<ChannelSummary>(channel(id), { method: "PATCH", body }),
+    join: (id: string) => ask<ChannelSummary>(`${channel(id)}/join`, { method: "POST" }),
+    members: (id: string) => items<Member>(`${channel(id)}/members`),
+    addMembers: (id: string, users: readonly string[]) =>
+      ask<Items<Member>>(`${channel(id)}/members`, { method: "POST", body: { users } }),
+    removeMember: (id: string, user: string) => ask<undefined>(member(id, user), { method: "DELETE" }),
+    changeRole: (id: string, user: string, role: Role) =>
+      ask<Member>(member(id, user), { method: "PATCH", body: { role } }),
+    mute: (id: string, muted: boolean) => ask<undefined>(`${channel(id)}/mute`, { method: "PUT", body: { muted } }),
+    messages: async (id: string, query: PageQuery) =>
+      (await ask<Items<Message>>(`${channel(id)}/messages`, { query: { ...query } })).items,
+    createUpload: (body: { name: string; size: number; type: string; channel: string }) =>
+      ask<UploadTicket>("/v1/uploads", { method: "POST", body }),
+    completeUpload: (id: string) => ask<UploadState>(`/v1/uploads/${encodeURIComponent(id)}/complete`, { method: "POST" }),
+    upload: (id: string) => ask<UploadState>(`/v1/uploads/${encodeURIComponent(id)}`),
+  };
+}
+
+export interface DevLogin {
+  user: string;
+  name?: string;
+  tenant?: string;
+  ttl?: number;
+}
+
+/** Only where the server runs with its development login; elsewhere it answers 404 and this returns null. */
+export async function devLogin(options: Omit<HttpOptions, "token">, login: DevLogin) {
+  const ask = createHttp({ ...options, token: () => null });
+  try {
+    return await ask<{ token: string; expires_in: number }>("/v1/dev/login", { method: "POST", body: login });
+  } catch (error) {
+    if (error instanceof Problem && error.status === 404) return null;
+    throw error;
+  }
+}

@@ -1,0 +1,157 @@
+/**
+ * Owns what is known about one channel besides its loaded messages' contents: names, role, read positions, the unread count,
+ * the preview. Pure; leaves numbering to `sync` and the message list to `timeline`.
+ */
+import type { ChannelHead, ChannelSummary, Kind, LogEvent, Message, Role } from "./frames";
+import * as timeline from "./timeline";
+import type { Timeline } from "./timeline";
+
+/** An unread badge never needs to count further. */
+const unreadCap = 1000;
+
+export interface Channel {
+  id: string;
+  kind: Kind;
+  name: string | null;
+  topic: string | null;
+  role: Role;
+  muted: boolean;
+  slowModeSeconds: number;
+  /** The other person of a direct channel, where the server named one. */
+  peer: string | null;
+  /** The number of the last event applied. */
+  seq: number;
+  /** The caller's own read position. */
+  readSeq: number;
+  /** Unread messages at `countedSeq`, as the server counted them. */
+  unreadBefore: number;
+  countedSeq: number;
+  /** Others' messages after `countedSeq` and after `readSeq`. */
+  unreadSince: readonly number[];
+  last: Message | null;
+  /** Null until someone looks at the channel. */
+  timeline: Timeline | null;
+  /** Other members' read positions, as far as they were heard. */
+  receipts: ReadonlyMap<string, number>;
+  /** Grows with every membership event: the member list is to be read again. */
+  membership: number;
+}
+
+export function fromHead(head: ChannelHead): Channel {
+  return {
+    id: head.id,
+    kind: head.kind,
+    name: head.name,
+    topic: null,
+    role: head.role,
+    muted: false,
+    slowModeSeconds: 0,
+    peer: null,
+    seq: head.seq,
+    readSeq: head.read_seq,
+    unreadBefore: 0,
+    countedSeq: 0,
+    unreadSince: [],
+    last: null,
+    timeline: null,
+    receipts: new Map(),
+    membership: 0,
+  };
+}
+
+export function unread(channel: Channel): number {
+  return channel.unreadBefore + channel.unreadSince.length;
+}
+
+/** Joins the server's count at `summary.seq` with the live messages after it, whichever came first. */
+export function withSummary(channel: Channel, summary: ChannelSummary): Channel {
+  const readSeq = Math.max(channel.readSeq, summary.read_seq);
+  const current = channel.countedSeq > summary.seq;
+  const behind = readSeq > summary.read_seq && readSeq >= summary.seq;
+  return {
+    ...channel,
+    kind: summary.kind,
+    name: summary.name,
+    topic: summary.topic,
+    role: summary.role,
+    muted: summary.muted,
+    slowModeSeconds: summary.slow_mode_seconds ?? channel.slowModeSeconds,
+    peer: summary.peer?.user ?? channel.peer,
+    readSeq,
+    unreadBefore: current ? channel.unreadBefore : behind ? 0 : summary.unread,
+    countedSeq: current ? channel.countedSeq : summary.seq,
+    unreadSince: channel.unreadSince.filter((seq) => seq > summary.seq && seq > readSeq),
+    last: newer(channel.last, summary.last_message),
+  };
+}
+
+/** `channel` after the event that follows `channel.seq`. `me` is the caller's user id. */
+export function applyEvent(channel: Channel, event: LogEvent, me: string): Channel {
+  const next = { ...channel, seq: event.seq };
+  if (channel.timeline !== null) next.timeline = timeline.applyEvent(channel.timeline, event);
+  if (channel.last !== null) next.last = timeline.applyToMessage(channel.last, event);
+  switch (event.kind) {
+    case "message.posted":
+      return withPosted(next, event, me);
+    case "channel.created":
+    case "channel.updated":
+      return withFields(next, event.data);
+    case "member.role_changed":
+      return withMembership(event.data.user === me ? { ...next, role: event.data.role } : next);
+    case "member.joined":
+    case "member.left":
+    case "member.removed":
+      return withMembership(next);
+    default:
+      return next;
+  }
+}
+
+/** The caller read up to `seq`, here or on another device. Never moves back. */
+export function withRead(channel: Channel, seq: number): Channel {
+  if (seq <= channel.readSeq) return channel;
+  return {
+    ...channel,
+    readSeq: seq,
+    unreadBefore: seq >= channel.countedSeq ? 0 : channel.unreadBefore,
+    unreadSince: channel.unreadSince.filter((s) => s > seq),
+  };
+}
+
+export function withReceipt(channel: Channel, user: string, seq: number): Channel {
+  if ((channel.receipts.get(user) ?? 0) >= seq) return channel;
+  return { ...channel, receipts: new Map(channel.receipts).set(user, seq) };
+}
+
+/** The server sends nothing up to `seq`: what was loaded may be wrong and goes, the preview and the count are asked for again. */
+export function afterReset(channel: Channel, seq: number): Channel {
+  return { ...channel, seq, countedSeq: 0, unreadSince: [], last: null, timeline: null };
+}
+
+function withPosted(channel: Channel, event: LogEvent & { kind: "message.posted" }, me: string): Channel {
+  const last = newer(channel.last, timeline.posted(event));
+  if (event.actor === me) return { ...withRead(channel, event.seq), last };
+  const counted = event.seq <= channel.countedSeq || event.seq <= channel.readSeq || channel.unreadSince.length >= unreadCap;
+  return { ...channel, last, unreadSince: counted ? channel.unreadSince : [...channel.unreadSince, event.seq] };
+}
+
+function withFields(
+  channel: Channel,
+  data: { name?: string | null; topic?: string | null; slow_mode_seconds?: number | null },
+): Channel {
+  return {
+    ...channel,
+    name: data.name === undefined ? channel.name : data.name,
+    topic: data.topic === undefined ? channel.topic : data.topic,
+    slowModeSeconds: data.slow_mode_seconds ?? channel.slowModeSeconds,
+  };
+}
+
+function withMembership(channel: Channel): Channel {
+  return { ...channel, membership: channel.membership + 1 };
+}
+
+function newer(a: Message | null, b: Message | null): Message | null {
+  if (a === null || b === null) return a ?? b;
+  return a.seq >= b.seq ? a : b;
+}

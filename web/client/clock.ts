@@ -1,0 +1,23 @@
+/** Owns the client's view of time and chance, so that tests can hold both; leaves what to do with them to the other modules. */
+
+/** Cancels what it was returned for. Calling it late or twice does nothing. */
+export type Cancel = () => void;
+
+export interface Clock {
+  /** Milliseconds since the epoch. */
+  now(): number;
+  after(ms: number, run: () => void): Cancel;
+  /** At least 0, below 1. */
+  random(): number;
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  after: (ms, run) => {
+    const timer = setTimeout(run, ms);
+    return () => {
+      clearTimeout(timer);
+    };
+  },
+  random: () => Math.random(),
+};

@@ -1,0 +1,59 @@
+/** Owns the commands that wait for their `ack`: edit, delete, react, pin. Leaves messages that must not be lost to `outbox`. */
+import type { Cancel, Clock } from "./clock";
+import type { Ack, ClientFrame, Command, ErrorFrame } from "./frames";
+import { Problem } from "./http";
+
+const answerMs = 10_000;
+
+interface Pending {
+  resolve: (ack: Ack) => void;
+  reject: (problem: Problem) => void;
+  cancel: Cancel;
+}
+
+export class Commands {
+  readonly #clock: Clock;
+  readonly #send: (frame: ClientFrame) => boolean;
+  readonly #pending = new Map<string, Pending>();
+  #count = 0;
+
+  constructor(clock: Clock, send: (frame: ClientFrame) => boolean) {
+    this.#clock = clock;
+    this.#send = send;
+  }
+
+  /** Rejects with `Problem`: the server's reason, or `UNAVAILABLE` without a connection or an answer; the effect is then unknown. */
+  run(command: Command): Promise<Ack> {
+    const ref = `c${(this.#count += 1)}`;
+    return new Promise((resolve, reject) => {
+      const cancel = this.#clock.after(answerMs, () => this.#fail(ref, "No answer in time."));
+      this.#pending.set(ref, { resolve, reject, cancel });
+      if (!this.#send({ ...command, ref })) this.#fail(ref, "You are not connected.");
+    });
+  }
+
+  acked(ack: Ack): void {
+    this.#take(ack.ref)?.resolve(ack);
+  }
+
+  refused(error: ErrorFrame): void {
+    const retryAfterMs = error.retry_after === undefined ? null : error.retry_after * 1000;
+    this.#take(error.ref)?.reject(new Problem(0, error.reason, error.detail ?? "", retryAfterMs));
+  }
+
+  closed(): void {
+    for (const ref of [...this.#pending.keys()]) this.#fail(ref, "The connection was lost.");
+  }
+
+  #fail(ref: string, detail: string): void {
+    this.#take(ref)?.reject(new Problem(0, "UNAVAILABLE", detail));
+  }
+
+  #take(ref: string | undefined): Pending | undefined {
+    if (ref === undefined) return undefined;
+    const pending = this.#pending.get(ref);
+    this.#pending.delete(ref);
+    pending?.cancel();
+    return pending;
+  }
+}

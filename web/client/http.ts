@@ -1,0 +1,77 @@
+/** Owns one HTTP question: token, deadline, JSON, and problem+json as a typed error. Leaves paths and retries to `api` and its callers. */
+
+/** An answer that is not a success. `reason` is one of the protocol's, or `UNAVAILABLE` when no answer came at all. */
+export class Problem extends Error {
+  readonly status: number;
+  readonly reason: string;
+  readonly detail: string;
+  /** Milliseconds; null where the server gave none. */
+  readonly retryAfterMs: number | null;
+
+  constructor(status: number, reason: string, detail: string, retryAfterMs: number | null = null) {
+    super(detail === "" ? reason : detail);
+    this.name = "Problem";
+    this.status = status;
+    this.reason = reason;
+    this.detail = detail;
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+export interface HttpOptions {
+  /** Where the API lives, without a trailing slash; empty for the page's own origin. */
+  origin: string;
+  /** Null before sign-in. */
+  token: () => string | null;
+  fetch?: typeof fetch;
+  /** Milliseconds until a question without an answer fails with `UNAVAILABLE`. */
+  deadlineMs?: number;
+}
+
+export interface Question {
+  method?: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+  query?: Readonly<Record<string, string | number | undefined>>;
+  body?: unknown;
+}
+
+export type Ask = <T>(path: string, question?: Question) => Promise<T>;
+
+export function createHttp(options: HttpOptions): Ask {
+  const send = options.fetch ?? globalThis.fetch.bind(globalThis);
+  return async <T>(path: string, question: Question = {}): Promise<T> => {
+    const headers: Record<string, string> = { Accept: "application/json" };
+    const token = options.token();
+    if (token !== null) headers["Authorization"] = `Bearer ${token}`;
+    const init: RequestInit = {
+      method: question.method ?? "GET",
+      headers,
+      signal: AbortSignal.timeout(options.deadlineMs ?? 10_000),
+    };
+    if (question.body !== undefined) {
+      headers["Content-Type"] = "application/json";
+      init.body = JSON.stringify(question.body);
+    }
+    const response = await send(options.origin + path + search(question.query), init).catch((error: unknown) => {
+      throw new Problem(0, "UNAVAILABLE", error instanceof Error ? error.message : "");
+    });
+    if (!response.ok) throw await problem(response);
+    return (response.status === 204 ? undefined : await response.json()) as T;
+  };
+}
+
+function search(query: Question["query"]): string {
+  const pairs = Object.entries(query ?? {}).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]));
+  return pairs.length === 0 ? "" : `?${new URLSearchParams(pairs).toString()}`;
+}
+
+async function problem(response: Response): Promise<Problem> {
+  const seconds = Number(response.headers.get("Retry-After") ?? Number.NaN);
+  const retryAfterMs = Number.isFinite(seconds) ? seconds * 1000 : null;
+  const body: unknown = await response.json().catch(() => null);
+  const field = (name: string) => {
+    const value = typeof body === "object" && body !== null ? (body as Record<string, unknown>)[name] : undefined;
+    return typeof value === "string" ? value : "";
+  };
+  const reason = field("reason") || (response.status >= 500 ? "UNAVAILABLE" : "INVALID_ARGUMENT");
+  return new Problem(response.status, reason, field("detail") || field("title"), retryAfterMs);
+}
