@@ -1,0 +1,120 @@
+"""A client that never gives up: it follows channels for ever, over any gateway, resuming from the last number it has.
+
+It judges nothing but shapes: what it is shown goes to its hooks as it comes, holes and repeats included.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
+
+from tests.client.api import Api
+from tests.client.socket import Closed, Frame, Refusal, Socket, connect
+
+_RETRY_SECONDS = 0.2
+_BEAT_SECONDS = 5.0
+"""Shorter than the server asks for, so that a server which does not answer is soon left for another."""
+How = Literal["asked", "reset", "joined"]
+
+
+class Watcher(Protocol):
+    """Who wants to know what a follower sees."""
+
+    def begin(self, channel: str, start: int, how: How) -> Any:
+        """The flow of a channel (re)starts after a position."""
+
+    def event(self, frame: Frame) -> None:
+        """An `event` frame arrived."""
+
+    def end(self, channel: str) -> None:
+        """The channel is gone, or left."""
+
+
+class Follower:
+    """Follows every channel of one user. `run` is its life; cancel it to end."""
+
+    def __init__(self, api: Api, urls: Sequence[str], watcher: Watcher, first: int = 0) -> None:
+        self._api = api
+        self._urls = itertools.islice(itertools.cycle(urls), first, None)
+        """Gateways in turn: every connection goes to the next."""
+        self._watcher = watcher
+        self.positions: dict[str, int] = {}
+        """The last number of every channel that it ever followed; 0 asks for everything."""
+        self.connections = 0
+        """How many it has made."""
+        self.socket: Socket | None = None
+        """The open connection, once its flow is open."""
+        self.changed = asyncio.Event()
+        """Set whenever a position or the connection changed; whoever waits clears it."""
+        self._asked: dict[str, int] = {}
+        """Positions named in the `sync` under way."""
+
+    async def run(self) -> None:
+        """Connect, resume, follow; again after every end, whatever it was."""
+        while True:
+            try:
+                async with connect(self._api, url=next(self._urls), seen=self._see) as socket:
+                    self.connections += 1
+                    await self._resume(socket)
+                    await self._stay(socket)
+            except (Closed, Refusal, OSError, TimeoutError):
+                await asyncio.sleep(_RETRY_SECONDS)
+            finally:
+                self.socket = None
+                self.changed.set()
+
+    async def reach(self, heads: dict[str, int], within: float) -> bool:
+        """Wait until it is connected and has come to these heads; False when the time runs out."""
+        try:
+            async with asyncio.timeout(within):
+                while self.socket is None or any(self.positions.get(name, 0) < seq for name, seq in heads.items()):
+                    self.changed.clear()
+                    await self.changed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _resume(self, socket: Socket) -> None:
+        """Name every channel, those that are new to it from their beginning."""
+        self._asked = {channel["id"]: self.positions.get(channel["id"], 0) for channel in socket.hello["channels"]}
+        self._asked |= self.positions
+        await socket.open(**self._asked)
+        self.socket = socket
+        self.changed.set()
+
+    async def _stay(self, socket: Socket) -> None:
+        """Stay until the connection ends, heard to be alive."""
+        while True:
+            try:
+                await socket.closed(within=_BEAT_SECONDS)
+            except TimeoutError:
+                await socket.round_trip()
+            else:
+                return
+
+    def _see(self, frame: Frame) -> None:
+        match frame["type"]:
+            case "synced":
+                self._synced(frame["channels"])
+            case "event":
+                self._watcher.event(frame)
+                self.positions[frame["channel"]] = frame["seq"]
+            case "joined":
+                self._start(frame["channel"]["id"], frame["channel"]["seq"], "joined")
+            case "left":
+                self._watcher.end(frame["channel"])
+        self.changed.set()
+
+    def _synced(self, channels: dict[str, Any]) -> None:
+        for channel, state in channels.items():
+            match state["status"]:
+                case "complete":
+                    self._start(channel, self._asked[channel], "asked")
+                case "reset":
+                    self._start(channel, state["seq"], "reset")
+                case _:
+                    self._watcher.end(channel)
+
+    def _start(self, channel: str, start: int, how: How) -> None:
+        self._watcher.begin(channel, start, how)
+        self.positions[channel] = start

@@ -1,0 +1,279 @@
+"""The exact shape of every frame and answer of protocol.md, as checks.
+
+A check takes a value and where it was found, and raises `Mismatch` unless the value is what the protocol says: each field
+there, of its type, and no other.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Check = Callable[[Any, str], None]
+
+
+class Mismatch(AssertionError):
+    """The server said something that the protocol does not say."""
+
+
+def record(required: Mapping[str, Check], optional: Mapping[str, Check] | None = None) -> Check:
+    """An object with exactly these fields."""
+    fields = {**required, **(optional or {})}
+
+    def check(value: Any, where: str) -> None:
+        _demand(isinstance(value, dict), value, where, "an object")
+        missing, unknown = required.keys() - value.keys(), value.keys() - fields.keys()
+        _demand(not missing, value, where, f"an object with {sorted(missing)}")
+        _demand(not unknown, value, where, f"an object without {sorted(unknown)}")
+        for name, item in value.items():
+            fields[name](item, f"{where}.{name}")
+
+    return check
+
+
+def listed(item: Check) -> Check:
+    """A list of such items."""
+
+    def check(value: Any, where: str) -> None:
+        _demand(isinstance(value, list), value, where, "a list")
+        for number, each in enumerate(value):
+            item(each, f"{where}[{number}]")
+
+    return check
+
+
+def mapped(item: Check) -> Check:
+    """An object from ids to such items."""
+
+    def check(value: Any, where: str) -> None:
+        _demand(isinstance(value, dict), value, where, "an object")
+        for name, each in value.items():
+            item(each, f"{where}[{name}]")
+
+    return check
+
+
+def nullable(item: Check) -> Check:
+    """Such an item, or null."""
+    return lambda value, where: None if value is None else item(value, where)
+
+
+def one_of(*values: object) -> Check:
+    """One of these values."""
+    return lambda value, where: _demand(value in values and not isinstance(value, bool), value, where, f"one of {values}")
+
+
+def matching(pattern: str) -> Check:
+    """A text that matches the whole pattern."""
+    compiled = re.compile(pattern)
+    return lambda value, where: _demand(isinstance(value, str) and compiled.fullmatch(value), value, where, f"like {pattern}")
+
+
+def anything(_value: Any, _where: str) -> None:
+    """Whatever JSON can say."""
+
+
+def text(value: Any, where: str) -> None:
+    """Text."""
+    _demand(isinstance(value, str), value, where, "text")
+
+
+def whole(value: Any, where: str) -> None:
+    """A whole number, not negative."""
+    _demand(type(value) is int and value >= 0, value, where, "a whole number")
+
+
+def number(value: Any, where: str) -> None:
+    """A number, not negative."""
+    _demand(type(value) in (int, float) and value >= 0, value, where, "a number")
+
+
+def flag(value: Any, where: str) -> None:
+    """True or false."""
+    _demand(isinstance(value, bool), value, where, "true or false")
+
+
+def true(value: Any, where: str) -> None:
+    """True, and nothing else."""
+    _demand(value is True, value, where, "true")
+
+
+def _demand(met: Any, value: Any, where: str, wanted: str) -> None:
+    if not met:
+        raise Mismatch(f"{where}: expected {wanted}, got {value!r}")
+
+
+moment = matching(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+uuid = matching(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+kind = one_of("direct", "group", "public", "broadcast", "qa")
+role = one_of("owner", "moderator", "member", "reader")
+presence_status = one_of("online", "away", "dnd", "offline")
+
+REASONS = {
+    "INVALID_ARGUMENT": 400,
+    "INVALID_FRAME": 400,
+    "NOT_AUTHENTICATED": 401,
+    "NOT_ALLOWED": 403,
+    "NOT_A_MEMBER": 403,
+    "NOT_FOUND": 404,
+    "CONFLICT": 409,
+    "KEY_REUSED": 409,
+    "BLOCKED_MEDIA": 409,
+    "TOO_LARGE": 413,
+    "RATE_LIMITED": 429,
+    "SLOW_MODE": 429,
+    "INTERNAL": 500,
+    "UNAVAILABLE": 503,
+}
+reason = one_of(*REASONS)
+
+problem = record({"status": whole, "title": text, "reason": reason}, {"detail": text})
+
+attachment = record({"id": uuid, "name": text, "size": whole, "type": text}, {"width": whole, "height": whole})
+hello_channel = record({"id": uuid, "kind": kind, "name": nullable(text), "role": role, "seq": whole, "read_seq": whole})
+
+_member_data = record({"user": text, "role": nullable(one_of("owner", "moderator", "member", "reader", ""))})
+_channel_data = record({"name": nullable(text), "topic": nullable(text), "slow_mode_seconds": whole})
+_reaction_data = record({"message": uuid, "emoji": text})
+_message_only = record({"message": uuid})
+
+EVENT_DATA: Mapping[str, Check] = {
+    "message.posted": record(
+        {
+            "message": uuid,
+            "key": text,
+            "text": nullable(text),
+            "thread": nullable(uuid),
+            "attachments": listed(attachment),
+            "mentions": listed(text),
+        }
+    ),
+    "message.edited": record({"message": uuid, "text": nullable(text)}),
+    "message.deleted": _message_only,
+    "reaction.added": _reaction_data,
+    "reaction.removed": _reaction_data,
+    "message.pinned": _message_only,
+    "message.unpinned": _message_only,
+    "member.joined": _member_data,
+    "member.left": _member_data,
+    "member.removed": _member_data,
+    "member.role_changed": _member_data,
+    "channel.created": _channel_data,
+    "channel.updated": _channel_data,
+}
+
+
+def entry(value: Any, where: str) -> None:
+    """A log entry, as in `/events`: an `event` frame with or without its `type`."""
+    fields = {"channel": uuid, "seq": whole, "kind": one_of(*EVENT_DATA), "actor": text, "at": moment, "data": anything}
+    record(fields, {"type": one_of("event")})(value, where)
+    _demand(value["seq"] > 0, value, where, "a number from 1")
+    EVENT_DATA[value["kind"]](value["data"], f"{where}.data")
+
+
+_limit_names = ("frame_bytes", "text_bytes", "sync_events", "sends_per_second", "burst", "connections")
+_limits = record(dict.fromkeys(_limit_names, number))
+
+
+def _synced_channel(value: Any, where: str) -> None:
+    record({"status": one_of("complete", "reset", "gone")}, {"seq": whole})(value, where)
+    _demand(("seq" in value) == (value["status"] != "gone"), value, where, "a seq unless gone")
+
+
+_FRAMES: Mapping[str, tuple[Mapping[str, Check], Mapping[str, Check]]] = {
+    "hello": (
+        {
+            "connection": text,
+            "user": text,
+            "tenant": text,
+            "heartbeat_seconds": number,
+            "limits": _limits,
+            "channels": listed(hello_channel),
+        },
+        {},
+    ),
+    "ack": ({"channel": uuid, "seq": whole, "message": uuid, "at": moment}, {"ref": anything, "duplicate": true}),
+    "error": ({"reason": reason, "detail": text}, {"ref": anything, "retry_after": number}),
+    "synced": ({"channels": mapped(_synced_channel)}, {"ref": anything}),
+    "joined": ({"channel": hello_channel}, {}),
+    "left": ({"channel": uuid}, {}),
+    "receipt": ({"channel": uuid, "user": text, "read_seq": whole}, {}),
+    "typing": ({"channel": uuid, "user": text}, {}),
+    "presence": ({"user": text, "status": presence_status, "last_seen": nullable(moment)}, {}),
+    "reconnect": ({"after_ms": whole}, {}),
+    "pong": ({}, {"ref": anything}),
+}
+
+
+def frame(value: Any) -> None:
+    """A frame from the server."""
+    _demand(isinstance(value, dict) and isinstance(value.get("type"), str), value, "frame", "an object with a type")
+    name = value["type"]
+    if name == "event":
+        entry(value, name)
+        return
+    _demand(name in _FRAMES, value, "frame", f"one of {sorted(_FRAMES)}")
+    required, optional = _FRAMES[name]
+    record({"type": text, **required}, optional)(value, name)
+
+
+reaction = record({"emoji": text, "count": whole, "users": listed(text)})
+message = record(
+    {
+        "id": uuid,
+        "channel": uuid,
+        "seq": whole,
+        "sender": text,
+        "text": nullable(text),
+        "at": moment,
+        "edited_at": nullable(moment),
+        "deleted": flag,
+        "thread": nullable(uuid),
+        "attachments": listed(attachment),
+        "mentions": listed(text),
+        "reactions": listed(reaction),
+        "pinned": flag,
+    }
+)
+
+_channel_fields: Mapping[str, Check] = {
+    "id": uuid,
+    "kind": kind,
+    "name": nullable(text),
+    "topic": nullable(text),
+    "role": nullable(role),
+    "seq": whole,
+    "read_seq": whole,
+    "unread": whole,
+    "muted": flag,
+    "last_message": nullable(message),
+}
+channel = record(_channel_fields)
+channel_details = record(_channel_fields, {"slow_mode_seconds": whole, "history": one_of("all", "joined")})
+me = record({"user": text, "tenant": text, "name": text, "roles": listed(text)})
+user = record({"user": text, "name": text})
+member = record({"user": text, "name": text, "role": role})
+posted = record({"message": uuid, "seq": whole, "at": moment}, {"duplicate": true})
+login = record({"token": text, "expires_in": number})
+ticket = record({"ticket": text, "expires_in": number})
+upload_created = record(
+    {
+        "id": uuid,
+        "state": one_of("pending"),
+        "upload": record({"method": one_of("POST", "PUT"), "url": text, "headers": mapped(text)}, {"fields": mapped(text)}),
+    }
+)
+upload = record(
+    {
+        "id": uuid,
+        "state": one_of("pending", "scanning", "clean", "blocked", "failed"),
+        "name": text,
+        "size": whole,
+        "type": text,
+    },
+    {"reason": text, "width": whole, "height": whole},
+)
+
+
+def items(item: Check) -> Check:
+    """A page of a list."""
+    return record({"items": listed(item)}, {"next": text})

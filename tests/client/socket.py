@@ -1,0 +1,240 @@
+"""The socket side of the client: one connection, whose every frame is checked against the protocol and kept.
+
+Leaves resuming after its end to `follower`.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Literal
+
+import websockets
+from websockets.asyncio.client import ClientConnection
+from websockets.typing import Subprotocol
+
+from tests.client import shapes
+from tests.client.api import Api
+
+Frame = dict[str, Any]
+Way = Literal["header", "ticket", "protocol"]
+_OPEN_SECONDS = 10.0
+_REPLY_SECONDS = 10.0
+
+
+class Refusal(Exception):
+    """The upgrade was answered with something else than 101."""
+
+    def __init__(self, status: int, headers: websockets.Headers, body: bytes) -> None:
+        super().__init__(status, body)
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+
+class Closed(Exception):
+    """The server ended the connection."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+        """The close code; 1006 where the connection broke."""
+
+
+class Socket:
+    """One open connection. Frames are kept in order; `expect` takes the first that fits and leaves the others."""
+
+    def __init__(self, connection: ClientConnection, seen: Callable[[Frame], None] | None) -> None:
+        self._connection = connection
+        self._seen = seen
+        self.frames: list[Frame] = []
+        """Every frame received, in order."""
+        self._taken: set[int] = set()
+        """Which of them `expect` has taken."""
+        self._news = asyncio.Condition()
+        """Notified at every frame and at the end."""
+        self._end: Exception | None = None
+        """Closed, or Mismatch after a frame that the protocol does not know."""
+        self.hello: Frame = {}
+        """The first frame."""
+        self._refs = itertools.count(1)
+        """Numbers for `ref`."""
+
+    async def send(self, type_: str, **fields: Any) -> None:
+        """Send a frame. Raises Closed."""
+        await self.raw(json.dumps({"type": type_, **fields}, ensure_ascii=False))
+
+    async def raw(self, data: str | bytes) -> None:
+        """Send anything. Raises Closed."""
+        try:
+            await self._connection.send(data)
+        except websockets.ConnectionClosed as error:
+            raise Closed(_code(error)) from None
+
+    async def expect(self, type_: str, within: float = _REPLY_SECONDS, **fields: Any) -> Frame:
+        """Take the first frame, arrived or to come, of this type and with these fields.
+
+        Raises TimeoutError, Closed when the connection ends before, Mismatch when a frame is not of the protocol.
+        """
+
+        def fits(frame: Frame) -> bool:
+            return frame["type"] == type_ and all(frame.get(name) == value for name, value in fields.items())
+
+        try:
+            async with asyncio.timeout(within):
+                return await self._take(fits)
+        except TimeoutError:
+            raise TimeoutError(f"no {type_} {fields} within {within} s; the last frames: {self.frames[-5:]}") from None
+
+    async def request(self, type_: str, **fields: Any) -> Frame:
+        """Send a frame with a `ref` and return its answer: ack, error, synced or pong. Raises TimeoutError, Closed."""
+        ref = fields.pop("ref", None) or f"r{next(self._refs)}"
+        await self.send(type_, ref=ref, **fields)
+        async with asyncio.timeout(_REPLY_SECONDS):
+            return await self._take(lambda frame: frame.get("ref") == ref and frame["type"] not in {"event", "hello"})
+
+    async def post(self, channel: str, key: str, text: str, **fields: Any) -> Frame:
+        """Send a message and return the server's answer to it: `ack` or `error`."""
+        return await self.request("send", channel=channel, key=key, text=text, **fields)
+
+    async def open(self, **positions: int) -> Frame:
+        """Open the flow from these positions; without any, from hello's. Returns `synced`."""
+        return await self.request("sync", positions=positions)
+
+    async def closed(self, within: float = _REPLY_SECONDS) -> int:
+        """Wait for the end and return its code."""
+        try:
+            async with asyncio.timeout(within), self._news:
+                await self._news.wait_for(lambda: self._end is not None)
+        except TimeoutError:
+            raise TimeoutError(f"still open after {within} s; the last frames: {self.frames[-5:]}") from None
+        if isinstance(self._end, Closed):
+            return self._end.code
+        raise self._end  # type: ignore[misc]
+
+    def received(self, type_: str, **fields: Any) -> list[Frame]:
+        """All frames of this type with these fields, so far, taken or not."""
+        return [
+            frame
+            for frame in self.frames
+            if frame["type"] == type_ and all(frame.get(name) == value for name, value in fields.items())
+        ]
+
+    async def round_trip(self) -> None:
+        """Return when everything that the server had for this connection before this call is here."""
+        await self.request("ping")
+
+    async def drop(self) -> None:
+        """End the connection without a word, as a crashed client does."""
+        self._connection.transport.abort()
+        await self._connection.wait_closed()
+
+    async def _take(self, fits: Callable[[Frame], bool]) -> Frame:
+        index = 0
+        async with self._news:
+            while True:
+                while index < len(self.frames):
+                    if index not in self._taken and fits(self.frames[index]):
+                        self._taken.add(index)
+                        return self.frames[index]
+                    index += 1
+                if self._end is not None:
+                    raise self._end
+                await self._news.wait()
+
+    async def receive(self) -> None:
+        """Keep what arrives, until the end; `connect` runs it."""
+        end: Exception = Closed(1006)
+        try:
+            async for data in self._connection:
+                frame = json.loads(data)
+                shapes.frame(frame)
+                if not self.hello:
+                    self._greet(frame)
+                if self._seen is not None:
+                    self._seen(frame)
+                async with self._news:
+                    self.frames.append(frame)
+                    self._news.notify_all()
+            end = Closed(_code(self._connection))
+        except websockets.ConnectionClosed as error:
+            end = Closed(_code(error))
+        except (shapes.Mismatch, ValueError) as error:
+            end = error
+        finally:
+            self._end = end
+            async with self._news:
+                self._news.notify_all()
+
+    def _greet(self, frame: Frame) -> None:
+        if frame["type"] != "hello":
+            raise shapes.Mismatch(f"the first frame is {frame}")
+        self.hello = frame
+
+
+@contextlib.asynccontextmanager
+async def connect(
+    api: Api,
+    way: Way = "header",
+    *,
+    query: str = "",
+    origin: str | None = None,
+    headers: dict[str, str] | None = None,
+    protocols: tuple[str, ...] = ("hubbub.v1",),
+    url: str | None = None,
+    seen: Callable[[Frame], None] | None = None,
+) -> AsyncIterator[Socket]:
+    """Connect as the caller of `api`, to its gateway or to `url`, and wait for `hello`; disconnects at the end of the block.
+
+    `seen` is called with every frame, in order, before anybody can take it.
+    Raises Refusal unless upgraded; OSError, TimeoutError, Closed when the server is not there.
+    """
+    head = dict(headers or {})
+    if way == "ticket":
+        query = f"?ticket={await api.ticket()}"
+    elif way == "protocol":
+        protocols = (*protocols, f"bearer.{api.token}")
+    elif api.token is not None:
+        head["Authorization"] = f"Bearer {api.token}"
+    address = (url or api.url).replace("http", "ws", 1) + f"/v1/connect{query}"
+    connection = await _upgrade(address, protocols, head, origin)
+    socket = Socket(connection, seen)
+    receiving = asyncio.create_task(socket.receive())
+    try:
+        await socket.expect("hello")
+        yield socket
+    finally:
+        await connection.close()
+        await receiving
+
+
+async def _upgrade(address: str, protocols: tuple[str, ...], headers: dict[str, str], origin: str | None) -> ClientConnection:
+    try:
+        connection = await websockets.connect(
+            address,
+            subprotocols=[Subprotocol(name) for name in protocols] or None,
+            additional_headers=headers,
+            origin=websockets.Origin(origin) if origin is not None else None,
+            compression=None,
+            max_size=None,
+            max_queue=None,
+            open_timeout=_OPEN_SECONDS,
+            close_timeout=2,
+            ping_interval=None,
+            proxy=None,
+        )
+    except websockets.InvalidStatus as error:
+        response = error.response
+        raise Refusal(response.status_code, response.headers, bytes(response.body or b"")) from None
+    except websockets.InvalidHandshake as error:  # the server hung up during the handshake
+        raise ConnectionError(str(error)) from None
+    if protocols and connection.subprotocol != "hubbub.v1":
+        raise shapes.Mismatch(f"the server chose the sub-protocol {connection.subprotocol}")
+    return connection
+
+
+def _code(end: websockets.ConnectionClosed | ClientConnection) -> int:
+    if isinstance(end, websockets.ConnectionClosed):
+        return end.rcvd.code if end.rcvd is not None else 1006
+    return end.close_code if end.close_code is not None else 1006
