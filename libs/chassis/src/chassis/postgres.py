@@ -1,0 +1,121 @@
+"""How a service speaks to its PostgreSQL: a bounded pool, deadlines everywhere, failures told apart. The SQL is the service's.
+
+For services that own a database; needs the extra `hubbub-chassis[postgres]`, so that nobody else carries a driver.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool
+from psycopg.types.json import set_json_loads
+from psycopg.types.string import TextLoader
+
+from chassis.errors import Unavailable
+
+Connection = psycopg.AsyncConnection[tuple[object, ...]]
+
+STATEMENT_SECONDS = 5
+_OPERATION_SECONDS = 10.0
+"""A whole operation: waiting for a connection, its statements, the commit."""
+_POOL_SECONDS = 3.0
+# Every statement here walks indexes, and must go on doing so when a table was empty at the moment its plan was made.
+_OPTIONS = {
+    "statement_timeout": f"{STATEMENT_SECONDS}s",
+    "lock_timeout": "3s",
+    "idle_in_transaction_session_timeout": "10s",
+    "timezone": "UTC",
+    "jit": "off",
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
+# SQLSTATE classes after which the same statement may succeed later: connection, transaction state and rollback (also a
+# read-only server), resources (also a full disk), object state (also locks), operator intervention, system.
+_TRANSIENT = frozenset({"08", "25", "40", "53", "55", "57", "58"})
+
+
+def is_transient(error: psycopg.Error) -> bool:
+    """Whether the trouble is the server's state rather than what it was asked."""
+    return error.sqlstate is None and isinstance(error, psycopg.OperationalError) or (error.sqlstate or "")[:2] in _TRANSIENT
+
+
+class Database:
+    """A pool of connections to one database. Times and UUIDs come back as `datetime` (UTC) and text, JSON as bytes."""
+
+    def __init__(self, pool: AsyncConnectionPool[Connection]) -> None:
+        self._pool = pool
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection on which each statement is its own transaction. Raises `Unavailable` for what is transient, also past the deadline."""
+        try:
+            async with asyncio.timeout(_OPERATION_SECONDS), self._pool.connection() as connection:
+                yield connection
+        except TimeoutError as error:
+            raise Unavailable from error
+        except psycopg.Error as error:
+            if is_transient(error):
+                raise Unavailable from error
+            raise
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A connection in a transaction, committed on leaving, rolled back on an exception. Raises as `connection`."""
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    @asynccontextmanager
+    async def pipeline(self) -> AsyncIterator[Connection]:
+        """A transaction that goes to the server in one round trip: fetch results after the block. Raises as `connection`.
+
+        When one statement fails, all of it is rolled back, and leaving the block raises that statement's error.
+        """
+        async with self.connection() as connection:
+            async with connection.pipeline():
+                await connection.execute("BEGIN")
+                yield connection
+                await connection.execute("COMMIT")
+
+    async def ping(self) -> None:
+        """Raise `Unavailable` unless the server answers."""
+        async with self.connection() as connection:
+            await connection.execute("SELECT 1")
+
+
+@asynccontextmanager
+async def open_database(url: str, *, connections: int, name: str) -> AsyncIterator[Database]:
+    """A pool of at most `connections` inside the block. Opens also while the server is away: it connects when it can."""
+    pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+        url,
+        kwargs={
+            "autocommit": True,
+            "prepare_threshold": 0,
+            "application_name": name,
+            "connect_timeout": 3,
+            "tcp_user_timeout": 5_000,
+            "keepalives_idle": 10,
+            "options": " ".join(f"-c {key}={value}" for key, value in _OPTIONS.items()),
+        },
+        min_size=1,
+        max_size=connections,
+        timeout=_POOL_SECONDS,
+        max_waiting=1_000,
+        reconnect_timeout=10.0,
+        configure=_configure,
+        open=False,
+    )
+    await pool.open()
+    try:
+        yield Database(pool)
+    finally:
+        await pool.close()
+
+
+async def _configure(connection: Connection) -> None:
+    connection.adapters.register_loader("uuid", TextLoader)
+    set_json_loads(bytes, connection)
