@@ -1,0 +1,22 @@
+/* Owns the counting of durations: microseconds, log-linear buckets within 1.6 %, so that rounds can be merged. */
+#ifndef HUBBUB_LOAD_HISTOGRAM_H
+#define HUBBUB_LOAD_HISTOGRAM_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+enum { HISTOGRAM_BUCKETS = 64 * 40 };
+
+struct histogram {
+    uint64_t counts[HISTOGRAM_BUCKETS];
+    uint64_t total;
+};
+
+void histogram_add(struct histogram *histogram, uint64_t duration_ns);
+
+void histogram_clear(struct histogram *histogram);
+
+/* Print [[microseconds, count], …] without the empty buckets; the number is the bucket's lower edge. */
+void histogram_print(const struct histogram *histogram, FILE *out);
+
+#endif

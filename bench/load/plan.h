@@ -1,0 +1,32 @@
+/* Owns who connects and where each may speak: a text file, one line per socket: `token room room …`. */
+#ifndef HUBBUB_LOAD_PLAN_H
+#define HUBBUB_LOAD_PLAN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct room {
+    const char *id;
+    uint32_t present; /* sockets of this process that are in it and ready: how many deliveries a message makes */
+};
+
+struct member {
+    const char *token;
+    uint32_t first_room; /* in plan.memberships */
+    uint32_t room_count;
+};
+
+struct plan {
+    char *text; /* the file; the strings above point into it */
+    struct member *members;
+    uint32_t member_count;
+    uint32_t *memberships; /* indexes into rooms */
+    uint32_t membership_count;
+    struct room *rooms;
+    uint32_t room_count;
+};
+
+/* Read `count` lines from line `first` on (from 0). Ends the program when the file has fewer or cannot be read. */
+void plan_read(struct plan *plan, const char *path, uint32_t first, uint32_t count);
+
+#endif
