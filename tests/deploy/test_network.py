@@ -1,0 +1,82 @@
+"""Who may talk to whom: nobody, except along the edges that the architecture draws."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.deploy.kustomize import Document
+from tests.deploy.manifests import COMPONENTS, OVERLAYS, labels, named, of_kind, selects
+
+GRPC = 9000
+overlays = pytest.mark.parametrize("overlay", OVERLAYS)
+
+
+@overlays
+def test_what_is_not_allowed_is_denied(overlay: str) -> None:
+    policy = named(overlay, "NetworkPolicy", "default-deny")["spec"]
+    assert policy == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+
+
+@overlays
+def test_every_workload_has_a_policy_of_its_own(overlay: str) -> None:
+    for workload in of_kind(overlay, "Deployment", "StatefulSet"):
+        policy = named(overlay, "NetworkPolicy", workload["metadata"]["name"])["spec"]
+        assert selects(policy["podSelector"], labels(workload))
+        assert policy["policyTypes"] == ["Ingress", "Egress"]
+    for job in of_kind(overlay, "Job"):
+        assert selects(named(overlay, "NetworkPolicy", "migrations")["spec"]["podSelector"], labels(job))
+
+
+@overlays
+def test_grpc_edges_are_those_of_the_architecture(overlay: str) -> None:
+    wanted = {("gateway", "messages-api"), ("gateway", "presence"), ("gateway", "media")}
+    assert set(_leaving(overlay, GRPC)) == wanted
+    assert set(_entering(overlay, "grpc")) == wanted
+
+
+@overlays
+def test_nobody_enters_a_worker_or_a_migration(overlay: str) -> None:
+    assert named(overlay, "NetworkPolicy", "messages-worker")["spec"]["ingress"] == []
+    assert named(overlay, "NetworkPolicy", "migrations")["spec"]["ingress"] == []
+
+
+@overlays
+def test_only_the_gateway_is_open_to_the_world(overlay: str) -> None:
+    own = [policy for policy in of_kind(overlay, "NetworkPolicy") if policy["metadata"]["name"] in COMPONENTS]
+    open_to_all = [each["metadata"]["name"] for each in own for rule in each["spec"]["ingress"] if "from" not in rule]
+    assert open_to_all == ["gateway"]
+
+
+def test_stores_take_their_clients_only() -> None:
+    def clients(store: str) -> set[str]:
+        policy = named("dev", "NetworkPolicy", store)["spec"]
+        peers = [peer["podSelector"] for rule in policy["ingress"] for peer in rule["from"]]
+        return {name for peer in peers for name in _matching("dev", peer)}
+
+    assert clients("postgres") == {"messages-api", "messages-worker", "media", "messages-migrate", "media-migrate"}
+    assert clients("valkey") == {"gateway", "messages-api", "messages-worker", "presence"}
+
+
+def _leaving(overlay: str, port: int) -> Iterator[tuple[str, str]]:
+    for name, rule in _rules(overlay, "egress"):
+        if port in {each.get("port") for each in rule["ports"]}:
+            for peer in rule["to"]:
+                yield from ((name, other) for other in _matching(overlay, peer["podSelector"]))
+
+
+def _entering(overlay: str, port: str) -> Iterator[tuple[str, str]]:
+    for name, rule in _rules(overlay, "ingress"):
+        if port in {each["port"] for each in rule["ports"]}:
+            for peer in rule["from"]:
+                yield from ((other, name) for other in _matching(overlay, peer["podSelector"]))
+
+
+def _rules(overlay: str, direction: str) -> Iterator[tuple[str, Document]]:
+    for component in COMPONENTS:
+        for rule in named(overlay, "NetworkPolicy", component)["spec"][direction]:
+            yield component, rule
+
+
+def _matching(overlay: str, selector: Document) -> list[str]:
+    workloads = of_kind(overlay, "Deployment", "Job", "StatefulSet")
+    return [each["metadata"]["name"] for each in workloads if selects(selector, labels(each))]
