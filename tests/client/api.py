@@ -33,7 +33,9 @@ class Answer:
 class Api:
     """One user at one gateway."""
 
-    def __init__(self, url: str, token: str | None, http: httpx.AsyncClient) -> None:
+    def __init__(self, url: str, token: str | None, http: httpx.AsyncClient, user: str = "") -> None:
+        self.user = user
+        """The caller's id, as far as it was told."""
         self.url = url
         """`http://host:port` of the gateway."""
         self.token = token
@@ -42,7 +44,7 @@ class Api:
 
     def at(self, url: str) -> Self:
         """The same user at another gateway."""
-        return type(self)(url, self.token, self._http)
+        return type(self)(url, self.token, self._http, self.user)
 
     async def call(
         self,
@@ -125,7 +127,7 @@ async def login(http: httpx.AsyncClient, url: str, user: str, **fields: Any) -> 
     """Sign in as anybody where the server runs with HUBBUB_DEV_LOGIN=1."""
     anonymous = Api(url, None, http)
     made = await anonymous.ok("POST", "/v1/dev/login", {"user": user, **fields}, shape=shapes.login)
-    return Api(url, made["token"], http)
+    return Api(url, made["token"], http, user)
 
 
 def _body(response: httpx.Response) -> Any:

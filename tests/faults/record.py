@@ -134,10 +134,12 @@ class Reading:
 
 @dataclass(slots=True)
 class Fence:
-    """One removal. The n-th fence of a user in a channel belongs to the n-th removal entry in the log."""
+    """One removal of a user from a channel, answered and found in the log."""
 
     user: str
     channel: str
+    removal: int
+    """Its number."""
     opened: float = math.inf
     """When somebody began to let the user in again."""
 

@@ -1,5 +1,6 @@
 """What a reader may rely on, and what a removed member must not see."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -21,19 +22,34 @@ def breaches(reading: Reading, logs: Logs, sync_events: int) -> Iterator[Finding
 
 
 def leaks(record: Record, logs: Logs) -> Iterator[Finding]:
-    """Yield everything that a removed member saw above the removal before anybody began to let them in again."""
-    fences: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for fence in record.fences:
-        fences[fence.user, fence.channel].append(fence.opened)
-    for (user, channel), opened in fences.items():
-        removals = [entry.seq for entry in logs.get(channel, ()) if _removes(entry, user)]
-        if len(removals) != len(opened):
-            yield Finding("leak", channel, f"{user} was removed {len(opened)} times, in the log at {removals}")
-            continue
-        for who, at, seq in _views(record, user, channel):
-            # A number above the removal's is younger than the removal, so only its time before the return matters.
-            for removal, _ in filter(lambda one: seq > one[0] and at < one[1], zip(removals, opened, strict=True)):
-                yield Finding("leak", channel, f"{who} saw {seq}, removed at {removal}")
+    """Yield every removal that did not happen, and everything above one that a removed member saw.
+
+    Seen means: received before anybody began to let the member in again. Whoever was let in may read what passed meanwhile.
+    """
+    opened = {(fence.user, fence.channel, fence.removal): fence.opened for fence in record.fences}
+    for channel, log in logs.items():
+        absences = list(_absences(log))
+        made = {(user, removal) for user, removal, _ in absences}
+        for user, where, removal in opened:
+            if where == channel and (user, removal) not in made:
+                yield Finding("lost", channel, f"the removal of {user} at {removal}")
+        for user, removal, back in absences:
+            until = opened.get((user, channel, removal), math.inf if back == math.inf else -math.inf)
+            for who, at, seq in _views(record, user, channel):
+                if removal < seq < back and at < until:
+                    yield Finding("leak", channel, f"{who} saw {seq}, removed at {removal}")
+
+
+def _absences(log: Sequence[Entry]) -> Iterator[tuple[str, int, float]]:
+    """Yield user, number of the removal, and number of the return (infinite for none), for every removal in a log."""
+    removed: dict[str, int] = {}
+    for entry in log:
+        user = entry.data.get("user", "")
+        if entry.kind == "member.removed":
+            removed[user] = entry.seq
+        elif entry.kind == "member.joined" and user in removed:
+            yield user, removed.pop(user), entry.seq
+    yield from ((user, removal, math.inf) for user, removal in removed.items())
 
 
 def _channel_breaches(stretches: Sequence[Stretch], log: Sequence[Entry], sync_events: int) -> Iterator[tuple[str, str]]:
@@ -91,7 +107,3 @@ def _end(log: Sequence[Entry], user: str) -> int:
         if entry.data.get("user") == user and entry.kind in {"member.joined", "member.removed", "member.left"}:
             return log[-1].seq if entry.kind == "member.joined" else 0
     return 0
-
-
-def _removes(entry: Entry, user: str) -> bool:
-    return entry.kind == "member.removed" and entry.data.get("user") == user

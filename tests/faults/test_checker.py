@@ -74,7 +74,7 @@ def run() -> Run:
     removal = one.enter("member.removed", "ann", user="cat", role="")
     one.show("cat", 8)
     one.post("bob", "b2", "cat is gone")
-    one.record.fences.append(Fence("cat", ROOM, opened=one.tick()))
+    one.record.fences.append(Fence("cat", ROOM, removal, opened=one.tick()))
     one.enter("member.joined", "ann", user="cat", role="member")
     one.show("cat", removal)
     one.change("message.edited", "bob", "b2", text="cat was gone")
@@ -228,8 +228,15 @@ def leak_over_http(one: Run) -> None:
     one.record.peeks.append(Peek("cat", ROOM, one.record.fences[0].opened - 0.5, highest=10))
 
 
+def leak_to_who_never_came_back(one: Run) -> None:
+    """Nobody recorded this removal: the log alone convicts."""
+    one.enter("member.removed", "ann", user="bob", role="")
+    one.post("ann", "d1", "bob is gone")
+    one.show("bob", one.record.readings[-1].position(ROOM))
+
+
 def removal_that_did_not_happen(one: Run) -> None:
-    one.record.fences.append(Fence("bob", ROOM))
+    one.record.fences.append(Fence("bob", ROOM, removal=6))
 
 
 VIOLATIONS: list[tuple[Callable[[Run], None], str]] = [
@@ -257,7 +264,8 @@ VIOLATIONS: list[tuple[Callable[[Run], None], str]] = [
     (deleted_text_sent_again, "resurrected"),
     (leak_past_the_fence, "leak"),
     (leak_over_http, "leak"),
-    (removal_that_did_not_happen, "leak"),
+    (leak_to_who_never_came_back, "leak"),
+    (removal_that_did_not_happen, "lost"),
 ]
 
 
@@ -296,6 +304,12 @@ def test_a_reset_beyond_the_bound_is_no_breach() -> None:
     one = run()
     one.record.readings.append(Reading("dan", "ann"))
     one.record.readings[-1].begin(ROOM, 6, "reset")
+    assert check(one.record, {ROOM: one.log}) == []
+
+
+def test_who_was_let_in_again_may_read_what_passed_meanwhile() -> None:
+    one = run()
+    one.show("cat", 8)
     assert check(one.record, {ROOM: one.log}) == []
 
 
