@@ -101,6 +101,7 @@ class Bus(Protocol):
     def work(self, topics: Sequence[Topic], group: str, consumer: str, *, count: int = 64) -> AbstractAsyncContextManager[Work]:
         """Take part in a group; at most `count` entries a delivery. Leaving hands the topics over at once.
 
+        A consumer is a name that no other living process uses: one that comes back takes over at once what it held when it died.
         A topic has one group: acknowledging takes its entries away for all. Trouble with the bus neither prevents entering nor
         ends the iteration.
         """

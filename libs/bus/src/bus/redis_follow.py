@@ -4,7 +4,7 @@ How it knows. It counts the entries it has seen of each stream since the stream'
 added and those it still holds. At one instant, with everything still ahead counted too, the sums must agree; when the
 server has added more, entries were trimmed unseen, when fewer, the stream is a new one. A wipe also takes the epoch away, a key
 that followers put there, and a restart changes the server's run id. The sums are checked every second, at once after
-reconnecting, and before every read while the follower is behind.
+reconnecting, and before anything is handed out while the follower is behind.
 """
 
 from __future__ import annotations
@@ -153,8 +153,12 @@ class Follower:
             await self._check()
         else:
             milliseconds = int(_LOOK_SECONDS * 1000)
-            answers = await self._call(self._reading("BLOCK", milliseconds), seconds=_LOOK_SECONDS + CALL_SECONDS)
-            self._take(answers[-1] or {})
+            (answer,) = await self._call(self._reading("BLOCK", milliseconds), seconds=_LOOK_SECONDS + CALL_SECONDS)
+            read = _by_key(answer)
+            if any(len(entries) >= _COUNT for entries in read.values()):
+                await self._check()  # that much waits only where trimming may have passed: read again, with proof
+            else:
+                self._take(read)
 
     async def _check(self) -> None:
         """Read without waiting, and compare sums at the same instant."""
@@ -198,10 +202,9 @@ class Follower:
         cursors = [position.cursor for position in self._positions.values()]
         return ("XREAD", "COUNT", _COUNT, *options, "STREAMS", *self._positions, *cursors)
 
-    def _take(self, read: Mapping[Any, list[Any]]) -> None:
-        entries_of = _by_key(read)
+    def _take(self, read: Mapping[str, list[Any]]) -> None:
         for key, position in self._positions.items():
-            entries = [Entry(id_.decode(), fields[1]) for id_, fields in entries_of.get(key, ())]
+            entries = [Entry(id_.decode(), fields[1]) for id_, fields in read.get(key, ())]
             position.behind = len(entries) >= _COUNT
             if entries:
                 position.cursor = entries[-1].id
@@ -227,8 +230,8 @@ class Follower:
             self._connection = None
 
 
-def _by_key(read: Mapping[Any, list[Any]] | None) -> dict[str, list[Any]]:
-    return {key.decode() if isinstance(key, bytes) else key: entries for key, entries in (read or {}).items()}
+def _by_key(answer: Mapping[bytes, list[Any]] | None) -> dict[str, list[Any]]:
+    return {key.decode(): entries for key, entries in (answer or {}).items()}
 
 
 def _order(id_: str) -> tuple[int, int]:

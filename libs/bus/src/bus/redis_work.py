@@ -56,7 +56,8 @@ class Member:
         """Lease keys by topic name."""
         self._members = f"bus:members:{group}"
         self._token = f"{consumer}:{secrets.token_hex(8)}"
-        """Names this block: a consumer that comes back under its old name is another member."""
+        """Names this block: a consumer that comes back under its old name is another member, and inherits from the former."""
+        self._first_turn = True
         self._holdings: dict[str, Holding] = {}
         """By topic name; only topics whose lease the server said is ours."""
         self._offers: asyncio.Queue[Offer | None] = asyncio.Queue(maxsize=len(self._topics))
@@ -145,8 +146,10 @@ class Member:
         """Renew, take and give up leases."""
         asked = asyncio.get_running_loop().time()
         keys = [key for name in self._topics for key in (self._leases[name], self._topics[name])]
-        share = self._scripts.share.call([self._members, *keys], self._token, int(self._lease_seconds * 1000))
+        milliseconds = int(self._lease_seconds * 1000)
+        share = self._scripts.share.call([self._members, *keys], self._token, milliseconds, int(self._first_turn))
         ((fair, *backlogs),) = await self._link.call([share], min(CALL_SECONDS, self._lease_seconds / 2))
+        self._first_turn = False
         backlog = dict(zip(self._topics, backlogs, strict=True))
         for name, entries in backlog.items():
             if entries >= 0:

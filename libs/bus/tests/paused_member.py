@@ -1,0 +1,31 @@
+"""A member of a group in a process of its own, to be paused and killed; prints every delivery as a line of JSON.
+
+Arguments: the bus's address, the lease in seconds, a topic. Acknowledges a delivery when a line arrives on its input.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+
+import structlog
+
+from bus.redis_streams import RedisBus
+from bus.topics import Topic, WhenFull
+
+
+async def main(url: str, lease_seconds: str, topic: str) -> None:
+    """Work until the input ends."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    bus = RedisBus(url, lease_seconds=float(lease_seconds))
+    async with bus.work([Topic(topic, 10_000, WhenFull.REFUSE)], "group", "child", count=1) as work:
+        async for delivery in work:
+            sys.stdout.write(json.dumps([entry.payload.decode() for entry in delivery.entries]) + "\n")
+            sys.stdout.flush()
+            if not await asyncio.to_thread(sys.stdin.readline):
+                return
+            await work.acknowledge(delivery)
+
+
+asyncio.run(main(*sys.argv[1:]))

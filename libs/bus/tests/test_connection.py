@@ -1,0 +1,86 @@
+"""The wire: answers go to their calls, deadlines hold, an address tells no secret."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from bus.bus import BusUnavailable
+from bus.redis_connection import Address, Connection
+from bus.redis_link import Link
+from stack import ports
+
+
+async def test_a_cancelled_call_does_not_shift_the_answers_of_others(valkey_url: str) -> None:
+    connection = await Connection.open(Address.parse(valkey_url), 5)
+    cancelled = asyncio.ensure_future(connection.call([("BLPOP", "nothing", "0.05"), ("ECHO", "cancelled")], 5))
+    following = asyncio.ensure_future(connection.call([("ECHO", "following")], 5))
+    await asyncio.wait([following, cancelled], timeout=0)
+    cancelled.cancel()
+    assert await following == [b"following"]
+    connection.close()
+
+
+async def test_a_call_past_its_deadline_closes_the_connection_for_all(valkey_url: str) -> None:
+    connection = await Connection.open(Address.parse(valkey_url), 5)
+    with pytest.raises(BusUnavailable):
+        await connection.call([("BLPOP", "nothing", 5)], 0.05)
+    assert connection.closed
+    with pytest.raises(BusUnavailable):
+        await connection.call([("PING",)], 5)
+
+
+async def test_an_error_answer_raises_without_what_was_sent(valkey_url: str) -> None:
+    connection = await Connection.open(Address.parse(valkey_url), 5)
+    with pytest.raises(BusUnavailable) as raised:
+        await connection.call([("NOSUCHCOMMAND", "something private")], 5)
+    assert "private" not in str(raised.value)
+    assert connection.closed
+
+
+async def test_more_unanswered_calls_than_the_bound_are_refused(valkey_url: str) -> None:
+    connection = await Connection.open(Address.parse(valkey_url), 5)
+    blocked = connection.send([("BLPOP", "nothing", 5)])
+    with pytest.raises(BusUnavailable, match="too much unanswered"):  # noqa: PT012 (one of many calls is refused)
+        for _ in range(5_000):
+            connection.send([("PING",)]).add_done_callback(lambda done: done.exception())
+    connection.close()
+    with pytest.raises(BusUnavailable):
+        await blocked
+
+
+async def test_a_wrong_password_is_unavailable(valkey_url: str) -> None:
+    address = Address.parse(valkey_url)
+    with pytest.raises(BusUnavailable, match="WRONGPASS"):
+        await Connection.open(Address(address.host, address.port, password="wrong"), 5)
+
+
+async def test_while_the_server_is_out_of_reach_calls_fail_at_once() -> None:
+    link = Link(Address("127.0.0.1", ports.free()[0]))
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    for _ in range(200):
+        with pytest.raises(BusUnavailable):
+            await link.call([("PING",)])
+    assert loop.time() - started < 2.0
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("redis://localhost", Address("localhost", 6379)),
+        ("redis://127.0.0.1:7000/3", Address("127.0.0.1", 7000, database=3)),
+        ("redis://:p%40ss@h", Address("h", 6379, password="p@ss")),
+        ("rediss://me:pass@h:1/0", Address("h", 1, user="me", password="pass", tls=True)),
+    ],
+)
+def test_an_address_is_read(url: str, address: Address) -> None:
+    assert Address.parse(url) == address
+    assert "pass" not in repr(address).replace("password", "")
+
+
+@pytest.mark.parametrize("url", ["", "localhost:6379", "http://h", "redis://", "redis://h/one", "redis://h:port"])
+def test_what_is_no_address_is_refused(url: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 (whatever it says)
+        Address.parse(url)

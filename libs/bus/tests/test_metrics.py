@@ -1,0 +1,36 @@
+"""What the bus counts."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from bus import metrics
+from bus.topics import Topic, WhenFull, commands, control, events, rejected, replies
+from prometheus_client import REGISTRY
+
+if TYPE_CHECKING:
+    from libs.bus.tests.conftest import World
+
+
+def _value(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+async def test_what_is_published_and_delivered_is_counted_by_kind_of_topic(world: World) -> None:
+    bus = world.connect()
+    published = _value("hubbub_bus_published_entries_total", topic_kind="commands")
+    size = _value("hubbub_bus_published_bytes_total", topic_kind="commands")
+    delivered = _value("hubbub_bus_delivered_entries_total", topic_kind="commands", verb="work")
+    await bus.publish([(commands(0), b"12"), (commands(1), b"345")])
+    async with bus.work([commands(0), commands(1)], "group", "one") as work, asyncio.timeout(10):
+        await anext(aiter(work))
+        await anext(aiter(work))
+    assert _value("hubbub_bus_published_entries_total", topic_kind="commands") - published == 2
+    assert _value("hubbub_bus_published_bytes_total", topic_kind="commands") - size == 5
+    assert _value("hubbub_bus_delivered_entries_total", topic_kind="commands", verb="work") - delivered == 2
+
+
+def test_no_topic_name_becomes_a_label() -> None:
+    topics = [commands(1), events(2), replies("gateway-7f"), control(), rejected(), Topic("gateway-7f", 1, WhenFull.TRIM)]
+    assert [metrics.kind_of(topic.name) for topic in topics] == ["commands", "events", "replies", "control", "rejected", "other"]

@@ -1,0 +1,286 @@
+"""Redis streams when the server, the connection or a member fails."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import redis.asyncio
+
+from bus.bus import Bus, BusUnavailable, Delivery, Lost, Work
+from bus.redis_streams import RedisBus, key_of
+from bus.topics import commands, control, events
+
+if TYPE_CHECKING:
+    from libs.bus.tests.conftest import Server
+
+Feed = AsyncIterator[Delivery | Lost]
+Open = Callable[[], RedisBus]
+
+
+async def _until(feed: Feed, payload: bytes) -> list[bytes | str]:
+    """Return payloads, and the reasons of losses, up to a payload."""
+    seen: list[bytes | str] = []
+    async with asyncio.timeout(15):
+        while payload not in seen:
+            match await anext(feed):
+                case Delivery(_, entries):
+                    seen += [entry.payload for entry in entries]
+                case Lost(_, reason):
+                    seen.append(reason)
+    return seen
+
+
+async def _lost(feed: Feed) -> dict[str, str]:
+    """Return the next item's topics with its reason; it must be a loss."""
+    async with asyncio.timeout(15):
+        item = await anext(feed)
+    assert isinstance(item, Lost)
+    return dict.fromkeys(item.topics, item.reason)
+
+
+async def _next(work: Work) -> list[bytes]:
+    async with asyncio.timeout(15):
+        return [entry.payload for entry in (await anext(aiter(work))).entries]
+
+
+async def _publish(bus: Bus, payload: bytes) -> None:
+    """Publish however long it takes until the bus is back."""
+    async with asyncio.timeout(15):
+        while True:
+            with contextlib.suppress(BusUnavailable):
+                await bus.publish([(events(0), payload)])
+                return
+            await asyncio.sleep(0)
+
+
+async def test_a_cut_connection_loses_nothing_and_says_nothing(bus_of: Open, admin: redis.asyncio.Redis) -> None:
+    async with bus_of().follow([events(0), control()]) as feed:
+        seen: list[bytes | str] = []
+        for number in range(20):
+            if number % 5 == 2:
+                await admin.client_kill_filter(_type="normal", skipme=True)
+            await _publish(bus_of(), b"%d" % number)
+            if number % 7 == 3:
+                seen += await _until(feed, b"%d" % number)
+        seen += await _until(feed, b"19")
+    assert seen == [b"%d" % number for number in range(20)]
+
+
+async def test_a_server_restarted_empty_is_said_and_followed_on(bus_of: Open, server: Server) -> None:
+    bus = bus_of()
+    async with bus.follow([events(0), control()]) as feed:
+        await _publish(bus, b"1")
+        await _until(feed, b"1")
+        await server.kill(forget=True)
+        await server.start()
+        assert set(await _lost(feed)) == {"events.0", "control"}
+        await _publish(bus, b"2")
+        assert await _until(feed, b"2") == [b"2"]
+
+
+async def test_a_server_restarted_with_its_file_is_said_and_nothing_comes_twice(bus_of: Open, server: Server) -> None:
+    bus = bus_of()
+    async with bus.follow([events(0), control()]) as feed:
+        await _publish(bus, b"1")
+        await _until(feed, b"1")
+        await server.kill()
+        await server.start()
+        await _publish(bus, b"2")
+        seen = await _until(feed, b"2")
+        assert seen.count(b"2") == 1
+        assert b"1" not in seen
+        assert "disconnected" in seen
+
+
+async def test_a_wipe_is_noticed_when_the_clock_went_back(bus_of: Open, admin: redis.asyncio.Redis) -> None:
+    async with bus_of().follow([events(0)]) as feed:
+        await admin.xadd(key_of(events(0)), {"p": b"from the future"}, id="9999999999999-1")
+        await _until(feed, b"from the future")
+        await admin.flushall()
+        await _publish(bus_of(), b"now")
+        assert await _until(feed, b"now") == ["wiped", b"now"]
+        await _publish(bus_of(), b"later")
+        assert await _until(feed, b"later") == [b"later"]
+
+
+async def test_a_wipe_before_anything_was_seen_is_said(bus_of: Open, admin: redis.asyncio.Redis) -> None:
+    async with bus_of().follow([events(0)]) as feed:
+        await _publish(bus_of(), b"unseen")
+        await admin.flushall()
+        assert "events.0" in await _lost(feed)
+
+
+async def test_a_deleted_stream_is_said_and_only_that(bus_of: Open, admin: redis.asyncio.Redis) -> None:
+    bus = bus_of()
+    async with bus.follow([events(0), control()]) as feed:
+        await bus.publish([(events(0), b"1"), (control(), b"1")])
+        await _until(feed, b"1")
+        await admin.delete(key_of(events(0)))
+        losses = [item async for item in _items_until_lost(feed)]
+        assert losses == [Lost(("events.0",), "wiped")]
+
+
+async def _items_until_lost(feed: Feed) -> AsyncIterator[Lost]:
+    async with asyncio.timeout(15):
+        async for item in feed:
+            if isinstance(item, Lost):
+                yield item
+                return
+
+
+async def test_wipes_under_traffic_leave_no_hole_without_a_loss_said_after_it(bus_of: Open, admin: redis.asyncio.Redis) -> None:
+    bus = bus_of()
+    numbers: list[int] = []
+    unsaid = False
+    async with bus.follow([events(0)]) as feed, asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        tasks.create_task(_traffic(bus, admin))
+        while unsaid or not numbers or numbers[-1] != 1_000:
+            match await anext(feed):
+                case Delivery(_, entries):
+                    for entry in entries:
+                        unsaid |= int(entry.payload) != (numbers[-1] + 1 if numbers else 0)
+                        numbers.append(int(entry.payload))
+                case Lost():
+                    unsaid = False
+    assert numbers == sorted(set(numbers))
+
+
+async def _traffic(bus: Bus, admin: redis.asyncio.Redis) -> None:
+    for number in range(1_001):
+        await bus.publish([(events(0), b"%d" % number)])
+        if number % 300 == 299:
+            await admin.flushall()
+
+
+async def test_a_frozen_server_is_unavailable_within_the_deadline_and_fine_afterwards(bus_of: Open, server: Server) -> None:
+    bus = bus_of()
+    await bus.ping()
+    server.signal(signal.SIGSTOP)
+    try:
+        with pytest.raises(BusUnavailable):
+            async with asyncio.timeout(4):
+                await bus.publish([(events(0), b"1")])
+    finally:
+        server.signal(signal.SIGCONT)
+    await _publish(bus, b"2")
+
+
+async def test_scripts_that_the_server_forgot_are_taught_again(bus_of: Open, admin: redis.asyncio.Redis) -> None:
+    bus = bus_of()
+    await bus.publish([(commands(0), b"1")])
+    await admin.script_flush()
+    with pytest.raises(BusUnavailable):
+        await bus.publish([(commands(0), b"2")])
+    await bus.publish([(commands(0), b"3")])
+    assert await admin.xlen(key_of(commands(0))) == 2
+
+
+async def test_entering_to_follow_without_a_server_is_refused(bus_of: Open, server: Server) -> None:
+    await server.kill()
+    with pytest.raises(BusUnavailable):
+        async with bus_of().follow([events(0)]):
+            pass
+
+
+async def test_a_member_starts_before_its_server(bus_of: Open, server: Server) -> None:
+    await server.kill()
+    bus = bus_of()
+    async with bus.work([commands(0)], "group", "one") as work:
+        waiting = asyncio.ensure_future(_next(work))
+        await server.start()
+        async with asyncio.timeout(15):
+            while not waiting.done():
+                with contextlib.suppress(BusUnavailable):
+                    await bus.publish([(commands(0), b"1")])
+                await asyncio.wait([waiting], timeout=0.1)
+        assert (await waiting)[0] == b"1"
+
+
+async def test_a_server_killed_under_a_member_brings_back_what_was_not_acknowledged(bus_of: Open, server: Server) -> None:
+    bus = bus_of()
+    await bus.publish([(commands(0), b"1"), (commands(0), b"2")])
+    async with bus.work([commands(0)], "group", "one", count=1) as work:
+        async with asyncio.timeout(15):
+            delivery = await anext(aiter(work))
+        await server.kill()
+        with pytest.raises(BusUnavailable):
+            await work.acknowledge(delivery)
+        await server.start()
+        assert await _next(work) == [b"1"]
+
+
+@contextlib.asynccontextmanager
+async def _child(url: str, lease_seconds: float = 1.0) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a member in a process of its own."""
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(Path(__file__).with_name("paused_member.py")),
+        url,
+        str(lease_seconds),
+        commands(0).name,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield child
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            child.kill()
+        await child.wait()
+
+
+async def _line(child: asyncio.subprocess.Process) -> list[str]:
+    assert child.stdout is not None
+    async with asyncio.timeout(15):
+        return list(json.loads(await child.stdout.readline()))
+
+
+def _acknowledge(child: asyncio.subprocess.Process) -> None:
+    assert child.stdin is not None
+    child.stdin.write(b"\n")
+
+
+async def test_a_killed_member_loses_its_topic_to_another_which_starts_with_what_it_left(bus_of: Open, server: Server) -> None:
+    bus = bus_of()
+    await bus.publish([(commands(0), b"1"), (commands(0), b"2")])
+    async with _child(server.url) as child:
+        assert await _line(child) == ["1"]
+        async with bus.work([commands(0)], "group", "successor") as work:
+            child.kill()
+            assert await _next(work) == [b"1", b"2"]
+
+
+async def test_a_consumer_that_comes_back_does_not_wait_for_its_own_lease(server: Server) -> None:
+    bus = RedisBus(server.url, lease_seconds=600)
+    await bus.publish([(commands(0), b"1"), (commands(0), b"2")])
+    async with _child(server.url, lease_seconds=600) as child:
+        assert await _line(child) == ["1"]
+        child.kill()
+        async with bus.work([commands(0)], "group", "child") as work:
+            assert await _next(work) == [b"1", b"2"]
+
+
+async def test_a_paused_member_that_wakes_beside_its_successor_delivers_nothing_more(bus_of: Open, server: Server) -> None:
+    bus = bus_of()
+    await bus.publish([(commands(0), b"1"), (commands(0), b"2"), (commands(0), b"3")])
+    async with _child(server.url) as child:
+        assert await _line(child) == ["1"]
+        child.send_signal(signal.SIGSTOP)
+        async with bus.work([commands(0)], "group", "successor", count=2) as work:
+            async with asyncio.timeout(15):
+                delivery = await anext(aiter(work))
+            assert [entry.payload for entry in delivery.entries] == [b"1", b"2"]
+            child.send_signal(signal.SIGCONT)
+            _acknowledge(child)  # the child acknowledges 1, which is harmless, and must not go on to 2
+            await work.acknowledge(delivery)
+            await bus.publish([(commands(0), b"4")])
+            assert await _next(work) == [b"3", b"4"]
+        assert await _line(child) == ["3"]  # its turn again, once the successor left
