@@ -93,7 +93,7 @@ def _namespaces_allowed() -> bool:
     """Tell whether this machine lets us make a user namespace; many containers do not."""
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         enter = Identity(namespace=True).enter
-        done = subprocess.run(["/bin/true"], preexec_fn=enter, check=False, timeout=10)  # noqa: PLW1509 (one thread here)
+        done = subprocess.run(["/bin/true"], preexec_fn=enter, check=False, timeout=10)
         return done.returncode == 0
     return False
 

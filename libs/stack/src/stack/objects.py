@@ -4,13 +4,13 @@ Leaves what is kept in it to media, and restarting it to `supervisor`.
 """
 
 import contextlib
-import datetime
 import hashlib
 import hmac
 import json
 import sysconfig
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from stack import credentials, ports, probes
@@ -80,6 +80,7 @@ class Objects:
         ]
         return Command(
             name="objects",
+            quiet=True,
             argv=(
                 str(_program()),
                 "mini",
@@ -133,7 +134,7 @@ def _program() -> Path:
 
 def _signed_head(host: str, path: str, access_key: str, secret_key: str) -> bytes:
     """Return a whole HEAD request with a signature (AWS Signature Version 4, single chunk, empty body)."""
-    moment = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
+    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     scope = f"{moment[:8]}/{REGION}/s3/aws4_request"
     empty = hashlib.sha256(b"").hexdigest()
     signed = "host;x-amz-content-sha256;x-amz-date"

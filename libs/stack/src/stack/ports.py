@@ -4,28 +4,27 @@ Leaves listening on them to whoever asked.
 """
 
 import contextlib
+import random
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 from stack.errors import InUseError
 
 LOOPBACK = "127.0.0.1"
-_HIGHEST = 55535  # SeaweedFS and Valkey's cluster bus add 10,000 to a port of theirs
-_TRIES = 200
+_LOWEST = 12_000
+_TRIES = 500
+_given: set[int] = set()
+"""Handed out by this process already, though perhaps not listened on yet."""
 
 
 def free(count: int = 1, *, offsets: tuple[int, ...] = (0,)) -> list[int]:
     """Return `count` different ports that nothing listens on, each free at all of its `offsets` too.
 
-    Another program can take one before it is used; the kernel hands ports out in random order, so that is rare.
+    They lie below the range that the kernel gives to outgoing connections: a server that comes back after a crash finds
+    its port free, and a client that knocks meanwhile cannot connect to itself. Raises InUseError when none is found.
     """
-    with contextlib.ExitStack() as held:
-        return [_hold_one(held, offsets) for _ in range(count)]
-
-
-def consecutive(count: int) -> int:
-    """Return the first of `count` neighbouring free ports."""
-    return free(offsets=tuple(range(count)))[0]
+    return [_free_one(offsets) for _ in range(count)]
 
 
 def is_free(port: int) -> bool:
@@ -38,31 +37,31 @@ def is_free(port: int) -> bool:
 def require_free(port: int, variable: str) -> None:
     """Raise InUseError, naming the variable that chooses another, when something listens on the port."""
     if not is_free(port):
-        raise InUseError(f"Port {port} is already in use; stop what listens there or set {variable} to another port.")
+        raise InUseError(f"Port {port} is already in use: stop what listens there, or set {variable} to another port.")
 
 
-def _hold_one(held: contextlib.ExitStack, offsets: tuple[int, ...]) -> int:
+def _free_one(offsets: tuple[int, ...]) -> int:
     for _ in range(_TRIES):
-        with contextlib.ExitStack() as candidate:
-            port = candidate.enter_context(_bound(0)).getsockname()[1]
-            if port > _HIGHEST:
-                continue
-            try:
-                for offset in offsets:
-                    if offset:
-                        candidate.enter_context(_bound(port + offset))
-            except OSError:
-                continue
-            held.push(candidate.pop_all())
-            return int(port)
+        port = random.randrange(_LOWEST, _first_outgoing() - max(offsets))
+        wanted = {port + offset for offset in offsets}
+        if wanted.isdisjoint(_given) and all(map(is_free, wanted)):
+            _given.update(wanted)
+            return port
     raise InUseError("No free port was found on the loopback interface.")
 
 
+def _first_outgoing() -> int:
+    """Return where the range of outgoing connections' ports begins; Linux's usual 32,768 where it cannot be read."""
+    setting = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    first = int(setting.read_text().split()[0]) if setting.exists() else 32_768
+    return first if first > 2 * _LOWEST else 65_536
+
+
 @contextlib.contextmanager
-def _bound(port: int) -> Iterator[socket.socket]:
+def _bound(port: int) -> Iterator[None]:
     with socket.socket() as listener:
         # As servers do: a port whose last connections are still closing counts as free.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((LOOPBACK, port))
         listener.listen(1)
-        yield listener
+        yield

@@ -73,6 +73,7 @@ class Postgres:
         options = [f"--{name}={value}" for name, value in {**_SETTINGS, "port": str(self.port)}.items()]
         return Command(
             name="postgres",
+            quiet=True,
             argv=(str(_programs() / "postgres"), "-D", str(self.folder), *options),
             env=_environment(),
             ready=self._answers,
@@ -116,9 +117,7 @@ class Postgres:
         found = await admin.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name])
         verb = sql.SQL("CREATE") if await found.fetchone() is None else sql.SQL("ALTER")
         # Set again each time: the file with the password may have been lost while the data was not.
-        await admin.execute(
-            sql.SQL("{} ROLE {} LOGIN PASSWORD {}").format(verb, sql.Identifier(name), self._password(name))
-        )
+        await admin.execute(sql.SQL("{} ROLE {} LOGIN PASSWORD {}").format(verb, sql.Identifier(name), self._password(name)))
 
     @contextlib.asynccontextmanager
     async def _admin(self) -> AsyncIterator[psycopg.AsyncConnection]:
@@ -154,9 +153,7 @@ class Postgres:
 
     async def _answers(self) -> bool:
         with contextlib.suppress(psycopg.OperationalError):
-            connection = await psycopg.AsyncConnection.connect(
-                self.url("postgres", "postgres"), connect_timeout=_PROBE_SECONDS
-            )
+            connection = await psycopg.AsyncConnection.connect(self.url("postgres", "postgres"), connect_timeout=_PROBE_SECONDS)
             await connection.close()
             return True
         return False

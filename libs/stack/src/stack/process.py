@@ -22,6 +22,14 @@ _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 _PROBE_INTERVAL_SECONDS = 0.02
 
 
+Probe = Callable[[], Awaitable[bool]]
+
+
+async def at_once() -> bool:
+    """Say yes: a process that serves from its first moment, or never."""
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """What to run and how to tell that it serves."""
@@ -30,7 +38,7 @@ class Command:
     """The process's name in logs and in pids.json."""
     argv: tuple[str, ...]
     """The program, absolute, and its arguments."""
-    ready: Callable[[], Awaitable[bool]]
+    ready: Probe = at_once
     """True once it serves; asked again and again, so it must be cheap and bounded in time."""
     env: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     """The whole environment of the process."""
@@ -42,12 +50,15 @@ class Command:
     """What the kernel sends when the parent is gone."""
     grace_seconds: float = 10.0
     """From `stop_signal` to SIGKILL."""
+    quiet: bool = False
+    """Its output belongs in a file of its own, to be looked at when something is wrong."""
 
 
-async def spawn(command: Command, output: int | IO[Any] = asyncio.subprocess.PIPE) -> asyncio.subprocess.Process:
+async def spawn(command: Command, output: int | IO[Any]) -> asyncio.subprocess.Process:
     """Start `command` in a session of its own, so that a terminal's Ctrl-C reaches only the supervisor.
 
-    Stdout and stderr both go to `output`. The child dies with the calling thread, which must therefore be one that
+    Stdout and stderr both go to `output`, a file or the end of a pipe (not one of asyncio's: its `wait` would wait for
+    every grandchild that holds the pipe open, too). The child dies with the calling thread, which must therefore be one that
     lives as long as the program (PR_SET_PDEATHSIG follows threads, see prctl(2)).
     Raises OSError when the program cannot be started.
     """

@@ -42,14 +42,17 @@ class Valkey:
     async def prepare(self) -> None:
         """Make the folder and write the configuration, whose file keeps the password off the command line."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        text = _CONFIGURATION.format(
-            host=ports.LOOPBACK, port=self.port, folder=_quoted(self.folder), password=self._password()
-        )
+        text = _CONFIGURATION.format(host=ports.LOOPBACK, port=self.port, folder=_quoted(self.folder), password=self._password())
         credentials.write_private(self.folder / "valkey.conf", text.encode())
 
     def command(self) -> Command:
         """Return what to run; `prepare` comes first."""
-        return Command(name="valkey", argv=(str(_program()), str(self.folder / "valkey.conf")), ready=self._answers)
+        return Command(
+            name="valkey",
+            quiet=True,
+            argv=(str(_program()), str(self.folder / "valkey.conf")),
+            ready=self._answers,
+        )
 
     def url(self, database: int) -> str:
         """Return the address of one of its 16 databases (0 to 15), password included."""
