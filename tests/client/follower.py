@@ -34,7 +34,8 @@ class Follower:
     """Follows every channel of one user. `run` is its life; cancel it to end."""
 
     def __init__(self, api: Api, urls: Sequence[str], watcher: Watcher, first: int = 0) -> None:
-        self._api = api
+        self.api = api
+        """Whom it follows for."""
         self._urls = itertools.islice(itertools.cycle(urls), first, None)
         """Gateways in turn: every connection goes to the next."""
         self._watcher = watcher
@@ -53,7 +54,7 @@ class Follower:
         """Connect, resume, follow; again after every end, whatever it was."""
         while True:
             try:
-                async with connect(self._api, url=next(self._urls), seen=self._see) as socket:
+                async with connect(self.api, url=next(self._urls), seen=self._see) as socket:
                     self.connections += 1
                     await self._resume(socket)
                     await self._stay(socket)

@@ -125,6 +125,16 @@ class Socket:
         """Return when everything that the server had for this connection before this call is here."""
         await self.request("ping")
 
+    @contextlib.asynccontextmanager
+    async def deaf(self) -> AsyncIterator[None]:
+        """Read nothing during the block, not even from the kernel."""
+        self._connection.transport.pause_reading()
+        try:
+            yield
+        finally:
+            with contextlib.suppress(RuntimeError):  # it ended meanwhile
+                self._connection.transport.resume_reading()
+
     async def drop(self) -> None:
         """End the connection without a word, as a crashed client does."""
         self._connection.transport.abort()

@@ -1,0 +1,49 @@
+"""`make faults SECONDS=… SEED=…`: one run on a stack of its own, which ends with one line of figures.
+
+Environment: SECONDS (60), SEED (random), GATEWAYS (2), WORKERS (2), FAULTS (a comma list; all), PAUSE (longest, 20 s).
+Exits with 1 when a promise was broken; the record is then in test-results/.
+"""
+
+import asyncio
+import os
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from stack import Stack
+from tests.faults.nemesis import FAULTS
+from tests.faults.prover import prove, save
+
+
+def _say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)  # noqa: T201
+
+
+async def _run(data: Path) -> int:
+    ask = os.environ.get
+    seed = int(ask("SEED") or random.SystemRandom().randrange(2**32))
+    seconds, pause = float(ask("SECONDS") or 60), float(ask("PAUSE") or 20)
+    chosen = tuple(filter(None, (ask("FAULTS") or "").split(","))) or tuple(FAULTS)
+    _say(f"seed {seed}")
+    async with Stack(data, gateways=int(ask("GATEWAYS") or 2), workers=int(ask("WORKERS") or 2)) as stack:
+        verdict = await prove(stack, seconds, seed, faults=chosen, longest_pause_seconds=pause, say=_say)
+    for finding in verdict.findings[:50]:
+        _say(str(finding))
+    if verdict.findings:
+        _say(f"the record is {save(verdict, Path('test-results'))}")
+    print(verdict.line)  # noqa: T201
+    return 1 if verdict.findings else 0
+
+
+def main() -> int:
+    """Run on a folder that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="hubbub-faults-") as folder:
+        data = Path(folder)
+        data.chmod(0o711)  # PostgreSQL's user passes through
+        return asyncio.run(_run(data))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,129 @@
+"""Everybody who takes part in a run, brought together in one tenant on one running stack; and the readers' notebooks.
+
+Leaves what they do to `workload` and to the client, and what is done to them to `nemesis`.
+"""
+
+import asyncio
+import itertools
+import random
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import httpx
+
+from stack import Stack
+from tests.client import Api, Follower, connect, login
+from tests.client.follower import How
+from tests.client.socket import Frame
+from tests.faults.blackhole import Blackhole
+from tests.faults.record import Entry, Reading, Record, Sight, Stretch
+from tests.faults.workload import Registrar, Writer
+
+_CHANNELS = 3
+_WRITERS = 6
+_READERS = 3
+_VISITORS = 2
+_TOKEN_SECONDS = 86_400
+
+
+class Notebook:
+    """Writes down what one reader sees."""
+
+    def __init__(self, reading: Reading) -> None:
+        self.reading = reading
+        self._open: dict[str, Stretch] = {}
+        """The stretch under way of each channel, kept after its end: what should not come then must be noted all the more."""
+
+    def begin(self, channel: str, start: int, how: How) -> None:
+        """Note a start of the flow."""
+        self._open[channel] = self.reading.begin(channel, start, how)
+
+    def event(self, frame: Frame) -> None:
+        """Note an event."""
+        if frame["channel"] not in self._open:
+            self.begin(frame["channel"], 0, "asked")
+        self._open[frame["channel"]].sights.append(Sight(time.monotonic(), Entry.of(frame)))
+
+    def end(self, channel: str) -> None:
+        """Nothing to note: the log knows."""
+
+
+@dataclass(slots=True)
+class Crowd:
+    """Everybody, ready to begin."""
+
+    owner: Api
+    urls: list[str]
+    """Every gateway's."""
+    channels: list[str]
+    writers: list[Writer]
+    registrars: list[Registrar]
+    followers: list[Follower]
+    blackhole: Blackhole
+    """The way of the last follower to its gateway."""
+    record: Record
+    stopping: asyncio.Event
+    """Set when nobody is to begin anything new."""
+
+    async def heads(self) -> dict[str, int]:
+        """The head of every channel."""
+        return {channel["id"]: channel["seq"] for channel in await self.owner.channels()}
+
+
+@asynccontextmanager
+async def gathered(stack: Stack, dice: random.Random) -> AsyncIterator[Crowd]:
+    """Bring everybody together in a tenant and channels of their own."""
+    urls = [gateway.url for gateway in stack.gateways]
+    tenant = f"run-{uuid.uuid4().hex[:12]}"
+    where = urlsplit(urls[0])
+    hole = Blackhole(where.hostname or "", where.port or 0)
+    async with httpx.AsyncClient(limits=httpx.Limits(max_connections=50)) as http, hole.listening():
+
+        async def people(role: str, count: int) -> list[Api]:
+            names = [f"{role}-{number}" for number in range(count)]
+            return [await login(http, urls[0], name, tenant=tenant, ttl=_TOKEN_SECONDS) for name in names]
+
+        owner = (await people("owner", 1))[0]
+        writers = await people("writer", _WRITERS)
+        readers = await people("reader", _READERS)
+        visitors = await people("visitor", _VISITORS)
+        everybody = [person.user for person in (*writers, *readers, *visitors)]
+        channels = [await owner.create("group", name=f"room {n}", members=everybody) for n in range(_CHANNELS)]
+        record = Record(sync_events=await _sync_events(owner))
+        stopping = asyncio.Event()
+
+        def turns() -> Iterator[str]:
+            return itertools.islice(itertools.cycle(urls), dice.randrange(len(urls)), None)
+
+        def seeded() -> random.Random:
+            return random.Random(dice.random())
+
+        yield Crowd(
+            owner=owner,
+            urls=urls,
+            channels=channels,
+            writers=[Writer(each, turns(), channels, record, seeded(), stopping) for each in writers],
+            registrars=[Registrar(owner, each, turns(), channels, record, seeded(), stopping) for each in visitors],
+            followers=[*_followers((*readers, *visitors), urls, record), *_followers(readers[:1], [hole.url, urls[-1]], record)],
+            blackhole=hole,
+            record=record,
+            stopping=stopping,
+        )
+
+
+def _followers(people: Sequence[Api], urls: Sequence[str], record: Record) -> list[Follower]:
+    made = []
+    for number, api in enumerate(people):
+        reading = Reading(f"{api.user} (reader {len(record.readings)})", api.user)
+        record.readings.append(reading)
+        made.append(Follower(api, urls, Notebook(reading), first=number % len(urls)))
+    return made
+
+
+async def _sync_events(api: Api) -> int:
+    async with connect(api) as socket:
+        return int(socket.hello["limits"]["sync_events"])

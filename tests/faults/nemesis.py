@@ -1,0 +1,145 @@
+"""Breaks things, at random but from a seed, one or two at a time, and sees them healed before it goes on.
+
+Each fault is a function of the run; `FAULTS` lists them by name. Leaves judging what it led to to `checker`.
+"""
+
+import asyncio
+import contextlib
+import random
+import signal
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import redis.asyncio
+
+from stack import Stack
+from tests.faults.crowd import Crowd
+
+_SERVED_SECONDS = 60.0
+_REST_SECONDS = (0.5, 2.0)
+_DOUBLE_TROUBLE = 0.25
+"""How often two faults come together."""
+_STORES = ("postgres", "valkey", "objects")
+
+
+@dataclass(slots=True)
+class Nemesis:
+    """One run's trouble."""
+
+    stack: Stack
+    crowd: Crowd
+    dice: random.Random
+    longest_pause_seconds: float
+    """Nothing is stopped, stalled or cut off for longer."""
+    say: Callable[[str], None]
+    """Told of every fault as it begins."""
+
+    async def run(self, faults: Sequence[str], seconds: float) -> None:
+        """Go through `faults` in random order, again and again, for about `seconds`; everything is healed at the end."""
+        until = time.monotonic() + seconds
+        bag: list[str] = []
+        while faults and time.monotonic() < until:
+            together = 2 if self.dice.random() < _DOUBLE_TROUBLE else 1
+            while len(bag) < together:
+                bag = self.dice.sample(list(faults), len(faults)) + bag
+            await asyncio.gather(*(self.inflict(bag.pop()) for _ in range(together)))
+            await asyncio.sleep(self.dice.uniform(*_REST_SECONDS))
+        await asyncio.sleep(max(0.0, until - time.monotonic()))
+
+    async def inflict(self, fault: str) -> None:
+        """Do one thing and wait until everything serves again. Raises NotReadyError when something does not."""
+        began = time.monotonic()
+        self.crowd.record.faults.append(fault)
+        self.say(fault)
+        await FAULTS[fault](self)
+        await self.healed()
+        self.say(f"{fault}: everything serves again after {time.monotonic() - began:.1f} s")
+
+    async def healed(self) -> None:
+        """Return when every process serves."""
+        served = [name for name in self.stack.pids if name not in _STORES]
+        await asyncio.gather(*(self.stack.serving(name, timeout_seconds=_SERVED_SECONDS) for name in served))
+
+    async def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
+        """End a process; the supervisor starts it again."""
+        with contextlib.suppress(ProcessLookupError):  # it died of another fault just now
+            pid = self.stack.kill(name, number)
+            await self.stack.started(name, after=pid)
+
+    async def pause(self, name: str, meanwhile: Callable[[], Awaitable[object]] | None = None) -> None:
+        """Stop a process for a while, and let it go on beside whoever took its place."""
+        with contextlib.suppress(ProcessLookupError):
+            self.stack.kill(name, signal.SIGSTOP)
+            try:
+                await asyncio.sleep(self._while())
+                if meanwhile is not None:
+                    await meanwhile()
+            finally:
+                self.stack.kill(name, signal.SIGCONT)
+
+    def one(self, prefix: str) -> str:
+        """Return the name of one of the processes of a kind."""
+        return self.dice.choice(sorted(name for name in self.stack.pids if name.startswith(prefix)))
+
+    async def wipe(self) -> None:
+        """Take everything out of the bus, and out of presence with it."""
+        async with self._bus() as bus:
+            await bus.flushall()
+
+    async def trim(self) -> None:
+        """Empty every topic of events, also past the cursor of who reads it."""
+        async with self._bus() as bus:
+            for key in [key async for key in bus.scan_iter(match="*events*", _type="stream")]:
+                await bus.xtrim(key, maxlen=0, approximate=False)
+
+    async def stall(self) -> None:
+        """A reader stops reading for a while."""
+        socket = self.dice.choice(self.crowd.followers).socket
+        if socket is not None:
+            async with socket.deaf():
+                await asyncio.sleep(self._while())
+
+    async def cut_off(self) -> None:
+        """A reader's connection goes nowhere for a while, without an end that anybody could see."""
+        self.crowd.blackhole.open.clear()
+        await asyncio.sleep(self._while())
+        self.crowd.blackhole.open.set()
+
+    async def drop(self) -> None:
+        """A reader's connection breaks."""
+        socket = self.dice.choice(self.crowd.followers).socket
+        if socket is not None:
+            await socket.drop()
+
+    def _while(self) -> float:
+        return self.dice.uniform(0.5, self.longest_pause_seconds)
+
+    def _bus(self) -> "redis.asyncio.Redis":
+        return redis.asyncio.from_url(str(self.stack.endpoints["HUBBUB_BUS_URL"]))
+
+
+FAULTS: Mapping[str, Callable[[Nemesis], Awaitable[None]]] = {
+    "kill a gateway": lambda it: it.kill(it.one("gateway")),
+    "kill a worker": lambda it: it.kill(it.one("messages-worker")),
+    "kill the api": lambda it: it.kill("messages-api"),
+    "kill presence": lambda it: it.kill("presence"),
+    "kill media": lambda it: it.kill("media"),
+    "kill Valkey": lambda it: it.kill("valkey"),
+    "kill PostgreSQL": lambda it: it.kill("postgres"),
+    "restart PostgreSQL at once": lambda it: it.kill("postgres", signal.SIGQUIT),
+    "restart a gateway": lambda it: it.kill(it.one("gateway"), signal.SIGTERM),
+    "restart a worker": lambda it: it.kill(it.one("messages-worker"), signal.SIGTERM),
+    "restart the api": lambda it: it.kill("messages-api", signal.SIGTERM),
+    "pause a gateway": lambda it: it.pause(it.one("gateway")),
+    "pause a worker": lambda it: it.pause(it.one("messages-worker")),
+    "pause the api": lambda it: it.pause("messages-api"),
+    "pause presence": lambda it: it.pause("presence"),
+    "pause media": lambda it: it.pause("media"),
+    "pause Valkey": lambda it: it.pause("valkey"),
+    "wipe the bus": Nemesis.wipe,
+    "trim events under a paused gateway": lambda it: it.pause(it.one("gateway"), meanwhile=it.trim),
+    "stall a reader": Nemesis.stall,
+    "cut a reader off": Nemesis.cut_off,
+    "drop a reader": Nemesis.drop,
+}

@@ -1,0 +1,114 @@
+"""One run from beginning to verdict: everybody writes and reads, the nemesis rages, then all is quiet and is judged."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stack import Stack
+from tests.faults.checker import check
+from tests.faults.crowd import Crowd, gathered
+from tests.faults.nemesis import FAULTS, Nemesis
+from tests.faults.record import Acked, Entry, Finding, Reading, Record, Sight
+
+_QUIET_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What came out."""
+
+    seed: int
+    seconds: float
+    record: Record
+    logs: dict[str, list[Entry]]
+    findings: list[Finding]
+    slowest_seconds: float
+    """The longest that a post took from first sending to final answer, faults included."""
+
+    @property
+    def acknowledged(self) -> int:
+        """Posts that were acknowledged."""
+        return len({(one.user, one.key) for one in self.record.attempts if one.key and isinstance(one.outcome, Acked)})
+
+    @property
+    def line(self) -> str:
+        """The figures, in one line."""
+        sights = sum(len(stretch.sights) for reading in self.record.readings for stretch in reading.stretches)
+        tried = len({(one.user, one.key) for one in self.record.attempts if one.key})
+        rules = ", ".join(sorted({finding.rule for finding in self.findings})) or "none"
+        return (
+            f"faults: seed={self.seed} seconds={self.seconds:.0f} faults={len(self.record.faults)} sent={tried} "
+            f"acknowledged={self.acknowledged} attempts={len(self.record.attempts)} events={sum(map(len, self.logs.values()))} "
+            f"deliveries={sights} removals={len(self.record.fences)} slowest={self.slowest_seconds:.1f}s "
+            f"violations={len(self.findings)} ({rules})"
+        )
+
+
+async def prove(
+    stack: Stack,
+    seconds: float,
+    seed: int,
+    *,
+    faults: Sequence[str] = tuple(FAULTS),
+    longest_pause_seconds: float = 20.0,
+    say: Callable[[str], None] = lambda _: None,
+) -> Verdict:
+    """Run for about `seconds`, then wait until everybody has everything, and judge.
+
+    Raises TimeoutError when a writer gets no final answer although everything serves again, NotReadyError when it does not.
+    """
+    dice = random.Random(seed)
+    began = time.monotonic()
+    async with gathered(stack, dice) as crowd:
+        nemesis = Nemesis(stack, crowd, dice, longest_pause_seconds, say)
+        async with asyncio.TaskGroup() as readers:
+            following = [readers.create_task(follower.run()) for follower in crowd.followers]
+            await _busy(crowd, nemesis, faults, seconds)
+            await _settle(crowd)
+            for task in following:
+                task.cancel()
+        logs = {name: [Entry.of(item) for item in await crowd.owner.log(name)] for name in crowd.channels}
+        await _read_elsewhere(crowd)
+    findings = check(crowd.record, logs)
+    slowest = max(writer.slowest_seconds for writer in crowd.writers)
+    return Verdict(seed, time.monotonic() - began, crowd.record, logs, findings, slowest)
+
+
+def save(verdict: Verdict, folder: Path) -> Path:
+    """Write the whole record down, for a person to look into."""
+    path = folder / f"faults-{verdict.seed}.json"
+    verdict.record.save(path, verdict.logs)
+    return path
+
+
+async def _busy(crowd: Crowd, nemesis: Nemesis, faults: Sequence[str], seconds: float) -> None:
+    """Let everybody work under the nemesis, and return once every writer has its last answer."""
+    async with asyncio.TaskGroup() as group:
+        lives = [worker.run() for worker in crowd.writers] + [registrar.run() for registrar in crowd.registrars]
+        working = [group.create_task(life) for life in lives]
+        await nemesis.run(faults, seconds)
+        crowd.stopping.set()
+        async with asyncio.timeout(_QUIET_SECONDS):
+            await asyncio.wait(working)
+
+
+async def _settle(crowd: Crowd) -> None:
+    """Wait until every reader has come to the end of every channel that it may see, or has had its time to."""
+    heads = await crowd.heads()
+    for follower, reading in zip(crowd.followers, crowd.record.readings, strict=True):
+        visible = {channel["id"] for channel in await follower.api.channels()}
+        await follower.reach({channel: seq for channel, seq in heads.items() if channel in visible}, _QUIET_SECONDS)
+        reading.settled = True
+
+
+async def _read_elsewhere(crowd: Crowd) -> None:
+    """Read the logs at the other gateways too: each is a reader whose stream must equal the log."""
+    for url in crowd.urls[1:]:
+        reading = Reading(f"the log at {url}", crowd.owner.user, settled=True)
+        for channel in crowd.channels:
+            items = await crowd.owner.at(url).log(channel)
+            reading.begin(channel, 0, "log").sights += [Sight(time.monotonic(), Entry.of(item)) for item in items]
+        crowd.record.readings.append(reading)

@@ -1,0 +1,27 @@
+"""The delivery contract under a short, seeded storm. `make faults SECONDS=… SEED=…` runs longer ones."""
+
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from stack import Stack
+from tests.faults.nemesis import FAULTS
+from tests.faults.prover import prove, save
+
+SEED = 20_261_124
+SECONDS = 30
+
+
+@pytest.fixture
+async def stack(server_data: Path) -> AsyncIterator[Stack]:
+    async with Stack(server_data / "faults", gateways=2, workers=2) as running:
+        yield running
+
+
+async def test_no_promise_breaks_in_a_storm_of_every_kind_of_fault(stack: Stack) -> None:
+    verdict = await prove(stack, SECONDS, SEED, longest_pause_seconds=4.0, say=lambda text: print(text, file=sys.stderr))  # noqa: T201
+    assert not verdict.findings, "\n".join([verdict.line, str(save(verdict, Path("test-results"))), *map(str, verdict.findings)])
+    assert verdict.acknowledged > 100, verdict.line
+    assert len(verdict.record.faults) >= 5, f"of {len(FAULTS)} kinds"

@@ -1,0 +1,204 @@
+"""The people of a run: writers who never give up a message, and registrars who remove and readmit visitors.
+
+Everything they do goes into the `Record`. Readers are in `crowd`; breaking things is the matter of `nemesis`.
+"""
+
+import asyncio
+import itertools
+import random
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from tests.client import Answer, Api, Closed, Mismatch, Refusal, Socket, connect
+from tests.faults.record import TRANSIENT, Acked, Attempt, Fence, Outcome, Peek, Record, Refused
+
+NO_ANSWER = (Closed, Refusal, OSError, TimeoutError, httpx.TransportError)
+"""How it looks when a server is not there, or goes away."""
+_THINK_SECONDS = 0.05
+_RETRY_SECONDS = 0.2
+_ABSENCE_SECONDS = (0.3, 3.0)
+_PEEK_SECONDS = 0.1
+_EMOJI = ("👍", "🎉", "👀")
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A message on its way."""
+
+    channel: str
+    key: str
+    text: str
+    began: float
+
+
+@dataclass(slots=True)
+class Writer:
+    """Sends one command after the other, and each post again with the same key until it is answered for good."""
+
+    api: Api
+    urls: Iterator[str]
+    """The gateway of each connection."""
+    channels: Sequence[str]
+    record: Record
+    dice: random.Random
+    stopping: asyncio.Event
+    """Set when no new command is to begin."""
+    pending: Post | None = None
+    """The post that has no final answer yet."""
+    slowest_seconds: float = 0.0
+    """The longest time from a post's first sending to its final answer."""
+    _mine: list[tuple[str, str]] = field(default_factory=list)
+    """Channel and id of messages that it knows to be stored and not deleted."""
+    _count: "itertools.count[int]" = field(default_factory=itertools.count)
+    """Numbers its texts."""
+
+    async def run(self) -> None:
+        """Write until told to stop and nothing is pending, over one connection after the other."""
+        while self.pending is not None or not self.stopping.is_set():
+            try:
+                async with connect(self.api, url=next(self.urls)) as socket:
+                    await self._write(socket)
+            except NO_ANSWER:
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _write(self, socket: Socket) -> None:
+        while self.pending is not None or not self.stopping.is_set():
+            if self.pending is None and self._mine and self.dice.random() < 0.25:
+                await self._change(socket)
+            else:
+                await self._post(socket)
+            await asyncio.sleep(self.dice.uniform(0, 2 * _THINK_SECONDS))
+
+    async def _post(self, socket: Socket) -> None:
+        if self.pending is None:
+            text = f"{self.api.user} says {next(self._count)}: {'é' * self.dice.choice((0, 1, 500))}"
+            self.pending = Post(self.dice.choice(self.channels), str(uuid.uuid4()), text, time.monotonic())
+        post = self.pending
+
+        async def ask() -> Outcome:
+            if self.dice.random() < 0.1:
+                return await _over_http(self.api.at(next(self.urls)), post)
+            return _outcome(await socket.post(post.channel, post.key, post.text))
+
+        outcome = await self._attempt(post.channel, "message.posted", {"key": post.key, "text": post.text}, post.key, ask)
+        if isinstance(outcome, Refused) and outcome.reason in TRANSIENT:
+            await asyncio.sleep(_RETRY_SECONDS)
+            return
+        self.pending = None
+        self.slowest_seconds = max(self.slowest_seconds, time.monotonic() - post.began)
+        if isinstance(outcome, Acked):
+            self._mine.append((post.channel, outcome.message))
+
+    async def _change(self, socket: Socket) -> None:
+        index = self.dice.randrange(len(self._mine))
+        channel, message = self._mine[index]
+        match self.dice.randrange(3):
+            case 0:
+                frame, kind, data = "edit", "message.edited", {"text": f"edited {next(self._count)}"}
+            case 1:
+                frame, kind, data = "react", "reaction.added", {"emoji": self.dice.choice(_EMOJI)}
+            case _:
+                frame, kind, data = "delete", "message.deleted", {}
+                del self._mine[index]
+
+        async def ask() -> Outcome:
+            return _outcome(await socket.request(frame, channel=channel, message=message, **data))
+
+        await self._attempt(channel, kind, {"message": message, **data}, "", ask)
+
+    async def _attempt(
+        self, channel: str, kind: str, data: dict[str, Any], key: str, ask: Callable[[], Awaitable[Outcome]]
+    ) -> Outcome:
+        began, outcome = time.monotonic(), None
+        try:
+            outcome = await ask()
+        finally:
+            attempt = Attempt(self.api.user, channel, kind, data, key, began, time.monotonic(), outcome)
+            self.record.attempts.append(attempt)
+        return outcome
+
+
+@dataclass(slots=True)
+class Registrar:
+    """Removes a visitor from a channel, looks whether they still see anything, and lets them in again; over and over."""
+
+    owner: Api
+    visitor: Api
+    urls: Iterator[str]
+    channels: Sequence[str]
+    record: Record
+    dice: random.Random
+    stopping: asyncio.Event
+    """Set when it is to end; the visitor then stays where they are."""
+
+    async def run(self) -> None:
+        """Go on until told to stop."""
+        while not self.stopping.is_set():
+            channel = self.dice.choice(self.channels)
+            await self._insist("DELETE", f"/v1/channels/{channel}/members/{self.visitor.user}", (204, 404))
+            fence = Fence(self.visitor.user, channel, await self._removal(channel))
+            self.record.fences.append(fence)
+            await self._peek(channel, self.dice.uniform(*_ABSENCE_SECONDS))
+            if self.stopping.is_set():
+                return
+            fence.opened = time.monotonic()
+            await self._insist("POST", f"/v1/channels/{channel}/members", (200,), {"users": [self.visitor.user]})
+            await asyncio.sleep(self.dice.uniform(*_ABSENCE_SECONDS))
+
+    async def _insist(self, method: str, path: str, wanted: Sequence[int], body: Any = None) -> Answer:
+        """Ask until answered so."""
+        while True:
+            try:
+                answer = await self.owner.at(next(self.urls)).call(method, path, body)
+            except NO_ANSWER:
+                await asyncio.sleep(_RETRY_SECONDS)
+                continue
+            if answer.status in wanted:
+                return answer
+            if answer.reason not in TRANSIENT:
+                raise Mismatch(f"{method} {path}: {answer.status} {answer.body}")
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _removal(self, channel: str) -> int:
+        """Return the number of the visitor's last removal."""
+        found, after = 0, 0
+        while True:
+            answer = await self._insist("GET", f"/v1/channels/{channel}/events?after={after}&limit=1000", (200,))
+            for item in answer.body["items"]:
+                after = item["seq"]
+                if item["kind"] == "member.removed" and item["data"]["user"] == self.visitor.user:
+                    found = after
+            if not answer.body["items"]:
+                return found
+
+    async def _peek(self, channel: str, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            path = f"/v1/channels/{channel}/{self.dice.choice(('events?limit=1000', 'messages?limit=1'))}"
+            try:
+                answer = await self.visitor.at(next(self.urls)).call("GET", path)
+            except NO_ANSWER:
+                answer = None
+            if answer is not None and answer.status == 200:
+                highest = max((item["seq"] for item in answer.body["items"]), default=0)
+                self.record.peeks.append(Peek(self.visitor.user, channel, time.monotonic(), highest))
+            await asyncio.sleep(_PEEK_SECONDS)
+
+
+def _outcome(frame: dict[str, Any]) -> Outcome:
+    if frame["type"] == "ack":
+        return Acked(frame["seq"], frame["message"], frame.get("duplicate", False))
+    return Refused(frame["reason"])
+
+
+async def _over_http(api: Api, post: Post) -> Outcome:
+    path, headers = f"/v1/channels/{post.channel}/messages", {"Idempotency-Key": post.key}
+    answer = await api.call("POST", path, {"text": post.text}, headers=headers)
+    if answer.status in (200, 201):
+        return Acked(answer.body["seq"], answer.body["message"], answer.body.get("duplicate", False))
+    return Refused(answer.reason)
