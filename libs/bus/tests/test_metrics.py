@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from prometheus_client import REGISTRY
+
 from bus import metrics
 from bus.topics import Topic, WhenFull, commands, control, events, rejected, replies
-from prometheus_client import REGISTRY
 
 if TYPE_CHECKING:
     from libs.bus.tests.conftest import World
