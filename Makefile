@@ -1,0 +1,132 @@
+# Everything a person does here. `make` alone lists it; each target can be repeated at any time and is quick when nothing changed.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.ONESHELL:
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory --warn-undefined-variables
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+
+VENV := .venv/bin
+UV := $(VENV)/uv
+STAMPS := .make
+export UV_NO_PROGRESS := 1
+# uv installs here, whatever environment the caller has active.
+export VIRTUAL_ENV := $(CURDIR)/.venv
+
+LIBRARIES := protos/gen/python libs/chassis libs/bus libs/stack
+SERVICES := gateway messages presence media
+MEMBERS := $(LIBRARIES) $(SERVICES:%=services/%)
+NAMES := protos chassis bus stack $(SERVICES)
+PROJECTS := $(MEMBERS:%=%/pyproject.toml)
+SOURCES := $(wildcard libs/*/src libs/*/tests services/*/src services/*/tests protos/*.py tests bench)
+WEB_SOURCES = $(shell find web -type f -not -path 'web/node_modules/*' -not -path 'web/dist/*')
+
+.PHONY: help run test unit flow browser fmt lint types contracts protos protos-check lock web web-test chromium clean
+
+##@ Use
+
+help: ## list the targets
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	echo
+	echo "HUBBUB_PORT (8080), HUBBUB_DATA (.hubbub), GATEWAYS (1) and WORKERS (1) shape 'make run'; see docs/operations.md."
+
+run: $(STAMPS)/python $(STAMPS)/web ## run the whole product here, until Ctrl-C
+	@exec $(VENV)/python -m stack --end-with-parent
+
+##@ Check
+
+test: $(STAMPS)/python lint types contracts protos-check $(STAMPS)/web web-test chromium ## everything that CI checks
+	$(VENV)/pytest
+
+unit: $(STAMPS)/python ## the members' own tests
+	$(VENV)/pytest libs services
+
+flow: $(STAMPS)/python $(STAMPS)/web ## tests of the whole product, with two gateways
+	$(VENV)/pytest tests/flow
+
+browser: $(STAMPS)/python $(STAMPS)/web chromium ## tests of the web app in a browser
+	$(VENV)/pytest tests/browser
+
+lint: $(STAMPS)/python ## style of the Python code
+	$(VENV)/ruff format --check --quiet .
+	$(VENV)/ruff check --quiet .
+
+types: $(STAMPS)/python ## types of the Python code
+	$(VENV)/mypy $(SOURCES)
+
+contracts: $(STAMPS)/python ## who may import whom
+	$(VENV)/lint-imports --no-cache
+
+protos-check: $(STAMPS)/python ## the committed stubs are those of the protos
+	$(VENV)/python protos/generate.py --check
+
+web-test: $(STAMPS)/node ## lint, types and tests of the web app
+	cd web
+	npm run --silent lint
+	npm run --silent types
+	npm run --silent test
+
+##@ Change
+
+fmt: $(STAMPS)/python ## format the Python code
+	$(VENV)/ruff format .
+	$(VENV)/ruff check --fix-only --quiet .
+
+protos: $(STAMPS)/python ## generate the stubs anew from the protos
+	$(VENV)/python protos/generate.py
+
+web: $(STAMPS)/web ## build the web app into web/dist
+
+lock: $(UV) ## bring every lock file to the newest versions that the members allow
+	@lock() { $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+		--upgrade --custom-compile-command "make lock" $(NAMES:%=--no-emit-package hubbub-%) "$$@"; }
+	lock --group dev $(PROJECTS) --output-file requirements-dev.lock
+	for service in $(SERVICES); do
+		lock services/$$service/pyproject.toml --constraint requirements-dev.lock --output-file services/$$service/requirements.lock
+	done
+
+clean: ## remove what the tools made; the data of 'make run' stays
+	rm -rf .venv .make .mypy_cache .pytest_cache .ruff_cache .import_linter_cache web/node_modules web/dist
+	find libs services protos tests -name __pycache__ -prune -exec rm -rf {} +
+
+# What the targets above need, made when it is missing or older than what it is made from.
+
+$(STAMPS):
+	@mkdir -p $@
+
+$(UV):
+	@echo "Making .venv with $$($(PYTHON) --version) and uv $(UV_VERSION)"
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Hubbub needs Python 3.11 or newer: set PYTHON to one.")'
+	$(PYTHON) -m venv .venv
+	$(VENV)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+$(STAMPS)/python: requirements-dev.lock pyproject.toml $(PROJECTS) $(UV) | $(STAMPS)
+	@echo "Installing Python dependencies"
+	$(UV) pip install --quiet --require-hashes -r requirements-dev.lock
+	$(UV) pip install --quiet --no-deps $(MEMBERS:%=--editable %)
+	touch $@
+
+$(STAMPS)/node: web/package.json web/package-lock.json | $(STAMPS)
+	@echo "Installing web dependencies"
+	cd web && npm ci --loglevel=error && cd ..
+	touch $@
+
+$(STAMPS)/web: $(STAMPS)/node $(WEB_SOURCES)
+	@echo "Building the web app"
+	npm --prefix web run --silent build
+	touch $@
+
+chromium:
+	@command -v chromium > /dev/null && exit
+	if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
+		echo "Installing Chromium"
+		apt-get update -qq
+		DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium > /dev/null
+	else
+		echo "The browser tests need Chromium at /usr/bin/chromium: install your system's package 'chromium'." >&2
+		exit 1
+	fi

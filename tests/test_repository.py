@@ -1,0 +1,58 @@
+"""What is true of the repository itself: no addresses of one place's tools, files of a readable size."""
+
+import re
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+_ROOT = Path(__file__).parents[1]
+_REGISTRIES = [
+    "".join(pieces)
+    for pieces in (
+        ("pypi", ".org"),
+        ("python", "hosted.org"),
+        ("registry.", "npmjs.org"),
+        ("registry.", "yarnpkg.com"),
+        ("proxy.", "golang.org"),
+        ("deb.", "debian.org"),
+    )
+]
+_MACHINE_PATHS = [rf"(?<![\w.]){re.escape('/' + folder)}/" for folder in ("work", "home", "Users")]
+_GENERATED = ("protos/gen/", "package-lock.json", ".lock", "requirements.lock")
+_CEILING_LINES = 400
+
+
+@cache
+def _tracked() -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=_ROOT, check=True, capture_output=True, timeout=30)
+    return [path for name in listed.stdout.decode().split("\0") if name and (path := _ROOT / name).is_file()]
+
+
+def _texts() -> list[tuple[str, str]]:
+    texts = []
+    for path in _tracked():
+        content = path.read_bytes()
+        if b"\0" not in content:
+            texts.append((str(path.relative_to(_ROOT)), content.decode(errors="replace")))
+    return texts
+
+
+@pytest.mark.parametrize("pattern", [*map(re.escape, _REGISTRIES), *_MACHINE_PATHS])
+def test_no_tracked_file_names_a_registry_or_a_machines_path(pattern: str) -> None:
+    assert [name for name, text in _texts() if re.search(pattern, text)] == []
+
+
+def test_no_source_file_is_longer_than_the_ceiling() -> None:
+    sources = [
+        (name, text.count("\n"))
+        for name, text in _texts()
+        if name.endswith((".py", ".ts", ".tsx", ".sql", ".lua")) and not name.startswith(_GENERATED)
+    ]
+    assert [(name, lines) for name, lines in sources if lines > _CEILING_LINES] == []
+
+
+def test_no_module_is_named_for_everything_and_nothing() -> None:
+    vague = {"utils", "util", "helpers", "helper", "common", "manager", "base", "core", "misc"}
+    assert [path for path in _tracked() if path.suffix in {".py", ".ts", ".tsx"} and path.stem in vague] == []
