@@ -25,6 +25,6 @@ export function RichText({ text }: { text: string }) {
 
 /** A message of one to three emoji and nothing else is shown large. */
 export function isJumbo(text: string): boolean {
-  const graphemes = [...new Intl.Segmenter().segment(text.trim())].map((part) => part.segment);
+  const graphemes = [...new Intl.Segmenter().segment(text)].map((part) => part.segment.trim()).filter(Boolean);
   return graphemes.length > 0 && graphemes.length <= 3 && graphemes.every((g) => /\p{Extended_Pictographic}/u.test(g));
 }

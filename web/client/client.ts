@@ -12,7 +12,8 @@ import { Commands } from "./commands";
 import { Connection } from "./connection";
 import type { ConnectionState, SocketLike } from "./connection";
 import type { Ack, ChannelHead, ChannelSummary, Command, Hello, LogEvent, ServerFrame, Synced } from "./frames";
-import { History } from "./history";
+import { defaultLimits, History } from "./history";
+import type { HistoryLimits } from "./history";
 import { Problem } from "./http";
 import { Outbox } from "./outbox";
 import type { Draft, OutboxItem, OutboxStorage } from "./outbox";
@@ -23,7 +24,6 @@ import { Sync } from "./sync";
 import type { Positions } from "./sync";
 import { dropNewest, dropOldest } from "./timeline";
 import type { Timeline } from "./timeline";
-import { windowKeep, windowMax } from "./history";
 
 export interface ClientOptions {
   me: Me;
@@ -35,17 +35,17 @@ export interface ClientOptions {
   newKey?: () => string;
   /** When subscribers hear of changes: see `Store`. */
   schedule?: (run: () => void) => void;
+  limits?: HistoryLimits;
 }
 
 const loadRetryMs = 2_000;
-/** A channel that nobody looks at keeps this many messages for coming back to. */
-const closedKeep = 100;
 
 export class HubbubClient {
   readonly store: Store<ClientState>;
   readonly api: Api;
   readonly #me: string;
   readonly #clock: Clock;
+  readonly #limits: HistoryLimits;
   readonly #connection: Connection;
   readonly #sync = new Sync();
   readonly #history: History;
@@ -62,6 +62,7 @@ export class HubbubClient {
   constructor(options: ClientOptions) {
     const clock = options.clock ?? systemClock;
     this.#clock = clock;
+    this.#limits = options.limits ?? defaultLimits;
     this.#me = options.me.user;
     this.api = options.api;
     this.store = new Store({ ...initialState, me: options.me }, options.schedule);
@@ -77,6 +78,7 @@ export class HubbubClient {
     this.#history = new History(
       { page: (channel, query) => this.api.messages(channel, query) },
       { read: (id) => this.store.get().channels.get(id), write: (id, timeline) => this.#writeTimeline(id, timeline) },
+      this.#limits,
     );
     this.#commands = new Commands(clock, send);
     this.#attention = new Attention({
@@ -132,7 +134,8 @@ export class HubbubClient {
     if (id === null) return;
     await this.#attempt(() => this.#history.latest(id));
     const { openChannel } = this.store.get();
-    const missing = this.store.get().channels.get(id)?.timeline?.atEnd !== true;
+    const known = this.store.get().channels.get(id);
+    const missing = known !== undefined && known.timeline?.atEnd !== true;
     if (openChannel === id && missing && !this.#stopped && !this.#history.loading(id)) {
       this.#retryLatest?.();
       this.#retryLatest = this.#clock.after(loadRetryMs, () => void this.latest());
@@ -340,15 +343,17 @@ export class HubbubClient {
   /** Keeps a growing timeline within its window: at the end that nobody looks at. */
   #bounded(channel: Channel): Channel {
     const { timeline } = channel;
+    const { windowMax, windowKeep } = this.#limits;
     if (timeline === null || timeline.messages.length <= windowMax) return channel;
     const away = this.store.get().openChannel === channel.id && !this.#following;
     return { ...channel, timeline: away ? dropNewest(timeline, windowKeep) : dropOldest(timeline, windowKeep) };
   }
 
+  /** Someone may come back soon: one page stays. */
   #close(id: string): void {
     this.#change(id, (c) => {
       if (c.timeline === null) return c;
-      return { ...c, timeline: c.timeline.atEnd ? dropOldest(c.timeline, closedKeep) : null };
+      return { ...c, timeline: c.timeline.atEnd ? dropOldest(c.timeline, this.#limits.page) : null };
     });
     this.#history.forget(id);
   }

@@ -26,14 +26,19 @@ export interface Timelines {
   write(channel: string, timeline: Timeline): void;
 }
 
-/** Messages per question; also how many sequence numbers one question upwards spans (the server's own maximum is 200). */
-export const pageSize = 60;
-const spanUpwards = 200;
-/** Loaded messages above which the far end is dropped, and how many then stay. */
-export const windowMax = 600;
-export const windowKeep = 400;
-/** Events recorded during one load above which the page is read again instead. */
-const recordMax = 2000;
+export interface HistoryLimits {
+  /** Messages per question. */
+  page: number;
+  /** Sequence numbers that one question upwards spans; the server returns at most 200 messages at once. */
+  span: number;
+  /** Loaded messages above which the far end is dropped, and how many then stay. */
+  windowMax: number;
+  windowKeep: number;
+  /** Events recorded during one load above which the page is read again instead. */
+  recorded: number;
+}
+
+export const defaultLimits: HistoryLimits = { page: 60, span: 200, windowMax: 600, windowKeep: 400, recorded: 2000 };
 
 interface Load {
   name: "latest" | "older" | "newer";
@@ -44,10 +49,12 @@ interface Load {
 export class History {
   readonly #source: HistorySource;
   readonly #timelines: Timelines;
+  readonly #limits: HistoryLimits;
   readonly #loads = new Map<string, Load>();
 
-  constructor(source: HistorySource, timelines: Timelines) {
+  constructor(source: HistorySource, timelines: Timelines, limits: HistoryLimits = defaultLimits) {
     this.#source = source;
+    this.#limits = limits;
     this.#timelines = timelines;
   }
 
@@ -59,7 +66,7 @@ export class History {
   record(event: LogEvent): void {
     const load = this.#loads.get(event.channel);
     if (load === undefined) return;
-    if (load.recorded.length < recordMax) load.recorded.push(event);
+    if (load.recorded.length < this.#limits.recorded) load.recorded.push(event);
     else load.overflowed = true;
   }
 
@@ -74,8 +81,8 @@ export class History {
     // Whoever wants the newest page no longer wants the one being loaded.
     if (this.#loads.get(channel)?.name !== "latest") this.forget(channel);
     await this.#load(channel, "latest", async () => {
-      const page = await this.#source.page(channel, { limit: pageSize });
-      return () => ({ ...emptyTimeline, messages: merge([], page), atStart: page.length < pageSize });
+      const page = await this.#source.page(channel, { limit: this.#limits.page });
+      return () => ({ ...emptyTimeline, messages: merge([], page), atStart: page.length < this.#limits.page });
     });
   }
 
@@ -85,12 +92,12 @@ export class History {
     const oldest = timeline?.messages[0];
     if (oldest === undefined || timeline?.atStart === true) return;
     await this.#load(channel, "older", async () => {
-      const page = await this.#source.page(channel, { before: oldest.seq, limit: pageSize });
+      const page = await this.#source.page(channel, { before: oldest.seq, limit: this.#limits.page });
       return (now) => {
         // The window may have moved meanwhile; a page that no longer touches it would leave a hole.
         if (now?.messages[0]?.seq !== oldest.seq) return now;
-        const joined = { ...now, messages: merge(now.messages, page), atStart: page.length < pageSize };
-        return joined.messages.length > windowMax ? dropNewest(joined, windowKeep) : joined;
+        const joined = { ...now, messages: merge(now.messages, page), atStart: page.length < this.#limits.page };
+        return joined.messages.length > this.#limits.windowMax ? dropNewest(joined, this.#limits.windowKeep) : joined;
       };
     });
   }
@@ -105,16 +112,16 @@ export class History {
       return (now) => {
         if (now?.messages.at(-1)?.seq !== newest.seq) return now;
         const joined = { ...now, messages: merge(now.messages, page), atEnd: reached };
-        return joined.messages.length > windowMax ? dropOldest(joined, windowKeep) : joined;
+        return joined.messages.length > this.#limits.windowMax ? dropOldest(joined, this.#limits.windowKeep) : joined;
       };
     });
   }
 
   /** Both bounds are given, so that a page can hold everything between them. Skips stretches without messages. */
   async #upwards(channel: string, from: number, head: number): Promise<{ page: readonly Message[]; reached: boolean }> {
-    for (let after = from; after < head; after += spanUpwards) {
-      const before = after + spanUpwards + 1;
-      const page = await this.#source.page(channel, { after, before, limit: spanUpwards });
+    for (let after = from; after < head; after += this.#limits.span) {
+      const before = after + this.#limits.span + 1;
+      const page = await this.#source.page(channel, { after, before, limit: this.#limits.span });
       if (page.length > 0) return { page, reached: before > head };
     }
     return { page: [], reached: true };
@@ -126,7 +133,8 @@ export class History {
     name: Load["name"],
     ask: () => Promise<(now: Timeline | null) => Timeline | null>,
   ): Promise<void> {
-    if (this.#loads.has(channel)) return;
+    // Without a position in the log there is nothing to join a page with.
+    if (this.#loads.has(channel) || this.#timelines.read(channel) === undefined) return;
     const load: Load = { name, recorded: [], overflowed: false };
     this.#loads.set(channel, load);
     try {

@@ -1,0 +1,113 @@
+/** What must hold while a page of history is on its way. */
+import { describe, expect, test } from "vitest";
+
+import { World } from "./world";
+import { settled } from "./fakeClock";
+
+const limits = { page: 4, span: 6, windowMax: 12, windowKeep: 7, recorded: 5 };
+
+async function opened(before: number): Promise<World> {
+  const world = new World(limits);
+  for (let n = 0; n < before; n++) world.server.append("a", "ada", { kind: "message.posted", text: `${n}` });
+  await world.started();
+  world.client.open("a");
+  await world.flush();
+  return world;
+}
+
+const seqs = (world: World) => world.client.store.get().channels.get("a")?.timeline?.messages.map((m) => m.seq);
+const texts = (world: World) => world.client.store.get().channels.get("a")?.timeline?.messages.map((m) => m.text);
+
+describe("history", () => {
+  test("an edit that arrives while its page is on the way is not lost", async () => {
+    const world = await opened(8);
+    void world.client.older();
+    world.server.append("a", "ada", { kind: "message.edited", message: "a-2", text: "edited" });
+    world.socket?.deliver();
+    await world.flush();
+    expect(texts(world)).toEqual(["0", "edited", "2", "3", "4", "5", "6", "7"]);
+  });
+
+  test("a page asked for before a reset does not come back after it", async () => {
+    const world = new World(limits);
+    world.server.append("a", "ada", { kind: "message.posted", text: "old" });
+    await world.started();
+    world.client.open("a");
+    const stale = world.server.asked.splice(0);
+    world.socket?.drop();
+    world.server.syncEvents = 1;
+    for (let n = 0; n < 9; n++) world.server.append("a", "ada", { kind: "message.posted", text: "new" });
+    world.clock.advance(2_000);
+    await settled();
+    // All the way to the reset, but not its page.
+    for (let n = 0; n < 9; n++) {
+      const ticket = world.server.asked.findIndex((asked) => asked.path === "/v1/tickets");
+      if (ticket >= 0) await world.answer(ticket);
+      world.socket?.serve();
+      world.socket?.deliver();
+      await settled();
+    }
+    for (const asked of stale) asked.answer();
+    await settled();
+    expect(seqs(world)).toBeUndefined();
+    await world.flush();
+    expect(seqs(world)).toEqual([7, 8, 9, 10]);
+  });
+
+  test("a page that no longer touches the window is dropped rather than leaving a hole", async () => {
+    const world = await opened(30);
+    void world.client.older();
+    const [page] = world.server.asked.splice(0);
+    for (let n = 0; n < 10; n++) world.server.append("a", "ada", { kind: "message.posted", text: "live" });
+    await world.flush();
+    page?.answer();
+    await settled();
+    const loaded = seqs(world) ?? [];
+    expect(loaded.length).toBeGreaterThan(0);
+    expect(loaded).toEqual(Array.from(loaded, (_, n) => (loaded[0] ?? 0) + n));
+  });
+
+  test("scrolling up keeps the window bounded and lets go of the live end", async () => {
+    const world = await opened(60);
+    world.client.follow(false);
+    for (let n = 0; n < 10; n++) {
+      void world.client.older();
+      await world.flush();
+    }
+    const timeline = world.client.store.get().channels.get("a")?.timeline;
+    expect(timeline?.messages.length).toBeLessThanOrEqual(limits.windowMax);
+    expect(timeline?.atEnd).toBe(false);
+  });
+
+  test("scrolling back down joins the live end again, across stretches without messages", async () => {
+    const world = await opened(30);
+    world.client.follow(false);
+    for (let n = 0; n < 6; n++) {
+      void world.client.older();
+      await world.flush();
+    }
+    for (let n = 0; n < 40; n++) world.server.append("a", "ada", { kind: "nobody.knows" });
+    world.server.append("a", "ada", { kind: "message.posted", text: "last" });
+    await world.flush();
+    for (let n = 0; n < 20; n++) {
+      void world.client.newer();
+      await world.flush();
+    }
+    expect(world.client.store.get().channels.get("a")?.timeline?.atEnd).toBe(true);
+    expect(texts(world)?.at(-1)).toBe("last");
+  });
+
+  test("a failed load is tried again until the view has its messages", async () => {
+    const world = new World(limits);
+    world.server.append("a", "ada", { kind: "message.posted", text: "hello" });
+    await world.started();
+    world.client.open("a");
+    for (const asked of world.server.asked.splice(0)) asked.fail();
+    await settled();
+    expect(world.client.store.get().loadFailure).toBe("UNAVAILABLE");
+    world.clock.advance(2_000);
+    await world.flush();
+    expect(texts(world)).toEqual(["hello"]);
+    expect(world.client.store.get().loadFailure).toBeNull();
+  });
+});

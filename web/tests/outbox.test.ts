@@ -1,0 +1,146 @@
+/** Messages that must not be lost, sent twice, or sent out of order. */
+import { describe, expect, test } from "vitest";
+
+import type { ErrorFrame, SendFrame } from "../client/frames";
+import { Outbox } from "../client/outbox";
+import type { OutboxItem } from "../client/outbox";
+import { FakeClock } from "./fakeClock";
+import { memoryStorage, World } from "./world";
+
+function bench(storage = memoryStorage()) {
+  const clock = new FakeClock();
+  const sent: SendFrame[] = [];
+  let keys = 0;
+  const line = { open: true };
+  let items: readonly OutboxItem[] = [];
+  const outbox = new Outbox({
+    storage,
+    clock,
+    newKey: () => `k${(keys += 1)}`,
+    send: (frame) => {
+      if (line.open) sent.push(frame);
+      return line.open;
+    },
+    changed: (changed) => (items = changed),
+  });
+  const ack = (key: string, seq: number) => outbox.acked({ type: "ack", ref: key, channel: "a", seq, message: "m", at: "" });
+  const refuse = (key: string, error: Partial<ErrorFrame>) => outbox.refused({ type: "error", ref: key, reason: "", ...error });
+  return { outbox, clock, sent, line, storage, ack, refuse, states: () => items.map((item) => item.state.name) };
+}
+
+const draft = (text: string) => ({ channel: "a", text });
+
+describe("outbox", () => {
+  test("sends in order: the second waits for the first's answer", () => {
+    const { outbox, sent, ack } = bench();
+    outbox.add(draft("one"));
+    outbox.add(draft("two"));
+    expect(sent.map((frame) => frame.text)).toEqual(["one"]);
+    ack("k1", 1);
+    expect(sent.map((frame) => frame.text)).toEqual(["one", "two"]);
+  });
+
+  test("channels do not wait for each other", () => {
+    const { outbox, sent } = bench();
+    outbox.add(draft("one"));
+    outbox.add({ channel: "b", text: "two" });
+    expect(sent).toHaveLength(2);
+  });
+
+  test("what was on its way when the connection broke is sent again under the same key", () => {
+    const { outbox, sent, line } = bench();
+    outbox.add(draft("one"));
+    line.open = false;
+    outbox.closed();
+    line.open = true;
+    outbox.opened();
+    expect(sent.map((frame) => frame.key)).toEqual(["k1", "k1"]);
+  });
+
+  test("survives a reload, in order, and leaves the storage only when acknowledged", () => {
+    const first = bench();
+    first.line.open = false;
+    first.outbox.add(draft("one"));
+    first.clock.advance(5);
+    first.outbox.add(draft("two"));
+    const second = bench(first.storage);
+    second.outbox.opened();
+    second.ack("k1", 1);
+    second.ack("k2", 2);
+    expect(second.sent.map((frame) => frame.text)).toEqual(["one", "two"]);
+    expect(first.storage.items.size).toBe(0);
+  });
+
+  test("an acknowledged item stays in sight until its event is folded", () => {
+    const { outbox, ack, states } = bench();
+    outbox.add(draft("one"));
+    ack("k1", 5);
+    outbox.folded("a", 4);
+    expect(states()).toEqual(["stored"]);
+    outbox.folded("a", 5);
+    expect(states()).toEqual([]);
+  });
+
+  test.each(["RATE_LIMITED", "SLOW_MODE", "UNAVAILABLE"])("%s waits as long as the server says, and holds back what follows", (reason) => {
+    const { outbox, sent, clock, refuse } = bench();
+    outbox.add(draft("one"));
+    outbox.add(draft("two"));
+    refuse("k1", { reason, retry_after: 3 });
+    clock.advance(2_999);
+    expect(sent).toHaveLength(1);
+    clock.advance(1);
+    expect(sent.map((frame) => frame.key)).toEqual(["k1", "k1"]);
+  });
+
+  test.each(["KEY_REUSED", "NOT_ALLOWED", "TOO_LARGE"])("%s is for good: the next goes on, the author decides", (reason) => {
+    const { outbox, sent, states, refuse, storage } = bench();
+    outbox.add(draft("one"));
+    outbox.add(draft("two"));
+    refuse("k1", { reason });
+    expect(states()).toEqual(["failed", "sending"]);
+    expect(sent.at(-1)?.text).toBe("two");
+    expect(storage.items.get("k1")?.state.name).toBe("failed");
+    outbox.discard("k1");
+    expect(storage.items.has("k1")).toBe(false);
+  });
+
+  test("retrying a refused item is a new message with a new key", () => {
+    const { outbox, sent, refuse } = bench();
+    outbox.add(draft("one"));
+    refuse("k1", { reason: "KEY_REUSED" });
+    outbox.retry("k1");
+    expect(sent.map((frame) => [frame.key, frame.text])).toEqual([["k1", "one"], ["k2", "one"]]);
+  });
+
+  test("no answer in time sends again under the same key", () => {
+    const { outbox, sent, clock } = bench();
+    outbox.add(draft("one"));
+    clock.advance(10_000);
+    expect(sent.map((frame) => frame.key)).toEqual(["k1", "k1"]);
+  });
+
+  test("a message seen in the log is done, whichever tab sent it", () => {
+    const { outbox, states, storage } = bench();
+    outbox.add(draft("one"));
+    outbox.seen("k1");
+    expect(states()).toEqual([]);
+    expect(storage.items.size).toBe(0);
+  });
+
+  test("through broken connections and reloads the server has each message once, in order", async () => {
+    const world = new World();
+    world.server.room("a");
+    await world.started();
+    for (const [index, text] of ["one", "two", "three", "four"].entries()) {
+      world.client.send(draft(text));
+      if (index % 2 === 0) world.socket?.serve();
+      if (index === 1) world.socket?.drop();
+      if (index === 2) world.reload();
+      world.clock.advance(1);
+    }
+    await world.rest();
+    expect(world.server.room("a").messages.map((m) => m.text)).toEqual(["one", "two", "three", "four"]);
+    expect(world.client.store.get().outbox).toEqual([]);
+    expect(world.storage.items.size).toBe(0);
+  });
+});

@@ -1,0 +1,72 @@
+/** The bookkeeping of positions, case by case. */
+import { describe, expect, test } from "vitest";
+
+import type { ChannelHead } from "../client/frames";
+import { Sync } from "../client/sync";
+
+const head = (id: string, seq: number): ChannelHead => ({ id, kind: "group", name: id, role: "member", seq, read_seq: 0 });
+const event = (channel: string, seq: number) => ({ channel, seq });
+
+describe("sync", () => {
+  test("a channel first seen in hello starts where hello says and is not asked for", () => {
+    const sync = new Sync();
+    expect(sync.hello([head("a", 7)])).toEqual({ positions: {}, joined: [head("a", 7)], left: [] });
+    expect(sync.event(event("a", 7))).toBe("drop");
+    expect(sync.event(event("a", 8))).toBe("apply");
+  });
+
+  test("a later hello asks from where the client stands, not from where the server is", () => {
+    const sync = new Sync();
+    sync.hello([head("a", 7)]);
+    sync.event(event("a", 8));
+    expect(sync.hello([head("a", 12)]).positions).toEqual({ a: 8 });
+  });
+
+  test("a channel that hello no longer names is gone", () => {
+    const sync = new Sync();
+    sync.hello([head("a", 1), head("b", 1)]);
+    expect(sync.hello([head("b", 1)]).left).toEqual(["a"]);
+    expect(sync.event(event("a", 2))).toBe("drop");
+  });
+
+  test("a gap is asked about once, and what comes meanwhile waits for the answer", () => {
+    const sync = new Sync();
+    sync.hello([head("a", 1)]);
+    expect(sync.event(event("a", 3))).toBe("gap");
+    expect(sync.request(["a"])).toEqual({ a: 1 });
+    expect(sync.event(event("a", 4))).toBe("drop");
+    sync.synced({ type: "synced", channels: { a: { status: "complete", seq: 4 } } });
+    expect([2, 3, 4].map((seq) => sync.event(event("a", seq)))).toEqual(["apply", "apply", "apply"]);
+  });
+
+  test("a gap after the answer is asked about again", () => {
+    const sync = new Sync();
+    sync.hello([head("a", 1)]);
+    sync.request(["a"]);
+    sync.synced({ type: "synced", channels: { a: { status: "complete", seq: 3 } } });
+    expect(sync.event(event("a", 3))).toBe("gap");
+  });
+
+  test("a reset moves the position, also backwards", () => {
+    const sync = new Sync();
+    sync.hello([head("a", 90)]);
+    const { reset } = sync.synced({ type: "synced", channels: { a: { status: "reset", seq: 5 } } });
+    expect(reset).toEqual([{ channel: "a", seq: 5 }]);
+    expect(sync.event(event("a", 6))).toBe("apply");
+  });
+
+  test("a channel that is gone takes no further events", () => {
+    const sync = new Sync();
+    sync.hello([head("a", 1)]);
+    expect(sync.synced({ type: "synced", channels: { a: { status: "gone" } } }).gone).toEqual(["a"]);
+    expect(sync.event(event("a", 2))).toBe("drop");
+  });
+
+  test("joined starts a new channel, and asks where a known one is behind", () => {
+    const sync = new Sync();
+    sync.hello([head("a", 1)]);
+    expect(sync.joined(head("b", 4))).toEqual({});
+    expect(sync.event(event("b", 5))).toBe("apply");
+    expect(sync.joined(head("a", 3))).toEqual({ a: 1 });
+  });
+});

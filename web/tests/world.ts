@@ -1,0 +1,101 @@
+/** Owns one client over one model server, and the way to let everything come to rest. */
+import { createApi } from "../client/api";
+import { HubbubClient } from "../client/client";
+import type { HistoryLimits } from "../client/history";
+import type { OutboxItem, OutboxStorage } from "../client/outbox";
+import { FakeClock, settled } from "./fakeClock";
+import { me, ModelServer } from "./modelServer";
+import type { ModelSocket } from "./modelServer";
+
+export function memoryStorage(): OutboxStorage & { items: Map<string, OutboxItem> } {
+  const items = new Map<string, OutboxItem>();
+  return {
+    items,
+    load: () => [...items.values()],
+    put: (item) => void items.set(item.key, item),
+    remove: (key) => void items.delete(key),
+  };
+}
+
+export class World {
+  readonly server = new ModelServer();
+  readonly clock = new FakeClock();
+  readonly storage = memoryStorage();
+  client: HubbubClient;
+  #keys = 0;
+  readonly #limits: HistoryLimits | undefined;
+  renewals = 0;
+
+  constructor(limits?: HistoryLimits) {
+    this.#limits = limits;
+    this.client = this.#make();
+  }
+
+  #make(): HubbubClient {
+    return new HubbubClient({
+      me: { user: me, tenant: "t", name: "Me", roles: [] },
+      api: createApi({ origin: "", token: () => "token", fetch: this.server.fetch }),
+      socket: this.server.connect,
+      renew: () => {
+        this.renewals += 1;
+        this.server.tokenIsVoid = false;
+        return Promise.resolve(true);
+      },
+      storage: this.storage,
+      clock: this.clock,
+      newKey: () => `k${(this.#keys += 1)}`,
+      ...(this.#limits === undefined ? {} : { limits: this.#limits }),
+    });
+  }
+
+  /** The page is loaded anew: only what was stored survives. */
+  reload(): void {
+    this.client.stop();
+    this.socket?.close();
+    this.client = this.#make();
+    this.client.start();
+  }
+
+  /** The socket in use, if there is one. */
+  get socket(): ModelSocket | undefined {
+    const last = this.server.sockets.at(-1);
+    return last?.closed === false ? last : undefined;
+  }
+
+  /** Answers one open question over HTTP, the oldest unless told otherwise. */
+  async answer(which = 0): Promise<boolean> {
+    const [asked] = this.server.asked.splice(which % Math.max(1, this.server.asked.length), 1);
+    asked?.answer();
+    await settled();
+    return asked !== undefined;
+  }
+
+  /** Lets everything through that is under way, in both directions. Waits are not waited for. */
+  async flush(): Promise<void> {
+    for (;;) {
+      let moved = await this.answer();
+      const { socket } = this;
+      if (socket !== undefined) moved = socket.serve() || socket.deliver() || moved;
+      await settled();
+      if (!moved && this.server.asked.length === 0) return;
+    }
+  }
+
+  /** Connected, with nothing under way. */
+  async rest(): Promise<void> {
+    await this.flush();
+    for (let round = 0; round < 20; round++) {
+      this.clock.advance(35_000);
+      await this.flush();
+      if (this.client.store.get().connection.name === "open" && round > 0) return;
+    }
+    throw new Error("did not come to rest");
+  }
+
+  async started(): Promise<this> {
+    this.client.start();
+    await settled();
+    await this.flush();
+    return this;
+  }
+}
