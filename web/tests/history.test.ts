@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { World } from "./world";
 import { settled } from "./fakeClock";
 
-const limits = { page: 4, span: 6, windowMax: 12, windowKeep: 7, recorded: 5 };
+const limits = { page: 4, span: 6, windowMax: 12, windowKeep: 7, recorded: 50 };
 
 async function opened(before: number): Promise<World> {
   const world = new World(limits);
