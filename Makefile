@@ -88,6 +88,7 @@ lock: $(UV) ## bring every lock file to the newest versions that the members all
 	for service in $(SERVICES); do
 		lock services/$$service/pyproject.toml --constraint requirements-dev.lock --output-file services/$$service/requirements.lock
 	done
+	lock deploy/docker/build.in --output-file deploy/docker/build.lock
 
 clean: ## remove what the tools made; the data of 'make run' stays
 	rm -rf .venv .make .mypy_cache .pytest_cache .ruff_cache .import_linter_cache web/node_modules web/dist
