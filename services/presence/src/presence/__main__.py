@@ -1,0 +1,9 @@
+"""`python -m presence`: one presence process."""
+
+from __future__ import annotations
+
+from chassis.lifecycle import run
+from presence.app import main
+from presence.config import Config
+
+run(Config, main)

@@ -1,0 +1,94 @@
+"""One attached gateway: its lease is renewed while it stands, its reports are taken, its watches are kept.
+
+Leaves the stream itself to `service`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+
+import structlog
+
+from chassis.errors import HubbubError, InvalidArgument, RateLimited, Unavailable
+from hubbub.presence.v1.presence_service_pb2 import AttachRequest
+from presence import convert, metrics
+from presence.leases import Leases
+from presence.outbox import Outbox
+from presence.watch import Watch
+
+MOST_WATCHED = 500_000
+"""Users that one gateway may watch: what its outbox holds at most."""
+_FIRST_MESSAGE_SECONDS = 10.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Attachment:
+    """A gateway's standing connection to this instance."""
+
+    def __init__(self, leases: Leases, watch: Watch, stopping: asyncio.Event) -> None:
+        self._leases = leases
+        self._watch = watch
+        self._stopping = stopping
+        self._gateway = ""
+        self._token = secrets.token_hex(8)
+        """Names this attachment: when the gateway attaches again, anywhere, this one may no longer write."""
+        self.outbox = Outbox()
+
+    async def run(self, requests: AsyncIterator[AttachRequest]) -> HubbubError | None:
+        """Stand until the gateway leaves; returns None then, or why it must attach again. Closes the outbox."""
+        failure: HubbubError | None = None
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                standing = [tasks.create_task(self._stop()), tasks.create_task(self._renew())]
+                await self._read(requests)
+                for task in standing:
+                    task.cancel()
+        except* HubbubError as group:
+            failure = next(error for error in group.exceptions if isinstance(error, HubbubError))
+        finally:
+            self._watch.remove(self.outbox, list(self.outbox.watched))
+            self.outbox.close()
+        return failure
+
+    async def _read(self, requests: AsyncIterator[AttachRequest]) -> None:
+        try:
+            async with asyncio.timeout(_FIRST_MESSAGE_SECONDS):
+                first = await anext(requests)
+        except (TimeoutError, StopAsyncIteration) as error:
+            raise InvalidArgument("the first message did not come") from error
+        gateway = convert.gateway_from(first)
+        await self._leases.attach(gateway, self._token)
+        self._gateway = gateway
+        _log.info("gateway_attached", gateway=gateway)
+        await self._take(first)
+        async for request in requests:
+            if request.HasField("lease"):
+                raise InvalidArgument("only the first message carries a lease")
+            await self._take(request)
+        _log.info("gateway_detached", gateway=gateway)
+
+    async def _take(self, request: AttachRequest) -> None:
+        changes = [convert.change_from(change) for change in request.changes]
+        if changes:
+            metrics.SHOWN.inc(await self._leases.report(self._gateway, self._token, changes))
+            for change in changes:
+                metrics.REPORTED.labels("went" if not change.status else "came").inc()
+        self._watch.remove(self.outbox, [convert.user_from(user) for user in request.unwatch])
+        watch = list(dict.fromkeys(convert.user_from(user) for user in request.watch))
+        if len(self.outbox.watched) + len(watch) > MOST_WATCHED:
+            raise RateLimited("too many users are watched")
+        if watch:
+            await self._watch.add(self.outbox, watch)
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(self._leases.renewal_seconds)
+            if self._gateway:
+                await self._leases.report(self._gateway, self._token, ())
+
+    async def _stop(self) -> None:
+        await self._stopping.wait()
+        raise Unavailable("this instance is leaving; attach to another")

@@ -1,0 +1,17 @@
+"""The settings of a presence process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chassis.config import Address, ProcessConfig, Secret, address, secret, setting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config(ProcessConfig):
+    """What presence reads."""
+
+    redis_url: Secret = setting("HUBBUB_PRESENCE_REDIS_URL", secret)
+    """Its own Redis or Valkey, or a database of its own in one."""
+    listen: Address = setting("HUBBUB_PRESENCE_LISTEN", address)
+    """Where the RPCs answer."""

@@ -1,0 +1,180 @@
+"""The service behind gRPC: gateways attach, watch, fail and come back; instances share one store."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING
+
+import grpc
+import pytest
+import redis.asyncio
+
+from chassis.rpc_errors import from_call
+from hubbub.presence.v1 import presence_pb2
+from hubbub.presence.v1 import presence_service_pb2 as messages
+from presence.here import User
+from presence.leases import Timing
+from services.presence.tests.conftest import Gateway, Instance, instance, user
+
+if TYPE_CHECKING:
+    Start = Callable[[], contextlib.AbstractAsyncContextManager[Instance]]
+
+QUICK = Timing(lease_milliseconds=700, grace_milliseconds=500)
+
+
+@pytest.fixture
+def start(valkey_url: str) -> Start:
+    """Return what starts another instance."""
+    return lambda: instance(valkey_url, QUICK)
+
+
+@pytest.fixture
+async def one(start: Start) -> AsyncIterator[Instance]:
+    async with start() as started:
+        yield started
+
+
+async def test_the_presence_of_a_watched_user_comes_at_once_and_at_each_change(one: Instance) -> None:
+    gateway = await Gateway.attach(one, "g", {"c1": ("ada", "online")}, watch=["ada", "bob"])
+    assert sorted(await gateway.until("bob", "offline")) == [("ada", "online"), ("bob", "offline")]
+    await gateway.change("bob", "c2", "away")
+    assert await gateway.until("bob", "away") == [("bob", "away")]
+    await gateway.change("bob", "c2", "")
+    assert await gateway.until("bob", "offline") == [("bob", "offline")]
+
+
+async def test_gateways_of_different_instances_see_each_others_users(one: Instance, start: Start) -> None:
+    async with start() as two:
+        watching = await Gateway.attach(two, "w", {}, watch=["ada"])
+        await watching.until("ada", "offline")
+        gateway = await Gateway.attach(one, "g", {"c1": ("ada", "dnd")})
+        await watching.until("ada", "dnd")
+        gateway.call.cancel()
+        await watching.until("ada", "offline")
+
+
+async def test_a_gateway_that_goes_to_another_instance_shows_nothing(one: Instance, start: Start) -> None:
+    watching = await Gateway.attach(one, "w", {}, watch=["ada", "bob"])
+    await watching.until("bob", "offline")
+    async with start() as two:
+        gateway = await Gateway.attach(two, "g", {"c1": ("ada", "online"), "c2": ("bob", "online")})
+        await watching.until("bob", "online")
+        two.stopping.set()
+        assert await gateway.end() is grpc.StatusCode.UNAVAILABLE
+    again = await Gateway.attach(one, "g", {"c1": ("ada", "online")})
+    await watching.until("bob", "offline")
+    await again.change("ada", "c1", "away")
+    await watching.until("ada", "away")
+    assert [status for who, status in watching.seen if who == "ada"] == ["offline", "online", "away"]
+
+
+async def test_a_wiped_store_makes_gateways_report_again(one: Instance, client: redis.asyncio.Redis) -> None:
+    gateway = await Gateway.attach(one, "g", {"c1": ("ada", "online")})
+    await gateway.watch("ada")
+    await gateway.until("ada", "online")
+    await client.flushall()
+    assert await gateway.end() is grpc.StatusCode.UNAVAILABLE
+    again = await Gateway.attach(one, "g", {"c1": ("ada", "online")}, watch=["ada"])
+    await again.until("ada", "online")
+
+
+async def test_a_watcher_whose_channel_was_cut_sees_what_it_missed(one: Instance, client: redis.asyncio.Redis) -> None:
+    gateway = await Gateway.attach(one, "g", {"c1": ("ada", "online")}, watch=["ada"])
+    await gateway.until("ada", "online")
+    for status in ("away", "dnd", "online", "away"):
+        await client.client_kill_filter(_type="pubsub")
+        await gateway.change("ada", "c1", status)
+        await gateway.until("ada", status)
+
+
+async def test_an_attachment_that_was_replaced_ends(one: Instance) -> None:
+    former = await Gateway.attach(one, "g", {"c1": ("ada", "online")}, watch=["ada"])
+    await former.until("ada", "online")
+    present = await Gateway.attach(one, "g", {"c1": ("ada", "online")}, watch=["ada"])
+    assert await former.end() is grpc.StatusCode.UNAVAILABLE
+    assert present.seen == []
+    await present.until("ada", "online")
+
+
+async def test_an_attachment_that_the_gateway_closes_ends_well_and_forgets_its_watches(one: Instance) -> None:
+    gateway = await Gateway.attach(one, "g", {}, watch=["ada"])
+    await gateway.until("ada", "offline")
+    await gateway.call.done_writing()
+    assert await gateway.end() is grpc.StatusCode.OK
+    assert not one.watch.watches(User("acme/ada"))
+
+
+async def test_users_no_longer_watched_are_not_sent(one: Instance) -> None:
+    gateway = await Gateway.attach(one, "g", {}, watch=["ada", "bob"])
+    await gateway.until("bob", "offline")
+    await gateway.call.write(messages.AttachRequest(unwatch=[user("ada")]))
+    await gateway.change("ada", "c1", "online")
+    await gateway.change("bob", "c2", "online")
+    assert await gateway.until("bob", "online") == [("bob", "online")]
+
+
+async def test_tenants_do_not_meet(one: Instance) -> None:
+    gateway = await Gateway.attach(one, "g", {"c1": ("ada", "online")}, watch=["ada"])
+    await gateway.until("ada", "online")
+    asked = [user("ada"), user("ada", tenant="other")]
+    answer = await one.stub.GetPresence(messages.GetPresenceRequest(users=asked))
+    assert [(presence.user.tenant, presence.status) for presence in answer.presences] == [
+        ("acme", "online"),
+        ("other", "offline"),
+    ]
+
+
+async def test_last_seen_is_told_of_who_is_gone(one: Instance) -> None:
+    gateway = await Gateway.attach(one, "g", {"c1": ("ada", "online")}, watch=["ada"])
+    await gateway.until("ada", "online")
+    (there,) = (await one.stub.GetPresence(messages.GetPresenceRequest(users=[user("ada")]))).presences
+    assert not there.HasField("last_seen")
+    await gateway.change("ada", "c1", "")
+    await gateway.until("ada", "offline")
+    (gone,) = (await one.stub.GetPresence(messages.GetPresenceRequest(users=[user("ada")]))).presences
+    assert gone.last_seen.seconds > 1_700_000_000
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        messages.AttachRequest(),
+        messages.AttachRequest(lease=messages.Lease(gateway="g" * 200)),
+        messages.AttachRequest(
+            lease=messages.Lease(gateway="g"),
+            changes=[messages.ConnectionChange(user=user("ada"), connection="c", status="busy")],
+        ),
+        messages.AttachRequest(
+            lease=messages.Lease(gateway="g"), changes=[messages.ConnectionChange(user=user(""), connection="c", status="")]
+        ),
+        messages.AttachRequest(lease=messages.Lease(gateway="g"), watch=[user("ada", tenant="a/b")]),
+    ],
+)
+async def test_a_wrong_message_ends_the_attachment_with_its_reason(one: Instance, request_: messages.AttachRequest) -> None:
+    call = one.stub.Attach()
+    await call.write(request_)
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await call.read()
+    assert from_call(raised.value).reason == "INVALID_ARGUMENT"
+
+
+@pytest.mark.parametrize("asked", [[user("ada")] * 1_001, [presence_pb2.UserRef(tenant="acme")]])
+async def test_a_wrong_question_is_refused(one: Instance, asked: list[presence_pb2.UserRef]) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await one.stub.GetPresence(messages.GetPresenceRequest(users=asked))
+    assert from_call(raised.value).reason == "INVALID_ARGUMENT"
+
+
+async def test_many_connections_reported_at_once_are_all_there(one: Instance) -> None:
+    names = [f"user-{number}" for number in range(3_000)]
+    gateway = await Gateway.attach(one, "g", {f"c-{name}": (name, "online") for name in names})
+    await gateway.watch(*names)
+    seen: set[tuple[str, str]] = set()
+    async with asyncio.timeout(15):
+        while len(seen) < len(names):
+            answer = await gateway.call.read()
+            assert isinstance(answer, messages.AttachResponse)
+            seen |= {(presence.user.user, presence.status) for presence in answer.presences}
+    assert seen == {(name, "online") for name in names}
