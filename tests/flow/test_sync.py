@@ -168,7 +168,7 @@ async def test_unknown_foreign_and_left_channels_are_gone_without_a_number(world
     asked = {theirs: 0, left: 1, str(uuid.uuid4()): 0, "no-uuid-at-all": 0}
     async with connect(bob) as socket:
         synced = await socket.request("sync", positions=asked)
-        assert synced["channels"] == dict.fromkeys(asked, {"status": "gone"})
+        assert synced["channels"] == {channel: {"status": "gone"} for channel in asked}
 
 
 async def test_synced_names_the_channels_asked_for_and_no_others(world: World) -> None:
