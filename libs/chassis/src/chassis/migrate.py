@@ -1,6 +1,6 @@
 """Brings a service's database to its newest schema: numbered SQL files, each once, in order, forward only.
 
-Safe to run beside itself (an advisory lock) and beside the previous release (each file expands; what contracts comes a release later).
+Safe to run beside itself (an advisory lock) and beside the previous release (a file expands; what contracts comes a release later).
 """
 
 from __future__ import annotations
@@ -50,9 +50,7 @@ async def migrate(database_url: str, files: list[Migration]) -> list[str]:
 
     Raises `ChangedMigrationError`, `psycopg.Error` (a failed file leaves nothing of itself behind).
     """
-    connection = await psycopg.AsyncConnection.connect(
-        database_url, autocommit=True, connect_timeout=10, options=_TIMEOUTS
-    )
+    connection = await psycopg.AsyncConnection.connect(database_url, autocommit=True, connect_timeout=10, options=_TIMEOUTS)
     async with connection:
         await connection.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
         await connection.execute(_LEDGER)

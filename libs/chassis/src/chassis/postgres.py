@@ -10,9 +10,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import psycopg
-from psycopg_pool import AsyncConnectionPool
-from psycopg.types.json import set_json_loads
 from psycopg.types.string import TextLoader
+from psycopg_pool import AsyncConnectionPool
 
 from chassis.errors import Unavailable
 
@@ -40,19 +39,24 @@ _TRANSIENT = frozenset({"08", "25", "40", "53", "55", "57", "58"})
 
 
 def is_transient(error: psycopg.Error) -> bool:
-    """Whether the trouble is the server's state rather than what it was asked."""
-    return error.sqlstate is None and isinstance(error, psycopg.OperationalError) or (error.sqlstate or "")[:2] in _TRANSIENT
+    """Whether the trouble is the server's state, or the way to it, rather than what it was asked."""
+    if error.sqlstate is None:
+        return isinstance(error, psycopg.OperationalError)
+    return error.sqlstate[:2] in _TRANSIENT
 
 
 class Database:
-    """A pool of connections to one database. Times and UUIDs come back as `datetime` (UTC) and text, JSON as bytes."""
+    """A pool of connections to one database. Times come back in UTC, UUIDs as text."""
 
     def __init__(self, pool: AsyncConnectionPool[Connection]) -> None:
         self._pool = pool
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """A connection on which each statement is its own transaction. Raises `Unavailable` for what is transient, also past the deadline."""
+        """A connection on which each statement is its own transaction.
+
+        Raises `Unavailable` for what is transient and past the deadline, else `psycopg.Error`.
+        """
         try:
             async with asyncio.timeout(_OPERATION_SECONDS), self._pool.connection() as connection:
                 yield connection
@@ -75,11 +79,10 @@ class Database:
 
         When one statement fails, all of it is rolled back, and leaving the block raises that statement's error.
         """
-        async with self.connection() as connection:
-            async with connection.pipeline():
-                await connection.execute("BEGIN")
-                yield connection
-                await connection.execute("COMMIT")
+        async with self.connection() as connection, connection.pipeline():
+            await connection.execute("BEGIN")
+            yield connection
+            await connection.execute("COMMIT")
 
     async def ping(self) -> None:
         """Raise `Unavailable` unless the server answers."""
@@ -118,4 +121,3 @@ async def open_database(url: str, *, connections: int, name: str) -> AsyncIterat
 
 async def _configure(connection: Connection) -> None:
     connection.adapters.register_loader("uuid", TextLoader)
-    set_json_loads(bytes, connection)

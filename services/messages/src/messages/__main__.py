@@ -1,0 +1,5 @@
+"""`python -m messages`: see `app`."""
+
+from messages.app import main
+
+main()

@@ -1,0 +1,109 @@
+"""Puts the processes together: `python -m messages api | worker | migrate`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import grpc
+import structlog
+
+from bus import topics
+from bus.bus import Bus, BusError
+from bus.connect import open_bus
+from chassis import grpc_server, lifecycle
+from chassis.errors import Unavailable
+from chassis.lifecycle import Lifecycle
+from chassis.migrate import migrate, migrations
+from chassis.postgres import Database, open_database
+from messages.config import ApiConfig, MigrateConfig, WorkerConfig
+from messages.publisher import Publisher
+from messages.service import SERVICE_NAME, add_service
+from messages.sweeper import Sweeper
+from messages.worker import GROUP, Worker
+
+log = structlog.get_logger()
+_API_CONNECTIONS = 16
+_WORKER_CONNECTIONS = 8
+_READY_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What both processes use."""
+
+    database: Database
+    bus: Bus
+    publisher: Publisher
+
+
+@asynccontextmanager
+async def open_resources(config: WorkerConfig, connections: int) -> AsyncIterator[Resources]:
+    """Open database and bus inside the block; neither has to answer yet."""
+    async with (
+        open_database(config.database_url, connections=connections, name=config.instance) as database,
+        open_bus(config.bus_url) as bus,
+    ):
+        yield Resources(database, bus, Publisher(bus, config.bus_partitions))
+
+
+async def api(config: ApiConfig, life: Lifecycle) -> None:
+    """Serve the RPCs until told to stop."""
+    async with open_resources(config, _API_CONNECTIONS) as resources, asyncio.TaskGroup() as tasks:
+        tasks.create_task(Sweeper(resources.database, resources.publisher).run(life.stopping))
+        tasks.create_task(_watch(life, resources.database.ping))
+
+        def add(server: grpc.aio.Server) -> None:
+            add_service(server, resources.database, resources.publisher)
+
+        async with grpc_server.serve(config, config.listen, add, [SERVICE_NAME]) as port:
+            log.info("api_started", port=port)
+            await life.stopping.wait()
+
+
+async def worker(config: WorkerConfig, life: Lifecycle) -> None:
+    """Work for the command topics until told to stop."""
+    async with open_resources(config, _WORKER_CONNECTIONS) as resources, asyncio.TaskGroup() as tasks:
+        tasks.create_task(Sweeper(resources.database, resources.publisher).run(life.stopping))
+        tasks.create_task(_watch(life, resources.database.ping, resources.bus.ping))
+        command_topics = [topics.commands(number) for number in range(config.bus_partitions)]
+        async with resources.bus.work(command_topics, GROUP, config.instance) as work:
+            log.info("worker_started", partitions=config.bus_partitions)
+            await Worker(resources.database, resources.publisher, life.stopping).run(work)
+
+
+async def _watch(life: Lifecycle, *pings: Callable[[], Awaitable[None]]) -> None:
+    """Keep readiness true to what the process depends on."""
+    while not life.stopping.is_set():
+        try:
+            for ping in pings:
+                await ping()
+            life.set_ready(True)
+        except (Unavailable, BusError):
+            life.set_ready(False)
+        try:
+            async with asyncio.timeout(_READY_SECONDS):
+                await life.stopping.wait()
+        except TimeoutError:
+            pass
+
+
+async def _migrate(config: MigrateConfig, _life: Lifecycle) -> None:
+    await migrate(config.database_url, migrations("messages"))
+
+
+def main() -> None:
+    """Be the process that the command line names."""
+    match sys.argv[1:]:
+        case ["api"]:
+            lifecycle.run(ApiConfig, api)
+        case ["worker"]:
+            lifecycle.run(WorkerConfig, worker)
+        case ["migrate"]:
+            lifecycle.run(MigrateConfig, _migrate)
+        case _:
+            sys.stderr.write("usage: python -m messages api | worker | migrate\n")
+            sys.exit(2)

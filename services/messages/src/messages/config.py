@@ -1,0 +1,30 @@
+"""The settings of the messages processes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chassis.config import Address, ProcessConfig, Secret, address, secret, setting, whole
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrateConfig(ProcessConfig):
+    """What `migrate` reads."""
+
+    database_url: Secret = setting("HUBBUB_MESSAGES_DATABASE_URL", secret)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerConfig(MigrateConfig):
+    """What `worker` reads."""
+
+    bus_url: Secret = setting("HUBBUB_BUS_URL", secret)
+    bus_partitions: int = setting("HUBBUB_BUS_PARTITIONS", whole(1, 1024), 8)
+    """The same in every process that uses the bus."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiConfig(WorkerConfig):
+    """What `api` reads."""
+
+    listen: Address = setting("HUBBUB_MESSAGES_LISTEN", address)

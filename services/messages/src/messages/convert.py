@@ -1,0 +1,185 @@
+"""Between the domain and protobuf, both ways. An event's client JSON is made here, by `payload`, once in its life."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from chassis.errors import InvalidArgument
+from hubbub.events.v1 import events_pb2 as events
+from hubbub.messages.v1 import messages_pb2 as nouns
+from messages import limits
+from messages.commands import Body, Command, Delete, Edit, Pin, Post, React, Read
+from messages.message import (
+    Attachment,
+    Caller,
+    CommandId,
+    Entry,
+    EntryKind,
+    Member,
+    Message,
+    Receipt,
+    Standing,
+    TenantId,
+    User,
+    UserId,
+    View,
+)
+from messages.payload import event_frame, rfc3339
+
+_MEMBER_KINDS = frozenset({
+    EntryKind.MEMBER_JOINED, EntryKind.MEMBER_LEFT, EntryKind.MEMBER_REMOVED, EntryKind.MEMBER_ROLE_CHANGED
+})  # fmt: skip
+
+
+def command(given: events.Command) -> Command:
+    """Read one command of a batch; raises a `HubbubError` for what can never be stored."""
+    return Command(
+        TenantId(given.tenant),
+        limits.channel_id(given.channel),
+        limits.user_id(given.actor),
+        given.key,
+        CommandId(given.id),
+        given.gateway,
+        _body(given),
+    )
+
+
+def _body(given: events.Command) -> Body:
+    match given.WhichOneof("body"):
+        case "post":
+            limits.key(given.key)
+            return post(given.post)
+        case "edit":
+            return Edit(limits.message_id(given.edit.message), limits.text(given.edit.text))
+        case "delete":
+            return Delete(limits.message_id(given.delete.message))
+        case "react":
+            react = given.react
+            return React(limits.message_id(react.message), limits.emoji(react.emoji), react.remove)
+        case "pin":
+            return Pin(limits.message_id(given.pin.message), given.pin.remove)
+        case "read":
+            return Read(limits.seq(given.read.seq))
+        case _:
+            raise InvalidArgument("The command wants nothing that is known here")
+
+
+def post(given: events.PostMessage) -> Post:
+    """Read what somebody wants to post; raises a `HubbubError`."""
+    limits.at_most(given.attachments, limits.ATTACHMENTS, "attachments")
+    limits.at_most(given.mentions, limits.MENTIONS, "mentions")
+    return Post(
+        limits.text(given.text, may_be_empty=bool(given.attachments)),
+        limits.message_id(given.thread) if given.thread else None,
+        [Attachment(each.id, each.name, each.size, each.type, each.width, each.height) for each in given.attachments],
+        [limits.user_id(user) for user in given.mentions],
+    )
+
+
+def caller(given: nouns.Caller) -> Caller:
+    """Read on whose behalf a call is made; raises `InvalidArgument`."""
+    return Caller(TenantId(limits.tenant(given.tenant)), limits.user_id(given.user), given.admin, given.token_issued_at)
+
+
+def event(entry: Entry, gateway: str = "") -> events.Event:
+    """A log entry for the bus or a gateway; `gateway` is who awaits its acknowledgement."""
+    about_member = entry.kind in _MEMBER_KINDS
+    return events.Event(
+        tenant=entry.tenant,
+        channel=entry.channel,
+        seq=entry.seq,
+        kind=entry.kind.value,  # type: ignore[arg-type]  # the numbers are the proto's
+        actor=entry.actor,
+        at=rfc3339(entry.at),
+        payload=event_frame(entry),
+        message=entry.message or "",
+        subject=entry.details.user if about_member else "",
+        role=entry.details.role or "" if about_member else "",
+        command=entry.command or "",
+        gateway=gateway,
+    )
+
+
+def receipt(moved: Receipt) -> events.Receipt:
+    """A read position that moved. The connection is the command's id without its number."""
+    return events.Receipt(
+        tenant=moved.tenant,
+        channel=moved.channel,
+        user=moved.user,
+        read_seq=moved.read_seq,
+        connection=moved.command.rpartition(".")[0],
+    )
+
+
+def timestamp(at: datetime) -> Timestamp:
+    """A moment."""
+    made = Timestamp()
+    made.FromDatetime(at)
+    return made
+
+
+def user(known: User) -> nouns.User:
+    """A user."""
+    return nouns.User(id=known.id, name=known.name)
+
+
+def members(known: Iterable[Member]) -> list[nouns.Member]:
+    """Members."""
+    return [nouns.Member(user=each.user, name=each.name, role=each.role) for each in known]
+
+
+def channel(standing: Standing) -> nouns.Channel:
+    """A channel without what only lists show."""
+    return nouns.Channel(
+        id=standing.id,
+        kind=standing.kind,
+        name=standing.name,
+        topic=standing.topic,
+        role=standing.role or "",
+        seq=standing.head,
+        read_seq=standing.read_seq,
+        muted=standing.muted,
+        slow_mode_seconds=standing.slow_mode_seconds,
+        history=standing.history,
+    )
+
+
+def view(seen: View) -> nouns.Channel:
+    """A channel as a user's list shows it."""
+    made = channel(seen.standing)
+    made.unread = seen.unread
+    if seen.peer:
+        made.peer.CopyFrom(user(seen.peer))
+    if seen.last_message:
+        made.last_message.CopyFrom(message(seen.last_message))
+    return made
+
+
+def message(known: Message) -> nouns.Message:
+    """A message as it stands now."""
+    return nouns.Message(
+        id=known.id,
+        channel=known.channel,
+        seq=known.seq,
+        sender=known.sender,
+        text=known.text,
+        at=timestamp(known.at),
+        edited_at=timestamp(known.edited_at) if known.edited_at else None,
+        deleted=known.deleted,
+        thread=known.details.thread or "",
+        attachments=[
+            events.Attachment(id=each.id, name=each.name, size=each.size, type=each.type, width=each.width, height=each.height)
+            for each in known.details.attachments
+        ],
+        mentions=list[str](known.details.mentions),
+        reactions=[nouns.Reaction(emoji=each.emoji, count=each.count, users=list[str](each.users)) for each in known.reactions],
+        pinned=known.pinned,
+    )
+
+
+def control(decision: str, tenant: TenantId, user_id: UserId, revoked_before: float, *, blocked: bool) -> events.UserControl:
+    """A decision about a user that every gateway must carry out."""
+    return events.UserControl(id=decision, tenant=tenant, user=user_id, revoked_before=revoked_before, blocked=blocked)

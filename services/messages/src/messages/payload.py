@@ -1,0 +1,94 @@
+"""Writes the client's `event` frame of a log entry: the one place in which an entry becomes JSON.
+
+The same stored entry gives the same bytes at every door: live, caught up, read over HTTP. After a deletion the text is null.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import assert_never
+
+import msgspec
+
+from messages.message import Attachment, Entry, EntryKind
+
+NAMES = {kind: kind.name.lower().replace("_", ".", 1) for kind in EntryKind}
+"""The client's names: message.posted, member.role_changed, …"""
+
+
+def rfc3339(at: datetime) -> str:
+    """A moment in UTC with milliseconds: 2026-11-24T08:00:00.123Z."""
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def event_frame(entry: Entry) -> bytes:
+    """The complete frame, JSON in UTF-8."""
+    return _ENCODER.encode(_Frame(entry.channel, entry.seq, NAMES[entry.kind], entry.actor, rfc3339(entry.at), _data(entry)))
+
+
+class _Posted(msgspec.Struct):
+    message: str | None
+    key: str | None
+    text: str | None
+    thread: str | None
+    attachments: list[Attachment]
+    mentions: list[str]
+
+
+class _Edited(msgspec.Struct):
+    message: str | None
+    text: str | None
+
+
+class _About(msgspec.Struct):
+    message: str | None
+
+
+class _Reacted(msgspec.Struct):
+    message: str | None
+    emoji: str
+
+
+class _Member(msgspec.Struct):
+    user: str
+    role: str | None
+
+
+class _Channel(msgspec.Struct):
+    name: str
+    topic: str
+    slow_mode_seconds: int
+
+
+_Data = _Posted | _Edited | _About | _Reacted | _Member | _Channel
+
+
+class _Frame(msgspec.Struct, tag_field="type", tag="event"):
+    channel: str
+    seq: int
+    kind: str
+    actor: str
+    at: str
+    data: _Data
+
+
+_ENCODER = msgspec.json.Encoder()
+
+
+def _data(entry: Entry) -> _Data:
+    details = entry.details
+    match entry.kind:
+        case EntryKind.MESSAGE_POSTED:
+            return _Posted(entry.message, entry.key, entry.text, details.thread, details.attachments, list[str](details.mentions))
+        case EntryKind.MESSAGE_EDITED:
+            return _Edited(entry.message, entry.text)
+        case EntryKind.MESSAGE_DELETED | EntryKind.MESSAGE_PINNED | EntryKind.MESSAGE_UNPINNED:
+            return _About(entry.message)
+        case EntryKind.REACTION_ADDED | EntryKind.REACTION_REMOVED:
+            return _Reacted(entry.message, details.emoji)
+        case EntryKind.MEMBER_JOINED | EntryKind.MEMBER_LEFT | EntryKind.MEMBER_REMOVED | EntryKind.MEMBER_ROLE_CHANGED:
+            return _Member(details.user, details.role)
+        case EntryKind.CHANNEL_CREATED | EntryKind.CHANNEL_UPDATED:
+            return _Channel(details.name, details.topic, details.slow_mode_seconds)
+        case _:
+            assert_never(entry.kind)

@@ -1,0 +1,76 @@
+"""Channels as one user sees them. Primary keys, `members_of_user`, `messages_by_seq`, `channels_direct`, `channels_of_tenant`."""
+
+from messages.queries.messages import MESSAGE
+
+# What judging a caller needs, and no more.
+_STANDING = """ch.id, ch.kind, ch.name, ch.topic, ch.slow_mode_seconds, ch.history, ch.head,
+  mb.role, mb.joined_seq, mb.read_seq, mb.muted"""
+_BANNED = """EXISTS (
+  SELECT FROM bans b WHERE b.channel = ch.id AND b."user" = %(user)s AND b.until > now())"""
+_MINE = """FROM channels ch LEFT JOIN members mb ON mb.channel = ch.id AND mb."user" = %(user)s
+WHERE ch.id = %(channel)s AND ch.tenant = %(tenant)s"""
+
+STANDING = f"SELECT {_STANDING}, {_BANNED} {_MINE}"
+
+# Sending moves one's own position, so whatever lies after it is somebody else's: the unread are a difference of two ordinals.
+_UNREAD = """CASE WHEN mb.role IS NULL THEN 0 ELSE ch.posts - COALESCE((
+    SELECT r.ordinal FROM messages r WHERE r.channel = ch.id AND r.seq <= mb.read_seq ORDER BY r.seq DESC LIMIT 1), 0) END"""
+_PEER = """CASE ch.kind WHEN 'direct' THEN (
+    SELECT json_build_object('id', u.id, 'name', u.name)::text FROM members other
+    JOIN users u ON u.tenant = other.tenant AND u.id = other."user"
+    WHERE other.channel = ch.id AND other."user" <> %(user)s LIMIT 1) END"""
+_VIEW = f"""
+SELECT {_STANDING}, {_BANNED}, {_UNREAD}, {_PEER}, last.*
+FROM channels ch
+LEFT JOIN members mb ON mb.channel = ch.id AND mb."user" = %(user)s
+LEFT JOIN LATERAL (
+  SELECT {MESSAGE} FROM messages m
+  WHERE m.channel = ch.id AND m.seq > CASE ch.history WHEN 'joined' THEN mb.joined_seq ELSE 0 END AND mb.role IS NOT NULL
+  ORDER BY m.seq DESC LIMIT 1) last ON true
+"""
+
+VIEW = f"""{_VIEW}
+WHERE ch.id = %(channel)s AND ch.tenant = %(tenant)s
+"""
+
+# Most recently active first.
+LIST_OWN = f"""{_VIEW}
+WHERE ch.id IN (SELECT channel FROM members WHERE tenant = %(tenant)s AND "user" = %(user)s)
+ORDER BY (SELECT at FROM entries newest WHERE newest.channel = ch.id AND newest.seq = ch.head) DESC, ch.id
+"""
+
+LIST_JOINABLE = f"""{_VIEW}
+WHERE ch.tenant = %(tenant)s AND ch.kind = ANY(%(joinable)s) AND mb.role IS NULL AND NOT {_BANNED}
+ORDER BY (SELECT at FROM entries newest WHERE newest.channel = ch.id AND newest.seq = ch.head) DESC, ch.id LIMIT 1000
+"""
+
+# The channels of many users at once, for sessions.
+OF_USERS = """
+SELECT mb.tenant, mb."user", ch.id, ch.kind, ch.name, ch.topic, ch.slow_mode_seconds, ch.history, ch.head,
+  mb.role, mb.joined_seq, mb.read_seq, mb.muted
+FROM unnest(%(tenants)s::text[], %(ids)s::text[]) AS asked(tenant, id)
+JOIN members mb ON mb.tenant = asked.tenant AND mb."user" = asked.id
+JOIN channels ch ON ch.id = mb.channel
+ORDER BY ch.id
+"""
+
+# No row when the two people have theirs already; a call that makes it at the same time is waited for.
+CREATE = """
+INSERT INTO channels (tenant, kind, name, history, direct_key)
+VALUES (%(tenant)s, %(kind)s, %(name)s, %(history)s, %(direct_key)s)
+ON CONFLICT (tenant, direct_key) DO NOTHING RETURNING id
+"""
+
+DIRECT = """
+SELECT id FROM channels WHERE tenant = %(tenant)s AND direct_key = %(direct_key)s
+"""
+
+UPDATE = """
+UPDATE channels SET name = %(name)s, topic = %(topic)s, slow_mode_seconds = %(slow_mode_seconds)s
+WHERE id = %(channel)s AND tenant = %(tenant)s
+"""
+
+MUTE = """
+UPDATE members SET muted = %(muted)s
+WHERE channel = %(channel)s AND "user" = %(user)s AND tenant = %(tenant)s AND muted <> %(muted)s
+"""

@@ -1,0 +1,219 @@
+"""The statements that judge, number and store commands. `handlers` sends them in one pipeline, in one transaction.
+
+First the channels of the batch are locked, so that every statement after it, with a fresh snapshot of its own, sees all that was
+committed before: a removal, a ban, a number taken by somebody else. Then each statement answers one row for each command:
+
+    verdict   fresh      an entry was made: seq, message, at are the new one's
+              again      this very command was stored before (a redelivery): the stored entry's
+              duplicate  its wish was fulfilled before (a repeat): the first entry's
+              else       a reason of the client protocol, nothing was stored
+    wait      seconds until it may be tried again (SLOW_MODE)
+    noted     id of the row in `unpublished` that remembers the new entries until the bus has them
+
+Who may do what comes in as data from `policy`. The indexes: primary keys, `entries_key` and `entries_edits`.
+"""
+
+LOCK_CHANNELS = """
+SELECT FROM channels WHERE id = ANY(%(channels)s::uuid[]) ORDER BY id FOR NO KEY UPDATE
+"""
+
+FORGET_PUBLISHED = """
+DELETE FROM unpublished WHERE id IN (SELECT id FROM unpublished WHERE id = ANY(%(ids)s) FOR UPDATE SKIP LOCKED)
+"""
+
+# Who is no member learns NOT_FOUND, unless the channel is one that its tenant sees.
+_VISIBILITY = """
+    WHEN ch.id IS NULL THEN 'NOT_FOUND'
+    WHEN EXISTS (SELECT FROM users u WHERE u.tenant = c.tenant AND u.id = c.actor AND u.blocked) THEN 'NOT_AUTHENTICATED'
+    WHEN mb.role IS NULL AND ch.kind <> ALL(%(joinable)s) THEN 'NOT_FOUND'
+    WHEN mb.role IS NULL AND EXISTS (
+      SELECT FROM bans b WHERE b.channel = c.channel AND b."user" = c.actor AND b.until > now()) THEN 'NOT_ALLOWED'
+    WHEN mb.role IS NULL THEN 'NOT_A_MEMBER'
+"""
+# What lies at or before this position is not shown to the member.
+_FLOOR = "CASE ch.history WHEN 'joined' THEN mb.joined_seq ELSE 0 END"
+
+_COMMAND = """
+  LEFT JOIN channels ch ON ch.id = c.channel AND ch.tenant = c.tenant
+  LEFT JOIN members mb ON mb.channel = ch.id AND mb."user" = c.actor
+  LEFT JOIN entries known ON known.channel = ch.id AND known.actor = c.actor AND known.key = c.key
+"""
+
+# A run of posts, none of which shares its (channel, actor, key) with another. Order is the order of `n`.
+POSTS = f"""
+WITH moment AS MATERIALIZED (SELECT date_trunc('milliseconds', clock_timestamp()) AS at),
+judged AS (
+  SELECT c.*, moment.at AS now, ch.head, ch.posts, known.seq AS known_seq, known.message AS known_message, known.at AS known_at,
+    CASE WHEN ch.slow_mode_seconds > 0 AND ch.kind || '/' || mb.role <> ALL(%(unhurried)s)
+      THEN ch.slow_mode_seconds END AS pace,
+    mb.last_posted_at + make_interval(secs => ch.slow_mode_seconds) AS free_at,
+    CASE
+      WHEN known.command = c.id THEN 'again'
+      {_VISIBILITY}
+      WHEN known.digest = c.digest THEN 'duplicate'
+      WHEN known.seq IS NOT NULL THEN 'KEY_REUSED'
+      WHEN ch.kind || '/' || mb.role <> ALL(%(allowed)s) THEN 'NOT_ALLOWED'
+      WHEN c.thread IS NOT NULL AND NOT EXISTS (
+        SELECT FROM messages root WHERE root.id = c.thread AND root.channel = c.channel AND root.seq > {_FLOOR}) THEN 'NOT_FOUND'
+      ELSE 'fresh'
+    END AS judgement
+  FROM moment, json_to_recordset(%(posts)s::json) AS c(
+    n int, tenant text, channel uuid, actor text, key text, id text, digest bigint, thread uuid, text text, details jsonb)
+  {_COMMAND}
+),
+paced AS (
+  SELECT *, CASE
+      WHEN judgement <> 'fresh' OR pace IS NULL THEN judgement
+      WHEN count(*) FILTER (WHERE judgement = 'fresh') OVER (PARTITION BY channel, actor ORDER BY n) > 1 THEN 'SLOW_MODE'
+      WHEN free_at > now THEN 'SLOW_MODE'
+      ELSE 'fresh'
+    END AS verdict
+  FROM judged
+),
+numbered AS MATERIALIZED (
+  SELECT *, verdict = 'fresh' AS fresh,
+    count(*) FILTER (WHERE verdict = 'fresh') OVER (PARTITION BY channel ORDER BY n) AS nth,
+    CASE WHEN verdict = 'fresh' THEN uuidv7() END AS made
+  FROM paced
+),
+logged AS (
+  INSERT INTO entries (channel, seq, tenant, kind, actor, at, key, digest, command, message, text, details)
+  SELECT channel, head + nth, tenant, 1, actor, now, key, digest, id, made, text, details FROM numbered WHERE fresh
+),
+posted AS (
+  INSERT INTO messages (id, channel, seq, ordinal, tenant, sender, at, text, details)
+  SELECT made, channel, head + nth, posts + nth, tenant, actor, now, text, details FROM numbered WHERE fresh
+),
+counted AS (
+  UPDATE channels SET head = head + own.count, posts = posts + own.count
+  FROM (SELECT channel, max(nth) AS count FROM numbered WHERE fresh GROUP BY channel) own WHERE channels.id = own.channel
+),
+moved AS (
+  UPDATE members SET read_seq = GREATEST(read_seq, own.seq), last_posted_at = own.at
+  FROM (SELECT channel, actor, max(head + nth) AS seq, max(now) AS at FROM numbered WHERE fresh GROUP BY channel, actor) own
+  WHERE members.channel = own.channel AND members."user" = own.actor
+),
+noted AS (
+  INSERT INTO unpublished (channels, firsts, lasts)
+  SELECT array_agg(channel), array_agg(first), array_agg(last) FROM (
+    SELECT channel, min(head + nth) AS first, max(head + nth) AS last FROM numbered WHERE fresh GROUP BY channel) range
+  HAVING count(*) > 0 RETURNING id
+)
+SELECT n, verdict,
+  CASE WHEN fresh THEN head + nth ELSE known_seq END AS seq,
+  CASE WHEN fresh THEN made ELSE known_message END AS message,
+  CASE WHEN fresh THEN now ELSE known_at END AS at,
+  CASE WHEN verdict = 'SLOW_MODE' THEN
+    CASE WHEN free_at > now THEN EXTRACT(epoch FROM free_at - now)::float8 ELSE pace END END AS wait,
+  (SELECT id FROM noted) AS noted
+FROM numbered
+"""
+
+
+def _change(judgement: str, effect: str, *, join: str = "", repeated: str = "NULL::bigint") -> str:
+    """The statement of one command about a message: `judgement` adds CASE branches, `repeated` is the first entry's seq."""
+    return f"""
+WITH c AS MATERIALIZED (
+  SELECT %(tenant)s::text AS tenant, %(channel)s::uuid AS channel, %(actor)s::text AS actor, %(key)s::text AS key,
+    %(id)s::text AS id, %(message)s::uuid AS message
+),
+target AS (
+  SELECT c.*, ch.head + 1 AS next, known.seq AS known_seq, msg.seq AS posted_seq, {repeated} AS repeated_seq,
+    CASE
+      WHEN known.command = c.id THEN 'again'
+      {_VISIBILITY}
+      WHEN known.seq IS NOT NULL THEN 'KEY_REUSED'
+      WHEN msg.id IS NULL THEN 'NOT_FOUND'
+      {judgement}
+      ELSE 'fresh'
+    END AS verdict
+  FROM c
+  {_COMMAND}
+  LEFT JOIN messages msg ON msg.id = c.message AND msg.channel = ch.id AND msg.seq > {_FLOOR}
+  {join}
+),
+judged AS MATERIALIZED (
+  SELECT *, date_trunc('milliseconds', clock_timestamp()) AS now,
+    CASE verdict WHEN 'fresh' THEN next WHEN 'again' THEN known_seq WHEN 'duplicate' THEN repeated_seq END AS seq
+  FROM target
+),
+fresh AS (SELECT * FROM judged WHERE verdict = 'fresh'),
+logged AS (
+  INSERT INTO entries (channel, seq, tenant, kind, actor, at, key, command, message, text, details)
+  SELECT channel, seq, tenant, %(kind)s, actor, now, key, id, message, %(text)s, %(details)s::jsonb FROM fresh
+),
+counted AS (UPDATE channels SET head = fresh.seq FROM fresh WHERE channels.id = fresh.channel),
+noted AS (
+  INSERT INTO unpublished (channels, firsts, lasts) SELECT ARRAY[channel], ARRAY[seq], ARRAY[seq] FROM fresh RETURNING id
+),
+{effect}
+SELECT 0 AS n, verdict, seq, message,
+  CASE verdict WHEN 'fresh' THEN now
+    ELSE (SELECT first.at FROM entries first WHERE first.channel = judged.channel AND first.seq = judged.seq) END AS at,
+  NULL::float8 AS wait, (SELECT id FROM noted) AS noted
+FROM judged
+"""
+
+
+EDIT = _change(
+    """
+      WHEN msg.sender <> c.actor OR ch.kind || '/' || mb.role <> ALL(%(allowed)s) THEN 'NOT_ALLOWED'
+      WHEN msg.deleted_seq IS NOT NULL THEN 'CONFLICT'
+""",
+    "edited AS (UPDATE messages SET text = %(text)s, edited_at = now FROM fresh WHERE id = fresh.message)",
+)
+
+# Erases what was said wherever it stands, in the same transaction; the numbers stay.
+DELETE = _change(
+    """
+      WHEN msg.sender <> c.actor AND ch.kind || '/' || mb.role <> ALL(%(others)s) THEN 'NOT_ALLOWED'
+      WHEN msg.sender = c.actor AND ch.kind || '/' || mb.role <> ALL(%(allowed)s) THEN 'NOT_ALLOWED'
+      WHEN msg.deleted_seq IS NOT NULL THEN 'duplicate'
+""",
+    """deleted AS (
+  UPDATE messages SET text = NULL, details = details - '{attachments,mentions}'::text[], deleted_seq = fresh.seq
+  FROM fresh WHERE messages.id = fresh.message
+),
+unsaid AS (
+  UPDATE entries SET text = NULL, details = details - '{attachments,mentions}'::text[]
+  FROM fresh WHERE entries.channel = fresh.channel AND entries.seq = fresh.posted_seq
+),
+unedited AS (UPDATE entries SET text = NULL FROM fresh WHERE entries.message = fresh.message AND entries.kind = 2)""",
+    repeated="msg.deleted_seq",
+)
+
+REACT = _change(
+    """
+      WHEN ch.kind || '/' || mb.role <> ALL(%(allowed)s) THEN 'NOT_ALLOWED'
+      WHEN msg.deleted_seq IS NOT NULL THEN 'CONFLICT'
+      WHEN rx.active <> %(remove)s THEN 'duplicate'
+      WHEN rx.seq IS NULL AND %(remove)s THEN 'CONFLICT'
+""",
+    """reacted AS (
+  INSERT INTO reactions (message, emoji, "user", tenant, active, seq)
+  SELECT message, %(emoji)s, actor, tenant, NOT %(remove)s, seq FROM fresh
+  ON CONFLICT (message, emoji, "user") DO UPDATE SET active = excluded.active, seq = excluded.seq
+)""",
+    join="""LEFT JOIN reactions rx ON rx.message = msg.id AND rx.emoji = %(emoji)s AND rx."user" = c.actor""",
+    repeated="rx.seq",
+)
+
+PIN = _change(
+    """
+      WHEN ch.kind || '/' || mb.role <> ALL(%(allowed)s) THEN 'NOT_ALLOWED'
+      WHEN msg.deleted_seq IS NOT NULL THEN 'CONFLICT'
+      WHEN msg.pinned <> %(remove)s AND msg.pin_seq IS NOT NULL THEN 'duplicate'
+      WHEN %(remove)s AND NOT msg.pinned THEN 'CONFLICT'
+""",
+    "pinned AS (UPDATE messages SET pinned = NOT %(remove)s, pin_seq = fresh.seq FROM fresh WHERE id = fresh.message)",
+    repeated="msg.pin_seq",
+)
+
+# Read positions, each (channel, actor) once. Answers those that moved; who is no member moves nothing.
+READS = """
+UPDATE members SET read_seq = LEAST(r.seq, ch.head)
+FROM json_to_recordset(%(reads)s::json) AS r(tenant text, channel uuid, actor text, seq bigint)
+JOIN channels ch ON ch.id = r.channel AND ch.tenant = r.tenant
+WHERE members.channel = r.channel AND members."user" = r.actor AND members.read_seq < LEAST(r.seq, ch.head)
+RETURNING members.channel, members."user", members.read_seq
+"""

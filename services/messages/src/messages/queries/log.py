@@ -1,0 +1,59 @@
+"""The log: appending entries that are no commands', reading ranges of it, what awaits publishing. All by primary key."""
+
+# The channel is locked by the caller. Numbers in the order given; answers each entry's number and moment.
+APPEND = """
+WITH given AS MATERIALIZED (
+  SELECT e.*, ch.id AS channel, ch.tenant, ch.head + e.n AS seq, date_trunc('milliseconds', clock_timestamp()) AS at
+  FROM channels ch, json_to_recordset(%(entries)s::json) AS e(n int, kind smallint, actor text, details jsonb)
+  WHERE ch.id = %(channel)s AND ch.tenant = %(tenant)s
+),
+logged AS (
+  INSERT INTO entries (channel, seq, tenant, kind, actor, at, details)
+  SELECT channel, seq, tenant, kind, actor, at, details FROM given
+),
+counted AS (
+  UPDATE channels SET head = (SELECT max(seq) FROM given) WHERE id = %(channel)s
+),
+noted AS (
+  INSERT INTO unpublished (channels, firsts, lasts)
+  SELECT ARRAY[channel], ARRAY[min(seq)], ARRAY[max(seq)] FROM given GROUP BY channel RETURNING id
+)
+SELECT seq, at, (SELECT id FROM noted) FROM given ORDER BY n
+"""
+
+# Entries of several ranges (after, through], each range in order. A committed log has no hole, so a range has as many rows as numbers.
+RANGES = """
+SELECT e.channel, e.seq, e.tenant, e.kind, e.actor, e.at, e.key, e.command, e.message, e.text, e.details::text
+FROM unnest(%(channels)s::uuid[], %(afters)s::bigint[], %(throughs)s::bigint[]) WITH ORDINALITY AS r(channel, after, through, n)
+CROSS JOIN LATERAL (
+  SELECT * FROM entries WHERE entries.channel = r.channel AND entries.seq > r.after AND entries.seq <= r.through
+  ORDER BY entries.seq OFFSET 0) e
+ORDER BY r.n, e.seq
+"""
+
+HEADS = """
+SELECT id, head FROM channels WHERE id = ANY(%(channels)s::uuid[])
+"""
+
+HEAD = """
+SELECT head FROM channels WHERE id = %(channel)s AND tenant = %(tenant)s
+"""
+
+# One row for each position asked, in order: the head and what of the log the user may see; NULLs when the channel is out of sight.
+POSITIONS = """
+SELECT ch.head, CASE ch.history WHEN 'joined' THEN mb.joined_seq - 1 ELSE 0 END AS floor
+FROM unnest(%(channels)s::uuid[]) WITH ORDINALITY AS asked(channel, n)
+LEFT JOIN members mb ON mb.channel = asked.channel AND mb."user" = %(user)s AND mb.tenant = %(tenant)s
+LEFT JOIN channels ch ON ch.id = mb.channel
+ORDER BY asked.n
+"""
+
+# What a crash or an outage of the bus left behind. Rows that somebody is just removing are passed over.
+STALE_UNPUBLISHED = """
+SELECT id, channels, firsts, lasts FROM unpublished WHERE created_at < now() - make_interval(secs => %(seconds)s)
+ORDER BY id LIMIT 50 FOR UPDATE SKIP LOCKED
+"""
+
+COUNT_UNPUBLISHED = """
+SELECT count(*) FROM unpublished
+"""

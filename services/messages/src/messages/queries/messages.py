@@ -1,0 +1,29 @@
+"""Messages as they stand now. `messages_by_seq`, primary keys."""
+
+_REACTIONS = """(
+  SELECT json_agg(json_build_object('emoji', emoji, 'count', count, 'users', users) ORDER BY first)::text FROM (
+    SELECT emoji, count(*) AS count, (array_agg("user" ORDER BY seq))[1:50] AS users, min(seq) AS first
+    FROM reactions WHERE message = m.id AND active GROUP BY emoji) each)"""
+
+MESSAGE = f"""m.id, m.channel, m.seq, m.sender, m.text, m.at, m.edited_at, m.deleted_seq IS NOT NULL, m.pinned,
+  m.details::text, {_REACTIONS}"""
+"""Columns of a message, for `store.messages`."""
+
+# Newest first, between two exclusive bounds.
+LIST = f"""
+SELECT {MESSAGE} FROM messages m
+WHERE m.channel = %(channel)s AND m.tenant = %(tenant)s AND m.seq > %(after)s AND m.seq < %(before)s
+ORDER BY m.seq DESC LIMIT %(limit)s
+"""
+
+# Walks the messages of the caller's channels, newest first (ids are in order of time); an index of words is a reader of the log to come.
+SEARCH = f"""
+SELECT {MESSAGE} FROM members mb
+JOIN channels ch ON ch.id = mb.channel
+JOIN messages m ON m.channel = ch.id AND m.seq > CASE ch.history WHEN 'joined' THEN mb.joined_seq ELSE 0 END
+WHERE mb.tenant = %(tenant)s AND mb."user" = %(user)s
+  AND (%(channel)s::uuid IS NULL OR ch.id = %(channel)s) AND (%(sender)s::text IS NULL OR m.sender = %(sender)s)
+  AND (%(before)s::uuid IS NULL OR m.id < %(before)s)
+  AND to_tsvector('simple', m.text) @@ websearch_to_tsquery('simple', %(query)s)
+ORDER BY m.id DESC LIMIT %(limit)s
+"""

@@ -1,0 +1,26 @@
+"""The gRPC door, by noun. Every call is judged here by its caller, whoever passed it on."""
+
+from __future__ import annotations
+
+import grpc
+
+from chassis.postgres import Database
+from hubbub.messages.v1 import messages_service_pb2 as rpc
+from hubbub.messages.v1 import messages_service_pb2_grpc as stubs
+from messages.publisher import Publisher
+from messages.service.channels import Channels
+from messages.service.log import Log
+from messages.service.members import Members
+from messages.service.messages import Messages
+from messages.service.users import Users
+
+SERVICE_NAME: str = rpc.DESCRIPTOR.services_by_name["MessagesService"].full_name
+
+
+class MessagesService(Users, Channels, Members, Messages, Log, stubs.MessagesServiceServicer):
+    """hubbub.messages.v1.MessagesService."""
+
+
+def add_service(server: grpc.aio.Server, database: Database, publisher: Publisher) -> None:
+    """Serve the RPCs on `server`."""
+    stubs.add_MessagesServiceServicer_to_server(MessagesService(database, publisher), server)

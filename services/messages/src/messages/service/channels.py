@@ -1,0 +1,105 @@
+"""The RPCs about channels."""
+
+from __future__ import annotations
+
+from chassis.errors import InvalidArgument, NotFound
+from hubbub.messages.v1 import messages_service_pb2 as rpc
+from messages import convert, limits, policy
+from messages.message import Caller, ChannelId, Details, EntryKind, UserId
+from messages.policy import Action, ChannelKind, Role
+from messages.service import access
+from messages.service.desk import Change, Desk
+from messages.store import channels, members, users
+
+_HISTORIES = {"": "all", "all": "all", "joined": "joined"}
+
+
+class Channels(Desk):
+    """Making, finding and changing channels."""
+
+    async def ListChannels(self, request: rpc.ListChannelsRequest, _context: object) -> rpc.ListChannelsResponse:
+        """The caller's channels, or those they could join."""
+        caller = await self._admitted(request.caller)
+        find = channels.list_joinable if request.joinable else channels.list_own
+        async with self._database.connection() as connection:
+            views = await find(connection, caller)
+        return rpc.ListChannelsResponse(channels=[convert.view(view) for view in views])
+
+    async def GetChannel(self, request: rpc.GetChannelRequest, _context: object) -> rpc.GetChannelResponse:
+        """One channel as the caller sees it."""
+        caller = await self._admitted(request.caller)
+        channel = limits.channel_id(request.channel)
+        access.visible(await self._standing(caller, channel))
+        return rpc.GetChannelResponse(channel=await self._view(caller, channel))
+
+    async def CreateChannel(self, request: rpc.CreateChannelRequest, _context: object) -> rpc.CreateChannelResponse:
+        """Make a channel; the same two people always get the same direct one."""
+        caller = await self._admitted(request.caller)
+        try:
+            kind, history = ChannelKind(request.kind), _HISTORIES[request.history]
+        except (ValueError, KeyError) as error:
+            raise InvalidArgument("No such kind or history") from error
+        name = limits.line(request.name, "name", limits.NAME_CHARACTERS)
+        limits.at_most(request.members, limits.MEMBERS_AT_ONCE, "members")
+        others = [limits.user_id(user) for user in dict.fromkeys(request.members) if user != caller.user]
+        direct_key = None
+        if kind is ChannelKind.DIRECT:
+            if len(others) != 1 or name:
+                raise InvalidArgument("A direct channel has one other member and no name")
+            direct_key = channels.direct_key(caller.user, others[0])
+        channel, created = await self._create(caller, kind, name, history, others, direct_key)
+        return rpc.CreateChannelResponse(channel=await self._view(caller, channel), created=created)
+
+    async def _create(
+        self, caller: Caller, kind: ChannelKind, name: str, history: str, others: list[UserId], direct_key: str | None
+    ) -> tuple[ChannelId, bool]:
+        async with self._database.transaction() as connection:
+            if len(await users.names(connection, caller.tenant, others)) < len(others):
+                raise NotFound
+            channel = await channels.create(connection, caller.tenant, kind, name, history, direct_key)
+            if channel is None:
+                found = await channels.find_direct(connection, caller.tenant, direct_key or "")
+                if found is None:
+                    raise NotFound
+                return found, False
+            change = Change(connection, caller, channel, None)
+            await change.append(EntryKind.CHANNEL_CREATED, Details(name=name))
+            roles = {caller.user: policy.first_role(kind), **dict.fromkeys(others, Role.MEMBER)}
+            joined = await change.append(
+                EntryKind.MEMBER_JOINED, *(Details(user=user, role=role) for user, role in roles.items())
+            )
+            seats = [(entry.details.user, roles[entry.details.user], entry.seq) for entry in joined]
+            await members.add(connection, caller.tenant, channel, seats)
+        await self._publish(change.entries, change.noted)
+        return channel, True
+
+    async def UpdateChannel(self, request: rpc.UpdateChannelRequest, _context: object) -> rpc.UpdateChannelResponse:
+        """Change name, topic or slow mode; nothing is logged where nothing changes."""
+        caller = await self._admitted(request.caller)
+        channel = limits.channel_id(request.channel)
+        limits.line(request.name, "name", limits.NAME_CHARACTERS)
+        limits.line(request.topic, "topic", limits.TOPIC_CHARACTERS)
+        if request.slow_mode_seconds > limits.SLOW_MODE_SECONDS:
+            raise InvalidArgument(f"Slow mode is at most {limits.SLOW_MODE_SECONDS} seconds")
+        async with self._changing(caller, channel) as change:
+            now, _ = access.may(change.standing, Action.CHANGE)
+            wanted = Details(
+                name=request.name if request.HasField("name") else now.name,
+                topic=request.topic if request.HasField("topic") else now.topic,
+                slow_mode_seconds=request.slow_mode_seconds if request.HasField("slow_mode_seconds") else now.slow_mode_seconds,
+            )
+            if wanted != Details(name=now.name, topic=now.topic, slow_mode_seconds=now.slow_mode_seconds):
+                await channels.update(
+                    change.connection, caller.tenant, channel, wanted.name, wanted.topic, wanted.slow_mode_seconds
+                )
+                await change.append(EntryKind.CHANNEL_UPDATED, wanted)
+        return rpc.UpdateChannelResponse(channel=await self._view(caller, channel))
+
+    async def MuteChannel(self, request: rpc.MuteChannelRequest, _context: object) -> rpc.MuteChannelResponse:
+        """The caller's own switch: state, not log."""
+        caller = await self._admitted(request.caller)
+        channel = limits.channel_id(request.channel)
+        access.member(await self._standing(caller, channel))
+        async with self._database.connection() as connection:
+            await channels.mute(connection, caller, channel, muted=request.muted)
+        return rpc.MuteChannelResponse(channel=await self._view(caller, channel))

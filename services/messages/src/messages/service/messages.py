@@ -1,0 +1,101 @@
+"""The RPCs about messages. Writing takes the same way as commands from the bus: `handlers.handle`."""
+
+from __future__ import annotations
+
+import uuid
+
+from bus.bus import BusError
+from chassis.errors import InvalidArgument
+from hubbub.messages.v1 import messages_service_pb2 as rpc
+from messages import convert, cursors, limits
+from messages.commands import Body, Command, Delete, Edit, Outcome, Verdict
+from messages.handlers import handle
+from messages.message import Caller, CommandId
+from messages.service import access
+from messages.service.desk import Desk, logger, that_fit
+from messages.store import messages
+
+_QUERY_CHARACTERS = 256
+
+
+class Messages(Desk):
+    """Posting, changing, reading and finding messages."""
+
+    async def PostMessage(self, request: rpc.PostMessageRequest, _context: object) -> rpc.PostMessageResponse:
+        """Post; stored when answered. Without a key every call is a message of its own."""
+        caller = await self._admitted(request.caller)
+        key = limits.key(request.key or uuid.uuid4().hex)
+        outcome = await self._carry_out(caller, request.channel, key, convert.post(request.message))
+        return rpc.PostMessageResponse(
+            message=outcome.message or "",
+            seq=outcome.seq,
+            at=convert.timestamp(outcome.at) if outcome.at else None,
+            duplicate=outcome.verdict is Verdict.DUPLICATE,
+        )
+
+    async def EditMessage(self, request: rpc.EditMessageRequest, _context: object) -> rpc.EditMessageResponse:
+        """Replace the text of one's own message."""
+        caller = await self._admitted(request.caller)
+        body = Edit(limits.message_id(request.message), limits.text(request.text))
+        outcome = await self._carry_out(caller, request.channel, "", body)
+        return rpc.EditMessageResponse(seq=outcome.seq, at=convert.timestamp(outcome.at) if outcome.at else None)
+
+    async def DeleteMessage(self, request: rpc.DeleteMessageRequest, _context: object) -> rpc.DeleteMessageResponse:
+        """Delete; repeating it answers the first deletion."""
+        caller = await self._admitted(request.caller)
+        body = Delete(limits.message_id(request.message))
+        outcome = await self._carry_out(caller, request.channel, "", body)
+        return rpc.DeleteMessageResponse(seq=outcome.seq, at=convert.timestamp(outcome.at) if outcome.at else None)
+
+    async def _carry_out(self, caller: Caller, channel: str, key: str, body: Body) -> Outcome:
+        command = Command(caller.tenant, limits.channel_id(channel), caller.user, key, CommandId(""), "", body)
+        published = self._publisher.take_settled()
+        try:
+            stored = await handle(self._database, [command], published)
+        except BaseException:
+            self._publisher.settle(published)
+            raise
+        try:
+            await self._publisher.publish_stored(stored)
+        except BusError:
+            logger.warning("publishing_left_to_sweeper", entries=len(stored.entries))
+        (outcome,) = stored.outcomes
+        if outcome.error:
+            raise outcome.error
+        return outcome
+
+    async def ListMessages(self, request: rpc.ListMessagesRequest, _context: object) -> rpc.ListMessagesResponse:
+        """Messages as they stand now, newest first, for members."""
+        caller = await self._admitted(request.caller)
+        channel = limits.channel_id(request.channel)
+        standing, _ = access.member(await self._standing(caller, channel))
+        async with self._database.connection() as connection:
+            page = await messages.page(
+                connection,
+                caller.tenant,
+                channel,
+                after=max(limits.seq(request.after), standing.floor),
+                before=limits.seq(request.before or limits.MAX_SEQ),
+                limit=limits.page(request.limit, 50, 200),
+            )
+        return rpc.ListMessagesResponse(messages=that_fit(convert.message(message) for message in page))
+
+    async def SearchMessages(self, request: rpc.SearchMessagesRequest, _context: object) -> rpc.SearchMessagesResponse:
+        """Full text in what the caller may read, newest first."""
+        caller = await self._admitted(request.caller)
+        if not limits.line(request.query, "query", _QUERY_CHARACTERS).strip():
+            raise InvalidArgument("A query has words")
+        channel = limits.channel_id(request.channel) if request.channel else None
+        if channel:
+            access.member(await self._standing(caller, channel))
+        sender = limits.user_id(request.sender) if request.sender else None
+        cursor = cursors.read(request.cursor, str, "")
+        before = limits.message_id(cursor) if cursor else None
+        limit = limits.page(request.limit, 50, 200)
+        async with self._database.connection() as connection:
+            found = await messages.search(
+                connection, caller, request.query, channel=channel, sender=sender, before=before, limit=limit + 1
+            )
+        page = that_fit(convert.message(message) for message in found[:limit])
+        more = len(page) < len(found)
+        return rpc.SearchMessagesResponse(messages=page, next=cursors.write(page[-1].id) if more else "")

@@ -1,0 +1,182 @@
+"""Sends the statements that judge, number and store commands, and reads their answers. In which order is `handlers`' matter."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, assert_never
+
+import msgspec
+from psycopg import AsyncCursor
+
+from chassis.postgres import Connection
+from messages import policy
+from messages.commands import Command, Delete, Edit, Pin, Post, React, Read
+from messages.message import ChannelId, CommandId, Details, EntryKind, MessageId, Receipt, UserId
+from messages.policy import Action, standings
+from messages.queries import commands as queries
+
+_JOINABLE = [kind.value for kind in policy.JOINABLE]
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """One command's row; the columns are described in `queries.commands`."""
+
+    n: int
+    verdict: str
+    seq: int | None
+    message: MessageId | None
+    at: datetime | None
+    wait: float | None
+    noted: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Statements that were sent; `answers` may be read once the pipeline has ended."""
+
+    commands: Sequence[Command]
+    cursor: AsyncCursor[Any]
+
+    async def answers(self) -> list[tuple[Command, Answer]]:
+        """Each command with its row, in order."""
+        rows = sorted([Answer(*row) for row in await self.cursor.fetchall()], key=lambda answer: answer.n)
+        return list(zip(self.commands, rows, strict=True))
+
+
+async def lock_channels(connection: Connection, channels: Sequence[ChannelId]) -> None:
+    """Lock the channels that exist, in one order for everybody. Held until the transaction ends."""
+    await connection.execute(queries.LOCK_CHANNELS, {"channels": list(channels)})
+
+
+async def forget_published(connection: Connection, noted: Sequence[int]) -> None:
+    """Remove rows of `unpublished` whose entries the bus has; rows that somebody else is removing are left to them."""
+    await connection.execute(queries.FORGET_PUBLISHED, {"ids": list(noted)})
+
+
+async def ask_posts(connection: Connection, run: Sequence[Command]) -> Asked:
+    """Store a run of posts, none of which shares (channel, actor, key) with another."""
+    rows = [_post_row(n, command) for n, command in enumerate(run)]
+    parameters = {
+        "posts": msgspec.json.encode(rows).decode(),
+        "joinable": _JOINABLE,
+        "allowed": standings(Action.POST),
+        "unhurried": standings(Action.SKIP_SLOW_MODE),
+    }
+    return Asked(run, await connection.execute(queries.POSTS, parameters))
+
+
+async def ask_change(connection: Connection, command: Command) -> Asked:
+    """Store one edit, deletion, reaction or pin."""
+    body = command.body
+    parameters: dict[str, object] = {
+        "tenant": command.tenant,
+        "channel": command.channel,
+        "actor": command.actor,
+        "key": command.key or None,
+        "id": command.id or None,
+        "joinable": _JOINABLE,
+        "text": None,
+        "details": None,
+    }
+    match body:
+        case Edit():
+            statement, action, kind = queries.EDIT, Action.EDIT_OWN, EntryKind.MESSAGE_EDITED
+            parameters["text"] = body.text
+        case Delete():
+            statement, action, kind = queries.DELETE, Action.DELETE_OWN, EntryKind.MESSAGE_DELETED
+            parameters["others"] = standings(Action.DELETE_OTHERS)
+        case React():
+            statement, action = queries.REACT, Action.REACT
+            kind = EntryKind.REACTION_REMOVED if body.remove else EntryKind.REACTION_ADDED
+            parameters |= {"emoji": body.emoji, "remove": body.remove, "details": _json(Details(emoji=body.emoji))}
+        case Pin():
+            statement, action = queries.PIN, Action.PIN
+            kind = EntryKind.MESSAGE_UNPINNED if body.remove else EntryKind.MESSAGE_PINNED
+            parameters["remove"] = body.remove
+        case Post() | Read():
+            raise AssertionError(body)
+        case _:
+            assert_never(body)
+    parameters |= {"message": body.message, "kind": kind.value, "allowed": standings(action)}
+    return Asked([command], await connection.execute(statement, parameters))
+
+
+@dataclass(frozen=True, slots=True)
+class AskedReads:
+    """Read positions that were sent; `receipts` may be read once the pipeline has ended."""
+
+    newest: dict[tuple[str, str], Command]
+    cursor: AsyncCursor[Any]
+
+    async def receipts(self) -> list[Receipt]:
+        """Those that moved."""
+        found = []
+        for channel, user, read_seq in await self.cursor.fetchall():
+            command = self.newest[channel, user]
+            found.append(Receipt(command.tenant, ChannelId(channel), UserId(user), read_seq, command.id))
+        return found
+
+
+async def ask_reads(connection: Connection, reads: Sequence[tuple[Command, Read]]) -> AskedReads:
+    """Move read positions; of several for the same (channel, user) the furthest counts."""
+    furthest: dict[tuple[str, str], tuple[int, Command]] = {}
+    for command, body in reads:
+        place = (command.channel, command.actor)
+        if place not in furthest or body.seq >= furthest[place][0]:
+            furthest[place] = (body.seq, command)
+    rows = [
+        {"tenant": command.tenant, "channel": command.channel, "actor": command.actor, "seq": seq}
+        for seq, command in furthest.values()
+    ]
+    cursor = await connection.execute(queries.READS, {"reads": _json(rows)})
+    return AskedReads({place: command for place, (_, command) in furthest.items()}, cursor)
+
+
+def details_of(post: Post) -> Details | None:
+    """What a post says besides its text; None where that is nothing."""
+    if post.thread or post.attachments or post.mentions:
+        return Details(thread=post.thread, attachments=post.attachments, mentions=post.mentions)
+    return None
+
+
+class _PostRow(msgspec.Struct):
+    n: int
+    tenant: str
+    channel: str
+    actor: str
+    key: str
+    id: CommandId | None
+    digest: int
+    thread: str | None
+    text: str
+    details: Details | None
+
+
+def _post_row(n: int, command: Command) -> _PostRow:
+    post = command.body
+    assert isinstance(post, Post)  # noqa: S101 - `handlers` sorted them by kind
+    return _PostRow(
+        n,
+        command.tenant,
+        command.channel,
+        command.actor,
+        command.key,
+        command.id or None,
+        _digest(post),
+        post.thread,
+        post.text,
+        details_of(post),
+    )
+
+
+def _digest(post: Post) -> int:
+    """What tells whether a key comes again for the same: it survives the deletion of what it digests."""
+    said = msgspec.json.encode((post.text, post.thread, [each.id for each in post.attachments], post.mentions))
+    return int.from_bytes(hashlib.blake2b(said, digest_size=8).digest(), signed=True)
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,154 @@
+"""Reads and appends log entries, and what still has to reach the bus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from chassis.postgres import Connection
+from messages.message import (
+    NO_DETAILS,
+    Caller,
+    ChannelId,
+    CommandId,
+    Details,
+    Entry,
+    EntryKind,
+    MessageId,
+    Range,
+    TenantId,
+    UserId,
+)
+from messages.queries import log as queries
+
+_details = msgspec.json.Decoder(Details).decode
+PAGE = 500
+"""Entries read at once."""
+
+
+class Draft(msgspec.Struct, frozen=True):
+    """An entry about a channel or member, before it has its number."""
+
+    kind: EntryKind
+    actor: UserId
+    details: Details
+
+
+class Appended(msgspec.Struct, frozen=True):
+    """Entries that were numbered, and the row of `unpublished` that remembers them."""
+
+    entries: list[Entry]
+    noted: list[int]
+
+
+async def append(connection: Connection, tenant: TenantId, channel: ChannelId, drafts: Sequence[Draft]) -> Appended:
+    """Number and store entries of a channel that the caller has locked, in order."""
+    rows = [
+        {"n": n, "kind": draft.kind.value, "actor": draft.actor, "details": draft.details} for n, draft in enumerate(drafts, 1)
+    ]
+    parameters = {"tenant": tenant, "channel": channel, "entries": msgspec.json.encode(rows).decode()}
+    answers: list[tuple[Any, ...]] = await (await connection.execute(queries.APPEND, parameters)).fetchall()
+    entries = [
+        Entry(channel, seq, tenant, draft.kind, draft.actor, at, details=draft.details)
+        for draft, (seq, at, _) in zip(drafts, answers, strict=True)
+    ]
+    return Appended(entries, [answers[0][2]] if answers else [])
+
+
+async def read(connection: Connection, ranges: Sequence[Range]) -> list[Entry]:
+    """The entries of the ranges, range by range. See `pages` for how much to ask for at once."""
+    parameters = {
+        "channels": [each.channel for each in ranges],
+        "afters": [each.after for each in ranges],
+        "throughs": [each.through for each in ranges],
+    }
+    rows: list[tuple[Any, ...]] = await (await connection.execute(queries.RANGES, parameters)).fetchall()
+    return [_entry(*row) for row in rows]
+
+
+def pages(ranges: Sequence[Range], size: int = PAGE) -> Iterator[list[Range]]:
+    """Cut ranges into groups of at most `size` entries, in order. The log has no hole, so a range tells how many it holds."""
+    page: list[Range] = []
+    room = size
+    for each in ranges:
+        after = each.after
+        while after < each.through:
+            through = min(each.through, after + room)
+            page.append(Range(each.channel, after, through))
+            room -= through - after
+            after = through
+            if room == 0:
+                yield page
+                page, room = [], size
+    if page:
+        yield page
+
+
+async def heads(connection: Connection, channels: Sequence[ChannelId]) -> dict[ChannelId, int]:
+    """The heads of the channels that exist."""
+    rows: list[tuple[Any, ...]] = await (await connection.execute(queries.HEADS, {"channels": list(channels)})).fetchall()
+    return dict(rows)
+
+
+async def head(connection: Connection, tenant: TenantId, channel: ChannelId) -> int | None:
+    """The head of a channel; None when the tenant has no such channel."""
+    row: Any = await (await connection.execute(queries.HEAD, {"tenant": tenant, "channel": channel})).fetchone()
+    return row[0] if row else None
+
+
+async def positions(connection: Connection, caller: Caller, channels: Sequence[ChannelId]) -> list[tuple[int, int] | None]:
+    """(head, floor) of each channel as the caller sees it, at one moment; None for what is out of sight."""
+    parameters = {"tenant": caller.tenant, "user": caller.user, "channels": list(channels)}
+    rows: list[tuple[Any, ...]] = await (await connection.execute(queries.POSITIONS, parameters)).fetchall()
+    return [None if seq is None else (seq, floor) for seq, floor in rows]
+
+
+async def stale_unpublished(connection: Connection, older_than_seconds: float) -> tuple[list[int], list[Range]]:
+    """Some of what should have reached the bus by now, locked until the transaction ends: row ids and what they remember."""
+    rows: list[tuple[Any, ...]] = await (
+        await connection.execute(queries.STALE_UNPUBLISHED, {"seconds": older_than_seconds})
+    ).fetchall()
+    ranges = [
+        Range(channel, first - 1, last)
+        for _, channels, firsts, lasts in rows
+        for channel, first, last in zip(channels, firsts, lasts, strict=True)
+    ]
+    return [row[0] for row in rows], ranges
+
+
+async def count_unpublished(connection: Connection) -> int:
+    """How many rows of `unpublished` there are."""
+    row: Any = await (await connection.execute(queries.COUNT_UNPUBLISHED)).fetchone()
+    count: int = row[0]
+    return count
+
+
+def _entry(
+    channel: str,
+    seq: int,
+    tenant: str,
+    kind: int,
+    actor: str,
+    at: datetime,
+    key: str | None,
+    command: str | None,
+    message: str | None,
+    text: str | None,
+    details: str | None,
+) -> Entry:
+    return Entry(
+        ChannelId(channel),
+        seq,
+        TenantId(tenant),
+        EntryKind(kind),
+        UserId(actor),
+        at,
+        key,
+        CommandId(command) if command else None,
+        MessageId(message) if message else None,
+        text,
+        _details(details) if details else NO_DETAILS,
+    )

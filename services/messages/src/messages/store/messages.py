@@ -1,0 +1,65 @@
+"""Messages as they stand now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from chassis.postgres import Connection
+from messages.message import NO_DETAILS, Caller, ChannelId, Details, Message, MessageId, Reaction, TenantId, UserId
+from messages.queries import messages as queries
+
+_details = msgspec.json.Decoder(Details).decode
+_reactions = msgspec.json.Decoder(list[Reaction]).decode
+
+
+async def page(
+    connection: Connection, tenant: TenantId, channel: ChannelId, *, after: int, before: int, limit: int
+) -> list[Message]:
+    """Messages between two exclusive bounds, newest first."""
+    parameters = {"tenant": tenant, "channel": channel, "after": after, "before": before, "limit": limit}
+    rows: list[tuple[Any, ...]] = await (await connection.execute(queries.LIST, parameters)).fetchall()
+    return [from_row(row) for row in rows]
+
+
+async def search(
+    connection: Connection,
+    caller: Caller,
+    query: str,
+    *,
+    channel: ChannelId | None,
+    sender: UserId | None,
+    before: MessageId | None,
+    limit: int,
+) -> list[Message]:
+    """Messages that hold the words of `query` in what the caller may read, newest first."""
+    parameters = {
+        "tenant": caller.tenant,
+        "user": caller.user,
+        "query": query,
+        "channel": channel,
+        "sender": sender,
+        "before": before,
+        "limit": limit,
+    }
+    rows: list[tuple[Any, ...]] = await (await connection.execute(queries.SEARCH, parameters)).fetchall()
+    return [from_row(row) for row in rows]
+
+
+def from_row(row: tuple[Any, ...]) -> Message:
+    """A message from the columns of `queries.messages.MESSAGE`."""
+    message, channel, seq, sender, text, at, edited_at, deleted, pinned, details, reactions = row
+    return Message(
+        message,
+        channel,
+        seq,
+        sender,
+        text,
+        at,
+        edited_at,
+        deleted,
+        pinned,
+        _details(details) if details else NO_DETAILS,
+        _reactions(reactions) if reactions else [],
+    )
