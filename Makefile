@@ -85,6 +85,7 @@ lock: $(UV) ## bring every lock file to the newest versions that the members all
 	@lock() { $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 		--upgrade --custom-compile-command "make lock" $(NAMES:%=--no-emit-package hubbub-%) "$$@"; }
 	lock --group dev $(PROJECTS) --output-file requirements-dev.lock
+	lock deploy/docker/build.in --output-file deploy/docker/build.lock
 	for service in $(SERVICES); do
 		lock services/$$service/pyproject.toml --constraint requirements-dev.lock --output-file services/$$service/requirements.lock
 	done

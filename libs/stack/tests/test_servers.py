@@ -1,11 +1,17 @@
 """The servers from wheels do what production's do."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
 import psycopg
 import pytest
 import redis.asyncio
+from aiobotocore.session import get_session
+from types_aiobotocore_s3 import S3Client
 
 from stack import probes
-from stack.objects import Objects
+from stack.objects import REGION, Objects, objects
 from stack.postgres import Postgres
 
 
@@ -52,3 +58,26 @@ async def test_valkey_asks_for_a_password_and_never_evicts(valkey_url: str) -> N
 async def test_objects_needs_a_signature(object_store: Objects) -> None:
     host, port = object_store.endpoint.removeprefix("http://").split(":")
     assert not await probes.http_ok(host, int(port), f"/{object_store.bucket}/anything")
+
+
+async def test_objects_outlive_a_restart_on_other_ports(tmp_path: Path) -> None:
+    async with objects(tmp_path) as server, s3(server) as client:
+        await client.put_object(Bucket=server.bucket, Key="one", Body=b"kept")
+        first = server.endpoint
+    async with objects(tmp_path) as server, s3(server) as client:
+        found = await client.get_object(Bucket=server.bucket, Key="one")
+        assert await found["Body"].read() == b"kept"
+        await client.put_object(Bucket=server.bucket, Key="two", Body=b"also")
+        assert server.endpoint != first
+
+
+@asynccontextmanager
+async def s3(server: Objects) -> AsyncIterator[S3Client]:
+    async with get_session().create_client(
+        "s3",
+        endpoint_url=server.endpoint,
+        region_name=REGION,
+        aws_access_key_id=server.access_key,
+        aws_secret_access_key=server.secret_key,
+    ) as client:
+        yield client

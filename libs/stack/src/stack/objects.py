@@ -88,6 +88,7 @@ class Objects:
                 f"-ip={ports.LOOPBACK}",
                 f"-ip.bind={ports.LOOPBACK}",
                 *listening,
+                "-volume.preStopSeconds=0",  # nobody else is told that it leaves
                 "-disableHttp=true",  # or the filer would hand out objects without asking who wants them
                 "-master.telemetry=false",
                 "-admin.ui=false",

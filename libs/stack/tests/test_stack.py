@@ -1,0 +1,203 @@
+"""`python -m stack` brings the product up, keeps it up and takes it down, whoever runs it."""
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+
+from stack import Stack
+from stack.errors import NotReadyError
+from stack.identity import Identity
+
+_STANDIN = Path(__file__).with_name("standin.py")
+_NAMES = {"gateway-0", "messages-api", "messages-worker-0", "presence", "media", "postgres", "valkey", "objects"}
+
+
+@pytest.fixture
+def services(tmp_path: Path) -> dict[str, str]:
+    """Return the environment in which each service is the stand-in."""
+    for name in ("gateway", "messages", "presence", "media"):
+        (tmp_path / "services" / name).mkdir(parents=True)
+        (tmp_path / "services" / name / "__init__.py").touch()
+        shutil.copy(_STANDIN, tmp_path / "services" / name / "__main__.py")
+    return {"PYTHONPATH": str(tmp_path / "services")}
+
+
+async def told(stack: Stack, name: str) -> dict[str, str]:
+    """Return the environment that a service was given."""
+    ops = stack.endpoints["ops"]
+    assert isinstance(ops, dict)
+    url = f"http://{ops[name]}" if name in ops else stack.gateways[0].url
+    async with httpx.AsyncClient(timeout=5) as client:
+        environment: dict[str, str] = (await client.get(f"{url}/env")).json()
+    return environment
+
+
+async def until(condition: Callable[[], bool], seconds: float) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def lives(pid: int) -> bool:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    return False
+
+
+def descendants(pid: int) -> list[int]:
+    children = [int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()]
+    return [*children, *(deeper for child in children for deeper in descendants(child))]
+
+
+async def test_every_process_is_named_and_each_service_sees_its_own_stores_only(tmp_path: Path, services: dict[str, str]) -> None:
+    async with Stack(tmp_path / "data", env=services) as stack:
+        assert set(stack.pids) == _NAMES
+        gateway, worker, media = [await told(stack, name) for name in ("gateway-0", "messages-worker-0", "media")]
+    assert not {"HUBBUB_MESSAGES_DATABASE_URL", "HUBBUB_MEDIA_S3_SECRET_KEY", "HUBBUB_PRESENCE_REDIS_URL"} & set(gateway)
+    assert gateway["HUBBUB_BUS_URL"] == worker["HUBBUB_BUS_URL"]
+    assert "HUBBUB_MEDIA_DATABASE_URL" in media
+    assert "HUBBUB_MESSAGES_DATABASE_URL" not in media
+
+
+async def test_data_and_keys_outlive_a_run_and_nothing_of_them_is_open_to_others(
+    tmp_path: Path, services: dict[str, str]
+) -> None:
+    stack = Stack(tmp_path / "data", env=services)
+    async with stack:
+        url = str(stack.endpoints["HUBBUB_MESSAGES_DATABASE_URL"])
+        async with await psycopg.AsyncConnection.connect(url) as connection:
+            await connection.execute("CREATE TABLE kept (n int)")
+        key = (stack.data / "keys" / "dev.pem").read_bytes()
+    assert not (stack.data / "pids.json").exists()
+    async with stack:
+        url = str(stack.endpoints["HUBBUB_MESSAGES_DATABASE_URL"])
+        async with await psycopg.AsyncConnection.connect(url) as connection:
+            await connection.execute("SELECT n FROM kept")
+        assert (stack.data / "keys" / "dev.pem").read_bytes() == key
+        assert {path.stat().st_mode & 0o077 for path in (stack.data / "keys").iterdir()} == {0}
+
+
+async def test_every_killed_process_is_started_again_at_its_place_within_two_seconds(
+    tmp_path: Path, services: dict[str, str]
+) -> None:
+    async with Stack(tmp_path / "data", env=services) as stack:
+        for name in sorted(_NAMES):
+            killed = time.monotonic()
+            pid = stack.kill(name)
+            await stack.started(name, after=pid, timeout_seconds=2)
+            assert time.monotonic() - killed < 2
+        await stack.serving("gateway-0")
+        url = str(stack.endpoints["HUBBUB_MESSAGES_DATABASE_URL"])
+
+        def answers() -> bool:
+            with contextlib.suppress(psycopg.OperationalError):
+                psycopg.connect(url, connect_timeout=1).close()
+                return True
+            return False
+
+        await until(answers, 5)
+
+
+async def test_a_killed_supervisor_leaves_no_process_behind_and_the_next_run_starts(
+    tmp_path: Path, services: dict[str, str]
+) -> None:
+    async with Stack(tmp_path / "data", env=services) as stack:
+        family = descendants(stack.pid)
+        assert len(family) > len(_NAMES)  # PostgreSQL has children of its own
+        os.kill(stack.pid, signal.SIGKILL)
+        await until(lambda: not any(map(lives, family)), 8)
+        await stack.start()
+        await stack.serving("gateway-0")
+
+
+async def test_two_stacks_side_by_side_do_not_disturb_one_another(tmp_path: Path, services: dict[str, str]) -> None:
+    async with Stack(tmp_path / "one", env=services) as one, Stack(tmp_path / "two", env=services) as two:
+        assert set(one.pids.values()).isdisjoint(two.pids.values())
+        assert one.gateways != two.gateways
+        await one.stop()
+        await two.serving("gateway-0")
+
+
+async def test_a_second_run_on_the_same_data_says_so(tmp_path: Path, services: dict[str, str]) -> None:
+    async with Stack(tmp_path / "data", env=services) as stack:
+        output = await run_stack({**services, "HUBBUB_DATA": str(stack.data), "HUBBUB_PORT": "0"})
+    assert (
+        output
+        == f"Hubbub already runs on {stack.data} (process {stack.pid}): end it, or set HUBBUB_DATA and HUBBUB_PORT to run another.\n"
+    )
+
+
+async def test_an_occupied_port_is_one_clear_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        output = await run_stack({"HUBBUB_DATA": str(tmp_path / "data"), "HUBBUB_PORT": str(port)})
+    assert output == f"Port {port} is already in use: stop what listens there, or set HUBBUB_PORT to another port.\n"
+
+
+async def test_settings_that_make_no_sense_are_named_together(tmp_path: Path) -> None:
+    output = await run_stack({"HUBBUB_DATA": str(tmp_path / "data"), "HUBBUB_PORT": "http", "WORKERS": "0"})
+    assert output == "HUBBUB_PORT must be a number from 0 to 65535, not 'http'. WORKERS must be a number from 1 to 64, not '0'.\n"
+
+
+async def test_a_service_that_cannot_start_ends_the_run_with_its_name(tmp_path: Path, services: dict[str, str]) -> None:
+    (tmp_path / "services" / "presence" / "__main__.py").write_text("raise SystemExit('no such colour')")
+    with pytest.raises(NotReadyError, match=r"(?s)no such colour.*presence keeps dying"):
+        async with Stack(tmp_path / "data", env=services):
+            pass
+
+
+async def test_own_servers_are_used_instead_of_embedded_ones(
+    tmp_path: Path, services: dict[str, str], database: str, valkey_url: str
+) -> None:
+    own = {
+        "HUBBUB_MESSAGES_DATABASE_URL": database,
+        "HUBBUB_MEDIA_DATABASE_URL": database,
+        "HUBBUB_BUS_URL": valkey_url,
+        "HUBBUB_PRESENCE_REDIS_URL": valkey_url,
+        "HUBBUB_MEDIA_S3_ENDPOINT": "http://127.0.0.1:9",
+    }
+    async with Stack(tmp_path / "data", env={**services, **own}) as stack:
+        assert set(stack.pids) == _NAMES - {"postgres", "valkey", "objects"}
+        assert (await told(stack, "messages-api"))["HUBBUB_MESSAGES_DATABASE_URL"] == database
+        assert (await told(stack, "media"))["HUBBUB_MEDIA_S3_ENDPOINT"] == own["HUBBUB_MEDIA_S3_ENDPOINT"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="every other test here is this one already")
+async def test_it_runs_for_somebody_who_is_not_root(tmp_path: Path, services: dict[str, str]) -> None:
+    data = tmp_path / "data"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "stack"),
+        env={**os.environ, **services, "HUBBUB_DATA": str(data), "HUBBUB_PORT": "0"},
+        preexec_fn=Identity(namespace=True).enter,
+    )
+    try:
+        await until(lambda: (data / "endpoints.json").exists() or process.returncode is not None, 60)
+        assert set(json.loads((data / "pids.json").read_text())) == _NAMES
+    finally:
+        process.terminate()
+        assert await asyncio.wait_for(process.wait(), 30) == 0
+
+
+async def run_stack(env: dict[str, str]) -> str:
+    """Run `python -m stack` when it is to refuse; return what it said."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "stack"),
+        env={**os.environ, **env},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), 20)
+    assert process.returncode == 1
+    return output.decode()
