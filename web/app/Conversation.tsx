@@ -45,8 +45,8 @@ export function Conversation({ channel }: { channel: Channel }) {
           </button>
         </header>
         <MessageList channel={channel} title={title} editing={editing} onEdit={setEditing} sent={sent} />
-        <TypingLine channel={channel.id} />
         <Composer channel={channel} title={title} onSent={onSent} onEditLast={editLast} />
+        <TypingLine channel={channel.id} />
       </section>
       {showMembers && <MembersPanel channel={channel} onClose={() => setShowMembers(false)} />}
     </div>

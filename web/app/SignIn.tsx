@@ -4,7 +4,7 @@ import type { SyntheticEvent } from "react";
 
 import { Problem } from "../client";
 import { Mark } from "./icons";
-import { signIn, userIdFrom } from "./session";
+import { signIn } from "./session";
 import type { Session } from "./session";
 import { refusal } from "./wording";
 
@@ -45,6 +45,7 @@ export function SignIn({ onSignedIn }: { onSignedIn: (session: Session) => void 
             autoComplete="username"
             autoFocus
             required
+            pattern=".*\S.*"
             maxLength={64}
             placeholder="Ada Lovelace"
           />
@@ -64,7 +65,7 @@ export function SignIn({ onSignedIn }: { onSignedIn: (session: Session) => void 
             />
           </label>
         </details>
-        <button data-testid="sign-in-submit" className="button button-primary button-wide" disabled={busy || userIdFrom(name) === ""}>
+        <button data-testid="sign-in-submit" className="button button-primary button-wide" disabled={busy}>
           {busy ? "Signing in…" : "Sign in"}
         </button>
         <p className="form-error" role="alert">
