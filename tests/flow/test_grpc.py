@@ -1,0 +1,91 @@
+"""The door for other products: the protos are all they need, and the page that says so is run."""
+
+import asyncio
+import os
+import re
+import sys
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+from grpc_health.v1 import health_pb2
+
+from hubbub.events.v1.events_pb2 import PostMessage
+from hubbub.messages.v1 import messages_pb2 as nouns
+from hubbub.messages.v1 import messages_service_pb2 as calls
+from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
+from tests.flow.world import World, live, texts
+
+PAGE = Path(__file__).parents[2] / "docs" / "grpc.md"
+
+
+def target(world: World, service: str = "messages") -> str:
+    services = world.stack.endpoints["services"]
+    assert isinstance(services, dict)
+    return str(services[service])
+
+
+@pytest.fixture
+async def messages(world: World) -> AsyncIterator[MessagesServiceStub]:
+    async with grpc.aio.insecure_channel(target(world)) as channel:
+        yield MessagesServiceStub(channel)
+
+
+async def test_the_lines_in_the_documentation_work_as_they_stand(world: World) -> None:
+    block = re.search(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    assert block is not None
+    environment = {**os.environ, "HUBBUB_MESSAGES_TARGET": target(world)}
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", block.group(1), env=environment, stdout=pipe, stderr=pipe
+    )
+    async with asyncio.timeout(20):
+        out, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    assert re.search(r"\d+ \[.*\]", out.decode()), out
+
+
+async def test_a_message_posted_over_grpc_reaches_sockets_and_history(world: World, messages: MessagesServiceStub) -> None:
+    ann, bob = await world.people("ann", "bob")
+    room = await world.room(ann, bob)
+    caller = nouns.Caller(tenant=world.tenant, user="ann")
+    request = calls.PostMessageRequest(caller=caller, channel=room, key="once", message=PostMessage(text="over gRPC"))
+    async with live(bob) as there, live(ann) as here:
+        posted = await messages.PostMessage(request, timeout=5)
+        event = await there.expect("event", kind="message.posted")
+        assert (event["seq"], event["data"]["text"], event["data"]["key"]) == (posted.seq, "over gRPC", "once")
+        again = await messages.PostMessage(request, timeout=5)
+        assert (again.seq, again.duplicate) == (posted.seq, True)
+        assert (await here.post(room, "once", "over gRPC"))["duplicate"] is True
+    assert texts(await bob.messages(room)) == ["over gRPC"]
+    history = await messages.ListMessages(calls.ListMessagesRequest(caller=caller, channel=room), timeout=5)
+    assert [message.text for message in history.messages] == ["over gRPC"]
+
+
+@pytest.mark.parametrize("channel", [str(uuid.uuid4()), "no-uuid"])
+async def test_errors_carry_the_protocols_reason(world: World, messages: MessagesServiceStub, channel: str) -> None:
+    await world.person("ann")
+    caller = nouns.Caller(tenant=world.tenant, user="ann")
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await messages.GetChannel(calls.GetChannelRequest(caller=caller, channel=channel), timeout=5)
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+    trailers = {name: value for name, value in caught.value.trailing_metadata() if isinstance(value, bytes)}
+    status = status_pb2.Status.FromString(trailers["grpc-status-details-bin"])
+    info = error_details_pb2.ErrorInfo()
+    assert any(detail.Unpack(info) for detail in status.details)
+    assert (info.reason, info.domain) == ("NOT_FOUND", "hubbub")
+
+
+@pytest.mark.parametrize("service", ["messages", "presence", "media"])
+async def test_every_service_answers_the_health_question(world: World, service: str) -> None:
+    async with grpc.aio.insecure_channel(target(world, service)) as channel:
+        check = channel.unary_unary(
+            "/grpc.health.v1.Health/Check",
+            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+            response_deserializer=health_pb2.HealthCheckResponse.FromString,
+        )
+        answer = await check(health_pb2.HealthCheckRequest(), timeout=5)
+    assert answer.status == health_pb2.HealthCheckResponse.SERVING

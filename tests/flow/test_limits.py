@@ -1,0 +1,106 @@
+"""The bounds of a connection, and the close code behind each."""
+
+import asyncio
+import contextlib
+import uuid
+
+from tests.client import Closed, Socket, connect
+from tests.flow.conftest import HEARTBEAT_SECONDS
+from tests.flow.world import World, flood, live
+
+
+async def test_silence_for_twice_the_heartbeat_closes_with_4003(world: World) -> None:
+    async with connect(await world.person("ann")) as socket:
+        assert socket.hello["heartbeat_seconds"] == HEARTBEAT_SECONDS
+        assert await socket.closed(within=4 * HEARTBEAT_SECONDS) == 4003
+
+
+async def test_a_frame_within_each_heartbeat_keeps_the_connection_open(world: World) -> None:
+    async with connect(await world.person("ann")) as silent, connect(await world.person("bob")) as alive:
+        closing = asyncio.create_task(silent.closed(within=4 * HEARTBEAT_SECONDS))
+        while not closing.done():
+            await alive.round_trip()
+            await asyncio.wait([closing], timeout=HEARTBEAT_SECONDS / 2)
+        assert await closing == 4003
+        await alive.round_trip()
+
+
+async def test_an_expired_token_closes_with_4001(world: World) -> None:
+    ann = await world.person("ann", ttl=2)
+    async with connect(ann) as socket:
+        pings = asyncio.create_task(keep_alive(socket))
+        assert await socket.closed(within=45) == 4001
+        pings.cancel()
+    await ann.refused("GET", "/v1/me", reason="NOT_AUTHENTICATED")
+
+
+async def keep_alive(socket: Socket) -> None:
+    with contextlib.suppress(Closed):
+        while True:
+            await socket.round_trip()
+            await asyncio.sleep(HEARTBEAT_SECONDS / 3)
+
+
+async def test_beyond_the_connections_of_one_user_the_newest_closes_with_4503(world: World) -> None:
+    ann = await world.person("ann")
+    async with contextlib.AsyncExitStack() as stack:
+        sockets = [await stack.enter_async_context(connect(ann))]
+        while len(sockets) < sockets[0].hello["limits"]["connections"]:
+            sockets.append(await stack.enter_async_context(connect(ann)))
+        newest = await stack.enter_async_context(connect(ann))
+        assert await newest.closed() == 4503
+        for socket in sockets:
+            await socket.round_trip()
+
+
+async def test_sending_beyond_the_burst_is_rate_limited_and_says_how_long_to_wait(world: World) -> None:
+    ann = await world.person("ann")
+    room = await world.room(ann)
+    async with live(ann) as socket:
+        count = int(socket.hello["limits"]["burst"]) + 50
+        for number in range(count):
+            await socket.send("send", ref=number, channel=room, key=str(number), text="x")
+        await socket.expect("error")
+        await socket.round_trip()
+        error = socket.received("error")[0]
+        assert error["reason"] == "RATE_LIMITED"
+        assert 0 < error["retry_after"] < 60
+        await asyncio.sleep(error["retry_after"])
+        again = await socket.post(room, str(error["ref"]), "x")
+        assert again["type"] == "ack"
+        await socket.expect("ack", ref=0)
+
+
+async def test_a_reader_that_does_not_read_is_closed_with_4002_and_others_are_not_held_up(world: World) -> None:
+    people = await world.people("ann", "bob", "cat", "dan", "eve", "flo")
+    room = await world.room(*people)
+    reader, beside = people[1], world.elsewhere(people[0])
+    async with live(reader) as stalled, live(beside) as witness:
+        async with stalled.deaf():
+            head = await flood(people, room, 1_000, text="x" * 16_000)
+            await witness.expect("event", within=30, seq=head)
+        assert await stalled.closed(within=30) == 4002
+
+
+async def test_whoever_was_too_slow_catches_up_on_return(world: World) -> None:
+    ann, bob = await world.people("ann", "bob")
+    room = await world.room(ann, bob)
+    async with live(bob, **{room: 0}) as socket:
+        await socket.drop()
+    head = (await ann.post(room, "meanwhile"))["seq"]
+    async with live(bob, **{room: 1}) as socket:
+        await socket.expect("event", seq=head)
+        assert [event["seq"] for event in socket.received("event")] == list(range(2, head + 1))
+
+
+async def test_many_sends_without_waiting_are_numbered_in_their_order(world: World) -> None:
+    ann, bob = await world.people("ann", "bob")
+    room = await world.room(ann, bob)
+    async with live(ann) as writer, live(bob) as reader:
+        for number in range(100):
+            await writer.send("send", ref=number, channel=room, key=str(uuid.uuid4()), text=str(number))
+        acks = [await writer.expect("ack", ref=number) for number in range(100)]
+        await reader.expect("event", seq=acks[-1]["seq"])
+        assert [ack["seq"] for ack in acks] == sorted(ack["seq"] for ack in acks)
+        said = [event["data"]["text"] for event in reader.received("event", kind="message.posted")]
+        assert said == [str(number) for number in range(100)]

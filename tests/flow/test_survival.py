@@ -1,0 +1,88 @@
+"""`kill -9` of any one process while two people chat: within seconds they go on, and nothing acknowledged is gone."""
+
+import asyncio
+import itertools
+import random
+import time
+
+import pytest
+
+from tests.client import Api, Follower
+from tests.faults.checker import check
+from tests.faults.crowd import Notebook
+from tests.faults.record import Acked, Entry, Reading, Record
+from tests.faults.workload import Writer
+from tests.flow.world import World, eventually
+
+PROCESSES = [
+    "gateway-0",
+    "gateway-1",
+    "messages-worker-0",
+    "messages-worker-1",
+    "messages-api",
+    "presence",
+    "media",
+    "valkey",
+    "postgres",
+    "objects",
+]
+SECONDS = 20.0
+"""Until both have said something and seen what the other said."""
+
+
+class Chat:
+    """Two people, each writing and reading over both gateways, and the record of it."""
+
+    def __init__(self, world: World, people: list[Api], room: str) -> None:
+        self.record = Record(sync_events=0)
+        self.stopping = asyncio.Event()
+        self.writers = []
+        self.followers = []
+        for number, api in enumerate(people):
+            turns = itertools.islice(itertools.cycle(world.urls), number, None)
+            dice = random.Random(number)
+            self.writers.append(Writer(api, turns, [room], self.record, dice, self.stopping))
+            reading = Reading(api.user, api.user)
+            self.record.readings.append(reading)
+            self.followers.append(Follower(api, world.urls, Notebook(reading), first=number))
+
+    async def gone_on(self, since: float) -> bool:
+        """Whether each has seen what the other sent, and was told is stored, after a moment."""
+        return all(self._heard(reading, since) for reading in self.record.readings)
+
+    def _heard(self, reading: Reading, since: float) -> bool:
+        fresh = {
+            one.key
+            for one in self.record.attempts
+            if one.user != reading.user and one.began > since and isinstance(one.outcome, Acked)
+        }
+        seen = (sight.entry.data.get("key") for stretch in reading.stretches for sight in stretch.sights)
+        return not fresh.isdisjoint(seen)
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+async def test_two_people_go_on_chatting_when_a_process_is_killed(world: World, name: str) -> None:
+    ann, bob = await world.people("ann", "bob")
+    room = await world.room(ann, bob)
+    chat = Chat(world, [ann, bob], room)
+    async with asyncio.TaskGroup() as lives:
+        writing = [lives.create_task(writer.run()) for writer in chat.writers]
+        reading = [lives.create_task(follower.run()) for follower in chat.followers]
+        await eventually(lambda: chat.gone_on(0.0))
+
+        killed = time.monotonic()
+        pid = world.stack.kill(name)
+        await eventually(lambda: chat.gone_on(killed), within=SECONDS)
+        await world.stack.started(name, after=pid)
+        if name not in {"valkey", "postgres", "objects"}:
+            await world.stack.serving(name)
+
+        chat.stopping.set()
+        await asyncio.wait(writing, timeout=SECONDS)
+        head = (await ann.log(room))[-1]["seq"]
+        for follower, read in zip(chat.followers, chat.record.readings, strict=True):
+            assert await follower.reach({room: head}, within=SECONDS)
+            read.settled = True
+        for task in reading:
+            task.cancel()
+    assert check(chat.record, {room: [Entry.of(item) for item in await ann.log(room)]}) == []
