@@ -1,0 +1,103 @@
+"""Presence as the process that it is in production."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from hubbub.presence.v1 import presence_service_pb2 as messages
+from hubbub.presence.v1.presence_service_pb2_grpc import PresenceServiceStub
+from presence.app import SERVICE
+from services.presence.tests.conftest import user
+from stack import ports, probes
+
+
+@pytest.fixture
+def environment(valkey_url: str) -> dict[str, str]:
+    listen, ops = ports.free(2)
+    return {
+        **os.environ,
+        "HUBBUB_PRESENCE_REDIS_URL": valkey_url,
+        "HUBBUB_PRESENCE_LISTEN": f"127.0.0.1:{listen}",
+        "HUBBUB_OPS_LISTEN": f"127.0.0.1:{ops}",
+        "HUBBUB_INSTANCE": "presence",
+    }
+
+
+@contextlib.asynccontextmanager
+async def _process(environment: dict[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run presence and yield it once its health says that it serves."""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "presence", env=environment)
+    try:
+        async with _channel(environment) as channel:
+            health: Any = health_pb2_grpc.HealthStub(channel)  # ships no types
+            request = health_pb2.HealthCheckRequest(service=SERVICE)
+            answer = await health.Check(request, wait_for_ready=True, timeout=15)
+            assert answer.status == health_pb2.HealthCheckResponse.SERVING
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+def _channel(environment: dict[str, str]) -> grpc.aio.Channel:
+    return grpc.aio.insecure_channel(environment["HUBBUB_PRESENCE_LISTEN"])
+
+
+def _state() -> messages.AttachRequest:
+    ada = messages.ConnectionChange(user=user("ada"), connection="c", status="online")
+    return messages.AttachRequest(lease=messages.Lease(gateway="g"), changes=[ada], watch=[user("ada")])
+
+
+async def test_stopping_sends_gateways_away_and_ends_well(environment: dict[str, str]) -> None:
+    async with _process(environment) as process, _channel(environment) as channel:
+        call = PresenceServiceStub(channel).Attach()
+        await call.write(_state())
+        await call.read()
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(15):
+            assert await call.code() is grpc.StatusCode.UNAVAILABLE
+            assert await process.wait() == 0
+
+
+async def test_a_killed_process_takes_nobodys_presence_along(environment: dict[str, str]) -> None:
+    async with _process(environment) as process, _channel(environment) as channel:
+        call = PresenceServiceStub(channel).Attach()
+        await call.write(_state())
+        await call.read()
+        process.kill()
+        assert await call.code() is grpc.StatusCode.UNAVAILABLE
+    async with _process(environment), _channel(environment) as channel:
+        asked = messages.GetPresenceRequest(users=[user("ada")])
+        answer = await PresenceServiceStub(channel).GetPresence(asked, timeout=5)
+        assert answer.presences[0].status == "online"
+
+
+async def test_it_says_ready_and_shows_its_metrics(environment: dict[str, str]) -> None:
+    host, _, port = environment["HUBBUB_OPS_LISTEN"].partition(":")
+    async with _process(environment), asyncio.timeout(15):
+        while not await probes.http_ok(host, int(port), "/readyz"):
+            pass  # asking is what takes the time
+        assert await probes.http_ok(host, int(port), "/metrics")
+
+
+async def test_missing_settings_are_named(environment: dict[str, str]) -> None:
+    del environment["HUBBUB_PRESENCE_REDIS_URL"]
+    environment["HUBBUB_PRESENCE_LISTEN"] = "nowhere"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "presence", env=environment, stderr=asyncio.subprocess.PIPE
+    )
+    _, problems = await asyncio.wait_for(process.communicate(), 15)
+    assert process.returncode == 2
+    assert b"HUBBUB_PRESENCE_REDIS_URL" in problems
+    assert b"HUBBUB_PRESENCE_LISTEN" in problems
