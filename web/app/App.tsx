@@ -4,6 +4,7 @@ import { useEffect, useState } from "react";
 import { Problem } from "../client";
 import type { HubbubClient } from "../client";
 import { ClientContext } from "./hooks";
+import { goTo } from "./route";
 import { loadSession, openClient, saveSession } from "./session";
 import type { Session } from "./session";
 import { Shell } from "./Shell";
@@ -43,6 +44,7 @@ export function App() {
 
   function signOut() {
     saveSession(null);
+    goTo(null);
     setSession(null);
   }
 

@@ -20,19 +20,24 @@ export function EditForm({ message, onDone }: { message: Message; onDone: () => 
     element?.setSelectionRange(element.value.length, element.value.length);
   }, []);
 
+  function leave() {
+    onDone();
+    document.querySelector<HTMLElement>('[data-testid="composer"]')?.focus();
+  }
+
   async function save() {
     const changed = text.trim();
-    if (changed === "" || changed === message.text) return onDone();
+    if (changed === "" || changed === message.text) return leave();
     setBusy(true);
     const done = await run({ type: "edit", channel: message.channel, message: message.id, text: changed });
     setBusy(false);
-    if (done) onDone();
+    if (done) leave();
   }
 
   function onKeyDown(event: KeyboardEvent) {
     if (event.key === "Escape") {
       event.stopPropagation();
-      onDone();
+      leave();
     } else if (event.key === "Enter" && !event.shiftKey && !event.nativeEvent.isComposing) {
       event.preventDefault();
       void save();
@@ -43,7 +48,7 @@ export function EditForm({ message, onDone }: { message: Message; onDone: () => 
     <div className="edit-form">
       <textarea ref={field} className="input" data-testid="edit-text" aria-label="Edit message" rows={1} value={text} disabled={busy} onChange={(event) => setText(event.target.value)} onKeyDown={onKeyDown} />
       <div className="edit-foot">
-        <button type="button" className="link-button" onClick={onDone}>
+        <button type="button" className="link-button" onClick={leave}>
           Cancel
         </button>
         <button type="button" className="link-button" data-testid="edit-save" onClick={() => void save()} disabled={busy}>

@@ -2,6 +2,7 @@
 import { useEffect, useMemo } from "react";
 
 import { unread } from "../client";
+import type { Channel } from "../client";
 import { useClient, useClientState } from "./hooks";
 import { peerOf } from "./wording";
 
@@ -16,10 +17,14 @@ export function useAttention(): void {
   const me = useClientState((state) => state.me);
   const open = useClientState((state) => state.openChannel);
 
-  const missing = useMemo(
-    () => [...channels.values()].filter((c) => (c.kind === "direct" || c.last !== null) && !members.has(c.id)).map((c) => c.id),
-    [channels, members],
-  );
+  const names = useClientState((state) => state.names);
+
+  /** Channels that cannot be told apart or previewed without their members' names. */
+  const missing = useMemo(() => {
+    const unnamed = ({ kind, peer, last }: Channel) =>
+      (kind === "direct" && peer === null) || (last !== null && last.sender !== me?.user && !names.has(last.sender));
+    return [...channels.values()].filter((c) => !members.has(c.id) && unnamed(c)).map((c) => c.id);
+  }, [channels, members, names, me]);
   const wanted = missing.slice(0, atOnce).join(" ");
   useEffect(() => {
     for (const id of wanted.split(" ")) if (id !== "") void client.loadMembers(id);

@@ -56,6 +56,7 @@ export class HubbubClient {
   #following = true;
   #stopped = false;
   #retryLatest: Cancel | null = null;
+  #retryRefresh: Cancel | null = null;
   /** The connection got `hello` and sent its first `sync`. */
   #flowing = false;
 
@@ -104,6 +105,7 @@ export class HubbubClient {
   stop(): void {
     this.#stopped = true;
     this.#retryLatest?.();
+    this.#retryRefresh?.();
     this.#connection.stop();
   }
 
@@ -207,9 +209,14 @@ export class HubbubClient {
     this.#summarise([summary]);
   }
 
+  /** Reads the channel list again: previews, counts, names. Tries until it has it. */
   async refresh(): Promise<void> {
+    this.#retryRefresh?.();
     const summaries = await this.api.channels().catch(() => null);
-    if (summaries === null) return;
+    if (summaries === null) {
+      if (!this.#stopped) this.#retryRefresh = this.#clock.after(loadRetryMs, () => void this.refresh());
+      return;
+    }
     this.#summarise(summaries);
     this.store.update(() => ({ listed: true }));
   }
@@ -237,7 +244,8 @@ export class HubbubClient {
     this.#flowing = true;
     this.#outbox.opened();
     this.#attention.opened();
-    void this.refresh();
+    // After a mere reconnect the log itself brings everything up to date.
+    if (joined.length > 0 || !this.store.get().listed) void this.refresh();
     void this.latest();
   }
 
