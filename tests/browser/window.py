@@ -1,0 +1,105 @@
+"""What a person does in one window of the web app, in the words of a person."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from playwright.async_api import Locator, Page, expect
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One window, signed in as somebody."""
+
+    page: Page
+    name: str
+    complaints: list[str]
+    """What the page said on its console that it should not have to say."""
+
+    @classmethod
+    async def open(cls, page: Page, url: str, name: str, tenant: str) -> Self:
+        """Open the app and sign in."""
+        complaints: list[str] = []
+        page.on("pageerror", lambda error: complaints.append(f"{error}"))
+        page.on("console", lambda line: complaints.append(line.text) if _is_complaint(line.type, line.text) else None)
+        await page.goto(url)
+        await page.locator("summary").click()
+        await page.get_by_test_id("sign-in-tenant").fill(tenant)
+        await page.get_by_test_id("sign-in-name").fill(name)
+        await page.get_by_test_id("sign-in-submit").click()
+        window = cls(page, name, complaints)
+        await window.connected()
+        return window
+
+    async def connected(self, within_seconds: float = 15) -> None:
+        """Wait until the connection is open."""
+        await expect(self._connection()).to_have_attribute("data-state", "open", timeout=within_seconds * 1000)
+
+    async def disconnected(self) -> None:
+        """Wait until the connection is not."""
+        await expect(self._connection()).not_to_have_attribute("data-state", "open")
+
+    async def start_direct(self, other: str) -> None:
+        """Begin a conversation with one other person."""
+        await self.page.get_by_test_id("new-channel").click()
+        await self._choose(other)
+        await self.page.get_by_test_id("create-channel").click()
+        await expect(self.page.get_by_test_id("composer")).to_be_visible()
+
+    async def start_group(self, name: str, *others: str) -> None:
+        """Begin a conversation with several."""
+        await self.page.get_by_test_id("new-channel").click()
+        await self.page.get_by_test_id("kind-group").check(force=True)
+        await self.page.get_by_test_id("channel-name").fill(name)
+        for other in others:
+            await self._choose(other)
+        await self.page.get_by_test_id("create-channel").click()
+        await expect(self.page.get_by_test_id("conversation-title")).to_contain_text(name)
+
+    async def enter(self, title: str) -> None:
+        """Open a conversation of the list."""
+        await self.conversation(title).click()
+        await expect(self.page.get_by_test_id("composer")).to_be_visible()
+
+    async def say(self, text: str) -> None:
+        """Write a message and press Enter."""
+        await self.page.get_by_test_id("composer").fill(text)
+        await self.page.get_by_test_id("composer").press("Enter")
+
+    async def sees(self, text: str) -> Locator:
+        """Wait until a stored message with this text is shown, once; returns it."""
+        message = self.message(text)
+        await expect(message).to_have_count(1, timeout=15_000)
+        return message
+
+    async def act(self, message: Locator, action: str) -> None:
+        """Press one of the buttons that a message shows when it is pointed at."""
+        await message.hover()
+        await message.get_by_test_id(action).click()
+
+    def message(self, text: str) -> Locator:
+        """The stored messages with this text."""
+        return self.page.get_by_test_id("message").filter(has_text=text)
+
+    def pending(self, text: str) -> Locator:
+        """The messages with this text that are not stored yet."""
+        return self.page.get_by_test_id("pending").filter(has_text=text)
+
+    def conversation(self, title: str) -> Locator:
+        """A line of the list of conversations."""
+        return self.page.get_by_test_id("channel-item").filter(has_text=title)
+
+    def unread(self, title: str) -> Locator:
+        """The badge of a conversation."""
+        return self.conversation(title).get_by_test_id("unread")
+
+    async def _choose(self, other: str) -> None:
+        await self.page.get_by_test_id("people-search").fill(other)
+        await self.page.get_by_test_id("person").filter(has_text=other).first.click()
+
+    def _connection(self) -> Locator:
+        return self.page.get_by_test_id("connection")
+
+
+def _is_complaint(kind: str, text: str) -> bool:
+    """Tell the page's own errors from those that the browser logs for a server that was killed."""
+    return kind == "error" and "Failed to load resource" not in text and "WebSocket connection to" not in text
