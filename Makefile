@@ -114,7 +114,7 @@ $(STAMPS)/python: requirements-dev.lock pyproject.toml $(PROJECTS) $(UV) | $(STA
 
 $(STAMPS)/node: web/package.json web/package-lock.json | $(STAMPS)
 	@echo "Installing web dependencies"
-	cd web && npm ci --loglevel=error && cd ..
+	(cd web; npm ci --loglevel=error)
 	touch $@
 
 $(STAMPS)/web: $(STAMPS)/node $(WEB_SOURCES)

@@ -133,10 +133,8 @@ async def test_two_stacks_side_by_side_do_not_disturb_one_another(tmp_path: Path
 async def test_a_second_run_on_the_same_data_says_so(tmp_path: Path, services: dict[str, str]) -> None:
     async with Stack(tmp_path / "data", env=services) as stack:
         output = await run_stack({**services, "HUBBUB_DATA": str(stack.data), "HUBBUB_PORT": "0"})
-    assert (
-        output
-        == f"Hubbub already runs on {stack.data} (process {stack.pid}): end it, or set HUBBUB_DATA and HUBBUB_PORT to run another.\n"
-    )
+    assert output.startswith(f"Hubbub already runs on {stack.data} (process {stack.pid}): end it, or set HUBBUB_DATA")
+    assert output.count("\n") == 1
 
 
 async def test_an_occupied_port_is_one_clear_line(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ import contextlib
 import hashlib
 import hmac
 import json
+import os
+import shutil
 import sysconfig
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -127,10 +129,11 @@ async def objects(data: Path, origins: Sequence[str] = ("*",)) -> AsyncIterator[
 
 
 def _program() -> Path:
-    program = Path(sysconfig.get_path("scripts")) / "weed"
-    if not program.exists():
+    path = os.pathsep.join((sysconfig.get_path("scripts"), os.environ.get("PATH", "")))
+    program = shutil.which("weed", path=path)
+    if program is None:
         raise NotReadyError("objects", "is not installed")
-    return program
+    return Path(program)
 
 
 def _signed_head(host: str, path: str, access_key: str, secret_key: str) -> bytes:
