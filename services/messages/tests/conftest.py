@@ -1,12 +1,22 @@
 """A migrated database for each test, and a small town in it: the service, a worker's way to store, people and channels."""
 
+from __future__ import annotations
+
+import asyncio
+import contextlib
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 import pytest_asyncio
+
+from bus.bus import Delivery, Lost
 from bus.memory import MemoryBus
+from bus.topics import commands, control, partition_of, rejected, replies
+from bus.topics import events as event_topic
+from chassis.errors import HubbubError
 from chassis.migrate import migrate, migrations
 from chassis.postgres import Database, open_database
 from hubbub.events.v1 import events_pb2 as events
@@ -17,10 +27,12 @@ from messages.handlers import handle
 from messages.message import ChannelId, CommandId, TenantId, UserId
 from messages.publisher import Publisher
 from messages.service import MessagesService
+from messages.worker import GROUP, Worker
 from stack.postgres import Postgres
 
 PARTITIONS = 4
 TENANT = "acme"
+GATEWAY = "gateway-0.1"
 
 
 @dataclass
@@ -33,7 +45,6 @@ class Town:
     service: MessagesService
     publisher: Publisher
     counter: int = 0
-    gateway: str = "gw"
     stored: list[Stored] = field(default_factory=list)
 
     def caller(self, user: str, *, tenant: str = TENANT, admin: bool = False, issued: float = 0) -> nouns.Caller:
@@ -53,14 +64,44 @@ class Town:
     def command(self, channel: str, user: str, body: Body, *, key: str = "", tenant: str = TENANT) -> Command:
         self.counter += 1
         key = key or uuid.uuid4().hex
-        return Command(
-            TenantId(tenant), ChannelId(channel), UserId(user), key, CommandId(f"c.{self.counter}"), self.gateway, body
-        )
+        return Command(TenantId(tenant), ChannelId(channel), UserId(user), key, CommandId(f"c.{self.counter}"), GATEWAY, body)
 
     async def do(self, *commands: Command) -> list[Outcome]:
         stored = await handle(self.database, commands)
         self.stored.append(stored)
         return stored.outcomes
+
+    @contextlib.asynccontextmanager
+    async def working(self, publisher: Publisher | None = None) -> AsyncIterator[None]:
+        """Run a worker inside the block."""
+        stopping = asyncio.Event()
+        topics = [commands(number) for number in range(PARTITIONS)]
+        async with self.bus.work(topics, GROUP, "worker") as work, asyncio.TaskGroup() as tasks:
+            tasks.create_task(Worker(self.database, publisher or self.publisher, stopping).run(work))
+            yield
+            stopping.set()
+
+    async def send(self, *wanted: events.Command) -> None:
+        """Put commands on the bus as a gateway does, one entry for each."""
+        batch = [
+            (commands(partition_of(each.channel, PARTITIONS)), events.CommandBatch(commands=[each]).SerializeToString())
+            for each in wanted
+        ]
+        await self.bus.publish(batch)
+
+    def wish(self, channel: str, user: str, text: str = "hello", **other: Any) -> events.Command:
+        """A command to post, as a gateway writes it."""
+        self.counter += 1
+        fields: dict[str, Any] = {
+            "tenant": TENANT,
+            "channel": channel,
+            "actor": user,
+            "key": uuid.uuid4().hex,
+            "id": f"c.{self.counter}",
+            "gateway": GATEWAY,
+            "post": events.PostMessage(text=text),
+        }
+        return events.Command(**(fields | other))
 
     async def log(self, channel: str, after: int = 0, tenant: str = TENANT) -> list[events.Event]:
         request = rpc.FetchEventsRequest(tenant=tenant, channel=channel, after=after)
@@ -71,6 +112,46 @@ class Town:
             caller=self.caller(user), channel=channel, key=key, message=events.PostMessage(text=text)
         )
         return await self.service.PostMessage(request, None)
+
+
+class Listener:
+    """What a gateway hears of the bus."""
+
+    def __init__(self, feed: AsyncIterator[Delivery | Lost]) -> None:
+        self._feed = feed
+        self.events: list[events.Event] = []
+        self.receipts: list[events.Receipt] = []
+        self.replies: dict[str, events.Reply] = {}
+        self.controls: list[events.UserControl] = []
+        self.rejected: list[bytes] = []
+
+    async def until(self, enough: Callable[[Listener], bool]) -> None:
+        """Listen until it is enough."""
+        async with asyncio.timeout(10):
+            while not enough(self):
+                delivery = await anext(self._feed)
+                assert isinstance(delivery, Delivery)
+                for entry in delivery.entries:
+                    self._take(delivery.topic, entry.payload)
+
+    def _take(self, topic: str, payload: bytes) -> None:
+        if topic.startswith("events."):
+            batch = events.EventBatch.FromString(payload)
+            self.events += batch.events
+            self.receipts += batch.receipts
+        elif topic.startswith("replies."):
+            self.replies |= {reply.command: reply for reply in events.ReplyBatch.FromString(payload).replies}
+        elif topic == "control":
+            self.controls += events.ControlBatch.FromString(payload).users
+        else:
+            self.rejected.append(payload)
+
+
+@pytest_asyncio.fixture
+async def listener(town: Town) -> AsyncIterator[Listener]:
+    topics = [event_topic(number) for number in range(PARTITIONS)]
+    async with town.bus.follow([*topics, replies(GATEWAY), control(), rejected()]) as feed:
+        yield Listener(feed)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -96,6 +177,9 @@ async def town(messages_url: str) -> AsyncIterator[Town]:
         yield Town(messages_url, database, bus, MessagesService(database, publisher), publisher)
 
 
-@pytest.fixture
-def partitions() -> int:
-    return PARTITIONS
+async def refused(call: Awaitable[object], error: type[HubbubError]) -> HubbubError:
+    """Await a call that must be refused with exactly this error; returns it."""
+    with pytest.raises(error) as caught:
+        await call
+    assert type(caught.value) is error
+    return caught.value

@@ -160,7 +160,7 @@ EDIT = _change(
       WHEN msg.sender <> c.actor OR ch.kind || '/' || mb.role <> ALL(%(allowed)s) THEN 'NOT_ALLOWED'
       WHEN msg.deleted_seq IS NOT NULL THEN 'CONFLICT'
 """,
-    "edited AS (UPDATE messages SET text = %(text)s, edited_at = now FROM fresh WHERE id = fresh.message)",
+    "edited AS (UPDATE messages SET text = %(text)s, edited_at = now FROM fresh WHERE messages.id = fresh.message)",
 )
 
 # Erases what was said wherever it stands, in the same transaction; the numbers stay.
@@ -205,7 +205,7 @@ PIN = _change(
       WHEN msg.pinned <> %(remove)s AND msg.pin_seq IS NOT NULL THEN 'duplicate'
       WHEN %(remove)s AND NOT msg.pinned THEN 'CONFLICT'
 """,
-    "pinned AS (UPDATE messages SET pinned = NOT %(remove)s, pin_seq = fresh.seq FROM fresh WHERE id = fresh.message)",
+    "pinned AS (UPDATE messages SET pinned = NOT %(remove)s, pin_seq = fresh.seq FROM fresh WHERE messages.id = fresh.message)",
     repeated="msg.pin_seq",
 )
 

@@ -21,7 +21,7 @@ noted AS (
 SELECT seq, at, (SELECT id FROM noted) FROM given ORDER BY n
 """
 
-# Entries of several ranges (after, through], each range in order. A committed log has no hole, so a range has as many rows as numbers.
+# Entries of several ranges (after, through], each in order. A committed log has no hole: a range has as many rows as numbers.
 RANGES = """
 SELECT e.channel, e.seq, e.tenant, e.kind, e.actor, e.at, e.key, e.command, e.message, e.text, e.details::text
 FROM unnest(%(channels)s::uuid[], %(afters)s::bigint[], %(throughs)s::bigint[]) WITH ORDINALITY AS r(channel, after, through, n)
@@ -39,7 +39,7 @@ HEAD = """
 SELECT head FROM channels WHERE id = %(channel)s AND tenant = %(tenant)s
 """
 
-# One row for each position asked, in order: the head and what of the log the user may see; NULLs when the channel is out of sight.
+# One row for each position asked, in order: the head and the last number the user may not see; NULLs for what is out of sight.
 POSITIONS = """
 SELECT ch.head, CASE ch.history WHEN 'joined' THEN mb.joined_seq - 1 ELSE 0 END AS floor
 FROM unnest(%(channels)s::uuid[]) WITH ORDINALITY AS asked(channel, n)

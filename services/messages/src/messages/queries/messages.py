@@ -16,7 +16,7 @@ WHERE m.channel = %(channel)s AND m.tenant = %(tenant)s AND m.seq > %(after)s AN
 ORDER BY m.seq DESC LIMIT %(limit)s
 """
 
-# Walks the messages of the caller's channels, newest first (ids are in order of time); an index of words is a reader of the log to come.
+# Walks the messages of the caller's channels, newest first (ids are in order of time). An index of words would slow every post.
 SEARCH = f"""
 SELECT {MESSAGE} FROM members mb
 JOIN channels ch ON ch.id = mb.channel

@@ -47,24 +47,23 @@ class Channels(Desk):
             if len(others) != 1 or name:
                 raise InvalidArgument("A direct channel has one other member and no name")
             direct_key = channels.direct_key(caller.user, others[0])
-        channel, created = await self._create(caller, kind, name, history, others, direct_key)
+        new = channels.NewChannel(caller.tenant, kind, name, history, direct_key)
+        channel, created = await self._create(caller, new, others)
         return rpc.CreateChannelResponse(channel=await self._view(caller, channel), created=created)
 
-    async def _create(
-        self, caller: Caller, kind: ChannelKind, name: str, history: str, others: list[UserId], direct_key: str | None
-    ) -> tuple[ChannelId, bool]:
+    async def _create(self, caller: Caller, new: channels.NewChannel, others: list[UserId]) -> tuple[ChannelId, bool]:
         async with self._database.transaction() as connection:
             if len(await users.names(connection, caller.tenant, others)) < len(others):
                 raise NotFound
-            channel = await channels.create(connection, caller.tenant, kind, name, history, direct_key)
+            channel = await channels.create(connection, new)
             if channel is None:
-                found = await channels.find_direct(connection, caller.tenant, direct_key or "")
+                found = await channels.find_direct(connection, new)
                 if found is None:
                     raise NotFound
                 return found, False
             change = Change(connection, caller, channel, None)
-            await change.append(EntryKind.CHANNEL_CREATED, Details(name=name))
-            roles = {caller.user: policy.first_role(kind), **dict.fromkeys(others, Role.MEMBER)}
+            await change.append(EntryKind.CHANNEL_CREATED, Details(name=new.name))
+            roles = {caller.user: policy.first_role(new.kind), **dict.fromkeys(others, Role.MEMBER)}
             joined = await change.append(
                 EntryKind.MEMBER_JOINED, *(Details(user=user, role=role) for user, role in roles.items())
             )
@@ -89,9 +88,7 @@ class Channels(Desk):
                 slow_mode_seconds=request.slow_mode_seconds if request.HasField("slow_mode_seconds") else now.slow_mode_seconds,
             )
             if wanted != Details(name=now.name, topic=now.topic, slow_mode_seconds=now.slow_mode_seconds):
-                await channels.update(
-                    change.connection, caller.tenant, channel, wanted.name, wanted.topic, wanted.slow_mode_seconds
-                )
+                await channels.update(change.connection, caller.tenant, channel, wanted)
                 await change.append(EntryKind.CHANNEL_UPDATED, wanted)
         return rpc.UpdateChannelResponse(channel=await self._view(caller, channel))
 

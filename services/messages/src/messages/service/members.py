@@ -1,4 +1,4 @@
-"""The RPCs about members and bans. Whoever removes somebody holds the channel's lock, so that nothing they send is numbered after it."""
+"""The RPCs about members and bans. A removal holds the channel's lock, so nothing its subject sends is numbered after it."""
 
 from __future__ import annotations
 
@@ -107,7 +107,8 @@ class Members(Desk):
             if user in present:
                 access.touch(own, present[user].role)
                 await _let_out(change, user, EntryKind.MEMBER_REMOVED)
-            await members.ban(change.connection, caller, channel, user, reason, request.seconds)
+            ban = members.Ban(caller.tenant, channel, user, caller.user, reason, request.seconds)
+            await members.ban(change.connection, ban)
         return rpc.BanUserResponse()
 
     async def UnbanUser(self, request: rpc.UnbanUserRequest, _context: object) -> rpc.UnbanUserResponse:

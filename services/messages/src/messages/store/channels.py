@@ -9,13 +9,24 @@ import msgspec
 
 from chassis.postgres import Connection
 from messages import policy
-from messages.message import Caller, ChannelId, Standing, TenantId, User, UserId, View
+from messages.message import Caller, ChannelId, Details, Standing, TenantId, User, UserId, View
 from messages.policy import ChannelKind, Role
 from messages.queries import channels as queries
 from messages.store.messages import from_row
 
 _user = msgspec.json.Decoder(User).decode
 _STANDING_COLUMNS = 12
+
+
+class NewChannel(msgspec.Struct, frozen=True):
+    """A channel to be made."""
+
+    tenant: TenantId
+    kind: ChannelKind
+    name: str
+    history: str
+    direct_key: str | None
+    """What two people's channel is found by; None for any other kind."""
 
 
 async def standing(connection: Connection, caller: Caller, channel: ChannelId) -> Standing | None:
@@ -54,31 +65,26 @@ async def of_users(connection: Connection, users: Sequence[tuple[str, str]]) -> 
     return found
 
 
-async def create(
-    connection: Connection, tenant: TenantId, kind: ChannelKind, name: str, history: str, direct_key: str | None
-) -> ChannelId | None:
-    """Make a channel; None when the two people of `direct_key` have theirs already (see `find_direct`)."""
-    parameters = {"tenant": tenant, "kind": kind.value, "name": name, "history": history, "direct_key": direct_key}
-    row: Any = await (await connection.execute(queries.CREATE, parameters)).fetchone()
+async def create(connection: Connection, new: NewChannel) -> ChannelId | None:
+    """Make a channel; None when the two people of its `direct_key` have theirs already (see `find_direct`)."""
+    row: Any = await (await connection.execute(queries.CREATE, msgspec.structs.asdict(new))).fetchone()
     return ChannelId(row[0]) if row else None
 
 
-async def find_direct(connection: Connection, tenant: TenantId, direct_key: str) -> ChannelId | None:
-    """The channel of two people."""
-    row: Any = await (await connection.execute(queries.DIRECT, {"tenant": tenant, "direct_key": direct_key})).fetchone()
+async def find_direct(connection: Connection, wanted: NewChannel) -> ChannelId | None:
+    """The channel that the two people of `direct_key` have."""
+    row: Any = await (await connection.execute(queries.DIRECT, msgspec.structs.asdict(wanted))).fetchone()
     return ChannelId(row[0]) if row else None
 
 
-async def update(
-    connection: Connection, tenant: TenantId, channel: ChannelId, name: str, topic: str, slow_mode_seconds: int
-) -> None:
-    """Change a channel that the caller has locked."""
+async def update(connection: Connection, tenant: TenantId, channel: ChannelId, wanted: Details) -> None:
+    """Give a channel, which the caller has locked, the name, topic and pace of `wanted`."""
     parameters = {
         "tenant": tenant,
         "channel": channel,
-        "name": name,
-        "topic": topic,
-        "slow_mode_seconds": slow_mode_seconds,
+        "name": wanted.name,
+        "topic": wanted.topic,
+        "slow_mode_seconds": wanted.slow_mode_seconds,
     }
     await connection.execute(queries.UPDATE, parameters)
 

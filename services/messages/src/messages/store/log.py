@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -13,11 +12,9 @@ from messages.message import (
     NO_DETAILS,
     Caller,
     ChannelId,
-    CommandId,
     Details,
     Entry,
     EntryKind,
-    MessageId,
     Range,
     TenantId,
     UserId,
@@ -66,7 +63,7 @@ async def read(connection: Connection, ranges: Sequence[Range]) -> list[Entry]:
         "throughs": [each.through for each in ranges],
     }
     rows: list[tuple[Any, ...]] = await (await connection.execute(queries.RANGES, parameters)).fetchall()
-    return [_entry(*row) for row in rows]
+    return [_entry(row) for row in rows]
 
 
 def pages(ranges: Sequence[Range], size: int = PAGE) -> Iterator[list[Range]]:
@@ -126,29 +123,7 @@ async def count_unpublished(connection: Connection) -> int:
     return count
 
 
-def _entry(
-    channel: str,
-    seq: int,
-    tenant: str,
-    kind: int,
-    actor: str,
-    at: datetime,
-    key: str | None,
-    command: str | None,
-    message: str | None,
-    text: str | None,
-    details: str | None,
-) -> Entry:
-    return Entry(
-        ChannelId(channel),
-        seq,
-        TenantId(tenant),
-        EntryKind(kind),
-        UserId(actor),
-        at,
-        key,
-        CommandId(command) if command else None,
-        MessageId(message) if message else None,
-        text,
-        _details(details) if details else NO_DETAILS,
-    )
+def _entry(row: tuple[Any, ...]) -> Entry:
+    channel, seq, tenant, kind, actor, at, key, command, message, text, details = row
+    known = _details(details) if details else NO_DETAILS
+    return Entry(channel, seq, tenant, EntryKind(kind), actor, at, key, command, message, text, known)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from chassis.postgres import Connection
-from messages.message import Caller, ChannelId, Member, TenantId, UserId
+from messages.message import ChannelId, Member, TenantId, UserId
 from messages.policy import Role
 from messages.queries import members as queries
 
@@ -53,17 +55,21 @@ async def banned(connection: Connection, channel: ChannelId, users: Sequence[Use
     return await (await connection.execute(queries.BANNED, parameters)).fetchone() is not None
 
 
-async def ban(connection: Connection, moderator: Caller, channel: ChannelId, user: UserId, reason: str, seconds: int) -> None:
-    """Keep a user out, for ever where `seconds` is 0."""
-    parameters = {
-        "tenant": moderator.tenant,
-        "channel": channel,
-        "user": user,
-        "moderator": moderator.user,
-        "reason": reason,
-        "seconds": seconds,
-    }
-    await connection.execute(queries.BAN, parameters)
+class Ban(msgspec.Struct, frozen=True):
+    """A user to be kept out of a channel."""
+
+    tenant: TenantId
+    channel: ChannelId
+    user: UserId
+    moderator: UserId
+    reason: str
+    seconds: int
+    """0 for ever."""
+
+
+async def ban(connection: Connection, wanted: Ban) -> None:
+    """Keep a user out; a former ban of the same user is replaced."""
+    await connection.execute(queries.BAN, msgspec.structs.asdict(wanted))
 
 
 async def unban(connection: Connection, tenant: TenantId, channel: ChannelId, user: UserId) -> None:
