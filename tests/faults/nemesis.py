@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import psycopg
 import redis.asyncio
 
 from stack import Stack
@@ -18,6 +19,9 @@ from tests.faults.crowd import Crowd
 
 _SERVED_SECONDS = 60.0
 _REST_SECONDS = (0.5, 2.0)
+_END_OTHER_SESSIONS = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = CURRENT_USER AND pid <> pg_backend_pid()"
+)
 _DOUBLE_TROUBLE = 0.25
 """How often two faults come together."""
 _STORES = ("postgres", "valkey", "objects")
@@ -93,6 +97,19 @@ class Nemesis:
             for key in [key async for key in bus.scan_iter(match="*events*", _type="stream")]:
                 await bus.xtrim(key, maxlen=0, approximate=False)
 
+    async def read_only(self) -> None:
+        """The messages database takes no writes for a while, as when its disk is full or it is a replica."""
+        url = str(self.stack.endpoints["HUBBUB_MESSAGES_DATABASE_URL"])
+        options = "-c default_transaction_read_only=off"
+        async with await psycopg.AsyncConnection.connect(url, autocommit=True, options=options, connect_timeout=5) as database:
+            await database.execute("ALTER ROLE CURRENT_USER SET default_transaction_read_only = on")
+            try:
+                await database.execute(_END_OTHER_SESSIONS)
+                await asyncio.sleep(self._while())
+            finally:
+                await database.execute("ALTER ROLE CURRENT_USER RESET default_transaction_read_only")
+                await database.execute(_END_OTHER_SESSIONS)
+
     async def stall(self) -> None:
         """A reader stops reading for a while."""
         socket = self.dice.choice(self.crowd.followers).socket
@@ -137,6 +154,7 @@ FAULTS: Mapping[str, Callable[[Nemesis], Awaitable[None]]] = {
     "pause presence": lambda it: it.pause("presence"),
     "pause media": lambda it: it.pause("media"),
     "pause Valkey": lambda it: it.pause("valkey"),
+    "make the database read-only": Nemesis.read_only,
     "wipe the bus": Nemesis.wipe,
     "trim events under a paused gateway": lambda it: it.pause(it.one("gateway"), meanwhile=it.trim),
     "stall a reader": Nemesis.stall,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.client import shapes
+from tests.client import connect, shapes
 from tests.flow.world import World, eventually, live, texts
 
 
@@ -221,6 +221,33 @@ async def test_a_request_id_comes_back(world: World) -> None:
     request_id = "flow-test-4711"
     answer = await ann.call("GET", "/v1/me", headers={"X-Request-Id": request_id})
     assert answer.headers["x-request-id"] == request_id
+
+
+async def test_a_request_id_is_found_in_the_log_of_every_service_it_touched(world: World) -> None:
+    ann = await world.person("ann")
+    room = await world.room(ann)
+    request_id = f"flow-{uuid.uuid4().hex}"
+    headers = {"X-Request-Id": request_id}
+    assert (await ann.call("POST", f"/v1/channels/{room}/messages", {"text": "x"}, headers=headers)).status == 201
+
+    async def written() -> bool:
+        lines = [line for line in world.stack.log.splitlines() if request_id in line]
+        return all(any(line.startswith(name) for line in lines) for name in ("gateway-0", "messages-api"))
+
+    await eventually(written)
+
+
+async def test_what_is_private_is_not_in_the_log(world: World) -> None:
+    ann = await world.person("ann")
+    room = await world.room(ann, name="a confidential name")
+    async with live(ann) as socket:
+        await socket.post(room, "k", "a confidential text")
+    ticket = await ann.ticket()
+    async with connect(world.anonymous(), query=f"?ticket={ticket}"):
+        pass
+    log = world.stack.log
+    for secret in ("confidential", ticket, ann.token):
+        assert str(secret) not in log
 
 
 async def test_admins_alone_administer(world: World) -> None:
