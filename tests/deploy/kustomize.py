@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 Document = dict[str, Any]
-_HASH = re.compile(r"-[0-9a-z]{10}$")
+_HASH = re.compile(r"-[2456789bcdfghkmt]{10}$")
 _FIELDS = {"apiVersion", "kind", "namespace", "resources", "labels", "images", "patches", "configMapGenerator", "secretGenerator"}
 _MERGE_KEYS = {"containers": "name", "env": "name", "volumes": "name", "volumeMounts": "mountPath"}
 _CLUSTER_KINDS = {"Namespace"}
@@ -77,19 +77,21 @@ def _documents(path: Path) -> list[Any]:
 
 
 def _generate(documents: list[Document], kind: str, generator: Document, folder: Path) -> None:
-    if unknown := generator.keys() - {"name", "behavior", "envs", "literals", "files"}:
+    if unknown := generator.keys() - {"name", "behavior", "envs", "literals", "files", "options"}:
         raise ValueError(f"{folder}: {', '.join(sorted(unknown))}")
     lines = [*generator.get("literals", [])]
     for name in generator.get("envs", []):
         lines += [line for line in (folder / name).read_text().splitlines() if line and not line.startswith("#")]
     data = dict(line.split("=", 1) for line in lines)
-    data |= {name: (folder / name).read_text() for name in generator.get("files", [])}
+    data |= {Path(name).name: (folder / name).read_text() for name in generator.get("files", [])}
     if kind == "Secret":
         data = {name: base64.b64encode(value.encode()).decode() for name, value in data.items()}
     if generator.get("behavior") == "merge":
         _one(documents, kind, generator["name"])["data"].update(data)
         return
     document: Document = {"apiVersion": "v1", "kind": kind, "metadata": {"name": generator["name"]}, "data": data}
+    if given := generator.get("options", {}).get("labels"):
+        document["metadata"]["labels"] = dict(given)
     documents.append(document | ({"type": "Opaque"} if kind == "Secret" else {}))
 
 

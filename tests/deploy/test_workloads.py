@@ -62,7 +62,9 @@ def test_probes_ask_ports_that_the_process_listens_on(overlay: str, component: s
     (container,) = pod(deployment)["containers"]
     ports = {each["name"]: each["containerPort"] for each in container["ports"]}
     listening = {
-        int(value.rpartition(":")[2]) for name, value in environment(overlay, deployment).items() if value and name.endswith("_LISTEN")
+        int(value.rpartition(":")[2])
+        for name, value in environment(overlay, deployment).items()
+        if value and name.endswith("_LISTEN")
     }
     assert set(ports.values()) == listening
     paths = {"livenessProbe": "/healthz", "readinessProbe": "/readyz"}

@@ -1,0 +1,40 @@
+"""Which metrics our processes have, read from where the code declares them. Leaves what may be asked of them to the tests."""
+
+import ast
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.deploy.manifests import ROOT
+
+_KINDS = {"Counter", "Gauge", "Histogram"}
+_SUFFIXES = {"Counter": ("",), "Gauge": ("",), "Histogram": ("_bucket", "_sum", "_count")}
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric as Prometheus sees it."""
+
+    name: str
+    kind: str
+    labels: frozenset[str]
+
+
+@functools.cache
+def defined() -> dict[str, Metric]:
+    """Every series name of ours. Raises ValueError for a declaration whose name or labels are not literals."""
+    sources = [*(ROOT / "libs").glob("*/src/**/*.py"), *(ROOT / "services").glob("*/src/**/*.py")]
+    return {metric.name: metric for source in sources for metric in _declared(source)}
+
+
+def _declared(source: Path) -> Iterator[Metric]:
+    for node in ast.walk(ast.parse(source.read_text())):
+        match node:
+            case ast.Call(func=ast.Name(id=kind), args=[ast.Constant(value=str(name)), _, *rest]) if kind in _KINDS:
+                labels: list[str] = ast.literal_eval(rest[0]) if rest else []
+                own = frozenset({*labels, *(["le"] if kind == "Histogram" else [])})
+                exposed = f"{name.removesuffix('_total')}_total" if kind == "Counter" else name
+                yield from (Metric(f"{exposed}{suffix}", kind, own) for suffix in _SUFFIXES[kind])
+            case ast.Call(func=ast.Name(id=kind)) if kind in _KINDS:
+                raise ValueError(f"{source}:{node.lineno}: a {kind} without a literal name")

@@ -1,0 +1,106 @@
+"""The manifests tell each process what it knows and all that it needs: they are read by the very classes that read them there."""
+
+import dataclasses
+import importlib
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chassis.config import ProcessConfig, load, names, secret
+
+from tests.deploy.dockerfile import stages
+from tests.deploy.kustomize import Document
+from tests.deploy.manifests import COMPONENTS, JOBS, K8S, OVERLAYS, ROOT, environment, named, of_kind, pod, secrets
+
+CONFIGS = {
+    "gateway": ("gateway", "gateway.config", "Config"),
+    "messages-api": ("messages", "messages.config", "ApiConfig"),
+    "messages-worker": ("messages", "messages.config", "WorkerConfig"),
+    "messages-migrate": ("messages", "messages.config", "MigrateConfig"),
+    "presence": ("presence", "presence.config", "Config"),
+    "media": ("media", "media.config", "Config"),
+    "media-migrate": ("media", "media.config", "MigrateConfig"),
+}
+"""Of each process: its service, and where its settings are declared."""
+SECRET = "postgresql://user:password@host/name"
+
+overlays = pytest.mark.parametrize("overlay", OVERLAYS)
+processes = pytest.mark.parametrize("process", (*COMPONENTS, *JOBS))
+
+
+def config_of(process: str) -> type[ProcessConfig]:
+    _, module, name = CONFIGS[process]
+    found: type[ProcessConfig] = getattr(importlib.import_module(module), name)
+    return found
+
+
+def workload(overlay: str, process: str) -> Document:
+    return named(overlay, "Job" if process in JOBS else "Deployment", process)
+
+
+def told(overlay: str, process: str, folder: Path) -> Mapping[str, str]:
+    """All that a process is told, by its image and by the manifests; folders of the image stand where they can be looked at."""
+    image = stages(ROOT / "services" / CONFIGS[process][0] / "Dockerfile")[-1].environment
+    ours = {name: str(folder) if value.startswith("/srv/") else value for name, value in image.items() if name.startswith("HUBBUB_")}
+    return ours | {name: SECRET if value is None else value for name, value in environment(overlay, workload(overlay, process)).items()}
+
+
+@overlays
+@processes
+def test_a_process_knows_every_variable_that_it_is_given(overlay: str, process: str, tmp_path: Path) -> None:
+    assert told(overlay, process, tmp_path).keys() <= names(config_of(process))
+
+
+@overlays
+@processes
+def test_a_process_can_start_with_what_it_is_given(overlay: str, process: str, tmp_path: Path) -> None:
+    config: Any = load(config_of(process), told(overlay, process, tmp_path))
+    assert config.env == ("local" if overlay == "dev" and process in COMPONENTS else "production")
+
+
+@overlays
+def test_processes_on_the_bus_agree_about_partitions(overlay: str, tmp_path: Path) -> None:
+    on_the_bus = [process for process in COMPONENTS if "HUBBUB_BUS_URL" in names(config_of(process))]
+    assert len(on_the_bus) == 3
+    assert len({told(overlay, process, tmp_path)["HUBBUB_BUS_PARTITIONS"] for process in on_the_bus}) == 1
+
+
+def test_nobody_signs_in_without_a_password_in_production(tmp_path: Path) -> None:
+    given = told("prod", "gateway", tmp_path)
+    assert not given.keys() & {"HUBBUB_DEV_LOGIN", "HUBBUB_DEV_KEY_FILE"}
+
+
+def test_what_is_secret_comes_from_secrets() -> None:
+    """A setting that the service declares as secret never stands in a ConfigMap."""
+    declared = {
+        field.metadata["setting"].name
+        for process in CONFIGS
+        for field in dataclasses.fields(config_of(process))
+        if field.metadata["setting"].parse is secret
+    }
+    assert "HUBBUB_BUS_URL" in declared
+    for overlay in OVERLAYS:
+        assert not declared & {key for each in of_kind(overlay, "ConfigMap") for key in each["data"]}
+
+
+def test_development_makes_every_secret_that_production_needs() -> None:
+    made = {(each["metadata"]["name"], key) for each in of_kind("dev", "Secret") for key in each["data"]}
+    assert set(secrets("prod")) <= made
+
+
+@overlays
+@processes
+def test_the_image_is_told_a_command_that_it_has(overlay: str, process: str) -> None:
+    entry = stages(ROOT / "services" / CONFIGS[process][0] / "Dockerfile")[-1].entrypoint
+    args = pod(workload(overlay, process))["containers"][0].get("args", [])
+    assert entry == ["python", "-m", CONFIGS[process][0]]
+    commands = {"messages-api": ["api"], "messages-worker": ["worker"]}
+    assert args == (["migrate"] if process in JOBS else commands.get(process, [])), shlex.join(args)
+
+
+def test_every_settings_file_is_used() -> None:
+    used = {line for file in K8S.rglob("kustomization.yaml") for line in file.read_text().replace("[", " ").replace("]", " ").split()}
+    for file in K8S.rglob("*.env"):
+        assert {file.name, str(file.relative_to(file.parents[1]))} & used
