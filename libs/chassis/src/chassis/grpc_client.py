@@ -8,7 +8,7 @@ answer = await call(stub.GetChannel, request, timeout=5.0)
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any, TypeVar
 
 import grpc
@@ -57,7 +57,7 @@ async def call(method: Any, message: Any, *, timeout: float) -> Any:  # noqa: AS
         RPC_CLIENT_SECONDS.labels(name, status).observe(time.perf_counter() - started)
 
 
-async def stream(method: Any, message: Any, *, timeout: float) -> AsyncIterator[Any]:  # noqa: ASYNC109 - as above
+async def stream(method: Any, message: Any, *, timeout: float) -> AsyncGenerator[Any, None]:  # noqa: ASYNC109 - as above
     """The answers of a server-streaming call, all within `timeout` seconds; raises as `call` does."""
     name, status, started = _name(method), "OK", time.perf_counter()
     try:
