@@ -1,1 +1,1 @@
-"""Sockets, the HTTP API, authentication, limits and fan-out; owns no state."""
+"""Sockets, the HTTP API, authentication, limits and fan-out. Owns no data."""

@@ -1,0 +1,38 @@
+"""Opens the gateway's connections to the other services. Deadlines are the callers', within the bounds spelled here."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from chassis.grpc_client import open_channel
+from gateway.config import Config
+from hubbub.media.v1.media_service_pb2_grpc import MediaServiceStub
+from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
+from hubbub.presence.v1.presence_service_pb2_grpc import PresenceServiceStub
+
+CALL_SECONDS = 5.0
+"""Any unary call."""
+CATCH_UP_SECONDS = 60.0
+"""A whole catch-up, at the pace at which its socket reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """Stubs of the three services."""
+
+    messages: MessagesServiceStub
+    presence: PresenceServiceStub
+    media: MediaServiceStub
+
+
+@asynccontextmanager
+async def connect(config: Config) -> AsyncIterator[Clients]:
+    """Stubs that connect at first use and reconnect by themselves."""
+    async with (
+        open_channel(config.messages_target) as messages,
+        open_channel(config.presence_target) as presence,
+        open_channel(config.media_target) as media,
+    ):
+        yield Clients(MessagesServiceStub(messages), PresenceServiceStub(presence), MediaServiceStub(media))

@@ -1,0 +1,28 @@
+"""/healthz, /readyz and /metrics."""
+
+from __future__ import annotations
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from gateway.http.api import api_of
+
+
+async def healthz(request: Request) -> Response:
+    """Live."""
+    del request
+    return PlainTextResponse("ok\n")
+
+
+async def readyz(request: Request) -> Response:
+    """Ready: not draining, and following the bus."""
+    if api_of(request).ready():
+        return PlainTextResponse("ok\n")
+    return PlainTextResponse("not ready\n", 503, headers={"Retry-After": "1"})
+
+
+async def metrics(request: Request) -> Response:
+    """Prometheus."""
+    del request
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

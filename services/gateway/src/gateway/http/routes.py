@@ -1,0 +1,96 @@
+"""The HTTP API's table: every path and method of `protocol.md`, and who answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from chassis.errors import HubbubError, InvalidArgument, NotFound
+from gateway.http import admin, channels, health, members, messages, problems, tokens, uploads, users
+from gateway.http.api import Api, identity_of
+from gateway.http.edge import Edge
+from gateway.http.web import WebApp, security_headers
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+_CHANNEL = "/v1/channels/{channel}"
+_UPLOAD = "/v1/uploads/{upload}"
+_USER = "/v1/admin/users/{user:path}"
+
+
+async def connect(request: Request) -> Response:
+    """Answer whoever asks for the socket without a WebSocket handshake."""
+    await identity_of(request)
+    raise InvalidArgument("This is a WebSocket endpoint")
+
+
+TABLE: tuple[tuple[str, dict[str, Handler]], ...] = (
+    ("/v1/me", {"GET": users.me}),
+    ("/v1/users", {"GET": users.list_users}),
+    ("/v1/channels", {"GET": channels.list_channels, "POST": channels.create_channel}),
+    (_CHANNEL, {"GET": channels.get_channel, "PATCH": channels.update_channel}),
+    (f"{_CHANNEL}/members", {"GET": members.list_members, "POST": members.add_members}),
+    (f"{_CHANNEL}/members/{{user:path}}", {"PATCH": members.set_role, "DELETE": members.remove_member}),
+    (f"{_CHANNEL}/join", {"POST": channels.join_channel}),
+    (f"{_CHANNEL}/mute", {"PUT": channels.mute_channel}),
+    (f"{_CHANNEL}/bans/{{user:path}}", {"PUT": members.ban, "DELETE": members.unban}),
+    (f"{_CHANNEL}/messages", {"GET": messages.list_messages, "POST": messages.post_message}),
+    (f"{_CHANNEL}/events", {"GET": messages.list_events}),
+    ("/v1/search", {"GET": messages.search}),
+    ("/v1/tickets", {"POST": tokens.sell_ticket}),
+    ("/v1/uploads", {"POST": uploads.create_upload}),
+    (_UPLOAD, {"GET": uploads.get_upload}),
+    (f"{_UPLOAD}/complete", {"POST": uploads.complete_upload}),
+    ("/v1/media/{upload}", {"GET": uploads.get_media}),
+    (f"{_USER}/revoke", {"POST": admin.revoke}),
+    (f"{_USER}/block", {"PUT": admin.block, "DELETE": admin.unblock}),
+    ("/v1/connect", {"GET": connect}),
+    ("/healthz", {"GET": health.healthz}),
+    ("/readyz", {"GET": health.readyz}),
+    ("/metrics", {"GET": health.metrics}),
+)
+_DEV: tuple[tuple[str, dict[str, Handler]], ...] = (("/v1/dev/login", {"POST": tokens.dev_login}),)
+
+
+def make_app(api: Api) -> Edge:
+    """The HTTP application, with the web app where there is one."""
+    table = TABLE + (_DEV if api.dev_issuer else ())
+    routes = [Route(path, _by_method(handlers), methods=None) for path, handlers in table]
+    if api.config.web_root is not None:
+        web = WebApp(api.config.web_root)
+        routes.append(Route("/{path:path}", _by_method({"GET": web.serve}), methods=None))
+    app = Starlette(routes=routes, exception_handlers={HubbubError: _refused, HTTPException: _unrouted})
+    app.router.redirect_slashes = False
+    app.state.api = api
+    return Edge(app, security_headers(api.config.storage_endpoint))
+
+
+def _by_method(handlers: dict[str, Handler]) -> Handler:
+    """One handler for all methods of a path; HEAD is GET."""
+    allowed = sorted({*handlers, *(("HEAD",) if "GET" in handlers else ())})
+
+    async def handle(request: Request) -> Response:
+        handler = handlers.get("GET" if request.method == "HEAD" else request.method)
+        if handler is None:
+            raise HTTPException(405, headers={"Allow": ", ".join(allowed)})
+        return await handler(request)
+
+    return handle
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, HubbubError):
+        raise error
+    return problems.response(error)
+
+
+async def _unrouted(_request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException) and error.status_code == 405:  # noqa: PLR2004
+        headers = dict(error.headers or {})
+        return problems.response(InvalidArgument("The path does not know this method"), 405, headers)
+    return problems.response(NotFound())

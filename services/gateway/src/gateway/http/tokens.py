@@ -1,0 +1,60 @@
+"""/v1/tickets, and /v1/dev/login where there is a development issuer."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+from starlette.requests import Request
+from starlette.responses import Response
+
+from chassis.errors import NotFound
+from gateway.auth import DEFAULT_TTL_SECONDS, issue
+from gateway.http.api import answer, api_of, body_of, identity_of
+from gateway.http.channels import Name, UserId
+from gateway.issuers import DEV_AUDIENCE, DEV_ISSUER
+from gateway.tickets import TICKET_SECONDS
+
+MAX_TTL_SECONDS = 30 * 24 * 3600
+
+
+class DevLogin(msgspec.Struct, forbid_unknown_fields=True):
+    """Body of a development login."""
+
+    user: UserId
+    name: Name | None = None
+    tenant: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\A[a-z0-9-]+\Z")] = "default"
+    roles: Annotated[list[Annotated[str, Meta(min_length=1, max_length=64)]], Meta(max_length=32)] = []
+    ttl: Annotated[int, Meta(ge=1, le=MAX_TTL_SECONDS)] = DEFAULT_TTL_SECONDS
+
+
+async def sell_ticket(request: Request) -> Response:
+    """A one-time ticket for the socket."""
+    identity = await identity_of(request)
+    ticket = await api_of(request).tickets.sell(identity)
+    return answer({"ticket": ticket, "expires_in": TICKET_SECONDS}, 201)
+
+
+async def dev_login(request: Request) -> Response:
+    """A token for whoever asks, and the user known from now on."""
+    api = api_of(request)
+    if api.dev_issuer is None:
+        raise NotFound
+    request.state.authenticated = True  # a token must not be cached either
+    wanted = await body_of(request, DevLogin)
+    now = time.time()
+    claims = {
+        "iss": DEV_ISSUER,
+        "aud": DEV_AUDIENCE,
+        "iat": now,
+        "exp": now + wanted.ttl,
+        "sub": wanted.user,
+        "tenant": wanted.tenant,
+        "roles": wanted.roles,
+        **({"name": wanted.name} if wanted.name else {}),
+    }
+    token = issue(api.dev_issuer, claims)
+    await api.admission.admit(await api.authenticator.identify(token))
+    return answer({"token": token, "expires_in": wanted.ttl})

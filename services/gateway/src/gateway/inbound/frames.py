@@ -1,0 +1,234 @@
+"""Decodes what clients send: typed, in one pass, and tells a frame that is wrong from bytes that are no frame at all.
+
+The fast path is one msgspec decode. Only when that refuses is the frame looked at again, slowly, to say which of the two
+answers `protocol.md` has for it: not a JSON object, or nested too deeply, ends the socket (`Malformed`, close 4502); a
+missing or unknown type or a wrong field is answered (`InvalidFrame`, with the frame's `ref` where it has a usable one).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Annotated, Final, Literal, NoReturn, TypeAlias
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, UnsetType
+
+from chassis.errors import HubbubError, InvalidFrame, TooLarge
+
+FRAME_BYTES: Final = 64 * 1024
+TEXT_BYTES: Final = 16 * 1024
+DEPTH: Final = 32
+EMOJI_BYTES: Final = 64
+MAX_SEQ: Final = (1 << 63) - 1
+
+Id: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128)]
+Seq: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_SEQ)]
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+
+
+class Malformed(Exception):
+    """Not a JSON object, or nested too deeply."""
+
+
+class FrameRefused(Exception):
+    """A frame that is answered with `error`."""
+
+    def __init__(self, error: HubbubError, ref: Raw | UnsetType) -> None:
+        super().__init__(error.reason)
+        self.error = error
+        self.ref = ref
+
+
+class _Frame(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", kw_only=True):
+    """What every frame may carry."""
+
+    ref: Raw | UnsetType = UNSET
+
+
+class Send(_Frame, tag="send"):
+    """Post a message."""
+
+    channel: Id
+    key: Id
+    text: str
+    thread: Id | None = None
+    attachments: Annotated[list[Id], Meta(max_length=10)] = []
+    mentions: Annotated[list[Id], Meta(max_length=100)] = []
+
+
+class Edit(_Frame, tag="edit"):
+    """Replace a message's text."""
+
+    channel: Id
+    message: Id
+    text: str
+
+
+class Delete(_Frame, tag="delete"):
+    """Delete a message."""
+
+    channel: Id
+    message: Id
+
+
+class React(_Frame, tag="react"):
+    """Add or take away a reaction."""
+
+    channel: Id
+    message: Id
+    emoji: Id
+    remove: bool = False
+
+
+class Pin(_Frame, tag="pin"):
+    """Pin or unpin a message."""
+
+    channel: Id
+    message: Id
+    remove: bool = False
+
+
+class Sync(_Frame, tag="sync"):
+    """Resume channels from positions."""
+
+    positions: dict[str, Seq]
+
+
+class Read(_Frame, tag="read"):
+    """Move the read position."""
+
+    channel: Id
+    seq: Seq
+
+
+class Typing(_Frame, tag="typing"):
+    """Say that the user types."""
+
+    channel: Id
+
+
+class Watch(_Frame, tag="watch"):
+    """Replace the set of users whose presence is seen."""
+
+    users: list[Id]
+
+
+class Status(_Frame, tag="status"):
+    """Say how present the user is at this socket."""
+
+    status: Literal["online", "away", "dnd"]
+
+
+class Ping(_Frame, tag="ping"):
+    """Ask for a pong."""
+
+
+Frame: TypeAlias = Send | Edit | Delete | React | Pin | Sync | Read | Typing | Watch | Status | Ping
+
+
+class _Reference(msgspec.Struct):
+    ref: Raw | UnsetType = UNSET
+
+
+_decode = msgspec.json.Decoder(Frame).decode
+_decode_reference = msgspec.json.Decoder(_Reference).decode
+
+
+def decode(data: bytes) -> Frame:
+    """The frame; `data` is UTF-8. Raises `Malformed`, `FrameRefused`."""
+    # More opening brackets than DEPTH may still be text; fewer cannot nest deeper.
+    if data.count(b"{") + data.count(b"[") > DEPTH and _depth(data) > DEPTH:
+        raise Malformed
+    try:
+        frame: Frame = _decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        raise _reject(data) from None
+    _check(frame)
+    return frame
+
+
+def check_text(text: str) -> None:
+    """Raise `TooLarge` past the limit and `InvalidFrame` for what no store can hold."""
+    if len(text) > TEXT_BYTES or (len(text) * 4 > TEXT_BYTES and len(text.encode()) > TEXT_BYTES):
+        raise TooLarge(f"A text is at most {TEXT_BYTES} bytes")
+    if "\x00" in text:
+        raise InvalidFrame("A text holds no NUL")
+
+
+def check_id(value: str, field: str) -> None:
+    """Raise `InvalidFrame` for control characters: the gateway's own keys begin with one, so that no client can spell them."""
+    if not value.isprintable() and _CONTROL.search(value):
+        raise InvalidFrame(f"{field} holds a control character")
+
+
+def _check(frame: Frame) -> None:
+    """What types cannot say."""
+    try:
+        match frame:
+            case Send():
+                _check_send(frame)
+            case Edit():
+                check_text(frame.text)
+                check_id(frame.message, "message")
+                if not frame.text:
+                    raise InvalidFrame("text is empty")
+            case Delete() | Pin():
+                check_id(frame.message, "message")
+            case React():
+                check_id(frame.message, "message")
+                check_id(frame.emoji, "emoji")
+                if len(frame.emoji.encode()) > EMOJI_BYTES:
+                    raise InvalidFrame(f"An emoji is at most {EMOJI_BYTES} bytes")
+            case Watch():
+                for user in frame.users:
+                    check_id(user, "users")
+            case _:
+                pass
+    except HubbubError as error:
+        raise FrameRefused(error, frame.ref) from None
+
+
+def _check_send(frame: Send) -> None:
+    check_text(frame.text)
+    check_id(frame.key, "key")
+    if not frame.text and not frame.attachments:
+        raise InvalidFrame("text is empty")
+    if frame.thread is not None:
+        check_id(frame.thread, "thread")
+    for each in (*frame.attachments, *frame.mentions):
+        check_id(each, "attachments or mentions")
+
+
+def _depth(data: bytes) -> int:
+    """How deeply brackets outside strings nest."""
+    depth = deepest = 0
+    for token in _TOKENS.finditer(data):
+        match token.group():
+            case b"{" | b"[":
+                depth += 1
+                deepest = max(deepest, depth)
+            case b"}" | b"]":
+                depth -= 1
+    return deepest
+
+
+def _refuse_constant(_name: str) -> NoReturn:
+    raise ValueError
+
+
+def _reject(data: bytes) -> Malformed | FrameRefused:
+    """Which of the two answers a frame gets that did not decode."""
+    try:
+        value = json.loads(data, parse_constant=_refuse_constant, parse_int=float)
+    except ValueError:
+        return Malformed()
+    if not isinstance(value, dict):
+        return Malformed()
+    try:
+        ref = _decode_reference(data).ref
+    except msgspec.DecodeError:  # a lone surrogate somewhere: JSON, but no text
+        ref = UNSET
+    detail = "The type is missing or unknown, or a field is wrong"
+    return FrameRefused(InvalidFrame(detail), ref)

@@ -1,0 +1,85 @@
+"""Puts commands onto the bus: everything accepted while the last publish was under way goes as one batch per partition.
+
+One publish at a time, so the commands of a socket keep their order; under load batches grow by themselves. A command that
+the bus does not take is answered at once; nothing is kept for later, as the client's own retry with the same key is safe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from bus.bus import Bus, BusFull, BusUnavailable
+from bus.topics import Topic, commands, partition_of
+from chassis.errors import Unavailable
+from gateway.inbound.pending import Pending
+from gateway.metrics import COMMAND_BATCH
+from hubbub.events.v1.events_pb2 import Command, CommandBatch
+
+WAITING = 20_000
+"""Commands that may wait for the publish under way."""
+WAITING_BYTES = 64 * 1024 * 1024
+BATCH = 500
+"""Commands in one entry of the bus."""
+
+
+class Publisher:
+    """Commands on their way to the bus."""
+
+    def __init__(self, bus: Bus, partitions: int, pending: Pending) -> None:
+        self._bus = bus
+        self._topics = [commands(partition) for partition in range(partitions)]
+        self._pending = pending
+        self._waiting: list[list[Command]] = [[] for _ in self._topics]
+        """By partition."""
+        self._count = 0
+        self._size = 0
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        """Set while nothing waits or is under way."""
+        self._idle.set()
+
+    def add(self, command: Command) -> None:
+        """Publish a command with the next batch. Raises `Unavailable` when too much waits."""
+        size = command.ByteSize()
+        if self._count >= WAITING or self._size + size > WAITING_BYTES:
+            raise Unavailable("Too many commands wait for the bus")
+        self._waiting[partition_of(command.channel, len(self._topics))].append(command)
+        self._count += 1
+        self._size += size
+        self._wake.set()
+        self._idle.clear()
+
+    async def run(self) -> None:
+        """Publish, for ever."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            await self._publish(self._take())
+            if not self._count:
+                self._idle.set()
+
+    async def emptied(self) -> None:
+        """Return once everything accepted is on the bus or answered."""
+        await self._idle.wait()
+
+    def _take(self) -> list[tuple[Topic, list[Command]]]:
+        batches = []
+        for partition, waiting in enumerate(self._waiting):
+            for start in range(0, len(waiting), BATCH):
+                batches.append((self._topics[partition], waiting[start : start + BATCH]))
+        self._waiting = [[] for _ in self._topics]
+        COMMAND_BATCH.observe(self._count)
+        self._count = self._size = 0
+        return batches
+
+    async def _publish(self, batches: list[tuple[Topic, list[Command]]]) -> None:
+        entries = [(topic, CommandBatch(commands=batch).SerializeToString()) for topic, batch in batches]
+        try:
+            await self._bus.publish(entries)
+        except BusFull as error:
+            self._fail([batch for topic, batch in batches if topic.name in error.topics], "The channel's queue is full")
+        except BusUnavailable:
+            self._fail([batch for _, batch in batches], "The bus does not answer")
+
+    def _fail(self, batches: list[list[Command]], detail: str) -> None:
+        self._pending.failed((command.id for batch in batches for command in batch), Unavailable(detail))

@@ -1,0 +1,239 @@
+"""Lets a client through the door or not: everything about it is known before 101, so a refusal is an HTTP answer.
+
+In order: foreign `Origin` 403, no valid credential 401, an unfit handshake 400, the session 401 or 503. Then, in one step
+without a pause, the socket is put into the hub, its transport is handed to picows, and `hello` is written. Only a user with
+too many sockets is closed after the upgrade (4503), because `protocol.md` has a close code for that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+import structlog
+from multidict import CIMultiDict
+from picows import WSAutoPingStrategy, WSTransport, WSUpgradeResponse, WSUpgradeResponseWithListener
+from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not among its public names
+
+from chassis.context import request, request_id_from
+from chassis.errors import HubbubError, Internal, InvalidArgument, NotAllowed, NotAuthenticated, Unavailable
+from chassis.metrics import DEFECTS
+from gateway.connection import Connection, Identity
+from gateway.http import problems
+from gateway.inbound.frames import FRAME_BYTES
+from gateway.inbound.socket import Receive, Socket
+from gateway.metrics import OPENED
+from gateway.roster import Roster
+
+if TYPE_CHECKING:
+    from gateway.auth import Authenticator
+    from gateway.opening import Opening
+    from gateway.tickets import Tickets
+
+log = structlog.get_logger()
+HANDSHAKE_SECONDS = 12.0
+UNDER_WAY = 5_000
+"""Handshakes at one time; more are refused."""
+SUBPROTOCOL = "hubbub.v1"
+TOKEN_PREFIX = "bearer."
+READ_BUFFER_BYTES = 2_048
+_NO_HEADERS: CIMultiDict[str] = CIMultiDict()
+
+
+class Refused(Exception):
+    """Not let through: the error and headers that go with it."""
+
+    def __init__(self, error: HubbubError, headers: dict[str, str] | None = None) -> None:
+        super().__init__(error.reason)
+        self.error = error
+        self.headers = headers
+
+
+class Upgrades:
+    """Handshakes under way."""
+
+    def __init__(
+        self,
+        group: asyncio.TaskGroup,
+        authenticator: Authenticator,
+        tickets: Tickets,
+        opening: Opening,
+        roster: Roster,
+        receive: Receive,
+        allowed_origins: frozenset[str],
+        draining: Callable[[], bool],
+    ) -> None:
+        self._group = group
+        self._authenticator = authenticator
+        self._tickets = tickets
+        self._opening = opening
+        self._roster = roster
+        self._receive = receive
+        self._allowed_origins = allowed_origins
+        self._draining = draining
+        self._under_way = 0
+
+    def begin(self, transport: asyncio.Transport, target: bytes, headers: list[tuple[bytes, bytes]], rest: bytes) -> None:
+        """Decide about a client; its transport is paused and nobody else's any more."""
+        if self._under_way >= UNDER_WAY or self._draining():
+            self._refuse(transport, Refused(Unavailable()))
+            return
+        self._under_way += 1
+        self._group.create_task(self._decide(transport, target, headers, rest))
+
+    async def _decide(self, transport: asyncio.Transport, target: bytes, headers: list[tuple[bytes, bytes]], rest: bytes) -> None:
+        fields = _fields(headers)
+        refused: Refused
+        try:
+            with request(request_id_from(fields.get("x-request-id"))):
+                async with asyncio.timeout(HANDSHAKE_SECONDS):
+                    await self._open(transport, target, fields, rest)
+            return
+        except Refused as known:
+            refused = known
+        except HubbubError as error:
+            refused = Refused(error)
+        except TimeoutError:
+            refused = Refused(Unavailable())
+        except Exception as error:  # the outermost handler of a handshake
+            DEFECTS.labels("handshake").inc()
+            log.exception("handshake_failed", error=type(error).__name__)
+            refused = Refused(Internal())
+        finally:
+            self._under_way -= 1
+        self._refuse(transport, refused)
+
+    async def _open(self, transport: asyncio.Transport, target: bytes, fields: Mapping[str, str], rest: bytes) -> None:
+        offered = [each.strip() for each in fields.get("sec-websocket-protocol", "").split(",")]
+        self._check_origin(fields)
+        identity = await self._identify(target.decode("latin-1"), fields, offered)
+        key = _handshake_key(fields)
+        subprotocol = SUBPROTOCOL if SUBPROTOCOL in offered else None
+        await self._opening.open(identity, lambda connection: self._hand_over(connection, transport, key, subprotocol, rest))
+
+    def _check_origin(self, fields: Mapping[str, str]) -> None:
+        """A page of another site must not use what the browser holds of ours. Who sends no `Origin` is no browser."""
+        origin = fields.get("origin")
+        if origin is None:
+            return
+        _, _, authority = origin.lower().partition("://")
+        if authority != fields.get("host", "").lower() and origin.lower() not in self._allowed_origins:
+            raise NotAllowed("This origin may not connect")
+
+    async def _identify(self, target: str, fields: Mapping[str, str], offered: list[str]) -> Identity:
+        """By the first of: `Authorization`, the ticket, the sub-protocol list."""
+        query = dict(parse_qsl(target.partition("?")[2], keep_blank_values=True))
+        if {"token", "access_token", "authorization"} & query.keys():
+            raise NotAuthenticated("A token has no place in an address")
+        if (authorization := fields.get("authorization")) is not None:
+            scheme, _, token = authorization.partition(" ")
+            if scheme.lower() != "bearer":
+                raise NotAuthenticated
+            return await self._authenticator.identify(token.strip())
+        if (ticket := query.get("ticket")) is not None:
+            return await self._tickets.redeem(ticket)
+        for each in offered:
+            if each.startswith(TOKEN_PREFIX):
+                return await self._authenticator.identify(each.removeprefix(TOKEN_PREFIX))
+        raise NotAuthenticated
+
+    def _hand_over(
+        self, connection: Connection, transport: asyncio.Transport, key: str, subprotocol: str | None, rest: bytes
+    ) -> bool:
+        """Make the transport a WebSocket of `connection`; False when the client is gone."""
+        if transport.is_closing():
+            return False
+        OPENED.labels("101").inc()
+        extra = {"Sec-WebSocket-Protocol": subprotocol} if subprotocol else None
+        response = WSUpgradeResponse.create_101_response(extra)
+        listener = Socket(connection, self._roster, self._receive)
+        protocol = WSProtocol(
+            None, None, False, lambda _request: WSUpgradeResponseWithListener(response, listener), _QuietLogger(),
+            True, None, False, 0, 0, WSAutoPingStrategy.PING_WHEN_IDLE, False, FRAME_BYTES, None, READ_BUFFER_BYTES,
+        )  # fmt: skip
+        protocol.connection_made(transport)
+        connection.transport = transport
+        _feed(protocol, _replayed(key))
+        _forget_handshake(protocol.transport)
+        transport.set_protocol(protocol)
+        if rest:  # sent before the answer came: taken once the socket is in place
+            asyncio.get_running_loop().call_soon(_feed, protocol, rest)
+        transport.resume_reading()
+        return True
+
+    def _refuse(self, transport: asyncio.Transport, refused: Refused) -> None:
+        OPENED.labels(str(refused.error.http_status)).inc()
+        if transport.is_closing():
+            return
+        transport.write(problems.raw(refused.error, None, refused.headers))
+        transport.close()
+
+
+def _fields(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Headers by lower-case name; repeated ones as one list (RFC 9110, section 5.3)."""
+    fields: dict[str, str] = {}
+    for name_bytes, value_bytes in headers:
+        name, value = name_bytes.decode("latin-1"), value_bytes.decode("latin-1").strip()
+        fields[name] = f"{fields[name]}, {value}" if name in fields else value
+    return fields
+
+
+def _handshake_key(fields: Mapping[str, str]) -> str:
+    """The client's key, from a handshake that is fit (RFC 6455, section 4.2.1)."""
+    key = fields.get("sec-websocket-key", "")
+    if fields.get("sec-websocket-version") != "13":
+        raise Refused(InvalidArgument("Only WebSocket version 13 is spoken"), {"Sec-WebSocket-Version": "13"})
+    try:
+        fit = len(base64.b64decode(key, validate=True)) == 16  # noqa: PLR2004 - the RFC's number
+    except (binascii.Error, ValueError):
+        fit = False
+    if not fit:
+        raise Refused(InvalidArgument("Sec-WebSocket-Key is not valid"))
+    return key
+
+
+def _replayed(key: str) -> bytes:
+    """The least request that picows answers with 101."""
+    return (
+        "GET / HTTP/1.1\r\nHost: -\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
+    ).encode()
+
+
+def _feed(protocol: Any, data: bytes) -> None:
+    """Give bytes to a buffered protocol as its transport would."""
+    while data:
+        room = protocol.get_buffer(len(data))
+        count = min(len(room), len(data))
+        room[:count] = data[:count]
+        protocol.buffer_updated(count)
+        data = data[count:]
+
+
+def _forget_handshake(transport: WSTransport) -> None:
+    """Free the headers that picows would keep for the socket's life."""
+    transport.request.headers = _NO_HEADERS
+    transport.response.headers = _NO_HEADERS
+
+
+class _QuietLogger:
+    """What picows logs to: nothing for a peer's mistakes, the defects for ours. One object, as picows derives one per socket else."""
+
+    __slots__ = ()
+
+    def isEnabledFor(self, _level: int) -> bool:  # noqa: N802 - the logging module's name
+        return False
+
+    def debug(self, *_arguments: object) -> None:
+        """Say nothing."""
+
+    log = info = warning = error = debug
+
+    def exception(self, *_arguments: object) -> None:
+        """Report an exception that left `Socket`."""
+        DEFECTS.labels("socket").inc()
+        log.exception("socket_failed")

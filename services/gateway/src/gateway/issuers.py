@@ -1,0 +1,189 @@
+"""Owns the public keys by which tokens are verified: the development issuer's, and each configured issuer's JWKS.
+
+A JWKS is kept by `kid`. An unknown `kid` fetches it again: one fetch at a time, at most one in `COOLDOWN_SECONDS`, and the last
+good set stays when a fetch fails. Fetches go over https to public addresses, follow no redirect, and read no more than
+`JWKS_BYTES`; only a local stack may use http and private addresses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+import structlog
+from joserfc.errors import JoseError, SecurityWarning
+from joserfc.jwk import ECKey, OKPKey, RSAKey, import_key
+
+from gateway.config import IssuerConfig
+
+warnings.filterwarnings("ignore", "EdDSA is deprecated", SecurityWarning)  # RFC 9864 renames it; issuers have not yet
+
+log = structlog.get_logger()
+COOLDOWN_SECONDS = 30.0
+FETCH_SECONDS = 5.0
+JWKS_BYTES = 64 * 1024
+MIN_RSA_BITS = 2048
+DEV_ISSUER = "hubbub-dev"
+DEV_AUDIENCE = "hubbub"
+
+PublicKey: TypeAlias = OKPKey | ECKey | RSAKey
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationKey:
+    """A key and the one algorithm it is used with."""
+
+    algorithm: str
+    key: PublicKey
+
+
+class _Jwks(msgspec.Struct):
+    keys: list[dict[str, object]]
+
+
+class FetchError(Exception):
+    """A key set could not be had."""
+
+
+def algorithm_of(key: PublicKey) -> str | None:
+    """The algorithm that a key of ours may be used with; None for keys we do not use."""
+    match key:
+        case OKPKey() if key.curve_name == "Ed25519":
+            return "EdDSA"
+        case ECKey() if key.curve_name == "P-256":
+            return "ES256"
+        case RSAKey() if key.raw_value.key_size >= MIN_RSA_BITS:
+            return "RS256"
+        case _:
+            return None
+
+
+def parse_jwks(data: bytes) -> dict[str, VerificationKey]:
+    """The usable keys of a JWKS by `kid`; others are left out. Raises `FetchError` where it is none."""
+    try:
+        listed = msgspec.json.decode(data, type=_Jwks).keys
+    except msgspec.DecodeError as error:
+        raise FetchError("not a JWKS") from error
+    keys: dict[str, VerificationKey] = {}
+    for each in listed:
+        kid, kind = each.get("kid"), each.get("kty")
+        if not isinstance(kid, str) or kind not in ("OKP", "EC", "RSA") or each.get("use", "sig") != "sig":
+            continue
+        try:
+            key = import_key(each, kind)  # type: ignore[call-overload]
+            algorithm = algorithm_of(key)
+        except (JoseError, ValueError, TypeError):
+            continue
+        if algorithm is not None and each.get("alg", algorithm) == algorithm:
+            keys[kid] = VerificationKey(algorithm, key)
+    return keys
+
+
+class Issuer:
+    """One issuer, its tenants and its keys."""
+
+    def __init__(self, config: IssuerConfig, *, public_only: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        self.name = config.issuer
+        self.audience = config.audience
+        self._tenants = frozenset(config.tenants)
+        self._url = config.jwks_url
+        self._file = config.jwks_file
+        self._public_only = public_only
+        """Only https to public addresses."""
+        self._clock = clock
+        self._keys: dict[str, VerificationKey] = {}
+        self._fetched = float("-inf")
+        """When the last fetch began."""
+        self._fetching = asyncio.Lock()
+
+    def may_name(self, tenant: str) -> bool:
+        """Whether its tokens may name the tenant; `*` in the configuration stands for any."""
+        return tenant in self._tenants or "*" in self._tenants
+
+    async def key(self, kid: str) -> VerificationKey | None:
+        """The key that `kid` selects; fetches the set again where it is not known."""
+        if kid not in self._keys:
+            await self._refresh(kid)
+        return self._keys.get(kid)
+
+    async def _refresh(self, kid: str) -> None:
+        async with self._fetching:
+            if kid in self._keys or self._clock() - self._fetched < COOLDOWN_SECONDS:
+                return
+            self._fetched = self._clock()
+            try:
+                self._keys = parse_jwks(await self._fetch())
+            except (FetchError, OSError, TimeoutError) as error:
+                log.warning("jwks_not_fetched", issuer=self.name, error=type(error).__name__)
+
+    async def _fetch(self) -> bytes:
+        if self._file is not None:
+            return await asyncio.to_thread(Path(self._file).read_bytes)
+        async with asyncio.timeout(FETCH_SECONDS):
+            return await fetch(self._url or "", public_only=self._public_only)
+
+
+async def fetch(url: str, *, public_only: bool) -> bytes:
+    """GET a small document. The address that was checked is the one that is connected to. Raises `FetchError`, `OSError`."""
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    if parts.scheme != "https" and (public_only or parts.scheme != "http"):
+        raise FetchError("not https")
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, proto=6)
+    addresses = [ipaddress.ip_address(info[4][0]) for info in found]
+    if not addresses or (public_only and not all(address.is_global for address in addresses)):
+        raise FetchError("not a public address")
+    target = httpx.URL(url).copy_with(host=str(addresses[0]))
+    try:
+        async with httpx.AsyncClient(follow_redirects=False, trust_env=False, timeout=FETCH_SECONDS) as client:
+            headers = {"Host": parts.netloc.rpartition("@")[2]}
+            async with client.stream("GET", target, headers=headers, extensions={"sni_hostname": host}) as answer:
+                if answer.status_code != httpx.codes.OK:
+                    raise FetchError("not found")
+                body = b""
+                async for piece in answer.aiter_bytes():
+                    body += piece
+                    if len(body) > JWKS_BYTES:
+                        raise FetchError("too large")
+                return body
+    except httpx.HTTPError as error:
+        raise FetchError("no answer") from error
+
+
+class DevIssuer(Issuer):
+    """The issuer of the local stack: signs what `POST /v1/dev/login` asks for, with a key of its own."""
+
+    def __init__(self, key: OKPKey) -> None:
+        super().__init__(IssuerConfig(DEV_ISSUER, DEV_AUDIENCE, ("*",)), public_only=True)
+        self.signing_key = key
+        self.kid = key.thumbprint()
+        self._keys = {self.kid: VerificationKey("EdDSA", key)}
+
+    async def _refresh(self, kid: str) -> None:
+        """Nothing to fetch: there is one key."""
+
+
+def dev_key(path: Path) -> OKPKey:
+    """The development key, made where there is none; gateways that start together end up with the same one."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        made = OKPKey.generate_key("Ed25519").as_pem(private=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent) as draft:
+            draft.write(made)
+            draft.flush()
+            try:
+                os.link(draft.name, path)  # mode 0600, and only if nobody was faster
+            except FileExistsError:
+                pass
+    return OKPKey.import_key(path.read_bytes())

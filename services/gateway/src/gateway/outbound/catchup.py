@@ -1,0 +1,256 @@
+"""Answers `sync`: brings a socket what it misses and joins that with the live log; and verifies channels that were gained.
+
+One `sync` of a socket at a time, in the order in which they came. From the moment it is begun the hub buffers what happens
+in the channels concerned, so the answer of the store (a snapshot at `seq`) and the buffer (everything handed on since)
+overlap rather than leave a hole. What a status says is checked against what follows it: a stream that does not bring every
+number up to `seq`, in order, closes the socket with 4005 rather than hole it.
+
+No store is asked where the position is the head, or is the one that `hello` gave and nothing happened since: a storm of
+reconnects to quiet channels costs no RPC. Memory decides `gone` for channels in which the socket does not stand: a
+channel gained just now is announced by `joined`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+
+from chassis.errors import HubbubError, NotAllowed, NotFound, RateLimited, Unavailable
+from chassis.grpc_client import call, stream
+from gateway.backoff import delays
+from gateway.clients import CALL_SECONDS, CATCH_UP_SECONDS
+from gateway.connection import Connection
+from gateway.convert import channel_view
+from gateway.lane import Lane
+from gateway.metrics import CATCH_UPS
+from gateway.outbound.channel import Channel, Gain
+from gateway.outbound.frames import Left, Ref, Synced, SyncStatus, encode, refusal
+from gateway.outbound.hub import RESYNC_NEEDED, Hub
+from gateway.outbound.outbox import SLOW_CONSUMER, Outbox
+from gateway.outbound.wire import text_frame
+from hubbub.events.v1.events_pb2 import Event
+from hubbub.messages.v1.messages_pb2 import Caller
+from hubbub.messages.v1.messages_service_pb2 import CatchUpRequest, CatchUpStatus, GetChannelRequest, Position
+from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
+
+log = structlog.get_logger()
+CONCURRENT = 256
+"""Catch-ups that read from the store at one time; the others wait."""
+WAITING_SYNCS = 8
+"""Syncs of one socket that may wait."""
+CHUNK_SECONDS = 15.0
+"""In which a socket must have read what it was given before it gets more."""
+VERIFY_SECONDS = 20.0
+_GONE = SyncStatus("gone")
+
+
+class _Broken(Exception):
+    """The store's answer is not what its status said."""
+
+
+@dataclass(slots=True)
+class _Read:
+    """One channel that the store is asked about."""
+
+    channel: Channel
+    position: int
+    named: bool
+    """The client asked for it; else it starts at the position that `hello` gave."""
+    head: int
+    """The channel's head when buffering began."""
+    upcoming: int = 0
+    """Number of the next entry that must come."""
+    through: int = 0
+    """Number of the last one."""
+
+
+class CatchUps:
+    """What sockets miss."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        outbox: Outbox,
+        messages: MessagesServiceStub,
+        group: asyncio.TaskGroup,
+        close: Callable[[Connection, int], None],
+        sync_events: int,
+    ) -> None:
+        self._hub = hub
+        self._outbox = outbox
+        self._messages = messages
+        self._group = group
+        self._close = close
+        self._sync_events = sync_events
+        """More missing entries than this in one channel are not sent."""
+        self._slots = asyncio.Semaphore(CONCURRENT)
+        hub.on_gain = self._verify_soon
+
+    def sync(self, connection: Connection, ref: Ref, positions: Mapping[str, int]) -> None:
+        """Answer a `sync`, after those that came before it."""
+        if connection.flow is None:
+            connection.flow = Lane(self._group, WAITING_SYNCS, partial(self._close, connection, 1011))
+        if not connection.flow.add(partial(self._sync, connection, ref, positions)):
+            self._outbox.send(connection, refusal(RateLimited("Too many syncs at once"), ref))
+
+    async def _sync(self, connection: Connection, ref: Ref, positions: Mapping[str, int]) -> None:
+        statuses, at_hand, reads = self._plan(connection, positions)
+        for channel in (*at_hand, *(read.channel for read in reads.values())):
+            self._hub.begin(channel, connection)
+        if not reads:
+            CATCH_UPS.labels("memory").inc()
+            self._announce(connection, ref, statuses, at_hand)
+            return
+        async with self._slots:
+            await self._read(connection, ref, statuses, at_hand, reads)
+
+    def _plan(
+        self, connection: Connection, positions: Mapping[str, int]
+    ) -> tuple[dict[str, SyncStatus], dict[Channel, int], dict[str, _Read]]:
+        """What can be said at once, what needs no reading, and what must be read."""
+        statuses: dict[str, SyncStatus] = {}
+        at_hand: dict[Channel, int] = {}
+        reads: dict[str, _Read] = {}
+        wanted = dict(positions)
+        if not connection.flowing:
+            for channel in connection.account.channels.values():
+                if connection in channel.waiting:
+                    wanted.setdefault(channel.id, channel.waiting[connection])
+        for channel_id, position in wanted.items():
+            found = connection.account.channels.get(channel_id)
+            if found is None or connection in found.catching or not found.holds(connection):
+                statuses[channel_id] = _GONE
+            elif position == found.head or (position == found.waiting.get(connection) and position > found.head):
+                at_hand[found] = position
+                statuses[channel_id] = SyncStatus("complete", position)
+            else:
+                reads[channel_id] = _Read(found, position, channel_id in positions, found.head)
+        return {key: status for key, status in statuses.items() if key in positions}, at_hand, reads
+
+    def _announce(self, connection: Connection, ref: Ref, statuses: dict[str, SyncStatus], at_hand: dict[Channel, int]) -> None:
+        connection.flowing = True
+        self._outbox.send(connection, encode(Synced(statuses, ref)))
+        for channel, position in at_hand.items():
+            self._hub.finish(channel, connection, position)
+
+    async def _read(
+        self,
+        connection: Connection,
+        ref: Ref,
+        statuses: dict[str, SyncStatus],
+        at_hand: dict[Channel, int],
+        reads: dict[str, _Read],
+    ) -> None:
+        announced = False
+        request = CatchUpRequest(
+            caller=connection.identity.caller,
+            positions=[Position(channel=key, seq=read.position) for key, read in reads.items()],
+            limit=self._sync_events,
+        )
+        try:
+            async with aclosing(stream(self._messages.CatchUp, request, timeout=CATCH_UP_SECONDS)) as answers:
+                async for answer in answers:
+                    if not announced:
+                        lost = self._judge(connection, answer.statuses, statuses, reads)
+                        self._announce(connection, ref, statuses, at_hand)
+                        announced = True
+                        for channel_id in lost:
+                            self._outbox.send(connection, encode(Left(channel_id)))
+                    for event in answer.events:
+                        self._pass_on(connection, event, reads)
+                    await self._outbox.drained(connection, CHUNK_SECONDS)
+            if not announced or any(read.upcoming != read.through + 1 for read in reads.values()):
+                raise _Broken
+        except HubbubError as error:
+            if announced:
+                self._break(connection, "cut", RESYNC_NEEDED)
+                return
+            CATCH_UPS.labels("unavailable").inc()
+            for channel in (*at_hand, *(read.channel for read in reads.values())):
+                self._hub.abandon(channel, connection)
+            self._outbox.send(connection, refusal(error, ref))
+        except _Broken:
+            self._break(connection, "broken", RESYNC_NEEDED)
+        except TimeoutError:
+            self._break(connection, "slow", SLOW_CONSUMER)
+        else:
+            CATCH_UPS.labels("complete").inc()
+            for read in reads.values():
+                self._hub.finish(read.channel, connection, read.through)
+
+    def _judge(
+        self,
+        connection: Connection,
+        judged: list[CatchUpStatus],
+        statuses: dict[str, SyncStatus],
+        reads: dict[str, _Read],
+    ) -> list[str]:
+        """Take the statuses over; the channels that are gone although the client did not ask. Raises where they do not fit."""
+        lost = []
+        if {status.channel for status in judged} != reads.keys():
+            raise _Broken
+        for status in judged:
+            read = reads[status.channel]
+            if status.status != "gone" and status.seq < read.head:
+                raise Unavailable  # a reader of the store that lags behind what was handed on here
+            if status.status == "reset" and not read.named:
+                raise _Broken
+        for status in judged:
+            read = reads[status.channel]
+            said = _GONE
+            match status.status:
+                case "complete":
+                    read.upcoming, read.through = max(status.after, read.position) + 1, status.seq
+                    said = SyncStatus("complete", status.seq)
+                case "reset":
+                    read.upcoming, read.through = status.seq + 1, status.seq
+                    said = SyncStatus("reset", status.seq)
+                case _:
+                    read.channel.forget(connection)
+                    del reads[status.channel]
+            if read.named:
+                statuses[status.channel] = said
+            elif said is _GONE:
+                lost.append(status.channel)
+        return lost
+
+    def _pass_on(self, connection: Connection, event: Event, reads: dict[str, _Read]) -> None:
+        read = reads.get(event.channel)
+        if read is None or event.seq != read.upcoming or event.seq > read.through:
+            raise _Broken
+        read.upcoming += 1
+        self._outbox.send(connection, text_frame(event.payload))
+
+    def _break(self, connection: Connection, outcome: str, code: int) -> None:
+        CATCH_UPS.labels(outcome).inc()
+        log.warning("catch_up_broken", connection=connection.id, outcome=outcome)
+        self._close(connection, code)
+
+    def _verify_soon(self, gain: Gain) -> None:
+        self._group.create_task(self._verify(gain))
+
+    async def _verify(self, gain: Gain) -> None:
+        """Ask the store, as the user, whether the membership holds; a store that stays away closes the newcomers."""
+        caller = Caller(tenant=gain.account.tenant, user=gain.account.user)
+        request = GetChannelRequest(caller=caller, channel=gain.channel.id)
+        async for _attempt in delays(VERIFY_SECONDS):
+            try:
+                answer = await call(self._messages.GetChannel, request, timeout=CALL_SECONDS)
+            except (NotFound, NotAllowed):
+                self._hub.not_gained(gain)
+                return
+            except HubbubError:
+                continue
+            if answer.channel.role:
+                self._hub.gained(gain, channel_view(answer.channel))
+            else:
+                self._hub.not_gained(gain)
+            return
+        for connection in tuple(gain.newcomers):
+            self._close(connection, RESYNC_NEEDED)
+        self._hub.not_gained(gain)

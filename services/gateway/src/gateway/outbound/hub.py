@@ -1,0 +1,300 @@
+"""Hands every entry of a channel's log to the local sockets of its members: once, in order, whole, and nothing past a fence.
+
+The hub is synchronous and knows no network. Entries come in by `take` in whatever order and number the bus and the
+fetches bring them; `head` is the last one handed on, entries at or below it are repeats, entries beyond the next one wait
+in `ahead` while `on_gap` has the hole fetched. Sockets move between the places of `channel.Channel`; on the live path
+there is no check per delivery, only a set of sockets and a frame.
+
+How a socket starts without a hole and without a leak:
+
+1. The gateway follows the bus before it loads any session, and `recent` remembers what passes by while one is loaded.
+2. `open` puts the session (a snapshot of the store) into the hub in one synchronous step: entries after the snapshot that
+   passed meanwhile are made good from `recent` (a membership that ended is not opened, a hole is fetched), entries still to
+   come find the channel in place. From then on the invariant of `Channel.head` holds.
+3. The first `sync` opens the flow. A position equal to the head goes live at once, one that is ahead of it goes live when
+   the head arrives, any other is read from the store by `catchup` while the hub buffers what happens (`begin`, `finish`).
+
+Fence: the entry that ends a membership goes to the user's sockets, then `left`, and they are out of the channel before the
+next entry is taken. A socket that is catching up has its buffer end at that entry.
+
+What it leaves to others: fetching (`fill`, `catchup`), comparing with the store (`audit`), joining writes (`outbox`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from gateway.connection import Account, Connection
+from gateway.metrics import CHANNELS, DELIVERIES, EVENTS
+from gateway.outbound.channel import AHEAD_EVENTS, Catching, Channel, Gain
+from gateway.outbound.frames import ChannelView, Joined, Left, encode
+from gateway.outbound.outbox import Outbox
+from gateway.outbound.recent import Load, Recent
+from gateway.outbound.wire import text_frame
+from hubbub.events.v1.events_pb2 import Event, EventKind
+
+RESYNC_NEEDED = 4005
+_JOINED = EventKind.EVENT_KIND_MEMBER_JOINED
+_ENDED = (EventKind.EVENT_KIND_MEMBER_LEFT, EventKind.EVENT_KIND_MEMBER_REMOVED)
+_MEMBERSHIP = frozenset((_JOINED, *_ENDED, EventKind.EVENT_KIND_MEMBER_ROLE_CHANGED))
+
+_delivered = EVENTS.labels("delivered")
+_repeated = EVENTS.labels("repeated")
+_early = EVENTS.labels("early")
+_elsewhere = EVENTS.labels("elsewhere")
+
+
+class Hub:
+    """Every channel with a local member."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        recent: Recent,
+        accounts: dict[tuple[str, str], Account],
+        close: Callable[[Connection, int], None],
+    ) -> None:
+        self._outbox = outbox
+        self._recent = recent
+        self._accounts = accounts
+        """Users with a local socket, by tenant and id; the roster keeps it."""
+        self._close = close
+        self.channels: dict[str, Channel] = {}
+        self.on_gap: Callable[[Channel], None] = lambda _channel: None
+        """Called when a channel's `target` lies beyond its head and nobody is filling it."""
+        self.on_gain: Callable[[Gain], None] = lambda _gain: None
+        """Called when a user with a local socket seems to have become a member; answers with `gained` or `not_gained`."""
+
+    # What the bus and the fetches bring.
+
+    def take(self, event: Event) -> None:
+        """Hand an entry on in its turn; repeats are dropped, early ones kept until their turn."""
+        channel = self.channels.get(event.channel)
+        if channel is None:
+            self._take_elsewhere(event)
+        elif event.seq == channel.head + 1:
+            self._hand_on(channel, event)
+            while channel.ahead and (held := channel.ahead.pop(channel.head + 1, None)) is not None:
+                self._hand_on(channel, held)
+        elif event.seq > channel.head:
+            _early.inc()
+            if len(channel.ahead) < AHEAD_EVENTS:
+                channel.ahead[event.seq] = event
+            self.expect(channel, event.seq)
+        else:
+            _repeated.inc()
+
+    def expect(self, channel: Channel, seq: int) -> None:
+        """An entry is known to exist: have everything up to it fetched unless it is here."""
+        channel.target = max(channel.target, seq)
+        if channel.target > channel.head and not channel.filling:
+            self.on_gap(channel)
+
+    def _hand_on(self, channel: Channel, event: Event) -> None:
+        channel.head = seq = event.seq
+        if channel.live or channel.catching:
+            frame = text_frame(event.payload)
+            if channel.live:
+                self._outbox.broadcast(channel.live, frame)
+                DELIVERIES.inc(len(channel.live))
+            for connection, catching in tuple(channel.catching.items()):
+                if not catching.add(seq, frame):
+                    self._close(connection, RESYNC_NEEDED)
+        if channel.later and (arrived := channel.later.pop(seq, None)) is not None:
+            channel.live |= arrived
+        _delivered.inc()
+        if event.kind in _MEMBERSHIP:
+            self._change_membership(channel, event)
+
+    def _take_elsewhere(self, event: Event) -> None:
+        _elsewhere.inc()
+        self._recent.passed(event.channel, event.seq)
+        if event.kind not in _MEMBERSHIP:
+            return
+        self._recent.member(event)
+        account = self._accounts.get((event.tenant, event.subject))
+        if account is not None and event.kind == _JOINED:
+            self._begin_gain(self._add(event.channel, event.tenant, event.seq), account)
+
+    # Memberships.
+
+    def _change_membership(self, channel: Channel, event: Event) -> None:
+        self._recent.member(event)
+        account = self._accounts.get((event.tenant, event.subject))
+        if account is None:
+            return
+        if event.kind == _JOINED:
+            self._begin_gain(channel, account)
+        elif event.kind in _ENDED:
+            self._fence(channel, account, event.seq)
+
+    def _fence(self, channel: Channel, account: Account, seq: int) -> None:
+        left = encode(Left(channel.id))
+        for connection in tuple(account.connections):
+            if connection in channel.live or connection in channel.waiting:
+                channel.forget(connection)
+                self._outbox.send(connection, left)
+            elif (catching := channel.catching.get(connection)) is not None:
+                catching.fence = catching.fence or seq
+            elif channel.take_later(connection):
+                # It has read beyond this entry and was a member there: whether it still is, the store must say.
+                self._close(connection, RESYNC_NEEDED)
+        account.channels.pop(channel.id, None)
+        if (gain := account.gains.get(channel.id)) is not None:
+            gain.fence = gain.fence or seq
+        else:
+            self._leave(channel, account)
+
+    def _begin_gain(self, channel: Channel, account: Account) -> None:
+        newcomers = []
+        for connection in tuple(account.connections):
+            catching = channel.catching.get(connection)
+            if catching is not None and catching.fence:
+                self._close(connection, RESYNC_NEEDED)  # removed and taken back within one catch-up
+            elif not channel.holds(connection):
+                channel.catching[connection] = Catching(resume=channel.head)
+                newcomers.append(connection)
+        if (under_way := account.gains.get(channel.id)) is not None:
+            under_way.newcomers += newcomers
+        elif newcomers:
+            gain = account.gains[channel.id] = Gain(channel, account, newcomers)
+            channel.accounts.add(account)
+            self.on_gain(gain)
+
+    def gained(self, gain: Gain, view: ChannelView) -> None:
+        """The store confirms: each newcomer hears `joined` with the position from which it gets what follows."""
+        channel = gain.channel
+        self._end_gain(gain, member=not gain.fence)
+        for connection in gain.newcomers:
+            if (catching := channel.catching.get(connection)) is not None:
+                self._outbox.send(connection, encode(Joined(_with_seq(view, catching.resume))))
+                self.finish(channel, connection, catching.resume)
+        if channel.accounts:
+            self.expect(channel, view.seq)
+
+    def not_gained(self, gain: Gain) -> None:
+        """The store says that the user is no member: an old entry came again, or the membership has ended since."""
+        for connection in gain.newcomers:
+            gain.channel.catching.pop(connection, None)
+        self._end_gain(gain, member=False)
+
+    def _end_gain(self, gain: Gain, *, member: bool) -> None:
+        channel, account = gain.channel, gain.account
+        account.gains.pop(channel.id, None)
+        if member and account.connections:
+            account.channels[channel.id] = channel
+        if channel.id not in account.channels:
+            self._leave(channel, account)
+
+    def _add(self, channel_id: str, tenant: str, head: int) -> Channel:
+        channel = self.channels[channel_id] = Channel(channel_id, tenant, head)
+        CHANNELS.set(len(self.channels))
+        return channel
+
+    def _leave(self, channel: Channel, account: Account) -> None:
+        channel.accounts.discard(account)
+        self._release(channel)
+
+    def _release(self, channel: Channel) -> None:
+        if not channel.accounts and self.channels.get(channel.id) is channel:
+            del self.channels[channel.id]
+            CHANNELS.set(len(self.channels))
+
+    # The life of a socket.
+
+    def open(self, connection: Connection, session: Iterable[ChannelView], load: Load) -> list[ChannelView]:
+        """Put a session into the hub; the channels it has now, with the positions at which they start. See the module."""
+        account = connection.account
+        passed = load.memberships(account.tenant, account.user)
+        opened = []
+        for snapshot in session:
+            event = passed.pop(snapshot.id, None)
+            since = event if event is not None and event.seq > snapshot.seq else None
+            if since is not None and since.kind in _ENDED:
+                continue
+            channel = self.channels.get(snapshot.id) or self._add(snapshot.id, account.tenant, snapshot.seq)
+            channel.accounts.add(account)
+            account.channels[channel.id] = channel
+            start = channel.waiting[connection] = max(snapshot.seq, channel.head)
+            view = _with_seq(snapshot, start)
+            opened.append(_with_role(view, since.role) if since is not None else view)
+            self.expect(channel, load.head(channel.id))
+        for event in passed.values():
+            if event.kind == _JOINED:
+                channel = self.channels.get(event.channel) or self._add(event.channel, account.tenant, event.seq)
+                self._begin_gain(channel, account)
+                self.expect(channel, load.head(channel.id))
+        return opened
+
+    def compare(self, account: Account, session: Iterable[ChannelView], load: Load) -> None:
+        """Find memberships in a fresh session that the hub has missed; one that ended shows in its channel's log."""
+        for snapshot in session:
+            if snapshot.id not in account.channels and account.connections:
+                channel = self.channels.get(snapshot.id) or self._add(snapshot.id, account.tenant, snapshot.seq)
+                self._begin_gain(channel, account)
+                self.expect(channel, load.head(channel.id))
+
+    def drop(self, connection: Connection) -> None:
+        """The socket is closed or closing: take it out everywhere; the last one takes its user out as well."""
+        account = connection.account
+        places = [*account.channels.values(), *(gain.channel for gain in account.gains.values())]
+        for channel in places:
+            channel.forget(connection)
+        account.connections.discard(connection)
+        if not account.connections:
+            for channel in places:
+                self._leave(channel, account)
+            account.channels.clear()
+
+    def expel(self, channel: Channel, code: int) -> None:
+        """Close every local socket of a channel whose log cannot be kept whole here."""
+        for account in tuple(channel.accounts):
+            for connection in tuple(account.connections):
+                if channel.holds(connection):
+                    self._close(connection, code)
+
+    # Catching up.
+
+    def begin(self, channel: Channel, connection: Connection) -> None:
+        """Buffer for a socket from here on; whatever place it stood in, a failed catch-up takes it back there."""
+        resume = channel.waiting.pop(connection, None) or channel.take_later(connection) or channel.head
+        channel.live.discard(connection)
+        channel.catching[connection] = Catching(resume)
+
+    def finish(self, channel: Channel, connection: Connection, through: int) -> None:
+        """A socket has everything up to `through`: give it what was buffered beyond, and let it go live (or out)."""
+        catching = channel.catching.pop(connection, None)
+        if catching is None:  # closed meanwhile
+            return
+        if connection.flowing:
+            for seq, frame in catching.frames:
+                if seq > through:
+                    self._outbox.send(connection, frame)
+        if catching.fence:
+            self._outbox.send(connection, encode(Left(channel.id)))
+        elif connection.flowing:
+            self.place(channel, connection, through)
+        else:
+            channel.waiting[connection] = through
+
+    def abandon(self, channel: Channel, connection: Connection) -> None:
+        """The catch-up failed before it sent anything: go on from where the socket stood."""
+        catching = channel.catching.get(connection)
+        if catching is not None:
+            self.finish(channel, connection, catching.resume)
+
+    def place(self, channel: Channel, connection: Connection, position: int) -> None:
+        """A flowing socket has everything up to `position`, and nothing beyond it that was handed on: live, or later."""
+        channel.waiting.pop(connection, None)
+        if channel.head >= position:
+            channel.live.add(connection)
+        else:
+            channel.later.setdefault(position, set()).add(connection)
+
+
+def _with_seq(view: ChannelView, seq: int) -> ChannelView:
+    return view if view.seq == seq else ChannelView(view.id, view.kind, view.name, view.role, seq, view.read_seq)
+
+
+def _with_role(view: ChannelView, role: str) -> ChannelView:
+    return ChannelView(view.id, view.kind, view.name, role, view.seq, view.read_seq)

@@ -1,0 +1,116 @@
+"""Joins everything that goes to a socket within one tick of the loop into one write, and bounds what a slow reader may cost.
+
+No event loop joins writes by itself, and the kernel's `send` is the cost of a delivery: whoever has something to say
+appends it to the socket's backlog, and one callback per tick writes the backlogs out, a slice of sockets at a time so
+that no large room holds the loop up. What a frame says, and to whom, is `hub`'s.
+
+Bounds: a backlog lives for one round of slices; behind it the transport holds what the peer has not read yet. A socket
+with more than `UNREAD_BYTES` there is closed with 4002 and cut off if it does not read the rest in time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from gateway.connection import Connection
+from gateway.metrics import WRITES, WRITTEN_BYTES
+from gateway.outbound.wire import close_frame
+
+UNREAD_BYTES = 1024 * 1024
+"""What the transport may hold for one peer."""
+SLICE = 256
+"""Sockets written before others get their turn."""
+SLOW_CONSUMER = 4002
+
+
+class Outbox:
+    """The way of every byte to every socket."""
+
+    def __init__(self, on_slow: Callable[[Connection], None]) -> None:
+        self._on_slow = on_slow
+        """Called with a socket past its bound; closes it."""
+        self._dirty: list[Connection] = []
+        """Sockets with a backlog, each once."""
+        self._loop = asyncio.get_running_loop()
+        self._scheduled = False
+        self._flushed: asyncio.Future[None] | None = None
+        """Resolved when no backlog is left, for whoever waits."""
+
+    def send(self, connection: Connection, frame: bytes) -> None:
+        """Queue one frame for one socket; nothing once it is closing."""
+        if connection.closing:
+            return
+        if not connection.backlog:
+            self._dirty.append(connection)
+            if not self._scheduled:
+                self._schedule()
+        connection.backlog.append(frame)
+
+    def broadcast(self, connections: Iterable[Connection], frame: bytes) -> None:
+        """Queue one frame for many sockets, none of which is closing: the hub holds open ones only."""
+        dirty = self._dirty
+        for connection in connections:
+            backlog = connection.backlog
+            if not backlog:
+                dirty.append(connection)
+            backlog.append(frame)
+        if dirty and not self._scheduled:
+            self._schedule()
+
+    async def flushed(self) -> None:
+        """Return once every backlog is with its transport: the pace of whoever produces."""
+        if not self._dirty:
+            return
+        if self._flushed is None:
+            self._flushed = self._loop.create_future()
+        await asyncio.shield(self._flushed)
+
+    async def drained(self, connection: Connection, seconds: float) -> None:
+        """Return once the socket's peer has read enough to be given more; raises `TimeoutError`, and returns when it closes."""
+        await self.flushed()
+        if not connection.paused or connection.closing:
+            return
+        if connection.resumed is None:
+            connection.resumed = self._loop.create_future()
+        async with asyncio.timeout(seconds):
+            await asyncio.shield(connection.resumed)
+
+    def finish(self, connection: Connection, code: int, reason: str) -> None:
+        """Write the backlog and a close frame now; nothing goes out afterwards."""
+        frames = connection.backlog
+        connection.backlog = []
+        connection.closing = code
+        if connection.transport is not None and not connection.transport.is_closing():
+            connection.transport.write(b"".join((*frames, close_frame(code, reason))))
+
+    def _schedule(self) -> None:
+        self._scheduled = True
+        self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        """Write one slice; come back next tick when more is left."""
+        dirty = self._dirty
+        if len(dirty) > SLICE:
+            due, self._dirty = dirty[:SLICE], dirty[SLICE:]
+            self._loop.call_soon(self._flush)
+        else:
+            due, self._dirty, self._scheduled = dirty, [], False
+        writes = size = 0
+        for connection in due:
+            backlog = connection.backlog
+            transport = connection.transport
+            if not backlog or transport is None:
+                continue
+            data = backlog[0] if len(backlog) == 1 else b"".join(backlog)
+            backlog.clear()
+            transport.write(data)
+            writes += 1
+            size += len(data)
+            if connection.paused and transport.get_write_buffer_size() > UNREAD_BYTES:
+                self._on_slow(connection)
+        WRITES.inc(writes)
+        WRITTEN_BYTES.inc(size)
+        if not self._dirty and self._flushed is not None:
+            self._flushed.set_result(None)
+            self._flushed = None

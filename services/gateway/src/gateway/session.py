@@ -1,0 +1,78 @@
+"""Loads what a socket starts with: one call to the messages service for all sockets that opened within a tick.
+
+It owns nothing but the batch. What passes by while a session is loaded is `outbound.recent`'s, putting it into the hub `roster`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from chassis.errors import HubbubError, NotAuthenticated, Unavailable
+from chassis.grpc_client import call
+from gateway.clients import CALL_SECONDS
+from gateway.connection import Identity
+from gateway.metrics import SESSIONS
+from hubbub.messages.v1.messages_service_pb2 import AdmitUserRequest, OpenSessionsRequest, Session
+from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
+
+BATCH = 100
+"""Sessions opened by one call."""
+WAITING = 20_000
+"""Sessions that may wait; more are refused."""
+CONCURRENT = 4
+"""Calls at one time: batches grow with load by themselves."""
+
+_Waiting = tuple[Identity, asyncio.Future[Session]]
+
+
+class Sessions:
+    """Sessions being loaded."""
+
+    def __init__(self, messages: MessagesServiceStub, group: asyncio.TaskGroup) -> None:
+        self._messages = messages
+        self._group = group
+        self._waiting: list[_Waiting] = []
+        self._calls = 0
+        """Calls under way."""
+        self._scheduled = False
+
+    async def load(self, identity: Identity) -> Session:
+        """What the user starts with. Raises `NotAuthenticated` for a void token or blocked user, `Unavailable`."""
+        if len(self._waiting) >= WAITING:
+            raise Unavailable
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Session] = loop.create_future()
+        self._waiting.append((identity, future))
+        if not self._scheduled:
+            self._scheduled = True
+            loop.call_soon(self._start)
+        session = await future
+        if session.reason:
+            raise NotAuthenticated
+        return session
+
+    def _start(self) -> None:
+        self._scheduled = False
+        while self._waiting and self._calls < CONCURRENT:
+            batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+            self._calls += 1
+            self._group.create_task(self._call(batch))
+
+    async def _call(self, batch: Sequence[_Waiting]) -> None:
+        wanted = [(identity, future) for identity, future in batch if not future.done()]
+        SESSIONS.observe(len(wanted))
+        requests = [AdmitUserRequest(caller=identity.caller, name=identity.name) for identity, _ in wanted]
+        try:
+            answer = await call(self._messages.OpenSessions, OpenSessionsRequest(sessions=requests), timeout=CALL_SECONDS)
+        except HubbubError as error:
+            for _, future in wanted:
+                if not future.done():
+                    future.set_exception(error)
+        else:
+            for (_, future), session in zip(wanted, answer.sessions, strict=True):
+                if not future.done():
+                    future.set_result(session)
+        finally:
+            self._calls -= 1
+            self._start()
