@@ -5,7 +5,7 @@ import { Problem } from "../client";
 import type { Channel, Member, Person } from "../client";
 import { PersonAvatar } from "./Avatar";
 import { useClient, useClientState } from "./hooks";
-import { CloseIcon, LeaveIcon, LinkIcon, PlusIcon } from "./icons";
+import { BellIcon, CloseIcon, LeaveIcon, LinkIcon, MutedIcon, PlusIcon } from "./icons";
 import { PeoplePicker } from "./PeoplePicker";
 import { goTo, linkTo } from "./route";
 import { refusal } from "./wording";
@@ -66,6 +66,15 @@ export function MembersPanel({ channel, onClose }: { channel: Channel; onClose: 
             <PlusIcon /> Add people
           </button>
         )}
+        <button
+          type="button"
+          className="button button-quiet"
+          data-testid="mute"
+          aria-pressed={channel.muted}
+          onClick={() => void attempt(async () => client.adopt(await client.api.mute(channel.id, !channel.muted)))}
+        >
+          {channel.muted ? <BellIcon /> : <MutedIcon />} {channel.muted ? "Unmute" : "Mute"}
+        </button>
         {channel.kind === "public" && (
           <button type="button" className="button button-quiet" onClick={() => void navigator.clipboard.writeText(linkTo(channel.id))}>
             <LinkIcon /> Copy link to join

@@ -64,7 +64,7 @@ export function PeoplePicker({ chosen, onChange, single = false, without = [] }:
           aria-activedescendant={options.length > 0 ? `${id}-${at}` : undefined}
           aria-label="Find people"
           placeholder={chosen.length === 0 ? "Find people by name" : ""}
-          autoFocus
+          autoFocus={single}
           value={query}
           onChange={(event) => {
             setQuery(event.target.value);

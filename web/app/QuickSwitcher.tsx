@@ -1,10 +1,13 @@
-/** Owns finding a conversation by typing part of its name (Ctrl K). */
-import { useId, useMemo, useState } from "react";
+/** Owns finding a conversation by typing part of its name (Ctrl K): the caller's own, then public ones to join. */
+import { useEffect, useId, useMemo, useState } from "react";
 import type { KeyboardEvent } from "react";
+
+import { Problem } from "../client";
+import type { ChannelSummary } from "../client";
 
 import { ChannelAvatar, PersonAvatar } from "./Avatar";
 import { Dialog } from "./Dialog";
-import { useClientState } from "./hooks";
+import { useClient, useClientState } from "./hooks";
 import { byActivity } from "./Sidebar";
 import { channelTitle, peerOf } from "./wording";
 
@@ -22,20 +25,22 @@ export function QuickSwitcher({ onClose, onPick }: Props) {
   const me = useClientState((state) => state.me);
   const [query, setQuery] = useState("");
   const [at, setAt] = useState(0);
+  const joinable = useJoinable();
   const id = useId();
 
   const hits = useMemo(() => {
     const wanted = query.trim().toLowerCase();
     return byActivity(channels.values())
-      .map((channel) => ({ channel, title: channelTitle({ names, members, me }, channel), peer: peerOf({ members, me }, channel) }))
+      .map((channel) => ({ id: channel.id, kind: channel.kind, title: channelTitle({ names, members, me }, channel), peer: peerOf({ members, me }, channel), note: "" }))
+      .concat(joinable.filter(({ id }) => !channels.has(id)).map(({ id, kind, name }) => ({ id, kind, title: name ?? "", peer: null, note: "Join" })))
       .filter((hit) => hit.title.toLowerCase().includes(wanted))
       .slice(0, shownMax);
-  }, [channels, names, members, me, query]);
+  }, [channels, joinable, names, members, me, query]);
 
   function pick(index: number) {
     const hit = hits[index];
     if (hit === undefined) return;
-    onPick(hit.channel.id);
+    onPick(hit.id);
     onClose();
   }
 
@@ -70,14 +75,34 @@ export function QuickSwitcher({ onClose, onPick }: Props) {
         onKeyDown={onKeyDown}
       />
       <ul className="options" id={id} role="listbox" aria-label="Conversations">
-        {hits.map(({ channel, title, peer }, index) => (
-          <li key={channel.id} id={`${id}-${index}`} role="option" aria-selected={index === at} className="option" onPointerMove={() => setAt(index)} onClick={() => pick(index)}>
-            {peer === null ? <ChannelAvatar kind={channel.kind} /> : <PersonAvatar id={peer} name={title} />}
+        {hits.map(({ kind, title, peer, note, ...hit }, index) => (
+          <li key={hit.id} data-testid="switcher-option" id={`${id}-${index}`} role="option" aria-selected={index === at} className="option" onPointerMove={() => setAt(index)} onClick={() => pick(index)}>
+            {peer === null ? <ChannelAvatar kind={kind} /> : <PersonAvatar id={peer} name={title} />}
             <span>{title}</span>
+            {note !== "" && <span className="option-note muted">{note}</span>}
           </li>
         ))}
         {hits.length === 0 && <li className="options-none muted">No conversation of that name.</li>}
       </ul>
     </Dialog>
   );
+}
+
+/** Public channels that the caller is not in yet; none when the server cannot say. */
+function useJoinable(): readonly ChannelSummary[] {
+  const client = useClient();
+  const [found, setFound] = useState<readonly ChannelSummary[]>([]);
+  useEffect(() => {
+    let current = true;
+    client.api.joinable().then(
+      (channels) => current && setFound(channels),
+      (error: unknown) => {
+        if (!(error instanceof Problem)) throw error;
+      },
+    );
+    return () => {
+      current = false;
+    };
+  }, [client]);
+  return found;
 }

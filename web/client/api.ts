@@ -67,6 +67,8 @@ export function createApi(options: HttpOptions) {
     people: (q: string, limit = 20) => items<Person>("/v1/users", { q, limit }),
     ticket: () => ask<{ ticket: string; expires_in: number }>("/v1/tickets", { method: "POST" }),
     channels: () => items<ChannelSummary>("/v1/channels"),
+    /** Public channels of the tenant that the caller could join. */
+    joinable: () => items<ChannelSummary>("/v1/channels", { joinable: 1 }),
     channel: (id: string) => ask<ChannelSummary>(channel(id)),
     createChannel: (body: NewChannel) => ask<ChannelSummary>("/v1/channels", { method: "POST", body }),
     changeChannel: (id: string, body: { name?: string; topic?: string; slow_mode_seconds?: number }) =>
@@ -78,7 +80,7 @@ export function createApi(options: HttpOptions) {
     removeMember: (id: string, user: string) => ask<undefined>(member(id, user), { method: "DELETE" }),
     changeRole: (id: string, user: string, role: Role) =>
       ask<Member>(member(id, user), { method: "PATCH", body: { role } }),
-    mute: (id: string, muted: boolean) => ask<undefined>(`${channel(id)}/mute`, { method: "PUT", body: { muted } }),
+    mute: (id: string, muted: boolean) => ask<ChannelSummary>(`${channel(id)}/mute`, { method: "PUT", body: { muted } }),
     messages: async (id: string, query: PageQuery) =>
       (await ask<Items<Message>>(`${channel(id)}/messages`, { query: { ...query } })).items,
     createUpload: (body: { name: string; size: number; type: string; channel: string }) =>

@@ -115,7 +115,10 @@ function agrees(world: World): void {
   }
 }
 
-test("a client at rest shows what the log says, whatever came in between", async () => {
+// Slow machines are slow; the run ends by its count, not by the clock.
+const patienceMs = 120_000;
+
+test("a client at rest shows what the log says, whatever came in between", { timeout: patienceMs }, async () => {
   await fc.assert(
     fc.asyncProperty(fc.nat(60), fc.array(step, { minLength: 10, maxLength: 120, size: "max" }), async (before, steps) => {
       const world = new World(limits);
@@ -131,6 +134,6 @@ test("a client at rest shows what the log says, whatever came in between", async
       await world.rest();
       agrees(world);
     }),
-    { numRuns: Number(process.env["RUNS"] ?? 300) },
+    { numRuns: Number(process.env["RUNS"] ?? 200) },
   );
 });

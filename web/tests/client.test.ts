@@ -1,0 +1,152 @@
+/** What people notice: unread counts, read positions, typing, receipts, being removed. */
+import { describe, expect, test } from "vitest";
+
+import { unread } from "../client/channel";
+import type { ServerFrame } from "../client/frames";
+import { me } from "./modelServer";
+import { settled } from "./fakeClock";
+import { World } from "./world";
+
+const post = (world: World, actor = "ada") => world.server.append("a", actor, { kind: "message.posted", text: "hi" });
+const channel = (world: World) => world.client.store.get().channels.get("a");
+const count = (world: World) => {
+  const known = channel(world);
+  return known === undefined ? null : unread(known);
+};
+
+async function started(before = 0): Promise<World> {
+  const world = new World();
+  world.server.room("a");
+  for (let n = 0; n < before; n++) post(world);
+  return world.started();
+}
+
+async function hear(world: World, frame: ServerFrame): Promise<void> {
+  world.socket?.toClient.push(frame);
+  await world.flush();
+}
+
+describe("client", () => {
+  test("unread is the server's count plus what came since, whichever is heard first", async () => {
+    const world = new World();
+    world.server.room("a");
+    post(world);
+    world.client.start();
+    await settled();
+    await world.answer();
+    for (let n = 0; n < 3; n++) world.socket?.deliver();
+    world.socket?.serve();
+    const late = world.server.asked.splice(0);
+    post(world);
+    await world.flush();
+    for (const asked of late) asked.answer();
+    await world.flush();
+    expect(count(world)).toBe(2);
+  });
+
+  test("reading clears the badge at once and tells the server the furthest of several, once", async () => {
+    const world = await started(3);
+    world.client.read("a", 2);
+    world.client.read("a", 3);
+    expect(count(world)).toBe(0);
+    world.clock.advance(300);
+    expect(world.socket?.toServer).toEqual([{ type: "read", channel: "a", seq: 3 }]);
+  });
+
+  test("a read position told while disconnected is told after coming back", async () => {
+    const world = await started(3);
+    world.socket?.drop();
+    world.client.read("a", 3);
+    world.clock.advance(300);
+    await world.rest();
+    expect(world.server.room("a").readSeq).toBe(3);
+  });
+
+  test("reading on another device clears the badge here", async () => {
+    const world = await started(3);
+    await hear(world, { type: "receipt", channel: "a", user: me, read_seq: 3 });
+    expect(count(world)).toBe(0);
+  });
+
+  test("sending moves one's own read position", async () => {
+    const world = await started(3);
+    post(world, me);
+    await world.flush();
+    expect(count(world)).toBe(0);
+  });
+
+  test("others' receipts only move forward", async () => {
+    const world = await started(3);
+    await hear(world, { type: "receipt", channel: "a", user: "ada", read_seq: 3 });
+    await hear(world, { type: "receipt", channel: "a", user: "ada", read_seq: 2 });
+    expect(channel(world)?.receipts.get("ada")).toBe(3);
+  });
+
+  test("typing shows until the message comes or 6 s pass", async () => {
+    const world = await started();
+    const typing = () => world.client.store.get().typing.get("a");
+    await hear(world, { type: "typing", channel: "a", user: "ada" });
+    expect(typing()).toEqual(["ada"]);
+    post(world);
+    await world.flush();
+    expect(typing()).toEqual([]);
+    await hear(world, { type: "typing", channel: "a", user: "ada" });
+    world.clock.advance(6_000);
+    expect(typing()).toEqual([]);
+  });
+
+  test("key presses signal typing at most every 3 s", async () => {
+    const world = await started();
+    for (let n = 0; n < 7; n++) {
+      world.client.typed("a");
+      world.clock.advance(1_000);
+    }
+    expect(world.socket?.toServer).toHaveLength(3);
+  });
+
+  test("a channel that is lost is forgotten, and nothing more of it is shown", async () => {
+    const world = await started(3);
+    world.client.open("a");
+    await world.flush();
+    await hear(world, { type: "left", channel: "a" });
+    post(world);
+    await world.flush();
+    expect(channel(world)).toBeUndefined();
+    expect(world.client.store.get().openChannel).toBeNull();
+  });
+
+  test("a channel gained while connected starts at its number and gets its name and count", async () => {
+    const world = await started();
+    world.server.append("b", "ada", { kind: "message.posted", text: "welcome" });
+    await hear(world, { type: "joined", channel: world.server.head("b") });
+    const gained = world.client.store.get().channels.get("b");
+    expect(gained?.seq).toBe(1);
+    expect(gained?.last?.text).toBe("welcome");
+  });
+
+  test("a command ends with its answer, or says that none came", async () => {
+    const world = await started(1);
+    const edit = { type: "edit", channel: "a", message: "a-1", text: "x" } as const;
+    const done = world.client.run(edit);
+    await hear(world, { type: "ack", ref: "c1", channel: "a", seq: 2, message: "a-1", at: "" });
+    expect(await done).toMatchObject({ seq: 2 });
+    const refused = expect(world.client.run(edit)).rejects.toMatchObject({ reason: "NOT_ALLOWED" });
+    await hear(world, { type: "error", ref: "c2", reason: "NOT_ALLOWED", detail: "no" });
+    await refused;
+    const lost = expect(world.client.run(edit)).rejects.toMatchObject({ reason: "UNAVAILABLE" });
+    world.socket?.drop();
+    await lost;
+  });
+
+  test("the presence that was asked for is asked for again on the next connection", async () => {
+    const world = await started();
+    world.client.watch(["ben", "ada", "ben"]);
+    expect(world.socket?.toServer).toEqual([{ type: "watch", users: ["ada", "ben"] }]);
+    world.socket?.drop();
+    world.clock.advance(2_000);
+    await settled();
+    await world.answer();
+    while (world.socket?.deliver() === true);
+    expect(world.socket?.toServer).toContainEqual({ type: "watch", users: ["ada", "ben"] });
+  });
+});

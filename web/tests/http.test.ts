@@ -1,0 +1,56 @@
+/** Answers and refusals over HTTP, as the rest of the client sees them. */
+import { describe, expect, test } from "vitest";
+
+import { createApi, devLogin } from "../client/api";
+import { Problem } from "../client/http";
+
+function answering(status: number, body: unknown, headers: Record<string, string> = {}) {
+  const asked: { url: string; init: RequestInit | undefined }[] = [];
+  const fetch = (url: string | URL | Request, init?: RequestInit) => {
+    asked.push({ url: url as string, init });
+    return Promise.resolve(new Response(status === 204 ? null : JSON.stringify(body), { status, headers }));
+  };
+  return { asked, options: { origin: "", token: () => "secret", fetch } };
+}
+
+const refused = (promise: Promise<unknown>) => promise.then(() => null, (error: unknown) => error as Problem);
+
+describe("http", () => {
+  test("asks with the token, and escapes what goes into a path", async () => {
+    const { asked, options } = answering(200, { items: [] });
+    await createApi(options).messages("a/b?c", { before: 7, limit: 50 });
+    expect(asked[0]?.url).toBe("/v1/channels/a%2Fb%3Fc/messages?before=7&limit=50");
+    expect(new Headers(asked[0]?.init?.headers).get("Authorization")).toBe("Bearer secret");
+  });
+
+  test("a problem keeps its reason, its words and its patience", async () => {
+    const { options } = answering(429, { status: 429, title: "Slow down", reason: "RATE_LIMITED", detail: "10 a second" }, { "Retry-After": "3" });
+    expect(await refused(createApi(options).me())).toMatchObject({ status: 429, reason: "RATE_LIMITED", detail: "10 a second", retryAfterMs: 3000 });
+  });
+
+  test("an answer that is no problem+json is still a problem", async () => {
+    const { options } = answering(502, "bad gateway");
+    expect(await refused(createApi(options).me())).toMatchObject({ status: 502, reason: "UNAVAILABLE", retryAfterMs: null });
+  });
+
+  test("no answer at all is UNAVAILABLE", async () => {
+    const fetch = () => Promise.reject(new TypeError("network"));
+    expect(await refused(createApi({ origin: "", token: () => null, fetch }).me())).toMatchObject({ status: 0, reason: "UNAVAILABLE" });
+  });
+
+  test("lists are read to their end", async () => {
+    const pages = [{ items: [1, 2], next: "x" }, { items: [3] }];
+    const urls: string[] = [];
+    const fetch = (url: string | URL | Request) => {
+      urls.push(url as string);
+      return Promise.resolve(new Response(JSON.stringify(pages.shift())));
+    };
+    expect(await createApi({ origin: "", token: () => null, fetch }).members("a")).toEqual([1, 2, 3]);
+    expect(urls).toEqual(["/v1/channels/a/members", "/v1/channels/a/members?cursor=x"]);
+  });
+
+  test("a server without development sign-in says so with null, not with an error", async () => {
+    expect(await devLogin(answering(404, { reason: "NOT_FOUND" }).options, { user: "ada" })).toBeNull();
+    expect(await refused(devLogin(answering(400, { reason: "INVALID_ARGUMENT" }).options, { user: "" }))).toMatchObject({ status: 400 });
+  });
+});
