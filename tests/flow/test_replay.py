@@ -1,0 +1,86 @@
+"""History is the log, folded: whatever people do, messages as they stand are what the events say."""
+
+import random
+import uuid
+from typing import Any
+
+import pytest
+
+from tests.client import Api, Socket
+from tests.flow.world import World, live
+
+STEPS = 80
+EMOJI = ("👍", "🎉")
+
+
+def folded(log: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The messages that a log describes, oldest first, as `/messages` would show them."""
+    messages: dict[str, dict[str, Any]] = {}
+    reactions: dict[str, dict[str, list[str]]] = {}
+    for entry in log:
+        data, id_ = entry["data"], entry["data"].get("message")
+        match entry["kind"]:
+            case "message.posted":
+                blank: dict[str, Any] = {"edited_at": None, "deleted": False, "pinned": False, "reactions": []}
+                known = {name: data[name] for name in ("text", "thread", "attachments", "mentions")}
+                place = {"id": id_, "channel": entry["channel"], "seq": entry["seq"], "sender": entry["actor"], "at": entry["at"]}
+                messages[id_] = {**place, **known, **blank}
+                reactions[id_] = {}
+            case "message.edited":
+                messages[id_] |= {"text": data["text"], "edited_at": entry["at"]}
+            case "message.deleted":
+                messages[id_] |= {"text": None, "deleted": True}
+            case "message.pinned" | "message.unpinned":
+                messages[id_]["pinned"] = entry["kind"] == "message.pinned"
+            case "reaction.added":
+                reactions[id_].setdefault(data["emoji"], []).append(entry["actor"])
+            case "reaction.removed":
+                reactions[id_][data["emoji"]].remove(entry["actor"])
+    for id_, by_emoji in reactions.items():
+        messages[id_]["reactions"] = [
+            {"emoji": emoji, "count": len(users), "users": users} for emoji, users in by_emoji.items() if users
+        ]
+    return list(messages.values())
+
+
+async def act(dice: random.Random, socket: Socket, room: str, known: list[str]) -> None:
+    """Do one thing at random; what the server refuses is no matter here."""
+    if not known or dice.random() < 0.3:
+        ack = await socket.post(room, str(uuid.uuid4()), f"says {dice.random()}")
+        known.append(ack["message"])
+        return
+    message = dice.choice(known)
+    match dice.randrange(5):
+        case 0:
+            await socket.request("edit", channel=room, message=message, text=f"edited {dice.random()}")
+        case 1 if dice.random() < 0.5:
+            await socket.request("delete", channel=room, message=message)
+        case 2:
+            await socket.request("pin", channel=room, message=message, remove=dice.random() < 0.5)
+        case _:
+            emoji, remove = dice.choice(EMOJI), dice.random() < 0.4
+            await socket.request("react", channel=room, message=message, emoji=emoji, remove=remove)
+
+
+def comparable(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Deleted messages compare by their place only: what else remains of them is open."""
+    return [
+        {name: message[name] for name in ("id", "channel", "seq", "sender", "at", "text", "deleted")}
+        if message["deleted"]
+        else {**message, "reactions": sorted(message["reactions"], key=lambda one: one["emoji"])}
+        for message in messages
+    ]
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_messages_are_what_the_events_say(world: World, seed: int) -> None:
+    dice = random.Random(seed)
+    people: list[Api] = await world.people("ann", "bob", "cat")
+    room = await world.room(*people)
+    known: list[str] = []
+    async with live(people[0]) as ann, live(people[1]) as bob, live(people[2]) as cat:
+        for _ in range(STEPS):
+            await act(dice, dice.choice((ann, bob, cat)), room, known)
+    for api in people:
+        messages = await api.messages(room, "?limit=200")
+        assert comparable(messages[::-1]) == comparable(folded(await api.log(room)))
