@@ -24,8 +24,22 @@ class Metric:
 @functools.cache
 def defined() -> dict[str, Metric]:
     """Every series name of ours. Raises ValueError for a declaration whose name or labels are not literals."""
-    sources = [*(ROOT / "libs").glob("*/src/**/*.py"), *(ROOT / "services").glob("*/src/**/*.py")]
-    return {metric.name: metric for source in sources for metric in _declared(source)}
+    return {metric.name: metric for source in _sources() for metric in _declared(source)}
+
+
+@functools.cache
+def words() -> frozenset[str]:
+    """Every short literal in the code, among which are all values that labels can have."""
+    found: set[str] = set()
+    for source in _sources():
+        for node in ast.walk(ast.parse(source.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str | int):
+                found.add(str(node.value))
+    return frozenset(found)
+
+
+def _sources() -> list[Path]:
+    return [*(ROOT / "libs").glob("*/src/**/*.py"), *(ROOT / "services").glob("*/src/**/*.py")]
 
 
 def _declared(source: Path) -> Iterator[Metric]:

@@ -14,7 +14,7 @@ import yaml
 
 from tests.deploy.kustomize import render
 from tests.deploy.manifests import ROOT, labels, of_kind, selects
-from tests.deploy.metrics import defined
+from tests.deploy.metrics import defined, words
 
 MONITORING = ROOT / "deploy" / "monitoring"
 RULES = MONITORING / "alerts" / "hubbub.yaml"
@@ -79,6 +79,14 @@ def test_labels_asked_for_are_labels_of_the_metric(expression: str) -> None:
     for node in nodes(expression):
         if isinstance(node, promql_parser.AggregateExpr) and node.modifier is not None:
             assert set(node.modifier.labels) <= frozenset().union(*known) | TARGET_LABELS
+
+
+@every_expression
+def test_values_asked_for_are_values_that_the_code_gives(expression: str) -> None:
+    for selector in selected(expression):
+        for matcher in selector.matchers.matchers:
+            if matcher.name not in TARGET_LABELS and matcher.op == promql_parser.MatchOp.Equal:
+                assert matcher.value in words()
 
 
 @every_expression

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chassis.config import ProcessConfig, load, names, secret
+import yaml
 
+from chassis.config import ProcessConfig, load, names, secret
 from tests.deploy.dockerfile import stages
 from tests.deploy.kustomize import Document
 from tests.deploy.manifests import COMPONENTS, JOBS, K8S, OVERLAYS, ROOT, environment, named, of_kind, pod, secrets
@@ -27,7 +28,7 @@ CONFIGS = {
 SECRET = "postgresql://user:password@host/name"
 
 overlays = pytest.mark.parametrize("overlay", OVERLAYS)
-processes = pytest.mark.parametrize("process", (*COMPONENTS, *JOBS))
+processes = pytest.mark.parametrize("process", [*COMPONENTS, *JOBS])
 
 
 def config_of(process: str) -> type[ProcessConfig]:
@@ -43,8 +44,11 @@ def workload(overlay: str, process: str) -> Document:
 def told(overlay: str, process: str, folder: Path) -> Mapping[str, str]:
     """All that a process is told, by its image and by the manifests; folders of the image stand where they can be looked at."""
     image = stages(ROOT / "services" / CONFIGS[process][0] / "Dockerfile")[-1].environment
-    ours = {name: str(folder) if value.startswith("/srv/") else value for name, value in image.items() if name.startswith("HUBBUB_")}
-    return ours | {name: SECRET if value is None else value for name, value in environment(overlay, workload(overlay, process)).items()}
+    given = {name: value for name, value in image.items() if name.startswith("HUBBUB_")} | environment(
+        overlay, workload(overlay, process)
+    )
+    stand_ins = {None: SECRET, "/srv/web": str(folder)}
+    return {name: stand_ins.get(value) or str(value) for name, value in given.items()}
 
 
 @overlays
@@ -101,6 +105,10 @@ def test_the_image_is_told_a_command_that_it_has(overlay: str, process: str) -> 
 
 
 def test_every_settings_file_is_used() -> None:
-    used = {line for file in K8S.rglob("kustomization.yaml") for line in file.read_text().replace("[", " ").replace("]", " ").split()}
-    for file in K8S.rglob("*.env"):
-        assert {file.name, str(file.relative_to(file.parents[1]))} & used
+    used = {
+        (file.parent / name).resolve()
+        for file in K8S.rglob("kustomization.yaml")
+        for generator in yaml.safe_load(file.read_text()).get("configMapGenerator", [])
+        for name in generator.get("envs", [])
+    }
+    assert used == set(K8S.rglob("*.env"))

@@ -1,4 +1,4 @@
-"""What every pod of ours keeps to: no privileges, probes that exist, bounds, an orderly end, and others that stay when it goes."""
+"""What every pod of ours keeps to: no privileges, probes that exist, bounds, an orderly end, and company when it goes."""
 
 import re
 
