@@ -212,12 +212,17 @@ class Follower:
                 self._ready.append(Delivery(position.topic.name, entries))
 
     async def _connect(self) -> None:
-        self._connection = await Connection.open(self._address, CALL_SECONDS, scripts=self._scripts.sources())
-        (information,) = await self._call(("INFO", "server"), seconds=CALL_SECONDS)
+        connection = await Connection.open(self._address, CALL_SECONDS, scripts=self._scripts.sources())
+        try:
+            (information,) = await connection.call([("INFO", "server")], CALL_SECONDS)
+        except BaseException:  # cancelled, too
+            connection.close()
+            raise
         run = next(line for line in bytes(information).splitlines() if line.startswith(b"run_id:"))
         self._restarted |= run != self._run
         self._run = run
         self._next_look = 0.0
+        self._connection = connection
 
     async def _call(self, *commands: Command, seconds: float) -> list[Any]:
         if self._connection is None:
