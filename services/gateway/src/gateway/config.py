@@ -38,15 +38,6 @@ def origins(value: str) -> frozenset[str]:
     return frozenset(each.strip().rstrip("/").lower() for each in value.split(",") if each.strip())
 
 
-def folder(value: str) -> Path:
-    """A folder that exists."""
-    path = Path(value)
-    if not path.is_dir():
-        msg = "must name a folder"
-        raise ValueError(msg)
-    return path
-
-
 _NO_ISSUERS: tuple[IssuerConfig, ...] = ()
 _NO_ORIGINS: frozenset[str] = frozenset()
 
@@ -67,7 +58,8 @@ class Config(ProcessConfig):
     issuers: tuple[IssuerConfig, ...] = setting("HUBBUB_ISSUERS", issuers, _NO_ISSUERS)
     allowed_origins: frozenset[str] = setting("HUBBUB_ALLOWED_ORIGINS", origins, _NO_ORIGINS)
     """Besides the server's own, which is always allowed."""
-    web_root: Path | None = setting("HUBBUB_WEB_ROOT", folder, None)
+    web_root: Path | None = setting("HUBBUB_WEB_ROOT", Path, None)
+    """The built web app; a gateway without one serves the API alone."""
     storage_endpoint: str = setting("HUBBUB_MEDIA_S3_PUBLIC_ENDPOINT", text, "")
     """Where browsers upload to and load media from; the content security policy allows it."""
     heartbeat_seconds: int = setting("HUBBUB_HEARTBEAT_SECONDS", whole(1, 600), 25)

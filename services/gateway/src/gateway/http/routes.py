@@ -60,27 +60,32 @@ _DEV: tuple[tuple[str, dict[str, Handler]], ...] = (("/v1/dev/login", {"POST": t
 def make_app(api: Api) -> Edge:
     """The HTTP application, with the web app where there is one."""
     table = TABLE + (_DEV if api.dev_issuer else ())
-    routes = [Route(path, _by_method(handlers), methods=None) for path, handlers in table]
-    if api.config.web_root is not None:
+    routes = [_route(path, handlers) for path, handlers in table]
+    routes.append(_route("/v1/{path:path}", {}))
+    if api.config.web_root is not None and api.config.web_root.is_dir():
         web = WebApp(api.config.web_root)
-        routes.append(Route("/{path:path}", _by_method({"GET": web.serve}), methods=None))
+        routes.append(_route("/{path:path}", {"GET": web.serve}))
     app = Starlette(routes=routes, exception_handlers={HubbubError: _refused, HTTPException: _unrouted})
     app.router.redirect_slashes = False
     app.state.api = api
     return Edge(app, security_headers(api.config.storage_endpoint))
 
 
-def _by_method(handlers: dict[str, Handler]) -> Handler:
-    """One handler for all methods of a path; HEAD is GET."""
+def _route(path: str, handlers: dict[str, Handler]) -> Route:
+    """A path that answers for every method: HEAD is GET, one it does not know is told which it does. Without any it is none."""
     allowed = sorted({*handlers, *(("HEAD",) if "GET" in handlers else ())})
 
     async def handle(request: Request) -> Response:
         handler = handlers.get("GET" if request.method == "HEAD" else request.method)
+        if not handlers:
+            raise NotFound
         if handler is None:
             raise HTTPException(405, headers={"Allow": ", ".join(allowed)})
         return await handler(request)
 
-    return handle
+    route = Route(path, handle)
+    route.methods = None
+    return route
 
 
 async def _refused(_request: Request, error: Exception) -> Response:

@@ -28,7 +28,7 @@ class WebApp:
         """A file, or the page for any other path that is not the API's."""
         path = request.url.path
         found = self._files.get(path)
-        if found is None and (path.startswith(("/v1/", f"/{_ASSETS}/")) or path == "/v1" or not self._index.is_file()):
+        if found is None and (path == "/v1" or path.startswith(f"/{_ASSETS}/") or not self._index.is_file()):
             raise NotFound
         lasting = IMMUTABLE if path.startswith(f"/{_ASSETS}/") else REVALIDATED
         kind = mimetypes.guess_type(found.name)[0] if found else "text/html"
