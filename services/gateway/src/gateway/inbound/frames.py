@@ -229,6 +229,6 @@ def _reject(data: bytes) -> Malformed | FrameRefused:
     try:
         ref = _decode_reference(data).ref
     except msgspec.DecodeError:  # a lone surrogate somewhere: JSON, but no text
-        ref = UNSET
+        ref = Raw(json.dumps(value["ref"]).encode()) if "ref" in value else UNSET
     detail = "The type is missing or unknown, or a field is wrong"
     return FrameRefused(InvalidFrame(detail), ref)
