@@ -11,11 +11,12 @@ from typing import Protocol
 import pytest
 import redis.asyncio
 
+from bus import redis_keys
 from bus.bus import Bus
 from bus.memory import MemoryBus
 from bus.memory_signals import MemorySignals
 from bus.redis_signals import RedisSignals
-from bus.redis_streams import RedisBus, key_of
+from bus.redis_streams import RedisBus
 from bus.signals import Signals
 from bus.topics import Topic
 from stack import ports
@@ -67,7 +68,7 @@ class ValkeyWorld:
         return bus
 
     async def trim(self, topic: Topic, keep: int) -> None:
-        await self._admin.xtrim(key_of(topic), maxlen=keep, approximate=False)
+        await self._admin.xtrim(redis_keys.stream(topic.name), maxlen=keep, approximate=False)
 
     async def wipe(self) -> None:
         await self._admin.flushall()

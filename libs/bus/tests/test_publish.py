@@ -76,6 +76,30 @@ async def test_acknowledging_makes_room_in_a_refusing_topic(world: World) -> Non
     await bus.publish([(SMALL, b"4")])
 
 
+async def test_a_refusing_topic_is_bounded_in_bytes_too_and_acknowledging_makes_room(world: World) -> None:
+    bus = world.connect()
+    topic = Topic("commands.large", 1_000, WhenFull.REFUSE, bound_bytes=10_000)
+    await bus.publish([(topic, bytes(6_000))])
+    with pytest.raises(BusFull):
+        await bus.publish([(topic, bytes(4_000))])
+    await bus.publish([(topic, bytes(3_000))])
+    async with bus.work([topic], "group", "one", count=1) as work, asyncio.timeout(10):
+        await work.acknowledge(await anext(aiter(work)))
+    await bus.publish([(topic, bytes(4_000))])
+    with pytest.raises(BusFull):
+        await bus.publish([(topic, bytes(4_000))])
+
+
+async def test_a_trimming_topic_is_bounded_in_bytes_too_and_keeps_its_newest(world: World) -> None:
+    bus = world.connect()
+    topic = Topic("events.large", 1_000, WhenFull.TRIM, bound_bytes=10_000)
+    for number in range(20):
+        await bus.publish([(topic, bytes([number]) * 3_000)])
+    assert [payload[0] for payload in await _waiting(bus, topic, 10)] == [17, 18, 19]
+    await bus.publish([(topic, b"a" * 20_000)])
+    assert await _waiting(bus, topic, 10) == [b"a" * 20_000]
+
+
 async def test_publishers_beside_each_other_do_not_pass_the_bound(world: World) -> None:
     async with asyncio.TaskGroup() as tasks:
         attempts = [tasks.create_task(_try(world.connect(), number)) for number in range(8)]

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import pytest
 import redis.asyncio
 
+from bus import redis_keys
 from bus.bus import Bus, BusUnavailable, Delivery, Lost, Work
-from bus.redis_streams import RedisBus, key_of
+from bus.redis_streams import RedisBus
 from bus.topics import commands, control, events
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ async def test_a_server_restarted_with_its_file_is_said_and_nothing_comes_twice(
 
 async def test_a_wipe_is_noticed_when_the_clock_went_back(bus_of: Open, admin: redis.asyncio.Redis) -> None:
     async with bus_of().follow([events(0)]) as feed:
-        await admin.xadd(key_of(events(0)), {"p": b"from the future"}, id="9999999999999-1")
+        await admin.xadd(redis_keys.stream(events(0).name), {"p": b"from the future"}, id="9999999999999-1")
         await _until(feed, b"from the future")
         await admin.flushall()
         await _publish(bus_of(), b"now")
@@ -123,7 +124,7 @@ async def test_a_deleted_stream_is_said_and_only_that(bus_of: Open, admin: redis
     async with bus.follow([events(0), control()]) as feed:
         await bus.publish([(events(0), b"1"), (control(), b"1")])
         await _until(feed, b"1")
-        await admin.delete(key_of(events(0)))
+        await admin.delete(redis_keys.stream(events(0).name))
         losses = [item async for item in _items_until_lost(feed)]
         assert losses == [Lost(("events.0",), "wiped")]
 
@@ -180,7 +181,7 @@ async def test_scripts_that_the_server_forgot_are_taught_again(bus_of: Open, adm
     with pytest.raises(BusUnavailable):
         await bus.publish([(commands(0), b"2")])
     await bus.publish([(commands(0), b"3")])
-    assert await admin.xlen(key_of(commands(0))) == 2
+    assert await admin.xlen(redis_keys.stream(commands(0).name)) == 2
 
 
 async def test_entering_to_follow_without_a_server_is_refused(bus_of: Open, server: Server) -> None:

@@ -15,6 +15,9 @@ from bus import metrics
 from bus.bus import BusFull, Delivery, Entry, Lost
 from bus.topics import Topic, WhenFull
 
+_ALLOWANCE = 64
+"""Bytes that an entry counts for besides its payload."""
+
 
 class MemoryBus:
     """A bus in memory. See `bus.Bus` for what a caller may rely on."""
@@ -31,7 +34,7 @@ class MemoryBus:
         by_topic: dict[Topic, list[bytes]] = {}
         for topic, payload in batch:
             by_topic.setdefault(topic, []).append(payload)
-        full = {topic for topic, payloads in by_topic.items() if not self._fits(topic, len(payloads))}
+        full = {topic for topic, payloads in by_topic.items() if not self._fits(topic, payloads)}
         for topic, payloads in by_topic.items():
             kind = metrics.kind_of(topic.name)
             if topic in full:
@@ -40,7 +43,9 @@ class MemoryBus:
             log = self.log(topic.name)
             log.append([Entry(str(next(self._ids)), payload) for payload in payloads])
             if topic.when_full is WhenFull.TRIM:
-                log.trim(topic.bound)
+                log.trim(max(topic.bound, len(payloads)))
+                while log.size > topic.bound_bytes and len(log.entries) > len(payloads):
+                    log.trim(len(log.entries) - 1)
             metrics.PUBLISHED_ENTRIES.labels(kind).inc(len(payloads))
             metrics.PUBLISHED_BYTES.labels(kind).inc(sum(map(len, payloads)))
         self.changes.announce()
@@ -78,8 +83,14 @@ class MemoryBus:
         """Return a topic's entries."""
         return self._logs.setdefault(name, _Log())
 
-    def _fits(self, topic: Topic, more: int) -> bool:
-        return topic.when_full is WhenFull.TRIM or len(self.log(topic.name).entries) + more <= topic.bound
+    def _fits(self, topic: Topic, payloads: Sequence[bytes]) -> bool:
+        log = self.log(topic.name)
+        entries, size = len(log.entries) + len(payloads), log.size + sum(map(_size, payloads))
+        return topic.when_full is WhenFull.TRIM or (entries <= topic.bound and size <= topic.bound_bytes)
+
+
+def _size(payload: bytes) -> int:
+    return len(payload) + _ALLOWANCE
 
 
 class _Changes:
@@ -103,19 +114,22 @@ class _Log:
         self.entries: deque[Entry] = deque()
         self.gone = 0
         """Entries trimmed away or acknowledged, all older than those that are left."""
+        self.size = 0
+        """Bytes of what is left, an allowance per entry included."""
         self.wipes = 0
 
     def append(self, entries: Sequence[Entry]) -> None:
         self.entries.extend(entries)
+        self.size += sum(_size(entry.payload) for entry in entries)
 
     def trim(self, keep: int) -> None:
         while len(self.entries) > keep:
-            self.entries.popleft()
+            self.size -= _size(self.entries.popleft().payload)
             self.gone += 1
 
     def wipe(self) -> None:
         self.entries.clear()
-        self.gone = 0
+        self.gone = self.size = 0
         self.wipes += 1
 
     def end(self) -> int:

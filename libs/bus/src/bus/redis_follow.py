@@ -12,13 +12,13 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import hiredis
 import structlog
 
-from bus import metrics
+from bus import metrics, redis_keys
 from bus.bus import BusUnavailable, Delivery, Entry, Lost
 from bus.redis_connection import Address, Command, Connection
 from bus.redis_link import CALL_SECONDS, Backoff
@@ -29,7 +29,6 @@ _COUNT = 64
 """Entries of a topic per read; far below every bound, so that trimming cannot pass a follower that reads less."""
 _LOOK_SECONDS = 1.0
 """Time between two checks, and the longest time a read waits."""
-_EPOCH = "bus:epoch"
 
 _log = structlog.get_logger(__name__)
 
@@ -92,10 +91,10 @@ class _State:
 class Follower:
     """One follower's block: entered, it iterates over what is published from then on."""
 
-    def __init__(self, address: Address, scripts: Scripts, topics: Mapping[str, Topic]) -> None:
+    def __init__(self, address: Address, scripts: Scripts, topics: Sequence[Topic]) -> None:
         self._address = address
         self._scripts = scripts
-        self._positions = {key: _Position(topic) for key, topic in topics.items()}
+        self._positions = {redis_keys.stream(topic.name): _Position(topic) for topic in topics}
         """By stream key."""
         self._connection: Connection | None = None
         self._run: bytes = b""
@@ -184,11 +183,12 @@ class Follower:
         """Ask for the streams' state and, when `reading`, for what follows the cursors, at one instant."""
         proposal = secrets.token_hex(8)
         commands: list[Command] = [
-            ("EXPIRE", key, position.topic.idle_seconds)
-            for key, position in self._positions.items()
+            ("EXPIRE", key(position.topic.name), position.topic.idle_seconds)
+            for position in self._positions.values()
             if position.topic.idle_seconds
+            for key in (redis_keys.stream, redis_keys.size)
         ]
-        commands += [("MULTI",), self._scripts.look.call([_EPOCH, *self._positions], proposal)]
+        commands += [("MULTI",), self._scripts.look.call([redis_keys.EPOCH, *self._positions], proposal)]
         commands += [self._reading(), ("EXEC",)] if reading else [("EXEC",)]
         answers = (await self._call(*commands, seconds=CALL_SECONDS))[-1]
         if answers is None or any(isinstance(answer, hiredis.ReplyError) for answer in answers):

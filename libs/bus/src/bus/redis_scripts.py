@@ -6,7 +6,7 @@ Leaves what they do to the scripts themselves.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib.resources import files
 
 from bus.redis_connection import Command
@@ -29,6 +29,7 @@ class Scripts:
     """All of them."""
 
     publish: Script
+    acknowledge: Script
     look: Script
     share: Script
     give: Script
@@ -36,11 +37,11 @@ class Scripts:
     @classmethod
     def read(cls) -> Scripts:
         """Read them from the package."""
-        return cls(*(_script(name) for name in ("publish", "look", "share", "give")))
+        return cls(*(_script(name) for name in ("publish", "acknowledge", "look", "share", "give")))
 
     def sources(self) -> tuple[str, ...]:
         """Return what a server must be given before it is called."""
-        return (self.publish.source, self.look.source, self.share.source, self.give.source)
+        return tuple(getattr(self, each.name).source for each in fields(self))
 
 
 def _script(name: str) -> Script:

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import structlog
 
-from bus import metrics
+from bus import metrics, redis_keys
 from bus.bus import BusUnavailable
 from bus.mailbox import Mailbox
 from bus.redis_connection import Address, Connection
@@ -33,7 +33,7 @@ class RedisSignals:
 
     async def send(self, name: str, payload: bytes) -> None:
         """Reach whoever listens now."""
-        await self._link.call([("PUBLISH", _channel(name), payload)])
+        await self._link.call([("PUBLISH", redis_keys.signal(name), payload)])
         metrics.SIGNALS.labels("sent").inc()
 
     def listen(self, names: Sequence[str]) -> Listener:
@@ -42,11 +42,11 @@ class RedisSignals:
 
     async def put(self, name: str, value: bytes, seconds: float) -> None:
         """Keep a value for a while."""
-        await self._link.call([("SET", _value(name), value, "PX", max(1, int(seconds * 1000)))])
+        await self._link.call([("SET", redis_keys.value(name), value, "PX", max(1, int(seconds * 1000)))])
 
     async def take(self, name: str) -> bytes | None:
         """Take a value away."""
-        (value,) = await self._link.call([("GETDEL", _value(name))])
+        (value,) = await self._link.call([("GETDEL", redis_keys.value(name))])
         return None if value is None else bytes(value)
 
     def close(self) -> None:
@@ -59,7 +59,7 @@ class Listener:
 
     def __init__(self, address: Address, names: Sequence[str]) -> None:
         self._address = address
-        self._names = {_channel(name).encode(): name for name in names}
+        self._names = {redis_keys.signal(name).encode(): name for name in names}
         """What was asked for, by the server's channel."""
         self._mailbox = Mailbox()
         self._keeping: asyncio.Task[None] | None = None
@@ -120,11 +120,3 @@ class Listener:
     def _hear(self, push: list[Any]) -> None:
         if push[0] == b"message":
             self._mailbox.put(Signal(self._names[push[1]], push[2]))
-
-
-def _channel(name: str) -> str:
-    return f"bus:signal:{name}"
-
-
-def _value(name: str) -> str:
-    return f"bus:value:{name}"

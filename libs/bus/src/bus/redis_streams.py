@@ -10,19 +10,14 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 
-from bus import metrics
+from bus import metrics, redis_keys
 from bus.bus import BusFull, BusUnavailable, Delivery, Lost, Work
 from bus.redis_connection import Address, Command
 from bus.redis_follow import Follower
 from bus.redis_link import Link
 from bus.redis_scripts import Scripts
 from bus.redis_work import Member, Membership
-from bus.topics import Topic, WhenFull
-
-
-def key_of(topic: Topic) -> str:
-    """Return the key of a topic's stream."""
-    return f"bus:{topic.name}"
+from bus.topics import Topic
 
 
 class RedisBus:
@@ -42,12 +37,7 @@ class RedisBus:
             by_topic.setdefault(topic, []).append(payload)
         if not by_topic:
             return
-        commands: list[Command] = []
-        verdicts: list[tuple[int, Topic]] = []
-        for topic, payloads in by_topic.items():
-            if topic.when_full is WhenFull.REFUSE:
-                verdicts.append((len(commands), topic))
-            commands += self._appending(topic, payloads)
+        commands = [self._appending(topic, payloads) for topic, payloads in by_topic.items()]
         started = time.perf_counter()
         try:
             answers = await self._link.call(commands)
@@ -55,21 +45,20 @@ class RedisBus:
             metrics.UNAVAILABLE.inc()
             raise
         metrics.PUBLISH_SECONDS.observe(time.perf_counter() - started)
-        full = {topic for index, topic in verdicts if answers[index] < 0}
+        full = {topic for topic, answer in zip(by_topic, answers, strict=True) if answer < 0}
         _count(by_topic, full)
         if full:
             raise BusFull(frozenset(topic.name for topic in full))
 
     def work(self, topics: Sequence[Topic], group: str, consumer: str, *, count: int = 64) -> AbstractAsyncContextManager[Work]:
         """Take part in a group."""
-        keys = {topic.name: key_of(topic) for topic in topics}
-        membership = Membership(keys, group, consumer, count, self._lease_seconds)
+        names = [topic.name for topic in topics]
+        membership = Membership(names, group, consumer, count, self._lease_seconds)
         return Member(self._address, self._link, self._scripts, membership)
 
     def follow(self, topics: Sequence[Topic]) -> AbstractAsyncContextManager[AsyncIterator[Delivery | Lost]]:
         """See everything published after the block is entered."""
-        keys = {key_of(topic): topic for topic in topics}
-        return Follower(self._address, self._scripts, keys)
+        return Follower(self._address, self._scripts, topics)
 
     async def ping(self) -> None:
         """Raise `BusUnavailable` unless the bus answers."""
@@ -79,15 +68,10 @@ class RedisBus:
         """Drop the connection."""
         self._link.close()
 
-    def _appending(self, topic: Topic, payloads: list[bytes]) -> list[Command]:
-        key = key_of(topic)
-        if topic.when_full is WhenFull.REFUSE:
-            commands = [self._scripts.publish.call([key], topic.bound, *payloads)]
-        else:
-            commands = [("XADD", key, "MAXLEN", "~", topic.bound, "*", "p", payload) for payload in payloads]
-        if topic.idle_seconds:
-            commands.append(("EXPIRE", key, topic.idle_seconds))
-        return commands
+    def _appending(self, topic: Topic, payloads: list[bytes]) -> Command:
+        stream, size = redis_keys.stream(topic.name), redis_keys.size(topic.name)
+        bounds = (topic.when_full.value, topic.bound, topic.bound_bytes, topic.idle_seconds)
+        return self._scripts.publish.call([stream, size], *bounds, *payloads)
 
 
 def _count(by_topic: dict[Topic, list[bytes]], full: set[Topic]) -> None:

@@ -16,7 +16,7 @@ from typing import Self
 
 import structlog
 
-from bus import metrics
+from bus import metrics, redis_keys
 from bus.bus import BusError, BusUnavailable, Delivery
 from bus.redis_connection import Address
 from bus.redis_holding import Holding, Offer
@@ -32,8 +32,8 @@ _log = structlog.get_logger(__name__)
 class Membership:
     """What a member takes part in."""
 
-    topics: Mapping[str, str]
-    """Stream keys by topic name."""
+    topics: Sequence[str]
+    """Their names."""
     group: str
     consumer: str
     count: int
@@ -48,13 +48,14 @@ class Member:
         self._address = address
         self._link = link
         self._scripts = scripts
-        self._topics = membership.topics
+        self._topics = {name: redis_keys.stream(name) for name in membership.topics}
+        """Stream keys by topic name."""
         self._count = membership.count
         self._lease_seconds = membership.lease_seconds
         group, consumer = membership.group, membership.consumer
-        self._leases = {name: f"bus:lease:{group}:{name}" for name in self._topics}
+        self._leases = {name: redis_keys.lease(group, name) for name in self._topics}
         """Lease keys by topic name."""
-        self._members = f"bus:members:{group}"
+        self._members = redis_keys.members(group)
         self._token = f"{consumer}:{secrets.token_hex(8)}"
         """Names this block: a consumer that comes back under its old name is another member, and inherits from the former."""
         self._first_turn = True
@@ -105,8 +106,9 @@ class Member:
     async def acknowledge(self, delivery: Delivery) -> None:
         """Take the entries off their topic and let its next ones come."""
         try:
-            ids = [entry.id for entry in delivery.entries]
-            await self._link.call([("XDEL", self._topics[delivery.topic], *ids)])
+            keys = [self._topics[delivery.topic], redis_keys.size(delivery.topic)]
+            entries = [value for entry in delivery.entries for value in (entry.id, len(entry.payload))]
+            await self._link.call([self._scripts.acknowledge.call(keys, *entries)])
         finally:
             await self.release(delivery)
 

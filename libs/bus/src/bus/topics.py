@@ -1,4 +1,7 @@
-"""Names every topic of the bus, its bound, and the rule that puts a channel on a partition."""
+"""Names every topic of the bus, its bounds, and the rule that puts a channel on a partition.
+
+The bounds add up to 40 MiB a partition, 8 MiB a gateway and 32 MiB besides: what the server's memory must exceed.
+"""
 
 from __future__ import annotations
 
@@ -16,21 +19,26 @@ class WhenFull(Enum):
     """The oldest entries go: followers that fell behind are told with `Lost`."""
 
 
+_MEBIBYTE = 1024 * 1024
+
+
 @dataclass(frozen=True, slots=True)
 class Topic:
     """One ordered stream of entries."""
 
     name: str
     bound: int
-    """Entries (batches) it holds at most, about."""
+    """Entries (batches) it holds at most."""
     when_full: WhenFull
     idle_seconds: int = 0
     """Forgotten when nobody has published or followed for so long; 0 never."""
+    bound_bytes: int = 16 * _MEBIBYTE
+    """Bytes it holds at most, a small allowance per entry included; a trimming topic keeps its newest batch in any case."""
 
 
 def commands(partition: int) -> Topic:
     """Work for the messages workers, one consumer each."""
-    return Topic(f"commands.{partition}", 10_000, WhenFull.REFUSE)
+    return Topic(f"commands.{partition}", 10_000, WhenFull.REFUSE, bound_bytes=24 * _MEBIBYTE)
 
 
 def events(partition: int) -> Topic:
@@ -40,7 +48,7 @@ def events(partition: int) -> Topic:
 
 def replies(gateway: str) -> Topic:
     """Outcomes of one gateway's commands that made no new event."""
-    return Topic(f"replies.{gateway}", 10_000, WhenFull.TRIM, idle_seconds=300)
+    return Topic(f"replies.{gateway}", 10_000, WhenFull.TRIM, idle_seconds=300, bound_bytes=8 * _MEBIBYTE)
 
 
 def control() -> Topic:
