@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import socket
+from collections.abc import Coroutine
 from pathlib import Path
 
 import structlog
 
+from bus.bus import Bus
 from bus.connect import open_bus, open_signals
+from bus.signals import Signals
 from chassis.lifecycle import Lifecycle, run
+from gateway import readiness
 from gateway.admission import Admission
 from gateway.auth import Authenticator
-from gateway.clients import connect
+from gateway.clients import Clients, connect
 from gateway.config import Config
 from gateway.control import Control
 from gateway.drain import drain
@@ -37,80 +42,130 @@ from gateway.tickets import Tickets
 from gateway.typists import Typists
 
 log = structlog.get_logger()
-EXPIRY_SECONDS = 0.5
-"""How often commands that were awaited for too long are looked for."""
+
+
+class Gateway:
+    """One incarnation of the gateway and all its parts; `group` owns their tasks."""
+
+    def __init__(
+        self,
+        config: Config,
+        lifecycle: Lifecycle,
+        *,
+        bus: Bus,
+        signals: Signals,
+        clients: Clients,
+        group: asyncio.TaskGroup,
+    ) -> None:
+        self.id = secrets.token_hex(6)
+        """Unique per start: replies to another incarnation's commands are not ours."""
+        self.config, self.lifecycle, self.group = config, lifecycle, group
+        self._bus, self._signals, self._clients = bus, signals, clients
+        self.roster = roster = Roster(self.id, 2 * config.heartbeat_seconds)
+        messages = clients.messages
+
+        self._admission = Admission(messages)
+        self._control = Control(roster, roster.recent, self._admission, messages)
+        self._audit = Audit(roster.hub, messages, config.bus_partitions, config.audit_seconds)
+        self._pending = Pending(roster.outbox, roster.connections)
+        self._fills = Fills(roster.hub, messages, self._pending.stored, group)
+        self._catch_ups = CatchUps(roster.hub, roster.outbox, messages, group=group, close=roster.close, sync_events=SYNC_EVENTS)
+        self._opening = Opening(config, roster, roster.recent, Sessions(messages, group), self._audit)
+        self._publisher = Publisher(bus, config.bus_partitions, self._pending)
+        self._presences = Presences(roster.outbox, clients.presence, self.id)
+        roster.on_open.append(self._presences.opened)
+        roster.on_end.append(self._presences.ended)
+        self._typists = Typists(roster.hub, roster.outbox, signals, config.bus_partitions, lambda: roster.sweep.now)
+        self._dispatch = Dispatch(
+            roster.outbox,
+            roster.close,
+            gateway=self.id,
+            pending=self._pending,
+            publisher=self._publisher,
+            attachments=Attachments(roster.outbox, clients.media, group, roster.close),
+            catch_ups=self._catch_ups,
+            presences=self._presences,
+            typists=self._typists,
+        )
+
+    async def serve(self, listening: socket.socket) -> None:
+        """Serve on a socket until the process is to stop, then drain."""
+        following = asyncio.Event()
+        running = [self.group.create_task(each) for each in self._loops(following)]
+        dev_issuer = DevIssuer(dev_key(Path(self.config.dev_key_file))) if self.config.dev_login else None
+        authenticator = Authenticator(_issuers(self.config, dev_issuer))
+        tickets = Tickets(self._signals)
+        upgrades = Upgrades(
+            self.roster,
+            self._opening,
+            group=self.group,
+            authenticator=authenticator,
+            tickets=tickets,
+            receive=self._dispatch.receive,
+            allowed_origins=self.config.allowed_origins,
+            accepting=lambda: following.is_set() and not self.lifecycle.stopping.is_set(),  # why: see `outbound.hub`
+        )
+        api = Api(
+            config=self.config,
+            clients=self._clients,
+            authenticator=authenticator,
+            admission=self._admission,
+            tickets=tickets,
+            dev_issuer=dev_issuer,
+            ready=lambda: self.lifecycle.ready,
+        )
+        server = make_server(make_app(api), upgrades.begin)
+        serving = self.group.create_task(server.serve(sockets=[listening]))
+        log.info("gateway_started", gateway=self.id, address=str(self.config.listen))
+        await self.lifecycle.stopping.wait()
+        await drain(self.roster, self._publisher, self._pending, self.config.drain_seconds)
+        server.should_exit = True
+        await serving
+        for task in running:
+            task.cancel()
+
+    def _loops(self, following: asyncio.Event) -> tuple[Coroutine[None, None, None], ...]:
+        fanout = Fanout(
+            self._bus,
+            self.id,
+            partitions=self.config.bus_partitions,
+            hub=self.roster.hub,
+            outbox=self.roster.outbox,
+            pending=self._pending,
+            user_control=self._control,
+            audit=self._audit,
+            opening=self._opening,
+        )
+        return (
+            fanout.run(following.set),
+            readiness.watch(self.lifecycle, self._bus, self._clients.messages, following),
+            self._publisher.run(),
+            self._pending.run(),
+            self._audit.run(),
+            self._audit.run_slowly(),
+            self._control.run(),
+            self._presences.run(),
+            self._typists.send(),
+            self._typists.listen(),
+            self.roster.sweep.run(),
+        )
 
 
 async def main(config: Config, lifecycle: Lifecycle) -> None:
-    """Serve until told to stop, then drain."""
+    """Open what a gateway uses, and be one until told to stop."""
+    listening = bind(config.listen)
     async with (
         open_bus(config.bus_url) as bus,
         open_signals(config.bus_url) as signals,
         connect(config) as clients,
         asyncio.TaskGroup() as group,
     ):
-        gateway = f"{secrets.token_hex(6)}"
-        listening = bind(config.listen)
-        roster = Roster(gateway, 2 * config.heartbeat_seconds)
-        admission = Admission(clients.messages)
-        control = Control(roster, roster.recent, admission, clients.messages)
-        audit = Audit(roster.hub, clients.messages, config.bus_partitions, config.audit_seconds)
-        opening = Opening(config, roster, roster.recent, Sessions(clients.messages, group), audit)
-        Fills(roster.hub, clients.messages, group)
-        catch_ups = CatchUps(roster.hub, roster.outbox, clients.messages, group, roster.close, SYNC_EVENTS)
-        pending = Pending(roster.outbox, roster.connections)
-        publisher = Publisher(bus, config.bus_partitions, pending)
-        presences = Presences(roster.outbox, clients.presence, gateway)
-        roster.on_open.append(lambda connection: presences.changed(connection, "online"))
-        roster.on_end.append(presences.ended)
-        typists = Typists(roster.hub, roster.outbox, signals, config.bus_partitions, lambda: roster.sweep.now)
-        attachments = Attachments(roster.outbox, clients.media, group, roster.close)
-        dispatch = Dispatch(roster.outbox, roster.close, pending, publisher, attachments, catch_ups, presences, typists, gateway)
-        fanout = Fanout(bus, config.bus_partitions, gateway, roster.hub, roster.outbox, pending, control, audit, opening)
-        dev_issuer = DevIssuer(dev_key(Path(config.dev_key_file))) if config.dev_login else None
-        authenticator = Authenticator(_issuers(config, dev_issuer))
-        tickets = Tickets(signals)
-        upgrades = Upgrades(
-            group, authenticator, tickets, opening, roster, dispatch.receive, config.allowed_origins,
-            lifecycle.stopping.is_set,
-        )  # fmt: skip
-        api = Api(config, clients, authenticator, admission, tickets, dev_issuer, lambda: lifecycle.ready)
-        server = make_server(make_app(api), upgrades.begin)
-
-        running = [
-            group.create_task(each)
-            for each in (
-                fanout.run(lambda: lifecycle.set_ready(True)),
-                publisher.run(),
-                audit.run(),
-                audit.run_slowly(),
-                control.run(),
-                presences.run(),
-                typists.send(),
-                typists.listen(),
-                roster.sweep.run(),
-                _expire(pending),
-            )
-        ]
-        serving = group.create_task(server.serve(sockets=[listening]))
-        log.info("gateway_started", gateway=gateway, address=str(config.listen))
-        await lifecycle.stopping.wait()
-        await drain(roster, publisher, pending, config.drain_seconds)
-        server.should_exit = True
-        await serving
-        for task in running:
-            task.cancel()
+        await Gateway(config, lifecycle, bus=bus, signals=signals, clients=clients, group=group).serve(listening)
 
 
 def _issuers(config: Config, dev_issuer: DevIssuer | None) -> dict[str, Issuer]:
     configured = [Issuer(each, public_only=config.production) for each in config.issuers]
     return {issuer.name: issuer for issuer in (*configured, *((dev_issuer,) if dev_issuer else ()))}
-
-
-async def _expire(pending: Pending) -> None:
-    while True:
-        await asyncio.sleep(EXPIRY_SECONDS)
-        pending.expire()
 
 
 def start() -> None:

@@ -1,5 +1,6 @@
-"""One socket and its user as the gateway sees them: state without behaviour. Who changes it: `roster` (life), `outbox`
-(backlog), `outbound.hub` (channels, flow), `inbound` (limits, counter).
+"""One socket and its user as the gateway sees them: state without behaviour.
+
+Who changes it: `roster` (life), `outbox` (backlog), `outbound.hub` (channels), `outbound.catchup` (flow), `inbound` (the rest).
 """
 
 from __future__ import annotations

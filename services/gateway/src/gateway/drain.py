@@ -1,4 +1,4 @@
-"""Leaves without a stampede: tells every client when to come back, closes the sockets in batches, then lets the last outcomes out.
+"""Leaves without a stampede: tells every client when to come back, lets outcomes out, and closes the sockets in batches.
 
 Clients spread their return over the announced time; sockets are closed over about half the drain time, so that a peer gateway
 sees them come one batch after the other.
@@ -48,7 +48,7 @@ async def _settle(publisher: Publisher, pending: Pending, seconds: float) -> Non
     try:
         async with asyncio.timeout(seconds):
             await publisher.emptied()
-            while len(pending):
+            while len(pending):  # noqa: ASYNC110 - once in a process's life
                 await asyncio.sleep(POLL_SECONDS)
     except TimeoutError:
         log.warning("drain_left_commands", pending=len(pending))

@@ -8,6 +8,7 @@ good set stays when a fetch fails. Fetches go over https to public addresses, fo
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import os
 import tempfile
@@ -182,8 +183,6 @@ def dev_key(path: Path) -> OKPKey:
         with tempfile.NamedTemporaryFile(dir=path.parent) as draft:
             draft.write(made)
             draft.flush()
-            try:
+            with contextlib.suppress(FileExistsError):
                 os.link(draft.name, path)  # mode 0600, and only if nobody was faster
-            except FileExistsError:
-                pass
     return OKPKey.import_key(path.read_bytes())

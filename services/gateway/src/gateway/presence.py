@@ -50,8 +50,12 @@ class Presences:
         """By user: whether to watch, where that has not been said."""
         self._wake = asyncio.Event()
 
+    def opened(self, connection: Connection) -> None:
+        """A socket has come."""
+        self.changed(connection, "online")
+
     def changed(self, connection: Connection, status: str) -> None:
-        """A socket has come or says how present its user is."""
+        """A socket says how present its user is."""
         self._statuses[connection.id] = (connection.account, status)
         self._report(connection.id, connection.account, status)
 

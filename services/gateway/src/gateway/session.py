@@ -1,6 +1,6 @@
 """Loads what a socket starts with: one call to the messages service for all sockets that opened within a tick.
 
-It owns nothing but the batch. What passes by while a session is loaded is `outbound.recent`'s, putting it into the hub `roster`'s.
+It owns nothing but the batch. What passes by meanwhile is `outbound.recent`'s, putting sessions into the hub `opening`'s.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 
 import msgspec
@@ -12,6 +13,7 @@ from bus.bus import BusUnavailable
 from bus.signals import Signals
 from bus.topics import partition_of
 from chassis.errors import NotFound
+from gateway.backoff import delays
 from gateway.connection import Connection
 from gateway.outbound.frames import Typing, encode
 from gateway.outbound.hub import Hub
@@ -75,13 +77,20 @@ class Typists:
 
     async def listen(self) -> None:
         """Tell the local members what any gateway signals, for ever."""
-        async with self._signals.listen([self._name(partition) for partition in range(self._partitions)]) as signals:
-            async for signal in signals:
-                try:
-                    typed = _decode(signal.payload)
-                except msgspec.DecodeError:
-                    continue
-                self._tell(typed)
+        names = [self._name(partition) for partition in range(self._partitions)]
+        async for _attempt in delays(math.inf):  # until the bus is there; afterwards it never ends by itself
+            try:
+                async with self._signals.listen(names) as signals:
+                    async for signal in signals:
+                        self._hear(signal.payload)
+            except BusUnavailable:
+                log.debug("typing_not_heard")
+
+    def _hear(self, payload: bytes) -> None:
+        try:
+            self._tell(_decode(payload))
+        except msgspec.DecodeError:
+            log.warning("typing_unreadable")
 
     def _tell(self, typed: Typed) -> None:
         channel = self._hub.channels.get(typed.channel)

@@ -1,4 +1,4 @@
-"""What surrounds every HTTP request: its id, errors in their one shape, security headers, one canonical log line, one measurement.
+"""What surrounds every HTTP request: its id, errors in their one shape, security headers, a canonical log line, a measurement.
 
 Query strings are never logged: tickets travel there.
 """

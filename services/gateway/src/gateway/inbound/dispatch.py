@@ -57,13 +57,14 @@ class Dispatch:
         self,
         outbox: Outbox,
         close: Callable[[Connection, int], None],
+        *,
+        gateway: str,
         pending: Pending,
         publisher: Publisher,
         attachments: Attachments,
         catch_ups: CatchUps,
         presences: Presences,
         typists: Typists,
-        gateway: str,
     ) -> None:
         self._outbox = outbox
         self._close = close

@@ -6,6 +6,7 @@ stored, and the same key asks again without harm.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from gateway.outbound.outbox import Outbox
 from hubbub.events.v1.events_pb2 import Event, Reply
 
 PATIENCE_SECONDS = 10.0
+EXPIRY_SECONDS = 0.5
+"""How often commands that were awaited for longer are looked for."""
 BOUND = 100_000
 """Commands that may be awaited at one time."""
 REF_BYTES = 32 * 1024 * 1024
@@ -94,6 +97,12 @@ class Pending:
             if awaited is not None:
                 _unavailable.inc()
                 self._outbox.send(awaited.connection, refusal(error, awaited.ref))
+
+    async def run(self) -> None:
+        """Look for those, for ever."""
+        while True:
+            await asyncio.sleep(EXPIRY_SECONDS)
+            self.expire()
 
     def expire(self) -> None:
         """Answer those that were awaited for too long."""

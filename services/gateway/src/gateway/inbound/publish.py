@@ -63,10 +63,11 @@ class Publisher:
         await self._idle.wait()
 
     def _take(self) -> list[tuple[Topic, list[Command]]]:
-        batches = []
-        for partition, waiting in enumerate(self._waiting):
-            for start in range(0, len(waiting), BATCH):
-                batches.append((self._topics[partition], waiting[start : start + BATCH]))
+        batches = [
+            (topic, waiting[start : start + BATCH])
+            for topic, waiting in zip(self._topics, self._waiting, strict=True)
+            for start in range(0, len(waiting), BATCH)
+        ]
         self._waiting = [[] for _ in self._topics]
         COMMAND_BATCH.observe(self._count)
         self._count = self._size = 0

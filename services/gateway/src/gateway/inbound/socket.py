@@ -1,4 +1,4 @@
-"""One socket's WebSocket side: puts messages together, answers control frames, and closes for what RFC 6455 or the protocol forbid.
+"""One socket's WebSocket side: whole messages, control frames, and closing for what RFC 6455 or the protocol forbid.
 
 picows parses frames (opcodes, masks, lengths, control frames' rules, close codes); this adds what it leaves to its user:
 fragments, reserved bits, UTF-8, the bound on a whole message. What a message means is `dispatch`'s.

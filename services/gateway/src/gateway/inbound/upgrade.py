@@ -39,7 +39,7 @@ HANDSHAKE_SECONDS = 12.0
 UNDER_WAY = 5_000
 """Handshakes at one time; more are refused."""
 SUBPROTOCOL = "hubbub.v1"
-TOKEN_PREFIX = "bearer."
+TOKEN_PREFIX = "bearer."  # noqa: S105 - no password
 READ_BUFFER_BYTES = 2_048
 _NO_HEADERS: CIMultiDict[str] = CIMultiDict()
 
@@ -58,14 +58,15 @@ class Upgrades:
 
     def __init__(
         self,
+        roster: Roster,
+        opening: Opening,
+        *,
         group: asyncio.TaskGroup,
         authenticator: Authenticator,
         tickets: Tickets,
-        opening: Opening,
-        roster: Roster,
         receive: Receive,
         allowed_origins: frozenset[str],
-        draining: Callable[[], bool],
+        accepting: Callable[[], bool],
     ) -> None:
         self._group = group
         self._authenticator = authenticator
@@ -74,12 +75,13 @@ class Upgrades:
         self._roster = roster
         self._receive = receive
         self._allowed_origins = allowed_origins
-        self._draining = draining
+        self._accepting = accepting
+        """False before the bus is followed, and once the process leaves."""
         self._under_way = 0
 
     def begin(self, transport: asyncio.Transport, target: bytes, headers: list[tuple[bytes, bytes]], rest: bytes) -> None:
         """Decide about a client; its transport is paused and nobody else's any more."""
-        if self._under_way >= UNDER_WAY or self._draining():
+        if self._under_way >= UNDER_WAY or not self._accepting():
             self._refuse(transport, Refused(Unavailable()))
             return
         self._under_way += 1
@@ -87,25 +89,22 @@ class Upgrades:
 
     async def _decide(self, transport: asyncio.Transport, target: bytes, headers: list[tuple[bytes, bytes]], rest: bytes) -> None:
         fields = _fields(headers)
-        refused: Refused
         try:
             with request(request_id_from(fields.get("x-request-id"))):
                 async with asyncio.timeout(HANDSHAKE_SECONDS):
                     await self._open(transport, target, fields, rest)
-            return
-        except Refused as known:
-            refused = known
+        except Refused as refused:
+            self._refuse(transport, refused)
         except HubbubError as error:
-            refused = Refused(error)
+            self._refuse(transport, Refused(error))
         except TimeoutError:
-            refused = Refused(Unavailable())
+            self._refuse(transport, Refused(Unavailable()))
         except Exception as error:  # the outermost handler of a handshake
             DEFECTS.labels("handshake").inc()
             log.exception("handshake_failed", error=type(error).__name__)
-            refused = Refused(Internal())
+            self._refuse(transport, Refused(Internal()))
         finally:
             self._under_way -= 1
-        self._refuse(transport, refused)
 
     async def _open(self, transport: asyncio.Transport, target: bytes, fields: Mapping[str, str], rest: bytes) -> None:
         offered = [each.strip() for each in fields.get("sec-websocket-protocol", "").split(",")]
@@ -221,7 +220,7 @@ def _forget_handshake(transport: WSTransport) -> None:
 
 
 class _QuietLogger:
-    """What picows logs to: nothing for a peer's mistakes, the defects for ours. One object, as picows derives one per socket else."""
+    """What picows logs to: nothing for a peer's mistakes, the defects for ours. A `logging.Logger` would be copied per socket."""
 
     __slots__ = ()
 
@@ -236,4 +235,4 @@ class _QuietLogger:
     def exception(self, *_arguments: object) -> None:
         """Report an exception that left `Socket`."""
         DEFECTS.labels("socket").inc()
-        log.exception("socket_failed")
+        log.exception("socket_failed")  # noqa: LOG004 - picows calls this from its handler

@@ -13,9 +13,9 @@ channel gained just now is announced by `joined`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import structlog
@@ -69,6 +69,28 @@ class _Read:
     """Number of the last one."""
 
 
+@dataclass(slots=True)
+class _Sync:
+    """One `sync` being answered."""
+
+    connection: Connection
+    ref: Ref
+    statuses: dict[str, SyncStatus] = field(default_factory=dict)
+    """What is said about the channels that the client named."""
+    at_hand: dict[Channel, int] = field(default_factory=dict)
+    """Channels that need no reading, with their positions."""
+    reads: dict[str, _Read] = field(default_factory=dict)
+    """The others."""
+    lost: list[str] = field(default_factory=list)
+    """Channels that turned out to be gone although the client did not name them."""
+    announced: bool = False
+    """`synced` is out."""
+
+    def channels(self) -> list[Channel]:
+        """Every channel in which the socket is catching up."""
+        return [*self.at_hand, *(read.channel for read in self.reads.values())]
+
+
 class CatchUps:
     """What sockets miss."""
 
@@ -77,6 +99,7 @@ class CatchUps:
         hub: Hub,
         outbox: Outbox,
         messages: MessagesServiceStub,
+        *,
         group: asyncio.TaskGroup,
         close: Callable[[Connection, int], None],
         sync_events: int,
@@ -92,139 +115,127 @@ class CatchUps:
         hub.on_gain = self._verify_soon
 
     def sync(self, connection: Connection, ref: Ref, positions: Mapping[str, int]) -> None:
-        """Answer a `sync`, after those that came before it."""
+        """Answer a `sync`, after those that came before it. Raises `RateLimited` when too many wait."""
         if connection.flow is None:
             connection.flow = Lane(self._group, WAITING_SYNCS, partial(self._close, connection, 1011))
         if not connection.flow.add(partial(self._sync, connection, ref, positions)):
-            self._outbox.send(connection, refusal(RateLimited("Too many syncs at once"), ref))
+            raise RateLimited("Too many syncs at once")
 
     async def _sync(self, connection: Connection, ref: Ref, positions: Mapping[str, int]) -> None:
-        statuses, at_hand, reads = self._plan(connection, positions)
-        for channel in (*at_hand, *(read.channel for read in reads.values())):
+        sync = self._plan(_Sync(connection, ref), positions)
+        for channel in sync.channels():
             self._hub.begin(channel, connection)
-        if not reads:
+        if not sync.reads:
             CATCH_UPS.labels("memory").inc()
-            self._announce(connection, ref, statuses, at_hand)
+            self._announce(sync)
             return
-        async with self._slots:
-            await self._read(connection, ref, statuses, at_hand, reads)
-
-    def _plan(
-        self, connection: Connection, positions: Mapping[str, int]
-    ) -> tuple[dict[str, SyncStatus], dict[Channel, int], dict[str, _Read]]:
-        """What can be said at once, what needs no reading, and what must be read."""
-        statuses: dict[str, SyncStatus] = {}
-        at_hand: dict[Channel, int] = {}
-        reads: dict[str, _Read] = {}
-        wanted = dict(positions)
-        if not connection.flowing:
-            for channel in connection.account.channels.values():
-                if connection in channel.waiting:
-                    wanted.setdefault(channel.id, channel.waiting[connection])
-        for channel_id, position in wanted.items():
-            found = connection.account.channels.get(channel_id)
-            if found is None or connection in found.catching or not found.holds(connection):
-                statuses[channel_id] = _GONE
-            elif position == found.head or (position == found.waiting.get(connection) and position > found.head):
-                at_hand[found] = position
-                statuses[channel_id] = SyncStatus("complete", position)
-            else:
-                reads[channel_id] = _Read(found, position, channel_id in positions, found.head)
-        return {key: status for key, status in statuses.items() if key in positions}, at_hand, reads
-
-    def _announce(self, connection: Connection, ref: Ref, statuses: dict[str, SyncStatus], at_hand: dict[Channel, int]) -> None:
-        connection.flowing = True
-        self._outbox.send(connection, encode(Synced(statuses, ref)))
-        for channel, position in at_hand.items():
-            self._hub.finish(channel, connection, position)
-
-    async def _read(
-        self,
-        connection: Connection,
-        ref: Ref,
-        statuses: dict[str, SyncStatus],
-        at_hand: dict[Channel, int],
-        reads: dict[str, _Read],
-    ) -> None:
-        announced = False
-        request = CatchUpRequest(
-            caller=connection.identity.caller,
-            positions=[Position(channel=key, seq=read.position) for key, read in reads.items()],
-            limit=self._sync_events,
-        )
         try:
-            async with aclosing(stream(self._messages.CatchUp, request, timeout=CATCH_UP_SECONDS)) as answers:
-                async for answer in answers:
-                    if not announced:
-                        lost = self._judge(connection, answer.statuses, statuses, reads)
-                        self._announce(connection, ref, statuses, at_hand)
-                        announced = True
-                        for channel_id in lost:
-                            self._outbox.send(connection, encode(Left(channel_id)))
-                    for event in answer.events:
-                        self._pass_on(connection, event, reads)
-                    await self._outbox.drained(connection, CHUNK_SECONDS)
-            if not announced or any(read.upcoming != read.through + 1 for read in reads.values()):
-                raise _Broken
+            async with self._slots:
+                await self._read(sync)
         except HubbubError as error:
-            if announced:
-                self._break(connection, "cut", RESYNC_NEEDED)
-                return
-            CATCH_UPS.labels("unavailable").inc()
-            for channel in (*at_hand, *(read.channel for read in reads.values())):
-                self._hub.abandon(channel, connection)
-            self._outbox.send(connection, refusal(error, ref))
+            self._fail(sync, error)
         except _Broken:
             self._break(connection, "broken", RESYNC_NEEDED)
         except TimeoutError:
             self._break(connection, "slow", SLOW_CONSUMER)
         else:
             CATCH_UPS.labels("complete").inc()
-            for read in reads.values():
+            for read in sync.reads.values():
                 self._hub.finish(read.channel, connection, read.through)
 
-    def _judge(
-        self,
-        connection: Connection,
-        judged: list[CatchUpStatus],
-        statuses: dict[str, SyncStatus],
-        reads: dict[str, _Read],
-    ) -> list[str]:
-        """Take the statuses over; the channels that are gone although the client did not ask. Raises where they do not fit."""
-        lost = []
-        if {status.channel for status in judged} != reads.keys():
+    def _plan(self, sync: _Sync, positions: Mapping[str, int]) -> _Sync:
+        """Tell apart what can be said at once, what needs no reading, and what must be read."""
+        connection, account = sync.connection, sync.connection.account
+        wanted = dict(positions)
+        if not connection.flowing:
+            for channel in account.channels.values():
+                if connection in channel.waiting:
+                    wanted.setdefault(channel.id, channel.waiting[connection])
+        for channel_id, position in wanted.items():
+            found, named = account.channels.get(channel_id), channel_id in positions
+            if found is None or connection in found.catching or not found.holds(connection):
+                sync.statuses[channel_id] = _GONE
+            elif position == found.head or (position == found.waiting.get(connection) and position > found.head):
+                sync.at_hand[found] = position
+                if named:
+                    sync.statuses[channel_id] = SyncStatus("complete", position)
+            else:
+                sync.reads[channel_id] = _Read(found, position, named, found.head)
+        return sync
+
+    def _announce(self, sync: _Sync) -> None:
+        sync.announced = sync.connection.flowing = True
+        self._outbox.send(sync.connection, encode(Synced(sync.statuses, sync.ref)))
+        for channel_id in sync.lost:
+            self._outbox.send(sync.connection, encode(Left(channel_id)))
+        for channel, position in sync.at_hand.items():
+            self._hub.finish(channel, sync.connection, position)
+
+    async def _read(self, sync: _Sync) -> None:
+        """Read from the store, and pass on at the pace at which the socket reads. Raises what `_sync` handles."""
+        request = CatchUpRequest(
+            caller=sync.connection.identity.caller,
+            positions=[Position(channel=key, seq=read.position) for key, read in sync.reads.items()],
+            limit=self._sync_events,
+        )
+        async with aclosing(stream(self._messages.CatchUp, request, timeout=CATCH_UP_SECONDS)) as answers:
+            async for answer in answers:
+                if not sync.announced:
+                    self._judge(sync, answer.statuses)
+                    self._announce(sync)
+                for event in answer.events:
+                    self._pass_on(sync, event)
+                await self._outbox.drained(sync.connection, CHUNK_SECONDS)
+        if not sync.announced or any(read.upcoming != read.through + 1 for read in sync.reads.values()):
+            raise _Broken
+
+    def _judge(self, sync: _Sync, judged: Sequence[CatchUpStatus]) -> None:
+        """Take the store's statuses over. Raises where they do not fit what was asked or what was handed on here."""
+        if {status.channel for status in judged} != sync.reads.keys():
             raise _Broken
         for status in judged:
-            read = reads[status.channel]
+            read = sync.reads[status.channel]
             if status.status != "gone" and status.seq < read.head:
-                raise Unavailable  # a reader of the store that lags behind what was handed on here
+                raise Unavailable  # a reader of the store that lags behind the bus
             if status.status == "reset" and not read.named:
-                raise _Broken
+                raise _Broken  # there is no frame that could say so
         for status in judged:
-            read = reads[status.channel]
-            said = _GONE
-            match status.status:
-                case "complete":
-                    read.upcoming, read.through = max(status.after, read.position) + 1, status.seq
-                    said = SyncStatus("complete", status.seq)
-                case "reset":
-                    read.upcoming, read.through = status.seq + 1, status.seq
-                    said = SyncStatus("reset", status.seq)
-                case _:
-                    read.channel.forget(connection)
-                    del reads[status.channel]
-            if read.named:
-                statuses[status.channel] = said
-            elif said is _GONE:
-                lost.append(status.channel)
-        return lost
+            self._take_status(sync, status)
 
-    def _pass_on(self, connection: Connection, event: Event, reads: dict[str, _Read]) -> None:
-        read = reads.get(event.channel)
+    def _take_status(self, sync: _Sync, status: CatchUpStatus) -> None:
+        read = sync.reads[status.channel]
+        said = _GONE
+        match status.status:
+            case "complete":
+                read.upcoming, read.through = max(status.after, read.position) + 1, status.seq
+                said = SyncStatus("complete", status.seq)
+            case "reset":
+                read.upcoming, read.through = status.seq + 1, status.seq
+                said = SyncStatus("reset", status.seq)
+            case _:
+                read.channel.forget(sync.connection)
+                del sync.reads[status.channel]
+        if read.named:
+            sync.statuses[status.channel] = said
+        elif said is _GONE:
+            sync.lost.append(status.channel)
+
+    def _pass_on(self, sync: _Sync, event: Event) -> None:
+        read = sync.reads.get(event.channel)
         if read is None or event.seq != read.upcoming or event.seq > read.through:
             raise _Broken
         read.upcoming += 1
-        self._outbox.send(connection, text_frame(event.payload))
+        self._outbox.send(sync.connection, text_frame(event.payload))
+
+    def _fail(self, sync: _Sync, error: HubbubError) -> None:
+        """The store does not answer: nothing has happened yet, or the socket must start anew."""
+        if sync.announced:
+            self._break(sync.connection, "cut", RESYNC_NEEDED)
+            return
+        CATCH_UPS.labels("unavailable").inc()
+        for channel in sync.channels():
+            self._hub.abandon(channel, sync.connection)
+        self._outbox.send(sync.connection, refusal(error, sync.ref))
 
     def _break(self, connection: Connection, outcome: str, code: int) -> None:
         CATCH_UPS.labels(outcome).inc()

@@ -1,20 +1,22 @@
-"""Follows the bus and gives each entry to whom it concerns: events and receipts to the hub's channels, outcomes to `pending`,
-decisions to `control`. What the bus says it has lost is handed to the audit.
+"""Follows the bus and gives each entry to whom it concerns.
 
-One loop, one delivery at a time, and the next is asked for when the last is with the sockets' transports: batches grow with
-load by themselves.
+Events and receipts go to the hub's channels, outcomes to `pending`, decisions to `control`; what the bus says it has lost is
+handed to the audit. One loop, one entry at a time, and the next is taken when the last is with the sockets' transports:
+batches grow with load by themselves.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import structlog
 from google.protobuf.message import DecodeError
 
-from bus.bus import Bus, Delivery, Lost
+from bus.bus import Bus, BusUnavailable, Delivery, Lost
 from bus.topics import control, events, replies
 from chassis.metrics import DEFECTS
+from gateway.backoff import delays
 from gateway.control import Control
 from gateway.inbound.pending import Pending
 from gateway.metrics import BUS_LOST
@@ -34,12 +36,13 @@ class Fanout:
     def __init__(
         self,
         bus: Bus,
-        partitions: int,
         gateway: str,
+        *,
+        partitions: int,
         hub: Hub,
         outbox: Outbox,
         pending: Pending,
-        control_of_users: Control,
+        user_control: Control,
         audit: Audit,
         opening: Opening,
     ) -> None:
@@ -48,7 +51,7 @@ class Fanout:
         self._hub = hub
         self._outbox = outbox
         self._pending = pending
-        self._control = control_of_users
+        self._control = user_control
         self._audit = audit
         self._opening = opening
         self._partitions = {events(partition).name: partition for partition in range(partitions)}
@@ -61,24 +64,31 @@ class Fanout:
 
     async def run(self, on_following: Callable[[], None]) -> None:
         """Follow, for ever; `on_following` is called once everything published from then on is seen."""
-        async with self._bus.follow(self._topics) as deliveries:
-            on_following()
-            async for delivery in deliveries:
-                match delivery:
-                    case Delivery(topic, entries):
-                        handle = self._handlers[topic]
-                        for entry in entries:
-                            self._handle(handle, topic, entry.payload)
-                            await self._outbox.flushed()
-                    case Lost(topics, reason):
-                        self._lost(topics, reason)
+        async for _attempt in delays(math.inf):  # until the bus is there; afterwards it never ends by itself
+            try:
+                async with self._bus.follow(self._topics) as deliveries:
+                    on_following()
+                    async for delivery in deliveries:
+                        await self._take(delivery)
+            except BusUnavailable:
+                log.warning("bus_not_followed")
+
+    async def _take(self, delivery: Delivery | Lost) -> None:
+        match delivery:
+            case Delivery(topic, entries):
+                handle = self._handlers[topic]
+                for entry in entries:
+                    self._handle(handle, topic, entry.payload)
+                    await self._outbox.flushed()
+            case Lost(topics, reason):
+                self._lost(topics, reason)
 
     def _handle(self, handle: Callable[[bytes], None], topic: str, payload: bytes) -> None:
         try:
             handle(payload)
         except DecodeError:  # poison: what it held shows as a hole
             DEFECTS.labels("bus_entry").inc()
-            log.error("bus_entry_unreadable", topic=topic)
+            log.error("bus_entry_unreadable", topic=topic)  # noqa: TRY400 - a trace says nothing more
             self._lost((topic,), "unreadable")
         except Exception as error:  # the consume loop: one bad entry must not stop the others
             DEFECTS.labels("fanout").inc()

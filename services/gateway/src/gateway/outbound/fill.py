@@ -1,4 +1,4 @@
-"""Fetches the entries that a channel's hub entry is known to miss: one fetch per channel at a time, in order, until none is missing.
+"""Fetches the entries that a channel is known to miss here: one fetch per channel at a time, in order, until none is missing.
 
 A hole that stays open although the store answers, or for longer than `GIVE_UP_SECONDS`, closes the channel's sockets
 with 4005: they come back and read from the store what this gateway cannot get for them.
@@ -7,6 +7,7 @@ with 4005: they come back and read from the store what this gateway cannot get f
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import structlog
 
@@ -17,6 +18,7 @@ from gateway.clients import CALL_SECONDS
 from gateway.metrics import GAPS
 from gateway.outbound.channel import Channel
 from gateway.outbound.hub import RESYNC_NEEDED, Hub
+from hubbub.events.v1.events_pb2 import Event
 from hubbub.messages.v1.messages_service_pb2 import FetchEventsRequest
 from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 
@@ -32,9 +34,13 @@ FRUITLESS = 5
 class Fills:
     """Holes being closed."""
 
-    def __init__(self, hub: Hub, messages: MessagesServiceStub, group: asyncio.TaskGroup) -> None:
+    def __init__(
+        self, hub: Hub, messages: MessagesServiceStub, stored: Callable[[Event], None], group: asyncio.TaskGroup
+    ) -> None:
         self._hub = hub
         self._messages = messages
+        self._stored = stored
+        """Told of each entry fetched: a command that awaits it is stored, although its event was lost."""
         self._group = group
         self._slots = asyncio.Semaphore(CONCURRENT)
         hub.on_gap = self.fill
@@ -77,6 +83,7 @@ class Fills:
             request = FetchEventsRequest(tenant=channel.tenant, channel=channel.id, after=before, limit=PAGE)
             answer = await call(self._messages.FetchEvents, request, timeout=CALL_SECONDS)
             for event in answer.events:
+                self._stored(event)
                 self._hub.take(event)
             if channel.head == before:
                 break
