@@ -45,7 +45,12 @@ def member(found: Member) -> Json:
 
 
 def channel(found: Channel) -> Json:
-    """A channel as its viewer sees it."""
+    """A channel with its details."""
+    return {**channel_summary(found), "slow_mode_seconds": found.slow_mode_seconds, "history": found.history}
+
+
+def channel_summary(found: Channel) -> Json:
+    """A channel as its viewer's list shows it: what the protocol names, and of a direct channel the other person."""
     shape: Json = {
         "id": found.id,
         "kind": found.kind,
@@ -56,8 +61,6 @@ def channel(found: Channel) -> Json:
         "read_seq": found.read_seq,
         "unread": found.unread,
         "muted": found.muted,
-        "slow_mode_seconds": found.slow_mode_seconds,
-        "history": found.history,
         "last_message": message(found.last_message) if found.HasField("last_message") else None,
     }
     if found.HasField("peer"):

@@ -54,7 +54,7 @@ async def list_channels(request: Request) -> Response:
     joinable = request.query_params.get("joinable") in ("1", "true")
     asked = ListChannelsRequest(caller=identity.caller, joinable=joinable)
     found = await ask(api_of(request).clients.messages.ListChannels, asked)
-    return page([convert.channel(each) for each in found.channels])
+    return page([convert.channel_summary(each) for each in found.channels])
 
 
 async def create_channel(request: Request) -> Response:

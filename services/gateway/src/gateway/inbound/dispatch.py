@@ -155,6 +155,8 @@ class Dispatch:
         self._publish(connection, self._command(connection, frame.channel, pin=pin), frame.ref)
 
     def _read(self, connection: Connection, frame: frames.Read) -> None:
+        if frame.channel not in connection.account.channels:
+            raise NotFound  # nobody answers it later: it is state, and has no acknowledgement
         self._publisher.add(self._command(connection, frame.channel, read=MarkRead(seq=frame.seq)))
 
     def _command(self, connection: Connection, channel: str, key: str = "", **body: Any) -> Command:
