@@ -247,8 +247,10 @@ _channel_fields: Mapping[str, Check] = {
     "muted": flag,
     "last_message": nullable(message),
 }
-channel = record(_channel_fields)
-channel_details = record(_channel_fields, {"slow_mode_seconds": whole, "history": one_of("all", "joined")})
+_peer = {"peer": record({"user": text, "name": text})}
+"""The other person of a direct channel: more than the protocol promises, and the web app's way to name one."""
+channel = record(_channel_fields, _peer)
+channel_details = record(_channel_fields, {**_peer, "slow_mode_seconds": whole, "history": one_of("all", "joined")})
 me = record({"user": text, "tenant": text, "name": text, "roles": listed(text)})
 user = record({"user": text, "name": text})
 member = record({"user": text, "name": text, "role": role})

@@ -94,7 +94,7 @@ async def test_a_hostile_token_gets_401_over_http_and_before_the_upgrade(world: 
         assert (await refusal(mallory, way)).status == 401
 
 
-@pytest.mark.parametrize("scheme", ["Basic YW5uOmFubg==", "Bearer", "Bearer ", "bearer\t", "Token x"])
+@pytest.mark.parametrize("scheme", ["Basic YW5uOmFubg==", "Bearer", "Bearer a b", "Token x"])
 async def test_an_unusable_authorization_header_gets_401(world: World, scheme: str) -> None:
     answer = await world.anonymous().call("GET", "/v1/me", headers={"Authorization": scheme})
     assert answer.reason == "NOT_AUTHENTICATED"
