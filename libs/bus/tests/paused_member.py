@@ -10,6 +10,7 @@ import json
 import sys
 
 import structlog
+import uvloop
 
 from bus.redis_streams import RedisBus
 from bus.topics import Topic, WhenFull
@@ -28,4 +29,4 @@ async def main(url: str, lease_seconds: str, topic: str) -> None:
             await work.acknowledge(delivery)
 
 
-asyncio.run(main(*sys.argv[1:]))
+uvloop.run(main(*sys.argv[1:]))  # as the services do

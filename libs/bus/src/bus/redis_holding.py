@@ -6,6 +6,7 @@ Leaves who holds what to `redis_work`.
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 
 import structlog
@@ -38,7 +39,7 @@ class Holding:
     """Offers what waits in one topic while the lease lasts, as this process's clock tells.
 
     The clock is asked before an offer is made and again when it is taken: a process that was paused beyond its lease finds
-    out before it hands out anything more.
+    out before it hands out anything more. (Not the loop's clock, which uvloop reads once per turn of the loop.)
     """
 
     def __init__(self, topic: str, key: str, count: int, offers: asyncio.Queue[Offer | None], address: Address) -> None:
@@ -48,7 +49,7 @@ class Holding:
         self._offers = offers
         self._address = address
         self._until = 0.0
-        """Loop time at which the lease ends unless it is renewed."""
+        """`time.monotonic` at which the lease ends unless it is renewed."""
         self._renewal = asyncio.Event()
         """Set by each renewal."""
         self._ended = False
@@ -59,7 +60,7 @@ class Holding:
         self._task = tasks.create_task(self._run(), name=f"bus-holding-{self._topic}")
 
     def renewed(self, until: float) -> None:
-        """The lease lasts until this loop time."""
+        """The lease lasts until this `time.monotonic`."""
         self._until = until
         self._renewal.set()
 
@@ -71,7 +72,7 @@ class Holding:
 
     def held(self) -> bool:
         """Tell whether the topic is still this member's."""
-        return not self._ended and asyncio.get_running_loop().time() < self._until
+        return not self._ended and time.monotonic() < self._until
 
     async def _run(self) -> None:
         backoff = Backoff()

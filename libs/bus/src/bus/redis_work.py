@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -67,6 +68,8 @@ class Member:
         """By topic name: handed out, neither acknowledged nor released."""
         self._leaving: set[str] = set()
         """Topics beyond the fair share that are to be given up once what was handed out of them is settled."""
+        self._leases_change = asyncio.Lock()
+        """Held while leases change: an answer that a topic is ours must not be believed after the topic was given up."""
         self._keeping: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -118,7 +121,8 @@ class Member:
         if offer is not None and offer.delivery is delivery:
             del self._taken[delivery.topic]
             if delivery.topic in self._leaving:
-                await self._give([delivery.topic])
+                async with self._leases_change:
+                    await self._give([delivery.topic])
             offer.settle()
 
     async def _keep(self) -> None:
@@ -127,7 +131,8 @@ class Member:
             async with asyncio.TaskGroup() as tasks:
                 while True:
                     try:
-                        await self._turn(tasks)
+                        async with self._leases_change:
+                            await self._turn(tasks)
                     except BusUnavailable as error:
                         _log.warning("bus_leases_not_renewed", reason=str(error))
                     await asyncio.sleep(self._lease_seconds / _TURNS_PER_LEASE)
@@ -146,7 +151,7 @@ class Member:
 
     async def _turn(self, tasks: asyncio.TaskGroup) -> None:
         """Renew, take and give up leases."""
-        asked = asyncio.get_running_loop().time()
+        asked = time.monotonic()
         keys = [key for name in self._topics for key in (self._leases[name], self._topics[name])]
         milliseconds = int(self._lease_seconds * 1000)
         share = self._scripts.share.call([self._members, *keys], self._token, milliseconds, int(self._first_turn))
