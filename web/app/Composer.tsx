@@ -1,11 +1,13 @@
-/** Owns writing a message: Enter sends, Shift+Enter breaks the line, Up edits the last own message. The draft stays per channel. */
+/** Owns writing a message: Enter sends, Shift+Enter breaks the line, Up edits the last own message; files are picked, pasted or dropped. The draft stays per channel. */
 import { useRef, useState } from "react";
 import type { KeyboardEvent } from "react";
 
 import type { Channel } from "../client";
+import { ComposerFiles } from "./ComposerFiles";
 import { useClient, useClientState } from "./hooks";
-import { SendIcon } from "./icons";
+import { PaperclipIcon, SendIcon } from "./icons";
 import { useAutosize } from "./useAutosize";
+import { useUploads } from "./useUploads";
 
 const defaultTextBytes = 16 * 1024;
 const drafts = new Map<string, string>();
@@ -22,9 +24,12 @@ export function Composer({ channel, title, onSent, onEditLast }: Props) {
   const limit = useClientState((state) => (state.connection.name === "open" ? state.connection.hello.limits.text_bytes : defaultTextBytes));
   const [text, setText] = useState(() => drafts.get(channel.id) ?? "");
   const field = useRef<HTMLTextAreaElement>(null);
+  const picker = useRef<HTMLInputElement>(null);
+  const { uploads, add, remove, clear } = useUploads(channel.id);
   useAutosize(field, text);
 
-  const ready = text.trim() !== "";
+  const attachments = uploads.flatMap(({ state }) => (state.name === "ready" ? [state.attachment] : []));
+  const ready = (text.trim() !== "" || uploads.length > 0) && attachments.length === uploads.length;
   const over = new TextEncoder().encode(text).length - limit;
 
   function change(value: string) {
@@ -35,8 +40,9 @@ export function Composer({ channel, title, onSent, onEditLast }: Props) {
 
   function send() {
     if (!ready || over > 0) return;
-    client.send({ channel: channel.id, text: text.trim() });
+    client.send({ channel: channel.id, text: text.trim(), ...(attachments.length > 0 ? { attachments } : {}) });
     change("");
+    clear();
     onSent();
     field.current?.focus();
   }
@@ -62,7 +68,29 @@ export function Composer({ channel, title, onSent, onEditLast }: Props) {
         send();
       }}
     >
-      <div className="composer-box">
+      <ComposerFiles uploads={uploads} onRemove={remove} />
+      <div
+        className="composer-box"
+        onDragOver={(event) => event.preventDefault()}
+        onDrop={(event) => {
+          event.preventDefault();
+          add(event.dataTransfer.files);
+        }}
+      >
+        <input
+          ref={picker}
+          type="file"
+          multiple
+          hidden
+          data-testid="file-input"
+          onChange={(event) => {
+            add(event.target.files ?? []);
+            event.target.value = "";
+          }}
+        />
+        <button type="button" className="icon-button attach" aria-label="Attach files" title="Attach files" onClick={() => picker.current?.click()}>
+          <PaperclipIcon />
+        </button>
         <textarea
           ref={field}
           data-testid="composer"
@@ -73,6 +101,11 @@ export function Composer({ channel, title, onSent, onEditLast }: Props) {
           value={text}
           onChange={(event) => change(event.target.value)}
           onKeyDown={onKeyDown}
+          onPaste={(event) => {
+            if (event.clipboardData.files.length === 0) return;
+            event.preventDefault();
+            add(event.clipboardData.files);
+          }}
           autoFocus={window.matchMedia("(hover: hover)").matches}
           dir="auto"
           enterKeyHint="send"

@@ -10,9 +10,11 @@ interface Props {
   children: ReactNode;
   /** Without a visible head: the title is only read out. */
   bare?: boolean;
+  /** As large as its content needs. */
+  wide?: boolean;
 }
 
-export function Dialog({ title, onClose, children, bare = false }: Props) {
+export function Dialog({ title, onClose, children, bare = false, wide = false }: Props) {
   const dialog = useRef<HTMLDialogElement>(null);
 
   useEffect(() => {
@@ -28,7 +30,7 @@ export function Dialog({ title, onClose, children, bare = false }: Props) {
   return (
     <dialog
       ref={dialog}
-      className={bare ? "dialog dialog-bare" : "dialog"}
+      className={`dialog ${bare ? "dialog-bare" : ""} ${wide ? "dialog-wide" : ""}`}
       aria-label={title}
       onCancel={(event) => {
         event.preventDefault();

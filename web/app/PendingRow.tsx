@@ -25,6 +25,7 @@ export function PendingRow({ item, headed }: { item: OutboxItem; headed: boolean
         <p className={`message-text ${failed === null ? "message-pending" : ""} ${isJumbo(item.text) ? "message-jumbo" : ""}`} dir="auto">
           <RichText text={item.text} />
         </p>
+        {item.attachments !== undefined && <p className="muted">{item.attachments.map((attachment) => attachment.name).join(", ")}</p>}
         {failed !== null && (
           <p className="message-failure" role="alert">
             {refusal(failed.reason, failed.detail)}

@@ -49,7 +49,7 @@ interface Items<T> {
 
 /** Every function rejects with `Problem`. */
 export function createApi(options: HttpOptions) {
-  const ask = createHttp(options);
+  const { ask, bytes } = createHttp(options);
   const items = async <T>(path: string, query: Record<string, string | number | undefined> = {}) => {
     const all: T[] = [];
     let cursor: string | undefined;
@@ -86,6 +86,8 @@ export function createApi(options: HttpOptions) {
     createUpload: (body: { name: string; size: number; type: string; channel: string }) =>
       ask<UploadTicket>("/v1/uploads", { method: "POST", body }),
     completeUpload: (id: string) => ask<UploadState>(`/v1/uploads/${encodeURIComponent(id)}/complete`, { method: "POST" }),
+    /** The file itself, or its small picture. 409 while it is not clean. */
+    media: (id: string, variant?: "thumb") => bytes(`/v1/media/${encodeURIComponent(id)}`, { query: { variant } }),
     upload: (id: string) => ask<UploadState>(`/v1/uploads/${encodeURIComponent(id)}`),
   };
 }
@@ -99,7 +101,7 @@ export interface DevLogin {
 
 /** Only where the server runs with its development login; elsewhere it answers 404 and this returns null. */
 export async function devLogin(options: Omit<HttpOptions, "token">, login: DevLogin) {
-  const ask = createHttp({ ...options, token: () => null });
+  const { ask } = createHttp({ ...options, token: () => null });
   try {
     return await ask<{ token: string; expires_in: number }>("/v1/dev/login", { method: "POST", body: login });
   } catch (error) {

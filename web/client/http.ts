@@ -34,12 +34,18 @@ export interface Question {
   body?: unknown;
 }
 
-export type Ask = <T>(path: string, question?: Question) => Promise<T>;
+export interface Http {
+  /** The answer's JSON; undefined for 204. */
+  ask: <T>(path: string, question?: Question) => Promise<T>;
+  /** The answer's bytes, from wherever the server redirects to. */
+  bytes: (path: string, question?: Question) => Promise<Blob>;
+}
 
-export function createHttp(options: HttpOptions): Ask {
+/** Both reject with `Problem` and nothing else. */
+export function createHttp(options: HttpOptions): Http {
   const send = options.fetch ?? globalThis.fetch.bind(globalThis);
-  return async <T>(path: string, question: Question = {}): Promise<T> => {
-    const headers: Record<string, string> = { Accept: "application/json" };
+  const respond = async (path: string, question: Question = {}): Promise<Response> => {
+    const headers: Record<string, string> = {};
     const token = options.token();
     if (token !== null) headers["Authorization"] = `Bearer ${token}`;
     const init: RequestInit = {
@@ -51,12 +57,21 @@ export function createHttp(options: HttpOptions): Ask {
       headers["Content-Type"] = "application/json";
       init.body = JSON.stringify(question.body);
     }
-    const response = await send(options.origin + path + search(question.query), init).catch((error: unknown) => {
-      throw new Problem(0, "UNAVAILABLE", error instanceof Error ? error.message : "");
-    });
+    const response = await send(options.origin + path + search(question.query), init).catch(unreachable);
     if (!response.ok) throw await problem(response);
-    return (response.status === 204 ? undefined : await response.json()) as T;
+    return response;
   };
+  return {
+    ask: async <T>(path: string, question?: Question) => {
+      const response = await respond(path, question);
+      return (response.status === 204 ? undefined : await response.json().catch(unreachable)) as T;
+    },
+    bytes: async (path, question) => (await respond(path, question)).blob().catch(unreachable),
+  };
+}
+
+function unreachable(error: unknown): never {
+  throw new Problem(0, "UNAVAILABLE", error instanceof Error ? error.message : "");
 }
 
 function search(query: Question["query"]): string {

@@ -10,5 +10,6 @@ export { browserSocket } from "./browser";
 export type * from "./frames";
 export { Problem } from "./http";
 export { localOutbox } from "./outbox";
+export { upload } from "./upload";
 export type { Draft, OutboxItem, OutboxStorage } from "./outbox";
 export type { ClientState, Presence } from "./state";

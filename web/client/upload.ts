@@ -1,0 +1,63 @@
+/**
+ * Owns one file's way to the server: ask for a place, bring the bytes there, wait until they are found clean. Leaves
+ * attaching the result to a message to its caller.
+ */
+import type { Api, UploadState, UploadTicket } from "./api";
+import { systemClock } from "./clock";
+import type { Clock } from "./clock";
+import type { Attachment } from "./frames";
+import { Problem } from "./http";
+
+export interface UploadOptions {
+  /** Ends the upload; the promise then rejects with the signal's reason or `Problem`. */
+  signal: AbortSignal;
+  clock?: Clock;
+  fetch?: typeof fetch;
+}
+
+const firstPollMs = 250;
+const pollMaxMs = 2_000;
+/** How long bytes and scan may take. */
+const bytesMs = 120_000;
+const scanMs = 60_000;
+
+/** Resolves with what a message can carry. Rejects with `Problem`: `BLOCKED_MEDIA` when it was refused, else the server's reason. */
+export async function upload(api: Api, file: File, channel: string, options: UploadOptions): Promise<Attachment> {
+  const clock = options.clock ?? systemClock;
+  const type = file.type === "" ? "application/octet-stream" : file.type;
+  const ticket = await api.createUpload({ name: file.name, size: file.size, type, channel });
+  await bring(ticket.upload, file, options);
+  let state = await api.completeUpload(ticket.id);
+  const until = clock.now() + scanMs;
+  for (let wait = firstPollMs; state.state === "pending" || state.state === "scanning"; wait = Math.min(wait * 1.5, pollMaxMs)) {
+    if (clock.now() > until) throw new Problem(0, "UNAVAILABLE", "The file could not be checked in time.");
+    await new Promise<void>((resolve) => clock.after(wait, resolve));
+    options.signal.throwIfAborted();
+    state = await api.upload(ticket.id);
+  }
+  if (state.state !== "clean") throw new Problem(409, "BLOCKED_MEDIA", state.reason ?? "");
+  return attachment(state);
+}
+
+/** Straight to object storage: the token stays here. */
+async function bring(place: UploadTicket["upload"], file: File, options: UploadOptions): Promise<void> {
+  const send = options.fetch ?? globalThis.fetch.bind(globalThis);
+  let body: BodyInit = file;
+  if (place.fields !== undefined) {
+    body = new FormData();
+    for (const [name, value] of Object.entries(place.fields)) body.append(name, value);
+    body.append("file", file);
+  }
+  const signal = AbortSignal.any([options.signal, AbortSignal.timeout(bytesMs)]);
+  const response = await send(place.url, { method: place.method, headers: place.headers, body, signal, credentials: "omit" }).catch(
+    (error: unknown) => {
+      options.signal.throwIfAborted();
+      throw new Problem(0, "UNAVAILABLE", error instanceof Error ? error.message : "");
+    },
+  );
+  if (!response.ok) throw new Problem(response.status, "UNAVAILABLE", "The storage refused the file.");
+}
+
+function attachment({ id, name, size, type, width, height }: UploadState): Attachment {
+  return { id, name, size, type, width: width ?? null, height: height ?? null };
+}
