@@ -20,7 +20,8 @@ _OPTIONS = [
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
-    # A client resolves names anew when a connection ends: without this, pods added later would never be called. Calls in progress go on.
+    # A client resolves names anew when a connection ends: without this, pods added later would never be called.
+    # Calls in progress, streams included, go on.
     ("grpc.max_connection_age_ms", 300_000),
 ]
 
