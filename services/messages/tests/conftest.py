@@ -1,4 +1,7 @@
-"""A migrated database for each test, and a small town in it: the service, a worker's way to store, people and channels."""
+"""A small town for each test: the service, a worker, people and channels, in a tenant of its own.
+
+Tests share one database, as tenants do. What looks at a whole database, or changes it, asks for `own_town`.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ import pytest_asyncio
 
 from bus.bus import Delivery, Lost
 from bus.memory import MemoryBus
-from bus.topics import commands, control, partition_of, rejected, replies
+from bus.topics import Topic, commands, control, partition_of, rejected, replies
 from bus.topics import events as event_topic
 from chassis.errors import HubbubError
 from chassis.migrate import migrate, migrations
@@ -31,7 +34,6 @@ from messages.worker import GROUP, Worker
 from stack.postgres import Postgres
 
 PARTITIONS = 4
-TENANT = "acme"
 GATEWAY = "gateway-0.1"
 
 
@@ -44,13 +46,15 @@ class Town:
     bus: MemoryBus
     service: MessagesService
     publisher: Publisher
+    tenant: str = field(default_factory=lambda: f"t-{uuid.uuid4().hex}")
     counter: int = 0
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
     stored: list[Stored] = field(default_factory=list)
 
-    def caller(self, user: str, *, tenant: str = TENANT, admin: bool = False, issued: float = 0) -> nouns.Caller:
-        return nouns.Caller(tenant=tenant, user=user, admin=admin, token_issued_at=issued)
+    def caller(self, user: str, *, tenant: str = "", admin: bool = False, issued: float = 0) -> nouns.Caller:
+        return nouns.Caller(tenant=tenant or self.tenant, user=user, admin=admin, token_issued_at=issued)
 
-    async def people(self, *users: str, tenant: str = TENANT) -> None:
+    async def people(self, *users: str, tenant: str = "") -> None:
         sessions = [rpc.AdmitUserRequest(caller=self.caller(user, tenant=tenant)) for user in users]
         await self.service.OpenSessions(rpc.OpenSessionsRequest(sessions=sessions), None)
 
@@ -61,10 +65,12 @@ class Town:
         )
         return (await self.service.CreateChannel(request, None)).channel.id
 
-    def command(self, channel: str, user: str, body: Body, *, key: str = "", tenant: str = TENANT) -> Command:
+    def command(self, channel: str, user: str, body: Body, *, key: str = "") -> Command:
         self.counter += 1
         key = key or uuid.uuid4().hex
-        return Command(TenantId(tenant), ChannelId(channel), UserId(user), key, CommandId(f"c.{self.counter}"), GATEWAY, body)
+        return Command(
+            TenantId(self.tenant), ChannelId(channel), UserId(user), key, CommandId(f"c.{self.counter}"), GATEWAY, body
+        )
 
     async def do(self, *commands: Command) -> list[Outcome]:
         stored = await handle(self.database, commands)
@@ -74,12 +80,18 @@ class Town:
     @contextlib.asynccontextmanager
     async def working(self, publisher: Publisher | None = None) -> AsyncIterator[None]:
         """Run a worker inside the block."""
-        stopping = asyncio.Event()
         topics = [commands(number) for number in range(PARTITIONS)]
         async with self.bus.work(topics, GROUP, "worker") as work, asyncio.TaskGroup() as tasks:
-            tasks.create_task(Worker(self.database, publisher or self.publisher, stopping).run(work))
+            tasks.create_task(Worker(self.database, publisher or self.publisher, self.stopping).run(work))
             yield
-            stopping.set()
+            self.stopping.set()
+        self.stopping.clear()
+
+    def event_topics(self) -> list[Topic]:
+        return [event_topic(number) for number in range(PARTITIONS)]
+
+    def gateway_topics(self) -> list[Topic]:
+        return [replies(GATEWAY), control(), rejected()]
 
     async def send(self, *wanted: events.Command) -> None:
         """Put commands on the bus as a gateway does, one entry for each."""
@@ -93,18 +105,19 @@ class Town:
         """A command to post, as a gateway writes it."""
         self.counter += 1
         fields: dict[str, Any] = {
-            "tenant": TENANT,
+            "tenant": self.tenant,
             "channel": channel,
             "actor": user,
             "key": uuid.uuid4().hex,
             "id": f"c.{self.counter}",
             "gateway": GATEWAY,
-            "post": events.PostMessage(text=text),
         }
+        if not other.keys() & {"edit", "delete", "react", "pin", "read"}:
+            fields["post"] = events.PostMessage(text=text)
         return events.Command(**(fields | other))
 
-    async def log(self, channel: str, after: int = 0, tenant: str = TENANT) -> list[events.Event]:
-        request = rpc.FetchEventsRequest(tenant=tenant, channel=channel, after=after)
+    async def log(self, channel: str, after: int = 0) -> list[events.Event]:
+        request = rpc.FetchEventsRequest(tenant=self.tenant, channel=channel, after=after)
         return list((await self.service.FetchEvents(request, None)).events)
 
     async def post(self, channel: str, user: str, text: str = "hello", key: str = "") -> rpc.PostMessageResponse:
@@ -149,32 +162,38 @@ class Listener:
 
 @pytest_asyncio.fixture
 async def listener(town: Town) -> AsyncIterator[Listener]:
-    topics = [event_topic(number) for number in range(PARTITIONS)]
-    async with town.bus.follow([*topics, replies(GATEWAY), control(), rejected()]) as feed:
+    async with town.bus.follow([*town.event_topics(), *town.gateway_topics()]) as feed:
         yield Listener(feed)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def migrated(postgres_server: Postgres) -> str:
-    """Return the name of a database with the newest schema, to be copied."""
-    url = await postgres_server.create_database("messages_template", owner="test")
+async def shared_url(postgres_server: Postgres) -> str:
+    """Return the URL of the database that tests share."""
+    url = await postgres_server.create_database("messages", owner="test")
     await migrate(url, migrations("messages"))
-    return "messages_template"
+    return url
 
 
-@pytest_asyncio.fixture
-async def messages_url(postgres_server: Postgres, migrated: str) -> AsyncIterator[str]:
-    name = f"messages_{uuid.uuid4().hex}"
-    yield await postgres_server.create_database(name, owner="test", template=migrated)
-    await postgres_server.drop_database(name)
-
-
-@pytest_asyncio.fixture
-async def town(messages_url: str) -> AsyncIterator[Town]:
+@contextlib.asynccontextmanager
+async def _town(url: str) -> AsyncIterator[Town]:
     bus = MemoryBus()
-    async with open_database(messages_url, connections=8, name="tests") as database:
+    async with open_database(url, connections=8, name="tests") as database:
         publisher = Publisher(bus, PARTITIONS)
-        yield Town(messages_url, database, bus, MessagesService(database, publisher), publisher)
+        yield Town(url, database, bus, MessagesService(database, publisher), publisher)
+
+
+@pytest_asyncio.fixture
+async def town(shared_url: str) -> AsyncIterator[Town]:
+    async with _town(shared_url) as town:
+        yield town
+
+
+@pytest_asyncio.fixture
+async def own_town(database: str) -> AsyncIterator[Town]:
+    """Return a town with a database of its own."""
+    await migrate(database, migrations("messages"))
+    async with _town(database) as town:
+        yield town
 
 
 async def refused(call: Awaitable[object], error: type[HubbubError]) -> HubbubError:

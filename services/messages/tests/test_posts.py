@@ -28,7 +28,8 @@ async def test_a_batch_is_one_transaction(town: Town) -> None:
     channel, other = await town.channel("ann"), await town.channel("ann")
     await town.do(*(town.command(each, "ann", Post("x")) for each in [channel, other] * 3))
     async with town.database.connection() as connection:
-        cursor = await connection.execute("SELECT count(DISTINCT xmin::text), count(*) FROM entries WHERE kind = 1")
+        query = "SELECT count(DISTINCT xmin::text), count(*) FROM entries WHERE kind = 1 AND tenant = %s"
+        cursor = await connection.execute(query, [town.tenant])
         assert await cursor.fetchone() == (1, 6)
 
 

@@ -1,6 +1,6 @@
 """Brings a service's database to its newest schema: numbered SQL files, each once, in order, forward only.
 
-Safe to run beside itself (an advisory lock) and beside the previous release (a file expands; what contracts comes a release later).
+Safe to run beside itself (an advisory lock) and beside the previous release (what contracts comes a release after what expands).
 """
 
 from __future__ import annotations

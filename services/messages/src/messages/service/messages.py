@@ -10,7 +10,7 @@ from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages import convert, cursors, limits
 from messages.commands import Body, Command, Delete, Edit, Outcome, Verdict
 from messages.handlers import handle
-from messages.message import Caller, CommandId
+from messages.message import Caller, ChannelId, CommandId
 from messages.service import access
 from messages.service.desk import Desk, logger, that_fit
 from messages.store import messages
@@ -24,8 +24,8 @@ class Messages(Desk):
     async def PostMessage(self, request: rpc.PostMessageRequest, _context: object) -> rpc.PostMessageResponse:
         """Post; stored when answered. Without a key every call is a message of its own."""
         caller = await self._admitted(request.caller)
-        key = limits.key(request.key or uuid.uuid4().hex)
-        outcome = await self._carry_out(caller, request.channel, key, convert.post(request.message))
+        channel, key = limits.channel_id(request.channel), limits.key(request.key or uuid.uuid4().hex)
+        outcome = await self._carry_out(caller, channel, key, convert.post(request.message))
         return rpc.PostMessageResponse(
             message=outcome.message or "",
             seq=outcome.seq,
@@ -36,19 +36,19 @@ class Messages(Desk):
     async def EditMessage(self, request: rpc.EditMessageRequest, _context: object) -> rpc.EditMessageResponse:
         """Replace the text of one's own message."""
         caller = await self._admitted(request.caller)
-        body = Edit(limits.message_id(request.message), limits.text(request.text))
-        outcome = await self._carry_out(caller, request.channel, "", body)
+        channel, message = limits.channel_id(request.channel), limits.message_id(request.message)
+        outcome = await self._carry_out(caller, channel, "", Edit(message, limits.text(request.text)))
         return rpc.EditMessageResponse(seq=outcome.seq, at=convert.timestamp(outcome.at) if outcome.at else None)
 
     async def DeleteMessage(self, request: rpc.DeleteMessageRequest, _context: object) -> rpc.DeleteMessageResponse:
         """Delete; repeating it answers the first deletion."""
         caller = await self._admitted(request.caller)
-        body = Delete(limits.message_id(request.message))
-        outcome = await self._carry_out(caller, request.channel, "", body)
+        channel, message = limits.channel_id(request.channel), limits.message_id(request.message)
+        outcome = await self._carry_out(caller, channel, "", Delete(message))
         return rpc.DeleteMessageResponse(seq=outcome.seq, at=convert.timestamp(outcome.at) if outcome.at else None)
 
-    async def _carry_out(self, caller: Caller, channel: str, key: str, body: Body) -> Outcome:
-        command = Command(caller.tenant, limits.channel_id(channel), caller.user, key, CommandId(""), "", body)
+    async def _carry_out(self, caller: Caller, channel: ChannelId, key: str, body: Body) -> Outcome:
+        command = Command(caller.tenant, channel, caller.user, key, CommandId(""), "", body)
         published = self._publisher.take_settled()
         try:
             stored = await handle(self._database, [command], published)

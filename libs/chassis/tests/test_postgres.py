@@ -1,0 +1,77 @@
+"""How a service speaks to its database."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import psycopg
+import pytest
+
+from chassis.errors import Unavailable
+from chassis.postgres import Database, is_transient, open_database
+
+
+@pytest.fixture
+async def opened(database: str) -> AsyncIterator[Database]:
+    async with open_database(database, connections=2, name="tests") as opened:
+        yield opened
+
+
+async def test_a_pipeline_is_one_transaction_in_one_round_trip(opened: Database) -> None:
+    async with opened.pipeline() as connection:
+        first = await connection.execute("SELECT pg_current_xact_id()::text")
+        second = await connection.execute("SELECT pg_current_xact_id()::text")
+        assert connection.info.pipeline_status
+    assert await first.fetchall() == await second.fetchall()
+
+
+async def test_a_pipeline_whose_statement_fails_leaves_nothing_and_a_usable_connection(opened: Database) -> None:
+    async with opened.connection() as connection:
+        await connection.execute("CREATE TABLE things (n int CHECK (n > 0))")
+    with pytest.raises(psycopg.errors.CheckViolation):  # noqa: PT012 - the block is what is under test
+        async with opened.pipeline() as connection:
+            await connection.execute("INSERT INTO things VALUES (1)")
+            await connection.execute("INSERT INTO things VALUES (0)")
+            await connection.execute("INSERT INTO things VALUES (2)")
+    for _ in range(3):
+        async with opened.transaction() as connection:
+            assert await (await connection.execute("SELECT count(*) FROM things")).fetchone() == (0,)
+
+
+async def test_a_statement_that_waits_too_long_for_a_lock_is_unavailable(opened: Database) -> None:
+    async with opened.connection() as connection:
+        await connection.execute("CREATE TABLE things (n int)")
+    async with opened.transaction() as holder:
+        await holder.execute("LOCK TABLE things")
+        with pytest.raises(Unavailable):  # noqa: PT012 - as above
+            async with opened.transaction() as waiter:
+                await waiter.execute("SET LOCAL lock_timeout = '10ms'")
+                await waiter.execute("SELECT FROM things")
+
+
+async def test_a_server_that_is_away_is_unavailable(unused_tcp_port: int) -> None:
+    url = f"postgresql://nobody:x@127.0.0.1:{unused_tcp_port}/nothing"
+    async with open_database(url, connections=1, name="tests") as away:
+        with pytest.raises(Unavailable):  # noqa: PT012 - as above
+            await away.ping()
+
+
+@pytest.mark.parametrize(
+    ("error", "transient"),
+    [
+        (psycopg.OperationalError("connection lost"), True),
+        (psycopg.errors.AdminShutdown(), True),
+        (psycopg.errors.DiskFull(), True),
+        (psycopg.errors.ReadOnlySqlTransaction(), True),
+        (psycopg.errors.DeadlockDetected(), True),
+        (psycopg.errors.LockNotAvailable(), True),
+        (psycopg.errors.QueryCanceled(), True),
+        (psycopg.errors.UniqueViolation(), False),
+        (psycopg.errors.UntranslatableCharacter(), False),
+        (psycopg.errors.UndefinedColumn(), False),
+        (psycopg.errors.InternalError_(), False),
+        (psycopg.ProgrammingError("no result"), False),
+    ],
+)
+def test_the_servers_state_is_told_from_what_it_was_asked(error: psycopg.Error, transient: bool) -> None:
+    assert is_transient(error) is transient

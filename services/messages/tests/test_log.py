@@ -1,0 +1,212 @@
+"""Reading the log: catching up, holes, heads, pages, search, and what history shows."""
+
+from __future__ import annotations
+
+import json
+
+from chassis.errors import InvalidArgument, NotFound
+from hubbub.events.v1 import events_pb2 as events
+from hubbub.messages.v1 import messages_service_pb2 as rpc
+from messages.commands import Body, Delete, Edit, Pin, Post, React
+from messages.message import ChannelId, MessageId, Range
+from messages.store.log import pages
+from services.messages.tests.conftest import Town, refused
+
+
+async def _catch_up(
+    town: Town, user: str, positions: dict[str, int], limit: int = 1_000
+) -> tuple[list[tuple[str, int, int]], list[events.Event], list[int]]:
+    request = rpc.CatchUpRequest(
+        caller=town.caller(user),
+        limit=limit,
+        positions=[rpc.Position(channel=channel, seq=seq) for channel, seq in positions.items()],
+    )
+    answers = [answer async for answer in town.service.CatchUp(request, None)]
+    statuses = [(each.status, each.after, each.seq) for each in answers[0].statuses]
+    assert [each.channel for each in answers[0].statuses] == list(positions)
+    assert not answers[0].events
+    found = [event for answer in answers[1:] for event in answer.events]
+    return statuses, found, [answer.ByteSize() for answer in answers[1:]]
+
+
+async def test_catching_up_brings_every_entry_since_each_position(town: Town) -> None:
+    one, two = await town.channel("ann", "bob"), await town.channel("ann", "bob")
+    await town.do(*(town.command(channel, "ann", Post(f"{n}")) for n in range(5) for channel in (one, two)))
+    statuses, found, _ = await _catch_up(town, "bob", {one: 0, two: 6})
+    assert statuses == [("complete", 0, 8), ("complete", 6, 8)]
+    assert [(event.channel, event.seq) for event in found] == [*((one, n) for n in range(1, 9)), (two, 7), (two, 8)]
+
+
+async def test_a_position_at_the_head_misses_nothing(town: Town) -> None:
+    channel = await town.channel("ann")
+    assert await _catch_up(town, "ann", {channel: 2}) == ([("complete", 2, 2)], [], [])
+
+
+async def test_too_many_missing_or_a_position_beyond_the_head_is_a_reset(town: Town) -> None:
+    channel = await town.channel("ann")
+    await town.do(*(town.command(channel, "ann", Post("x")) for _ in range(10)))
+    assert (await _catch_up(town, "ann", {channel: 2}, limit=10))[0] == [("complete", 2, 12)]
+    for position, limit in ((2, 9), (13, 1_000), (2**64 - 1, 1_000)):
+        assert await _catch_up(town, "ann", {channel: position}, limit) == ([("reset", 0, 12)], [], [])
+
+
+async def test_what_is_unknown_foreign_public_or_left_is_gone(town: Town) -> None:
+    left, public, never = await town.channel("ann", "bob"), await town.channel("ann", kind="public"), "no-id"
+    foreign = await town.channel("ann")
+    await town.service.RemoveMember(rpc.RemoveMemberRequest(caller=town.caller("bob"), channel=left, user="bob"), None)
+    statuses, found, _ = await _catch_up(town, "bob", {left: 0, public: 0, never: 0, foreign: 0})
+    assert statuses == [("gone", 0, 0)] * 4
+    assert found == []
+
+
+async def test_large_catch_ups_come_in_pieces(town: Town) -> None:
+    channel = await town.channel("ann")
+    await town.do(*(town.command(channel, "ann", Post("x" * 16_000)) for _ in range(50)))
+    _, found, sizes = await _catch_up(town, "ann", {channel: 0})
+    assert [event.seq for event in found] == list(range(1, 53))
+    assert len(sizes) >= 3
+    assert max(sizes) < 300_000
+
+
+async def test_every_door_gives_the_same_bytes(town: Town) -> None:
+    channel = await town.channel("ann", "bob")
+    (posted,) = await town.do(town.command(channel, "ann", Post("straße 👍", mentions=[])))
+    assert posted.message
+    bodies: list[Body] = [Edit(posted.message, "x"), React(posted.message, "👍"), Pin(posted.message)]
+    await town.do(*(town.command(channel, "ann", body) for body in bodies))
+    request = rpc.ListEventsRequest(caller=town.caller("bob"), channel=channel)
+    listed = list((await town.service.ListEvents(request, None)).events)
+    _, caught, _ = await _catch_up(town, "bob", {channel: 0})
+    assert listed == caught == await town.log(channel)
+    (frame,) = (event.payload for event in listed if event.seq == posted.seq)
+    sent = json.loads(frame)
+    assert list(sent) == ["type", "channel", "seq", "kind", "actor", "at", "data"]
+    assert sent["type"] == "event"
+    assert sent["kind"] == "message.posted"
+    assert sent["at"].endswith("Z")
+    assert len(sent["at"]) == len("2026-11-24T08:00:00.123Z")
+    assert sent["data"] == {
+        "message": posted.message,
+        "key": sent["data"]["key"],
+        "text": "straße 👍",
+        "thread": None,
+        "attachments": [],
+        "mentions": [],
+    }
+
+
+async def test_a_hole_is_fetched_within_its_bounds(town: Town) -> None:
+    channel = await town.channel("ann")
+    await town.do(*(town.command(channel, "ann", Post("x")) for _ in range(10)))
+
+    async def fetch(after: int, through: int = 0, limit: int = 0) -> list[int]:
+        request = rpc.FetchEventsRequest(tenant=town.tenant, channel=channel, after=after, through=through, limit=limit)
+        answer = await town.service.FetchEvents(request, None)
+        assert answer.head == 12
+        return [event.seq for event in answer.events]
+
+    assert await fetch(10) == [11, 12]
+    assert await fetch(3, through=5) == [4, 5]
+    assert await fetch(3, limit=2) == [4, 5]
+    assert await fetch(12) == []
+    assert await fetch(2**64 - 1) == []
+    assert await fetch(5, through=3) == []
+    foreign = rpc.FetchEventsRequest(tenant="elsewhere", channel=channel)
+    await refused(town.service.FetchEvents(foreign, None), NotFound)
+
+
+async def test_an_answer_never_outgrows_what_a_call_can_carry(town: Town) -> None:
+    channel = await town.channel("ann")
+    for _ in range(2):
+        await town.do(*(town.command(channel, "ann", Post("\x01" * 16_000)) for _ in range(50)))
+    request = rpc.ListEventsRequest(caller=town.caller("ann"), channel=channel, limit=1_000)
+    answer = await town.service.ListEvents(request, None)
+    assert 0 < len(answer.events) < 102
+    assert answer.ByteSize() < 4 * 1024 * 1024
+    assert [event.seq for event in answer.events] == list(range(1, len(answer.events) + 1))
+
+
+async def test_heads_are_told_for_the_channels_that_exist(town: Town) -> None:
+    channel = await town.channel("ann")
+    request = rpc.GetHeadsRequest(channels=[channel, "no-id", "0190a0a0-0000-7000-8000-000000000000"])
+    heads = (await town.service.GetHeads(request, None)).heads
+    assert [(head.channel, head.seq) for head in heads] == [(channel, 2)]
+    await refused(town.service.GetHeads(rpc.GetHeadsRequest(channels=["x"] * 1_001), None), InvalidArgument)
+
+
+async def test_messages_page_by_exclusive_bounds_newest_first_at_most_200(town: Town) -> None:
+    channel = await town.channel("ann")
+    await town.do(*(town.command(channel, "ann", Post("x")) for _ in range(210)))
+
+    async def seqs(**bounds: int) -> list[int]:
+        request = rpc.ListMessagesRequest(caller=town.caller("ann"), channel=channel, **bounds)
+        return [message.seq for message in (await town.service.ListMessages(request, None)).messages]
+
+    assert await seqs() == list(range(212, 162, -1))
+    assert len(await seqs(limit=1_000)) == 200
+    assert await seqs(before=6) == [5, 4, 3]
+    assert await seqs(after=209) == [212, 211, 210]
+    assert await seqs(after=3, before=6) == [5, 4]
+    assert await seqs(before=2**64 - 1, limit=1) == [212]
+
+
+async def test_history_from_joining_on_hides_what_was_before_at_every_door(town: Town) -> None:
+    channel = await town.channel("ann", history="joined")
+    old = MessageId((await town.post(channel, "ann", "old words")).message)
+    await town.people("bob")
+    add = rpc.AddMembersRequest(caller=town.caller("ann"), channel=channel, users=["bob"])
+    await town.service.AddMembers(add, None)
+    joined = len(await town.log(channel))
+    bob, service = town.caller("bob"), town.service
+    seen = await service.GetChannel(rpc.GetChannelRequest(caller=bob, channel=channel), None)
+    assert not seen.channel.HasField("last_message")
+    assert seen.channel.unread == 0
+    assert not (await service.ListMessages(rpc.ListMessagesRequest(caller=bob, channel=channel), None)).messages
+    assert not (await service.SearchMessages(rpc.SearchMessagesRequest(caller=bob, query="words"), None)).messages
+    listed = await service.ListEvents(rpc.ListEventsRequest(caller=bob, channel=channel), None)
+    assert [event.seq for event in listed.events] == [joined]
+    statuses, found, _ = await _catch_up(town, "bob", {channel: 0})
+    assert statuses == [("complete", joined - 1, joined)]
+    assert [event.seq for event in found] == [joined]
+    bodies: list[Body] = [React(old, "👍"), Pin(old), Edit(old, "x"), Delete(old), Post("x", thread=old)]
+    outcomes = await town.do(*(town.command(channel, "bob", body) for body in bodies))
+    assert [type(outcome.error) for outcome in outcomes] == [NotFound] * 5
+    assert len((await service.ListMessages(rpc.ListMessagesRequest(caller=town.caller("ann"), channel=channel), None)).messages)
+
+
+async def test_catching_up_with_hidden_history_counts_only_what_is_shown(town: Town) -> None:
+    channel = await town.channel("ann", history="joined")
+    await town.do(*(town.command(channel, "ann", Post("x")) for _ in range(20)))
+    await town.people("bob")
+    await town.service.AddMembers(rpc.AddMembersRequest(caller=town.caller("ann"), channel=channel, users=["bob"]), None)
+    assert (await _catch_up(town, "bob", {channel: 3}, limit=5))[0] == [("complete", 22, 23)]
+
+
+async def test_search_finds_words_in_the_callers_channels_newest_first(town: Town) -> None:
+    mine, other = await town.channel("ann", "bob"), await town.channel("cat")
+    texts = ["green tea", "black tea", "green coffee"]
+    posted = [await town.post(mine, "ann", text) for text in texts]
+    await town.post(mine, "bob", "tea?")
+    await town.post(other, "cat", "secret tea")
+
+    async def find(query: str, **more: str | int) -> rpc.SearchMessagesResponse:
+        request = rpc.SearchMessagesRequest(caller=town.caller("bob"), query=query, **more)  # type: ignore[arg-type]
+        return await town.service.SearchMessages(request, None)
+
+    assert [message.text for message in (await find("tea")).messages] == ["tea?", "black tea", "green tea"]
+    assert [message.text for message in (await find("GREEN tea")).messages] == ["green tea"]
+    assert [message.text for message in (await find("tea", sender="ann", channel=mine)).messages] == texts[1::-1]
+    first = await find("tea", limit=2)
+    assert [message.text for message in (await find("tea", limit=2, cursor=first.next)).messages] == ["green tea"]
+    await town.do(town.command(mine, "ann", Delete(MessageId(posted[0].message))))
+    assert [message.text for message in (await find("green")).messages] == ["green coffee"]
+    await refused(find("tea", channel=other), NotFound)
+    await refused(find(" "), InvalidArgument)
+    assert not (await find("'); DROP TABLE messages; --")).messages
+
+
+def test_ranges_are_cut_into_pages_of_known_size() -> None:
+    one, two = ChannelId("one"), ChannelId("two")
+    cut = list(pages([Range(one, 0, 5), Range(two, 9, 9), Range(two, 7, 9)], size=3))
+    assert cut == [[Range(one, 0, 3)], [Range(one, 3, 5), Range(two, 7, 8)], [Range(two, 8, 9)]]
+    assert list(pages([Range(one, 5, 3)])) == []

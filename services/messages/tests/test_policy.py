@@ -1,0 +1,151 @@
+"""Who may do what: every cell of the policy, through the statements and RPCs that enforce it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from chassis.errors import NotAllowed
+from hubbub.events.v1 import events_pb2 as events
+from hubbub.messages.v1 import messages_service_pb2 as rpc
+from messages import policy
+from messages.commands import Body, Delete, Edit, Pin, Post, React
+from messages.message import MessageId
+from messages.policy import Action, ChannelKind, Role
+from services.messages.tests.conftest import Town, refused
+
+ROLES = ["reader", "member", "moderator", "owner"]
+KINDS = ["group", "public", "broadcast", "qa"]
+# The protocol page, spelled out: the lowest role that may, in group, public, broadcast, qa.
+EXPECTED = {
+    "post": ("member", "member", "moderator", "member"),
+    "edit own": ("reader", "reader", "reader", "reader"),
+    "edit other": (None, None, None, None),
+    "delete own": ("reader", "reader", "reader", "reader"),
+    "delete other": ("moderator", "moderator", "moderator", "moderator"),
+    "react": ("member", "member", "member", "member"),
+    "pin": ("member", "moderator", "moderator", "moderator"),
+    "change": ("member", "moderator", "moderator", "moderator"),
+    "add": ("member", "moderator", "moderator", "moderator"),
+    "set role": ("moderator", "moderator", "moderator", "moderator"),
+    "remove": ("moderator", "moderator", "moderator", "moderator"),
+    "ban": ("moderator", "moderator", "moderator", "moderator"),
+    "unban": ("moderator", "moderator", "moderator", "moderator"),
+    "leave": ("reader", "reader", "reader", "reader"),
+}
+
+
+class Stage:
+    """A channel with an owner, one more member, and one whose role is tried."""
+
+    def __init__(self, town: Town, channel: str) -> None:
+        self.town = town
+        self.channel = channel
+
+    async def message_of(self, user: str) -> MessageId:
+        """A message of somebody who may be a reader by now."""
+        return MessageId((await self.town.post(self.channel, user)).message)
+
+    async def order(self, body: Body) -> None:
+        (outcome,) = await self.town.do(self.town.command(self.channel, "you", body))
+        if outcome.error:
+            raise outcome.error
+
+    async def attempt(self, action: str, own: MessageId, other: MessageId) -> bool:
+        """Try as the one whose role is tried; return whether it was allowed."""
+        service, channel, you = self.town.service, self.channel, self.town.caller("you")
+        attempts: dict[str, Callable[[], Awaitable[object]]] = {
+            "post": lambda: self.order(Post("x")),
+            "edit own": lambda: self.order(Edit(own, "x")),
+            "edit other": lambda: self.order(Edit(other, "x")),
+            "delete own": lambda: self.order(Delete(own)),
+            "delete other": lambda: self.order(Delete(other)),
+            "react": lambda: self.order(React(other, "x")),
+            "pin": lambda: self.order(Pin(other)),
+            "change": lambda: service.UpdateChannel(rpc.UpdateChannelRequest(caller=you, channel=channel, topic="x"), None),
+            "add": lambda: service.AddMembers(
+                rpc.AddMembersRequest(caller=you, channel=channel, users=["new"], role="reader"), None
+            ),
+            "set role": lambda: service.SetMemberRole(
+                rpc.SetMemberRoleRequest(caller=you, channel=channel, user="low", role="member"), None
+            ),
+            "remove": lambda: service.RemoveMember(rpc.RemoveMemberRequest(caller=you, channel=channel, user="low"), None),
+            "ban": lambda: service.BanUser(rpc.BanUserRequest(caller=you, channel=channel, user="low"), None),
+            "unban": lambda: service.UnbanUser(rpc.UnbanUserRequest(caller=you, channel=channel, user="new"), None),
+            "leave": lambda: service.RemoveMember(rpc.RemoveMemberRequest(caller=you, channel=channel, user="you"), None),
+        }
+        try:
+            await attempts[action]()
+        except NotAllowed:
+            return False
+        return True
+
+
+async def _set_role(town: Town, channel: str, user: str, role: str) -> None:
+    request = rpc.SetMemberRoleRequest(caller=town.caller("boss"), channel=channel, user=user, role=role)
+    await town.service.SetMemberRole(request, None)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("role", ROLES)
+async def test_each_role_may_do_what_the_protocol_says_and_no_more(town: Town, kind: str, role: str) -> None:
+    await town.people("new")
+    for action, lowest in EXPECTED.items():
+        stage = Stage(town, await town.channel("boss", "you", "low", kind=kind))
+        await _set_role(town, stage.channel, "low", "reader")
+        await _set_role(town, stage.channel, "you", "owner")
+        own, other = await stage.message_of("you"), await stage.message_of("boss")
+        await _set_role(town, stage.channel, "you", role)
+        needed = lowest[KINDS.index(kind)]
+        may = needed is not None and ROLES.index(role) >= ROLES.index(needed)
+        assert await stage.attempt(action, own, other) is may, (action, role, kind)
+
+
+@pytest.mark.parametrize(
+    ("action", "may"),
+    [
+        ("post", True), ("edit own", True), ("edit other", False), ("delete own", True), ("delete other", False),
+        ("react", True), ("pin", True), ("change", False), ("add", False), ("leave", False), ("ban", False),
+    ],
+)  # fmt: skip
+async def test_in_a_direct_channel_both_may_talk_and_nobody_else_comes_in(town: Town, action: str, may: bool) -> None:
+    await town.people("low", "new")
+    stage = Stage(town, await town.channel("boss", "you", kind="direct"))
+    own, other = await stage.message_of("you"), await stage.message_of("boss")
+    assert await stage.attempt(action, own, other) is may
+
+
+@pytest.mark.parametrize(("role", "granted"), [("member", "moderator"), ("moderator", "owner")])
+async def test_nobody_grants_a_role_above_their_own(town: Town, role: str, granted: str) -> None:
+    channel = await town.channel("boss", "you", "low")
+    await town.people("new")
+    await _set_role(town, channel, "you", role)
+    you = town.caller("you")
+    add = rpc.AddMembersRequest(caller=you, channel=channel, users=["new"], role=granted)
+    await refused(town.service.AddMembers(add, None), NotAllowed)
+    change = rpc.SetMemberRoleRequest(caller=you, channel=channel, user="low", role=granted)
+    await refused(town.service.SetMemberRole(change, None), NotAllowed)
+
+
+async def test_nobody_touches_a_member_above_themselves(town: Town) -> None:
+    channel = await town.channel("boss", "you")
+    await _set_role(town, channel, "you", "moderator")
+    you, service = town.caller("you"), town.service
+    demote = rpc.SetMemberRoleRequest(caller=you, channel=channel, user="boss", role="reader")
+    await refused(service.RemoveMember(rpc.RemoveMemberRequest(caller=you, channel=channel, user="boss"), None), NotAllowed)
+    await refused(service.BanUser(rpc.BanUserRequest(caller=you, channel=channel, user="boss"), None), NotAllowed)
+    await refused(service.SetMemberRole(demote, None), NotAllowed)
+
+
+def test_moderators_and_up_do_not_wait_in_slow_mode() -> None:
+    waits = {(kind, role) for kind in ChannelKind for role in Role if not policy.allows(Action.SKIP_SLOW_MODE, kind, role)}
+    assert {role for kind, role in waits if kind is not ChannelKind.DIRECT} == {Role.READER, Role.MEMBER}
+
+
+async def test_a_demoted_author_still_owns_what_they_said(town: Town) -> None:
+    channel = await town.channel("boss", "you")
+    message = await Stage(town, channel).message_of("you")
+    await _set_role(town, channel, "you", "reader")
+    await Stage(town, channel).order(Edit(message, "x"))
+    assert (await town.log(channel))[-1].kind == events.EVENT_KIND_MESSAGE_EDITED

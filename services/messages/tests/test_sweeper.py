@@ -1,0 +1,92 @@
+"""The safety net under publishing."""
+
+from __future__ import annotations
+
+import asyncio
+
+from chassis.postgres import Database
+from messages.commands import Edit, Post
+from messages.handlers import handle
+from messages.message import MessageId
+from messages.store import commands as store
+from messages.sweeper import Sweeper
+from services.messages.tests.conftest import Listener, Town
+
+
+async def _rows(database: Database) -> int:
+    async with database.connection() as connection:
+        row = await (await connection.execute("SELECT count(*) FROM unpublished")).fetchone()
+    assert row
+    assert isinstance(row[0], int)
+    return row[0]
+
+
+async def test_a_batch_of_posts_leaves_one_row_and_the_next_batch_takes_it_away(own_town: Town) -> None:
+    town = own_town
+    one, two = await town.channel("ann"), await town.channel("ann")
+    await Sweeper(town.database, town.publisher).forget_published()
+    assert await _rows(town.database) == 0
+    for _ in range(3):
+        batch = [town.command(channel, "ann", Post("x")) for channel in (one, two) for _ in range(5)]
+        stored = await handle(town.database, batch, town.publisher.take_settled())
+        await town.publisher.publish_stored(stored)
+        assert await _rows(town.database) == 1
+
+
+async def test_refused_commands_and_read_positions_leave_no_row(own_town: Town) -> None:
+    town = own_town
+    channel = await town.channel("ann")
+    await Sweeper(town.database, town.publisher).forget_published()
+    await town.do(town.command(channel, "eve", Post("x")), town.command(channel, "ann", Edit(MessageId(channel), "x")))
+    assert await _rows(town.database) == 0
+
+
+async def test_what_a_crash_kept_from_the_bus_is_published_as_it_stands(own_town: Town) -> None:
+    town = own_town
+    channel = await town.channel("ann")
+    await Sweeper(town.database, town.publisher).forget_published()
+    await town.do(*(town.command(channel, "ann", Post(f"{n}")) for n in range(3)))
+    async with town.bus.follow(town.event_topics()) as feed:
+        assert await Sweeper(town.database, town.publisher, stale_seconds=0).sweep() == 3
+        listener = Listener(feed)
+        await listener.until(lambda heard: len(heard.events) == 3)
+    assert listener.events == await town.log(channel, after=2)
+    assert await _rows(town.database) == 0
+
+
+async def test_what_is_young_is_left_to_whoever_stored_it(own_town: Town) -> None:
+    town = own_town
+    await town.channel("ann")
+    assert await Sweeper(town.database, town.publisher).sweep() == 0
+
+
+async def test_two_sweepers_take_different_rows(own_town: Town) -> None:
+    town = own_town
+    channel = await town.channel("ann")
+    await Sweeper(town.database, town.publisher).forget_published()
+    await town.do(town.command(channel, "ann", Post("x")))
+    async with town.database.transaction() as other:
+        await other.execute("SELECT FROM unpublished FOR UPDATE")
+        assert await Sweeper(town.database, town.publisher, stale_seconds=0).sweep() == 0
+    assert await Sweeper(town.database, town.publisher, stale_seconds=0).sweep() == 1
+
+
+async def test_forgetting_passes_over_rows_that_somebody_holds(own_town: Town) -> None:
+    town = own_town
+    channel = await town.channel("ann")
+    await town.do(town.command(channel, "ann", Post("x")))
+    (noted,) = town.stored[-1].noted
+    async with town.database.transaction() as other:
+        await other.execute("SELECT FROM unpublished FOR UPDATE")
+        async with asyncio.timeout(2), town.database.connection() as connection:
+            await store.forget_published(connection, [noted])
+    assert await _rows(town.database) >= 1
+
+
+async def test_running_removes_what_was_published_when_no_batch_follows(own_town: Town) -> None:
+    town = own_town
+    await town.channel("ann")
+    stopping = asyncio.Event()
+    stopping.set()
+    await Sweeper(town.database, town.publisher).run(stopping)
+    assert await _rows(town.database) == 0

@@ -1,0 +1,130 @@
+"""Users, sessions, and decisions about users."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from bus.redis_streams import RedisBus
+from chassis.errors import InvalidArgument, NotAllowed, NotAuthenticated, NotFound, Unavailable
+from hubbub.messages.v1 import messages_service_pb2 as rpc
+from messages.publisher import Publisher
+from messages.service import MessagesService
+from services.messages.tests.conftest import Listener, Town, refused
+
+
+def _admit(town: Town, user: str, name: str = "", issued: float = 0) -> rpc.AdmitUserRequest:
+    return rpc.AdmitUserRequest(caller=town.caller(user, issued=issued), name=name)
+
+
+async def test_a_user_is_made_on_first_sight_and_renamed_by_later_tokens(town: Town) -> None:
+    given = ("", "Ann", "", "Ann B.")
+    names = [(await town.service.AdmitUser(_admit(town, "ann", name), None)).user.name for name in given]
+    assert names == ["ann", "Ann", "Ann", "Ann B."]
+
+
+async def test_seeing_a_known_user_again_writes_nothing(town: Town) -> None:
+    await town.service.AdmitUser(_admit(town, "ann", "Ann"), None)
+    async with town.database.connection() as connection:
+        query = "SELECT xmin::text, xmax::text FROM users WHERE tenant = %s"
+        before = await (await connection.execute(query, [town.tenant])).fetchone()
+        await town.service.OpenSessions(rpc.OpenSessionsRequest(sessions=[_admit(town, "ann", "Ann")]), None)
+        assert await (await connection.execute(query, [town.tenant])).fetchone() == before
+
+
+async def test_sessions_come_in_the_order_asked_with_channels_and_refusals(town: Town) -> None:
+    channel = await town.channel("ann", "bob")
+    posted = await town.post(channel, "bob")
+    block = rpc.BlockUserRequest(caller=town.caller("root", admin=True), user="bob", blocked=True)
+    await town.service.BlockUser(block, None)
+    asked = rpc.OpenSessionsRequest(sessions=[_admit(town, user) for user in ("new", "bob", "ann", "ann")])
+    new, bob, ann, same = (await town.service.OpenSessions(asked, None)).sessions
+    assert (new.reason, new.user.id, len(new.channels)) == ("", "new", 0)
+    assert (bob.reason, len(bob.channels)) == ("NOT_AUTHENTICATED", 0)
+    assert ann == same
+    (seen,) = ann.channels
+    assert (seen.id, seen.kind, seen.name, seen.role, seen.seq, seen.read_seq) == (
+        *(channel, "group", "room", "owner"),
+        *(posted.seq, 2),
+    )
+
+
+async def test_tokens_issued_before_a_revocation_are_void_and_later_ones_good(town: Town, listener: Listener) -> None:
+    await town.people("ann")
+    before = time.time() - 1
+    revoke = rpc.RevokeUserRequest(caller=town.caller("root", admin=True), user="ann")
+    control = (await town.service.RevokeUser(revoke, None)).control
+    await refused(town.service.AdmitUser(_admit(town, "ann", issued=before), None), NotAuthenticated)
+    await town.service.AdmitUser(_admit(town, "ann", issued=time.time() + 1), None)
+    await town.service.AdmitUser(_admit(town, "ann"), None)
+    await listener.until(lambda heard: bool(heard.controls))
+    assert listener.controls == [control]
+    assert (control.user, control.blocked, bool(control.id)) == ("ann", False, True)
+    assert before < control.revoked_before <= time.time() + 1
+
+
+async def test_a_blocked_user_is_refused_everywhere_until_it_is_lifted(town: Town, listener: Listener) -> None:
+    channel = await town.channel("ann", "bob")
+    root = town.caller("root", admin=True)
+    await town.service.BlockUser(rpc.BlockUserRequest(caller=root, user="bob", blocked=True), None)
+    bob = town.caller("bob")
+    for call in (
+        town.service.AdmitUser(_admit(town, "bob"), None),
+        town.service.ListChannels(rpc.ListChannelsRequest(caller=bob), None),
+        town.service.ListMessages(rpc.ListMessagesRequest(caller=bob, channel=channel), None),
+        town.service.ListUsers(rpc.ListUsersRequest(caller=bob), None),
+        town.post(channel, "bob"),
+    ):
+        await refused(call, NotAuthenticated)
+    await town.service.BlockUser(rpc.BlockUserRequest(caller=root, user="bob", blocked=False), None)
+    assert (await town.post(channel, "bob")).seq
+    await listener.until(lambda heard: len(heard.controls) == 2)
+    assert [(each.blocked, each.revoked_before) for each in listener.controls] == [(True, 0), (False, 0)]
+
+
+async def test_decisions_about_users_are_for_administrators_and_known_users(town: Town) -> None:
+    await town.people("ann", "bob")
+    for caller, user, error in (
+        (town.caller("ann"), "bob", NotAllowed),
+        (town.caller("root", admin=True), "nobody", NotFound),
+        (town.caller("root", admin=True, tenant="elsewhere"), "bob", NotFound),
+        (town.caller("root", admin=True), "", NotFound),
+    ):
+        await refused(town.service.RevokeUser(rpc.RevokeUserRequest(caller=caller, user=user), None), error)
+        await refused(town.service.BlockUser(rpc.BlockUserRequest(caller=caller, user=user, blocked=True), None), error)
+
+
+async def test_a_decision_that_no_gateway_could_be_told_is_not_answered_as_done(town: Town, unused_tcp_port: int) -> None:
+    await town.people("ann")
+    away = RedisBus(f"redis://127.0.0.1:{unused_tcp_port}/0")
+    service = MessagesService(town.database, Publisher(away, 1))
+    revoke = rpc.RevokeUserRequest(caller=town.caller("root", admin=True), user="ann")
+    await refused(service.RevokeUser(revoke, None), Unavailable)
+    away.close()
+
+
+async def test_people_are_found_by_parts_of_id_and_name_page_by_page(town: Town) -> None:
+    for user, name in (("u1", "Bea"), ("u2", "ann"), ("u3", "Anna"), ("zoe-ann", "Zoë"), ("u5", "100%_x")):
+        await town.service.AdmitUser(_admit(town, user, name), None)
+    await town.people("eve", tenant="elsewhere")
+
+    async def find(query: str, limit: int = 50, cursor: str = "") -> rpc.ListUsersResponse:
+        request = rpc.ListUsersRequest(caller=town.caller("u1"), query=query, limit=limit, cursor=cursor)
+        return await town.service.ListUsers(request, None)
+
+    assert [user.id for user in (await find("")).users] == ["u5", "u2", "u3", "u1", "zoe-ann"]
+    assert [user.id for user in (await find("AnN")).users] == ["u2", "u3", "zoe-ann"]
+    assert [user.id for user in (await find("%_")).users] == ["u5"]
+    first = await find("ann", limit=2)
+    assert [user.id for user in first.users] == ["u2", "u3"]
+    second = await find("ann", limit=2, cursor=first.next)
+    assert ([user.id for user in second.users], second.next) == (["zoe-ann"], "")
+    await refused(find("", cursor="!"), InvalidArgument)
+
+
+@pytest.mark.parametrize(("tenant", "user"), [("", "u"), ("A", "u"), ("t" * 65, "u"), ("t", ""), ("t", "u" * 129), ("t", "\x00")])
+async def test_who_cannot_be_is_refused(town: Town, tenant: str, user: str) -> None:
+    caller = town.caller(user)
+    caller.tenant = tenant
+    await refused(town.service.AdmitUser(rpc.AdmitUserRequest(caller=caller), None), InvalidArgument)

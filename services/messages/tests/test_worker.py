@@ -1,0 +1,262 @@
+"""From the bus to the bus: stored, published, acknowledged, in this order, whatever breaks in between."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import psycopg
+import pytest
+from prometheus_client import REGISTRY
+
+from bus.bus import Delivery
+from bus.redis_streams import RedisBus
+from bus.topics import commands, partition_of
+from hubbub.events.v1 import events_pb2 as events
+from hubbub.messages.v1 import messages_service_pb2 as rpc
+from messages.handlers import handle
+from messages.publisher import Publisher
+from messages.sweeper import Sweeper
+from messages.worker import GROUP, decode
+from services.messages.tests.conftest import GATEWAY, PARTITIONS, Listener, Town
+
+
+async def _take(town: Town, channel: str) -> AsyncIterator[Delivery]:
+    topic = commands(partition_of(channel, PARTITIONS))
+    async with town.bus.work([topic], GROUP, "crashed") as work:
+        async for delivery in work:
+            yield delivery
+
+
+async def test_a_command_becomes_an_event_with_its_origin(town: Town, listener: Listener) -> None:
+    channel = await town.channel("ann", "bob")
+    wish = town.wish(channel, "bob", "hi")
+    async with town.working():
+        await town.send(wish)
+        await listener.until(lambda heard: any(event.command for event in heard.events))
+    (event,) = (event for event in listener.events if event.command)
+    assert (event.command, event.gateway, event.channel, event.seq) == (wish.id, GATEWAY, channel, 4)
+    assert (event.kind, event.actor, event.tenant) == (events.EVENT_KIND_MESSAGE_POSTED, "bob", town.tenant)
+    assert event.payload == (await town.log(channel, after=3))[0].payload
+
+
+async def test_refusals_and_repeats_are_replies(town: Town, listener: Listener) -> None:
+    channel = await town.channel("ann")
+    first, again, other, stranger, broken = (
+        town.wish(channel, "ann", "x", key="k"),
+        town.wish(channel, "ann", "x", key="k"),
+        town.wish(channel, "ann", "y", key="k"),
+        town.wish(channel, "eve"),
+        town.wish(channel, "ann", ""),
+    )
+    async with town.working():
+        await town.send(first, again, other, stranger, broken)
+        await listener.until(lambda heard: len(heard.replies) == 4)
+    assert (listener.replies[again.id].duplicate, listener.replies[again.id].seq) == (True, 3)
+    assert listener.replies[again.id].message == (await town.log(channel, after=2))[0].message
+    reasons = {each.id: listener.replies[each.id].reason for each in (again, other, stranger, broken)}
+    assert reasons == {again.id: "", other.id: "KEY_REUSED", stranger.id: "NOT_FOUND", broken.id: "INVALID_ARGUMENT"}
+
+
+async def test_a_moved_read_position_is_a_receipt_for_the_connection_that_moved_it(town: Town, listener: Listener) -> None:
+    channel = await town.channel("ann", "bob")
+    posted = await town.post(channel, "ann")
+    read = town.wish(channel, "bob", read=events.MarkRead(seq=posted.seq), id="conn.7")
+    async with town.working():
+        await town.send(read, read)
+        await listener.until(lambda heard: bool(heard.receipts))
+    (receipt,) = listener.receipts
+    assert (receipt.user, receipt.read_seq, receipt.connection) == ("bob", posted.seq, "conn")
+    assert receipt.channel == channel
+
+
+async def test_a_crash_between_commit_and_publishing_publishes_the_same_numbers_later(town: Town, listener: Listener) -> None:
+    channel = await town.channel("ann")
+    await town.send(town.wish(channel, "ann", "one"), town.wish(channel, "ann", "two"))
+    async for delivery in _take(town, channel):
+        await handle(town.database, decode(delivery).commands)
+        break  # gone before it published
+    async with town.working():
+        await listener.until(lambda heard: len([event for event in heard.events if event.command]) == 2)
+    published = [event for event in listener.events if event.command]
+    assert [(event.seq, event.gateway) for event in published] == [(3, GATEWAY), (4, GATEWAY)]
+    assert [event.payload for event in published] == [event.payload for event in await town.log(channel, after=2)]
+
+
+async def test_a_crash_between_publishing_and_acknowledging_publishes_again(town: Town, listener: Listener) -> None:
+    channel = await town.channel("ann")
+    await town.send(town.wish(channel, "ann", "one"))
+    async for delivery in _take(town, channel):
+        await town.publisher.publish_stored(await handle(town.database, decode(delivery).commands))
+        break  # gone before it acknowledged
+    async with town.working():
+        await listener.until(lambda heard: len([event for event in heard.events if event.command]) == 2)
+    first, second = (event for event in listener.events if event.command)
+    assert first == second
+    assert len(await town.log(channel)) == 3
+
+
+async def test_two_workers_with_the_same_delivery_number_nothing_twice(town: Town) -> None:
+    channel = await town.channel("ann")
+    await town.send(*(town.wish(channel, "ann", f"{n}") for n in range(20)))
+    async for delivery in _take(town, channel):
+        batch = decode(delivery).commands
+        both = await asyncio.gather(*(handle(town.database, batch) for _ in range(2)))
+        assert [[outcome.seq for outcome in stored.outcomes] for stored in both] == [list(range(3, 23))] * 2
+        break
+    assert [event.seq for event in await town.log(channel)] == list(range(1, 23))
+
+
+async def test_entries_that_are_no_batches_are_set_aside_and_their_neighbours_go_through(town: Town, listener: Listener) -> None:
+    channel = await town.channel("ann")
+    topic = commands(partition_of(channel, PARTITIONS))
+    before = REGISTRY.get_sample_value("hubbub_rejected_total", {"what": "entry"}) or 0
+    await town.bus.publish([(topic, b"\xff\xff garbage")])
+    await town.send(town.wish(channel, "ann"))
+    async with town.working():
+        await listener.until(lambda heard: bool(heard.rejected) and any(event.command for event in heard.events))
+    assert listener.rejected == [b"\xff\xff garbage"]
+    assert REGISTRY.get_sample_value("hubbub_rejected_total", {"what": "entry"}) == before + 1
+
+
+async def test_a_command_that_wants_nothing_known_is_refused(town: Town, listener: Listener) -> None:
+    channel = await town.channel("ann")
+    unknown = events.Command(tenant=town.tenant, channel=channel, actor="ann", id="c.x", gateway=GATEWAY)
+    async with town.working():
+        await town.send(unknown)
+        await listener.until(lambda heard: bool(heard.replies))
+    assert listener.replies["c.x"].reason == "INVALID_ARGUMENT"
+
+
+async def test_a_command_that_the_database_refuses_is_set_aside_alone(own_town: Town) -> None:
+    town = own_town
+    async with town.database.connection() as connection:
+        await connection.execute("ALTER TABLE entries ADD CHECK (text <> 'poison')")
+    channel = await town.channel("ann")
+    wishes = [town.wish(channel, "ann", text) for text in ("one", "poison", "two")]
+    batch = events.CommandBatch(commands=wishes)
+    topics = [*(town.event_topics()), *town.gateway_topics()]
+    async with town.bus.follow(topics) as feed:
+        listener = Listener(feed)
+        await town.bus.publish([(commands(partition_of(channel, PARTITIONS)), batch.SerializeToString())])
+        async with town.working():
+            await listener.until(lambda heard: bool(heard.replies) and bool(heard.rejected))
+    assert listener.replies[wishes[1].id].reason == "INTERNAL"
+    assert events.CommandBatch.FromString(listener.rejected[0]).commands[0] == wishes[1]
+    assert [event.command for event in await town.log(channel, after=2)] == [wishes[0].id, wishes[2].id]
+
+
+@pytest.fixture
+async def admin(own_town: Town) -> AsyncIterator[psycopg.AsyncConnection]:
+    """Return a connection to the same database that no pool knows."""
+    async with await psycopg.AsyncConnection.connect(own_town.url, autocommit=True) as connection:
+        yield connection
+
+
+def _released(cause: str) -> float:
+    return REGISTRY.get_sample_value("hubbub_deliveries_released_total", {"cause": cause}) or 0
+
+
+async def _turn_out(admin: psycopg.AsyncConnection) -> None:
+    await admin.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+
+
+async def test_while_the_database_takes_no_writes_nothing_is_lost_and_it_recovers_by_itself(
+    own_town: Town, admin: psycopg.AsyncConnection
+) -> None:
+    town = own_town
+    channel = await town.channel("ann")
+    name = psycopg.sql.Identifier(admin.info.dbname)
+    await admin.execute(psycopg.sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = on").format(name))
+    await _turn_out(admin)
+    released = _released("database")
+    async with town.bus.follow(town.event_topics()) as feed, town.working():
+        await town.send(town.wish(channel, "ann"))
+        async with asyncio.timeout(10):
+            while _released("database") < released + 3:  # noqa: ASYNC110 - the metric is the only witness
+                await asyncio.sleep(0.01)
+        await admin.execute(psycopg.sql.SQL("ALTER DATABASE {} RESET default_transaction_read_only").format(name))
+        await _turn_out(admin)
+        listener = Listener(feed)
+        await listener.until(lambda heard: bool(heard.events))
+    assert [event.seq for event in listener.events] == [3]
+
+
+async def test_while_the_bus_takes_no_events_the_commands_stay_and_their_entries_wait(
+    own_town: Town, unused_tcp_port: int
+) -> None:
+    town = own_town
+    channel = await town.channel("ann")
+    await town.publisher.publish_stored(await handle(town.database, [], town.publisher.take_settled()))
+    away = RedisBus(f"redis://127.0.0.1:{unused_tcp_port}/0")
+    released = _released("bus")
+    async with town.working(Publisher(away, PARTITIONS)):
+        await town.send(town.wish(channel, "ann"))
+        async with asyncio.timeout(20):
+            while _released("bus") < released + 2:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.01)
+    away.close()
+    async with town.bus.follow(town.event_topics()) as feed:
+        sweeper = Sweeper(town.database, town.publisher, stale_seconds=0)
+        assert await sweeper.sweep() == 1
+        listener = Listener(feed)
+        await listener.until(lambda heard: bool(heard.events))
+        async with town.working():
+            await listener.until(lambda heard: len(heard.events) == 2)
+    assert [event.seq for event in listener.events] == [3, 3]
+
+
+async def test_a_slow_partition_does_not_stop_the_others(town: Town, listener: Listener) -> None:
+    slow, quick = await _in_two_partitions(town)
+    async with town.working(), town.database.transaction() as blocker:
+        await blocker.execute("SELECT FROM channels WHERE id = %s FOR UPDATE", [slow])
+        await town.send(town.wish(slow, "ann"), town.wish(quick, "ann"))
+        await listener.until(lambda heard: any(event.command for event in heard.events))
+    assert {event.channel for event in listener.events if event.command} == {quick}
+
+
+async def _in_two_partitions(town: Town) -> tuple[str, str]:
+    first = second = await town.channel("ann")
+    while partition_of(first, PARTITIONS) == partition_of(second, PARTITIONS):
+        second = await town.channel("ann")
+    return first, second
+
+
+async def test_stopping_finishes_what_is_in_hand(town: Town) -> None:
+    channel = await town.channel("ann")
+    async with town.working(), town.database.transaction() as blocker:
+        await blocker.execute("SELECT FROM channels WHERE id = %s FOR UPDATE", [channel])
+        await town.send(town.wish(channel, "ann"))
+        await _until_waiting(town)
+        town.stopping.set()
+    assert len(await town.log(channel)) == 3
+
+
+async def _until_waiting(town: Town) -> None:
+    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    async with asyncio.timeout(3), town.database.connection() as connection:
+        while await (await connection.execute(query)).fetchone() == (0,):
+            pass
+
+
+async def test_the_api_answers_yes_while_the_bus_is_away_and_the_sweeper_publishes_later(
+    own_town: Town, unused_tcp_port: int
+) -> None:
+    town = own_town
+    channel = await town.channel("ann")
+    sweeper = Sweeper(town.database, town.publisher, stale_seconds=0)
+    await sweeper.forget_published()
+    away = RedisBus(f"redis://127.0.0.1:{unused_tcp_port}/0")
+    town.service._publisher = Publisher(away, PARTITIONS)  # noqa: SLF001 - the service's bus goes away
+    posted = await town.post(channel, "ann")
+    update = rpc.UpdateChannelRequest(caller=town.caller("ann"), channel=channel, topic="x")
+    await town.service.UpdateChannel(update, None)
+    away.close()
+    async with town.bus.follow(town.event_topics()) as feed:
+        assert await sweeper.sweep() == 2
+        listener = Listener(feed)
+        await listener.until(lambda heard: len(heard.events) == 2)
+    assert [event.seq for event in listener.events] == [posted.seq, posted.seq + 1]
+    assert await sweeper.sweep() == 0
