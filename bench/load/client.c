@@ -14,6 +14,8 @@
 
 enum { READ_ROOM = 1 << 18, SOURCES = 8 };
 
+static const uint64_t PAUSE_NS = 100 * NS_PER_MS; /* before a socket that ended tries again */
+
 static char read_buffer[READ_ROOM]; /* one for all: nothing is kept in it between two calls */
 
 /* Count the end of a socket and, where that is wished, plan its return. */
@@ -22,9 +24,10 @@ static void ended(struct load *load, struct client *client, const char *reason)
     load->tally.dropped++;
     tally_reason(&load->tally, reason, strlen(reason));
     client_close(load, client);
+    client->since_ns = clock_ns() + PAUSE_NS;
     if (load->comes_back) {
         client->target = (uint8_t)((client->target + 1) % load->target_count);
-        client->since_ns = clock_ns() + (load->spread_ns ? (uint64_t)random() * 1000u % load->spread_ns : 0);
+        client->since_ns += load->spread_ns ? (uint64_t)random() * 1000u % load->spread_ns : 0;
     }
 }
 
@@ -127,7 +130,7 @@ static void shake(struct load *load, struct client *client)
     }
     int length = snprintf(request, sizeof request,
                           "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-                          "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: aHViYnViLWxvYWQhIQ==\r\n"
+                          "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: aHViYnViLWxvYWQta2V5IQ==\r\n"
                           "Authorization: Bearer %s\r\n%s\r\n",
                           load->speech->path, load->target_names[client->target],
                           load->plan.members[client->number].token, load->speech->headers);

@@ -18,7 +18,7 @@ void crowd_start(struct load *load)
     for (uint32_t i = 0; i < load->plan.member_count; i++) {
         load->clients[i].fd = -1;
         load->clients[i].number = i;
-        load->clients[i].target = (uint8_t)(i % (uint32_t)load->target_count);
+        load->clients[i].target = load->gather ? 0 : (uint8_t)(i % (uint32_t)load->target_count);
     }
     load->beats_done_ns = clock_ns();
     srandom((unsigned)load->flight.tag);

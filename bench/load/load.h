@@ -83,6 +83,7 @@ struct load {
     char target_names[LOAD_TARGETS][32];
     int target_count;
     bool resume;            /* remember positions and sync from them */
+    bool gather;            /* all connect to the first target at first, else they spread over all */
     bool comes_back;        /* a socket that ends connects again, elsewhere */
     uint64_t spread_ns;     /* over which those that come back are spread */
     uint32_t opening_limit; /* sockets that may be on their way at a time; 0: none is opened */

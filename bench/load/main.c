@@ -1,6 +1,6 @@
 /* Owns the command line of the load generator and its loop between commands.
  *
- *   hubbub-load --speech hubbub|socketio|plain --plan FILE [--first N] --count N [--resume] --target HOST:PORT …
+ *   hubbub-load --speech hubbub|socketio|plain --plan FILE [--first N] --count N [--resume] [--gather] --target HOST:PORT …
  *
  * Commands come on stdin, one a line (see rounds.c); the end of stdin ends the program.
  */
@@ -52,7 +52,7 @@ static void read_options(struct load *load, int count, char **arguments)
         {"speech", required_argument, NULL, 's'}, {"plan", required_argument, NULL, 'p'},
         {"first", required_argument, NULL, 'f'},  {"count", required_argument, NULL, 'c'},
         {"target", required_argument, NULL, 't'}, {"resume", no_argument, NULL, 'r'},
-        {NULL, 0, NULL, 0},
+        {"gather", no_argument, NULL, 'g'},       {NULL, 0, NULL, 0},
     };
     const char *plan = NULL;
     uint32_t first = 0, clients = 0;
@@ -64,6 +64,7 @@ static void read_options(struct load *load, int count, char **arguments)
         case 'c': clients = (uint32_t)strtoul(optarg, NULL, 10); break;
         case 't': add_target(load, optarg); break;
         case 'r': load->resume = true; break;
+        case 'g': load->gather = true; break;
         default: exit(2);
         }
     }

@@ -1,0 +1,83 @@
+"""Measures in rounds: every system in turn, again when somebody else used the machine meanwhile.
+
+Leaves what a round is to the scenarios, and telling contention to `contention`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import TypeVar
+
+from bench.contention import Contention, Watch
+from bench.generator import Answer
+from bench.stage import Stage, Subject
+
+_TRIES = 6
+_PAUSE_SECONDS = 3.0
+
+_Found = TypeVar("_Found")
+
+
+class BusyError(Exception):
+    """The machine did not become quiet; the message says what others took of it."""
+
+
+async def in_turn(
+    stage: Stage, subjects: Sequence[Subject], command: str = "round", *, rounds: int | None = None, **options: float
+) -> dict[str, list[Answer]]:
+    """Warm every subject up, then measure each as often as the scale asks, always in turn; return the answers by name.
+
+    In turn, so that whatever drifts on the machine drifts for all of them. Raises BusyError.
+    """
+    for subject in subjects:
+        await subject.ask(command, **{**options, "seconds": stage.scale.warm_seconds})
+    answers: dict[str, list[Answer]] = {subject.name: [] for subject in subjects}
+    for _ in range(rounds or stage.scale.rounds):
+        for subject in subjects:
+            ask = partial(subject.ask, command, **{"seconds": stage.scale.seconds, **options})
+            answers[subject.name].append(await undisturbed(stage, ask))
+    return answers
+
+
+async def undisturbed(stage: Stage, measure: Callable[[], Awaitable[_Found]]) -> _Found:
+    """Return what `measure` found while nobody else used the machine; repeat it until that is so. Raises BusyError."""
+    contention = Contention(0.0, 0.0)
+    for attempt in range(_TRIES):
+        watch = Watch()
+        found = await measure()
+        contention = watch.so_far()
+        if contention.quiet:
+            return found
+        stage.disturbed(contention)
+        if stage.scale.noise_allowed:
+            return found
+        await asyncio.sleep(_PAUSE_SECONDS * (attempt + 1))
+    raise BusyError(
+        f"The machine stayed busy: others used {contention.foreign_cores:.2f} cores, {contention.stolen_cores:.2f} were stolen. "
+        "Run the bench alone, or with --noisy to have figures that mean nothing."
+    )
+
+
+def each(answers: Mapping[str, Sequence[Answer]], figure: Callable[[Answer], float]) -> dict[str, list[float]]:
+    """Return one figure of every answer, by name."""
+    return {name: [figure(answer) for answer in found] for name, found in answers.items()}
+
+
+def troubles(answers: Mapping[str, Sequence[Answer]]) -> list[str]:
+    """Return what went wrong, in words, one line for each name."""
+    lines = []
+    for name, found in answers.items():
+        words = sorted({answer.trouble for answer in found} - {""})
+        lines += [f"{name}: {'; '.join(words)}"] if words else []
+    return lines
+
+
+def server_us_per_delivery(answer: Answer) -> float:
+    """Return the measured process's processor time for each delivery, in microseconds."""
+    return 1e6 * answer.cpu["server"] / answer.deliveries if answer.deliveries else 0.0
+
+
+def total_us_per_delivery(answer: Answer) -> float:
+    """Return the same for all of a system's processes together, stores included."""
+    used = sum(seconds for name, seconds in answer.cpu.items() if name != "load")
+    return 1e6 * used / answer.deliveries if answer.deliveries else 0.0

@@ -1,0 +1,140 @@
+"""`python -m bench.run`: Hubbub, the reference stack and the floor side by side on this machine, and a report of it.
+
+Owns the order of things. Leaves each scenario to `scenarios`, each system to `systems`, and the page to `report`.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import shlex
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from bench import machine, report
+from bench.build import BUILD, HERE, BuildError, Programs, build
+from bench.generator import LoadError
+from bench.measure import BusyError
+from bench.outcome import Outcome
+from bench.people import Issuer
+from bench.scenarios import crowds, fanout, flatness, latency, rooms, sockets
+from bench.stage import BARE_REFERENCE, FLOOR, FULL, HUBBUB, JOINED_FLOOR, QUICK, REFERENCE, Scale, Stage
+from bench.svg import number
+from bench.systems.floor import floor
+from bench.systems.hubbub import Hubbub
+from bench.systems.reference import reference, stores
+from bench.systems.system import OTHER_CORES, System
+from stack.errors import StackError
+
+Scenario = Callable[[Stage], Awaitable[Outcome]]
+
+SIDE_BY_SIDE: dict[str, Scenario] = {
+    "memory": sockets.memory,
+    "connects": sockets.connects,
+    "fan-out": fanout.one_by_one,
+    "fan-out-joined": fanout.joined,
+    "rooms": rooms.rooms,
+    "durable": rooms.durable,
+    "latency": latency.latency,
+}
+"""With one gateway, beside the reference stack and the floor; all that the quick run does."""
+ALONE: dict[str, Scenario] = {"members": flatness.members, "channels": flatness.channels}
+"""With one gateway, nothing beside it."""
+SPREAD: dict[str, Scenario] = {"gateways": flatness.gateways, "recovery": crowds.recovery, "crowd": crowds.crowd}
+"""With four gateways, nothing beside them."""
+_GATEWAYS = 4
+
+
+def main() -> int:
+    """Run what the command line asks for. Status 1: something could not be measured; the report says what."""
+    parser = argparse.ArgumentParser(prog="python -m bench.run", description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer, shorter rounds of the side by side scenarios: below two minutes"
+    )
+    parser.add_argument("--only", help="scenarios to run, comma separated: " + ", ".join([*SIDE_BY_SIDE, *ALONE, *SPREAD]))
+    parser.add_argument("--systems", default="hubbub,reference,floor", help="of hubbub, reference, floor (all)")
+    parser.add_argument("--noisy", action="store_true", help="accept a busy machine: to try the bench, not the product")
+    parser.add_argument("--out", type=Path, help="folder of the report")
+    options = parser.parse_args()
+    os.sched_setaffinity(0, OTHER_CORES)  # inherited by everything that is started and not placed otherwise
+    try:
+        return asyncio.run(_run(options))
+    except (BuildError, StackError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+
+
+async def _run(options: argparse.Namespace) -> int:
+    scale = replace(QUICK if options.quick else FULL, noise_allowed=options.noisy)
+    wanted = set((options.only or ",".join(SIDE_BY_SIDE if options.quick else [*SIDE_BY_SIDE, *ALONE, *SPREAD])).split(","))
+    systems = set(options.systems.split(","))
+    programs = await build(reference="reference" in systems)
+    outcomes: list[Outcome] = []
+    failures: dict[str, str] = {}
+    for scenarios, gateways in ((SIDE_BY_SIDE, 1), (ALONE, 1), (SPREAD, _GATEWAYS)):
+        chosen = {name: scenario for name, scenario in scenarios.items() if name in wanted}
+        if chosen:
+            up = systems if scenarios is SIDE_BY_SIDE else systems & {"hubbub"}
+            async with _stage(scale, programs, up, gateways) as stage:
+                await _play(stage, chosen, outcomes, failures)
+    folder = options.out or HERE / "results" / ("quick" if options.quick else "")
+    command = shlex.join(["python", "-m", "bench.run", *sys.argv[1:]])
+    page = report.write(folder, await machine.describe(HERE.parent), command, outcomes, failures)
+    _print_verdicts(outcomes, page)
+    return 1 if failures else 0
+
+
+@contextlib.asynccontextmanager
+async def _stage(scale: Scale, programs: Programs, wanted: set[str], gateways: int) -> AsyncIterator[Stage]:
+    """Bring the systems up for the length of the block."""
+    folder = BUILD / "run"
+    folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+    issuer = Issuer(folder)
+    up: dict[str, System] = {}
+    async with contextlib.AsyncExitStack() as running:
+        if "floor" in wanted:
+            up[FLOOR] = await running.enter_async_context(floor(FLOOR, programs.floor, folder))
+            up[JOINED_FLOOR] = await running.enter_async_context(floor(JOINED_FLOOR, programs.floor, folder, join=16))
+        if "reference" in wanted and programs.reference:
+            under = await running.enter_async_context(stores(BUILD / "reference"))
+            for name, store in ((REFERENCE, True), (BARE_REFERENCE, False)):
+                server = reference(name, programs.reference, issuer.jwks_file, under, folder, store=store)
+                up[name] = await running.enter_async_context(server)
+        if "hubbub" in wanted:
+            product = Hubbub(BUILD / "hubbub", issuer.jwks_file, gateways=gateways)
+            up[HUBBUB] = await running.enter_async_context(product)
+        yield Stage(scale, programs, issuer, folder, up)
+
+
+async def _play(stage: Stage, scenarios: Mapping[str, Scenario], outcomes: list[Outcome], failures: dict[str, str]) -> None:
+    for name, scenario in scenarios.items():
+        began = time.monotonic()
+        try:
+            outcome = await scenario(stage)
+        except (BusyError, LoadError, StackError) as error:
+            failures[name] = str(error)
+            print(f"{name}: {error}", flush=True)
+            continue
+        if note := stage.disturbance():
+            outcome.notes.append(note)
+        outcomes.append(outcome)
+        print(f"{name} ({time.monotonic() - began:.0f} s)", flush=True)
+        for table in outcome.tables:
+            found = ", ".join(f"{figure.system} {number(figure.median)}" for figure in table.figures)
+            print(f"    {table.what} [{table.unit}]: {found}", flush=True)
+
+
+def _print_verdicts(outcomes: Sequence[Outcome], page: Path) -> None:
+    print()
+    for outcome in outcomes:
+        for target in outcome.targets:
+            verdict = "met   " if target.met else "MISSED"
+            print(f"{verdict}  {target.text}: {number(target.value)} ({number(target.limit)})")
+    print(f"\nThe report: {page}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

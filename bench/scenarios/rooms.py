@@ -1,0 +1,63 @@
+"""How many messages: into rooms of ten by one gateway core, and to disk by one worker."""
+
+from bench import svg
+from bench.generator import Answer
+from bench.measure import each, in_turn, troubles
+from bench.outcome import Outcome, Table
+from bench.scenarios.town import PAIRS, TENS, TOWN
+from bench.stage import BARE_REFERENCE, HUBBUB, REFERENCE, Stage
+
+_UNDER_WAY = 256
+_UNDER_WAY_TO_DISK = 1024
+
+
+async def rooms(stage: Stage) -> Outcome:
+    """Many small rooms at once, as much as goes through."""
+    async with stage.connected(TOWN, TENS, [HUBBUB, BARE_REFERENCE, REFERENCE]) as subjects:
+        answers = await in_turn(stage, subjects, window=_UNDER_WAY)
+    per_core = Table.of("messages per second of the server's processor time", "/s", each(answers, _messages_per_core_second))
+    outcome = Outcome(
+        "rooms",
+        "Messages into rooms of ten, per gateway core",
+        f"{TOWN.users:,} sockets speak in turn in {len(TENS) * TOWN.users // 10:,} rooms of ten, {_UNDER_WAY} messages on "
+        "the way. Hubbub stores every message; the Socket.IO stack once does (INSERT before the broadcast) and once does not.",
+        tables=[
+            per_core,
+            Table.of("messages per second, as measured", "/s", each(answers, lambda answer: answer.completed / answer.seconds)),
+        ],
+        plots={"rooms": svg.bars("Messages into rooms of ten", "messages per second of server CPU", per_core)},
+        notes=troubles(answers),
+    )
+    outcome.expect_at_least("rooms of ten: Hubbub / Socket.IO, nothing stored", per_core.ratio(HUBBUB, BARE_REFERENCE), 2.5)
+    return outcome
+
+
+async def durable(stage: Stage) -> Outcome:
+    """As many acknowledged messages as one worker and one PostgreSQL take, all cores for everybody."""
+    async with stage.connected(TOWN, [PAIRS], [HUBBUB, REFERENCE], pinned=False) as subjects:
+        answers = await in_turn(stage, subjects, window=_UNDER_WAY_TO_DISK)
+    rate = Table.of("messages acknowledged per second", "/s", each(answers, lambda answer: answer.acked / answer.seconds))
+    roles = sorted({role for found in answers.values() for answer in found for role in answer.cpu} - {"load"})
+    shares = [
+        Table.of(f"processor time per message: {role}", "µs", {
+            name: [1e6 * answer.cpu[role] / answer.acked for answer in found if role in answer.cpu and answer.acked]
+            for name, found in answers.items()
+        })
+        for role in roles
+    ]  # fmt: skip
+    outcome = Outcome(
+        "durable",
+        "Durable messages per second, one worker",
+        f"Pairs of users write to each other, {_UNDER_WAY_TO_DISK:,} messages under way; every acknowledged message is "
+        "committed by a PostgreSQL with fsync on, on the same machine. Nothing is pinned: all processes share all cores.",
+        tables=[rate, *shares],
+        plots={"durable": svg.bars("Durable messages per second", "acknowledged messages per second", rate)},
+        notes=troubles(answers),
+    )
+    outcome.expect_at_least("durable messages/s: Hubbub", rate.median_of(HUBBUB), 10_000)
+    outcome.expect_at_least("durable messages/s: Hubbub / Socket.IO stack", rate.ratio(HUBBUB, REFERENCE), 5.0)
+    return outcome
+
+
+def _messages_per_core_second(answer: Answer) -> float:
+    return answer.completed / answer.cpu["server"] if answer.cpu["server"] else 0.0

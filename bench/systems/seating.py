@@ -1,0 +1,57 @@
+"""Makes users and channels known to Hubbub by its gRPC contract, many at a time. Leaves who they are to `people`."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+import grpc.aio
+
+from bench.people import TENANT, People
+from hubbub.messages.v1 import messages_pb2, messages_service_pb2, messages_service_pb2_grpc
+
+_ADMITTED_AT_ONCE = 200
+_ADDED_AT_ONCE = 200
+"""The most that AddMembers takes."""
+_CALLS_AT_ONCE = 16
+_CALL_SECONDS = 60
+
+_Item = TypeVar("_Item")
+
+
+async def seat(target: str, people: People) -> list[list[str]]:
+    """Admit every user and make every room; return the channels' ids by layer. Raises grpc.aio.AioRpcError."""
+    async with grpc.aio.insecure_channel(target) as channel:
+        messages = messages_service_pb2_grpc.MessagesServiceStub(channel)
+        for numbers in _portions(range(people.users), _ADMITTED_AT_ONCE):
+            sessions = [messages_service_pb2.AdmitUserRequest(caller=_caller(people.user(number))) for number in numbers]
+            await messages.OpenSessions(messages_service_pb2.OpenSessionsRequest(sessions=sessions), timeout=_CALL_SECONDS)
+        gate = asyncio.Semaphore(_CALLS_AT_ONCE)
+        ids: list[list[str]] = []
+        for number, rooms in enumerate(people.rooms):
+            names = [[people.user(member) for member in members] for members in rooms]
+            made = (_make(messages, gate, f"{people.name} {number}", members) for members in names)
+            ids.append(list(await asyncio.gather(*made)))
+        return ids
+
+
+async def _make(
+    messages: messages_service_pb2_grpc.MessagesServiceStub, gate: asyncio.Semaphore, name: str, members: Sequence[str]
+) -> str:
+    owner = _caller(members[0])
+    first, *others = list(_portions(members[1:], _ADDED_AT_ONCE)) or [[]]
+    async with gate:
+        create = messages_service_pb2.CreateChannelRequest(caller=owner, kind="group", name=name, members=first)
+        channel: str = (await messages.CreateChannel(create, timeout=_CALL_SECONDS)).channel.id
+        for users in others:
+            add = messages_service_pb2.AddMembersRequest(caller=owner, channel=channel, users=users)
+            await messages.AddMembers(add, timeout=_CALL_SECONDS)
+    return channel
+
+
+def _caller(user: str) -> messages_pb2.Caller:
+    return messages_pb2.Caller(tenant=TENANT, user=user)
+
+
+def _portions(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:
+    for first in range(0, len(items), size):
+        yield items[first : first + size]
