@@ -13,6 +13,8 @@ import structlog
 
 from chassis.config import ProcessConfig
 
+_TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+
 
 def configure(config: ProcessConfig) -> None:
     """Set structlog and the standard library's logging up; call once, first."""
@@ -25,10 +27,12 @@ def configure(config: ProcessConfig) -> None:
         else structlog.processors.TimeStamper(fmt="%H:%M:%S.%f"),
     ]
     last: list[Any]
+    # Never the values of local variables: connection strings, tokens and message texts are among them.
     if config.production:
-        last = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        last = [_TRACEBACKS, structlog.processors.JSONRenderer()]
     else:
-        last = [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
+        plain = structlog.dev.plain_traceback
+        last = [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=plain)]
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(level),
