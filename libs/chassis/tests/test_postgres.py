@@ -52,8 +52,18 @@ async def test_a_statement_that_waits_too_long_for_a_lock_is_unavailable(opened:
 async def test_a_server_that_is_away_is_unavailable(unused_tcp_port: int) -> None:
     url = f"postgresql://nobody:x@127.0.0.1:{unused_tcp_port}/nothing"
     async with open_database(url, connections=1, name="tests") as away:
-        with pytest.raises(Unavailable):  # noqa: PT012 - as above
+        with pytest.raises(Unavailable):
             await away.ping()
+
+
+async def test_a_connection_that_the_server_dropped_while_idle_is_not_used(opened: Database, database: str) -> None:
+    await opened.ping()
+    async with await psycopg.AsyncConnection.connect(database, autocommit=True) as admin:
+        await admin.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        await opened.ping()
 
 
 @pytest.mark.parametrize(

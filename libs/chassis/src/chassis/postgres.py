@@ -6,6 +6,7 @@ For services that own a database; needs the extra `hubbub-chassis[postgres]`, so
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -20,7 +21,9 @@ Connection = psycopg.AsyncConnection[tuple[object, ...]]
 STATEMENT_SECONDS = 5
 _OPERATION_SECONDS = 10.0
 """A whole operation: waiting for a connection, its statements, the commit."""
-_POOL_SECONDS = 3.0
+_POOL_SECONDS = 2.0
+_RECONNECT_SECONDS = 1.0
+"""After this the pool gives up trying; whoever asks next makes it try at once, so that a server's return is soon noticed."""
 # Every statement here walks indexes, and must go on doing so when a table was empty at the moment its plan was made.
 _OPTIONS = {
     "statement_timeout": f"{STATEMENT_SECONDS}s",
@@ -58,14 +61,27 @@ class Database:
         Raises `Unavailable` for what is transient and past the deadline, else `psycopg.Error`.
         """
         try:
-            async with asyncio.timeout(_OPERATION_SECONDS), self._pool.connection() as connection:
-                yield connection
+            async with asyncio.timeout(_OPERATION_SECONDS):
+                connection = await self._take()
+                try:
+                    yield connection
+                finally:
+                    await self._pool.putconn(connection)
         except TimeoutError as error:
             raise Unavailable from error
         except psycopg.Error as error:
             if is_transient(error):
                 raise Unavailable from error
             raise
+
+    async def _take(self) -> Connection:
+        """A connection whose server has not hung up while it lay idle, found out without asking it."""
+        while True:
+            connection = await self._pool.getconn()
+            if not _hung_up(connection):
+                return connection
+            await connection.close()
+            await self._pool.putconn(connection)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -108,7 +124,7 @@ async def open_database(url: str, *, connections: int, name: str) -> AsyncIterat
         max_size=connections,
         timeout=_POOL_SECONDS,
         max_waiting=1_000,
-        reconnect_timeout=10.0,
+        reconnect_timeout=_RECONNECT_SECONDS,
         configure=_configure,
         open=False,
     )
@@ -117,6 +133,13 @@ async def open_database(url: str, *, connections: int, name: str) -> AsyncIterat
         yield Database(pool)
     finally:
         await pool.close()
+
+
+def _hung_up(connection: Connection) -> bool:
+    """Whether an idle connection has something to say: nobody asked, so it is the server's farewell."""
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 async def _configure(connection: Connection) -> None:
