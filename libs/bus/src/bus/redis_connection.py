@@ -1,7 +1,7 @@
 """One pipelined RESP3 connection to a Redis or Valkey server.
 
 Owns the socket, the order of answers and their deadlines. Leaves reconnecting to `redis_link` and meaning to whoever calls.
-It exists beside redis-py because a batch costs a seventh of the CPU this way (measured: `docs/adr/0002`).
+It exists beside redis-py because a batch costs a seventh of the CPU this way (measured: `docs/adr/0009`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One member of a group: holds its fair share of the topics by leases and delivers what waits in them.
 
 A topic has one holder at a time and loses an entry when that is acknowledged, so what waits is always the whole stream, oldest
-first: no consumer group and no pending list are needed, a successor simply begins at the beginning (`docs/adr/0002`).
+first: no consumer group and no pending list are needed, a successor simply begins at the beginning (`docs/adr/0010`).
 Leaves the sharing itself to `lua/share.lua`, one atomic decision per member every tenth of a lease, and one topic to
 `redis_holding`.
 """

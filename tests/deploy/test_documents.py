@@ -1,0 +1,101 @@
+"""What the documents say about files, settings and secrets is so."""
+
+import dataclasses
+import re
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chassis.config import ProcessConfig
+
+from tests.deploy.manifests import COMPONENTS, JOBS, ROOT, named, pod, secrets
+from tests.deploy.test_settings import CONFIGS, config_of
+
+OPERATIONS = ROOT / "docs" / "operations.md"
+JOURNEYS = (ROOT / "README.md", ROOT / "docs" / "flow.md")
+SHORT = {"messages-api": "api", "messages-worker": "worker", "messages-migrate": "migrate"}
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+
+def rows(page: Path, heading: str) -> list[list[str]]:
+    """The cells of the tables below a heading, header rows left out."""
+    section = re.split(rf"^## {heading}$", page.read_text(), flags=re.MULTILINE)[1].split("\n## ")[0]
+    lines = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in cells] for cells in lines if not cells[0].startswith("---")][1:]
+
+
+def shown(field: dataclasses.Field[Any]) -> str:
+    """How the settings table writes a default."""
+    if field.default is dataclasses.MISSING:
+        return "required"
+    if isinstance(field.default, bool):
+        return f"`{int(field.default)}`"
+    return f"`{field.default}`" if field.default not in (None, "", (), frozenset()) else "–"
+
+
+def test_the_settings_table_is_what_the_processes_read() -> None:
+    readers: dict[str, set[str]] = defaultdict(set)
+    defaults: dict[str, set[str]] = defaultdict(set)
+    general = {field.metadata["setting"].name for field in dataclasses.fields(ProcessConfig)}
+    for process in CONFIGS:
+        for field in dataclasses.fields(config_of(process)):
+            name = field.metadata["setting"].name
+            readers[name].add("all" if name in general else SHORT.get(process, process))
+            defaults[name].add(shown(field))
+    table = {row[0].strip("`"): row for row in rows(OPERATIONS, "Settings")}
+    assert table.keys() == readers.keys()
+    for name, row in table.items():
+        assert set(row[1].split(", ")) == readers[name], name
+        assert row[2] in defaults[name], name
+        assert row[3], name
+
+
+def test_the_table_of_secrets_is_what_the_manifests_refer_to() -> None:
+    table = {(row[0].strip("`"), key.strip("`")) for row in rows(OPERATIONS, "Secrets") for key in row[1].split(", ")}
+    assert table == set(secrets("prod"))
+    for row in rows(OPERATIONS, "Secrets"):
+        for process in row[2].split(", "):
+            workload = named("prod", "Job" if process in JOBS else "Deployment", process)
+            references = [each["valueFrom"].get("secretKeyRef", {}) for each in pod(workload)["containers"][0]["env"]]
+            assert row[0].strip("`") in {each.get("name") for each in references}
+    assert {process for row in rows(OPERATIONS, "Secrets") for process in row[2].split(", ")} == {*COMPONENTS, *JOBS}
+
+
+@pytest.mark.parametrize("page", JOURNEYS, ids=lambda page: page.name)
+def test_every_path_that_is_named_exists(page: Path) -> None:
+    quoted = re.findall(r"`([\w./-]+/[\w.-]+\.(?:py|ts|tsx|sql|lua|proto|md|yaml))`", page.read_text())
+    assert len(quoted) > 10
+    for name in quoted:
+        found = (ROOT / name).exists() or any(ROOT.glob(f"services/*/src/{name}")) or any(ROOT.glob(f"services/*/src/*/{name}"))
+        assert found, name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if target.startswith(("http://", "https://")):
+            continue
+        file, _, anchor = target.partition("#")
+        found = (page.parent / file).resolve() if file else page
+        assert found.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", found.read_text(), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w -]", "", each).strip().lower().replace(" ", "-") for each in headings}, target
+
+
+def test_every_decision_is_in_the_list() -> None:
+    pages = {file.name for file in (ROOT / "docs" / "adr").glob("[0-9]*.md")}
+    listed = re.findall(r"\(([0-9]{4}-[a-z0-9-]+\.md)\)", (ROOT / "docs" / "adr" / "README.md").read_text())
+    assert set(listed) == pages
+    assert len(listed) == len(pages)
+    for name in pages:
+        text = (ROOT / "docs" / "adr" / name).read_text()
+        assert re.findall(r"^## (.+)$", text, re.MULTILINE) == ["Context", "Decision", "Consequences"]
+
+
+def test_the_snippet_for_other_products_uses_nothing_but_grpc_and_the_protos() -> None:
+    (snippet,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "grpc.md").read_text(), re.DOTALL)
+    compile(snippet, "docs/grpc.md", "exec")
+    imported = re.findall(r"^(?:import|from) (\w+)", snippet, re.MULTILINE)
+    assert set(imported) == {"os", "uuid", "grpc", "hubbub"}
