@@ -12,7 +12,8 @@ from grpc_reflection.v1alpha import reflection
 from chassis.config import Address, ProcessConfig
 from chassis.interceptors import ServerInterceptor
 
-MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+"""Room for the list of a thousand channels, each with a last message of 16 KiB."""
 _OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
