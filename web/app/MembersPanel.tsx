@@ -25,7 +25,6 @@ export function MembersPanel({ channel, onClose }: { channel: Channel; onClose: 
     try {
       await action();
       setFailure(null);
-      await client.loadMembers(channel.id);
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       setFailure(refusal(error.reason, error.detail));
@@ -34,7 +33,10 @@ export function MembersPanel({ channel, onClose }: { channel: Channel; onClose: 
 
   function add(people: readonly Person[]) {
     setAdding(false);
-    void attempt(() => client.api.addMembers(channel.id, people.map((person) => person.user)));
+    void attempt(async () => {
+      await client.api.addMembers(channel.id, people.map((person) => person.user));
+      await client.loadMembers(channel.id);
+    });
   }
 
   return (
@@ -53,7 +55,12 @@ export function MembersPanel({ channel, onClose }: { channel: Channel; onClose: 
             key={member.user}
             member={member}
             removable={moderates && member.user !== me && channel.kind !== "direct"}
-            onRemove={() => void attempt(() => client.api.removeMember(channel.id, member.user))}
+            onRemove={() =>
+              void attempt(async () => {
+                await client.api.removeMember(channel.id, member.user);
+                await client.loadMembers(channel.id);
+              })
+            }
           />
         ))}
       </ul>

@@ -45,7 +45,6 @@ export function Shell({ onSignOut }: { onSignOut: () => void }) {
     <div className="shell" data-pane={route === null ? "list" : "conversation"}>
       <Sidebar current={route} onNew={() => setDialog("new")} onSwitch={() => setDialog("switch")} onSignOut={onSignOut} />
       <main className="stage">
-        <ConnectionBanner onSignOut={onSignOut} />
         {channel !== undefined ? (
           <Conversation key={channel.id} channel={channel} />
         ) : route !== null && listed ? (
@@ -54,6 +53,7 @@ export function Shell({ onSignOut }: { onSignOut: () => void }) {
           <Welcome onNew={() => setDialog("new")} />
         )}
       </main>
+      <ConnectionBanner onSignOut={onSignOut} />
       {dialog === "new" && <NewChannel onClose={() => setDialog(null)} onMade={goTo} />}
       {dialog === "switch" && <QuickSwitcher onClose={() => setDialog(null)} onPick={goTo} />}
     </div>

@@ -293,7 +293,7 @@ export class HubbubClient {
       if (event.actor === this.#me && event.data.key !== undefined) this.#outbox.seen(event.data.key);
     }
     this.#outbox.folded(event.channel, event.seq);
-    if (event.kind.startsWith("member.") && this.store.get().members.has(event.channel)) void this.loadMembers(event.channel);
+    if (concernsOthers(event, this.#me) && this.store.get().members.has(event.channel)) void this.loadMembers(event.channel);
   }
 
   #synced(frame: Synced): void {
@@ -377,4 +377,10 @@ export class HubbubClient {
       this.store.update(() => ({ loadFailure: error.reason }));
     }
   }
+}
+
+/** The member list changed, and is still ours to read. */
+function concernsOthers(event: LogEvent, me: string): boolean {
+  const gone = event.kind === "member.left" || event.kind === "member.removed";
+  return event.kind.startsWith("member.") && !(gone && event.data.user === me);
 }
