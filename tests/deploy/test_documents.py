@@ -67,8 +67,20 @@ def test_every_path_that_is_named_exists(page: Path) -> None:
     quoted = re.findall(r"`([\w./-]+/[\w.-]+\.(?:py|ts|tsx|sql|lua|proto|md|yaml))`", page.read_text())
     assert len(quoted) > 10
     for name in quoted:
-        found = (ROOT / name).exists() or any(ROOT.glob(f"services/*/src/{name}")) or any(ROOT.glob(f"services/*/src/*/{name}"))
-        assert found, name
+        places = [ROOT / name, *ROOT.glob(f"*/*/src/{name}"), *ROOT.glob(f"services/*/src/*/{name}")]
+        assert any(place.exists() for place in places), name
+
+
+def test_every_folder_on_the_map_exists() -> None:
+    folders = {row[0].strip("`") for row in rows(ROOT / "README.md", "The parts")}
+    assert len(folders) > 10
+    assert all((ROOT / folder).is_dir() for folder in folders)
+
+
+def test_every_decision_that_the_code_refers_to_exists() -> None:
+    numbers = {name[:4] for name in (file.name for file in (ROOT / "docs" / "adr").glob("[0-9]*.md"))}
+    for source in [*ROOT.glob("libs/*/src/**/*.py"), *ROOT.glob("services/*/src/**/*.py")]:
+        assert set(re.findall(r"docs/adr/([0-9]{4})", source.read_text())) <= numbers, source
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
