@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chassis.config import ProcessConfig
 
+from chassis.config import ProcessConfig
 from tests.deploy.manifests import COMPONENTS, JOBS, ROOT, named, pod, secrets
 from tests.deploy.test_settings import CONFIGS, config_of
 
@@ -31,7 +31,7 @@ def shown(field: dataclasses.Field[Any]) -> str:
         return "required"
     if isinstance(field.default, bool):
         return f"`{int(field.default)}`"
-    return f"`{field.default}`" if field.default not in (None, "", (), frozenset()) else "–"
+    return f"`{field.default}`" if field.default not in (None, "", (), frozenset()) else "none"
 
 
 def test_the_settings_table_is_what_the_processes_read() -> None:
