@@ -25,7 +25,7 @@ PROJECTS := $(MEMBERS:%=%/pyproject.toml)
 SOURCES := $(wildcard libs/*/src libs/*/tests services/*/src services/*/tests protos/*.py tests bench)
 WEB_SOURCES = $(shell find web -type f -not -path 'web/node_modules/*' -not -path 'web/dist/*')
 
-.PHONY: help run test unit flow browser fmt lint types contracts protos protos-check lock web web-test chromium clean
+.PHONY: help run test unit flow browser bench bench-quick fmt lint types contracts protos protos-check lock web web-test chromium clean
 
 ##@ Use
 
@@ -69,6 +69,14 @@ web-test: $(STAMPS)/node ## lint, types and tests of the web app
 	npm run --silent lint
 	npm run --silent types
 	npm run --silent test
+
+##@ Measure
+
+bench: $(STAMPS)/python $(STAMPS)/web ## Hubbub, its rivals and the floor side by side; alone on the machine, half an hour
+	$(VENV)/python -m bench.run
+
+bench-quick: $(STAMPS)/python $(STAMPS)/web ## the same in less than two minutes, with fewer and shorter rounds
+	$(VENV)/python -m bench.run --quick
 
 ##@ Change
 
