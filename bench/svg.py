@@ -6,7 +6,7 @@ from html import escape
 
 from bench.outcome import Table
 
-_WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM = 720, 190, 90, 48, 46
+_WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM = 720, 190, 150, 48, 46
 _BAR_HEIGHT, _BAR_STEP = 22, 34
 _PLOT_HEIGHT = 260
 _LINE_LEFT = 70
