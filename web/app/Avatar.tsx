@@ -1,12 +1,13 @@
-/** Owns a person's or channel's picture: initials on one of eight calm tints chosen by id, with a presence dot where asked for. */
+/** Owns a person's or channel's picture: initials on one of twelve calm tints chosen by id, with a presence dot where asked for. */
 import type { Kind, Status } from "../client";
 import { HashIcon, MegaphoneIcon, PeopleIcon, QuestionIcon } from "./icons";
 
-const tints = 8;
+const tints = 12;
 
 function tintOf(id: string): number {
-  let hash = 0;
-  for (const char of id) hash = (hash * 31 + (char.codePointAt(0) ?? 0)) >>> 0;
+  // FNV-1a: short ids that differ little still spread.
+  let hash = 0x811c9dc5;
+  for (const char of id) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 0x01000193) >>> 0;
   return hash % tints;
 }
 
