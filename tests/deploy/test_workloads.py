@@ -37,6 +37,16 @@ def test_no_pod_has_privileges(overlay: str) -> None:
         assert not spec.keys() & {"hostNetwork", "hostPID", "hostIPC"}
 
 
+@components
+def test_what_a_pod_may_write_is_bounded_and_goes_with_it(component: str) -> None:
+    spec = pod(named("prod", "Deployment", component))
+    mounted = {each["name"] for each in spec["containers"][0].get("volumeMounts", []) if not each.get("readOnly")}
+    volumes = {each["name"]: each for each in spec.get("volumes", [])}
+    assert volumes.keys() == mounted
+    assert all(volume.keys() == {"name", "emptyDir"} and "sizeLimit" in volume["emptyDir"] for volume in volumes.values())
+    assert set(mounted) == ({"scratch"} if component == "media" else set())
+
+
 @overlays
 def test_every_pod_asks_for_resources_and_is_bounded(overlay: str) -> None:
     for workload in of_kind(overlay, "Deployment", "Job", "StatefulSet"):

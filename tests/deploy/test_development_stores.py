@@ -1,0 +1,49 @@
+"""Development's stores, tried on a real PostgreSQL: each service gets in with what it is told, and only where it belongs."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+
+from stack.postgres import Postgres, postgres
+from tests.deploy.manifests import K8S, environment, named
+
+INIT = K8S / "overlays" / "dev" / "stores" / "init.sql"
+
+
+async def initialised(server: Postgres) -> None:
+    """Run init.sql as the image's entry point would: statement by statement."""
+    admin = await psycopg.AsyncConnection.connect(server.url("postgres", "postgres"), autocommit=True)
+    async with admin:
+        for statement in INIT.read_text().split(";"):
+            if statement.strip():
+                await admin.execute(statement.encode())
+
+
+def told(job: str, variable: str, server: Postgres) -> str:
+    """The URL that development tells a job, at our server's address."""
+    value = environment("dev", named("dev", "Job", job))[variable]
+    assert value is not None
+    parts = urlsplit(value)
+    assert (parts.hostname, parts.port) == ("postgres", 5432)
+    credentials = parts.netloc.rpartition("@")[0]
+    return urlunsplit(parts._replace(netloc=f"{credentials}@127.0.0.1:{server.port}"))
+
+
+async def test_each_service_can_migrate_its_own_database_and_enter_no_other(tmp_path: Path) -> None:
+    async with postgres(tmp_path) as server:
+        await initialised(server)
+        for service in ("messages", "media"):
+            variable = f"HUBBUB_{service.upper()}_DATABASE_URL"
+            url = told(f"{service}-migrate", variable, server)
+            command = (sys.executable, "-m", service, "migrate")
+            process = await asyncio.create_subprocess_exec(*command, env={"PATH": os.environ["PATH"], variable: url})
+            async with asyncio.timeout(60):
+                assert await process.wait() == 0
+            foreign = "media" if service == "messages" else "messages"
+            with pytest.raises(psycopg.OperationalError, match="permission denied"):
+                await psycopg.AsyncConnection.connect(urlunsplit(urlsplit(url)._replace(path=f"/{foreign}")))
