@@ -69,15 +69,15 @@ class Generator:
     """One process of the load generator; an async context manager, whose end ends it."""
 
     def __init__(
-        self, program: Path, speech: str, targets: Sequence[str], plan: Path, count: int, *options: str, core: int | None = None
+        self, program: Path, speech: str, targets: Sequence[str], plan: Path, count: int, *options: str, cores: set[int]
     ) -> None:
         self._command = [
             *(str(program), "--speech", speech, "--plan", str(plan), "--count", str(count), *options),
             *(word for target in targets for word in ("--target", target)),
         ]
         """Its command line."""
-        self._core = core
-        """Where it runs; anywhere when None."""
+        self._cores = cores
+        """Where it runs."""
         self._process: asyncio.subprocess.Process | None = None
         """Running inside the context."""
 
@@ -86,8 +86,7 @@ class Generator:
         self._process = await asyncio.create_subprocess_exec(
             *self._command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=_LINE_BYTES
         )
-        if self._core is not None:
-            processes.pin([self._process.pid], {self._core})
+        processes.pin([self._process.pid], self._cores)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

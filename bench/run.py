@@ -20,7 +20,7 @@ from bench.generator import LoadError
 from bench.measure import BusyError
 from bench.outcome import Outcome
 from bench.people import Issuer
-from bench.scenarios import crowds, fanout, flatness, latency, rooms, sockets
+from bench.scenarios import crowd, fanout, flatness, latency, recovery, rooms, sockets
 from bench.stage import BARE_REFERENCE, FLOOR, FULL, HUBBUB, JOINED_FLOOR, QUICK, REFERENCE, Scale, Stage
 from bench.svg import number
 from bench.systems.floor import floor
@@ -43,7 +43,7 @@ SIDE_BY_SIDE: dict[str, Scenario] = {
 """With one gateway, beside the reference stack and the floor; all that the quick run does."""
 ALONE: dict[str, Scenario] = {"members": flatness.members, "channels": flatness.channels}
 """With one gateway, nothing beside it."""
-SPREAD: dict[str, Scenario] = {"gateways": flatness.gateways, "recovery": crowds.recovery, "crowd": crowds.crowd}
+SPREAD: dict[str, Scenario] = {"gateways": flatness.gateways, "recovery": recovery.recovery, "crowd": crowd.crowd}
 """With four gateways, nothing beside them."""
 _GATEWAYS = 4
 

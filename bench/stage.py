@@ -12,7 +12,7 @@ from bench.build import Programs
 from bench.contention import Contention
 from bench.generator import Answer, Generator, LoadError
 from bench.people import Issuer, People
-from bench.systems.system import OTHER_CORES, System, place
+from bench.systems.system import OTHER_CORES, SERVER_CORE, System, place
 
 HUBBUB = "Hubbub"
 REFERENCE = "Socket.IO stack"
@@ -119,17 +119,18 @@ class Stage:
                     system = self.systems[name]
                     place(system, pinned=pinned)
                     plan = await self.plan(system, people, speak_in)
-                    generator = self.generator_for(system, plan, people.users, targets=targets)
+                    generator = self.generator_for(system, plan, people.users, targets=targets, pinned=pinned)
                     await open_generators.enter_async_context(generator)
                     await connect(generator)
                     subjects.append(Subject(name, system, generator))
             yield subjects
 
-    def generator_for(self, system: System, plan: Path, count: int, *options: str, targets: int = 1) -> Generator:
-        """Return a load generator for `count` clients of a plan, not started yet."""
-        return Generator(
-            self.programs.load, system.speech, system.targets[:targets], plan, count, *options, core=min(OTHER_CORES)
-        )
+    def generator_for(
+        self, system: System, plan: Path, count: int, *options: str, targets: int = 1, pinned: bool = True
+    ) -> Generator:
+        """Return a load generator for `count` clients of a plan, not started yet; `pinned` keeps it off the server's core."""
+        cores = {min(OTHER_CORES)} if pinned else SERVER_CORE | OTHER_CORES
+        return Generator(self.programs.load, system.speech, system.targets[:targets], plan, count, *options, cores=cores)
 
 
 async def connect(generator: Generator, **options: float) -> Answer:

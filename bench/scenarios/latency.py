@@ -25,7 +25,9 @@ async def latency(stage: Stage) -> Outcome:
         f"{_MESSAGES_PER_SECOND} messages a second by the clock into rooms of 100 ({_MESSAGES_PER_SECOND * 100:,} deliveries/s), "
         "stored before they are delivered. A message's time runs from when it was due until the last member has it.",
         tables=[p50, p99, p999],
-        plots={"latency": svg.lines("Sender to the last of 100 members", "milliseconds", "share of messages", curves, log_x=True)},
+        plots={
+            "latency": svg.lines("Sender to the last of 100 members", "milliseconds", "share of messages", curves, log_x=True)
+        },
         notes=troubles(answers),
     )
     outcome.expect_at_most("latency p50 [ms]: Hubbub", p50.median_of(HUBBUB), 10)

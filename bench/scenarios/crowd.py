@@ -1,0 +1,90 @@
+"""Many sockets held on one machine, and one message that reaches them all."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+
+from bench import processes
+from bench.generator import Answer, Generator
+from bench.measure import troubles, undisturbed
+from bench.outcome import Outcome, Table
+from bench.people import People
+from bench.stage import HUBBUB, Stage, connect
+from bench.systems.system import place
+
+_CITY = {
+    "full": People("city", 50_000, (50_000, *[500] * 9)),
+    "quick": People("suburb", 2_000, (2_000, *[500] * 9)),
+}
+_GENERATORS = 4
+"""So that each stays well below the usual 20,000 open files of a process."""
+_IDLE_SECONDS = {"full": 60.0, "quick": 5.0}
+"""In the full run more than two heartbeats of every client."""
+_MESSAGES = 5
+_ARRIVAL_SECONDS = 30
+_AT_ONCE = 32
+_MOST_MIB = 1.2e9 / 2**20
+
+
+async def crowd(stage: Stage) -> Outcome:
+    """Everybody connects, sits idle with heartbeats, and receives one message after another."""
+    people, idle_seconds = _CITY[stage.scale.name], _IDLE_SECONDS[stage.scale.name]
+    async with _connected(stage, people) as (generators, opened):
+        idle = await asyncio.gather(
+            *(generator.ask("idle", seconds=idle_seconds, timeout_seconds=idle_seconds + 30) for generator in generators)
+        )
+        idle_mib = _gateways_mib(stage)
+        arrivals = [await undisturbed(stage, partial(_one_message, generators, people)) for _ in range(_MESSAGES)]
+        loaded_mib = _gateways_mib(stage)
+    to_all = [max(answer.to_each.percentile_ms(100) for answer in answers) / 1000 for answers in arrivals]
+    reached = [float(sum(answer.deliveries for answer in answers)) for answers in arrivals]
+    kept = people.users - sum(answer.dropped for answer in idle)
+    outcome = Outcome(
+        "crowd",
+        f"{people.users:,} authenticated sockets on this machine",
+        f"{people.users:,} users with {len(people.layers)} channels each at {len(stage.systems[HUBBUB].targets)} gateways, "
+        f"from {_GENERATORS} load generators; {idle_seconds:g} s of heartbeats, then {_MESSAGES} messages to the room in "
+        "which all are, each timed from its sending to its last arrival. Clients and servers share the cores.",
+        tables=[
+            Table.of("all gateways' memory, idle", "MiB", {HUBBUB: [idle_mib]}),
+            Table.of("all gateways' memory, after the messages", "MiB", {HUBBUB: [loaded_mib]}),
+            Table.of("sockets reached by a message", "", {HUBBUB: reached}),
+            Table.of("time to reach them all", "s", {HUBBUB: to_all}),
+            Table.of("time to connect them all", "s", {HUBBUB: [max(answer.seconds for answer in opened)]}),
+        ],
+        notes=troubles({"connecting": opened, "idle": idle}),
+    )
+    outcome.expect_at_most("crowd: gateways' memory [MiB]", max(idle_mib, loaded_mib), _MOST_MIB)
+    outcome.expect_at_least("crowd: sockets kept while idle", float(kept), people.users)
+    outcome.expect_at_least("crowd: sockets reached by every message", min(reached), people.users)
+    return outcome
+
+
+@contextlib.asynccontextmanager
+async def _connected(stage: Stage, people: People) -> AsyncIterator[tuple[list[Generator], list[Answer]]]:
+    """Connect everybody from several generators; yields them and their answers."""
+    hubbub = stage.systems[HUBBUB]
+    plan = await stage.plan(hubbub, people, [0])
+    place(hubbub, pinned=False)
+    share, targets = people.users // _GENERATORS, len(hubbub.targets)
+    async with contextlib.AsyncExitStack() as stack:
+        generators: list[Generator] = []
+        for number in range(_GENERATORS):
+            part = ("--first", str(number * share))
+            generator = stage.generator_for(hubbub, plan, share, *part, targets=targets, pinned=False)
+            generators.append(await stack.enter_async_context(generator))
+        yield generators, await asyncio.gather(*(connect(generator, at_once=_AT_ONCE) for generator in generators))
+
+
+async def _one_message(generators: Sequence[Generator], people: People) -> list[Answer]:
+    """Have the first generator send, and all of them wait for their share of the deliveries."""
+    sender, *others = generators
+    for generator in others:
+        await generator.tell("listen", expect=people.users // _GENERATORS, timeout=_ARRIVAL_SECONDS)
+    await sender.tell("round", window=1, messages=1, seconds=_ARRIVAL_SECONDS)
+    return list(await asyncio.gather(*(generator.hear(_ARRIVAL_SECONDS + 10) for generator in generators)))
+
+
+def _gateways_mib(stage: Stage) -> float:
+    return sum(processes.memory_kib(pid) for pid in stage.systems[HUBBUB].watch()["server"]) / 1024
