@@ -68,6 +68,15 @@ def test_third_parties_come_from_the_service_own_lock_and_are_checked(service: s
         assert "--hash=sha256:" in (ROOT / lock).read_text()
 
 
+@services
+def test_the_lock_holds_every_third_party_that_the_members_name(service: str) -> None:
+    locked = set(re.findall(r"^([a-z0-9-]+)==", (ROOT / "services" / service / "requirements.lock").read_text(), re.MULTILINE))
+    for folder in closure(f"hubbub-{service}"):
+        for requirement in project(folder)["project"]["dependencies"]:
+            name = re.split(r"[<>=~!,;\[ ]", requirement)[0].lower().replace("_", "-")
+            assert name in locked or name in MEMBERS, f"{name}: run make lock"
+
+
 def test_every_build_backend_of_a_member_is_locked() -> None:
     lock = (ROOT / "deploy/docker/build.lock").read_text()
     for folder in MEMBERS.values():
