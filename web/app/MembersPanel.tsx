@@ -35,7 +35,7 @@ export function MembersPanel({ channel, onClose }: { channel: Channel; onClose: 
     setAdding(false);
     void attempt(async () => {
       await client.api.addMembers(channel.id, people.map((person) => person.user));
-      await client.loadMembers(channel.id);
+      await client.directory.loadMembers(channel.id);
     });
   }
 
@@ -58,7 +58,7 @@ export function MembersPanel({ channel, onClose }: { channel: Channel; onClose: 
             onRemove={() =>
               void attempt(async () => {
                 await client.api.removeMember(channel.id, member.user);
-                await client.loadMembers(channel.id);
+                await client.directory.loadMembers(channel.id);
               })
             }
           />
@@ -82,7 +82,7 @@ export function MembersPanel({ channel, onClose }: { channel: Channel; onClose: 
         >
           {channel.muted ? <BellIcon /> : <MutedIcon />} {channel.muted ? "Unmute" : "Mute"}
         </button>
-        {channel.kind === "public" && (
+        {channel.kind === "public" && window.isSecureContext && (
           <button type="button" className="button button-quiet" onClick={() => void navigator.clipboard.writeText(linkTo(channel.id))}>
             <LinkIcon /> Copy link to join
           </button>

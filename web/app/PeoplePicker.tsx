@@ -97,7 +97,7 @@ function usePeople(query: string): readonly Person[] {
     const timer = setTimeout(() => {
       client.api.people(query.trim()).then(
         (people) => {
-          client.learn(people);
+          client.directory.learn(people);
           if (current) setFound(people.filter((person) => person.user !== me));
         },
         (error: unknown) => {

@@ -2,7 +2,7 @@
 import type { Channel } from "../client";
 import { ChannelAvatar, PersonAvatar } from "./Avatar";
 import { useClientState } from "./hooks";
-import { peerOf } from "./wording";
+import { peerOf, refusal } from "./wording";
 
 export function Beginning({ channel, title }: { channel: Channel; title: string }) {
   const peer = useClientState((state) => peerOf(state, channel));
@@ -18,6 +18,14 @@ export function Beginning({ channel, title }: { channel: Channel; title: string 
 }
 
 export function ListSkeleton() {
+  const failure = useClientState((state) => state.loadFailure);
+  if (failure !== null) {
+    return (
+      <p className="log-failure muted" role="status">
+        {refusal(failure)} Trying again…
+      </p>
+    );
+  }
   return (
     <div className="skeletons" aria-hidden="true">
       {["38%", "64%", "52%", "70%", "44%"].map((width) => (

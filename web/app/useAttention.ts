@@ -27,7 +27,7 @@ export function useAttention(): void {
   }, [channels, members, names, me]);
   const wanted = missing.slice(0, atOnce).join(" ");
   useEffect(() => {
-    for (const id of wanted.split(" ")) if (id !== "") void client.loadMembers(id);
+    for (const id of wanted.split(" ")) if (id !== "") void client.directory.loadMembers(id);
   }, [client, wanted]);
 
   useEffect(() => {

@@ -11,10 +11,12 @@ import type { Cancel, Clock } from "./clock";
 import { Commands } from "./commands";
 import { Connection } from "./connection";
 import type { ConnectionState, SocketLike } from "./connection";
+import { Directory } from "./directory";
 import type { Ack, ChannelHead, ChannelSummary, Command, Hello, LogEvent, ServerFrame, Synced } from "./frames";
 import { defaultLimits, History } from "./history";
 import type { HistoryLimits } from "./history";
 import { Problem } from "./http";
+import { newKey } from "./key";
 import { Outbox } from "./outbox";
 import type { Draft, OutboxItem, OutboxStorage } from "./outbox";
 import { initialState } from "./state";
@@ -43,6 +45,8 @@ const loadRetryMs = 2_000;
 export class HubbubClient {
   readonly store: Store<ClientState>;
   readonly api: Api;
+  /** Names, members, the channel list. */
+  readonly directory: Directory;
   readonly #me: string;
   readonly #clock: Clock;
   readonly #limits: HistoryLimits;
@@ -56,7 +60,6 @@ export class HubbubClient {
   #following = true;
   #stopped = false;
   #retryLatest: Cancel | null = null;
-  #retryRefresh: Cancel | null = null;
   /** The connection got `hello` and sent its first `sync`. */
   #flowing = false;
 
@@ -67,6 +70,7 @@ export class HubbubClient {
     this.#me = options.me.user;
     this.api = options.api;
     this.store = new Store({ ...initialState, me: options.me }, options.schedule);
+    this.directory = new Directory(options.api, this.store, clock);
     this.#connection = new Connection({
       clock,
       ticket: async () => (await this.api.ticket()).ticket,
@@ -90,22 +94,23 @@ export class HubbubClient {
     this.#outbox = new Outbox({
       storage: options.storage,
       clock,
-      newKey: options.newKey ?? (() => crypto.randomUUID()),
+      newKey: options.newKey ?? newKey,
       send,
       changed: (items) => this.store.update(() => ({ outbox: items })),
     });
-    this.learn([{ user: options.me.user, name: options.me.name }]);
+    this.directory.learn([{ user: options.me.user, name: options.me.name }]);
   }
 
   start(): void {
     this.#stopped = false;
+    this.directory.start();
     this.#connection.start();
   }
 
   stop(): void {
     this.#stopped = true;
     this.#retryLatest?.();
-    this.#retryRefresh?.();
+    this.directory.stop();
     this.#connection.stop();
   }
 
@@ -122,7 +127,7 @@ export class HubbubClient {
     this.store.update(() => ({ openChannel: channel, loadFailure: null }));
     if (channel === null) return;
     void this.latest();
-    void this.loadMembers(channel);
+    void this.directory.loadMembers(channel);
   }
 
   /** Whether the open view shows the newest messages: decides which end is dropped when the window is full. */
@@ -186,39 +191,10 @@ export class HubbubClient {
     this.#attention.watch(users);
   }
 
-  /** Remembers display names. */
-  learn(people: readonly { user: string; name: string | null }[]): void {
-    const { names } = this.store.get();
-    const news = people.filter((p) => p.name !== null && p.name !== "" && names.get(p.user) !== p.name);
-    if (news.length === 0) return;
-    const learned = new Map(names);
-    for (const { user, name } of news) learned.set(user, name ?? user);
-    this.store.update(() => ({ names: learned }));
-  }
-
-  async loadMembers(channel: string): Promise<void> {
-    const members = await this.api.members(channel).catch(() => null);
-    if (members === null) return;
-    this.learn(members);
-    this.store.update((s) => ({ members: withEntry(s.members, channel, members) }));
-  }
-
   /** A channel that the API just made or joined; it may be heard of here before the socket's `joined`. */
   adopt(summary: ChannelSummary): void {
     this.#gained(summary);
-    this.#summarise([summary]);
-  }
-
-  /** Reads the channel list again: previews, counts, names. Tries until it has it. */
-  async refresh(): Promise<void> {
-    this.#retryRefresh?.();
-    const summaries = await this.api.channels().catch(() => null);
-    if (summaries === null) {
-      if (!this.#stopped) this.#retryRefresh = this.#clock.after(loadRetryMs, () => void this.refresh());
-      return;
-    }
-    this.#summarise(summaries);
-    this.store.update(() => ({ listed: true }));
+    this.directory.summarise([summary]);
   }
 
   #entered(state: ConnectionState): void {
@@ -245,7 +221,7 @@ export class HubbubClient {
     this.#outbox.opened();
     this.#attention.opened();
     // After a mere reconnect the log itself brings everything up to date.
-    if (joined.length > 0 || !this.store.get().listed) void this.refresh();
+    if (joined.length > 0 || !this.store.get().listed) void this.directory.refresh();
     void this.latest();
   }
 
@@ -293,7 +269,7 @@ export class HubbubClient {
       if (event.actor === this.#me && event.data.key !== undefined) this.#outbox.seen(event.data.key);
     }
     this.#outbox.folded(event.channel, event.seq);
-    if (concernsOthers(event, this.#me) && this.store.get().members.has(event.channel)) void this.loadMembers(event.channel);
+    if (concernsOthers(event, this.#me) && this.store.get().members.has(event.channel)) void this.directory.loadMembers(event.channel);
   }
 
   #synced(frame: Synced): void {
@@ -305,7 +281,7 @@ export class HubbubClient {
       this.#outbox.folded(channel, seq);
       if (this.store.get().openChannel === channel) void this.latest();
     }
-    if (reset.length > 0) void this.refresh();
+    if (reset.length > 0) void this.directory.refresh();
   }
 
   #gained(head: ChannelHead): void {
@@ -315,7 +291,7 @@ export class HubbubClient {
     }
     this.#sync.joined(head);
     this.store.update((s) => ({ channels: withEntry(s.channels, head.id, channels.fromHead(head)) }));
-    void this.refresh();
+    void this.directory.refresh();
   }
 
   #lost(id: string): void {
@@ -330,11 +306,6 @@ export class HubbubClient {
 
   #ask(positions: Positions): void {
     if (Object.keys(positions).length > 0) this.#connection.send({ type: "sync", positions });
-  }
-
-  #summarise(summaries: readonly ChannelSummary[]): void {
-    this.learn(summaries.flatMap((summary) => summary.peer ?? []));
-    for (const summary of summaries) this.#change(summary.id, (c) => channels.withSummary(c, summary));
   }
 
   #change(id: string, change: (channel: Channel) => Channel): void {

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 
 import type { ErrorFrame, SendFrame } from "../client/frames";
+import { newKey } from "../client/key";
 import { Outbox } from "../client/outbox";
 import type { OutboxItem } from "../client/outbox";
 import { FakeClock } from "./fakeClock";
@@ -29,6 +30,12 @@ function bench(storage = memoryStorage()) {
 }
 
 const draft = (text: string) => ({ channel: "a", text });
+
+test("keys are random UUIDs of version 4", () => {
+  const keys = Array.from({ length: 100 }, newKey);
+  expect(new Set(keys).size).toBe(100);
+  for (const key of keys) expect(key).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+});
 
 describe("outbox", () => {
   test("sends in order: the second waits for the first's answer", () => {
