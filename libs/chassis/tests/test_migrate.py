@@ -45,7 +45,7 @@ async def test_a_file_that_was_applied_must_not_change(database: str) -> None:
         await migrate(database, [Migration(FIRST.name, FIRST.sql + " ")])
 
 
-@pytest.mark.parametrize("service", ["messages"])
+@pytest.mark.parametrize("service", ["messages", "media"])
 def test_a_services_files_are_found_in_order(service: str) -> None:
     names = [migration.name for migration in migrations(service)]
     assert names

@@ -1,0 +1,5 @@
+"""`python -m media`: see `app`."""
+
+from media.app import main
+
+main()

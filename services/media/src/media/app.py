@@ -1,0 +1,77 @@
+"""Puts the process together: `python -m media` serves, `python -m media migrate` brings the database to its schema."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import grpc
+import structlog
+
+from chassis import grpc_server, lifecycle
+from chassis.errors import Unavailable
+from chassis.lifecycle import Lifecycle
+from chassis.migrate import migrate, migrations
+from chassis.postgres import Database, open_database
+from media.config import Config, MigrateConfig
+from media.errors import ObjectAbsentError
+from media.objects import Objects, open_objects
+from media.scan import Scan
+from media.scanners import Scanners
+from media.service import SERVICE_NAME, MediaService, add_service
+
+log = structlog.get_logger()
+_CONNECTIONS = 8
+_READY_SECONDS = 1.0
+
+
+async def serve(config: Config, life: Lifecycle) -> None:
+    """Serve the RPCs and examine uploads until told to stop."""
+    async with (
+        open_database(config.database_url, connections=_CONNECTIONS, name=config.instance) as database,
+        open_objects(config) as objects,
+        asyncio.TaskGroup() as tasks,
+    ):
+        scan = Scan(database, objects, Scanners(config.clamd))
+        tasks.create_task(scan.run(life.stopping))
+        tasks.create_task(_watch(life, database, objects))
+        service = MediaService(database, objects, scan, config.max_bytes)
+
+        def add(server: grpc.aio.Server) -> None:
+            add_service(server, service)
+
+        async with grpc_server.serve(config, config.listen, add, [SERVICE_NAME]) as port:
+            log.info("media_started", port=port)
+            await life.stopping.wait()
+
+
+async def _watch(life: Lifecycle, database: Database, objects: Objects) -> None:
+    """Keep readiness true to what the process depends on."""
+    while not life.stopping.is_set():
+        try:
+            await database.ping()
+            await objects.ping()
+            life.set_ready(True)
+        except (Unavailable, ObjectAbsentError):
+            life.set_ready(False)
+        try:
+            async with asyncio.timeout(_READY_SECONDS):
+                await life.stopping.wait()
+        except TimeoutError:
+            pass
+
+
+async def _migrate(config: MigrateConfig, _life: Lifecycle) -> None:
+    await migrate(config.database_url, migrations("media"))
+
+
+def main() -> None:
+    """Be the process that the command line names."""
+    match sys.argv[1:]:
+        case []:
+            lifecycle.run(Config, serve)
+        case ["migrate"]:
+            lifecycle.run(MigrateConfig, _migrate)
+        case _:
+            sys.stderr.write("usage: python -m media [migrate]\n")
+            sys.exit(2)

@@ -1,0 +1,33 @@
+"""The settings of the media processes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chassis.config import Address, ProcessConfig, Secret, address, secret, setting, text, whole
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrateConfig(ProcessConfig):
+    """What `migrate` reads."""
+
+    database_url: Secret = setting("HUBBUB_MEDIA_DATABASE_URL", secret)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config(MigrateConfig):
+    """What the service reads."""
+
+    listen: Address = setting("HUBBUB_MEDIA_LISTEN", address)
+    s3_endpoint: str = setting("HUBBUB_MEDIA_S3_ENDPOINT", text)
+    """Where this process reaches object storage."""
+    s3_public_endpoint: str = setting("HUBBUB_MEDIA_S3_PUBLIC_ENDPOINT", text, "")
+    """Where browsers reach it; the same where not given."""
+    s3_bucket: str = setting("HUBBUB_MEDIA_S3_BUCKET", text)
+    s3_region: str = setting("HUBBUB_MEDIA_S3_REGION", text, "us-east-1")
+    s3_access_key: Secret = setting("HUBBUB_MEDIA_S3_ACCESS_KEY", secret)
+    s3_secret_key: Secret = setting("HUBBUB_MEDIA_S3_SECRET_KEY", secret)
+    max_bytes: int = setting("HUBBUB_MEDIA_MAX_BYTES", whole(1, 1024**3), 25 * 1024**2)
+    """The largest file."""
+    clamd: str = setting("HUBBUB_MEDIA_CLAMD", text, "")
+    """A clamd to ask besides our own signatures: path of its socket, or host:port."""

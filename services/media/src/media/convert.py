@@ -1,0 +1,79 @@
+"""Between the domain and protobuf, and the checks of what comes in."""
+
+from __future__ import annotations
+
+import re
+
+from chassis.errors import InvalidArgument, NotFound, TooLarge
+from hubbub.media.v1 import media_pb2 as nouns
+from hubbub.media.v1 import media_service_pb2 as rpc
+from media.objects import Form
+from media.upload import Announcement, State, Upload
+
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_TYPE = re.compile(r"[a-z0-9][a-z0-9.+-]{0,62}/[a-z0-9][a-z0-9.+-]{0,62}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_TENANT = re.compile(r"[a-z0-9-]{1,64}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_NAME_CHARACTERS = 255
+_STATES = {
+    State.PENDING: nouns.UPLOAD_STATE_PENDING,
+    State.SCANNING: nouns.UPLOAD_STATE_SCANNING,
+    State.CLEAN: nouns.UPLOAD_STATE_CLEAN,
+    State.BLOCKED: nouns.UPLOAD_STATE_BLOCKED,
+    State.FAILED: nouns.UPLOAD_STATE_FAILED,
+}
+
+
+def announcement(request: rpc.CreateUploadRequest, max_bytes: int) -> Announcement:
+    """Read a file's announcement; raises `InvalidArgument`, `TooLarge`, `NotFound`."""
+    if not 1 <= len(request.name) <= _NAME_CHARACTERS or _CONTROL.search(request.name):
+        raise InvalidArgument(f"A file name has 1 to {_NAME_CHARACTERS} characters, none of them a control character")
+    if request.size < 1:
+        raise InvalidArgument("A file has at least one byte")
+    if request.size > max_bytes:
+        raise TooLarge(f"A file has at most {max_bytes} bytes")
+    if not _TYPE.fullmatch(request.type):
+        raise InvalidArgument("A media type is type/subtype in lower case, without parameters")
+    if request.sha256 and not _SHA256.fullmatch(request.sha256):
+        raise InvalidArgument("A SHA-256 is 64 characters of lower-case hex")
+    if not _TENANT.fullmatch(request.tenant) or not request.user:
+        raise InvalidArgument("An upload has a tenant and an owner")
+    return Announcement(
+        request.tenant,
+        upload_id(request.channel),
+        request.user,
+        request.name,
+        request.size,
+        request.type,
+        request.sha256 or None,
+    )
+
+
+def upload_id(value: str) -> str:
+    """An id of ours; raises `NotFound` for what is none."""
+    if not _UUID.fullmatch(value):
+        raise NotFound
+    return value
+
+
+def upload(known: Upload) -> nouns.Upload:
+    """An upload."""
+    return nouns.Upload(
+        id=known.id,
+        tenant=known.tenant,
+        channel=known.channel,
+        owner=known.owner,
+        name=known.name,
+        size=known.size,
+        type=known.type,
+        state=_STATES[known.state],
+        reason=known.reason,
+        width=known.width,
+        height=known.height,
+    )
+
+
+def form(made: Form) -> nouns.UploadForm:
+    """How to upload."""
+    return nouns.UploadForm(method="POST", url=made.url, fields=made.fields)

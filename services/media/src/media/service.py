@@ -1,0 +1,100 @@
+"""The RPCs about uploads. Whether the caller may see an upload's channel is judged by whoever calls."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import grpc
+
+from chassis.errors import BlockedMedia, Conflict, InvalidArgument, NotFound
+from chassis.postgres import Database
+from hubbub.media.v1 import media_service_pb2 as rpc
+from hubbub.media.v1 import media_service_pb2_grpc as stubs
+from media import convert, store
+from media.errors import ObjectAbsentError
+from media.metrics import UPLOADS
+from media.objects import LINK_SECONDS, Objects
+from media.scan import Scan
+from media.upload import State, Upload
+
+SERVICE_NAME: str = rpc.DESCRIPTOR.services_by_name["MediaService"].full_name
+_RESOLVED_AT_ONCE = 10
+
+
+class MediaService(stubs.MediaServiceServicer):
+    """hubbub.media.v1.MediaService."""
+
+    def __init__(self, database: Database, objects: Objects, scan: Scan, max_bytes: int) -> None:
+        self._database = database
+        self._objects = objects
+        self._scan = scan
+        self._max_bytes = max_bytes
+
+    async def CreateUpload(self, request: rpc.CreateUploadRequest, _context: object) -> rpc.CreateUploadResponse:
+        """Announce a file and get the form that uploads it."""
+        announced = convert.announcement(request, self._max_bytes)
+        async with self._database.connection() as connection:
+            upload = await store.create(connection, announced)
+        UPLOADS.inc()
+        form = await self._objects.form(upload)
+        return rpc.CreateUploadResponse(upload=convert.upload(upload), form=convert.form(form))
+
+    async def CompleteUpload(self, request: rpc.CompleteUploadRequest, _context: object) -> rpc.CompleteUploadResponse:
+        """Begin to scan; saying it again answers where the upload stands. Raises `Conflict` without the bytes."""
+        upload = await self._known(request.tenant, request.upload)
+        if upload.owner != request.user:
+            raise NotFound
+        if upload.state is State.PENDING:
+            try:
+                await self._objects.arrived(upload)
+            except ObjectAbsentError as error:
+                raise Conflict("The bytes are not there") from error
+            async with self._database.connection() as connection:
+                begun = await store.begin_scanning(connection, upload.tenant, upload.id)
+            self._scan.wake()
+            upload = begun or await self._known(request.tenant, request.upload)
+        return rpc.CompleteUploadResponse(upload=convert.upload(upload))
+
+    async def GetUpload(self, request: rpc.GetUploadRequest, _context: object) -> rpc.GetUploadResponse:
+        """One upload."""
+        return rpc.GetUploadResponse(upload=convert.upload(await self._known(request.tenant, request.upload)))
+
+    async def GetLink(self, request: rpc.GetLinkRequest, _context: object) -> rpc.GetLinkResponse:
+        """A link to a clean upload's bytes; raises `BlockedMedia` while it is not clean."""
+        if request.variant not in {"", "thumb"}:
+            raise InvalidArgument("A variant is thumb, or none")
+        upload = await self._known(request.tenant, request.upload)
+        if upload.state is not State.CLEAN:
+            raise BlockedMedia
+        thumbnail = request.variant == "thumb"
+        if thumbnail and not upload.thumbnail:
+            raise NotFound
+        answer = rpc.GetLinkResponse(url=await self._objects.link(upload, thumbnail=thumbnail))
+        answer.expires_at.FromDatetime(datetime.now(UTC) + timedelta(seconds=LINK_SECONDS))
+        return answer
+
+    async def ResolveUploads(self, request: rpc.ResolveUploadsRequest, _context: object) -> rpc.ResolveUploadsResponse:
+        """Uploads that a message wants to carry; raises `NotFound` for foreign ones, `BlockedMedia` for those not clean."""
+        if len(request.uploads) > _RESOLVED_AT_ONCE:
+            raise InvalidArgument(f"At most {_RESOLVED_AT_ONCE} uploads")
+        ids = [convert.upload_id(each) for each in request.uploads]
+        channel = convert.upload_id(request.channel)
+        async with self._database.connection() as connection:
+            found = await store.find(connection, request.tenant, channel, request.user, ids)
+        if not all(each in found for each in ids):
+            raise NotFound
+        if any(found[each].state is not State.CLEAN for each in ids):
+            raise BlockedMedia
+        return rpc.ResolveUploadsResponse(uploads=[convert.upload(found[each]) for each in ids])
+
+    async def _known(self, tenant: str, upload: str) -> Upload:
+        async with self._database.connection() as connection:
+            found = await store.get(connection, tenant, convert.upload_id(upload))
+        if found is None:
+            raise NotFound
+        return found
+
+
+def add_service(server: grpc.aio.Server, service: MediaService) -> None:
+    """Serve the RPCs on `server`."""
+    stubs.add_MediaServiceServicer_to_server(service, server)
