@@ -52,6 +52,14 @@ def memory_kib(pid: int) -> int:
     raise ProcessLookupError(pid)
 
 
+def written_calls(pid: int) -> int:
+    """Return how many write(2) and writev(2) calls the process has made (those of send(2) are not among them, see proc(5))."""
+    for line in (_PROC / str(pid) / "io").read_text().splitlines():
+        if line.startswith("syscw:"):
+            return int(line.split()[1])
+    raise ProcessLookupError(pid)
+
+
 def pin(pids: Iterable[int], cores: set[int]) -> None:
     """Let the processes run on `cores` only, with every thread that they have; their future children too."""
     for pid in pids:

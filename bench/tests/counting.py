@@ -1,0 +1,32 @@
+"""Counts what Python does: bytecode instructions, allocated blocks. The same on a slow machine and a busy one."""
+
+import gc
+import sys
+from collections.abc import Awaitable, Callable
+from types import FrameType
+from typing import Any
+
+
+async def instructions(work: Callable[[], Awaitable[None]]) -> int:
+    """Return how many bytecode instructions run until `work` is done, in all functions that are called meanwhile."""
+    count = 0
+
+    def trace(frame: FrameType, event: str, _argument: Any) -> Any:
+        nonlocal count
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        count += event == "opcode"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        await work()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+def blocks() -> int:
+    """Return how many blocks of memory Python's allocator has given out, garbage not counted."""
+    gc.collect()
+    return sys.getallocatedblocks()

@@ -1,0 +1,108 @@
+"""What a batch of messages costs the bus and PostgreSQL, in counts: a regression fails here on any machine, however busy."""
+
+import tempfile
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from bus.memory import MemoryBus
+from bus.topics import commands, events
+from chassis.migrate import migrate, migrations
+from chassis.postgres import Database, open_database
+from gateway.inbound.pending import Pending
+from gateway.inbound.publish import Publisher as CommandPublisher
+from gateway.outbound.outbox import Outbox
+from hubbub.events.v1 import events_pb2
+from hubbub.messages.v1 import messages_pb2, messages_service_pb2
+from messages.commands import Command, Post
+from messages.handlers import handle
+from messages.message import ChannelId, CommandId, TenantId, UserId
+from messages.publisher import Publisher as EventPublisher
+from messages.service import MessagesService
+
+PARTITIONS = 4
+TENANT = "guard"
+STATEMENTS = 4
+"""BEGIN, the channels' locks, the posts, COMMIT."""
+SYNCS = 1
+"""A batch is one round trip."""
+
+
+async def test_the_commands_of_a_tick_are_one_bus_entry_per_partition() -> None:
+    bus = MemoryBus()
+    publisher = CommandPublisher(bus, PARTITIONS, Pending(Outbox(lambda _connection: None), {}))
+    for number in range(200):
+        publisher.add(events_pb2.Command(channel=f"channel-{number % 40}", id=str(number)))
+    await publisher._publish(publisher._take())  # noqa: SLF001 - one turn of `run`, which never ends
+    assert sum(len(bus.log(commands(partition).name).entries) for partition in range(PARTITIONS)) == PARTITIONS
+
+
+@dataclass
+class Town:
+    """A database with a channel, one connection to it, and a bus."""
+
+    database: Database
+    bus: MemoryBus
+    channel: ChannelId
+
+    def posts(self, count: int) -> list[Command]:
+        """Make commands of the channel's owner."""
+        return [
+            Command(
+                TenantId(TENANT),
+                self.channel,
+                UserId("owner"),
+                str(uuid.uuid4()),
+                CommandId(str(uuid.uuid4())),
+                "g",
+                Post("hello"),
+            )
+            for _ in range(count)
+        ]
+
+
+@asynccontextmanager
+async def _town(url: str) -> AsyncIterator[Town]:
+    await migrate(url, migrations("messages"))
+    bus = MemoryBus()
+    async with open_database(url, connections=1, name="guard") as database:
+        service = MessagesService(database, EventPublisher(bus, PARTITIONS))
+        caller = messages_pb2.Caller(tenant=TENANT, user="owner")
+        sessions = [messages_service_pb2.AdmitUserRequest(caller=caller)]
+        await service.OpenSessions(messages_service_pb2.OpenSessionsRequest(sessions=sessions), None)
+        made = await service.CreateChannel(
+            messages_service_pb2.CreateChannelRequest(caller=caller, kind="group", name="room"), None
+        )
+        yield Town(database, bus, ChannelId(made.channel.id))
+
+
+@pytest.mark.parametrize("count", [1, 100, 500])
+async def test_a_batch_of_posts_is_one_round_trip_of_few_statements(database: str, count: int) -> None:
+    async with _town(database) as town:
+        await handle(town.database, town.posts(2))  # prepares what is prepared once
+        with tempfile.TemporaryFile("w+") as file:
+            async with town.database.connection() as connection:
+                connection.pgconn.trace(file.fileno())
+            stored = await handle(town.database, town.posts(count))
+            async with town.database.connection() as connection:
+                connection.pgconn.untrace()
+            file.seek(0)
+            sent = [line.split("\t")[3].strip() for line in file if line.split("\t")[1:2] == ["F"]]
+    assert len(stored.entries) == count
+    assert 1 <= sent.count("Execute") <= STATEMENTS
+    assert 1 <= sent.count("Sync") <= SYNCS
+
+
+async def test_the_events_of_a_batch_share_a_bus_entry(database: str) -> None:
+    async with _town(database) as town:
+        stored = await handle(town.database, town.posts(100))
+        before = _entries(town.bus)
+        await EventPublisher(town.bus, PARTITIONS).publish_stored(stored)
+        assert _entries(town.bus) - before == 1
+
+
+def _entries(bus: MemoryBus) -> int:
+    return sum(len(bus.log(events(partition).name).entries) for partition in range(PARTITIONS))

@@ -1,0 +1,93 @@
+"""What sockets cost the real gateway, in the kernel's own counts: bytes of an idle one, system calls of a delivery."""
+
+import asyncio
+import resource
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from bench import processes
+from bench.people import Issuer, People
+from bench.systems.hubbub import Hubbub
+from tests.client import Api, Socket, connect
+
+SOCKET_KIB = 20.0
+"""`make bench` measures it with more sockets and less noise; its target is 16."""
+OTHER_CALLS = 20
+"""For the bus, the other services and the log, while a message is delivered."""
+SOCKETS = 1_000
+FIRST = 100
+"""Sockets before the first reading: what a process loads for its first clients is not counted."""
+AT_ONCE = 50
+PEOPLE = People("guards", SOCKETS, (200, *[10] * 9))
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@dataclass
+class Running:
+    """A product, and callers for its people."""
+
+    hubbub: Hubbub
+    callers: list[Api]
+    rooms: list[list[str]]
+
+    @property
+    def gateway(self) -> int:
+        """The gateway's pid."""
+        return self.hubbub.watch()["server"][0]
+
+    async def open(self, numbers: Iterable[int], until: AsyncExitStack) -> list[Socket]:
+        """Connect these people and open their flow."""
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def one(number: int) -> Socket:
+            async with gate:
+                socket = await until.enter_async_context(connect(self.callers[number]))
+                await socket.open()
+                return socket
+
+        return list(await asyncio.gather(*map(one, numbers)))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(server_data: Path) -> AsyncIterator[Running]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    issuer = Issuer(server_data)
+    async with Hubbub(server_data / "guards", issuer.jwks_file) as hubbub, httpx.AsyncClient() as http:
+        rooms = await hubbub.seat(PEOPLE)
+        users = [PEOPLE.user(number) for number in range(SOCKETS)]
+        yield Running(hubbub, [Api(f"http://{hubbub.targets[0]}", issuer.token(user), http, user) for user in users], rooms)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_an_idle_socket_costs_few_bytes(running: Running) -> None:
+    async with AsyncExitStack() as until:
+        await running.open(range(FIRST), until)
+        before = processes.memory_kib(running.gateway)
+        await running.open(range(FIRST, SOCKETS), until)
+        grown = processes.memory_kib(running.gateway) - before
+    assert grown / (SOCKETS - FIRST) <= SOCKET_KIB
+
+
+async def test_a_delivery_is_one_system_call(running: Running) -> None:
+    room, members = running.rooms[0][0], PEOPLE.rooms[0][0]
+    async with AsyncExitStack() as until:
+        sockets = await running.open(members, until)
+        await _say(sockets, room, "first")
+        before = processes.written_calls(running.gateway)
+        await _say(sockets, room, "counted")
+        calls = processes.written_calls(running.gateway) - before
+    # The sender's acknowledgement and its own delivery travel together.
+    assert len(members) <= calls <= len(members) + OTHER_CALLS
+
+
+async def _say(sockets: list[Socket], room: str, key: str) -> None:
+    await sockets[0].post(room, key, key)
+    await asyncio.gather(*(socket.expect("event", channel=room) for socket in sockets))
