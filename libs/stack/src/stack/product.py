@@ -10,7 +10,7 @@ from functools import partial
 
 from stack import ports, probes
 from stack.process import Command, Probe, at_once
-from stack.servers import BUS, MEDIA_DATABASE, MESSAGES_DATABASE, PRESENCE_REDIS
+from stack.servers import BUS, MEDIA_DATABASE, MESSAGES_DATABASE, PRESENCE_REDIS, S3_PUBLIC_ENDPOINT
 from stack.settings import Settings
 
 _DRAIN_SECONDS = 3
@@ -90,6 +90,8 @@ class Product:
         given, port = self.settings.given, self.first_port + number
         variables = {
             **_only(stores, BUS),
+            # The page brings files straight to object storage: its policy must name the place, and nothing more of it.
+            S3_PUBLIC_ENDPOINT: stores.get(S3_PUBLIC_ENDPOINT) or given(S3_PUBLIC_ENDPOINT),
             "HUBBUB_LISTEN": f"{ports.LOOPBACK}:{port}",
             "HUBBUB_MESSAGES_TARGET": self.listen["messages"],
             "HUBBUB_PRESENCE_TARGET": self.listen["presence"],

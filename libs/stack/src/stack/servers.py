@@ -19,6 +19,7 @@ MEDIA_DATABASE = "HUBBUB_MEDIA_DATABASE_URL"
 BUS = "HUBBUB_BUS_URL"
 PRESENCE_REDIS = "HUBBUB_PRESENCE_REDIS_URL"
 S3_ENDPOINT = "HUBBUB_MEDIA_S3_ENDPOINT"
+S3_PUBLIC_ENDPOINT = "HUBBUB_MEDIA_S3_PUBLIC_ENDPOINT"
 
 _DATABASES = {MESSAGES_DATABASE: "messages", MEDIA_DATABASE: "media"}
 _REDIS_DATABASES = {BUS: 0, PRESENCE_REDIS: 1}
@@ -67,7 +68,7 @@ class Servers:
         if self.objects is not None:
             found |= {
                 S3_ENDPOINT: self.objects.endpoint,
-                "HUBBUB_MEDIA_S3_PUBLIC_ENDPOINT": self.objects.endpoint,
+                S3_PUBLIC_ENDPOINT: self.objects.endpoint,
                 "HUBBUB_MEDIA_S3_BUCKET": self.objects.bucket,
                 "HUBBUB_MEDIA_S3_REGION": REGION,
                 "HUBBUB_MEDIA_S3_ACCESS_KEY": self.objects.access_key,
