@@ -64,12 +64,17 @@ async def test_only_the_owner_completes(desk: Desk) -> None:
 
 async def test_there_is_no_link_until_it_is_clean(desk: Desk) -> None:
     made = await desk.create(b"x", "text/plain")
-    await refused(desk.link(made.upload.id), BlockedMedia)
+    await refused(desk.link(made.upload.id), Conflict)
     await post(made.form, b"x")
     await desk.complete(made.upload.id)
-    await refused(desk.link(made.upload.id), BlockedMedia)
+    await refused(desk.link(made.upload.id), Conflict)
     await refused(desk.link(made.upload.id, tenant="elsewhere"), NotFound)
     await refused(desk.link("no-id"), NotFound)
+
+
+async def test_there_is_no_link_to_what_was_refused(desk: Desk) -> None:
+    blocked = await desk.examined(b"MZ", "text/plain")
+    await refused(desk.link(blocked.id), BlockedMedia)
 
 
 async def test_a_link_is_good_for_five_minutes_and_only_as_signed(desk: Desk) -> None:

@@ -15,6 +15,8 @@ from messages.commands import Post, Read, Verdict
 from messages.message import MessageId
 from services.messages.tests.conftest import Town, refused
 
+SOME_ID = "0190a0a0-0000-7000-8000-000000000000"
+
 
 async def test_posts_of_a_batch_are_numbered_in_its_order_without_a_gap(town: Town) -> None:
     channel = await town.channel("ann", "bob")
@@ -170,6 +172,8 @@ async def test_a_thread_needs_a_root_in_the_same_channel(town: Town) -> None:
         (events.PostMessage(text="x", mentions=["u"] * 201), InvalidArgument),
         (events.PostMessage(text="x", mentions=[""]), InvalidArgument),
         (events.PostMessage(text="x", attachments=[events.Attachment()] * 11), InvalidArgument),
+        (events.PostMessage(attachments=[events.Attachment(id="no-id", name="x", size=1, type="a/b")]), NotFound),
+        (events.PostMessage(attachments=[events.Attachment(id=SOME_ID, name="a\x00", size=1, type="a/b")]), InvalidArgument),
     ],
 )
 def test_what_cannot_be_posted_is_refused(post: events.PostMessage, error: type[Exception]) -> None:

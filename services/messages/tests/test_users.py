@@ -19,7 +19,7 @@ def _admit(town: Town, user: str, name: str = "", issued: float = 0) -> rpc.Admi
 
 
 async def test_a_user_is_made_on_first_sight_and_renamed_by_later_tokens(town: Town) -> None:
-    given = ("", "Ann", "", "Ann B.")
+    given = ("", "Ann", "", "Ann\x00 B.")
     names = [(await town.service.AdmitUser(_admit(town, "ann", name), None)).user.name for name in given]
     assert names == ["ann", "Ann", "Ann", "Ann B."]
 

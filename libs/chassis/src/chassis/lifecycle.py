@@ -7,6 +7,7 @@ returns. Past the drain time it is cancelled; a second signal cancels at once.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -23,6 +24,7 @@ from chassis.metrics import DEFECTS, READY
 ConfigT = TypeVar("ConfigT", bound=ProcessConfig)
 log = structlog.get_logger()
 _DRAIN_SLACK_SECONDS = 2.0
+_READY_SECONDS = 1.0
 
 
 class Lifecycle:
@@ -47,6 +49,20 @@ class Lifecycle:
         """Begin to stop."""
         self.stopping.set()
         READY.set(0.0)
+
+
+async def pause(stopping: asyncio.Event, seconds: float) -> None:
+    """Wait, but no longer than until `stopping`."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stopping.wait()
+
+
+async def keep_ready(lifecycle: Lifecycle, reachable: Callable[[], Awaitable[bool]]) -> None:
+    """Keep readiness true, until stopping, to whether what the process cannot do without is reachable."""
+    while not lifecycle.stopping.is_set():
+        lifecycle.set_ready(await reachable())
+        await pause(lifecycle.stopping, _READY_SECONDS)
 
 
 Main = Callable[[ConfigT, Lifecycle], Awaitable[None]]

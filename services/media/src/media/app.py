@@ -22,7 +22,6 @@ from media.service import SERVICE_NAME, MediaService, add_service
 
 log = structlog.get_logger()
 _CONNECTIONS = 8
-_READY_SECONDS = 1.0
 
 
 async def serve(config: Config, life: Lifecycle) -> None:
@@ -34,7 +33,7 @@ async def serve(config: Config, life: Lifecycle) -> None:
     ):
         scan = Scan(database, objects, Scanners(config.clamd))
         tasks.create_task(scan.run(life.stopping))
-        tasks.create_task(_watch(life, database, objects))
+        tasks.create_task(lifecycle.keep_ready(life, lambda: _reachable(database, objects)))
         service = MediaService(database, objects, scan, config.max_bytes)
 
         def add(server: grpc.aio.Server) -> None:
@@ -45,20 +44,13 @@ async def serve(config: Config, life: Lifecycle) -> None:
             await life.stopping.wait()
 
 
-async def _watch(life: Lifecycle, database: Database, objects: Objects) -> None:
-    """Keep readiness true to what the process depends on."""
-    while not life.stopping.is_set():
-        try:
-            await database.ping()
-            await objects.ping()
-            life.set_ready(True)
-        except (Unavailable, ObjectAbsentError):
-            life.set_ready(False)
-        try:
-            async with asyncio.timeout(_READY_SECONDS):
-                await life.stopping.wait()
-        except TimeoutError:
-            pass
+async def _reachable(database: Database, objects: Objects) -> bool:
+    try:
+        await database.ping()
+        await objects.ping()
+    except (Unavailable, ObjectAbsentError):
+        return False
+    return True
 
 
 async def _migrate(config: MigrateConfig, _life: Lifecycle) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from chassis.errors import Unavailable
+from chassis.lifecycle import pause
 from chassis.metrics import DEFECTS
 from chassis.postgres import Database
 from media import store
@@ -67,13 +68,8 @@ class Scan:
             except Exception as error:  # the consume loop
                 DEFECTS.labels("scan").inc()
                 log.exception("scanning_failed", error=type(error).__name__)
-            if stopping.is_set():
-                return
-            try:
-                async with asyncio.timeout(_IDLE_SECONDS):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
+            if not stopping.is_set():
+                await pause(self._wake, _IDLE_SECONDS)
 
     async def examine_next(self) -> bool:
         """Examine the oldest that waits; False when none does, or the verdict has to wait. Raises `Unavailable`."""

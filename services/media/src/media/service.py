@@ -60,10 +60,12 @@ class MediaService(stubs.MediaServiceServicer):
         return rpc.GetUploadResponse(upload=convert.upload(await self._known(request.tenant, request.upload)))
 
     async def GetLink(self, request: rpc.GetLinkRequest, _context: object) -> rpc.GetLinkResponse:
-        """A link to a clean upload's bytes; raises `BlockedMedia` while it is not clean."""
+        """A link to a clean upload's bytes; raises `Conflict` before the verdict, `BlockedMedia` after a bad one."""
         if request.variant not in {"", "thumb"}:
             raise InvalidArgument("A variant is thumb, or none")
         upload = await self._known(request.tenant, request.upload)
+        if upload.state in {State.PENDING, State.SCANNING}:
+            raise Conflict("The upload has not been examined yet")
         if upload.state is not State.CLEAN:
             raise BlockedMedia
         thumbnail = request.variant == "thumb"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -28,7 +28,6 @@ from messages.worker import GROUP, Worker
 log = structlog.get_logger()
 _API_CONNECTIONS = 16
 _WORKER_CONNECTIONS = 8
-_READY_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +37,22 @@ class Resources:
     database: Database
     bus: Bus
     publisher: Publisher
+
+    async def store_reachable(self) -> bool:
+        """Whether the database answers."""
+        try:
+            await self.database.ping()
+        except Unavailable:
+            return False
+        return True
+
+    async def reachable(self) -> bool:
+        """Whether database and bus answer."""
+        try:
+            await self.bus.ping()
+        except BusError:
+            return False
+        return await self.store_reachable()
 
 
 @asynccontextmanager
@@ -54,7 +69,7 @@ async def api(config: ApiConfig, life: Lifecycle) -> None:
     """Serve the RPCs until told to stop."""
     async with open_resources(config, _API_CONNECTIONS) as resources, asyncio.TaskGroup() as tasks:
         tasks.create_task(Sweeper(resources.database, resources.publisher).run(life.stopping))
-        tasks.create_task(_watch(life, resources.database.ping))
+        tasks.create_task(lifecycle.keep_ready(life, resources.store_reachable))
 
         def add(server: grpc.aio.Server) -> None:
             add_service(server, resources.database, resources.publisher)
@@ -68,27 +83,11 @@ async def worker(config: WorkerConfig, life: Lifecycle) -> None:
     """Work for the command topics until told to stop."""
     async with open_resources(config, _WORKER_CONNECTIONS) as resources, asyncio.TaskGroup() as tasks:
         tasks.create_task(Sweeper(resources.database, resources.publisher).run(life.stopping))
-        tasks.create_task(_watch(life, resources.database.ping, resources.bus.ping))
+        tasks.create_task(lifecycle.keep_ready(life, resources.reachable))
         command_topics = [topics.commands(number) for number in range(config.bus_partitions)]
         async with resources.bus.work(command_topics, GROUP, config.instance) as work:
             log.info("worker_started", partitions=config.bus_partitions)
             await Worker(resources.database, resources.publisher, life.stopping).run(work)
-
-
-async def _watch(life: Lifecycle, *pings: Callable[[], Awaitable[None]]) -> None:
-    """Keep readiness true to what the process depends on."""
-    while not life.stopping.is_set():
-        try:
-            for ping in pings:
-                await ping()
-            life.set_ready(True)
-        except (Unavailable, BusError):
-            life.set_ready(False)
-        try:
-            async with asyncio.timeout(_READY_SECONDS):
-                await life.stopping.wait()
-        except TimeoutError:
-            pass
 
 
 async def _migrate(config: MigrateConfig, _life: Lifecycle) -> None:

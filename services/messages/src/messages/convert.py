@@ -74,8 +74,20 @@ def post(given: events.PostMessage) -> Post:
     return Post(
         limits.text(given.text, may_be_empty=bool(given.attachments)),
         limits.message_id(given.thread) if given.thread else None,
-        [Attachment(each.id, each.name, each.size, each.type, each.width, each.height) for each in given.attachments],
+        [_attachment(each) for each in given.attachments],
         [limits.user_id(user) for user in given.mentions],
+    )
+
+
+def _attachment(given: events.Attachment) -> Attachment:
+    """Whoever accepted the command has asked the media service about it; here only its form is looked at."""
+    return Attachment(
+        limits.uuid(given.id),
+        limits.line(given.name, "file name", limits.FILE_NAME_CHARACTERS),
+        given.size,
+        limits.line(given.type, "media type", limits.MEDIA_TYPE_CHARACTERS),
+        given.width,
+        given.height,
     )
 
 

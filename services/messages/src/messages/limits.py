@@ -20,6 +20,8 @@ REASON_CHARACTERS = 500
 EMOJI_BYTES = 64
 MENTIONS = 200
 ATTACHMENTS = 10
+FILE_NAME_CHARACTERS = 255
+MEDIA_TYPE_CHARACTERS = 127
 MEMBERS_AT_ONCE = 200
 SLOW_MODE_SECONDS = 21_600
 MAX_SEQ = 2**63 - 1
@@ -31,16 +33,19 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 def channel_id(value: str) -> ChannelId:
     """A channel's id; raises `NotFound` for what is none."""
-    if not _UUID.fullmatch(value):
-        raise NotFound
-    return ChannelId(value)
+    return ChannelId(uuid(value))
 
 
 def message_id(value: str) -> MessageId:
     """A message's id; raises `NotFound` for what is none."""
+    return MessageId(uuid(value))
+
+
+def uuid(value: str) -> str:
+    """An id of ours, in its one spelling; raises `NotFound` for what is none."""
     if not _UUID.fullmatch(value):
         raise NotFound
-    return MessageId(value)
+    return value
 
 
 def tenant(value: str) -> str:
@@ -87,6 +92,11 @@ def line(value: str, what: str, characters: int) -> str:
     if len(value) > characters or _CONTROL.search(value):
         raise InvalidArgument(f"A {what} has at most {characters} characters, none of them a control character")
     return value
+
+
+def display_name(value: str) -> str:
+    """What is left of the name in somebody's token, which is not theirs to correct: no control characters, cut to size."""
+    return _CONTROL.sub("", value)[:NAME_CHARACTERS]
 
 
 def at_most(values: Sequence[object], bound: int, what: str) -> None:

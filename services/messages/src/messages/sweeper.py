@@ -11,6 +11,7 @@ import structlog
 
 from bus.bus import BusError
 from chassis.errors import Unavailable
+from chassis.lifecycle import pause
 from chassis.postgres import Database
 from messages.metrics import REPUBLISHED, UNPUBLISHED
 from messages.publisher import Publisher
@@ -38,11 +39,7 @@ class Sweeper:
                     pass
             except (Unavailable, BusError) as error:
                 events_log.warning("sweep_postponed", error=type(error).__name__)
-            try:
-                async with asyncio.timeout(_PERIOD_SECONDS):
-                    await stopping.wait()
-            except TimeoutError:
-                pass
+            await pause(stopping, _PERIOD_SECONDS)
         try:
             await self.forget_published()
         except Unavailable:

@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 
 from bus.bus import BusError, BusUnavailable, Delivery, Work
 from chassis.errors import HubbubError, Internal, Unavailable
+from chassis.lifecycle import pause
 from chassis.metrics import DEFECTS
 from chassis.postgres import Database
 from hubbub.events.v1 import events_pb2 as events
@@ -162,11 +163,7 @@ class Worker:
         """Wait before a topic is tried again, the longer the more often it failed, but not while stopping."""
         failures = self._failures[topic] = self._failures.get(topic, 0) + 1
         seconds = _PAUSES_SECONDS[min(failures, len(_PAUSES_SECONDS)) - 1]
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-        except TimeoutError:
-            pass
+        await pause(self._stopping, seconds)
 
 
 def _parts(commands: Sequence[Command]) -> Iterator[Sequence[Command]]:

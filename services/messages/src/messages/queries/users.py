@@ -14,7 +14,7 @@ RETURNING tenant, id, name, blocked, EXTRACT(epoch FROM revoked_before)::float8
 """
 
 LIST = """
-SELECT id, name FROM users
+SELECT id, name, lower(name) FROM users
 WHERE tenant = %(tenant)s AND NOT blocked AND (lower(name), id) > (%(after_name)s, %(after_id)s)
   AND (%(pattern)s::text IS NULL OR lower(id || ' ' || name) LIKE %(pattern)s)
 ORDER BY lower(name), id LIMIT %(limit)s

@@ -59,8 +59,8 @@ class Users(Desk):
         async with self._database.connection() as connection:
             people = await users.find_people(connection, caller.tenant, request.query, after, limit + 1)
         page, more = people[:limit], people[limit:]
-        after_page = cursors.write((page[-1].name.lower(), page[-1].id)) if more else ""
-        return rpc.ListUsersResponse(users=[convert.user(person) for person in page], next=after_page)
+        after_page = cursors.write(page[-1][1]) if more else ""
+        return rpc.ListUsersResponse(users=[convert.user(person) for person, _ in page], next=after_page)
 
     async def RevokeUser(self, request: rpc.RevokeUserRequest, _context: object) -> rpc.RevokeUserResponse:
         """Void a user's tokens issued before now and tell every gateway."""
@@ -98,7 +98,7 @@ class Users(Desk):
 
 
 def _arrival(request: rpc.AdmitUserRequest) -> Arrival:
-    return Arrival(convert.caller(request.caller), limits.line(request.name, "name", limits.NAME_CHARACTERS))
+    return Arrival(convert.caller(request.caller), limits.display_name(request.name))
 
 
 def _user(known: Known) -> nouns.User:

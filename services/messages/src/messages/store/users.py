@@ -70,12 +70,14 @@ async def names(connection: Connection, tenant: TenantId, ids: Sequence[UserId])
     return dict(rows)
 
 
-async def find_people(connection: Connection, tenant: TenantId, query: str, after: tuple[str, str], limit: int) -> list[User]:
-    """People by name, whose id or name holds `query`; `after` is the (lower-case name, id) of the last one seen."""
+async def find_people(
+    connection: Connection, tenant: TenantId, query: str, after: tuple[str, str], limit: int
+) -> list[tuple[User, tuple[str, str]]]:
+    """People by name, whose id or name holds `query`, each with the place that as `after` leads on from them."""
     pattern = f"%{_escaped(query.lower())}%" if query else None
     parameters = {"tenant": tenant, "pattern": pattern, "after_name": after[0], "after_id": after[1], "limit": limit}
     rows: list[tuple[Any, ...]] = await (await connection.execute(queries.LIST, parameters)).fetchall()
-    return [User(*row) for row in rows]
+    return [(User(user, name), (sorted_by, user)) for user, name, sorted_by in rows]
 
 
 async def revoke(connection: Connection, tenant: TenantId, user: UserId) -> Decision | None:
