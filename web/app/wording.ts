@@ -23,7 +23,7 @@ export function channelTitle(state: Pick<ClientState, "members" | "me" | "names"
 
 export function previewText(state: Pick<ClientState, "me" | "names">, channel: Channel): string {
   const { last } = channel;
-  if (last === null) return channel.topic ?? "";
+  if (last === null) return channel.topic === null || channel.topic === "" ? "No messages yet" : channel.topic;
   if (last.sender === state.me?.user) return `You: ${plainText(last)}`;
   return channel.kind === "direct" ? plainText(last) : `${personName(state, last.sender)}: ${plainText(last)}`;
 }
