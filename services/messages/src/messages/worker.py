@@ -76,7 +76,7 @@ class Worker:
         self._stopping = stopping
         """Once set, what is in hand is finished and nothing new is taken."""
         self._failures: dict[str, int] = {}
-        """Deliveries of each topic that were given back in a row."""
+        """How often in a row deliveries of each topic were given back."""
 
     async def run(self, work: Work) -> None:
         """Work until `stopping`. One delivery of each topic is in hand at a time; topics do not wait for each other."""
@@ -92,21 +92,28 @@ class Worker:
     async def _deliver(self, work: Work, delivery: Delivery) -> None:
         started = time.perf_counter()
         try:
-            fresh, commands = await self._carry_out(delivery)
-        except (Unavailable, BusError) as error:
-            cause = "database" if isinstance(error, Unavailable) else "bus"
-            RETRIES.labels(cause).inc()
-            log.warning("delivery_released", topic=delivery.topic, cause=cause)
-            await self._pause(delivery.topic)
-            await work.release(delivery)
-            return
-        self._failures.pop(delivery.topic, None)
-        try:
-            await work.acknowledge(delivery)
-        except BusUnavailable:
-            log.warning("delivery_not_acknowledged", topic=delivery.topic)
-        milliseconds = round((time.perf_counter() - started) * 1e3, 2)
-        log.info("batch_stored", topic=delivery.topic, commands=commands, entries=fresh, milliseconds=milliseconds)
+            entries, commands = await self._carry_out(delivery)
+        except Unavailable:
+            await self._postpone(work, delivery, "database")
+        except BusError:
+            await self._postpone(work, delivery, "bus")
+        except Exception as error:  # the consume loop: other partitions go on
+            DEFECTS.labels("delivery").inc()
+            log.exception("delivery_failed", topic=delivery.topic, error=type(error).__name__)
+            await self._postpone(work, delivery, "defect")
+        else:
+            self._failures.pop(delivery.topic, None)
+            await _acknowledge(work, delivery)
+            milliseconds = round((time.perf_counter() - started) * 1e3, 2)
+            log.info("batch_stored", topic=delivery.topic, commands=commands, entries=entries, milliseconds=milliseconds)
+
+    async def _postpone(self, work: Work, delivery: Delivery, cause: str) -> None:
+        """Give a delivery back, after a pause that grows with the failures of its topic."""
+        RETRIES.labels(cause).inc()
+        failures = self._failures[delivery.topic] = self._failures.get(delivery.topic, 0) + 1
+        log.warning("delivery_released", topic=delivery.topic, cause=cause, failures=failures)
+        await pause(self._stopping, _PAUSES_SECONDS[min(failures, len(_PAUSES_SECONDS)) - 1])
+        await work.release(delivery)
 
     async def _carry_out(self, delivery: Delivery) -> tuple[int, int]:
         """Store and publish all of a delivery; returns how many entries of how many commands."""
@@ -159,11 +166,12 @@ class Worker:
             REJECTED.labels(what).inc(len(payloads))
             log.error("poison_set_aside", what=what, count=len(payloads))
 
-    async def _pause(self, topic: str) -> None:
-        """Wait before a topic is tried again, the longer the more often it failed, but not while stopping."""
-        failures = self._failures[topic] = self._failures.get(topic, 0) + 1
-        seconds = _PAUSES_SECONDS[min(failures, len(_PAUSES_SECONDS)) - 1]
-        await pause(self._stopping, seconds)
+
+async def _acknowledge(work: Work, delivery: Delivery) -> None:
+    try:
+        await work.acknowledge(delivery)
+    except BusUnavailable:  # it may come again, and finds its entries made
+        log.warning("delivery_not_acknowledged", topic=delivery.topic)
 
 
 def _parts(commands: Sequence[Command]) -> Iterator[Sequence[Command]]:

@@ -42,7 +42,7 @@ _COMMAND = """
 # A run of posts, none of which shares its (channel, actor, key) with another. Order is the order of `n`.
 POSTS = f"""
 WITH moment AS MATERIALIZED (SELECT date_trunc('milliseconds', clock_timestamp()) AS at),
-judged AS (
+judged AS MATERIALIZED ( -- else the planner judges once for each use of the verdict
   SELECT c.*, moment.at AS now, ch.head, ch.posts, known.seq AS known_seq, known.message AS known_message, known.at AS known_at,
     CASE WHEN ch.slow_mode_seconds > 0 AND ch.kind || '/' || mb.role <> ALL(%(unhurried)s)
       THEN ch.slow_mode_seconds END AS pace,
