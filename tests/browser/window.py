@@ -1,9 +1,17 @@
 """What a person does in one window of the web app, in the words of a person."""
 
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Self
+from uuid import uuid4
 
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Browser, Locator, Page, ViewportSize, expect
+
+from stack import Stack
+
+PATIENCE_MS = 10_000
+_DESKTOP = ViewportSize(width=1280, height=800)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +37,12 @@ class Window:
         window = cls(page, name, complaints)
         await window.connected()
         return window
+
+    async def reload(self, title: str) -> None:
+        """Load the page anew and come back to a conversation."""
+        await self.page.reload()
+        await self.connected()
+        await self.enter(title)
 
     async def connected(self, within_seconds: float = 15) -> None:
         """Wait until the connection is open."""
@@ -86,7 +100,7 @@ class Window:
 
     def conversation(self, title: str) -> Locator:
         """A line of the list of conversations."""
-        return self.page.get_by_test_id("channel-item").filter(has_text=title)
+        return self.page.get_by_test_id("channel-item").filter(has=self.page.get_by_text(title, exact=True))
 
     def unread(self, title: str) -> Locator:
         """The badge of a conversation."""
@@ -98,6 +112,19 @@ class Window:
 
     def _connection(self) -> Locator:
         return self.page.get_by_test_id("connection")
+
+
+@asynccontextmanager
+async def windows(browser: Browser, product: Stack) -> AsyncIterator[Callable[[str], Awaitable[Window]]]:
+    """Open windows of one browser, each signed in as somebody of a workspace of their own."""
+    tenant = f"web-{uuid4().hex[:12]}"
+    async with await browser.new_context(viewport=_DESKTOP) as context:
+        context.set_default_timeout(PATIENCE_MS)
+
+        async def window(name: str) -> Window:
+            return await Window.open(await context.new_page(), product.gateways[0].url, name, tenant)
+
+        yield window
 
 
 def _is_complaint(kind: str, text: str) -> bool:
