@@ -213,7 +213,7 @@ class CatchUps:
                 read.upcoming, read.through = status.seq + 1, status.seq
                 said = SyncStatus("reset", status.seq)
             case _:
-                read.channel.forget(sync.connection)
+                self._hub.forget(read.channel, sync.connection)
                 del sync.reads[status.channel]
         if read.named:
             sync.statuses[status.channel] = said
@@ -258,10 +258,23 @@ class CatchUps:
             except HubbubError:
                 continue
             if answer.channel.role:
-                self._hub.gained(gain, channel_view(answer.channel))
+                self._gained(gain, channel_view(answer.channel))
             else:
                 self._hub.not_gained(gain)
             return
         for connection in tuple(gain.newcomers):
             self._close(connection, RESYNC_NEEDED)
         self._hub.not_gained(gain)
+
+    def _gained(self, gain: Gain, view: ChannelView) -> None:
+        """Welcome the newcomers; one that is syncing hears `joined` after the `synced` that cannot know of it."""
+        self._hub.gained(gain, view)
+        for connection in gain.newcomers:
+            flow = connection.flow
+            if flow is None or not flow.busy:
+                self._hub.welcome(gain.channel, connection, view)
+            elif not flow.add(partial(self._welcome, gain.channel, connection, view)):
+                self._close(connection, RESYNC_NEEDED)
+
+    async def _welcome(self, channel: Channel, connection: Connection, view: ChannelView) -> None:
+        self._hub.welcome(channel, connection, view)

@@ -89,13 +89,6 @@ class Channel:
             or any(connection in group for group in self.later.values())
         )
 
-    def forget(self, connection: Connection) -> None:
-        """Take the socket out, wherever it stands."""
-        self.live.discard(connection)
-        self.waiting.pop(connection, None)
-        self.catching.pop(connection, None)
-        self.take_later(connection)
-
     def take_later(self, connection: Connection) -> int:
         """Take the socket out of *later*; its position there, or 0."""
         for seq, group in self.later.items():

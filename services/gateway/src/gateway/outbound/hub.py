@@ -60,6 +60,8 @@ class Hub:
         """Users with a local socket, by tenant and id; the roster keeps it."""
         self._close = close
         self.channels: dict[str, Channel] = {}
+        self._catching: dict[Connection, set[Channel]] = {}
+        """Where each socket is catching up, also in channels that its user has left meanwhile."""
         self.on_gap: Callable[[Channel], None] = lambda _channel: None
         """Called when a channel's `target` lies beyond its head and nobody is filling it."""
         self.on_gain: Callable[[Gain], None] = lambda _gain: None
@@ -132,7 +134,7 @@ class Hub:
         left = encode(Left(channel.id))
         for connection in tuple(account.connections):
             if connection in channel.live or connection in channel.waiting:
-                channel.forget(connection)
+                self.forget(channel, connection)
                 self._outbox.send(connection, left)
             elif (catching := channel.catching.get(connection)) is not None:
                 catching.fence = catching.fence or seq
@@ -152,9 +154,10 @@ class Hub:
             if catching is not None and catching.fence:
                 self._close(connection, RESYNC_NEEDED)  # removed and taken back within one catch-up
             elif not channel.holds(connection):
-                channel.catching[connection] = Catching(resume=channel.head)
+                self._catch(channel, connection, channel.head)
                 newcomers.append(connection)
-        if (under_way := account.gains.get(channel.id)) is not None:
+        under_way = account.gains.get(channel.id)
+        if under_way is not None and not under_way.fence:
             under_way.newcomers += newcomers
         elif newcomers:
             gain = account.gains[channel.id] = Gain(channel, account, newcomers)
@@ -162,28 +165,30 @@ class Hub:
             self.on_gain(gain)
 
     def gained(self, gain: Gain, view: ChannelView) -> None:
-        """The store confirms: each newcomer hears `joined` with the position from which it gets what follows."""
-        channel = gain.channel
+        """The store confirms the membership; the newcomers are to be welcomed."""
         self._end_gain(gain, member=not gain.fence)
-        for connection in gain.newcomers:
-            if (catching := channel.catching.get(connection)) is not None:
-                self._outbox.send(connection, encode(Joined(_with_seq(view, catching.resume))))
-                self.finish(channel, connection, catching.resume)
-        if channel.accounts:
-            self.expect(channel, view.seq)
+        if gain.channel.accounts:
+            self.expect(gain.channel, view.seq)
+
+    def welcome(self, channel: Channel, connection: Connection, view: ChannelView) -> None:
+        """Say `joined` to a newcomer, with the position from which it gets what follows."""
+        if (catching := channel.catching.get(connection)) is not None:
+            self._outbox.send(connection, encode(Joined(_with_seq(view, catching.resume))))
+            self.finish(channel, connection, catching.resume)
 
     def not_gained(self, gain: Gain) -> None:
         """The store says that the user is no member: an old entry came again, or the membership has ended since."""
         for connection in gain.newcomers:
-            gain.channel.catching.pop(connection, None)
+            self.forget(gain.channel, connection)
         self._end_gain(gain, member=False)
 
     def _end_gain(self, gain: Gain, *, member: bool) -> None:
         channel, account = gain.channel, gain.account
-        account.gains.pop(channel.id, None)
+        if account.gains.get(channel.id) is gain:
+            del account.gains[channel.id]
         if member and account.connections:
             account.channels[channel.id] = channel
-        if channel.id not in account.channels:
+        if channel.id not in account.channels and channel.id not in account.gains:
             self._leave(channel, account)
 
     def _add(self, channel_id: str, tenant: str, head: int) -> Channel:
@@ -196,9 +201,15 @@ class Hub:
         self._release(channel)
 
     def _release(self, channel: Channel) -> None:
-        if not channel.accounts and self.channels.get(channel.id) is channel:
-            del self.channels[channel.id]
-            CHANNELS.set(len(self.channels))
+        """Forget a channel without local members; what passed in it may still matter to a session being loaded."""
+        if channel.accounts or self.channels.get(channel.id) is not channel:
+            return
+        del self.channels[channel.id]
+        CHANNELS.set(len(self.channels))
+        self._recent.passed(channel.id, max(channel.head, channel.target))
+        ahead, channel.ahead = channel.ahead, {}
+        for seq in sorted(ahead):
+            self.take(ahead[seq])
 
     # The life of a socket.
 
@@ -214,8 +225,10 @@ class Hub:
                 continue
             channel = self.channels.get(snapshot.id) or self._add(snapshot.id, account.tenant, snapshot.seq)
             channel.accounts.add(account)
-            account.channels[channel.id] = channel
             start = channel.waiting[connection] = max(snapshot.seq, channel.head)
+            account.channels[channel.id] = channel
+            if len(account.connections) > 1:
+                self._begin_gain(channel, account)  # the user's other sockets may not know of it yet
             view = _with_seq(snapshot, start)
             opened.append(_with_role(view, since.role) if since is not None else view)
             self.expect(channel, load.head(channel.id))
@@ -228,23 +241,29 @@ class Hub:
 
     def compare(self, account: Account, session: Iterable[ChannelView], load: Load) -> None:
         """Find memberships in a fresh session that the hub has missed; one that ended shows in its channel's log."""
-        for snapshot in session:
-            if snapshot.id not in account.channels and account.connections:
-                channel = self.channels.get(snapshot.id) or self._add(snapshot.id, account.tenant, snapshot.seq)
-                self._begin_gain(channel, account)
-                self.expect(channel, load.head(channel.id))
+        for snapshot in session if account.connections else ():
+            channel = self.channels.get(snapshot.id) or self._add(snapshot.id, account.tenant, snapshot.seq)
+            self._begin_gain(channel, account)
+            self.expect(channel, load.head(channel.id))
 
     def drop(self, connection: Connection) -> None:
         """The socket is closed or closing: take it out everywhere; the last one takes its user out as well."""
         account = connection.account
         places = [*account.channels.values(), *(gain.channel for gain in account.gains.values())]
-        for channel in places:
-            channel.forget(connection)
+        for channel in (*places, *self._catching.get(connection, ())):
+            self.forget(channel, connection)
         account.connections.discard(connection)
         if not account.connections:
             for channel in places:
                 self._leave(channel, account)
             account.channels.clear()
+
+    def forget(self, channel: Channel, connection: Connection) -> None:
+        """Take the socket out of one channel, wherever it stands."""
+        self._uncatch(channel, connection)
+        channel.live.discard(connection)
+        channel.waiting.pop(connection, None)
+        channel.take_later(connection)
 
     def expel(self, channel: Channel, code: int) -> None:
         """Close every local socket of a channel whose log cannot be kept whole here."""
@@ -259,11 +278,11 @@ class Hub:
         """Buffer for a socket from here on; whatever place it stood in, a failed catch-up takes it back there."""
         resume = channel.waiting.pop(connection, None) or channel.take_later(connection) or channel.head
         channel.live.discard(connection)
-        channel.catching[connection] = Catching(resume)
+        self._catch(channel, connection, resume)
 
     def finish(self, channel: Channel, connection: Connection, through: int) -> None:
         """A socket has everything up to `through`: give it what was buffered beyond, and let it go live (or out)."""
-        catching = channel.catching.pop(connection, None)
+        catching = self._uncatch(channel, connection)
         if catching is None:  # closed meanwhile
             return
         if connection.flowing:
@@ -282,6 +301,18 @@ class Hub:
         catching = channel.catching.get(connection)
         if catching is not None:
             self.finish(channel, connection, catching.resume)
+
+    def _catch(self, channel: Channel, connection: Connection, resume: int) -> None:
+        channel.catching[connection] = Catching(resume)
+        self._catching.setdefault(connection, set()).add(channel)
+
+    def _uncatch(self, channel: Channel, connection: Connection) -> Catching | None:
+        catching = channel.catching.pop(connection, None)
+        if catching is not None:
+            self._catching[connection].discard(channel)
+            if not self._catching[connection]:
+                del self._catching[connection]
+        return catching
 
     def place(self, channel: Channel, connection: Connection, position: int) -> None:
         """A flowing socket has everything up to `position`, and nothing beyond it that was handed on: live, or later."""

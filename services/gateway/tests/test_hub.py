@@ -1,0 +1,339 @@
+"""What a socket is sent: each entry of its channels once, in order, whole, and nothing past a fence."""
+
+from __future__ import annotations
+
+from chassis.errors import Unavailable
+from gateway.outbound.channel import BUFFERED_BYTES
+from hubbub.events.v1.events_pb2 import Event
+from services.gateway.tests.world import JOINED, REMOVED, World
+
+
+
+async def test_nothing_of_the_log_is_sent_before_the_first_sync(world: World) -> None:
+    world.join("c", "ann")
+    ann = world.connect("ann")
+    world.say("c", 3)
+    assert await world.seen(ann) == []
+
+
+async def test_the_first_sync_opens_the_flow_from_the_position_of_hello(world: World) -> None:
+    world.join("c", "ann")
+    ann = world.connect("ann")
+    world.say("c", 2)
+    await world.sync(ann)
+    world.say("c")
+    assert await world.seen(ann) == ["synced", "c:2", "c:3", "c:4"]
+
+
+async def test_a_position_at_the_head_needs_no_store(world: World) -> None:
+    world.join("c", "ann")
+    ann = world.connect("ann")
+    world.store.prompt = False
+    await world.sync(ann, c=1)
+    assert await world.seen(ann) == ["synced c=complete@1"]
+    assert not world.store.calls
+
+
+async def test_an_older_position_is_caught_up_and_joined_with_what_happened_meanwhile(world: World) -> None:
+    world.join("c", "ann")
+    world.say("c", 3)
+    ann = world.connect("ann")
+    world.store.prompt = False
+    await world.sync(ann, c=1)
+    world.say("c")  # after buffering began, before the store looks
+    world.store.calls[0].snapshot()
+    world.say("c")  # after it looked, before it answers
+    world.store.calls[0].arrive()
+    world.say("c")
+    assert await world.seen(ann) == ["synced c=complete@5", "c:2", "c:3", "c:4", "c:5", "c:6", "c:7"]
+
+
+async def test_an_entry_that_the_store_told_before_the_bus_is_sent_once(world: World) -> None:
+    world.join("c", "ann")
+    ann = world.connect("ann")
+    late = world.store.append("c")
+    await world.sync(ann, c=0)
+    world.hub.take(late)
+    world.say("c")
+    assert await world.seen(ann) == ["synced c=complete@2", "c:1", "c:2", "c:3"]
+
+
+async def test_a_session_ahead_of_the_bus_starts_where_it_was_read(world: World) -> None:
+    world.join("c", "ann", "bob")
+    bob = world.connect("bob")
+    await world.sync(bob)
+    late = world.store.append("c")
+    ann = world.connect("ann")
+    await world.sync(ann)
+    world.hub.take(late)
+    world.say("c")
+    assert await world.seen(ann) == ["synced", "c:4"]
+    assert await world.seen(bob) == ["synced", "c:3", "c:4"]
+
+
+async def test_entries_that_passed_while_the_session_was_loaded_are_fetched(world: World) -> None:
+    world.join("c", "ann")
+    ann = world.connect("ann", between=lambda: world.say("c", 2))
+    await world.sync(ann)
+    assert await world.seen(ann) == ["synced", "c:2", "c:3"]
+
+
+async def test_a_membership_that_ended_while_the_session_was_loaded_is_not_opened(world: World) -> None:
+    world.join("c", "ann", "bob")
+    bob = world.connect("bob")
+    await world.sync(bob)
+
+    def remove() -> None:
+        world.remove("c", "ann")
+        world.say("c")
+
+    ann = world.connect("ann", between=remove)
+    await world.sync(ann, c=0)
+    world.say("c")
+    assert await world.seen(ann) == ["synced c=gone"]
+
+
+async def test_a_membership_that_began_while_the_session_was_loaded_is_announced(world: World) -> None:
+    ann = world.connect("ann", between=lambda: world.join("c", "ann"))
+    await world.sync(ann)
+    world.say("c")
+    assert sorted(await world.seen(ann)) == ["c:2", "joined:c@1", "synced"]
+
+
+async def test_a_gap_is_fetched_once_and_handed_on_in_order(world: World) -> None:
+    world.join("c", "ann", "bob")
+    ann, bob = world.connect("ann"), world.connect("bob")
+    await world.sync(ann)
+    await world.sync(bob)
+    world.store.prompt = False
+    for _ in range(3):
+        world.store.append("c")  # lost on the bus
+    world.say("c", 2)
+    await world.settle()
+    assert len(world.store.calls) == 1
+    world.store.calls[0].arrive()
+    expected = ["synced", "c:3", "c:4", "c:5", "c:6", "c:7"]
+    assert await world.seen(ann) == expected
+    assert await world.seen(bob) == expected
+
+
+async def test_repeats_and_reordering_on_the_bus_do_not_show(world: World) -> None:
+    world.join("c", "ann")
+    ann = world.connect("ann")
+    await world.sync(ann)
+    world.store.prompt = False
+    second, third, fourth = (world.store.append("c") for _ in range(3))
+    for event in (fourth, second, second, third, fourth, third):
+        world.hub.take(event)
+    assert await world.seen(ann) == ["synced", "c:2", "c:3", "c:4"]
+
+
+async def test_a_removed_member_gets_the_removal_then_left_and_nothing_after(world: World) -> None:
+    world.join("c", "ann", "bob")
+    ann, bob = world.connect("ann"), world.connect("bob")
+    await world.sync(ann)
+    await world.sync(bob)
+    world.remove("c", "ann")
+    world.say("c", 2)
+    assert await world.seen(ann) == ["synced", "c:3", "left:c"]
+    assert await world.seen(bob) == ["synced", "c:3", "c:4", "c:5"]
+
+
+async def test_a_member_removed_while_catching_up_gets_the_log_up_to_the_removal(world: World) -> None:
+    world.join("c", "ann")
+    world.say("c")
+    ann = world.connect("ann")
+    world.store.prompt = False
+    await world.sync(ann, c=0)
+    world.store.calls[0].snapshot()
+    world.remove("c", "ann")
+    world.say("c")
+    world.store.calls[0].arrive()
+    assert await world.seen(ann) == ["synced c=complete@2", "c:1", "c:2", "c:3", "left:c"]
+
+
+async def test_a_member_removed_before_the_store_looked_hears_gone(world: World) -> None:
+    world.join("c", "ann")
+    ann = world.connect("ann")
+    world.store.prompt = False
+    await world.sync(ann, c=0)
+    world.remove("c", "ann")
+    world.store.calls[0].arrive()
+    assert await world.seen(ann) == ["synced c=gone"]
+
+
+async def test_a_member_removed_before_the_first_sync_hears_left_and_no_entry(world: World) -> None:
+    world.join("c", "ann")
+    ann = world.connect("ann")
+    world.remove("c", "ann")
+    await world.sync(ann)
+    assert await world.seen(ann) == ["left:c", "synced"]
+
+
+async def test_a_removal_that_the_bus_has_not_brought_yet_is_fenced_by_the_store(world: World) -> None:
+    world.join("c", "ann")
+    world.say("c")
+    ann = world.connect("ann")
+    late = world.store.append("c", REMOVED, "ann")
+    await world.sync(ann, c=0)
+    world.hub.take(late)
+    world.say("c")
+    assert await world.seen(ann) == ["synced c=gone"]
+
+
+async def test_a_gained_channel_starts_at_its_joined(world: World) -> None:
+    world.store.append("c")
+    ann = world.connect("ann")
+    await world.sync(ann)
+    world.store.prompt = False
+    world.join("c", "ann")
+    world.say("c", 2)
+    await world.settle()
+    world.store.calls[0].arrive()
+    world.say("c")
+    assert await world.seen(ann) == ["synced", "joined:c@2", "c:3", "c:4", "c:5"]
+
+
+async def test_an_old_joined_that_comes_again_gives_nothing(world: World) -> None:
+    old = world.store.append("c", JOINED, "ann")
+    world.store.append("c", REMOVED, "ann")
+    ann = world.connect("ann")
+    await world.sync(ann)
+    world.hub.take(old)
+    world.say("c")
+    assert await world.seen(ann) == ["synced"]
+    assert "c" not in world.hub.channels
+
+
+async def test_a_member_taken_out_again_before_joined_was_verified_hears_both(world: World) -> None:
+    ann = world.connect("ann")
+    await world.sync(ann)
+    world.store.prompt = False
+    world.join("c", "ann")
+    await world.settle()
+    world.store.calls[0].snapshot()
+    world.remove("c", "ann")
+    world.say("c")
+    world.store.calls[0].arrive()
+    assert await world.seen(ann) == ["synced", "joined:c@1", "c:2", "left:c"]
+    assert "c" not in world.hub.channels
+
+
+async def test_every_device_of_a_user_gains_and_loses_together(world: World) -> None:
+    first, second = world.connect("ann"), world.connect("ann")
+    await world.sync(first)
+    world.join("c", "ann")
+    await world.settle()
+    await world.sync(second)
+    world.say("c")
+    world.remove("c", "ann")
+    assert await world.seen(first) == ["synced", "joined:c@1", "c:2", "c:3", "left:c"]
+    assert await world.seen(second) == ["joined:c@1", "synced", "c:2", "c:3", "left:c"]
+
+
+async def test_a_later_sync_starts_the_named_channels_again(world: World) -> None:
+    world.join("c", "ann")
+    world.join("d", "ann")
+    ann = world.connect("ann")
+    await world.sync(ann)
+    world.say("c")
+    world.say("d")
+    await world.settle()
+    await world.sync(ann, c=0)
+    world.say("c")
+    assert await world.seen(ann) == ["synced", "c:2", "d:2", "synced c=complete@2", "c:1", "c:2", "c:3"]
+
+
+async def test_too_much_to_catch_up_is_reset_and_live_goes_on(world: World) -> None:
+    world.join("c", "ann")
+    world.say("c", 60)
+    ann = world.connect("ann")
+    await world.sync(ann, c=1)
+    world.say("c")
+    assert await world.seen(ann) == ["synced c=reset@61", "c:62"]
+
+
+async def test_a_position_beyond_the_head_is_reset(world: World) -> None:
+    world.join("c", "ann")
+    ann = world.connect("ann")
+    await world.sync(ann, c=9)
+    world.say("c")
+    assert await world.seen(ann) == ["synced c=reset@1", "c:2"]
+
+
+async def test_unknown_channels_are_gone(world: World) -> None:
+    ann = world.connect("ann")
+    await world.sync(ann, nothing=4)
+    assert await world.seen(ann) == ["synced nothing=gone"]
+
+
+async def test_a_first_sync_that_the_store_cannot_answer_can_be_repeated(world: World) -> None:
+    world.join("c", "ann")
+    ann = world.connect("ann")
+    world.store.prompt = False
+    await world.sync(ann, c=0)
+    world.store.calls[0].arrive(Unavailable())
+    world.say("c")
+    assert await world.seen(ann) == ["error:UNAVAILABLE"]
+    world.store.prompt = True
+    await world.sync(ann, c=0)
+    assert await world.seen(ann) == ["error:UNAVAILABLE", "synced c=complete@2", "c:1", "c:2"]
+
+
+async def test_a_later_sync_that_the_store_cannot_answer_leaves_the_flow_whole(world: World) -> None:
+    world.join("c", "ann")
+    ann = world.connect("ann")
+    await world.sync(ann)
+    world.store.prompt = False
+    await world.sync(ann, c=0)
+    world.say("c")
+    world.store.calls[0].arrive(Unavailable())
+    world.say("c")
+    assert await world.seen(ann) == ["synced", "c:2", "c:3", "error:UNAVAILABLE"]
+
+
+async def test_an_answer_older_than_what_was_handed_on_is_not_used(world: World) -> None:
+    world.join("c", "ann")
+    world.say("c")
+    ann = world.connect("ann")
+    stale = Event.FromString(world.store.logs["c"].pop().SerializeToString())
+    await world.sync(ann, c=0)
+    world.store.logs["c"].append(stale)
+    assert await world.seen(ann) == ["error:UNAVAILABLE"]
+
+
+async def test_a_stream_that_is_not_what_its_status_said_closes_with_4005(world: World) -> None:
+    world.join("c", "ann")
+    world.say("c", 3)
+    ann = world.connect("ann")
+    world.store.prompt = False
+    await world.sync(ann, c=0)
+    call = world.store.calls[0]
+    call.snapshot()
+    assert call.seen is not None
+    del call.seen[1].events[2]
+    call.arrive()
+    assert await world.seen(ann) == ["synced c=complete@4", "c:1", "c:2", 4005]
+
+
+async def test_a_socket_that_buffers_too_much_while_catching_up_is_closed_with_4005(world: World) -> None:
+    world.join("c", "ann")
+    ann = world.connect("ann")
+    world.store.prompt = False
+    await world.sync(ann, c=0)
+    while not ann.closing:
+        event = world.store.append("c")
+        event.payload = b'"' + b"x" * (BUFFERED_BYTES // 4) + b'"'
+        world.hub.take(event)
+    assert ann.closing == 4005
+
+
+async def test_the_last_socket_of_the_last_member_takes_the_channel_along(world: World) -> None:
+    world.join("c", "ann")
+    first, second = world.connect("ann"), world.connect("ann")
+    world.roster.gone(first)
+    assert "c" in world.hub.channels
+    world.roster.gone(second)
+    assert not world.hub.channels
+    assert not world.roster.accounts
+

@@ -1,0 +1,314 @@
+"""Every order in which entries, losses, sessions, syncs and answers can interleave: what a client is told is the log.
+
+The machine holds a client for each socket that knows only `protocol.md`. It checks at every step what a client may check
+(numbers without a hole, the entry that the log has, nothing past a fence) and at the end that each has everything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+
+from chassis.errors import Unavailable
+from gateway.connection import Connection
+from gateway.outbound.frames import ChannelView
+from gateway.outbound.recent import Load
+from hubbub.events.v1.events_pb2 import Event
+from services.gateway.tests.world import JOINED, REMOVED, World
+
+USERS = ("ann", "bob")
+CHANNELS = ("c", "d")
+users, channels = st.sampled_from(USERS), st.sampled_from(CHANNELS)
+some = st.integers(0, 1 << 16)
+
+
+@dataclass
+class Client:
+    """What one client knows, from what it was told."""
+
+    user: str
+    connection: Connection
+    at: dict[str, int]
+    """Its channels, with the position of each."""
+    asked: list[dict[str, int]] = field(default_factory=list)
+    """Syncs that have not been answered."""
+    read: int = 0
+    """Frames taken so far."""
+    flowing: bool = False
+
+
+@dataclass
+class Loading:
+    """A session that has been asked for."""
+
+    user: str
+    enter: Any
+    load: Load
+    views: list[ChannelView] | None = None
+
+
+class TimelessLoop(asyncio.SelectorEventLoop):
+    """A loop whose time passes only when everybody waits for it, and then at once: the same example runs the same way."""
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+        super().__init__(_Impatient(self.pass_time))
+
+    def time(self) -> float:
+        return self._seconds
+
+    def pass_time(self, seconds: float | None) -> None:
+        self._seconds += seconds or 0.0
+
+
+class _Impatient(selectors.SelectSelector):
+    def __init__(self, pass_time: Callable[[float | None], None]) -> None:
+        super().__init__()
+        self._pass_time = pass_time
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self._pass_time(timeout)
+        return super().select(0)
+
+
+class HubMachine(RuleBasedStateMachine):
+    """The store, the bus, the gateway and its clients."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = TimelessLoop()
+        self.group = asyncio.TaskGroup()
+        self.run(self._begin())
+        self.flying: list[Event] = []
+        """On the bus, not delivered yet."""
+        self.clients: list[Client] = []
+        self.loading: list[Loading] = []
+
+    async def _begin(self) -> None:
+        await self.group.__aenter__()
+        self.world = World(self.group)
+        self.world.store.prompt = False
+        for channel in CHANNELS:
+            self.world.store.append(channel)
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return self.loop.run_until_complete(work)
+
+    def step(self) -> None:
+        """Let things settle, and let every client check what it was told."""
+        self.run(self.world.settle())
+        for client in self.clients:
+            frames = self.world.transports[client.connection].frames()
+            for frame in frames[client.read :]:
+                self.take(client, frame)
+            client.read = len(frames)
+
+    def take(self, client: Client, frame: Any) -> None:
+        match frame:
+            case {"type": "event", "channel": channel, "seq": seq, "user": user}:
+                assert client.flowing
+                assert seq == client.at[channel] + 1, f"{channel}: {seq} after {client.at[channel]}"
+                assert user == self.world.store.logs[channel][seq - 1].subject
+                assert self.visible(channel, seq, client.user), f"{channel}:{seq} past the fence"
+                client.at[channel] = seq
+            case {"type": "synced", "channels": told}:
+                asked = client.asked.pop(0)
+                assert told.keys() == asked.keys()
+                client.flowing = True
+                for channel, how in told.items():
+                    match how["status"]:
+                        case "complete":
+                            client.at[channel] = asked[channel]
+                            assert how["seq"] >= asked[channel]
+                        case "reset":
+                            client.at[channel] = how["seq"]
+                        case _:
+                            client.at.pop(channel, None)
+            case {"type": "joined", "channel": {"id": channel, "seq": seq}}:
+                assert channel not in client.at
+                client.at[channel] = seq
+            case {"type": "left", "channel": channel}:
+                del client.at[channel]
+            case {"type": "error"}:
+                client.asked.pop(0)
+            case int():
+                assert frame == 4005
+
+    def visible(self, channel: str, seq: int, user: str) -> bool:
+        """A member sees the log; one who was removed sees it up to the removal."""
+        log = self.world.store.logs[channel]
+        last = next((event for event in reversed(log) if event.subject == user), None)
+        return last is not None and (last.kind == JOINED or seq <= last.seq)
+
+    # What happens in the store and on the bus.
+
+    def write(self, channel: str, *what: Any) -> None:
+        self.flying.append(self.world.store.append(channel, *what))
+
+    @rule(channel=channels)
+    def post(self, channel: str) -> None:
+        self.write(channel)
+
+    @rule(channel=channels, user=users)
+    def change_membership(self, channel: str, user: str) -> None:
+        self.write(channel, REMOVED if self.world.store.is_member(channel, user) else JOINED, user)
+
+    @precondition(lambda self: self.flying)
+    @rule(many=st.integers(1, 4))
+    def deliver(self, many: int) -> None:
+        for _ in range(min(many, len(self.flying))):
+            self.world.hub.take(self.flying.pop(0))
+        self.step()
+
+    @precondition(lambda self: len(self.flying) > 1)
+    @rule(which=some)
+    def deliver_out_of_order(self, which: int) -> None:
+        self.world.hub.take(self.flying.pop(which % len(self.flying)))
+        self.step()
+
+    @rule(channel=channels, which=some)
+    def repeat(self, channel: str, which: int) -> None:
+        gone = [event for event in self.world.store.logs[channel] if event not in self.flying]
+        if gone:
+            self.world.hub.take(gone[which % len(gone)])
+        self.step()
+
+    @precondition(lambda self: self.flying)
+    @rule()
+    def lose(self) -> None:
+        """Entries of one channel vanish, and the bus says so."""
+        lost = self.flying[0].channel
+        self.flying = [event for event in self.flying if event.channel != lost]
+        self.audit()
+
+    def audit(self) -> None:
+        for channel in list(self.world.hub.channels.values()):
+            self.world.hub.expect(channel, self.world.store.head(channel.id))
+        for loading in self.loading:  # a session loaded across a loss is compared again
+            loading.load.losses = -1
+        self.compare()
+        self.step()
+
+    def compare(self) -> None:
+        """Open every user's session again, as `control` does after a loss."""
+        for account in list(self.world.roster.accounts.values()):
+            with self.world.roster.recent.load(0) as load:
+                self.world.hub.compare(account, self.world.store.views(account.user), load)
+
+    @rule()
+    def wait(self) -> None:
+        """Let whatever is tried again be tried again."""
+        self.run(asyncio.sleep(1.0))
+        self.step()
+
+    # What clients do.
+
+    @precondition(lambda self: len(self.loading) < 3)
+    @rule(user=users)
+    def ask_for_session(self, user: str) -> None:
+        enter = self.world.roster.recent.load(0)
+        self.loading.append(Loading(user, enter, enter.__enter__()))
+
+    @precondition(lambda self: self.loading)
+    @rule(which=some)
+    def read_session(self, which: int) -> None:
+        loading = self.loading[which % len(self.loading)]
+        loading.views = loading.views or self.world.store.views(loading.user)
+
+    @precondition(lambda self: self.loading)
+    @rule(which=some)
+    def connect(self, which: int) -> None:
+        loading = self.loading.pop(which % len(self.loading))
+        if loading.load.expired:
+            return
+        views = loading.views if loading.views is not None else self.world.store.views(loading.user)
+        self.run(self._connect(loading, views))
+        if loading.load.losses < 0:
+            self.audit()
+        self.step()
+
+    async def _connect(self, loading: Loading, views: list[ChannelView]) -> None:
+        connection, opened = self.world.open(loading.user, views, loading.load)
+        loading.enter.__exit__(None, None, None)
+        self.clients.append(Client(loading.user, connection, {view.id: view.seq for view in opened}))
+
+    def open_clients(self) -> list[Client]:
+        return [client for client in self.clients if not client.connection.closing]
+
+    @precondition(lambda self: self.open_clients())
+    @rule(which=some, back=st.dictionaries(channels, st.integers(-3, 60)))
+    def sync(self, which: int, back: dict[str, int]) -> None:
+        """Sync some channels from some entries ago, or from beyond the head."""
+        clients = self.open_clients()
+        client = clients[which % len(clients)]
+        if len(client.asked) > 4:
+            return
+        positions = {channel: max(0, client.at.get(channel, 5) - many) for channel, many in back.items()}
+        client.asked.append(positions)
+        self.world.catch_ups.sync(client.connection, b"1", positions)  # type: ignore[arg-type]
+        self.step()
+
+    @precondition(lambda self: self.open_clients())
+    @rule(which=some)
+    def disconnect(self, which: int) -> None:
+        clients = self.open_clients()
+        self.world.roster.gone(clients[which % len(clients)].connection)
+        self.step()
+
+    # When the store looks and when it answers.
+
+    @precondition(lambda self: self.world.store.calls)
+    @rule(which=some)
+    def look(self, which: int) -> None:
+        self.world.store.calls[which % len(self.world.store.calls)].snapshot()
+
+    @precondition(lambda self: self.world.store.calls)
+    @rule(which=some, fails=st.sampled_from((False, False, False, True)))
+    def answer(self, which: int, fails: bool) -> None:
+        call = self.world.store.calls[which % len(self.world.store.calls)]
+        call.arrive(Unavailable() if fails and call.may_fail else None)
+        self.step()
+
+    def teardown(self) -> None:
+        """Let everything arrive, and see that everybody has everything."""
+        try:
+            self.arrive()
+            self.check()
+        finally:
+            for task in asyncio.all_tasks(self.loop):
+                task.cancel()
+            self.run(self.world.settle())
+            self.loop.close()
+
+    def arrive(self) -> None:
+        self.world.store.prompt = True
+        for event in self.flying:
+            self.world.hub.take(event)
+        for _ in range(20):
+            for call in list(self.world.store.calls):
+                call.arrive()
+            self.step()
+        self.wait()
+
+    def check(self) -> None:
+        for client in self.open_clients():
+            mine = {channel for channel in CHANNELS if self.world.store.is_member(channel, client.user)}
+            assert client.at.keys() == mine
+            if client.flowing:
+                assert client.at == {channel: self.world.store.head(channel) for channel in mine}
+        for client in self.open_clients():
+            self.world.roster.gone(client.connection)
+        assert not self.world.hub.channels, "the last one out leaves nothing behind"
+
+
+TestHubMachine = HubMachine.TestCase
+TestHubMachine.settings = settings(
+    max_examples=60, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck), report_multiple_bugs=False
+)

@@ -1,0 +1,257 @@
+"""A small world for the gateway's tests: logs that are the truth, sockets that write into memory, and the gateway's own parts between.
+
+What answers the parts' questions here is `Store`, a model of what the messages service promises: tests decide when it looks at
+its logs and when its answer arrives. The real services answer in `test_gateway.py` and in the product's own tests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from chassis.errors import HubbubError, NotFound
+from gateway.connection import Connection, Identity
+from gateway.inbound.limits import Bucket
+from gateway.outbound.catchup import CatchUps
+from gateway.outbound.fill import Fills
+from gateway.outbound.frames import ChannelView
+from gateway.outbound.recent import Load
+from gateway.roster import Roster
+from hubbub.events.v1.events_pb2 import Event, EventKind
+from hubbub.messages.v1 import messages_service_pb2 as rpc
+from hubbub.messages.v1.messages_pb2 import Channel
+
+TENANT = "t"
+POSTED = EventKind.EVENT_KIND_MESSAGE_POSTED
+JOINED = EventKind.EVENT_KIND_MEMBER_JOINED
+REMOVED = EventKind.EVENT_KIND_MEMBER_REMOVED
+SYNC_EVENTS = 50
+T = TypeVar("T")
+
+
+class MemoryTransport(asyncio.Transport):
+    """Where a socket's bytes end in tests; `unread` is what its peer has not taken yet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = bytearray()
+        self.writes = 0
+        self.unread = 0
+        self.aborted = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.writes += 1
+        self.written += data
+
+    def get_write_buffer_size(self) -> int:
+        return self.unread
+
+    def is_closing(self) -> bool:
+        return self.aborted
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    def frames(self) -> list[Any]:
+        """Every frame written so far: decoded JSON, or the close code as a number."""
+        data, found = bytes(self.written), []
+        while data:
+            opcode, size, head = data[0], data[1], 2
+            if size == 126:
+                size, head = int.from_bytes(data[2:4], "big"), 4
+            elif size == 127:
+                size, head = int.from_bytes(data[2:10], "big"), 10
+            payload, data = data[head : head + size], data[head + size :]
+            found.append(json.loads(payload) if opcode == 0x81 else int.from_bytes(payload[:2], "big"))
+        return found
+
+
+@dataclass
+class Call:
+    """One question to the store, and when it is answered."""
+
+    look: Callable[[], list[Any]]
+    may_fail: bool = False
+    """An error is answered to the client, rather than asked again after a while."""
+    answer: asyncio.Future[list[Any]] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    seen: list[Any] | None = None
+
+    def snapshot(self) -> None:
+        """Let the store look at its logs now."""
+        if self.seen is None:
+            self.seen = self.look()
+
+    def arrive(self, error: HubbubError | None = None) -> None:
+        """Let the answer (what was seen, or an error) arrive."""
+        if self.answer.done():
+            return
+        if error is not None:
+            self.answer.set_exception(error)
+            return
+        self.snapshot()
+        self.answer.set_result(self.seen or [])
+
+
+class Store:
+    """The logs, and the questions about them. `prompt` answers each at once; else a test does."""
+
+    def __init__(self) -> None:
+        self.logs: dict[str, list[Event]] = {}
+        self.calls: list[Call] = []
+        self.prompt = True
+
+    def append(self, channel: str, kind: EventKind.ValueType = POSTED, user: str = "") -> Event:
+        log = self.logs.setdefault(channel, [])
+        seq = len(log) + 1
+        payload = {"type": "event", "channel": channel, "seq": seq, "kind": EventKind.Name(kind), "user": user}
+        event = Event(
+            tenant=TENANT, channel=channel, seq=seq, kind=kind, payload=json.dumps(payload).encode(), subject=user
+        )
+        log.append(event)
+        return event
+
+    def is_member(self, channel: str, user: str) -> bool:
+        about = [event for event in self.logs.get(channel, []) if event.subject == user]
+        return bool(about) and about[-1].kind == JOINED
+
+    def head(self, channel: str) -> int:
+        return len(self.logs.get(channel, []))
+
+    def views(self, user: str) -> list[ChannelView]:
+        return [
+            ChannelView(channel, "group", "", "member", self.head(channel), 0)
+            for channel in self.logs
+            if self.is_member(channel, user)
+        ]
+
+    # As the messages service's stub, from here on.
+
+    async def CatchUp(self, request: rpc.CatchUpRequest, **_: object) -> AsyncIterator[rpc.CatchUpResponse]:  # noqa: N802
+        for answer in await self._ask(lambda: self._catch_up(request), may_fail=True):
+            yield answer
+
+    async def FetchEvents(self, request: rpc.FetchEventsRequest, **_: object) -> rpc.FetchEventsResponse:  # noqa: N802
+        def look() -> list[rpc.FetchEventsResponse]:
+            log = self.logs.get(request.channel, [])
+            return [rpc.FetchEventsResponse(events=log[request.after : request.after + request.limit], head=len(log))]
+
+        return (await self._ask(look))[0]  # type: ignore[no-any-return]
+
+    async def GetHeads(self, request: rpc.GetHeadsRequest, **_: object) -> rpc.GetHeadsResponse:  # noqa: N802
+        def look() -> list[rpc.GetHeadsResponse]:
+            heads = [rpc.Position(channel=each, seq=self.head(each)) for each in request.channels if each in self.logs]
+            return [rpc.GetHeadsResponse(heads=heads)]
+
+        return (await self._ask(look))[0]  # type: ignore[no-any-return]
+
+    async def GetChannel(self, request: rpc.GetChannelRequest, **_: object) -> rpc.GetChannelResponse:  # noqa: N802
+        def look() -> list[rpc.GetChannelResponse]:
+            if not self.is_member(request.channel, request.caller.user):
+                return []
+            found = Channel(id=request.channel, kind="group", role="member", seq=self.head(request.channel))
+            return [rpc.GetChannelResponse(channel=found)]
+
+        answers = await self._ask(look)
+        if not answers:
+            raise NotFound
+        return answers[0]  # type: ignore[no-any-return]
+
+    def _catch_up(self, request: rpc.CatchUpRequest) -> list[rpc.CatchUpResponse]:
+        first, rest = rpc.CatchUpResponse(), rpc.CatchUpResponse()
+        for position in request.positions:
+            head = self.head(position.channel)
+            status = rpc.CatchUpStatus(channel=position.channel, status="complete", seq=head, after=position.seq)
+            if not self.is_member(position.channel, request.caller.user):
+                status.status, status.seq = "gone", 0
+            elif position.seq > head or head - position.seq > request.limit:
+                status.status = "reset"
+            else:
+                rest.events.extend(self.logs[position.channel][position.seq :])
+            first.statuses.append(status)
+        return [first, rest]
+
+    async def _ask(self, look: Callable[[], list[Any]], *, may_fail: bool = False) -> list[Any]:
+        call = Call(look, may_fail)
+        self.calls.append(call)
+        if self.prompt:
+            call.arrive()
+        try:
+            return await call.answer
+        finally:
+            self.calls.remove(call)
+
+
+class World:
+    """A store, and a gateway's hub with what feeds it, without bus and without network."""
+
+    def __init__(self, group: asyncio.TaskGroup) -> None:
+        self.store = Store()
+        self.roster = Roster("g", 60)
+        self.hub = self.roster.hub
+        self.fills = Fills(self.hub, self.store, lambda _event: None, group)  # type: ignore[arg-type]
+        self.catch_ups = CatchUps(
+            self.hub, self.roster.outbox, self.store, group=group, close=self.roster.close, sync_events=SYNC_EVENTS  # type: ignore[arg-type]
+        )
+        self.transports: dict[Connection, MemoryTransport] = {}
+
+    def say(self, channel: str, count: int = 1) -> None:
+        """Write posts that go over the bus at once."""
+        for _ in range(count):
+            self.hub.take(self.store.append(channel))
+
+    def join(self, channel: str, *users: str) -> None:
+        for user in users:
+            self.hub.take(self.store.append(channel, JOINED, user))
+
+    def remove(self, channel: str, user: str) -> None:
+        self.hub.take(self.store.append(channel, REMOVED, user))
+
+    def connect(self, user: str, *, between: Callable[[], object] = lambda: None) -> Connection:
+        """Open a socket; `between` happens after its session was read and before the hub has it."""
+        with self.roster.recent.load(0) as load:
+            views = self.store.views(user)
+            between()
+            return self.open(user, views, load)[0]
+
+    def open(self, user: str, views: list[ChannelView], load: Load) -> tuple[Connection, list[ChannelView]]:
+        """Put a session into the hub; the socket and its channels."""
+        identity = Identity(TENANT, user, "", (), 0.0, time.time() + 3600)
+        connection = self.roster.admit(identity, Bucket(100, 100))
+        transport = self.transports[connection] = MemoryTransport()
+        connection.transport = transport
+        return connection, self.hub.open(connection, views, load)
+
+    async def sync(self, connection: Connection, **positions: int) -> None:
+        self.catch_ups.sync(connection, b"1", positions)  # type: ignore[arg-type]
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Let everything happen that waits for nothing but its turn."""
+        for _ in range(30):
+            await asyncio.sleep(0)
+
+    async def seen(self, connection: Connection) -> list[Any]:
+        """What the socket was sent, in short: `c:3` for an entry, `left:c`, `joined:c@3`, `synced:c=complete@3`, or a close code."""
+        await self.settle()
+        return [_short(frame) for frame in self.transports[connection].frames()]
+
+
+def _short(frame: Any) -> Any:
+    match frame:
+        case {"type": "event", "channel": channel, "seq": seq}:
+            return f"{channel}:{seq}"
+        case {"type": "left", "channel": channel}:
+            return f"left:{channel}"
+        case {"type": "joined", "channel": {"id": channel, "seq": seq}}:
+            return f"joined:{channel}@{seq}"
+        case {"type": "synced", "channels": channels}:
+            told = (f"{each}={how['status']}" + (f"@{how['seq']}" if "seq" in how else "") for each, how in channels.items())
+            return " ".join(["synced", *sorted(told)])
+        case {"type": "error", "reason": reason}:
+            return f"error:{reason}"
+        case _:
+            return frame
