@@ -1,4 +1,7 @@
-"""What a person does in one window of the web app, in the words of a person."""
+"""What a person does in one window of the web app, in the words of a person.
+
+Whoever acts brings their window to the front, as a person would: a browser hardly draws what lies behind.
+"""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -54,6 +57,7 @@ class Window:
 
     async def start_direct(self, other: str) -> None:
         """Begin a conversation with one other person."""
+        await self.page.bring_to_front()
         await self.page.get_by_test_id("new-channel").click()
         await self._choose(other)
         await self.page.get_by_test_id("create-channel").click()
@@ -61,6 +65,7 @@ class Window:
 
     async def start_group(self, name: str, *others: str) -> None:
         """Begin a conversation with several."""
+        await self.page.bring_to_front()
         await self.page.get_by_test_id("new-channel").click()
         await self.page.get_by_test_id("kind-group").check(force=True)
         await self.page.get_by_test_id("channel-name").fill(name)
@@ -71,11 +76,13 @@ class Window:
 
     async def enter(self, title: str) -> None:
         """Open a conversation of the list."""
+        await self.page.bring_to_front()
         await self.conversation(title).click()
         await expect(self.page.get_by_test_id("composer")).to_be_visible()
 
     async def say(self, text: str) -> None:
         """Write a message and press Enter."""
+        await self.page.bring_to_front()
         await self.page.get_by_test_id("composer").fill(text)
         await self.page.get_by_test_id("composer").press("Enter")
 
@@ -87,6 +94,7 @@ class Window:
 
     async def act(self, message: Locator, action: str) -> None:
         """Press one of the buttons that a message shows when it is pointed at."""
+        await self.page.bring_to_front()
         await message.hover()
         await message.get_by_test_id(action).click()
 
