@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import random
 import time
+from functools import partial
 
 import pytest
 
@@ -85,7 +86,7 @@ async def test_two_people_go_on_chatting_when_a_process_is_killed(world: World, 
         chat.stopping.set()
         await asyncio.wait(writing, timeout=SECONDS)
         for api in (ann, world.elsewhere(ann)):
-            await eventually(lambda api=api: serves(api), within=SECONDS)
+            await eventually(partial(serves, api), within=SECONDS)
         head = (await ann.log(room))[-1]["seq"]
         for follower, read in zip(chat.followers, chat.record.readings, strict=True):
             assert await follower.reach({room: head}, within=SECONDS)
