@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import sysconfig
+import tempfile
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from stack.process import Command, running
 
 REGION = "us-east-1"
 _GRPC_OFFSET = 10_000  # where SeaweedFS looks for the gRPC side of a port, in places that no flag reaches
+_LONGEST_SOCKET_PATH = 107  # unix(7)
 _COMPONENTS = ("master", "volume", "filer", "s3", "admin")
 _ACTIONS = ("Admin", "Read", "Write", "List", "Tagging")
 
@@ -90,6 +92,8 @@ class Objects:
                 f"-ip={ports.LOOPBACK}",
                 f"-ip.bind={ports.LOOPBACK}",
                 *listening,
+                f"-filer.localSocket={self._socket('filer')}",
+                f"-s3.localSocket={self._socket('s3')}",
                 "-volume.preStopSeconds=0",  # nobody else is told that it leaves
                 "-disableHttp=true",  # or the filer would hand out objects without asking who wants them
                 "-master.telemetry=false",
@@ -107,6 +111,18 @@ class Objects:
 
     def _port(self, component: str) -> int:
         return self.listen[_COMPONENTS.index(component)]
+
+    def _socket(self, component: str) -> Path:
+        """Return the path of a Unix socket, which the server makes in any case.
+
+        By default in a folder that all share, where one that another user left behind would end it.
+        """
+        beside = self.folder / f"{component}.sock"
+        if len(os.fsencode(beside)) <= _LONGEST_SOCKET_PATH:
+            return beside
+        private = Path(tempfile.gettempdir()) / f"hubbub-{os.geteuid()}"
+        private.mkdir(mode=0o700, exist_ok=True)
+        return private / f"{component}-{hashlib.sha256(os.fsencode(beside)).hexdigest()[:16]}.sock"
 
     def _identities(self) -> Path:
         return self.folder / "identities.json"

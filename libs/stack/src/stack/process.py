@@ -123,7 +123,9 @@ async def running(command: Command, log: Path, timeout_seconds: float = 30.0) ->
 
 
 def tail(log: Path, lines: int = 15) -> str:
-    """Return the last lines of a log file, for an error message."""
+    """Return the last lines of a log file, for an error message; nothing when there is no file."""
+    if not log.exists():
+        return ""
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
 
 

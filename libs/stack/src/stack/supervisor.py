@@ -74,6 +74,7 @@ class Supervisor:
         group = [_Kept(command) for command in commands]
         self._groups.append(group)
         for kept in group:
+            self._log(kept.command).unlink(missing_ok=True)  # one run's output, all its restarts included
             kept.task = self._tasks.create_task(self._keep(kept), name=kept.command.name)
 
     async def until_ready(self, timeout_seconds: float) -> None:
@@ -139,7 +140,7 @@ class Supervisor:
     async def _spawn(self, command: Command) -> tuple[asyncio.subprocess.Process, asyncio.Task[None] | None]:
         """Start a process, and the task that prints what it says unless that goes to a file. Raises OSError."""
         if command.quiet:
-            with self._log(command).open("wb") as output:
+            with self._log(command).open("ab") as output:
                 return await spawn(command, output), None
         read, write = os.pipe()
         printing = self._tasks.create_task(self._console.follow(command.name, os.fdopen(read, "rb")))
