@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import tomllib
 from functools import cache
 from pathlib import Path
 
@@ -56,3 +57,31 @@ def test_no_source_file_is_longer_than_the_ceiling() -> None:
 def test_no_module_is_named_for_everything_and_nothing() -> None:
     vague = {"utils", "util", "helpers", "helper", "common", "manager", "base", "core", "misc"}
     assert [path for path in _tracked() if path.suffix in {".py", ".ts", ".tsx"} and path.stem in vague] == []
+
+
+def _locked(lock: Path) -> set[str]:
+    return set(re.findall(r"^([a-z0-9-]+)==", lock.read_text(), re.MULTILINE))
+
+
+def _depends_on(member: Path) -> set[str]:
+    """Return the third-party packages that a member and the members under it name."""
+    named: list[str] = tomllib.loads((member / "pyproject.toml").read_text())["project"]["dependencies"]
+    names = {re.split(r"[\[><=~! ;]", each)[0].lower() for each in named}
+    own = {name.removeprefix("hubbub-") for name in names if name.startswith("hubbub-")}
+    beneath = (_depends_on(_ROOT / ("protos/gen/python" if each == "protos" else f"libs/{each}")) for each in own)
+    return {name for name in names if not name.startswith("hubbub-")}.union(*beneath)
+
+
+@pytest.mark.parametrize("service", ["gateway", "messages", "presence", "media"])
+def test_each_services_lock_holds_what_its_members_name(service: str) -> None:
+    member = _ROOT / "services" / service
+    assert _depends_on(member) - _locked(member / "requirements.lock") == set()
+    assert _depends_on(member) - _locked(_ROOT / "requirements-dev.lock") == set()
+
+
+@pytest.mark.parametrize(
+    ("service", "foreign"),
+    [("gateway", "psycopg"), ("gateway", "aiobotocore"), ("presence", "psycopg"), ("messages", "starlette")],
+)
+def test_no_services_lock_carries_what_is_anothers(service: str, foreign: str) -> None:
+    assert foreign not in _locked(_ROOT / "services" / service / "requirements.lock")
