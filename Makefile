@@ -16,6 +16,8 @@ STAMPS := .make
 export UV_NO_PROGRESS := 1
 # uv installs here, whatever environment the caller has active.
 export VIRTUAL_ENV := $(CURDIR)/.venv
+# protoc looks for its plugins there.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 LIBRARIES := protos/gen/python libs/chassis libs/bus libs/stack
 SERVICES := gateway messages presence media
