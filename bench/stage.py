@@ -40,7 +40,7 @@ class Scale:
 
 
 FULL = Scale("full", rounds=5, seconds=4.0, warm_seconds=1.5)
-QUICK = Scale("quick", rounds=3, seconds=1.2, warm_seconds=0.5)
+QUICK = Scale("quick", rounds=3, seconds=1.0, warm_seconds=0.4)
 
 
 @dataclass(frozen=True, slots=True)
