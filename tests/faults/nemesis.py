@@ -19,6 +19,7 @@ from tests.faults.crowd import Crowd
 
 _SERVED_SECONDS = 60.0
 _REST_SECONDS = (0.5, 2.0)
+_RETRY_SECONDS = 0.1
 _END_OTHER_SESSIONS = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = CURRENT_USER AND pid <> pg_backend_pid()"
 )
@@ -88,27 +89,28 @@ class Nemesis:
 
     async def wipe(self) -> None:
         """Take everything out of the bus, and out of presence with it."""
-        async with self._bus() as bus:
+
+        async def flush(bus: "redis.asyncio.Redis") -> None:
             await bus.flushall()
+
+        await self._on_the_bus(flush)
 
     async def trim(self) -> None:
         """Empty every topic of events, also past the cursor of who reads it."""
-        async with self._bus() as bus:
+
+        async def empty(bus: "redis.asyncio.Redis") -> None:
             for key in [key async for key in bus.scan_iter(match="*events*", _type="stream")]:
                 await bus.xtrim(key, maxlen=0, approximate=False)
 
+        await self._on_the_bus(empty)
+
     async def read_only(self) -> None:
         """The messages database takes no writes for a while, as when its disk is full or it is a replica."""
-        url = str(self.stack.endpoints["HUBBUB_MESSAGES_DATABASE_URL"])
-        options = "-c default_transaction_read_only=off"
-        async with await psycopg.AsyncConnection.connect(url, autocommit=True, options=options, connect_timeout=5) as database:
-            await database.execute("ALTER ROLE CURRENT_USER SET default_transaction_read_only = on")
-            try:
-                await database.execute(_END_OTHER_SESSIONS)
-                await asyncio.sleep(self._while())
-            finally:
-                await database.execute("ALTER ROLE CURRENT_USER RESET default_transaction_read_only")
-                await database.execute(_END_OTHER_SESSIONS)
+        await self._on_the_database("ALTER ROLE CURRENT_USER SET default_transaction_read_only = on")
+        try:
+            await asyncio.sleep(self._while())
+        finally:
+            await self._on_the_database("ALTER ROLE CURRENT_USER RESET default_transaction_read_only")
 
     async def stall(self) -> None:
         """A reader stops reading for a while."""
@@ -132,8 +134,29 @@ class Nemesis:
     def _while(self) -> float:
         return self.dice.uniform(0.5, self.longest_pause_seconds)
 
-    def _bus(self) -> "redis.asyncio.Redis":
-        return redis.asyncio.from_url(str(self.stack.endpoints["HUBBUB_BUS_URL"]))
+    async def _on_the_bus(self, act: Callable[["redis.asyncio.Redis"], Awaitable[None]]) -> None:
+        """Act on Valkey, which another fault may just have taken away."""
+        while True:
+            try:
+                async with redis.asyncio.from_url(str(self.stack.endpoints["HUBBUB_BUS_URL"]), socket_timeout=5) as bus:
+                    await act(bus)
+            except redis.RedisError:
+                await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                return
+
+    async def _on_the_database(self, statement: str) -> None:
+        """Change the role of the messages service, and end its sessions, for only new ones know."""
+        url, options = str(self.stack.endpoints["HUBBUB_MESSAGES_DATABASE_URL"]), "-c default_transaction_read_only=off"
+        while True:
+            try:
+                async with await psycopg.AsyncConnection.connect(url, autocommit=True, options=options, connect_timeout=5) as one:
+                    await one.execute(statement)
+                    await one.execute(_END_OTHER_SESSIONS)
+            except psycopg.OperationalError:
+                await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                return
 
 
 FAULTS: Mapping[str, Callable[[Nemesis], Awaitable[None]]] = {
