@@ -1,11 +1,27 @@
-"""What the tests of several services share: one running product."""
+"""What the tests of several services share: one running product, a tenant of one's own on it, one Chromium."""
 
+import shutil
+import uuid
 from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 import pytest_asyncio
+from playwright.async_api import Browser, async_playwright, expect
 
 from stack import Stack
+from tests.browser.window import PATIENCE_MS
+from tests.flow.world import World
+
+_CHROMIUM = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -14,3 +30,23 @@ async def product(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sta
     env = {"HUBBUB_HEARTBEAT_SECONDS": "5"}  # so that a test of silence need not be long
     async with Stack(tmp_path_factory.mktemp("product"), gateways=2, workers=2, env=env) as stack:
         yield stack
+
+
+@pytest.fixture
+async def world(product: Stack) -> AsyncIterator[World]:
+    """A tenant of the test's own."""
+    async with httpx.AsyncClient() as http:
+        urls = [gateway.url for gateway in product.gateways]
+        yield World(product, urls, http, f"t-{uuid.uuid4().hex[:12]}")
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """The system's Chromium."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    assert program is not None, "install Chromium: apt-get install chromium"
+    expect.set_options(timeout=PATIENCE_MS)
+    async with async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(executable_path=program, headless=True, args=_CHROMIUM)
+        yield chromium
+        await chromium.close()
