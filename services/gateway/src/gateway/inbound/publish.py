@@ -7,6 +7,7 @@ the bus does not take is answered at once; nothing is kept for later, as the cli
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 
 from bus.bus import Bus, BusFull, BusUnavailable
 from bus.topics import Topic, commands, partition_of
@@ -20,6 +21,8 @@ WAITING = 20_000
 WAITING_BYTES = 64 * 1024 * 1024
 BATCH = 500
 """Commands in one entry of the bus."""
+BATCH_BYTES = 256 * 1024
+"""Bytes in one entry, unless it holds one command alone: a worker takes 64 entries at a time."""
 
 
 class Publisher:
@@ -64,9 +67,7 @@ class Publisher:
 
     def _take(self) -> list[tuple[Topic, list[Command]]]:
         batches = [
-            (topic, waiting[start : start + BATCH])
-            for topic, waiting in zip(self._topics, self._waiting, strict=True)
-            for start in range(0, len(waiting), BATCH)
+            (topic, batch) for topic, waiting in zip(self._topics, self._waiting, strict=True) for batch in _batches(waiting)
         ]
         self._waiting = [[] for _ in self._topics]
         COMMAND_BATCH.observe(self._count)
@@ -84,3 +85,18 @@ class Publisher:
 
     def _fail(self, batches: list[list[Command]], detail: str) -> None:
         self._pending.failed((command.id for batch in batches for command in batch), Unavailable(detail))
+
+
+def _batches(waiting: list[Command]) -> Iterator[list[Command]]:
+    """Cut what waits for one topic into entries, in order."""
+    batch: list[Command] = []
+    size = 0
+    for command in waiting:
+        more = command.ByteSize()
+        if batch and (len(batch) == BATCH or size + more > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(command)
+        size += more
+    if batch:
+        yield batch

@@ -98,7 +98,7 @@ class Fanout:
     def _take_events(self, payload: bytes) -> None:
         batch = EventBatch.FromString(payload)
         for event in batch.events:
-            if event.gateway == self._gateway:
+            if not event.gateway or event.gateway == self._gateway:  # the sweeper does not know who waits
                 self._pending.stored(event)
             self._hub.take(event)
         for receipt in batch.receipts:
