@@ -108,7 +108,7 @@ def image(kind: str = "PNG", size: tuple[int, int] = (640, 320)) -> bytes:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def media_url(postgres_server: Postgres) -> str:
     """Return the URL of the database that tests share."""
-    url = await postgres_server.create_database("media", owner="test")
+    url = await postgres_server.create_database("test_media", owner="test")
     await migrate(url, migrations("media"))
     return url
 
