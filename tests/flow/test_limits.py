@@ -2,16 +2,17 @@
 
 import asyncio
 import contextlib
+import itertools
 import uuid
 
 from tests.client import Closed, Socket, connect
-from tests.flow.world import World, flood, live
+from tests.flow.world import World, flood, keep_alive, live
 
 
 async def test_silence_for_twice_the_heartbeat_closes_with_4003_and_a_frame_in_each_keeps_it_open(world: World) -> None:
     async with connect(await world.person("ann")) as silent, connect(await world.person("bob")) as alive:
         heartbeat = silent.hello["heartbeat_seconds"]
-        pings = asyncio.create_task(keep_alive(alive, heartbeat))
+        pings = asyncio.create_task(keep_alive(alive))
         assert await silent.closed(within=4 * heartbeat) == 4003
         await alive.round_trip()
         pings.cancel()
@@ -20,17 +21,10 @@ async def test_silence_for_twice_the_heartbeat_closes_with_4003_and_a_frame_in_e
 async def test_an_expired_token_closes_with_4001(world: World) -> None:
     ann = await world.person("ann", ttl=2)
     async with connect(ann) as socket:
-        pings = asyncio.create_task(keep_alive(socket, socket.hello["heartbeat_seconds"]))
+        pings = asyncio.create_task(keep_alive(socket))
         assert await socket.closed(within=45) == 4001
         pings.cancel()
     await ann.refused("GET", "/v1/me", reason="NOT_AUTHENTICATED")
-
-
-async def keep_alive(socket: Socket, heartbeat_seconds: float) -> None:
-    with contextlib.suppress(Closed):
-        while True:
-            await socket.round_trip()
-            await asyncio.sleep(heartbeat_seconds / 3)
 
 
 async def test_beyond_the_connections_of_one_user_the_newest_closes_with_4503(world: World) -> None:
@@ -61,6 +55,26 @@ async def test_sending_beyond_the_burst_is_rate_limited_and_says_how_long_to_wai
         again = await socket.post(room, str(error["ref"]), "x")
         assert again["type"] == "ack"
         await socket.expect("ack", ref=0)
+
+
+async def test_flooding_for_ten_seconds_closes_with_4004(world: World) -> None:
+    ann = await world.person("ann")
+    room = await world.room(ann)
+    async with live(ann) as socket:
+        thrice = 3 * int(socket.hello["limits"]["sends_per_second"])
+        flooding = asyncio.create_task(overdo(socket, room, thrice))
+        assert await socket.closed(within=40) == 4004
+        await flooding
+    head = (await ann.log(room))[-1]["seq"]
+    assert head == 2 + len(socket.received("ack"))
+
+
+async def overdo(socket: Socket, room: str, per_second: int) -> None:
+    """Send at a steady pace, whatever is answered."""
+    with contextlib.suppress(Closed):
+        for number in itertools.count():
+            await socket.send("send", channel=room, key=str(number), text="x")
+            await asyncio.sleep(1 / per_second)
 
 
 async def test_a_reader_that_does_not_read_is_closed_with_4002_and_others_are_not_held_up(world: World) -> None:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from stack import Stack
-from tests.client import Api, Refusal, Socket, connect, login
+from tests.client import Api, Closed, Refusal, Socket, connect, login
 from tests.client.socket import Way
 
 
@@ -54,6 +54,14 @@ async def live(api: Api, **positions: int) -> AsyncIterator[Socket]:
     async with connect(api) as socket:
         await socket.open(**positions)
         yield socket
+
+
+async def keep_alive(socket: Socket) -> None:
+    """Be heard in every heartbeat, until the connection ends."""
+    with contextlib.suppress(Closed):
+        while True:
+            await socket.round_trip()
+            await asyncio.sleep(socket.hello["heartbeat_seconds"] / 3)
 
 
 async def refusal(api: Api, way: Way = "header", **options: Any) -> Refusal:
