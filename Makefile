@@ -27,7 +27,7 @@ PROJECTS := $(MEMBERS:%=%/pyproject.toml)
 SOURCES := $(wildcard libs/*/src libs/*/tests services/*/src services/*/tests protos/*.py tests bench)
 WEB_SOURCES = $(shell find web -type f -not -path 'web/node_modules/*' -not -path 'web/dist/*')
 
-.PHONY: help run test unit flow browser bench bench-quick fmt lint types contracts protos protos-check lock web web-test chromium clean
+.PHONY: help run test unit flow browser faults bench bench-quick fmt lint types contracts protos protos-check lock web web-test chromium clean
 
 ##@ Use
 
@@ -52,6 +52,9 @@ flow: $(STAMPS)/python $(STAMPS)/web ## tests of the whole product, with two gat
 
 browser: $(STAMPS)/python $(STAMPS)/web chromium ## tests of the web app in a browser
 	$(VENV)/pytest tests/browser
+
+faults: $(STAMPS)/python ## break things at random while people chat, and judge; SECONDS (60), SEED, PAUSE, FAULTS
+	@$(VENV)/python -m tests.faults
 
 lint: $(STAMPS)/python ## style of the Python code
 	$(VENV)/ruff format --check --quiet .
