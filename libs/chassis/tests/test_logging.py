@@ -23,3 +23,20 @@ def test_a_logged_failure_shows_no_values(capsys: pytest.CaptureFixture[str], en
     assert "fail" in printed
     assert "hunter2" not in printed
     structlog.reset_defaults()
+
+
+def test_production_does_not_print_what_an_exception_says(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(ProcessConfig(env="production", log_level="info", instance="test", ops_listen=None, drain_seconds=1))
+    try:
+        try:
+            raise ValueError("2retnuh"[::-1])
+        except ValueError as error:
+            raise RuntimeError("2retnuh"[::-1]) from error
+    except RuntimeError:
+        structlog.get_logger().exception("it_failed")
+
+    printed = capsys.readouterr().out
+    assert "RuntimeError" in printed
+    assert "ValueError" in printed
+    assert "hunter2" not in printed
+    structlog.reset_defaults()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
@@ -29,7 +30,7 @@ def configure(config: ProcessConfig) -> None:
     last: list[Any]
     # Never the values of local variables: connection strings, tokens and message texts are among them.
     if config.production:
-        last = [_TRACEBACKS, structlog.processors.JSONRenderer()]
+        last = [_TRACEBACKS, _without_texts, structlog.processors.JSONRenderer()]
     else:
         plain = structlog.dev.plain_traceback
         last = [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=plain)]
@@ -42,6 +43,14 @@ def configure(config: ProcessConfig) -> None:
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(instance=config.instance)
     logging.basicConfig(level=logging.WARNING, handlers=[_Forward()], force=True)
+
+
+def _without_texts(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Keep types and frames of exceptions, and drop what they say: it may quote a row, a URL or a person."""
+    for raised in event.get("exception", ()):
+        raised.pop("exc_value", None)
+        raised.pop("exc_notes", None)
+    return event
 
 
 class _Forward(logging.Handler):
