@@ -27,11 +27,12 @@ def test_a_logged_failure_shows_no_values(capsys: pytest.CaptureFixture[str], en
 
 def test_production_does_not_print_what_an_exception_says(capsys: pytest.CaptureFixture[str]) -> None:
     configure(ProcessConfig(env="production", log_level="info", instance="test", ops_listen=None, drain_seconds=1))
+
+    def fail() -> None:
+        raise RuntimeError("2retnuh"[::-1]) from ValueError("2retnuh"[::-1])
+
     try:
-        try:
-            raise ValueError("2retnuh"[::-1])
-        except ValueError as error:
-            raise RuntimeError("2retnuh"[::-1]) from error
+        fail()
     except RuntimeError:
         structlog.get_logger().exception("it_failed")
 
