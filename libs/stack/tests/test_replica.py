@@ -1,0 +1,21 @@
+"""Two PostgreSQL behind one address."""
+
+from pathlib import Path
+
+import psycopg
+
+from stack.replica import Pair
+
+
+async def test_what_was_committed_survives_two_fail_overs_under_one_address(server_data: Path) -> None:
+    async with Pair(server_data / "pair", server_data / "pair.log").serving() as pair:
+        url = await pair.primary.ensure_database("things")
+        for number in range(2):
+            async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+                await connection.execute("CREATE TABLE IF NOT EXISTS things (n int)")
+                await connection.execute("INSERT INTO things VALUES (%s)", [number])
+            await pair.fail_over()
+            async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+                found = await (await connection.execute("SELECT n FROM things ORDER BY n")).fetchall()
+                assert found == [(each,) for each in range(number + 1)]
+            await pair.mend()
