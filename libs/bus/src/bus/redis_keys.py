@@ -34,3 +34,18 @@ def signal(name: str) -> str:
 def value(name: str) -> str:
     """Return the key of a value that can be taken once."""
     return f"bus:value:{name}"
+
+
+def places(group: str) -> str:
+    """Return the sorted set that says who of a group is present, and until when."""
+    return f"bus:places:{group}"
+
+
+def birth(group: str) -> str:
+    """Return the hash that says since when a group's presence is recorded, and in which life of the server."""
+    return f"bus:birth:{group}"
+
+
+def confirmed(group: str, matter: str) -> str:
+    """Return the set of a group's members that have confirmed a matter."""
+    return f"bus:confirmed:{group}:{matter}"

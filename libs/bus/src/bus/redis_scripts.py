@@ -33,11 +33,13 @@ class Scripts:
     look: Script
     share: Script
     give: Script
+    attend: Script
+    awaited: Script
 
     @classmethod
     def read(cls) -> Scripts:
         """Read them from the package."""
-        return cls(*(_script(name) for name in ("publish", "acknowledge", "look", "share", "give")))
+        return cls(*(_script(each.name) for each in fields(cls)))
 
     def sources(self) -> tuple[str, ...]:
         """Return what a server must be given before it is called."""
