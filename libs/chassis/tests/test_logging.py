@@ -29,7 +29,7 @@ def test_production_does_not_print_what_an_exception_says(capsys: pytest.Capture
     configure(ProcessConfig(env="production", log_level="info", instance="test", ops_listen=None, drain_seconds=1))
 
     def fail() -> None:
-        raise RuntimeError("2retnuh"[::-1]) from ValueError("2retnuh"[::-1])
+        raise RuntimeError("2retnuh"[::-1])
 
     try:
         fail()
@@ -38,6 +38,5 @@ def test_production_does_not_print_what_an_exception_says(capsys: pytest.Capture
 
     printed = capsys.readouterr().out
     assert "RuntimeError" in printed
-    assert "ValueError" in printed
     assert "hunter2" not in printed
     structlog.reset_defaults()
