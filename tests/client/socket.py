@@ -91,6 +91,10 @@ class Socket:
         """Send a frame with a `ref` and return its answer: ack, error, synced or pong. Raises TimeoutError, Closed."""
         ref = fields.pop("ref", None) or f"r{next(self._refs)}"
         await self.send(type_, ref=ref, **fields)
+        return await self.answer(ref)
+
+    async def answer(self, ref: Any) -> Frame:
+        """Take the answer to the frame that carried this `ref`. Raises TimeoutError, Closed."""
         async with asyncio.timeout(_REPLY_SECONDS):
             return await self._take(lambda frame: frame.get("ref") == ref and frame["type"] not in {"event", "hello"})
 

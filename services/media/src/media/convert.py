@@ -14,6 +14,7 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 _TYPE = re.compile(r"[a-z0-9][a-z0-9.+-]{0,62}/[a-z0-9][a-z0-9.+-]{0,62}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _TENANT = re.compile(r"[a-z0-9-]{1,64}")
+_USER = re.compile(r"[^\x00-\x1f\x7f]{1,128}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NAME_CHARACTERS = 255
 _STATES = {
@@ -37,7 +38,7 @@ def announcement(request: rpc.CreateUploadRequest, max_bytes: int) -> Announceme
         raise InvalidArgument("A media type is type/subtype in lower case, without parameters")
     if request.sha256 and not _SHA256.fullmatch(request.sha256):
         raise InvalidArgument("A SHA-256 is 64 characters of lower-case hex")
-    if not _TENANT.fullmatch(request.tenant) or not request.user:
+    if not _TENANT.fullmatch(request.tenant) or not _USER.fullmatch(request.user):
         raise InvalidArgument("An upload has a tenant and an owner")
     return Announcement(
         request.tenant,
@@ -48,6 +49,20 @@ def announcement(request: rpc.CreateUploadRequest, max_bytes: int) -> Announceme
         request.type,
         request.sha256 or None,
     )
+
+
+def tenant(value: str) -> str:
+    """A tenant that there could be; raises `NotFound` for what is none: no store can hold it, so nothing is in it."""
+    if not _TENANT.fullmatch(value):
+        raise NotFound
+    return value
+
+
+def user(value: str) -> str:
+    """A user that there could be; raises `NotFound` for what is none."""
+    if not _USER.fullmatch(value):
+        raise NotFound
+    return value
 
 
 def upload_id(value: str) -> str:

@@ -81,8 +81,9 @@ class MediaService(stubs.MediaServiceServicer):
             raise InvalidArgument(f"At most {_RESOLVED_AT_ONCE} uploads")
         ids = [convert.upload_id(each) for each in request.uploads]
         channel = convert.upload_id(request.channel)
+        tenant, user = convert.tenant(request.tenant), convert.user(request.user)
         async with self._database.connection() as connection:
-            found = await store.find(connection, request.tenant, channel, request.user, ids)
+            found = await store.find(connection, tenant, channel, user, ids)
         if not all(each in found for each in ids):
             raise NotFound
         if any(found[each].state is not State.CLEAN for each in ids):
@@ -91,7 +92,7 @@ class MediaService(stubs.MediaServiceServicer):
 
     async def _known(self, tenant: str, upload: str) -> Upload:
         async with self._database.connection() as connection:
-            found = await store.get(connection, tenant, convert.upload_id(upload))
+            found = await store.get(connection, convert.tenant(tenant), convert.upload_id(upload))
         if found is None:
             raise NotFound
         return found

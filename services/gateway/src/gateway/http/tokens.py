@@ -18,6 +18,8 @@ from gateway.issuers import DEV_AUDIENCE, DEV_ISSUER
 from gateway.tickets import TICKET_SECONDS
 
 MAX_TTL_SECONDS = 30 * 24 * 3600
+Role = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\A[^\x00-\x1f\x7f]+\Z")]
+"""Of the tenant, such as `admin`."""
 
 
 class DevLogin(msgspec.Struct, forbid_unknown_fields=True):
@@ -26,7 +28,7 @@ class DevLogin(msgspec.Struct, forbid_unknown_fields=True):
     user: UserId
     name: Name | None = None
     tenant: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\A[a-z0-9-]+\Z")] = "default"
-    roles: Annotated[list[Annotated[str, Meta(min_length=1, max_length=64)]], Meta(max_length=32)] = []
+    roles: Annotated[list[Role], Meta(max_length=32)] = []
     ttl: Annotated[int, Meta(ge=1, le=MAX_TTL_SECONDS)] = DEFAULT_TTL_SECONDS
 
 

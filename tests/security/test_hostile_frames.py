@@ -1,0 +1,146 @@
+"""Every field of every frame, fed what does not belong there: the answer is the protocol's, and the socket lives on."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.client import Api, Socket
+from tests.flow.world import World, live
+from tests.security.hostile import MEGABYTE, NO_TEXT, STRANGE, UNSTORABLE
+
+KINDS = ["send", "edit", "delete", "react", "pin", "sync", "read", "typing", "watch", "status", "ping"]
+ANSWERED = {"send", "edit", "delete", "react", "pin", "sync"}
+"""Kinds that are always answered; the others only when something is wrong."""
+TEXTS = ["channel", "key", "text", "thread", "message", "emoji", "status"]
+LISTS = ["attachments", "mentions", "users"]
+FITS = {*((field, "a list") for field in LISTS), ("thread", "null"), ("seq", "a number"), ("remove", "true")}
+"""Where a value that is no text is one that the field may have."""
+ASSIGNED = {
+    "role": "owner",
+    "tenant": "default",
+    "seq": 1,
+    "id": "0f8fad5b-d9cb-469f-a165-70867728950e",
+    "sender": "admin",
+    "actor": "admin",
+    "user": "admin",
+    "at": "2001-01-01T00:00:00Z",
+    "deleted": False,
+    "gateway": "x",
+    "__proto__": {"admin": True},
+    "constructor": {"prototype": {"admin": True}},
+}
+
+
+async def fit(ann: Api) -> dict[str, dict[str, Any]]:
+    """A frame of every kind that would be taken."""
+    room = await ann.create("group", name="a room")
+    message = (await ann.post(room, "a message"))["message"]
+    aimed = {"channel": room, "message": message}
+    return {
+        "send": {"channel": room, "key": "k", "text": "x", "thread": message, "attachments": [], "mentions": ["ann"]},
+        "edit": {**aimed, "text": "y"},
+        "delete": {"channel": room, "message": "0f8fad5b-d9cb-469f-a165-70867728950e"},
+        "react": {**aimed, "emoji": "👍", "remove": False},
+        "pin": {**aimed, "remove": False},
+        "sync": {"positions": {room: 0}},
+        "read": {"channel": room, "seq": 1},
+        "typing": {"channel": room},
+        "watch": {"users": ["ann"]},
+        "status": {"status": "online"},
+        "ping": {},
+    }
+
+
+async def outcome(socket: Socket, kind: str, fields: dict[str, Any], ref: str) -> str:
+    """What a frame comes to: the type of its answer, the reason where that is an error, "silence" where it needs none."""
+    await socket.raw(json.dumps({"type": kind, "ref": ref, **fields}))
+    if kind in ANSWERED:
+        answer = await socket.answer(ref)
+    else:
+        await socket.round_trip()
+        answer = next((frame for frame in socket.frames if frame.get("ref") == ref), {"type": "silence"})
+    return str(answer.get("reason", answer["type"]))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_is_of_the_wrong_kind_is_an_invalid_frame(world: World, kind: str) -> None:
+    ann = await world.person("ann")
+    frame = (await fit(ann))[kind]
+    async with live(ann) as socket:
+        for field in frame:
+            wrong = {**NO_TEXT, "null": None} if field in TEXTS else {**NO_TEXT, "null": None, "a text": "x"}
+            for what, hostile in wrong.items():
+                if (field, what) not in FITS:
+                    came = await outcome(socket, kind, {**frame, field: hostile}, f"{field}: {what}")
+                    assert came == "INVALID_FRAME", (field, what)
+        await socket.round_trip()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_no_store_can_hold_is_refused_in_every_field(world: World, kind: str) -> None:
+    ann = await world.person("ann")
+    frame = (await fit(ann))[kind]
+    async with live(ann) as socket:
+        for field in frame:
+            for what, text in UNSTORABLE.items():
+                hostile: Any = [text] if field in LISTS else {text: 0} if field == "positions" else text
+                came = await outcome(socket, kind, {**frame, field: hostile}, f"{field}: {what}")
+                foreign = field in {"channel", "positions"}  # such a channel there is not, either
+                assert came == "INVALID_FRAME" or (foreign and came in {"NOT_FOUND", "synced", "silence"}), (field, what)
+        await socket.round_trip()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_strange_texts_are_texts_and_no_more(world: World, kind: str) -> None:
+    ann = await world.person("ann")
+    frame = (await fit(ann))[kind]
+    expected = {"ack", "NOT_FOUND", "KEY_REUSED", "synced", "silence", "pong"}
+    async with live(ann) as socket:
+        for field in frame:
+            for what, text in STRANGE.items():
+                hostile: Any = [text] if field in LISTS else {text: 0} if field == "positions" else text
+                came = await outcome(socket, kind, {**frame, field: hostile}, f"{field}: {what}")
+                typed = field in {"status", "seq", "remove", "emoji"}
+                assert came in expected or (typed and came == "INVALID_FRAME"), (field, what, came)
+        await socket.round_trip()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_field_that_is_not_the_clients_to_set_is_an_invalid_frame(world: World, kind: str) -> None:
+    ann = await world.person("ann")
+    frame = (await fit(ann))[kind]
+    async with live(ann) as socket:
+        for field, value in ASSIGNED.items():
+            if field not in frame:
+                assert await outcome(socket, kind, {**frame, field: value}, field) == "INVALID_FRAME", field
+        await socket.round_trip()
+
+
+@pytest.mark.parametrize("field", ["channel", "key", "text", "ref", "type"])
+async def test_a_megabyte_in_a_frame_closes_with_1009(world: World, field: str) -> None:
+    ann = await world.person("ann")
+    async with live(ann) as socket:
+        await socket.raw(json.dumps({"type": "send", "channel": "c", "key": "k", "text": "x", field: MEGABYTE}))
+        assert await socket.closed() == 1009
+
+
+@pytest.mark.parametrize("text", ["x" * 16_385, "é" * 8_193, "👍" * 4_097])
+async def test_a_text_over_16_kib_is_too_large_in_send_and_edit(world: World, text: str) -> None:
+    ann = await world.person("ann")
+    frames = await fit(ann)
+    async with live(ann) as socket:
+        for kind in ("send", "edit"):
+            assert await outcome(socket, kind, {**frames[kind], "text": text}, kind) == "TOO_LARGE"
+            assert await outcome(socket, kind, {**frames[kind], "text": text[:-1]}, f"{kind} at the limit") == "ack"
+
+
+async def test_duplicate_fields_never_let_one_reader_see_another_value(world: World) -> None:
+    """The last one wins for every reader, or the frame is refused; it is one message in any case."""
+    ann = await world.person("ann")
+    room = await ann.create("group", name="a room")
+    async with live(ann) as socket:
+        await socket.raw(f'{{"type":"send","ref":1,"channel":"{room}","key":"k","text":"first","text":"last"}}')
+        ack = await socket.expect("ack", ref=1)
+        event = await socket.expect("event", seq=ack["seq"])
+        assert event["data"]["text"] == (await ann.messages(room))[0]["text"] == "last"
