@@ -72,13 +72,11 @@ async def test_history_is_50_long_unless_asked_and_200_at_most(world: World) -> 
     assert len(await ann.messages(room, "?limit=100000")) == 55
 
 
-@pytest.mark.parametrize("query", ["limit=x", "limit=-1", "before=-1", "after=x", "after=1.5", "before=" + "9" * 30])
+@pytest.mark.parametrize("query", ["limit=x", "limit=-1", "after=-1", "after=x", "after=1.5", "after=" + "9" * 30])
 @pytest.mark.parametrize("path", ["messages", "events"])
 async def test_a_query_that_is_no_number_is_an_invalid_argument(world: World, path: str, query: str) -> None:
     ann = await world.person("ann")
     room = await world.room(ann)
-    if path == "events" and query.startswith("before"):
-        pytest.skip("events know no before")
     await ann.refused("GET", f"/v1/channels/{room}/{path}?{query}", reason="INVALID_ARGUMENT")
 
 
