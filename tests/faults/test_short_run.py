@@ -11,7 +11,7 @@ from tests.faults.nemesis import FAULTS
 from tests.faults.prover import prove, save
 
 SEED = 20_261_124
-SECONDS = 30
+SECONDS = 35
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ async def stack(server_data: Path) -> AsyncIterator[Stack]:
 
 
 async def test_no_promise_breaks_in_a_storm_of_every_kind_of_fault(stack: Stack) -> None:
-    verdict = await prove(stack, SECONDS, SEED, longest_pause_seconds=4.0, say=lambda text: print(text, file=sys.stderr))  # noqa: T201
+    verdict = await prove(stack, SECONDS, SEED, longest_pause_seconds=3.0, say=lambda text: print(text, file=sys.stderr))  # noqa: T201
     assert not verdict.findings, "\n".join([verdict.line, str(save(verdict, Path("test-results"))), *map(str, verdict.findings)])
     assert verdict.acknowledged > 100, verdict.line
-    assert len(verdict.record.faults) >= 5, f"of {len(FAULTS)} kinds"
+    assert len(set(verdict.record.faults)) > len(FAULTS) / 2, verdict.record.faults
