@@ -8,7 +8,6 @@ from hubbub.events.v1.events_pb2 import Event
 from services.gateway.tests.world import JOINED, REMOVED, World
 
 
-
 async def test_nothing_of_the_log_is_sent_before_the_first_sync(world: World) -> None:
     world.join("c", "ann")
     ann = world.connect("ann")
@@ -337,3 +336,13 @@ async def test_the_last_socket_of_the_last_member_takes_the_channel_along(world:
     assert not world.hub.channels
     assert not world.roster.accounts
 
+
+async def test_a_joined_that_anothers_session_was_ahead_of_is_not_taken_for_a_repeat(world: World) -> None:
+    bob = world.connect("bob")
+    await world.sync(bob)
+    first, second = world.store.append("c", JOINED, "ann"), world.store.append("c", JOINED, "bob")
+    world.connect("ann")
+    world.hub.take(first)
+    world.hub.take(second)
+    world.say("c")
+    assert await world.seen(bob) == ["synced", "joined:c@2", "c:3"]

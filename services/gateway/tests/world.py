@@ -1,7 +1,7 @@
-"""A small world for the gateway's tests: logs that are the truth, sockets that write into memory, and the gateway's own parts between.
+"""A small world for the gateway's tests: logs that are the truth, sockets in memory, and the gateway's parts between.
 
 What answers the parts' questions here is `Store`, a model of what the messages service promises: tests decide when it looks at
-its logs and when its answer arrives. The real services answer in `test_gateway.py` and in the product's own tests.
+its logs and when its answer arrives. The real services answer in the product's own tests.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from chassis.errors import HubbubError, NotFound
 from gateway.connection import Connection, Identity
@@ -24,6 +24,7 @@ from gateway.roster import Roster
 from hubbub.events.v1.events_pb2 import Event, EventKind
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from hubbub.messages.v1.messages_pb2 import Channel
+from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 
 TENANT = "t"
 POSTED = EventKind.EVENT_KIND_MESSAGE_POSTED
@@ -108,9 +109,7 @@ class Store:
         log = self.logs.setdefault(channel, [])
         seq = len(log) + 1
         payload = {"type": "event", "channel": channel, "seq": seq, "kind": EventKind.Name(kind), "user": user}
-        event = Event(
-            tenant=TENANT, channel=channel, seq=seq, kind=kind, payload=json.dumps(payload).encode(), subject=user
-        )
+        event = Event(tenant=TENANT, channel=channel, seq=seq, kind=kind, payload=json.dumps(payload).encode(), subject=user)
         log.append(event)
         return event
 
@@ -192,9 +191,10 @@ class World:
         self.store = Store()
         self.roster = Roster("g", 60)
         self.hub = self.roster.hub
-        self.fills = Fills(self.hub, self.store, lambda _event: None, group)  # type: ignore[arg-type]
+        stub = cast(MessagesServiceStub, self.store)
+        self.fills = Fills(self.hub, stub, lambda _event: None, group)
         self.catch_ups = CatchUps(
-            self.hub, self.roster.outbox, self.store, group=group, close=self.roster.close, sync_events=SYNC_EVENTS  # type: ignore[arg-type]
+            self.hub, self.roster.outbox, stub, group=group, close=self.roster.close, sync_events=SYNC_EVENTS
         )
         self.transports: dict[Connection, MemoryTransport] = {}
 
@@ -210,16 +210,18 @@ class World:
     def remove(self, channel: str, user: str) -> None:
         self.hub.take(self.store.append(channel, REMOVED, user))
 
-    def connect(self, user: str, *, between: Callable[[], object] = lambda: None) -> Connection:
+    def connect(self, user: str, *, between: Callable[[], object] = lambda: None, token_seconds: float = 3600) -> Connection:
         """Open a socket; `between` happens after its session was read and before the hub has it."""
         with self.roster.recent.load(0) as load:
             views = self.store.views(user)
             between()
-            return self.open(user, views, load)[0]
+            return self.open(user, views, load, token_seconds)[0]
 
-    def open(self, user: str, views: list[ChannelView], load: Load) -> tuple[Connection, list[ChannelView]]:
+    def open(
+        self, user: str, views: list[ChannelView], load: Load, token_seconds: float = 3600
+    ) -> tuple[Connection, list[ChannelView]]:
         """Put a session into the hub; the socket and its channels."""
-        identity = Identity(TENANT, user, "", (), 0.0, time.time() + 3600)
+        identity = Identity(TENANT, user, "", (), 0.0, time.time() + token_seconds)
         connection = self.roster.admit(identity, Bucket(100, 100))
         transport = self.transports[connection] = MemoryTransport()
         connection.transport = transport
@@ -235,7 +237,7 @@ class World:
             await asyncio.sleep(0)
 
     async def seen(self, connection: Connection) -> list[Any]:
-        """What the socket was sent, in short: `c:3` for an entry, `left:c`, `joined:c@3`, `synced:c=complete@3`, or a close code."""
+        """What the socket was sent, in short: `c:3` for an entry, `left:c`, `joined:c@3`, `synced c=complete@3`, a close code."""
         await self.settle()
         return [_short(frame) for frame in self.transports[connection].frames()]
 
@@ -249,7 +251,7 @@ def _short(frame: Any) -> Any:
         case {"type": "joined", "channel": {"id": channel, "seq": seq}}:
             return f"joined:{channel}@{seq}"
         case {"type": "synced", "channels": channels}:
-            told = (f"{each}={how['status']}" + (f"@{how['seq']}" if "seq" in how else "") for each, how in channels.items())
+            told = (f"{each}={how['status']}" + (f"@{how['seq']}" if how.get("seq") else "") for each, how in channels.items())
             return " ".join(["synced", *sorted(told)])
         case {"type": "error", "reason": reason}:
             return f"error:{reason}"

@@ -65,12 +65,12 @@ class Gateway:
         messages = clients.messages
 
         self._admission = Admission(messages)
-        self._control = Control(roster, roster.recent, self._admission, messages)
+        self._control = Control(roster, self._admission, messages)
         self._audit = Audit(roster.hub, messages, config.bus_partitions, config.audit_seconds)
         self._pending = Pending(roster.outbox, roster.connections)
         self._fills = Fills(roster.hub, messages, self._pending.stored, group)
         self._catch_ups = CatchUps(roster.hub, roster.outbox, messages, group=group, close=roster.close, sync_events=SYNC_EVENTS)
-        self._opening = Opening(config, roster, roster.recent, Sessions(messages, group), self._audit)
+        self._opening = Opening(config, roster, sessions=Sessions(messages, group), audit=self._audit, control=self._control)
         self._publisher = Publisher(bus, config.bus_partitions, self._pending)
         self._presences = Presences(roster.outbox, clients.presence, self.id)
         roster.on_open.append(self._presences.opened)

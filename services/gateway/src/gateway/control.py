@@ -19,7 +19,6 @@ from gateway.backoff import FIRST_SECONDS, LONGEST_SECONDS
 from gateway.clients import CALL_SECONDS
 from gateway.connection import Account, Connection
 from gateway.convert import channel_view
-from gateway.outbound.recent import Recent
 from gateway.roster import Roster
 from hubbub.events.v1.events_pb2 import UserControl
 from hubbub.messages.v1.messages_service_pb2 import AdmitUserRequest, OpenSessionsRequest, OpenSessionsResponse
@@ -34,9 +33,8 @@ CHUNK = 50
 class Control:
     """Decisions about users."""
 
-    def __init__(self, roster: Roster, recent: Recent, admission: Admission, messages: MessagesServiceStub) -> None:
+    def __init__(self, roster: Roster, admission: Admission, messages: MessagesServiceStub) -> None:
         self._roster = roster
-        self._recent = recent
         self._admission = admission
         self._messages = messages
         self._doubtful: dict[tuple[str, str], None] = {}
@@ -57,7 +55,12 @@ class Control:
     def doubt_all(self) -> None:
         """Something may have been missed about anybody."""
         self._admission.forget_all()
-        self._doubtful.update(dict.fromkeys(self._roster.accounts))
+        for account in self._roster.accounts.values():
+            self.doubt(account)
+
+    def doubt(self, account: Account) -> None:
+        """Something may have been missed about a user."""
+        self._doubtful[account.tenant, account.user] = None
         self._wake.set()
 
     async def run(self) -> None:
@@ -79,7 +82,7 @@ class Control:
                 self._wake.clear()
 
     async def _settle(self, accounts: Sequence[Account]) -> None:
-        with self._recent.load(0) as load:
+        with self._roster.recent.load(0) as load:
             eldest = [min(account.connections, key=lambda each: each.identity.issued_at) for account in accounts]
             answer = await self._open(eldest)
             for account, session in zip(accounts, answer.sessions, strict=True):

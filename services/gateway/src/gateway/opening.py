@@ -7,12 +7,12 @@ from collections.abc import Callable
 from chassis.errors import Unavailable
 from gateway.config import Config
 from gateway.connection import Connection, Identity
+from gateway.control import Control
 from gateway.convert import channel_view
 from gateway.inbound.frames import FRAME_BYTES, TEXT_BYTES
 from gateway.inbound.limits import Bucket
 from gateway.outbound.audit import Audit
 from gateway.outbound.frames import Hello, Limits, encode
-from gateway.outbound.recent import Recent
 from gateway.roster import Roster
 from gateway.session import Sessions
 
@@ -25,11 +25,11 @@ HandOver = Callable[[Connection], bool]
 class Opening:
     """How sockets start."""
 
-    def __init__(self, config: Config, roster: Roster, recent: Recent, sessions: Sessions, audit: Audit) -> None:
+    def __init__(self, config: Config, roster: Roster, *, sessions: Sessions, audit: Audit, control: Control) -> None:
         self._roster = roster
-        self._recent = recent
         self._sessions = sessions
         self._audit = audit
+        self._control = control
         self._heartbeat_seconds = config.heartbeat_seconds
         self.limits = Limits(
             FRAME_BYTES, TEXT_BYTES, SYNC_EVENTS, config.sends_per_second, config.burst, config.connections_per_user
@@ -39,7 +39,7 @@ class Opening:
 
     async def open(self, identity: Identity, hand_over: HandOver) -> None:
         """Start a socket for a verified bearer. Raises `NotAuthenticated`, `Unavailable`: then nothing has been started."""
-        with self._recent.load(self.losses) as load:
+        with self._roster.recent.load(self.losses) as load:
             session = await self._sessions.load(identity)
             if load.expired:
                 raise Unavailable
@@ -49,8 +49,9 @@ class Opening:
                 self._roster.gone(connection)
                 return
             channels = self._roster.hub.open(connection, map(channel_view, session.channels), load)
-            if load.losses != self.losses:  # what was lost may have been in these channels, after the snapshot
+            if load.losses != self.losses:  # what was lost may have come after the snapshot
                 self._audit.suspect(channel.id for channel in channels)
+                self._control.doubt(connection.account)
         hello = Hello(connection.id, identity.user, identity.tenant, self._heartbeat_seconds, self.limits, channels)
         self._roster.outbox.send(connection, encode(hello))
         self._roster.opened(connection)

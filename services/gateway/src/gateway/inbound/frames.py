@@ -24,6 +24,7 @@ MAX_SEQ: Final = (1 << 63) - 1
 
 Id: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128)]
 Seq: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_SEQ)]
+_LONG_INT = 400
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 
@@ -214,6 +215,11 @@ def _depth(data: bytes) -> int:
     return deepest
 
 
+def _parse_int(digits: str) -> int | float:
+    """Python refuses integers of some thousand digits; JSON does not."""
+    return int(digits) if len(digits) < _LONG_INT else float(digits)
+
+
 def _refuse_constant(_name: str) -> NoReturn:
     raise ValueError
 
@@ -221,7 +227,7 @@ def _refuse_constant(_name: str) -> NoReturn:
 def _reject(data: bytes) -> Malformed | FrameRefused:
     """Which of the two answers a frame gets that did not decode."""
     try:
-        value = json.loads(data, parse_constant=_refuse_constant, parse_int=float)
+        value = json.loads(data.decode(), parse_constant=_refuse_constant, parse_int=_parse_int)
     except ValueError:
         return Malformed()
     if not isinstance(value, dict):

@@ -29,7 +29,7 @@ from gateway.convert import channel_view
 from gateway.lane import Lane
 from gateway.metrics import CATCH_UPS
 from gateway.outbound.channel import Channel, Gain
-from gateway.outbound.frames import Left, Ref, Synced, SyncStatus, encode, refusal
+from gateway.outbound.frames import ChannelView, Left, Ref, Synced, SyncStatus, encode, refusal
 from gateway.outbound.hub import RESYNC_NEEDED, Hub
 from gateway.outbound.outbox import SLOW_CONSUMER, Outbox
 from gateway.outbound.wire import text_frame

@@ -84,7 +84,7 @@ class Hub:
                 channel.ahead[event.seq] = event
             self.expect(channel, event.seq)
         else:
-            _repeated.inc()
+            self._take_again(channel, event)
 
     def expect(self, channel: Channel, seq: int) -> None:
         """An entry is known to exist: have everything up to it fetched unless it is here."""
@@ -107,6 +107,13 @@ class Hub:
         _delivered.inc()
         if event.kind in _MEMBERSHIP:
             self._change_membership(channel, event)
+
+    def _take_again(self, channel: Channel, event: Event) -> None:
+        """A repeat; but one that a session was ahead of, when it made the channel known here, comes for the first time."""
+        _repeated.inc()
+        account = self._accounts.get((event.tenant, event.subject))
+        if account is not None and event.kind == _JOINED:
+            self._begin_gain(channel, account)
 
     def _take_elsewhere(self, event: Event) -> None:
         _elsewhere.inc()
@@ -157,9 +164,11 @@ class Hub:
                 self._catch(channel, connection, channel.head)
                 newcomers.append(connection)
         under_way = account.gains.get(channel.id)
-        if under_way is not None and not under_way.fence:
+        if not newcomers:
+            self._release(channel)
+        elif under_way is not None and not under_way.fence:
             under_way.newcomers += newcomers
-        elif newcomers:
+        else:
             gain = account.gains[channel.id] = Gain(channel, account, newcomers)
             channel.accounts.add(account)
             self.on_gain(gain)
