@@ -27,7 +27,7 @@ PROJECTS := $(MEMBERS:%=%/pyproject.toml)
 SOURCES := $(wildcard libs/*/src libs/*/tests services/*/src services/*/tests protos/*.py tests bench)
 WEB_SOURCES = $(shell find web -type f -not -path 'web/node_modules/*' -not -path 'web/dist/*')
 
-.PHONY: help run test unit flow browser faults bench bench-quick fmt lint types contracts protos protos-check lock web web-test chromium clean
+.PHONY: help run test unit flow browser faults bench bench-quick fmt lint types contracts protos protos-check docs lock web web-test chromium clean
 
 ##@ Use
 
@@ -91,6 +91,9 @@ fmt: $(STAMPS)/python ## format the Python code
 
 protos: $(STAMPS)/python ## generate the stubs anew from the protos
 	$(VENV)/python protos/generate.py
+
+docs: $(STAMPS)/python ## write the pages that are made from code
+	$(VENV)/python -m messages permissions > docs/permissions.md
 
 web: $(STAMPS)/web ## build the web app into web/dist
 

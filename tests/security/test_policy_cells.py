@@ -1,4 +1,4 @@
-"""Every cell of the policy, through every door: kind of channel × role × action × own or other's, over socket, HTTP and gRPC."""
+"""Every cell of the policy, through every door: kind of channel, role, action, own or other's, over socket, HTTP and gRPC."""
 
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator

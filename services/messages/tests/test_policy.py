@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
 from chassis.errors import NotAllowed
 from hubbub.events.v1 import events_pb2 as events
 from hubbub.messages.v1 import messages_service_pb2 as rpc
-from messages import policy
+from messages import permissions, policy
 from messages.commands import Body, Delete, Edit, Pin, Post, React
 from messages.message import MessageId
 from messages.policy import Action, ChannelKind, Role
@@ -149,3 +150,8 @@ async def test_a_demoted_author_still_owns_what_they_said(town: Town) -> None:
     await _set_role(town, channel, "you", "reader")
     await Stage(town, channel).order(Edit(message, "x"))
     assert (await town.log(channel))[-1].kind == events.EVENT_KIND_MESSAGE_EDITED
+
+
+def test_the_page_of_permissions_is_what_the_policy_says() -> None:
+    stored = Path(__file__).parents[3] / "docs" / "permissions.md"
+    assert stored.read_text() == permissions.page(), "run `make docs`"

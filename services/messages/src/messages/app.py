@@ -1,4 +1,4 @@
-"""Puts the processes together: `python -m messages api | worker | migrate`."""
+"""Puts the processes together: `python -m messages api | worker | migrate | permissions`."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from chassis.errors import Unavailable
 from chassis.lifecycle import Lifecycle
 from chassis.migrate import migrate, migrations
 from chassis.postgres import Database, open_database
+from messages import permissions
 from messages.config import ApiConfig, MigrateConfig, WorkerConfig
 from messages.publisher import Publisher
 from messages.service import SERVICE_NAME, add_service
@@ -103,6 +104,8 @@ def main() -> None:
             lifecycle.run(WorkerConfig, worker)
         case ["migrate"]:
             lifecycle.run(MigrateConfig, _migrate)
+        case ["permissions"]:
+            sys.stdout.write(permissions.page())
         case _:
-            sys.stderr.write("usage: python -m messages api | worker | migrate\n")
+            sys.stderr.write("usage: python -m messages api | worker | migrate | permissions\n")
             sys.exit(2)

@@ -1,4 +1,4 @@
-"""Who may do what to a channel: the one table, by action, kind of channel and role.
+"""Who may do what to a channel: the one table, by action, kind of channel and role. `docs/permissions.md` is made from it.
 
 Python asks `allows`; the statements that judge a batch of commands get the same table as data (`standings`). That nobody sees a
 channel of another tenant or one they are no member of is not policy but visibility, and lives in the queries.
@@ -37,6 +37,7 @@ class ChannelKind(StrEnum):
 class Action(StrEnum):
     """Something a member may want to do."""
 
+    READ = "read"
     POST = "post"
     SKIP_SLOW_MODE = "post without waiting in slow mode"
     EDIT_OWN = "edit one's own message"
@@ -57,6 +58,7 @@ _READER, _MEMBER, _MODERATOR, _NOBODY = Role.READER, Role.MEMBER, Role.MODERATOR
 # The lowest role that may, in channels of each kind.
 _LOWEST: dict[Action, tuple[Role | None, ...]] = {
     #                       direct      group       public      broadcast   qa
+    Action.READ:           (_READER,    _READER,    _READER,    _READER,    _READER),
     Action.POST:           (_MEMBER,    _MEMBER,    _MEMBER,    _MODERATOR, _MEMBER),
     Action.SKIP_SLOW_MODE: (_NOBODY,    _MODERATOR, _MODERATOR, _MODERATOR, _MODERATOR),
     Action.EDIT_OWN:       (_READER,    _READER,    _READER,    _READER,    _READER),
@@ -77,8 +79,8 @@ JOINABLE = frozenset({ChannelKind.PUBLIC})
 
 def allows(action: Action, kind: ChannelKind, role: Role) -> bool:
     """Whether a member of this role may do it in channels of this kind."""
-    lowest = _LOWEST[action][list(ChannelKind).index(kind)]
-    return lowest is not None and role.rank >= lowest.rank
+    least = lowest(action, kind)
+    return least is not None and role.rank >= least.rank
 
 
 def outranks(role: Role, other: Role) -> bool:
@@ -89,6 +91,11 @@ def outranks(role: Role, other: Role) -> bool:
 def first_role(kind: ChannelKind) -> Role:
     """The role of whoever makes a channel."""
     return Role.MEMBER if kind is ChannelKind.DIRECT else Role.OWNER
+
+
+def lowest(action: Action, kind: ChannelKind) -> Role | None:
+    """The lowest role that may do it in channels of this kind; None when nobody may."""
+    return _LOWEST[action][list(ChannelKind).index(kind)]
 
 
 @cache
