@@ -193,19 +193,15 @@ class HubMachine(RuleBasedStateMachine):
             self.world.hub.expect(channel, self.world.store.head(channel.id))
         for loading in self.loading:  # a session loaded across a loss is compared again
             loading.load.losses = -1
-        self.compare()
+        self.world.compare(list(self.world.roster.accounts.values()))
         self.step()
-
-    def compare(self) -> None:
-        """Open every user's session again, as `control` does after a loss."""
-        for account in list(self.world.roster.accounts.values()):
-            with self.world.roster.recent.load(0) as load:
-                self.world.hub.compare(account, self.world.store.views(account.user), load)
 
     @rule()
     def wait(self) -> None:
-        """Let whatever is tried again be tried again."""
+        """Let whatever is tried again be tried again, and settle doubts."""
         self.run(asyncio.sleep(1.0))
+        doubtful, self.world.doubtful[:] = list(self.world.doubtful), []
+        self.world.compare(doubtful)
         self.step()
 
     # What clients do.

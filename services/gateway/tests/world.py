@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 from chassis.errors import HubbubError, NotFound
-from gateway.connection import Connection, Identity
+from gateway.connection import Account, Connection, Identity
 from gateway.inbound.limits import Bucket
 from gateway.outbound.catchup import CatchUps
 from gateway.outbound.fill import Fills
@@ -196,7 +196,16 @@ class World:
         self.catch_ups = CatchUps(
             self.hub, self.roster.outbox, stub, group=group, close=self.roster.close, sync_events=SYNC_EVENTS
         )
+        self.doubtful: list[Account] = []
+        """Users whose sessions `control` would open again."""
+        self.hub.on_doubt = self.doubtful.append
         self.transports: dict[Connection, MemoryTransport] = {}
+
+    def compare(self, accounts: Iterable[Account]) -> None:
+        """Open users' sessions again, as `control` does after a loss."""
+        for account in accounts:
+            with self.roster.recent.load(0) as load:
+                self.hub.compare(account, self.store.views(account.user), load)
 
     def say(self, channel: str, count: int = 1) -> None:
         """Write posts that go over the bus at once."""

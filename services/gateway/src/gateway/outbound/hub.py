@@ -64,6 +64,8 @@ class Hub:
         """Where each socket is catching up, also in channels that its user has left meanwhile."""
         self.on_gap: Callable[[Channel], None] = lambda _channel: None
         """Called when a channel's `target` lies beyond its head and nobody is filling it."""
+        self.on_doubt: Callable[[Account], None] = lambda _account: None
+        """Called when a user may be a member somewhere without the hub's knowing; answers with `compare`, sooner or later."""
         self.on_gain: Callable[[Gain], None] = lambda _gain: None
         """Called when a user with a local socket seems to have become a member; answers with `gained` or `not_gained`."""
 
@@ -208,6 +210,8 @@ class Hub:
     def _leave(self, channel: Channel, account: Account) -> None:
         channel.accounts.discard(account)
         self._release(channel)
+        if account.connections and channel.target > channel.head and channel.id not in self.channels:
+            self.on_doubt(account)  # entries that nobody will fetch now may have taken the user back
 
     def _release(self, channel: Channel) -> None:
         """Forget a channel without local members; what passed in it may still matter to a session being loaded."""
