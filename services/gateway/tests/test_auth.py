@@ -19,7 +19,8 @@ from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 from chassis.errors import NotAuthenticated
 from gateway.auth import TOKEN_BYTES, Authenticator
 from gateway.config import IssuerConfig
-from gateway.issuers import COOLDOWN_SECONDS, DevIssuer, FetchError, Issuer, dev_key, fetch, parse_jwks
+from gateway.foreign import FetchError
+from gateway.issuers import COOLDOWN_SECONDS, DevIssuer, Issuer, dev_key, fetch, parse_jwks
 
 pytestmark = pytest.mark.filterwarnings("ignore::joserfc.errors.SecurityWarning")
 ISSUER, AUDIENCE = "https://issuer.example", "hubbub"

@@ -27,7 +27,7 @@ TOKEN_BYTES = 8 * 1024
 LEEWAY_SECONDS = 10.0
 DEFAULT_TTL_SECONDS = 12 * 3600
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
-_UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 """What no identifier and no name may hold: control characters and lone surrogates."""
 _FORBIDDEN = frozenset({"jwk", "jku", "x5u", "x5c", "x5t", "x5t#S256", "zip", "b64", "crit"})
 _TYPES = frozenset({"jwt", "at+jwt"})
@@ -61,21 +61,10 @@ class Authenticator:
 
     async def identify(self, token: str) -> Identity:
         """Who bears a token. Raises `NotAuthenticated`, which never says why: the reason is for whoever issues tokens."""
-        if len(token) > TOKEN_BYTES or not _COMPACT.fullmatch(token):
-            raise NotAuthenticated
-        header_part, claims_part, _ = token.split(".")
-        header = _object(header_part)
-        claims = _claims(claims_part)
-        issuer = self._issuers.get(claims.iss)
-        kid, algorithm = header.get("kid"), header.get("alg")
-        if issuer is None or not isinstance(kid, str) or _FORBIDDEN & header.keys() or not _typed(header):
-            raise NotAuthenticated
-        key = await issuer.key(kid)
-        if key is None or key.algorithm != algorithm:
-            raise NotAuthenticated
+        said, issuer = await verify(token, self._issuers)
         try:
-            jws.deserialize_compact(token, key.key, algorithms=[key.algorithm])
-        except (JoseError, ValueError):
+            claims = msgspec.convert(said, Claims)
+        except msgspec.ValidationError:
             raise NotAuthenticated from None
         self._judge(claims, issuer)
         return Identity(claims.tenant, claims.sub, claims.name or "", tuple(claims.roles), float(claims.iat), float(claims.exp))
@@ -89,10 +78,30 @@ class Authenticator:
             or claims.exp <= now
             or claims.iat > now + LEEWAY_SECONDS
             or claims.nbf > now + LEEWAY_SECONDS
-            or _UNFIT.search(claims.sub)
-            or _UNFIT.search(claims.name or "")
+            or UNFIT.search(claims.sub)
+            or UNFIT.search(claims.name or "")
         ):
             raise NotAuthenticated
+
+
+async def verify(token: str, issuers: Mapping[str, Issuer]) -> tuple[dict[str, Any], Issuer]:
+    """What a token says that one of `issuers` (by `iss`) signed; what it has to say is the caller's matter. Raises `NotAuthenticated`."""
+    if len(token) > TOKEN_BYTES or not _COMPACT.fullmatch(token):
+        raise NotAuthenticated
+    header_part, claims_part, _ = token.split(".")
+    header, claims = _object(header_part), _object(claims_part)
+    name, kid, algorithm = claims.get("iss"), header.get("kid"), header.get("alg")
+    issuer = issuers.get(name) if isinstance(name, str) else None
+    if issuer is None or not isinstance(kid, str) or _FORBIDDEN & header.keys() or not _typed(header):
+        raise NotAuthenticated
+    key = await issuer.key(kid)
+    if key is None or key.algorithm != algorithm:
+        raise NotAuthenticated
+    try:
+        jws.deserialize_compact(token, key.key, algorithms=[key.algorithm])
+    except (JoseError, ValueError):
+        raise NotAuthenticated from None
+    return claims, issuer
 
 
 def issue(issuer: DevIssuer, claims: Mapping[str, Any]) -> str:
@@ -125,10 +134,3 @@ def _object(part: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise NotAuthenticated
     return found
-
-
-def _claims(part: str) -> Claims:
-    try:
-        return msgspec.convert(_object(part), Claims)
-    except msgspec.ValidationError:
-        raise NotAuthenticated from None

@@ -1,15 +1,13 @@
 """Owns the public keys by which tokens are verified: the development issuer's, and each configured issuer's JWKS.
 
 A JWKS is kept by `kid`. An unknown `kid` fetches it again: one fetch at a time, at most one in `COOLDOWN_SECONDS`, and the last
-good set stays when a fetch fails. Fetches go over https to public addresses, follow no redirect, and read no more than
-`JWKS_BYTES`; only a local stack may use http and private addresses.
+good set stays when a fetch fails. Which servers may be asked, and how, is `foreign`'s.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import os
 import tempfile
 import time
@@ -18,7 +16,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
-from urllib.parse import urlsplit
 
 import httpx
 import msgspec
@@ -27,13 +24,12 @@ from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import ECKey, OKPKey, RSAKey, import_key
 
 from gateway.config import IssuerConfig
+from gateway.foreign import FetchError, ask
 
 warnings.filterwarnings("ignore", "EdDSA is deprecated", SecurityWarning)  # RFC 9864 renames it; issuers have not yet
 
 log = structlog.get_logger()
 COOLDOWN_SECONDS = 30.0
-FETCH_SECONDS = 5.0
-JWKS_BYTES = 64 * 1024
 MIN_RSA_BITS = 2048
 DEV_ISSUER = "hubbub-dev"
 DEV_AUDIENCE = "hubbub"
@@ -51,10 +47,6 @@ class VerificationKey:
 
 class _Jwks(msgspec.Struct):
     keys: list[dict[str, object]]
-
-
-class FetchError(Exception):
-    """A key set could not be had."""
 
 
 def algorithm_of(key: PublicKey) -> str | None:
@@ -131,35 +123,15 @@ class Issuer:
     async def _fetch(self) -> bytes:
         if self._file is not None:
             return await asyncio.to_thread(Path(self._file).read_bytes)
-        async with asyncio.timeout(FETCH_SECONDS):
-            return await fetch(self._url or "", public_only=self._public_only)
+        return await fetch(self._url or "", public_only=self._public_only)
 
 
 async def fetch(url: str, *, public_only: bool) -> bytes:
-    """GET a small document. The address that was checked is the one that is connected to. Raises `FetchError`, `OSError`."""
-    parts = urlsplit(url)
-    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-    if parts.scheme != "https" and (public_only or parts.scheme != "http"):
-        raise FetchError("not https")
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, proto=6)
-    addresses = [ipaddress.ip_address(info[4][0]) for info in found]
-    if not addresses or (public_only and not all(address.is_global for address in addresses)):
-        raise FetchError("not a public address")
-    target = httpx.URL(url).copy_with(host=str(addresses[0]))
-    try:
-        async with httpx.AsyncClient(follow_redirects=False, trust_env=False, timeout=FETCH_SECONDS) as client:
-            headers = {"Host": parts.netloc.rpartition("@")[2]}
-            async with client.stream("GET", target, headers=headers, extensions={"sni_hostname": host}) as answer:
-                if answer.status_code != httpx.codes.OK:
-                    raise FetchError("not found")
-                body = b""
-                async for piece in answer.aiter_bytes():
-                    body += piece
-                    if len(body) > JWKS_BYTES:
-                        raise FetchError("too large")
-                return body
-    except httpx.HTTPError as error:
-        raise FetchError("no answer") from error
+    """GET a key set. Raises `FetchError`, `OSError`."""
+    answer = await ask("GET", url, public_only=public_only)
+    if answer.status != httpx.codes.OK:
+        raise FetchError("not found")
+    return answer.body
 
 
 class DevIssuer(Issuer):
