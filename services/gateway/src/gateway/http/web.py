@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import mimetypes
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,21 +20,40 @@ _ASSETS = "assets"
 
 
 class WebApp:
-    """The built web app. Which files there are is read once; a path is looked up, never composed."""
+    """The built web app. A path is looked up, never composed; files are listed anew when a build has changed their folders."""
 
     def __init__(self, root: Path) -> None:
+        self._root = root
         self._index = root / "index.html"
-        self._files = {"/" + path.relative_to(root).as_posix(): path for path in root.rglob("*") if path.is_file()}
+        self._files: dict[str, Path] = {}
+        """By the path that asks for it."""
+        self._listed: dict[Path, int] | None = None
+        """The folders listed, each with its time of change then."""
 
     async def serve(self, request: Request) -> Response:
         """A file, or the page for any other path that is not the API's."""
         path = request.url.path
-        found = self._files.get(path)
+        found = self._find(path)
         if found is None and (path == "/v1" or path.startswith(f"/{_ASSETS}/") or not self._index.is_file()):
             raise NotFound
         lasting = IMMUTABLE if path.startswith(f"/{_ASSETS}/") else REVALIDATED
         kind = mimetypes.guess_type(found.name)[0] if found else "text/html"
         return FileResponse(found or self._index, media_type=kind, headers={"Cache-Control": lasting})
+
+    def _find(self, path: str) -> Path | None:
+        changes = {folder: folder.stat().st_mtime_ns for folder in (self._root, self._root / _ASSETS) if folder.is_dir()}
+        if changes != self._listed:  # read before the listing, so that what changes during it is seen the next time
+            self._files = dict(_listing(self._root))
+            self._listed = changes
+        found = self._files.get(path)
+        return found if found is not None and found.is_file() else None
+
+
+def _listing(root: Path) -> Iterator[tuple[str, Path]]:
+    """Every file with the path that asks for it; a folder that vanishes meanwhile has none."""
+    for folder, _, names in os.walk(root):
+        for file in (Path(folder, name) for name in names):
+            yield "/" + file.relative_to(root).as_posix(), file
 
 
 def security_headers(storage_endpoint: str) -> dict[str, str]:

@@ -1,0 +1,73 @@
+"""The web app's files: what is there is served, also after a build under a running gateway; nothing else is."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from chassis.errors import NotFound
+from gateway.http import problems
+from gateway.http.web import IMMUTABLE, REVALIDATED, WebApp
+
+
+def build(root: Path, version: str) -> None:
+    """What the web app's build leaves: new names for what has changed, the old ones gone."""
+    shutil.rmtree(root / "assets", ignore_errors=True)
+    (root / "assets").mkdir(parents=True)
+    (root / f"assets/index-{version}.js").write_text(version)
+    (root / "index.html").write_text(f"page {version}")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    build(tmp_path / "dist", "one")
+    (tmp_path / "secret").write_text("secret")
+    return tmp_path / "dist"
+
+
+@pytest.fixture
+async def client(root: Path) -> AsyncIterator[httpx.AsyncClient]:
+    app = Starlette(
+        routes=[Route("/{path:path}", WebApp(root).serve)],
+        exception_handlers={NotFound: lambda _request, error: problems.response(error)},
+    )
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as opened:
+        yield opened
+
+
+async def test_assets_are_kept_for_ever_and_the_page_is_asked_for_again(client: httpx.AsyncClient) -> None:
+    asset, page = await client.get("/assets/index-one.js"), await client.get("/some/conversation")
+    assert (asset.text, asset.headers["Cache-Control"]) == ("one", IMMUTABLE)
+    assert (page.text, page.headers["Cache-Control"]) == ("page one", REVALIDATED)
+
+
+async def test_a_build_under_a_running_gateway_is_served_and_what_it_replaced_is_gone(
+    client: httpx.AsyncClient, root: Path
+) -> None:
+    await client.get("/assets/index-one.js")
+    build(root, "two")
+    os.utime(root / "assets", ns=(0, 0))  # as another moment than the first build's, however coarse the clock
+    assert (await client.get("/assets/index-two.js")).text == "two"
+    assert (await client.get("/")).text == "page two"
+    assert (await client.get("/assets/index-one.js")).status_code == 404
+
+
+async def test_while_there_is_no_build_the_page_is_not_found(client: httpx.AsyncClient, root: Path) -> None:
+    await client.get("/")
+    shutil.rmtree(root)
+    assert (await client.get("/")).status_code == 404
+    assert (await client.get("/assets/index-one.js")).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/assets/../../secret", "/assets/%2e%2e/%2e%2e/secret", "/assets//etc/passwd", "/assets/%00"])
+async def test_nothing_outside_the_build_is_reached(client: httpx.AsyncClient, path: str) -> None:
+    answer = await client.get(path)
+    assert "secret" not in answer.text
+    assert "root:" not in answer.text
