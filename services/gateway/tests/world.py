@@ -187,9 +187,9 @@ class Store:
 class World:
     """A store, and a gateway's hub with what feeds it, without bus and without network."""
 
-    def __init__(self, group: asyncio.TaskGroup) -> None:
+    def __init__(self, group: asyncio.TaskGroup, cut_off: Callable[[], bool] = lambda: False) -> None:
         self.store = Store()
-        self.roster = Roster("g", 60)
+        self.roster = Roster("g", 60, cut_off)
         self.hub = self.roster.hub
         stub = cast(MessagesServiceStub, self.store)
         self.fills = Fills(self.hub, stub, lambda _event: None, group)

@@ -24,8 +24,16 @@ REMEMBERED = 10_000
 class Admission:
     """Who was let in just now."""
 
-    def __init__(self, messages: MessagesServiceStub, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        messages: MessagesServiceStub,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        cut_off: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._messages = messages
+        self._cut_off = cut_off
+        """Whether what is remembered may have been overruled unheard (`tenure`)."""
         self._clock = clock
         self._known: OrderedDict[tuple[str, str], tuple[Identity, str, float]] = OrderedDict()
         """By tenant and user, oldest first: the identity that was let in, the user's name, until when."""
@@ -36,12 +44,12 @@ class Admission:
         """The user's display name. Raises `NotAuthenticated` for the blocked and revoked, `Unavailable`."""
         key = (identity.tenant, identity.user)
         known = self._known.get(key)
-        if known is not None and known[0] == identity and self._clock() < known[2]:
+        if known is not None and known[0] == identity and self._clock() < known[2] and not self._cut_off():
             return known[1]
         controls, asked = self._controls, self._clock()
         request = AdmitUserRequest(caller=identity.caller, name=identity.name)
         answer = await call(self._messages.AdmitUser, request, timeout=CALL_SECONDS)
-        if controls == self._controls:  # else the answer may be older than a decision that came meanwhile
+        if controls == self._controls and not self._cut_off():  # else the answer may be older than a decision that came meanwhile
             self._known[key] = (identity, answer.user.name, asked + REMEMBERED_SECONDS)
             self._known.move_to_end(key)
             if len(self._known) > REMEMBERED:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import structlog
 
+from bus.attendance import Attendance, open_attendance
 from bus.bus import Bus
 from bus.connect import open_bus, open_signals
 from bus.signals import Signals
@@ -20,6 +21,7 @@ from gateway.auth import Authenticator
 from gateway.clients import Clients, connect
 from gateway.config import Config
 from gateway.control import Control
+from gateway.decisions import Decisions
 from gateway.drain import drain
 from gateway.http.api import Api
 from gateway.http.routes import make_app
@@ -38,6 +40,7 @@ from gateway.presence import Presences
 from gateway.roster import Roster
 from gateway.server import bind, make_server
 from gateway.session import Sessions
+from gateway.tenure import GATEWAYS, Tenure
 from gateway.tickets import Tickets
 from gateway.typists import Typists
 
@@ -54,6 +57,7 @@ class Gateway:
         *,
         bus: Bus,
         signals: Signals,
+        attendance: Attendance,
         clients: Clients,
         group: asyncio.TaskGroup,
     ) -> None:
@@ -61,17 +65,20 @@ class Gateway:
         """Unique per start: replies to another incarnation's commands are not ours."""
         self.config, self.lifecycle, self.group = config, lifecycle, group
         self._bus, self._signals, self._clients = bus, signals, clients
-        self.roster = roster = Roster(self.id, 2 * config.heartbeat_seconds)
+        self._tenure = tenure = Tenure(attendance, bus, self.id)
+        self.roster = roster = Roster(self.id, 2 * config.heartbeat_seconds, lambda: tenure.cut_off)
         messages = clients.messages
 
-        self._admission = Admission(messages)
-        self._control = Control(roster, self._admission, messages)
+        self._admission = Admission(messages, cut_off=lambda: tenure.cut_off)
+        self._control = Control(roster, self._admission, messages, tenure)
+        roster.outbox.on_held = self._control.held
+        self._decisions = Decisions(bus, attendance, tenure, self._control, self.id)
         self._audit = Audit(roster.hub, messages, config.bus_partitions, config.audit_seconds)
         self._pending = Pending(roster.outbox, roster.connections)
         self._fills = Fills(roster.hub, messages, self._pending.stored, group)
         self._catch_ups = CatchUps(roster.hub, roster.outbox, messages, group=group, close=roster.close, sync_events=SYNC_EVENTS)
         self._opening = Opening(config, roster, sessions=Sessions(messages, group), audit=self._audit, control=self._control)
-        self._publisher = Publisher(bus, config.bus_partitions, self._pending)
+        self._publisher = Publisher(bus, config.bus_partitions, self._pending, lambda: tenure.cut_off)
         self._presences = Presences(roster.outbox, clients.presence, self.id)
         roster.on_open.append(self._presences.opened)
         roster.on_end.append(self._presences.ended)
@@ -111,6 +118,7 @@ class Gateway:
             authenticator=authenticator,
             admission=self._admission,
             tickets=tickets,
+            decisions=self._decisions,
             dev_issuer=dev_issuer,
             ready=lambda: self.lifecycle.ready,
         )
@@ -123,6 +131,7 @@ class Gateway:
         await serving
         for task in running:
             task.cancel()
+        await self._tenure.leave()
 
     def _loops(self, following: asyncio.Event) -> tuple[Coroutine[None, None, None], ...]:
         fanout = Fanout(
@@ -144,6 +153,8 @@ class Gateway:
             self._audit.run(),
             self._audit.run_slowly(),
             self._control.run(),
+            self._decisions.follow(),
+            self._tenure.run(),
             self._presences.run(),
             self._typists.send(),
             self._typists.listen(),
@@ -157,10 +168,12 @@ async def main(config: Config, lifecycle: Lifecycle) -> None:
     async with (
         open_bus(config.bus_url) as bus,
         open_signals(config.bus_url) as signals,
+        open_attendance(config.bus_url, GATEWAYS) as attendance,
         connect(config) as clients,
         asyncio.TaskGroup() as group,
     ):
-        await Gateway(config, lifecycle, bus=bus, signals=signals, clients=clients, group=group).serve(listening)
+        gateway = Gateway(config, lifecycle, bus=bus, signals=signals, attendance=attendance, clients=clients, group=group)
+        await gateway.serve(listening)
 
 
 def _issuers(config: Config, dev_issuer: DevIssuer | None) -> dict[str, Issuer]:

@@ -15,9 +15,12 @@ from gateway.outbound.audit import Audit
 from gateway.outbound.frames import Hello, Limits, encode
 from gateway.roster import Roster
 from gateway.session import Sessions
+from hubbub.messages.v1.messages_service_pb2 import Session
 
 SYNC_EVENTS = 1_000
 TOO_MANY_CONNECTIONS = 4503
+ATTEMPTS = 3
+"""Loads of one session, each outdated by a decision about some user."""
 HandOver = Callable[[Connection], bool]
 """Gives a connection its transport; False when the client is gone."""
 
@@ -40,7 +43,7 @@ class Opening:
     async def open(self, identity: Identity, hand_over: HandOver) -> None:
         """Start a socket for a verified bearer. Raises `NotAuthenticated`, `Unavailable`: then nothing has been started."""
         with self._roster.recent.load(self.losses) as load:
-            session = await self._sessions.load(identity)
+            session = await self._load(identity)
             if load.expired:
                 raise Unavailable
             bucket = Bucket(self.limits.sends_per_second, self.limits.burst)
@@ -57,3 +60,12 @@ class Opening:
         self._roster.opened(connection)
         if len(connection.account.connections) > self.limits.connections:
             self._roster.close(connection, TOO_MANY_CONNECTIONS)
+
+    async def _load(self, identity: Identity) -> Session:
+        """A session than which no decision carried out here is newer: that would have missed the socket."""
+        for _attempt in range(ATTEMPTS):
+            decisions = self._control.carried_out
+            session = await self._sessions.load(identity)
+            if decisions == self._control.carried_out:
+                return session
+        raise Unavailable

@@ -45,14 +45,14 @@ REASONS = {
 class Roster:
     """Everybody who is connected here."""
 
-    def __init__(self, gateway: str, silence_seconds: int) -> None:
+    def __init__(self, gateway: str, silence_seconds: int, cut_off: Callable[[], bool] = lambda: False) -> None:
         self._gateway = gateway
         self._numbers = itertools.count(1)
         self.connections: dict[str, Connection] = {}
         """By id."""
         self.accounts: dict[tuple[str, str], Account] = {}
         """By tenant and user."""
-        self.outbox = Outbox(self._slow)
+        self.outbox = Outbox(self._slow, cut_off)
         self.recent = Recent()
         self.hub = Hub(self.outbox, self.recent, self.accounts, self.close)
         self.sweep = Sweep(silence_seconds, self.close)

@@ -18,6 +18,7 @@ from gateway.auth import Authenticator
 from gateway.clients import CALL_SECONDS, Clients
 from gateway.config import Config
 from gateway.connection import Identity
+from gateway.decisions import Decisions
 from gateway.issuers import DevIssuer
 from gateway.tickets import Tickets
 
@@ -38,6 +39,7 @@ class Api:
     authenticator: Authenticator
     admission: Admission
     tickets: Tickets
+    decisions: Decisions
     dev_issuer: DevIssuer | None
     ready: Callable[[], bool]
 

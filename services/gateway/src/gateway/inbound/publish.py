@@ -7,7 +7,7 @@ the bus does not take is answered at once; nothing is kept for later, as the cli
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from bus.bus import Bus, BusFull, BusUnavailable
 from bus.topics import Topic, commands, partition_of
@@ -28,8 +28,10 @@ BATCH_BYTES = 256 * 1024
 class Publisher:
     """Commands on their way to the bus."""
 
-    def __init__(self, bus: Bus, partitions: int, pending: Pending) -> None:
+    def __init__(self, bus: Bus, partitions: int, pending: Pending, cut_off: Callable[[], bool] = lambda: False) -> None:
         self._bus = bus
+        self._cut_off = cut_off
+        """Whether its author may have been shut out without this gateway's knowing (`tenure`)."""
         self._topics = [commands(partition) for partition in range(partitions)]
         self._pending = pending
         self._waiting: list[list[Command]] = [[] for _ in self._topics]
@@ -42,7 +44,9 @@ class Publisher:
         self._idle.set()
 
     def add(self, command: Command) -> None:
-        """Publish a command with the next batch. Raises `Unavailable` when too much waits."""
+        """Publish a command with the next batch. Raises `Unavailable` when too much waits, and while cut off."""
+        if self._cut_off():
+            raise Unavailable("This gateway has lost touch with the others for a moment")
         size = command.ByteSize()
         if self._count >= WAITING or self._size + size > WAITING_BYTES:
             raise Unavailable("Too many commands wait for the bus")
@@ -75,6 +79,9 @@ class Publisher:
         return batches
 
     async def _publish(self, batches: list[tuple[Topic, list[Command]]]) -> None:
+        if self._cut_off():
+            self._fail([batch for _, batch in batches], "This gateway has lost touch with the others for a moment")
+            return
         entries = [(topic, CommandBatch(commands=batch).SerializeToString()) for topic, batch in batches]
         try:
             await self._bus.publish(entries)

@@ -52,7 +52,7 @@ class Socket(WSListener):
             self._roster.close(connection, UNSUPPORTED_DATA)
         elif kind == WSMsgType.PING:
             if not connection.paused:  # who does not read gets no pongs piled up
-                transport.underlying_transport.write(pong_frame(frame.get_payload_as_bytes()))
+                self._roster.outbox.send(connection, pong_frame(frame.get_payload_as_bytes()))
         elif kind == WSMsgType.CLOSE:
             code = int.from_bytes(frame.get_payload_as_bytes()[:2], "big")
             transport.underlying_transport.write(close_frame(code))

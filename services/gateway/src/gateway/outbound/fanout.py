@@ -1,8 +1,8 @@
 """Follows the bus and gives each entry to whom it concerns.
 
-Events and receipts go to the hub's channels, outcomes to `pending`, decisions to `control`; what the bus says it has lost is
-handed to the audit. One loop, one entry at a time, and the next is taken when the last is with the sockets' transports:
-batches grow with load by themselves.
+Events and receipts go to the hub's channels, outcomes to `pending`; what the bus says it has lost is handed to the audit, and
+`control` looks at memberships again. Decisions about users come another way (`decisions`). One loop, one entry at a time, and the
+next is taken when the last is with the sockets' transports: batches grow with load by themselves.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from bus.bus import Bus, BusUnavailable, Delivery, Lost
-from bus.topics import control, events, replies
+from bus.topics import events, replies
 from chassis.metrics import DEFECTS
 from gateway.backoff import delays
 from gateway.control import Control
@@ -25,7 +25,7 @@ from gateway.outbound import frames
 from gateway.outbound.audit import Audit
 from gateway.outbound.hub import Hub
 from gateway.outbound.outbox import Outbox
-from hubbub.events.v1.events_pb2 import ControlBatch, EventBatch, Receipt, ReplyBatch
+from hubbub.events.v1.events_pb2 import EventBatch, Receipt, ReplyBatch
 
 log = structlog.get_logger()
 
@@ -55,10 +55,9 @@ class Fanout:
         self._audit = audit
         self._opening = opening
         self._partitions = {events(partition).name: partition for partition in range(partitions)}
-        self._topics = [*(events(partition) for partition in range(partitions)), control(), replies(gateway)]
+        self._topics = [*(events(partition) for partition in range(partitions)), replies(gateway)]
         self._handlers: dict[str, Callable[[bytes], None]] = {
             **dict.fromkeys(self._partitions, self._take_events),
-            control().name: self._take_controls,
             replies(gateway).name: self._take_replies,
         }
 
@@ -115,10 +114,6 @@ class Fanout:
     def _take_replies(self, payload: bytes) -> None:
         for reply in ReplyBatch.FromString(payload).replies:
             self._pending.replied(reply)
-
-    def _take_controls(self, payload: bytes) -> None:
-        for decision in ControlBatch.FromString(payload).users:
-            self._control.decided(decision)
 
     def _lost(self, topics: tuple[str, ...], reason: str) -> None:
         BUS_LOST.labels(reason).inc()

@@ -6,6 +6,8 @@ that no large room holds the loop up. What a frame says, and to whom, is `hub`'s
 
 Bounds: a backlog lives for one round of slices; behind it the transport holds what the peer has not read yet. A socket
 with more than `UNREAD_BYTES` there is closed with 4002 and cut off if it does not read the rest in time.
+
+While the gateway is cut off from decisions about users (`tenure`) nothing is written: it is held back, within a bound.
 """
 
 from __future__ import annotations
@@ -22,14 +24,23 @@ UNREAD_BYTES = 1024 * 1024
 SLICE = 256
 """Sockets written before others get their turn."""
 SLOW_CONSUMER = 4002
+REVOKED = 4501
+HELD_FRAMES = 2_000
+"""What one socket may be held back; more is a slow consumer, whoever is at fault."""
+HELD_SECONDS = 0.02
+"""Between two looks whether what is held back may go."""
 
 
 class Outbox:
     """The way of every byte to every socket."""
 
-    def __init__(self, on_slow: Callable[[Connection], None]) -> None:
+    def __init__(self, on_slow: Callable[[Connection], None], cut_off: Callable[[], bool] = lambda: False) -> None:
         self._on_slow = on_slow
         """Called with a socket past its bound; closes it."""
+        self._cut_off = cut_off
+        """Whether everything must be held back at this moment."""
+        self.on_held: Callable[[Iterable[Connection]], None] = lambda _connections: None
+        """Called again and again with the sockets that are held back."""
         self._dirty: list[Connection] = []
         """Sockets with a backlog, each once."""
         self._loop = asyncio.get_running_loop()
@@ -77,12 +88,20 @@ class Outbox:
             await asyncio.shield(connection.resumed)
 
     def finish(self, connection: Connection, code: int, reason: str) -> None:
-        """Write the backlog and a close frame now; nothing goes out afterwards."""
-        frames = connection.backlog
+        """Write the backlog, unless it must not go, and a close frame now; nothing goes out afterwards."""
+        frames = [] if code == REVOKED or self._cut_off() else connection.backlog
         connection.backlog = []
         connection.closing = code
         if connection.transport is not None and not connection.transport.is_closing():
             connection.transport.write(b"".join((*frames, close_frame(code, reason))))
+
+    def release(self, connections: Iterable[Connection]) -> None:
+        """Write these sockets' backlogs now, although others are held back."""
+        for connection in connections:
+            if connection.backlog and connection.transport is not None:
+                connection.transport.write(b"".join(connection.backlog))
+                connection.backlog.clear()
+                WRITES.inc()
 
     def _schedule(self) -> None:
         self._scheduled = True
@@ -90,6 +109,9 @@ class Outbox:
 
     def _flush(self) -> None:
         """Write one slice; come back next tick when more is left."""
+        if self._cut_off():
+            self._hold()
+            return
         dirty = self._dirty
         if len(dirty) > SLICE:
             due, self._dirty = dirty[:SLICE], dirty[SLICE:]
@@ -111,6 +133,21 @@ class Outbox:
                 self._on_slow(connection)
         WRITES.inc(writes)
         WRITTEN_BYTES.inc(size)
+        self._tell_flushed()
+
+    def _hold(self) -> None:
+        for connection in self._dirty:
+            if len(connection.backlog) > HELD_FRAMES:
+                self._on_slow(connection)
+        self._dirty = [each for each in self._dirty if each.backlog]  # the others were released or have ended
+        if self._dirty:
+            self._loop.call_later(HELD_SECONDS, self._flush)
+            self.on_held(self._dirty)
+        else:
+            self._scheduled = False
+        self._tell_flushed()
+
+    def _tell_flushed(self) -> None:
         if not self._dirty and self._flushed is not None:
             self._flushed.set_result(None)
             self._flushed = None

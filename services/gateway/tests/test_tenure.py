@@ -1,0 +1,189 @@
+"""A gateway that may have been decided past says nothing and believes nothing until it knows what was decided."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from bus.attendance import LEASE_SECONDS, RedisAttendance
+from bus.bus import Delivery
+from bus.memory import MemoryBus
+from bus.topics import control
+from chassis.errors import Unavailable
+from gateway.connection import Connection
+from gateway.inbound.pending import Pending
+from gateway.inbound.publish import Publisher
+from gateway.outbound.outbox import HELD_FRAMES, HELD_SECONDS, SLOW_CONSUMER
+from gateway.outbound.wire import text_frame
+from gateway.tenure import Tenure
+from hubbub.events.v1.events_pb2 import Command, ControlBatch
+from services.gateway.tests.world import MemoryTransport, World
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Office:
+    """A tenure on a real attendance, and what it says on the bus; the test decides when that is read."""
+
+    def __init__(self, url: str) -> None:
+        self.clock = Clock()
+        self.bus = MemoryBus()
+        self.attendance = RedisAttendance(url, "gateways")
+        self.tenure = Tenure(self.attendance, self.bus, "g", self.clock)
+
+    async def until_echoes(self, count: int) -> list[str]:
+        """Run until it has renewed; its echoes, oldest first."""
+        echoes: list[str] = []
+        async with self.bus.follow([control()]) as deliveries:
+            running = asyncio.create_task(self.tenure.run())
+            try:
+                async with asyncio.timeout(10):
+                    while len(echoes) < count:
+                        delivery = await anext(deliveries)
+                        assert isinstance(delivery, Delivery)
+                        echoes += [ControlBatch.FromString(entry.payload).echo for entry in delivery.entries]
+            finally:
+                running.cancel()
+        return echoes
+
+
+@pytest.fixture
+async def office(valkey_url: str) -> AsyncIterator[Office]:
+    office = Office(valkey_url)
+    with contextlib.closing(office.attendance):
+        yield office
+
+
+async def test_a_gateway_is_cut_off_until_it_has_read_its_echo(office: Office) -> None:
+    assert office.tenure.cut_off
+    (echo,) = await office.until_echoes(1)
+    assert office.tenure.cut_off
+    office.tenure.heard("of another gateway")
+    assert office.tenure.cut_off
+    office.tenure.heard(echo)
+    assert not office.tenure.cut_off
+
+
+async def test_it_is_cut_off_from_the_moment_its_lease_ends_and_an_old_echo_does_not_help(office: Office) -> None:
+    (first,) = await office.until_echoes(1)
+    office.tenure.heard(first)
+    office.clock.now += LEASE_SECONDS  # it was stopped
+    assert office.tenure.cut_off
+    office.tenure.heard(first)
+    assert office.tenure.cut_off
+    (second,) = await office.until_echoes(1)
+    office.tenure.heard(first)
+    assert office.tenure.cut_off
+    office.tenure.heard(second)
+    assert not office.tenure.cut_off
+
+
+async def test_an_echo_that_the_bus_has_lost_is_said_again(office: Office) -> None:
+    one, two = await office.until_echoes(2)
+    assert one == two
+    office.tenure.heard(two)
+    assert not office.tenure.cut_off
+
+
+async def test_after_a_loss_in_the_gap_every_user_must_have_been_asked_about(office: Office) -> None:
+    office.tenure.missed()
+    (echo,) = await office.until_echoes(1)
+    office.tenure.heard(echo)
+    assert office.tenure.cut_off
+    office.tenure.settled()
+    assert not office.tenure.cut_off
+
+
+async def test_a_loss_without_a_gap_cuts_nobody_off(office: Office) -> None:
+    (echo,) = await office.until_echoes(1)
+    office.tenure.heard(echo)
+    office.tenure.missed()
+    assert not office.tenure.cut_off
+
+
+# What being cut off means.
+
+
+class Switch:
+    def __init__(self) -> None:
+        self.on = True
+
+    def __call__(self) -> bool:
+        return self.on
+
+
+@pytest.fixture
+async def switch() -> Switch:
+    return Switch()
+
+
+@pytest.fixture
+async def cut_off(switch: Switch) -> AsyncIterator[World]:
+    """A world whose gateway is cut off as the switch says."""
+    async with asyncio.TaskGroup() as group:
+        world = World(group, cut_off=switch)
+        yield world
+        for connection in list(world.roster.connections.values()):
+            world.roster.gone(connection)
+
+
+def transports(world: World, *connections: Connection) -> list[MemoryTransport]:
+    return [world.transports[connection] for connection in connections]
+
+
+async def test_what_is_held_back_goes_out_afterwards_in_order(cut_off: World, switch: Switch) -> None:
+    ann = cut_off.connect("ann")
+    for frame in (b'{"n":1}', b'{"n":2}'):
+        cut_off.roster.outbox.send(ann, text_frame(frame))
+    await asyncio.sleep(2 * HELD_SECONDS)
+    assert cut_off.transports[ann].written == b""
+    switch.on = False
+    await cut_off.roster.outbox.flushed()
+    assert cut_off.transports[ann].frames() == [{"n": 1}, {"n": 2}]
+
+
+async def test_a_socket_that_ends_meanwhile_is_sent_its_close_code_alone(cut_off: World) -> None:
+    ann, bob = cut_off.connect("ann"), cut_off.connect("bob")
+    for connection, code in ((ann, 4501), (bob, 4001)):
+        cut_off.roster.outbox.send(connection, text_frame(b"{}"))
+        cut_off.roster.close(connection, code)
+    await asyncio.wait_for(cut_off.roster.outbox.flushed(), 5)
+    assert [transport.frames() for transport in transports(cut_off, ann, bob)] == [[4501], [4001]]
+
+
+async def test_whom_the_store_vouches_for_is_not_kept_waiting_by_the_others(cut_off: World) -> None:
+    ann, bob = cut_off.connect("ann"), cut_off.connect("bob")
+    asked: set[Connection] = set()
+    cut_off.roster.outbox.on_held = asked.update
+    for connection in (ann, bob):
+        cut_off.roster.outbox.send(connection, text_frame(b"{}"))
+    await asyncio.sleep(2 * HELD_SECONDS)
+    assert asked == {ann, bob}
+    cut_off.roster.outbox.release([ann])
+    assert [transport.frames() for transport in transports(cut_off, ann, bob)] == [[{}], []]
+
+
+async def test_what_is_held_back_has_a_bound(cut_off: World) -> None:
+    ann = cut_off.connect("ann")
+    for _ in range(HELD_FRAMES + 1):
+        cut_off.roster.outbox.send(ann, text_frame(b"{}"))
+    await asyncio.sleep(2 * HELD_SECONDS)
+    assert ann.closing == SLOW_CONSUMER
+
+
+async def test_no_command_goes_in(cut_off: World, switch: Switch) -> None:
+    bus = MemoryBus()
+    publisher = Publisher(bus, 1, Pending(cut_off.roster.outbox, cut_off.roster.connections), switch)
+    with pytest.raises(Unavailable):
+        publisher.add(Command(id="a", channel="c"))
+    switch.on = False
+    publisher.add(Command(id="b", channel="c"))
