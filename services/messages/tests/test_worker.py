@@ -217,6 +217,21 @@ async def test_a_slow_partition_does_not_stop_the_others(town: Town, listener: L
     assert {event.channel for event in listener.events if event.command} == {quick}
 
 
+async def test_deliveries_that_wait_together_are_stored_in_one_transaction(town: Town, listener: Listener) -> None:
+    first, second = await _in_two_partitions(town)
+    batches, commands_stored = _batches()
+    async with town.working():
+        await town.send(town.wish(first, "ann"), town.wish(second, "ann"))
+        await listener.until(lambda heard: len({event.channel for event in heard.events if event.command}) == 2)
+    assert _batches() == (batches + 1, commands_stored + 2)
+
+
+def _batches() -> tuple[float, float]:
+    """How many transactions stored how many commands."""
+    count, total = (REGISTRY.get_sample_value(f"hubbub_batch_commands_{part}") for part in ("count", "sum"))
+    return count or 0, total or 0
+
+
 async def _in_two_partitions(town: Town) -> tuple[str, str]:
     first = second = await town.channel("ann")
     while partition_of(first, PARTITIONS) == partition_of(second, PARTITIONS):

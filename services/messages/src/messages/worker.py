@@ -2,6 +2,10 @@
 
 A crash anywhere in between repeats the delivery, and the repeat finds its entries made. Poison is set aside, its neighbours go
 through. While PostgreSQL or the bus is away a delivery is given back and tried again; other partitions go on by themselves.
+
+A commit costs the same for one delivery as for eight, so whatever has come while the last ones were being committed is stored
+together (`docs/adr/0013`). Together only while all goes well: where anything fails, or a channel's lock would have to be waited
+for, each delivery is carried out by itself, so that no partition waits for another's trouble.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ import asyncio
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import structlog
 from google.protobuf.message import DecodeError
@@ -30,6 +35,8 @@ from messages.publisher import Publisher
 GROUP = "messages"
 log = structlog.get_logger()
 _TRANSACTION_COMMANDS = 500
+_GROUPS = 2
+"""Groups of deliveries under way: while one is being committed the other is read and encoded."""
 _PAUSES_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
@@ -46,10 +53,10 @@ class Decoded:
     """Entries that are no batches."""
 
 
-def decode(delivery: Delivery) -> Decoded:
-    """Read a delivery's entries, in order."""
+def decode(*deliveries: Delivery) -> Decoded:
+    """Read the entries of deliveries, in order."""
     found = Decoded()
-    for entry in delivery.entries:
+    for entry in chain.from_iterable(delivery.entries for delivery in deliveries):
         try:
             batch = events.CommandBatch.FromString(entry.payload)
         except DecodeError:
@@ -77,17 +84,49 @@ class Worker:
         """Once set, what is in hand is finished and nothing new is taken."""
         self._failures: dict[str, int] = {}
         """How often in a row deliveries of each topic were given back."""
+        self._waiting: list[Delivery] = []
+        """Taken, for the next group; at most one of each topic."""
+        self._groups = 0
+        """Under way."""
+        self._gathering = False
+        """One of them has yet to take what waits: what comes in the same tick goes along."""
 
     async def run(self, work: Work) -> None:
         """Work until `stopping`. One delivery of each topic is in hand at a time; topics do not wait for each other."""
-        async with asyncio.TaskGroup() as deliveries:
-            taking = deliveries.create_task(self._take(work, deliveries))
+        async with asyncio.TaskGroup() as tasks:
+            taking = tasks.create_task(self._take(work, tasks))
             await self._stopping.wait()
             taking.cancel()
 
-    async def _take(self, work: Work, deliveries: asyncio.TaskGroup) -> None:
+    async def _take(self, work: Work, tasks: asyncio.TaskGroup) -> None:
         async for delivery in work:
-            deliveries.create_task(self._deliver(work, delivery))
+            if delivery.topic in self._failures:
+                tasks.create_task(self._deliver(work, delivery))
+            else:
+                self._waiting.append(delivery)
+                self._begin_group(work, tasks)
+
+    def _begin_group(self, work: Work, tasks: asyncio.TaskGroup) -> None:
+        if self._waiting and self._groups < _GROUPS and not self._gathering:
+            self._groups += 1
+            self._gathering = True
+            tasks.create_task(self._deliver_group(work, tasks))
+
+    async def _deliver_group(self, work: Work, tasks: asyncio.TaskGroup) -> None:
+        """Carry out what waits, together; each by itself when that fails."""
+        group, self._waiting, self._gathering = self._waiting, [], False
+        started = time.perf_counter()
+        try:
+            entries, commands = await self._carry_out_together(group)
+        except Exception as error:  # noqa: BLE001 - the consume loop: each by itself meets its own trouble, and reports it
+            log.info("group_parted", deliveries=len(group), error=type(error).__name__)
+            for delivery in group:
+                tasks.create_task(self._deliver(work, delivery))
+        else:
+            await self._settle(work, group, entries, commands, started)
+        finally:
+            self._groups -= 1
+            self._begin_group(work, tasks)
 
     async def _deliver(self, work: Work, delivery: Delivery) -> None:
         started = time.perf_counter()
@@ -103,9 +142,12 @@ class Worker:
             await self._postpone(work, delivery, "defect")
         else:
             self._failures.pop(delivery.topic, None)
-            await _acknowledge(work, delivery)
-            milliseconds = round((time.perf_counter() - started) * 1e3, 2)
-            log.info("batch_stored", topic=delivery.topic, commands=commands, entries=entries, milliseconds=milliseconds)
+            await self._settle(work, [delivery], entries, commands, started)
+
+    async def _settle(self, work: Work, done: Sequence[Delivery], entries: int, commands: int, started: float) -> None:
+        await asyncio.gather(*(_acknowledge(work, delivery) for delivery in done))
+        milliseconds = round((time.perf_counter() - started) * 1e3, 2)
+        log.info("batch_stored", deliveries=len(done), commands=commands, entries=entries, milliseconds=milliseconds)
 
     async def _postpone(self, work: Work, delivery: Delivery, cause: str) -> None:
         """Give a delivery back, after a pause that grows with the failures of its topic."""
@@ -114,6 +156,24 @@ class Worker:
         log.warning("delivery_released", topic=delivery.topic, cause=cause, failures=failures)
         await pause(self._stopping, _PAUSES_SECONDS[min(failures, len(_PAUSES_SECONDS)) - 1])
         await work.release(delivery)
+
+    async def _carry_out_together(self, group: Sequence[Delivery]) -> tuple[int, int]:
+        """Store and publish all of a group, in which nothing may fail; returns how many entries of how many commands."""
+        decoded = decode(*group)
+        if decoded.poison:
+            raise Internal
+        entries = 0
+        for part in _parts(decoded.commands):
+            published = self._publisher.take_settled()
+            try:
+                stored = await handle(self._database, part, published, wait_for_locks=False)
+            except BaseException:  # cancelled, too
+                self._publisher.settle(published)
+                raise
+            await self._publisher.publish_stored(stored)
+            entries += len(stored.entries)
+        await self._publisher.publish_replies(decoded.refused)
+        return entries, len(decoded.commands)
 
     async def _carry_out(self, delivery: Delivery) -> tuple[int, int]:
         """Store and publish all of a delivery; returns how many entries of how many commands."""

@@ -16,6 +16,9 @@ Who may do what comes in as data from `policy`. The indexes: primary keys, `entr
 LOCK_CHANNELS = """
 SELECT FROM channels WHERE id = ANY(%(channels)s::uuid[]) ORDER BY id FOR NO KEY UPDATE
 """
+LOCK_FREE_CHANNELS = """
+SELECT FROM channels WHERE id = ANY(%(channels)s::uuid[]) ORDER BY id FOR NO KEY UPDATE NOWAIT
+"""
 
 FORGET_PUBLISHED = """
 DELETE FROM unpublished WHERE id IN (SELECT id FROM unpublished WHERE id = ANY(%(ids)s) FOR UPDATE SKIP LOCKED)

@@ -46,9 +46,13 @@ class Asked:
         return list(zip(self.commands, rows, strict=True))
 
 
-async def lock_channels(connection: Connection, channels: Sequence[ChannelId]) -> None:
-    """Lock the channels that exist, in one order for everybody. Held until the transaction ends."""
-    await connection.execute(queries.LOCK_CHANNELS, {"channels": list(channels)})
+async def lock_channels(connection: Connection, channels: Sequence[ChannelId], *, wait: bool = True) -> None:
+    """Lock the channels that exist, in one order for everybody. Held until the transaction ends.
+
+    Without `wait`, a lock that somebody else holds is an error at once.
+    """
+    statement = queries.LOCK_CHANNELS if wait else queries.LOCK_FREE_CHANNELS
+    await connection.execute(statement, {"channels": list(channels)})
 
 
 async def forget_published(connection: Connection, noted: Sequence[int]) -> None:
