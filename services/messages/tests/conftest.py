@@ -175,7 +175,7 @@ async def shared_url(postgres_server: Postgres) -> str:
 
 
 @contextlib.asynccontextmanager
-async def _town(url: str) -> AsyncIterator[Town]:
+async def opened_town(url: str) -> AsyncIterator[Town]:
     bus = MemoryBus()
     async with open_database(url, connections=8, name="tests") as database:
         publisher = Publisher(bus, PARTITIONS)
@@ -184,7 +184,7 @@ async def _town(url: str) -> AsyncIterator[Town]:
 
 @pytest_asyncio.fixture
 async def town(shared_url: str) -> AsyncIterator[Town]:
-    async with _town(shared_url) as town:
+    async with opened_town(shared_url) as town:
         yield town
 
 
@@ -192,7 +192,7 @@ async def town(shared_url: str) -> AsyncIterator[Town]:
 async def own_town(database: str) -> AsyncIterator[Town]:
     """Return a town with a database of its own."""
     await migrate(database, migrations("messages"))
-    async with _town(database) as town:
+    async with opened_town(database) as town:
         yield town
 
 
