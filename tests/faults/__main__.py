@@ -13,8 +13,11 @@ import time
 from pathlib import Path
 
 from stack import Stack
+from stack.replica import Pair
 from tests.faults.nemesis import FAULTS
 from tests.faults.prover import prove, save
+
+_DATABASES = {"HUBBUB_MESSAGES_DATABASE_URL": "messages", "HUBBUB_MEDIA_DATABASE_URL": "media"}
 
 
 def _say(text: str) -> None:
@@ -27,8 +30,11 @@ async def _run(data: Path) -> int:
     seconds, pause = float(ask("SECONDS") or 60), float(ask("PAUSE") or 20)
     chosen = tuple(filter(None, (ask("FAULTS") or "").split(","))) or tuple(FAULTS)
     _say(f"seed {seed}")
-    async with Stack(data, gateways=int(ask("GATEWAYS") or 2), workers=int(ask("WORKERS") or 2)) as stack:
-        verdict = await prove(stack, seconds, seed, faults=chosen, longest_pause_seconds=pause, say=_say)
+    gateways, workers = int(ask("GATEWAYS") or 2), int(ask("WORKERS") or 2)
+    async with Pair(data / "pair", data / "pair.log").serving() as pair:
+        env = {variable: await pair.primary.ensure_database(name) for variable, name in _DATABASES.items()}
+        async with Stack(data / "stack", gateways=gateways, workers=workers, env=env) as stack:
+            verdict = await prove(stack, seconds, seed, faults=chosen, longest_pause_seconds=pause, pair=pair, say=_say)
     for finding in verdict.findings[:50]:
         _say(str(finding))
     if verdict.findings:

@@ -13,13 +13,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+import grpc
 import httpx
 
+from hubbub.messages.v1.messages_pb2 import Caller
+from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 from stack import Stack
 from tests.client import Api, Follower, connect, login
 from tests.client.follower import How
 from tests.client.socket import Frame
 from tests.faults.blackhole import Blackhole
+from tests.faults.grpc_door import Door
 from tests.faults.record import Entry, Reading, Record, Sight, Stretch
 from tests.faults.workload import Registrar, Writer
 
@@ -28,6 +32,7 @@ _WRITERS = 6
 _READERS = 3
 _VISITORS = 2
 _TOKEN_SECONDS = 86_400
+_GRPC_OPTIONS = [("grpc.max_reconnect_backoff_ms", 500)]
 
 
 class Notebook:
@@ -57,8 +62,12 @@ class Crowd:
     """Everybody, ready to begin."""
 
     owner: Api
+    caller: Caller
+    """The same, over gRPC."""
     urls: list[str]
     """Every gateway's."""
+    messages: MessagesServiceStub
+    """The door of other products."""
     channels: list[str]
     writers: list[Writer]
     registrars: list[Registrar]
@@ -81,7 +90,14 @@ async def gathered(stack: Stack, dice: random.Random) -> AsyncIterator[Crowd]:
     tenant = f"run-{uuid.uuid4().hex[:12]}"
     where = urlsplit(urls[0])
     hole = Blackhole(where.hostname or "", where.port or 0)
-    async with httpx.AsyncClient(limits=httpx.Limits(max_connections=50)) as http, hole.listening():
+    target = stack.endpoints["services"]
+    assert isinstance(target, dict)
+    async with (
+        httpx.AsyncClient(limits=httpx.Limits(max_connections=50)) as http,
+        grpc.aio.insecure_channel(target["messages"], options=_GRPC_OPTIONS) as line,
+        hole.listening(),
+    ):
+        messages = MessagesServiceStub(line)
 
         async def people(role: str, count: int) -> list[Api]:
             names = [f"{role}-{number}" for number in range(count)]
@@ -99,14 +115,19 @@ async def gathered(stack: Stack, dice: random.Random) -> AsyncIterator[Crowd]:
         def turns() -> Iterator[str]:
             return itertools.islice(itertools.cycle(urls), dice.randrange(len(urls)), None)
 
+        def door(person: Api) -> Door:
+            return Door(messages, Caller(tenant=tenant, user=person.user))
+
         def seeded() -> random.Random:
             return random.Random(dice.random())
 
         yield Crowd(
             owner=owner,
+            caller=Caller(tenant=tenant, user=owner.user),
             urls=urls,
+            messages=messages,
             channels=channels,
-            writers=[Writer(each, turns(), channels, record, seeded(), stopping) for each in writers],
+            writers=[Writer(each, turns(), channels, record, seeded(), stopping, door(each)) for each in writers],
             registrars=[Registrar(owner, each, turns(), channels, record, seeded(), stopping) for each in visitors],
             followers=[*_followers((*readers, *visitors), urls, record), *_followers(readers[:1], [hole.url, urls[-1]], record)],
             blackhole=hole,

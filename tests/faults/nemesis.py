@@ -9,16 +9,19 @@ import random
 import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import psycopg
 import redis.asyncio
 
 from stack import Stack
+from stack.replica import Pair
+from tests.faults import ruin
 from tests.faults.crowd import Crowd
 
 _SERVED_SECONDS = 60.0
-_REST_SECONDS = (0.5, 2.0)
+_REST = (0.05, 0.25)
+"""Between two faults, as a share of the longest pause."""
 _RETRY_SECONDS = 0.1
 _END_OTHER_SESSIONS = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = CURRENT_USER AND pid <> pg_backend_pid()"
@@ -26,6 +29,8 @@ _END_OTHER_SESSIONS = (
 _DOUBLE_TROUBLE = 0.25
 """How often two faults come together."""
 _STORES = ("postgres", "valkey", "objects")
+FAIL_OVER = "fail PostgreSQL over"
+"""Needs a pair."""
 
 
 @dataclass(slots=True)
@@ -39,6 +44,10 @@ class Nemesis:
     """Nothing is stopped, stalled or cut off for longer."""
     say: Callable[[str], None]
     """Told of every fault as it begins."""
+    pair: Pair | None = None
+    """The databases' servers, where there is a standby that can take over."""
+    _replication: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while the pair is not whole."""
 
     async def run(self, faults: Sequence[str], seconds: float) -> None:
         """Go through `faults` in random order, again and again, for about `seconds`; everything is healed at the end."""
@@ -49,7 +58,7 @@ class Nemesis:
             while len(bag) < together:
                 bag = self.dice.sample(list(faults), len(faults)) + bag
             await asyncio.gather(*(self.inflict(bag.pop()) for _ in range(together)))
-            await asyncio.sleep(self.dice.uniform(*_REST_SECONDS))
+            await asyncio.sleep(self.dice.uniform(*_REST) * self.longest_pause_seconds)
         await asyncio.sleep(max(0.0, until - time.monotonic()))
 
     async def inflict(self, fault: str) -> None:
@@ -87,22 +96,35 @@ class Nemesis:
         """Return the name of one of the processes of a kind."""
         return self.dice.choice(sorted(name for name in self.stack.pids if name.startswith(prefix)))
 
-    async def wipe(self) -> None:
-        """Take everything out of the bus, and out of presence with it."""
+    async def ruin(self, act: ruin.Act) -> None:
+        """Do something to the bus's data, also when another fault has just taken the bus away."""
+        while True:
+            try:
+                async with redis.asyncio.from_url(str(self.stack.endpoints["HUBBUB_BUS_URL"]), socket_timeout=5) as bus:
+                    await act(bus, self.dice)
+            except redis.RedisError:
+                await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                return
 
-        async def flush(bus: "redis.asyncio.Redis") -> None:
-            await bus.flushall()
+    async def poison(self) -> None:
+        """Put what cannot be read, or not be carried out, onto every topic."""
+        await self.ruin(ruin.poison(self.crowd.channels, self.crowd.owner.user))
 
-        await self._on_the_bus(flush)
+    async def end_postgres(self, number: signal.Signals) -> None:
+        """End PostgreSQL; it comes back."""
+        if self.pair is None:
+            await self.kill("postgres", number)
+            return
+        async with self._replication:
+            await self.pair.restart(number)
 
-    async def trim(self) -> None:
-        """Empty every topic of events, also past the cursor of who reads it."""
-
-        async def empty(bus: "redis.asyncio.Redis") -> None:
-            for key in [key async for key in bus.scan_iter(match="*events*", _type="stream")]:
-                await bus.xtrim(key, maxlen=0, approximate=False)
-
-        await self._on_the_bus(empty)
+    async def fail_over(self) -> None:
+        """Kill PostgreSQL, and have its standby take over."""
+        if self.pair is not None:
+            async with self._replication:
+                await self.pair.fail_over()
+                await self.pair.mend()
 
     async def read_only(self) -> None:
         """The messages database takes no writes for a while, as when its disk is full or it is a replica."""
@@ -132,18 +154,7 @@ class Nemesis:
             await socket.drop()
 
     def _while(self) -> float:
-        return self.dice.uniform(0.5, self.longest_pause_seconds)
-
-    async def _on_the_bus(self, act: Callable[["redis.asyncio.Redis"], Awaitable[None]]) -> None:
-        """Act on Valkey, which another fault may just have taken away."""
-        while True:
-            try:
-                async with redis.asyncio.from_url(str(self.stack.endpoints["HUBBUB_BUS_URL"]), socket_timeout=5) as bus:
-                    await act(bus)
-            except redis.RedisError:
-                await asyncio.sleep(_RETRY_SECONDS)
-            else:
-                return
+        return self.dice.uniform(0.1, 1.0) * self.longest_pause_seconds
 
     async def _on_the_database(self, statement: str) -> None:
         """Change the role of the messages service, and end its sessions, for only new ones know."""
@@ -166,8 +177,9 @@ FAULTS: Mapping[str, Callable[[Nemesis], Awaitable[None]]] = {
     "kill presence": lambda it: it.kill("presence"),
     "kill media": lambda it: it.kill("media"),
     "kill Valkey": lambda it: it.kill("valkey"),
-    "kill PostgreSQL": lambda it: it.kill("postgres"),
-    "restart PostgreSQL at once": lambda it: it.kill("postgres", signal.SIGQUIT),
+    "kill PostgreSQL": lambda it: it.end_postgres(signal.SIGKILL),
+    "restart PostgreSQL at once": lambda it: it.end_postgres(signal.SIGQUIT),
+    FAIL_OVER: Nemesis.fail_over,
     "restart a gateway": lambda it: it.kill(it.one("gateway"), signal.SIGTERM),
     "restart a worker": lambda it: it.kill(it.one("messages-worker"), signal.SIGTERM),
     "restart the api": lambda it: it.kill("messages-api", signal.SIGTERM),
@@ -178,8 +190,11 @@ FAULTS: Mapping[str, Callable[[Nemesis], Awaitable[None]]] = {
     "pause media": lambda it: it.pause("media"),
     "pause Valkey": lambda it: it.pause("valkey"),
     "make the database read-only": Nemesis.read_only,
-    "wipe the bus": Nemesis.wipe,
-    "trim events under a paused gateway": lambda it: it.pause(it.one("gateway"), meanwhile=it.trim),
+    "wipe the bus": lambda it: it.ruin(ruin.wipe),
+    "trim events under a paused gateway": lambda it: it.pause(it.one("gateway"), meanwhile=lambda: it.ruin(ruin.trim)),
+    "lose events": lambda it: it.ruin(ruin.lose),
+    "move the bus's clock": lambda it: it.ruin(ruin.move_clock),
+    "poison the bus": Nemesis.poison,
     "stall a reader": Nemesis.stall,
     "cut a reader off": Nemesis.cut_off,
     "drop a reader": Nemesis.drop,

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stack import Stack
+from stack.replica import Pair
+from tests.faults import grpc_door
 from tests.faults.checker import check
 from tests.faults.crowd import Crowd, gathered
-from tests.faults.nemesis import FAULTS, Nemesis
+from tests.faults.nemesis import FAIL_OVER, FAULTS, Nemesis
 from tests.faults.record import Acked, Entry, Finding, Reading, Record, Sight
 
 _QUIET_SECONDS = 60.0
@@ -54,16 +56,18 @@ async def prove(
     *,
     faults: Sequence[str] = tuple(FAULTS),
     longest_pause_seconds: float = 20.0,
+    pair: Pair | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Verdict:
-    """Run for about `seconds`, then wait until everybody has everything, and judge.
+    """Run for about `seconds`, then wait until everybody has everything, and judge. `pair` has the stack's databases, if any.
 
     Raises TimeoutError when a writer gets no final answer although everything serves again, NotReadyError when it does not.
     """
     dice = random.Random(seed)
     began = time.monotonic()
     async with gathered(stack, dice) as crowd:
-        nemesis = Nemesis(stack, crowd, dice, longest_pause_seconds, say)
+        nemesis = Nemesis(stack, crowd, dice, longest_pause_seconds, say, pair)
+        faults = [fault for fault in faults if pair is not None or fault != FAIL_OVER]
         async with asyncio.TaskGroup() as readers:
             following = [readers.create_task(follower.run()) for follower in crowd.followers]
             await _busy(crowd, nemesis, faults, seconds)
@@ -72,6 +76,7 @@ async def prove(
                 task.cancel()
         logs = {name: [Entry.of(item) for item in await crowd.owner.log(name)] for name in crowd.channels}
         await _read_elsewhere(crowd)
+        await _read_over_grpc(crowd)
     findings = check(crowd.record, logs)
     slowest = max(writer.slowest_seconds for writer in crowd.writers)
     return Verdict(seed, time.monotonic() - began, crowd.record, logs, findings, slowest)
@@ -112,3 +117,12 @@ async def _read_elsewhere(crowd: Crowd) -> None:
             items = await crowd.owner.at(url).log(channel)
             reading.begin(channel, 0, "log").sights += [Sight(time.monotonic(), Entry.of(item)) for item in items]
         crowd.record.readings.append(reading)
+
+
+async def _read_over_grpc(crowd: Crowd) -> None:
+    """And once more by the door of other products."""
+    reading = Reading("the log over gRPC", crowd.owner.user, settled=True)
+    for channel in crowd.channels:
+        items = await grpc_door.log(crowd.messages, crowd.caller, channel)
+        reading.begin(channel, 0, "log").sights += [Sight(time.monotonic(), Entry.of(item)) for item in items]
+    crowd.record.readings.append(reading)

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 
 from tests.client import Answer, Api, Closed, Mismatch, Refusal, Socket, connect
+from tests.faults.grpc_door import Door
 from tests.faults.record import TRANSIENT, Acked, Attempt, Fence, Outcome, Peek, Record, Refused
 
 NO_ANSWER = (Closed, Refusal, OSError, TimeoutError, httpx.TransportError)
@@ -48,6 +49,8 @@ class Writer:
     dice: random.Random
     stopping: asyncio.Event
     """Set when no new command is to begin."""
+    door: Door | None = None
+    """The way over gRPC, where there is one."""
     pending: Post | None = None
     """The post that has no final answer yet."""
     slowest_seconds: float = 0.0
@@ -81,8 +84,11 @@ class Writer:
         post = self.pending
 
         async def ask() -> Outcome:
-            if self.dice.random() < 0.1:
+            way = self.dice.random()
+            if way < 0.1:
                 return await _over_http(self.api.at(next(self.urls)), post)
+            if way < 0.2 and self.door is not None:
+                return await self.door.post(post.channel, post.key, post.text)
             return _outcome(await socket.post(post.channel, post.key, post.text))
 
         outcome = await self._attempt(post.channel, "message.posted", {"key": post.key, "text": post.text}, post.key, ask)

@@ -17,7 +17,7 @@ import psycopg
 from stack import ports
 from stack.errors import NotReadyError
 from stack.postgres import Postgres, environment, program
-from stack.process import spawn, stop, until_ready
+from stack.process import spawn, stop, tail, until_ready
 
 _READY_SECONDS = 30.0
 _LOOK_SECONDS = 0.02
@@ -63,9 +63,15 @@ class Pair:
             await admin.execute("ALTER SYSTEM RESET synchronous_standby_names")
             await admin.execute("SELECT pg_promote()")
         await stop(heir.process, heir.server.command())
-        self._running = []
-        await self._start(replace(heir.server, port=dead.server.port))
+        self._running = [await self._start(replace(heir.server, port=dead.server.port))]
         shutil.rmtree(dead.server.folder, ignore_errors=True)
+
+    async def restart(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """End the primary by a signal and start it again; the standby finds it back by itself."""
+        ended = self._running[0]
+        ended.process.send_signal(number)
+        await ended.process.wait()
+        self._running[0] = await self._start(ended.server)
 
     async def mend(self) -> None:
         """Give the primary a new standby, and return once every commit waits for it."""
@@ -76,7 +82,7 @@ class Pair:
         folder.mkdir(mode=0o700)
         primary.identity.own(folder)
         await self._copy(primary, folder)
-        await self._start(standby)
+        self._running.append(await self._start(standby))
         async with await self._connect(primary) as admin:
             await admin.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
             await admin.execute("SELECT pg_reload_conf()")
@@ -99,13 +105,17 @@ class Pair:
                 **primary.identity.options(),
             )
             if await asyncio.wait_for(process.wait(), _READY_SECONDS):
-                raise NotReadyError("pg_basebackup", f"ended with status {process.returncode}")
+                raise NotReadyError("pg_basebackup", f"ended with status {process.returncode}", tail(self._log))
 
-    async def _start(self, server: Postgres) -> None:
+    async def _start(self, server: Postgres) -> _Running:
         with self._log.open("ab") as log:
             process = await spawn(server.command(), log)
-        self._running.append(_Running(server, process))
-        await until_ready(server.command(), process, _READY_SECONDS)
+        try:
+            await until_ready(server.command(), process, _READY_SECONDS)
+        except BaseException:  # cancelled, too
+            await stop(process, server.command())
+            raise
+        return _Running(server, process)
 
     async def _connect(self, server: Postgres) -> psycopg.AsyncConnection:
         return await psycopg.AsyncConnection.connect(server.url("postgres", "postgres"), autocommit=True, connect_timeout=5)
@@ -117,7 +127,7 @@ class Pair:
         first = Postgres.place(self._data / "primary", self._data / "secrets", ports.free()[0])
         await first.prepare()
         try:
-            await self._start(first)
+            self._running = [await self._start(first)]
             await self.mend()
             yield self
         finally:
