@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from chassis.errors import Unavailable
-from chassis.postgres import Database, is_transient, open_database
+from chassis.postgres import EVERY_TENANT, Database, is_transient, open_database
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ async def opened(database: str) -> AsyncIterator[Database]:
 
 
 async def test_a_pipeline_is_one_transaction_in_one_round_trip(opened: Database) -> None:
-    async with opened.pipeline() as connection:
+    async with opened.pipeline(EVERY_TENANT) as connection:
         first = await connection.execute("SELECT pg_current_xact_id()::text")
         second = await connection.execute("SELECT pg_current_xact_id()::text")
         assert connection.info.pipeline_status
@@ -26,25 +26,25 @@ async def test_a_pipeline_is_one_transaction_in_one_round_trip(opened: Database)
 
 
 async def test_a_pipeline_whose_statement_fails_leaves_nothing_and_a_usable_connection(opened: Database) -> None:
-    async with opened.connection() as connection:
+    async with opened.connection(EVERY_TENANT) as connection:
         await connection.execute("CREATE TABLE things (n int CHECK (n > 0))")
     with pytest.raises(psycopg.errors.CheckViolation):  # noqa: PT012 - the block is what is under test
-        async with opened.pipeline() as connection:
+        async with opened.pipeline(EVERY_TENANT) as connection:
             await connection.execute("INSERT INTO things VALUES (1)")
             await connection.execute("INSERT INTO things VALUES (0)")
             await connection.execute("INSERT INTO things VALUES (2)")
     for _ in range(3):
-        async with opened.transaction() as connection:
+        async with opened.transaction(EVERY_TENANT) as connection:
             assert await (await connection.execute("SELECT count(*) FROM things")).fetchone() == (0,)
 
 
 async def test_a_statement_that_waits_too_long_for_a_lock_is_unavailable(opened: Database) -> None:
-    async with opened.connection() as connection:
+    async with opened.connection(EVERY_TENANT) as connection:
         await connection.execute("CREATE TABLE things (n int)")
-    async with opened.transaction() as holder:
+    async with opened.transaction(EVERY_TENANT) as holder:
         await holder.execute("LOCK TABLE things")
         with pytest.raises(Unavailable):  # noqa: PT012 - as above
-            async with opened.transaction() as waiter:
+            async with opened.transaction(EVERY_TENANT) as waiter:
                 await waiter.execute("SET LOCAL lock_timeout = '10ms'")
                 await waiter.execute("SELECT FROM things")
 

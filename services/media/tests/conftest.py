@@ -15,7 +15,7 @@ from PIL import Image
 from chassis.config import Address, Secret
 from chassis.errors import HubbubError
 from chassis.migrate import migrate, migrations
-from chassis.postgres import Database, open_database
+from chassis.postgres import EVERY_TENANT, Database, open_database
 from hubbub.media.v1 import media_pb2 as nouns
 from hubbub.media.v1 import media_service_pb2 as rpc
 from media.config import Config
@@ -139,5 +139,5 @@ async def desk(config: Config, objects: Objects) -> AsyncIterator[Desk]:
         scan = Scan(database, objects, Scanners())
         service = MediaService(database, objects, scan, config.max_bytes)
         yield Desk(config, database, objects, scan, service, f"t-{uuid.uuid4().hex}")
-        async with database.connection() as connection:
+        async with database.connection(EVERY_TENANT) as connection:
             await connection.execute("DELETE FROM uploads")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from chassis.postgres import EVERY_TENANT
 from hubbub.media.v1 import media_pb2 as nouns
 from media import store
 from media.errors import UnscannedError
@@ -86,10 +87,10 @@ async def _scanning(desk: Desk) -> str:
 
 async def test_what_a_dead_scanner_held_is_taken_up_after_its_lease(desk: Desk) -> None:
     upload = await _scanning(desk)
-    async with desk.database.connection() as connection:
+    async with desk.database.connection(EVERY_TENANT) as connection:
         assert await store.take(connection, 60)
     assert not await desk.scan.examine_next()
-    async with desk.database.connection() as connection:
+    async with desk.database.connection(EVERY_TENANT) as connection:
         await connection.execute("UPDATE uploads SET scan_lease_until = now() WHERE id = %s", [upload])
     assert await desk.scan.examine_next()
     assert (await desk.get(upload)).state == nouns.UPLOAD_STATE_CLEAN
@@ -97,7 +98,7 @@ async def test_what_a_dead_scanner_held_is_taken_up_after_its_lease(desk: Desk) 
 
 async def test_two_scanners_take_different_uploads(desk: Desk) -> None:
     uploads = {await _scanning(desk) for _ in range(2)}
-    async with desk.database.connection() as connection:
+    async with desk.database.connection(EVERY_TENANT) as connection:
         taken = [await store.take(connection, 60) for _ in range(3)]
     assert {each[1].id for each in taken if each} == uploads
     assert taken[2] is None
@@ -105,7 +106,7 @@ async def test_two_scanners_take_different_uploads(desk: Desk) -> None:
 
 async def test_a_verdict_stands(desk: Desk) -> None:
     upload = await desk.examined(EICAR, "application/octet-stream")
-    async with desk.database.connection() as connection:
+    async with desk.database.connection(EVERY_TENANT) as connection:
         await store.settle(connection, upload.id, Verdict(State.CLEAN))
     assert (await desk.get(upload.id)).state == nouns.UPLOAD_STATE_BLOCKED
 
@@ -123,7 +124,7 @@ async def test_a_running_scan_examines_what_is_completed(desk: Desk) -> None:
 
 async def test_uploads_whose_bytes_never_came_fail_in_the_end(desk: Desk) -> None:
     made = await desk.create(b"x", "text/plain")
-    async with desk.database.connection() as connection:
+    async with desk.database.connection(EVERY_TENANT) as connection:
         assert await store.expire(connection, 3600) == []
         await connection.execute("UPDATE uploads SET created_at = now() - interval '2 hours'")
         (expired,) = await store.expire(connection, 3600)
@@ -177,7 +178,7 @@ async def test_an_absent_clamd_leaves_it_unscanned_and_never_clean(desk: Desk, f
     for _ in range(5):
         assert not await scan.examine_next()
         assert (await desk.get(upload)).state == nouns.UPLOAD_STATE_SCANNING
-        async with desk.database.connection() as connection:
+        async with desk.database.connection(EVERY_TENANT) as connection:
             await connection.execute("UPDATE uploads SET scan_lease_until = now() WHERE id = %s", [upload])
     assert await scan.examine_next()
     failed = await desk.get(upload)

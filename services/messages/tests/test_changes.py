@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from chassis.errors import Conflict, KeyReused, NotAllowed, NotFound
+from chassis.postgres import EVERY_TENANT
 from hubbub.messages.v1 import messages_pb2 as nouns
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages.commands import Body, Delete, Edit, Pin, Post, React, Verdict
@@ -61,7 +62,7 @@ async def test_deleting_erases_what_was_said_from_every_place(town: Town, channe
     assert _data(first.payload)["text"] is None
     assert _data(edited.payload)["text"] is None
     assert _data(deleted.payload) == {"message": posted.message}
-    async with town.database.connection() as connection:
+    async with town.database.connection(EVERY_TENANT) as connection:
         for table in ("entries", "messages"):
             query = f"SELECT count(*) FROM {table} t WHERE t::text LIKE '%%secret%%'"
             assert await (await connection.execute(query.encode())).fetchone() == (0,)

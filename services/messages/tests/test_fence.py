@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from chassis.errors import NotAllowed, NotAMember, NotAuthenticated, NotFound
-from chassis.postgres import open_database
+from chassis.postgres import EVERY_TENANT, open_database
 from hubbub.events.v1 import events_pb2 as events
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages.commands import Body, Delete, Edit, Pin, Post, React, Read, Verdict
@@ -39,7 +39,7 @@ async def test_what_a_removed_member_had_queued_is_refused(town: Town) -> None:
 async def test_a_post_that_waits_for_a_removal_sees_it(town: Town) -> None:
     channel = await town.channel("ann", "bob")
     async with open_database(town.url, connections=2, name="removal") as elsewhere:
-        async with elsewhere.transaction() as removal:
+        async with elsewhere.transaction(EVERY_TENANT) as removal:
             await commands.lock_channels(removal, [ChannelId(channel)])
             waiting = asyncio.create_task(handle(town.database, [town.command(channel, "bob", Post("late"))]))
             await _until_somebody_waits(town)
@@ -50,7 +50,7 @@ async def test_a_post_that_waits_for_a_removal_sees_it(town: Town) -> None:
 
 async def test_a_post_that_waits_for_another_takes_the_next_number(town: Town) -> None:
     channel = await town.channel("ann", "bob")
-    async with town.database.transaction() as first:
+    async with town.database.transaction(EVERY_TENANT) as first:
         await commands.lock_channels(first, [ChannelId(channel)])
         waiting = asyncio.create_task(town.do(town.command(channel, "bob", Post("second"))))
         await _until_somebody_waits(town)
@@ -64,7 +64,7 @@ async def test_a_post_that_waits_for_another_takes_the_next_number(town: Town) -
 async def _until_somebody_waits(town: Town) -> None:
     """Poll the server's own word for it: nothing else says that a lock is waited for."""
     query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    async with asyncio.timeout(3), town.database.connection() as connection:
+    async with asyncio.timeout(3), town.database.connection(EVERY_TENANT) as connection:
         while await (await connection.execute(query)).fetchone() == (0,):
             pass
 
@@ -123,7 +123,7 @@ async def test_a_banned_user_can_neither_write_nor_come_back_until_it_is_lifted(
 async def test_a_ban_ends_by_itself(town: Town) -> None:
     channel = await town.channel("ann", "bob", kind="public")
     await _ban(town, channel, "bob", seconds=60)
-    async with town.database.connection() as connection:
+    async with town.database.connection(EVERY_TENANT) as connection:
         await connection.execute("UPDATE bans SET until = now() WHERE channel = %s", [channel])
     join = rpc.JoinChannelRequest(caller=town.caller("bob"), channel=channel)
     assert (await town.service.JoinChannel(join, None)).channel.role == "member"

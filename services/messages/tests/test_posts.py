@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from chassis.errors import InvalidArgument, KeyReused, NotFound, SlowMode, TooLarge
+from chassis.postgres import EVERY_TENANT
 from hubbub.events.v1 import events_pb2 as events
 from hubbub.messages.v1 import messages_pb2 as nouns
 from hubbub.messages.v1 import messages_service_pb2 as rpc
@@ -29,7 +30,7 @@ async def test_posts_of_a_batch_are_numbered_in_its_order_without_a_gap(town: To
 async def test_a_batch_is_one_transaction(town: Town) -> None:
     channel, other = await town.channel("ann"), await town.channel("ann")
     await town.do(*(town.command(each, "ann", Post("x")) for each in [channel, other] * 3))
-    async with town.database.connection() as connection:
+    async with town.database.connection(EVERY_TENANT) as connection:
         query = "SELECT count(DISTINCT xmin::text), count(*) FROM entries WHERE kind = 1 AND tenant = %s"
         cursor = await connection.execute(query, [town.tenant])
         assert await cursor.fetchone() == (1, 6)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from chassis.postgres import Database
+from chassis.postgres import EVERY_TENANT, Database
 from messages.commands import Edit, Post
 from messages.handlers import handle
 from messages.message import MessageId
@@ -14,7 +14,7 @@ from services.messages.tests.conftest import Listener, Town
 
 
 async def _rows(database: Database) -> int:
-    async with database.connection() as connection:
+    async with database.connection(EVERY_TENANT) as connection:
         row = await (await connection.execute("SELECT count(*) FROM unpublished")).fetchone()
     assert row
     assert isinstance(row[0], int)
@@ -65,7 +65,7 @@ async def test_two_sweepers_take_different_rows(own_town: Town) -> None:
     channel = await town.channel("ann")
     await Sweeper(town.database, town.publisher).forget_published()
     await town.do(town.command(channel, "ann", Post("x")))
-    async with town.database.transaction() as other:
+    async with town.database.transaction(EVERY_TENANT) as other:
         await other.execute("SELECT FROM unpublished FOR UPDATE")
         assert await Sweeper(town.database, town.publisher, stale_seconds=0).sweep() == 0
     assert await Sweeper(town.database, town.publisher, stale_seconds=0).sweep() == 1
@@ -76,9 +76,9 @@ async def test_forgetting_passes_over_rows_that_somebody_holds(own_town: Town) -
     channel = await town.channel("ann")
     await town.do(town.command(channel, "ann", Post("x")))
     (noted,) = town.stored[-1].noted
-    async with town.database.transaction() as other:
+    async with town.database.transaction(EVERY_TENANT) as other:
         await other.execute("SELECT FROM unpublished FOR UPDATE")
-        async with asyncio.timeout(2), town.database.connection() as connection:
+        async with asyncio.timeout(2), town.database.connection(EVERY_TENANT) as connection:
             await store.forget_published(connection, [noted])
     assert await _rows(town.database) >= 1
 

@@ -8,6 +8,7 @@ import pytest
 
 from bus.redis_streams import RedisBus
 from chassis.errors import InvalidArgument, NotAllowed, NotAuthenticated, NotFound, Unavailable
+from chassis.postgres import EVERY_TENANT
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages.publisher import Publisher
 from messages.service import MessagesService
@@ -26,7 +27,7 @@ async def test_a_user_is_made_on_first_sight_and_renamed_by_later_tokens(town: T
 
 async def test_seeing_a_known_user_again_writes_nothing(town: Town) -> None:
     await town.service.AdmitUser(_admit(town, "ann", "Ann"), None)
-    async with town.database.connection() as connection:
+    async with town.database.connection(EVERY_TENANT) as connection:
         query = "SELECT xmin::text, xmax::text FROM users WHERE tenant = %s"
         before = await (await connection.execute(query, [town.tenant])).fetchone()
         await town.service.OpenSessions(rpc.OpenSessionsRequest(sessions=[_admit(town, "ann", "Ann")]), None)

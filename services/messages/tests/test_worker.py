@@ -12,6 +12,7 @@ from prometheus_client import REGISTRY
 from bus.bus import Delivery
 from bus.redis_streams import RedisBus
 from bus.topics import commands, partition_of
+from chassis.postgres import EVERY_TENANT
 from hubbub.events.v1 import events_pb2 as events
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages.handlers import handle
@@ -130,7 +131,7 @@ async def test_a_command_that_wants_nothing_known_is_refused(town: Town, listene
 
 async def test_a_command_that_the_database_refuses_is_set_aside_alone(own_town: Town) -> None:
     town = own_town
-    async with town.database.connection() as connection:
+    async with town.database.connection(EVERY_TENANT) as connection:
         await connection.execute("ALTER TABLE entries ADD CHECK (text <> 'poison')")
     channel = await town.channel("ann")
     wishes = [town.wish(channel, "ann", text) for text in ("one", "poison", "two")]
@@ -210,7 +211,7 @@ async def test_while_the_bus_takes_no_events_the_commands_stay_and_their_entries
 
 async def test_a_slow_partition_does_not_stop_the_others(town: Town, listener: Listener) -> None:
     slow, quick = await _in_two_partitions(town)
-    async with town.working(), town.database.transaction() as blocker:
+    async with town.working(), town.database.transaction(EVERY_TENANT) as blocker:
         await blocker.execute("SELECT FROM channels WHERE id = %s FOR UPDATE", [slow])
         await town.send(town.wish(slow, "ann"), town.wish(quick, "ann"))
         await listener.until(lambda heard: any(event.command for event in heard.events))
@@ -241,7 +242,7 @@ async def _in_two_partitions(town: Town) -> tuple[str, str]:
 
 async def test_stopping_finishes_what_is_in_hand(town: Town) -> None:
     channel = await town.channel("ann")
-    async with town.working(), town.database.transaction() as blocker:
+    async with town.working(), town.database.transaction(EVERY_TENANT) as blocker:
         await blocker.execute("SELECT FROM channels WHERE id = %s FOR UPDATE", [channel])
         await town.send(town.wish(channel, "ann"))
         await _until_waiting(town)
@@ -251,7 +252,7 @@ async def test_stopping_finishes_what_is_in_hand(town: Town) -> None:
 
 async def _until_waiting(town: Town) -> None:
     query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    async with asyncio.timeout(3), town.database.connection() as connection:
+    async with asyncio.timeout(3), town.database.connection(EVERY_TENANT) as connection:
         while await (await connection.execute(query)).fetchone() == (0,):
             pass
 

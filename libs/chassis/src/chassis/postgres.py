@@ -1,5 +1,7 @@
 """How a service speaks to its PostgreSQL: a bounded pool, deadlines everywhere, failures told apart. The SQL is the service's.
 
+Whoever takes a connection names the tenants whose rows it may touch: row-level security of the service's tables holds it to them.
+
 For services that own a database; needs the extra `hubbub-chassis[postgres]`, so that nobody else carries a driver.
 """
 
@@ -7,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import select
-from collections.abc import AsyncIterator
+import weakref
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
 import psycopg
@@ -18,6 +21,8 @@ from chassis.errors import Unavailable
 
 Connection = psycopg.AsyncConnection[tuple[object, ...]]
 
+EVERY_TENANT = ("*",)
+"""For work that is nobody's: sweeping, scanning, auditing heads. No tenant has this name."""
 STATEMENT_SECONDS = 5
 _OPERATION_SECONDS = 10.0
 """A whole operation: waiting for a connection, its statements, the commit."""
@@ -36,6 +41,7 @@ _OPTIONS = {
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
 }
+_SCOPE = "SELECT set_config('hubbub.tenants', %s::text[]::text, %s)"
 # SQLSTATE classes after which the same statement may succeed later: connection, transaction state and rollback (also a
 # read-only server), resources (also a full disk), object state (also locks), operator intervention, system.
 _TRANSIENT = frozenset({"08", "25", "40", "53", "55", "57", "58"})
@@ -53,13 +59,24 @@ class Database:
 
     def __init__(self, pool: AsyncConnectionPool[Connection]) -> None:
         self._pool = pool
+        self._scopes: weakref.WeakKeyDictionary[Connection, list[str]] = weakref.WeakKeyDictionary()
+        """The tenants that a connection's session was last told, outside any transaction."""
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        """A connection on which each statement is its own transaction.
+    async def connection(self, tenants: Collection[str]) -> AsyncIterator[Connection]:
+        """A connection on which each statement is its own transaction, and sees the rows of `tenants` alone.
 
         Raises `Unavailable` for what is transient and past the deadline, else `psycopg.Error`.
         """
+        async with self._taken() as connection:
+            scope = list(tenants)
+            if self._scopes.get(connection) != scope:
+                await connection.execute(_SCOPE, [scope, False])
+                self._scopes[connection] = scope
+            yield connection
+
+    @asynccontextmanager
+    async def _taken(self) -> AsyncIterator[Connection]:
         try:
             async with asyncio.timeout(_OPERATION_SECONDS):
                 connection = await self._take()
@@ -84,25 +101,26 @@ class Database:
             await self._pool.putconn(connection)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Connection]:
-        """A connection in a transaction, committed on leaving, rolled back on an exception. Raises as `connection`."""
-        async with self.connection() as connection, connection.transaction():
+    async def transaction(self, tenants: Collection[str]) -> AsyncIterator[Connection]:
+        """A connection in a transaction, committed on leaving, rolled back on an exception. Else as `connection`."""
+        async with self.connection(tenants) as connection, connection.transaction():
             yield connection
 
     @asynccontextmanager
-    async def pipeline(self) -> AsyncIterator[Connection]:
-        """A transaction that goes to the server in one round trip: fetch results after the block. Raises as `connection`.
+    async def pipeline(self, tenants: Collection[str]) -> AsyncIterator[Connection]:
+        """A transaction that goes to the server in one round trip: fetch results after the block. Else as `connection`.
 
         When one statement fails, all of it is rolled back, and leaving the block raises that statement's error.
         """
-        async with self.connection() as connection, connection.pipeline():
+        async with self._taken() as connection, connection.pipeline():
             await connection.execute("BEGIN")
+            await connection.execute(_SCOPE, [list(tenants), True])
             yield connection
             await connection.execute("COMMIT")
 
     async def ping(self) -> None:
         """Raise `Unavailable` unless the server answers."""
-        async with self.connection() as connection:
+        async with self._taken() as connection:
             await connection.execute("SELECT 1")
 
 

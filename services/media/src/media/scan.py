@@ -14,7 +14,7 @@ import structlog
 from chassis.errors import Unavailable
 from chassis.lifecycle import pause
 from chassis.metrics import DEFECTS
-from chassis.postgres import Database
+from chassis.postgres import EVERY_TENANT, Database
 from media import store
 from media.errors import ObjectAbsentError, ObjectChangedError, UnscannedError
 from media.images import FORMATS, BrokenImageError, Measured, measure
@@ -73,7 +73,7 @@ class Scan:
 
     async def examine_next(self) -> bool:
         """Examine the oldest that waits; False when none does, or the verdict has to wait. Raises `Unavailable`."""
-        async with self._database.connection() as connection:
+        async with self._database.connection(EVERY_TENANT) as connection:
             SCANNING.set(await store.count_scanning(connection))
             taken = await store.take(connection, _LEASE_SECONDS)
         if taken is None:
@@ -86,7 +86,7 @@ class Scan:
                 renewing.cancel()
         if verdict is None:
             return False
-        async with self._database.connection() as connection:
+        async with self._database.connection(EVERY_TENANT) as connection:
             await store.settle(connection, upload.id, verdict)
         VERDICTS.labels(verdict.state.value, verdict.reason).inc()
         log.info("upload_examined", upload=upload.id, state=verdict.state.value, reason=verdict.reason)
@@ -98,7 +98,7 @@ class Scan:
         while True:
             await asyncio.sleep(_RENEW_SECONDS)
             try:
-                async with self._database.connection() as connection:
+                async with self._database.connection(EVERY_TENANT) as connection:
                     await store.renew(connection, upload.id, _LEASE_SECONDS)
             except Unavailable:
                 log.warning("scan_lease_not_renewed", upload=upload.id)
@@ -125,7 +125,7 @@ class Scan:
 
     async def _let_go(self, upload: Upload) -> None:
         try:
-            async with self._database.connection() as connection:
+            async with self._database.connection(EVERY_TENANT) as connection:
                 await store.let_go(connection, upload.id)
         except Unavailable:
             log.warning("scan_lease_not_ended", upload=upload.id)
@@ -162,7 +162,7 @@ class Scan:
 
     async def _expire(self) -> None:
         """Give up on uploads whose bytes never came."""
-        async with self._database.connection() as connection:
+        async with self._database.connection(EVERY_TENANT) as connection:
             expired = await store.expire(connection, _EXPIRE_SECONDS)
         for upload in expired:
             VERDICTS.labels(State.FAILED.value, "NEVER_ARRIVED").inc()

@@ -33,7 +33,7 @@ class MediaService(stubs.MediaServiceServicer):
     async def CreateUpload(self, request: rpc.CreateUploadRequest, _context: object) -> rpc.CreateUploadResponse:
         """Announce a file and get the form that uploads it."""
         announced = convert.announcement(request, self._max_bytes)
-        async with self._database.connection() as connection:
+        async with self._database.connection([announced.tenant]) as connection:
             upload = await store.create(connection, announced)
         UPLOADS.inc()
         form = await self._objects.form(upload)
@@ -49,7 +49,7 @@ class MediaService(stubs.MediaServiceServicer):
                 await self._objects.arrived(upload)
             except ObjectAbsentError as error:
                 raise Conflict("The bytes are not there") from error
-            async with self._database.connection() as connection:
+            async with self._database.connection([upload.tenant]) as connection:
                 begun = await store.begin_scanning(connection, upload.tenant, upload.id)
             self._scan.wake()
             upload = begun or await self._known(request.tenant, request.upload)
@@ -82,7 +82,7 @@ class MediaService(stubs.MediaServiceServicer):
         ids = [convert.upload_id(each) for each in request.uploads]
         channel = convert.upload_id(request.channel)
         tenant, user = convert.tenant(request.tenant), convert.user(request.user)
-        async with self._database.connection() as connection:
+        async with self._database.connection([tenant]) as connection:
             found = await store.find(connection, tenant, channel, user, ids)
         if not all(each in found for each in ids):
             raise NotFound
@@ -91,8 +91,9 @@ class MediaService(stubs.MediaServiceServicer):
         return rpc.ResolveUploadsResponse(uploads=[convert.upload(found[each]) for each in ids])
 
     async def _known(self, tenant: str, upload: str) -> Upload:
-        async with self._database.connection() as connection:
-            found = await store.get(connection, convert.tenant(tenant), convert.upload_id(upload))
+        tenant = convert.tenant(tenant)
+        async with self._database.connection([tenant]) as connection:
+            found = await store.get(connection, tenant, convert.upload_id(upload))
         if found is None:
             raise NotFound
         return found

@@ -37,7 +37,7 @@ _MEMBER_KINDS = frozenset({
 def command(given: events.Command) -> Command:
     """Read one command of a batch; raises a `HubbubError` for what can never be stored."""
     return Command(
-        TenantId(given.tenant),
+        TenantId(limits.tenant(given.tenant)),
         limits.channel_id(given.channel),
         limits.user_id(given.actor),
         given.key,

@@ -33,8 +33,9 @@ async def handle(
     whether the batch is stored (so repeat it), and `psycopg.Error` when the database refuses it: then nothing of it is stored.
     """
     started = time.perf_counter()
+    tenants = sorted({command.tenant for command in batch})
     reads = [(command, command.body) for command in batch if isinstance(command.body, Read)]
-    async with database.pipeline() as connection:
+    async with database.pipeline(tenants) as connection:
         await store.lock_channels(connection, sorted({command.channel for command in batch}), wait=wait_for_locks)
         asked = [await _ask(connection, run) for run in _runs(batch)]
         asked_reads = await store.ask_reads(connection, reads) if reads else None
@@ -47,7 +48,7 @@ async def handle(
         for command, answer in await each.answers():
             result.add(command, answer)
     receipts = await asked_reads.receipts() if asked_reads else []
-    entries = await _with_again(database, result)
+    entries = await _with_again(database, tenants, result)
     return Stored(result.outcomes, entries, receipts, sorted(result.noted))
 
 
@@ -82,11 +83,11 @@ def kind_of(command: Command) -> str:
     return type(command.body).__name__.lower()
 
 
-async def _with_again(database: Database, result: _Result) -> list[Entry]:
+async def _with_again(database: Database, tenants: Sequence[str], result: _Result) -> list[Entry]:
     """The new entries, and as they stand now those of commands that came again: a crash may have kept them from the bus."""
     if not result.again:
         return result.entries
-    async with database.connection() as connection:
+    async with database.connection(tenants) as connection:
         stored = [entry for page in log.pages(result.again) for entry in await log.read(connection, page)]
     return sorted([*stored, *result.entries], key=lambda entry: entry.seq)
 

@@ -12,7 +12,7 @@ import structlog
 from bus.bus import BusError
 from chassis.errors import Unavailable
 from chassis.lifecycle import pause
-from chassis.postgres import Database
+from chassis.postgres import EVERY_TENANT, Database
 from messages.metrics import REPUBLISHED, UNPUBLISHED
 from messages.publisher import Publisher
 from messages.store import commands, log
@@ -51,7 +51,7 @@ class Sweeper:
         if not settled:
             return
         try:
-            async with self._database.connection() as connection:
+            async with self._database.connection(EVERY_TENANT) as connection:
                 await commands.forget_published(connection, settled)
         except Unavailable:
             self._publisher.settle(settled)
@@ -63,7 +63,7 @@ class Sweeper:
         The rows stay locked meanwhile, so of several sweepers each takes others.
         """
         published = 0
-        async with self._database.transaction() as connection:
+        async with self._database.transaction(EVERY_TENANT) as connection:
             UNPUBLISHED.set(await log.count_unpublished(connection))
             noted, ranges = await log.stale_unpublished(connection, self._stale_seconds)
             for page in log.pages(ranges):

@@ -21,7 +21,7 @@ class Channels(Desk):
         """The caller's channels, or those they could join."""
         caller = await self._admitted(request.caller)
         find = channels.list_joinable if request.joinable else channels.list_own
-        async with self._database.connection() as connection:
+        async with self._database.connection([caller.tenant]) as connection:
             views = await find(connection, caller)
         return rpc.ListChannelsResponse(channels=[convert.view(view) for view in views])
 
@@ -52,7 +52,7 @@ class Channels(Desk):
         return rpc.CreateChannelResponse(channel=await self._view(caller, channel), created=created)
 
     async def _create(self, caller: Caller, new: channels.NewChannel, others: list[UserId]) -> tuple[ChannelId, bool]:
-        async with self._database.transaction() as connection:
+        async with self._database.transaction([caller.tenant]) as connection:
             if len(await users.names(connection, caller.tenant, others)) < len(others):
                 raise NotFound
             channel = await channels.create(connection, new)
@@ -97,6 +97,6 @@ class Channels(Desk):
         caller = await self._admitted(request.caller)
         channel = limits.channel_id(request.channel)
         access.member(await self._standing(caller, channel))
-        async with self._database.connection() as connection:
+        async with self._database.connection([caller.tenant]) as connection:
             await channels.mute(connection, caller, channel, muted=request.muted)
         return rpc.MuteChannelResponse(channel=await self._view(caller, channel))

@@ -56,20 +56,20 @@ class Desk:
     async def _admitted(self, given: nouns.Caller) -> Caller:
         """The caller, known from now on; raises `NotAuthenticated` for the blocked and revoked."""
         caller = convert.caller(given)
-        async with self._database.connection() as connection:
+        async with self._database.connection([caller.tenant]) as connection:
             known = await users.admit(connection, [Arrival(caller)])
         if known[caller.tenant, caller.user].refuses(caller):
             raise NotAuthenticated
         return caller
 
     async def _standing(self, caller: Caller, channel: ChannelId) -> Standing | None:
-        async with self._database.connection() as connection:
+        async with self._database.connection([caller.tenant]) as connection:
             return await channels.standing(connection, caller, channel)
 
     @asynccontextmanager
     async def _changing(self, caller: Caller, channel: ChannelId) -> AsyncIterator[Change]:
         """Change a channel inside the block: nobody else numbers, joins or leaves meanwhile. Leaving commits, then publishes."""
-        async with self._database.transaction() as connection:
+        async with self._database.transaction([caller.tenant]) as connection:
             await commands.lock_channels(connection, [channel])
             change = Change(connection, caller, channel, await channels.standing(connection, caller, channel))
             yield change
@@ -77,7 +77,7 @@ class Desk:
 
     async def _view(self, caller: Caller, channel: ChannelId) -> nouns.Channel:
         """A channel that exists, as the caller sees it now."""
-        async with self._database.connection() as connection:
+        async with self._database.connection([caller.tenant]) as connection:
             view = await channels.view(connection, caller, channel)
         return convert.view(view) if view else nouns.Channel()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from chassis.errors import InvalidArgument, NotFound
+from chassis.postgres import EVERY_TENANT
 from hubbub.events.v1 import events_pb2 as events
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages import convert, limits
@@ -33,7 +34,7 @@ class Log(Desk):
         statuses, ranges = await self._judge(caller, request)
         yield rpc.CatchUpResponse(statuses=statuses)
         for page in log.pages(ranges):
-            async with self._database.connection() as connection:
+            async with self._database.connection([caller.tenant]) as connection:
                 entries = await log.read(connection, page)
             chunk, size = rpc.CatchUpResponse(), 0
             for entry in entries:
@@ -48,7 +49,7 @@ class Log(Desk):
     async def _judge(self, caller: Caller, request: rpc.CatchUpRequest) -> tuple[list[rpc.CatchUpStatus], list[Range]]:
         """The status of every position, and what of the log the complete ones miss."""
         asked = [(_channel_id(position.channel), limits.seq(position.seq)) for position in request.positions]
-        async with self._database.connection() as connection:
+        async with self._database.connection([caller.tenant]) as connection:
             seen = await log.positions(connection, caller, [channel for channel, _ in asked if channel])
         places = iter(seen)
         statuses, ranges = [], []
@@ -69,20 +70,20 @@ class Log(Desk):
     async def FetchEvents(self, request: rpc.FetchEventsRequest, _context: object) -> rpc.FetchEventsResponse:
         """Entries for a gateway that found a hole; as many as asked, or fewer where they are large."""
         tenant, channel = TenantId(limits.tenant(request.tenant)), limits.channel_id(request.channel)
-        async with self._database.connection() as connection:
+        async with self._database.connection([tenant]) as connection:
             head = await log.head(connection, tenant, channel)
         if head is None:
             raise NotFound
         through = min(head, limits.seq(request.through or head))
-        found = await self._read(channel, limits.seq(request.after), through, limits.page(request.limit, _FETCH, _FETCH))
+        found = await self._read(tenant, channel, limits.seq(request.after), through, limits.page(request.limit, _FETCH, _FETCH))
         return rpc.FetchEventsResponse(events=found, head=head)
 
     async def GetHeads(self, request: rpc.GetHeadsRequest, _context: object) -> rpc.GetHeadsResponse:
-        """Heads of channels, for the audit."""
+        """Heads of channels, of any tenants, for the audit: numbers and nothing else."""
         if len(request.channels) > _HEADS:
             raise InvalidArgument(f"At most {_HEADS} channels")
         asked = [channel for channel in map(_channel_id, request.channels) if channel]
-        async with self._database.connection() as connection:
+        async with self._database.connection(EVERY_TENANT) as connection:
             heads = await log.heads(connection, asked)
         return rpc.GetHeadsResponse(heads=[rpc.Position(channel=channel, seq=seq) for channel, seq in heads.items()])
 
@@ -92,14 +93,14 @@ class Log(Desk):
         channel = limits.channel_id(request.channel)
         standing, _ = access.member(await self._standing(caller, channel))
         after = max(limits.seq(request.after), standing.floor)
-        found = await self._read(channel, after, standing.head, limits.page(request.limit, 200, 1_000))
+        found = await self._read(caller.tenant, channel, after, standing.head, limits.page(request.limit, 200, 1_000))
         return rpc.ListEventsResponse(events=found)
 
-    async def _read(self, channel: ChannelId, after: int, through: int, limit: int) -> list[events.Event]:
+    async def _read(self, tenant: TenantId, channel: ChannelId, after: int, through: int, limit: int) -> list[events.Event]:
         wanted = Range(channel, after, min(through, after + limit))
         if not wanted.count:
             return []
-        async with self._database.connection() as connection:
+        async with self._database.connection([tenant]) as connection:
             return that_fit(convert.event(entry) for entry in await log.read(connection, [wanted]))
 
 

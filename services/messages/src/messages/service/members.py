@@ -23,7 +23,7 @@ class Members(Desk):
         channel = limits.channel_id(request.channel)
         access.member(await self._standing(caller, channel))
         limit = limits.page(request.limit, 200, 1_000)
-        async with self._database.connection() as connection:
+        async with self._database.connection([caller.tenant]) as connection:
             found = await members.page(connection, caller.tenant, channel, cursors.read(request.cursor, str, ""), limit + 1)
         page, more = found[:limit], found[limit:]
         after_page = cursors.write(page[-1].user) if more else ""

@@ -69,7 +69,7 @@ class Messages(Desk):
         caller = await self._admitted(request.caller)
         channel = limits.channel_id(request.channel)
         standing, _ = access.member(await self._standing(caller, channel))
-        async with self._database.connection() as connection:
+        async with self._database.connection([caller.tenant]) as connection:
             page = await messages.page(
                 connection,
                 caller.tenant,
@@ -92,7 +92,7 @@ class Messages(Desk):
         cursor = cursors.read(request.cursor, str, "")
         before = limits.message_id(cursor) if cursor else None
         limit = limits.page(request.limit, 50, 200)
-        async with self._database.connection() as connection:
+        async with self._database.connection([caller.tenant]) as connection:
             found = await messages.search(
                 connection, caller, request.query, channel=channel, sender=sender, before=before, limit=limit + 1
             )

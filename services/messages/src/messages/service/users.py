@@ -24,7 +24,7 @@ class Users(Desk):
     async def AdmitUser(self, request: rpc.AdmitUserRequest, _context: object) -> rpc.AdmitUserResponse:
         """Make a user known; raises `NotAuthenticated` for a blocked user or void token."""
         arrival = _arrival(request)
-        async with self._database.connection() as connection:
+        async with self._database.connection([arrival.caller.tenant]) as connection:
             known = await users.admit(connection, [arrival])
         user = known[arrival.caller.tenant, arrival.caller.user]
         if user.refuses(arrival.caller):
@@ -37,7 +37,8 @@ class Users(Desk):
         arrivals = [_arrival(each) for each in request.sessions]
         if not arrivals:
             return rpc.OpenSessionsResponse()
-        async with self._database.connection() as connection:
+        tenants = sorted({arrival.caller.tenant for arrival in arrivals})
+        async with self._database.connection(tenants) as connection:
             known = await users.admit(connection, arrivals)
             standings = await channels.of_users(connection, list(known))
         sessions = []
@@ -56,7 +57,7 @@ class Users(Desk):
         limits.line(request.query, "query", limits.NAME_CHARACTERS)
         limit = limits.page(request.limit, 50, 200)
         after = cursors.read(request.cursor, tuple[str, str], ("", ""))
-        async with self._database.connection() as connection:
+        async with self._database.connection([caller.tenant]) as connection:
             people = await users.find_people(connection, caller.tenant, request.query, after, limit + 1)
         page, more = people[:limit], people[limit:]
         after_page = cursors.write(page[-1][1]) if more else ""
@@ -65,14 +66,14 @@ class Users(Desk):
     async def RevokeUser(self, request: rpc.RevokeUserRequest, _context: object) -> rpc.RevokeUserResponse:
         """Void a user's tokens issued before now and tell every gateway."""
         caller, user = await self._administrator(request.caller, request.user)
-        async with self._database.connection() as connection:
+        async with self._database.connection([caller.tenant]) as connection:
             decision = await users.revoke(connection, caller.tenant, user)
         return rpc.RevokeUserResponse(control=await self._announce(caller.tenant, user, decision))
 
     async def BlockUser(self, request: rpc.BlockUserRequest, _context: object) -> rpc.BlockUserResponse:
         """Keep a user out of the tenant, or lift it, and tell every gateway."""
         caller, user = await self._administrator(request.caller, request.user)
-        async with self._database.connection() as connection:
+        async with self._database.connection([caller.tenant]) as connection:
             decision = await users.block(connection, caller.tenant, user, blocked=request.blocked)
         return rpc.BlockUserResponse(control=await self._announce(caller.tenant, user, decision))
 

@@ -1,0 +1,91 @@
+"""The wall between tenants beneath the code: what a statement forgets to ask, row-level security asks."""
+
+from __future__ import annotations
+
+from typing import Any, LiteralString
+
+import psycopg
+import pytest
+
+from chassis.postgres import EVERY_TENANT
+from messages.commands import Post, React
+from messages.message import MessageId
+from services.messages.tests.conftest import Town
+
+_TABLES = """
+SELECT c.relname, c.relrowsecurity AND c.relforcerowsecurity FROM pg_class c
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant'
+WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace
+"""
+
+
+async def rows(town: Town, tenants: tuple[str, ...], statement: LiteralString, *parameters: object) -> list[tuple[Any, ...]]:
+    async with town.database.connection(tenants) as connection:
+        return await (await connection.execute(statement, parameters)).fetchall()
+
+
+async def walled(town: Town) -> list[str]:
+    return [name for name, _ in await rows(town, EVERY_TENANT, _TABLES)]
+
+
+async def count(town: Town, tenants: tuple[str, ...], table: str) -> int:
+    async with town.database.connection(tenants) as connection:
+        query = psycopg.sql.SQL("SELECT count(*) FROM {}").format(psycopg.sql.Identifier(table))
+        row: Any = await (await connection.execute(query)).fetchone()
+    return int(row[0])
+
+
+async def lively(town: Town) -> str:
+    """A channel that leaves rows in the tables."""
+    room = await town.channel("ann", "bob")
+    (posted,) = await town.do(town.command(room, "ann", Post("hello")))
+    assert posted.message is not None
+    await town.do(town.command(room, "bob", React(MessageId(posted.message), "+1")))
+    return room
+
+
+async def test_every_table_with_a_tenant_is_walled_against_its_owner_too(town: Town) -> None:
+    found = await rows(town, EVERY_TENANT, _TABLES)
+    assert {name for name, _ in found} >= {"users", "channels", "members", "bans", "entries", "messages", "reactions"}
+    assert all(forced for _, forced in found), found
+
+
+async def test_a_statement_that_forgets_the_tenant_sees_those_named_alone(town: Town) -> None:
+    await lively(town)
+    for table in await walled(town):
+        everything, own = await count(town, EVERY_TENANT, table), await count(town, (town.tenant,), table)
+        assert await count(town, (), table) == 0
+        assert await count(town, ("somebody-else",), table) == 0
+        assert await count(town, ("somebody-else", town.tenant), table) == own <= everything
+    assert await count(town, (town.tenant,), "messages") == 1
+
+
+async def test_a_row_of_a_tenant_that_was_not_named_is_not_written(town: Town) -> None:
+    await lively(town)
+    insert = "INSERT INTO users (tenant, id, name) VALUES (%s, 'eve', 'Eve')"
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        async with town.database.connection(["somebody-else"]) as connection:
+            await connection.execute(insert, [town.tenant])
+    for statement in ("UPDATE messages SET text = 'mine'", "DELETE FROM reactions"):
+        async with town.database.connection(["somebody-else"]) as connection:
+            assert (await connection.execute(statement)).rowcount == 0
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        async with town.database.connection([town.tenant]) as connection:
+            await connection.execute("UPDATE channels SET tenant = 'somebody-else'")
+
+
+async def test_a_connection_keeps_nothing_of_whom_it_served_before(town: Town) -> None:
+    await lively(town)
+    async with town.database.transaction([town.tenant]) as connection:
+        assert await (await connection.execute("SELECT count(*) FROM messages")).fetchone() == (1,)
+    for _ in range(8):  # as many as the pool has
+        async with town.database.pipeline(["somebody-else"]) as connection:
+            cursor = await connection.execute("SELECT count(*) FROM messages")
+        assert await cursor.fetchone() == (0,)
+        async with town.database.connection([]) as connection:
+            assert await (await connection.execute("SELECT count(*) FROM messages")).fetchone() == (0,)
+
+
+async def test_the_server_does_not_serve_a_role_that_walls_do_not_bind(town: Town) -> None:
+    ((exempt,),) = await rows(town, (), "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
+    assert exempt is False
