@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
+from services.gateway.tests.house import House, open_house
 from services.gateway.tests.world import World
 
 
@@ -20,3 +22,10 @@ async def world() -> AsyncIterator[World]:
             made.roster.gone(connection)
         for call in list(made.store.calls):
             call.arrive()
+
+
+@pytest.fixture
+async def house(valkey_url: str, tmp_path: Path) -> AsyncIterator[House]:
+    """A whole gateway on a port, with a real bus and a model of the services."""
+    async with open_house(valkey_url, tmp_path) as opened:
+        yield opened

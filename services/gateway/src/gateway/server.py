@@ -26,6 +26,8 @@ from gateway.metrics import OPENED
 
 LINE_BYTES = 16 * 1024
 """One header line or the request line."""
+_SEPARATORS = 4
+"""Bytes of a line that are neither its name nor its value."""
 HEAD_BYTES = 64 * 1024
 """The whole head."""
 HEAD_SECONDS = 10.0
@@ -145,12 +147,13 @@ class Door(HttpToolsProtocol):
 
     def _outgrown(self, data: bytes) -> bool:
         """Whether the head's last line, or the head, is too large before it has ended."""
-        newline = data.rfind(b"\n")
-        self._line_size = self._line_size + len(data) if newline < 0 else len(data) - newline - 1
         if b"\r\n\r\n" in data:  # it ends here; what it amounts to is counted as it is parsed
             return False
+        first, *others = map(len, data.split(b"\n"))
+        lines = [self._line_size + first, *others]
+        self._line_size = lines[-1]
         self._head_size += len(data)
-        return self._line_size > LINE_BYTES + 1024 or self._head_size > HEAD_BYTES + LINE_BYTES
+        return max(lines) > LINE_BYTES + _SEPARATORS or self._head_size > HEAD_BYTES
 
     def _late(self) -> None:
         self._deadline = None

@@ -1,0 +1,208 @@
+"""A whole gateway in the test's own loop: real sockets, real HTTP, a real Valkey as its bus, `world.Store` for the services."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import grpc
+import httpx
+import redis.asyncio
+import websockets
+
+from bus.attendance import open_attendance
+from bus.bus import Bus
+from bus.connect import open_bus, open_signals
+from bus.topics import commands, control, events, partition_of, replies
+from chassis.config import Address, Secret
+from chassis.errors import HubbubError
+from chassis.lifecycle import Lifecycle
+from gateway.app import Gateway
+from gateway.auth import issue
+from gateway.clients import Clients
+from gateway.config import Config
+from gateway.issuers import DEV_AUDIENCE, DEV_ISSUER, DevIssuer, dev_key
+from gateway.server import bind
+from gateway.tenure import GATEWAYS
+from hubbub.events.v1.events_pb2 import CommandBatch, ControlBatch, EventBatch, Reply, ReplyBatch, UserControl
+from hubbub.messages.v1 import messages_service_pb2 as rpc
+from hubbub.messages.v1.messages_pb2 import Channel, User
+from services.gateway.tests.world import TENANT, Store
+
+PARTITIONS = 2
+
+
+class Services(Store):
+    """The store as the messages service, and as its worker."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failure: HubbubError | None = None
+        """Raised by every call while set."""
+        self.void: set[str] = set()
+        """Users who are blocked."""
+
+    async def OpenSessions(self, request: rpc.OpenSessionsRequest, **_: object) -> rpc.OpenSessionsResponse:  # noqa: N802
+        self._fail()
+        return rpc.OpenSessionsResponse(sessions=[self._session(each.caller.user) for each in request.sessions])
+
+    async def AdmitUser(self, request: rpc.AdmitUserRequest, **_: object) -> rpc.AdmitUserResponse:  # noqa: N802
+        self._fail()
+        return rpc.AdmitUserResponse(user=User(id=request.caller.user, name=request.name or request.caller.user))
+
+    async def GetHeads(self, request: rpc.GetHeadsRequest, **_: object) -> rpc.GetHeadsResponse:  # noqa: N802
+        self._fail()
+        return await super().GetHeads(request)
+
+    def _fail(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
+    def _session(self, user: str) -> rpc.Session:
+        if user in self.void:
+            return rpc.Session(reason="NOT_AUTHENTICATED")
+        channels = [Channel(id=view.id, kind="group", role="member", seq=view.seq) for view in self.views(user)]
+        return rpc.Session(user=User(id=user, name=user), channels=channels)
+
+    async def work(self, bus: Bus) -> None:
+        """Store posts to channels that exist and publish them; refuse the others."""
+        async with bus.work([commands(number) for number in range(PARTITIONS)], "messages", "worker") as deliveries:
+            async for delivery in deliveries:
+                for entry in delivery.entries:
+                    for command in CommandBatch.FromString(entry.payload).commands:
+                        await self._do(bus, command)
+                await deliveries.acknowledge(delivery)
+
+    async def _do(self, bus: Bus, command: Any) -> None:
+        if command.channel not in self.logs:
+            refused = ReplyBatch(replies=[Reply(command=command.id, reason="NOT_FOUND", detail="none")])
+            await bus.publish([(replies(command.gateway), refused.SerializeToString())])
+            return
+        event = self.append(command.channel)
+        event.command, event.gateway, event.at, event.message = command.id, command.gateway, "now", "m"
+        await self.publish(bus, event)
+
+    async def publish(self, bus: Bus, *happened: Any) -> None:
+        for event in happened:
+            topic = events(partition_of(event.channel, PARTITIONS))
+            await bus.publish([(topic, EventBatch(events=[event]).SerializeToString())])
+
+
+class _Away(grpc.aio.AioRpcError):
+    def __init__(self) -> None:
+        super().__init__(grpc.StatusCode.UNAVAILABLE, grpc.aio.Metadata(), grpc.aio.Metadata())
+
+
+class _NoPresence:
+    away = True
+
+    async def Attach(self, _requests: object) -> AsyncIterator[object]:  # noqa: N802
+        if self.away:
+            raise _Away
+        yield None
+
+
+class House:
+    """A running gateway, its bus and its store."""
+
+    def __init__(self, config: Config, key: DevIssuer, port: int, bus: Bus) -> None:
+        self.config = config
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        self.socket_url = f"ws://127.0.0.1:{port}/v1/connect"
+        self.bus = bus
+        self.store = Services()
+        self.lifecycle = Lifecycle()
+        self.gateway: Gateway
+        self._issuer = key
+
+    def token(self, user: str, *, seconds: float = 600, **claims: Any) -> str:
+        now = time.time()
+        return issue(
+            self._issuer,
+            {"iss": DEV_ISSUER, "aud": DEV_AUDIENCE, "iat": now, "exp": now + seconds, "sub": user, "tenant": TENANT, **claims},
+        )
+
+    def bearer(self, user: str, **claims: Any) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token(user, **claims)}"}
+
+    def connect(self, user: str, **options: Any) -> Any:
+        options.setdefault("additional_headers", self.bearer(user))
+        return websockets.connect(self.socket_url, subprotocols=["hubbub.v1"], ping_interval=None, **options)  # type: ignore[list-item]
+
+    async def refused(self, **options: Any) -> websockets.Response:
+        """The HTTP answer to a handshake that is not let through."""
+        try:
+            async with websockets.connect(options.pop("url", self.socket_url), **options):
+                raise AssertionError("let through")
+        except websockets.InvalidStatus as error:
+            return error.response
+
+    async def decide(self, user: str, *, revoked_before: float = 0.0, blocked: bool = False) -> None:
+        decision = UserControl(id=uuid.uuid4().hex, tenant=TENANT, user=user, revoked_before=revoked_before, blocked=blocked)
+        await self.bus.publish([(control(), ControlBatch(users=[decision]).SerializeToString())])
+
+    async def wipe(self) -> None:
+        """Lose everything that the bus holds."""
+        async with redis.asyncio.from_url(self.config.bus_url) as client:
+            await client.flushall()
+
+    async def raw(self, data: bytes) -> bytes:
+        """Send bytes, and read until the server closes."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            writer.write(data)
+            async with asyncio.timeout(10):
+                return await reader.read()
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def open_house(bus_url: str, folder: Path, **settings: Any) -> AsyncIterator[House]:
+    """Run a gateway inside the block; leaving stops it as SIGTERM does."""
+    key_file = folder / "dev.pem"
+    config = Config(
+        listen=Address("127.0.0.1", 0),
+        bus_url=Secret(bus_url),
+        bus_partitions=PARTITIONS,
+        messages_target="-",
+        presence_target="-",
+        media_target="-",
+        dev_login=True,
+        dev_key_file=str(key_file),
+        **{"drain_seconds": 1, **settings},
+    )
+    listening = bind(config.listen)
+    async with (
+        open_bus(bus_url) as bus,
+        open_signals(bus_url) as signals,
+        open_attendance(bus_url, GATEWAYS) as attendance,
+        asyncio.TaskGroup() as group,
+    ):
+        house = House(config, DevIssuer(dev_key(key_file)), listening.getsockname()[1], bus)
+        clients = Clients(cast(Any, house.store), cast(Any, _NoPresence()), cast(Any, None))
+        house.gateway = Gateway(
+            config, house.lifecycle, bus=bus, signals=signals, attendance=attendance, clients=clients, group=group
+        )
+        serving = group.create_task(house.gateway.serve(listening))
+        working = group.create_task(house.store.work(bus))
+        await _until_ready(house)
+        try:
+            yield house
+        finally:
+            house.lifecycle.stop()
+            await serving
+            working.cancel()
+
+
+async def _until_ready(house: House) -> None:
+    """Ask as an orchestrator does."""
+    async with httpx.AsyncClient() as client, asyncio.timeout(10):
+        while (await client.get(f"{house.url}/readyz")).status_code != httpx.codes.OK:  # noqa: ASYNC110 - HTTP has no events
+            await asyncio.sleep(0.01)
