@@ -346,3 +346,32 @@ async def test_a_joined_that_anothers_session_was_ahead_of_is_not_taken_for_a_re
     world.hub.take(second)
     world.say("c")
     assert await world.seen(bob) == ["synced", "joined:c@2", "c:3"]
+
+
+async def test_a_session_older_than_anothers_that_made_the_channel_known_is_verified(world: World) -> None:
+    joined = [world.store.append("c", JOINED, user) for user in ("ann", "bob")]
+
+    def outdated() -> None:
+        removed = world.store.append("c", REMOVED, "bob")
+        world.connect("ann")  # her session is ahead of the bus
+        for late in (*joined, removed):
+            world.hub.take(late)
+
+    bob = world.connect("bob", between=outdated)
+    await world.sync(bob, c=2)
+    world.say("c")
+    assert await world.seen(bob) == ["synced c=gone"]
+
+
+async def test_a_session_older_than_anothers_is_let_in_once_verified(world: World) -> None:
+    for user in ("ann", "bob"):
+        world.store.append("c", JOINED, user)
+
+    def outdated() -> None:
+        world.store.append("c")
+        world.connect("ann")
+
+    bob = world.connect("bob", between=outdated)
+    await world.sync(bob)
+    world.say("c")
+    assert sorted(await world.seen(bob)) == ["c:4", "joined:c@3", "synced"]

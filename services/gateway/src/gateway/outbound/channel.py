@@ -51,13 +51,15 @@ class Catching:
 class Channel:
     """A channel with at least one local member."""
 
-    __slots__ = ("accounts", "ahead", "catching", "filling", "head", "id", "later", "live", "target", "tenant", "waiting")
+    __slots__ = ("accounts", "ahead", "base", "catching", "filling", "head", "id", "later", "live", "target", "tenant", "waiting")
 
     def __init__(self, channel_id: str, tenant: str, head: int) -> None:
         self.id = channel_id
         self.tenant = tenant
         self.head = head
         """Last entry handed on here. Every later one will come over the bus, is being fetched, or is found by the audit."""
+        self.base = head
+        """Where `head` began: what came up to there has not been handed on here, memberships included."""
         self.accounts: set[Account] = set()
         """Local members, and users who are about to become one; without any, the hub forgets the channel."""
         self.waiting: dict[Connection, int] = {}

@@ -237,6 +237,9 @@ class Hub:
             if since is not None and since.kind in _ENDED:
                 continue
             channel = self.channels.get(snapshot.id) or self._add(snapshot.id, account.tenant, snapshot.seq)
+            if channel.id not in account.channels and snapshot.seq < channel.base:
+                self._begin_gain(channel, account)  # entries in between, unseen here, may have ended it: the store must say
+                continue
             channel.accounts.add(account)
             start = channel.waiting[connection] = max(snapshot.seq, channel.head)
             account.channels[channel.id] = channel
