@@ -25,6 +25,7 @@ from gateway.decisions import Decisions
 from gateway.drain import drain
 from gateway.http.api import Api
 from gateway.http.routes import make_app
+from gateway.http.signin import make_sign_in
 from gateway.inbound.attachments import Attachments
 from gateway.inbound.dispatch import Dispatch
 from gateway.inbound.pending import Pending
@@ -120,6 +121,7 @@ class Gateway:
             tickets=tickets,
             decisions=self._decisions,
             dev_issuer=dev_issuer,
+            sign_in=make_sign_in(self.config),
             ready=lambda: self.lifecycle.ready,
         )
         server = make_server(make_app(api), upgrades.begin)

@@ -85,7 +85,7 @@ class Authenticator:
 
 
 async def verify(token: str, issuers: Mapping[str, Issuer]) -> tuple[dict[str, Any], Issuer]:
-    """What a token says that one of `issuers` (by `iss`) signed; what it has to say is the caller's matter. Raises `NotAuthenticated`."""
+    """What a token says that one of `issuers` (by `iss`) signed; what it must say is the caller's. Raises `NotAuthenticated`."""
     if len(token) > TOKEN_BYTES or not _COMPACT.fullmatch(token):
         raise NotAuthenticated
     header_part, claims_part, _ = token.split(".")

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
 
 import msgspec
+from msgspec import Meta
 
 from chassis.config import Address, ConfigError, ProcessConfig, Secret, address, flag, secret, setting, text, whole
+
+KEY_CHARACTERS = 32
+"""The least that a session key may have: `openssl rand -hex 32` makes one of 64."""
 
 
 class IssuerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,8 +45,61 @@ def origins(value: str) -> frozenset[str]:
     return frozenset(each.strip().rstrip("/").lower() for each in value.split(",") if each.strip())
 
 
+Tenant = Annotated[str, Meta(pattern=r"\A[a-z0-9-]{1,64}\Z")]
+
+
+def tenants(value: str) -> tuple[tuple[str, str], ...]:
+    """A JSON object of tenants by the value of a claim, as pairs."""
+    try:
+        return tuple(msgspec.json.decode(value, type=dict[str, Tenant]).items())
+    except msgspec.DecodeError as error:
+        msg = f"must be a JSON object of tenants: {error}"
+        raise ValueError(msg) from error
+
+
+def base(value: str) -> str:
+    """An address without a path, such as https://chat.example."""
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/") or parts.query or parts.fragment:
+        msg = "must be like https://chat.example"
+        raise ValueError(msg)
+    return f"{parts.scheme}://{parts.netloc}".lower()
+
+
+@dataclass(frozen=True, slots=True)
+class SignInConfig:
+    """How people sign in at an OpenID provider."""
+
+    issuer: str
+    client_id: str
+    client_secret: Secret
+    """Empty for a public client: then PKCE alone protects the code."""
+    label: str
+    """What the button names."""
+    redirect_base: str
+    tenant_claim: str
+    tenants: Mapping[str, str]
+    """By the claim's value; `*` stands for everybody else."""
+    roles_claim: str
+    """Empty: nobody has a role in the tenant."""
+    session_keys: Secret
+    session_seconds: int
+
+    @property
+    def redirect_uri(self) -> str:
+        """Where the provider sends the browser back to; to be registered there."""
+        return f"{self.redirect_base}/v1/signin/callback"
+
+    @property
+    def over_tls(self) -> bool:
+        """Whether browsers reach this deployment by https."""
+        return self.redirect_base.startswith("https://")
+
+
 _NO_ISSUERS: tuple[IssuerConfig, ...] = ()
 _NO_ORIGINS: frozenset[str] = frozenset()
+_NO_TENANTS: tuple[tuple[str, str], ...] = ()
+_NO_SECRET = Secret("")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +128,17 @@ class Config(ProcessConfig):
     connections_per_user: int = setting("HUBBUB_CONNECTIONS_PER_USER", whole(1, 100_000), 20)
     audit_seconds: int = setting("HUBBUB_AUDIT_SECONDS", whole(1, 86_400), 60)
     """About how long one round of the head audit takes."""
+    oidc_issuer: str = setting("HUBBUB_OIDC_ISSUER", text, "")
+    """The OpenID provider that people sign in at; the other OIDC settings count only where there is one."""
+    oidc_client_id: str = setting("HUBBUB_OIDC_CLIENT_ID", text, "")
+    oidc_client_secret: Secret = setting("HUBBUB_OIDC_CLIENT_SECRET", secret, _NO_SECRET)
+    oidc_label: str = setting("HUBBUB_OIDC_LABEL", text, "single sign-on")
+    oidc_redirect_base: str = setting("HUBBUB_OIDC_REDIRECT_BASE", base, "")
+    oidc_tenant_claim: str = setting("HUBBUB_OIDC_TENANT_CLAIM", text, "tenant")
+    oidc_tenants: tuple[tuple[str, str], ...] = setting("HUBBUB_OIDC_TENANTS", tenants, _NO_TENANTS)
+    oidc_roles_claim: str = setting("HUBBUB_OIDC_ROLES_CLAIM", text, "")
+    session_keys: Secret = setting("HUBBUB_SESSION_KEYS", secret, _NO_SECRET)
+    session_seconds: int = setting("HUBBUB_SESSION_SECONDS", whole(60, 30 * 86_400), 43_200)
 
     def __post_init__(self) -> None:
         """Refuse what must not run together."""
@@ -76,5 +147,42 @@ class Config(ProcessConfig):
             problems.append("HUBBUB_DEV_LOGIN must not be set where HUBBUB_ENV=production")
         if self.dev_login and not self.dev_key_file:
             problems.append("HUBBUB_DEV_KEY_FILE is required where HUBBUB_DEV_LOGIN=1")
+        if self.oidc_issuer:
+            problems += self._sign_in_problems()
         if problems:
             raise ConfigError(problems)
+
+    @property
+    def sign_in(self) -> SignInConfig | None:
+        """How people sign in; None where only tokens of others count."""
+        if not self.oidc_issuer:
+            return None
+        return SignInConfig(
+            self.oidc_issuer,
+            self.oidc_client_id,
+            self.oidc_client_secret,
+            label=self.oidc_label,
+            redirect_base=self.oidc_redirect_base,
+            tenant_claim=self.oidc_tenant_claim,
+            tenants=dict(self.oidc_tenants),
+            roles_claim=self.oidc_roles_claim,
+            session_keys=self.session_keys,
+            session_seconds=self.session_seconds,
+        )
+
+    def _sign_in_problems(self) -> list[str]:
+        needed = {
+            "HUBBUB_OIDC_CLIENT_ID": self.oidc_client_id,
+            "HUBBUB_OIDC_REDIRECT_BASE": self.oidc_redirect_base,
+            "HUBBUB_OIDC_TENANTS": self.oidc_tenants,
+            "HUBBUB_SESSION_KEYS": self.session_keys,
+        }
+        problems = [f"{name} is required where HUBBUB_OIDC_ISSUER is given" for name, value in needed.items() if not value]
+        if any(len(key.strip()) < KEY_CHARACTERS for key in self.session_keys.split(",")) and self.session_keys:
+            problems.append(f"HUBBUB_SESSION_KEYS must be a comma list of keys of at least {KEY_CHARACTERS} characters")
+        addresses = {"HUBBUB_OIDC_ISSUER": self.oidc_issuer, "HUBBUB_OIDC_REDIRECT_BASE": self.oidc_redirect_base}
+        schemes = ("https://",) if self.production else ("https://", "http://")
+        problems += [
+            f"{name} must begin with https://" for name, value in addresses.items() if value and not value.startswith(schemes)
+        ]
+        return problems

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -21,6 +21,9 @@ from gateway.connection import Identity
 from gateway.decisions import Decisions
 from gateway.issuers import DevIssuer
 from gateway.tickets import Tickets
+
+if TYPE_CHECKING:
+    from gateway.http.signin import SignIn
 
 BodyT = TypeVar("BodyT")
 BODY_BYTES = 128 * 1024
@@ -41,6 +44,8 @@ class Api:
     tickets: Tickets
     decisions: Decisions
     dev_issuer: DevIssuer | None
+    sign_in: SignIn | None
+    """None where people do not sign in here."""
     ready: Callable[[], bool]
 
 
@@ -59,10 +64,13 @@ async def identity_of(request: Request) -> Identity:
 async def admitted(request: Request) -> tuple[Identity, str]:
     """Who is calling, and the display name known. Raises as `identity_of`."""
     request.state.authenticated = True  # whatever the answer is, it is for this caller alone
+    api = api_of(request)
+    if "authorization" not in request.headers and api.sign_in is not None:
+        identity = api.sign_in.sessions.identity(request)
+        return identity, await api.admission.admit(identity)
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         raise NotAuthenticated
-    api = api_of(request)
     identity = await api.authenticator.identify(token.strip())
     return identity, await api.admission.admit(identity)
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from chassis.errors import HubbubError, InvalidArgument, NotFound
-from gateway.http import admin, channels, health, members, messages, problems, tokens, uploads, users
+from gateway.http import admin, channels, health, members, messages, problems, signin, tokens, uploads, users
 from gateway.http.api import Api, identity_of
 from gateway.http.edge import Edge
 from gateway.http.web import WebApp, security_headers
@@ -43,6 +43,10 @@ TABLE: tuple[tuple[str, dict[str, Handler]], ...] = (
     (f"{_CHANNEL}/events", {"GET": messages.list_events}),
     ("/v1/search", {"GET": messages.search}),
     ("/v1/tickets", {"POST": tokens.sell_ticket}),
+    ("/v1/signin", {"GET": signin.begin}),
+    ("/v1/signin/options", {"GET": signin.options}),
+    ("/v1/signin/callback", {"GET": signin.come_back}),
+    ("/v1/signout", {"POST": signin.end}),
     ("/v1/uploads", {"POST": uploads.create_upload}),
     (_UPLOAD, {"GET": uploads.get_upload}),
     (f"{_UPLOAD}/complete", {"POST": uploads.complete_upload}),

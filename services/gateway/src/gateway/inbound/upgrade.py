@@ -27,6 +27,7 @@ from gateway.http import problems
 from gateway.inbound.frames import FRAME_BYTES
 from gateway.inbound.socket import Receive, Socket
 from gateway.metrics import OPENED
+from gateway.origin import may_use
 from gateway.roster import Roster
 
 if TYPE_CHECKING:
@@ -117,10 +118,7 @@ class Upgrades:
     def _check_origin(self, fields: Mapping[str, str]) -> None:
         """A page of another site must not use what the browser holds of ours. Who sends no `Origin` is no browser."""
         origin = fields.get("origin")
-        if origin is None:
-            return
-        _, _, authority = origin.lower().partition("://")
-        if authority != fields.get("host", "").lower() and origin.lower() not in self._allowed_origins:
+        if origin is not None and not may_use(origin, fields.get("host", ""), self._allowed_origins):
             raise NotAllowed("This origin may not connect")
 
     async def _identify(self, target: str, fields: Mapping[str, str], offered: list[str]) -> Identity:

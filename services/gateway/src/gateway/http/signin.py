@@ -1,0 +1,120 @@
+"""/v1/signin and /v1/signout: how a person's browser comes to a cookie session, and rids itself of it.
+
+The protocol with the provider is `oidc`'s. Until the answer comes, what must not be forged (state, nonce, verifier, where to go
+on) is sealed in a cookie of its own, so that an answer counts only in the browser that asked, at whichever gateway it arrives.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from http import HTTPStatus
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from chassis.errors import HubbubError, InvalidArgument, NotAuthenticated, NotFound
+from gateway.config import Config, SignInConfig
+from gateway.cookies import Seal
+from gateway.http.api import answer, api_of, nothing, words
+from gateway.http.cookie_session import CookieSessions
+from gateway.oidc import Attempt, Provider
+
+log = structlog.get_logger()
+ATTEMPT_SECONDS = 600
+"""For the person to sign in at the provider."""
+_ATTEMPT = "-signin"
+_LOCAL_PATH = re.compile(r"/(?!/)[^\x00-\x20\x7f-\U0010ffff\\]{0,1023}")
+"""A path that no browser takes for another server's address."""
+_CODE_CHARACTERS = 2_048
+
+
+class SignIn:
+    """The parts of signing in."""
+
+    def __init__(self, config: SignInConfig, *, allowed_origins: frozenset[str], public_only: bool) -> None:
+        self.config = config
+        self.provider = Provider(config, public_only=public_only)
+        self.sessions = CookieSessions(config, allowed_origins)
+        self.attempts = Seal(config.session_keys, "attempt 1", Attempt)
+
+
+def make_sign_in(config: Config) -> SignIn | None:
+    """The parts, where people sign in here."""
+    if config.sign_in is None:
+        return None
+    return SignIn(config.sign_in, allowed_origins=config.allowed_origins, public_only=config.production)
+
+
+async def options(request: Request) -> Response:
+    """How one can sign in here, and whether this browser has."""
+    request.state.authenticated = True  # the answer is this browser's alone
+    api = api_of(request)
+    sign_in = api.sign_in
+    return answer(
+        {
+            "development": api.dev_issuer is not None,
+            "provider": {"label": sign_in.config.label, "url": "/v1/signin"} if sign_in else None,
+            "signed_in": sign_in is not None and sign_in.sessions.known(request) is not None,
+        }
+    )
+
+
+async def begin(request: Request) -> Response:
+    """Send the browser to the provider."""
+    sign_in = _sign_in_of(request)
+    next_path = words(request, "next") or "/"
+    if not _LOCAL_PATH.fullmatch(next_path):
+        raise InvalidArgument("next must be a path of this server")
+    attempt, url = await sign_in.provider.begin(next_path)
+    response = RedirectResponse(url, HTTPStatus.SEE_OTHER)
+    name = sign_in.sessions.name(_ATTEMPT)
+    sign_in.sessions.set(response, name, sign_in.attempts.close(attempt, time.time() + ATTEMPT_SECONDS), ATTEMPT_SECONDS)
+    return response
+
+
+async def come_back(request: Request) -> Response:
+    """Take the provider's answer, once: a session and on to where the person wanted to go, or why not."""
+    sign_in = _sign_in_of(request)
+    try:
+        response = await _signed_in(request, sign_in)
+    except HubbubError as error:
+        log.info("sign_in_refused", reason=error.reason)
+        if "text/html" not in request.headers.get("accept", ""):
+            raise
+        response = RedirectResponse(f"/?signin={error.reason}", HTTPStatus.SEE_OTHER)  # a person reads pages, not problems
+    sign_in.sessions.set(response, sign_in.sessions.name(_ATTEMPT), "", 0)
+    return response
+
+
+async def end(request: Request) -> Response:
+    """Sign out of this browser; other sessions of the user last on."""
+    sign_in = _sign_in_of(request)
+    sign_in.sessions.check_origin(request)
+    response = nothing()
+    sign_in.sessions.end(response)
+    return response
+
+
+async def _signed_in(request: Request, sign_in: SignIn) -> Response:
+    attempt = sign_in.attempts.open(request.cookies.get(sign_in.sessions.name(_ATTEMPT), ""))
+    if attempt is None:
+        raise NotAuthenticated("This browser has not begun to sign in, or long ago; begin again")
+    code, state, issuer = (request.query_params.get(name) for name in ("code", "state", "iss"))
+    if not code or not state or len(code) > _CODE_CHARACTERS:
+        raise NotAuthenticated("The sign-in provider did not let you in")
+    identity = await sign_in.provider.finish(attempt, state, code, issuer)
+    await api_of(request).admission.admit(identity)
+    response = RedirectResponse(attempt.next, HTTPStatus.SEE_OTHER)
+    sign_in.sessions.begin(response, identity, sign_in.config.session_seconds)
+    log.info("signed_in", tenant=identity.tenant, user=identity.user)
+    return response
+
+
+def _sign_in_of(request: Request) -> SignIn:
+    request.state.authenticated = True  # what comes is this browser's alone
+    sign_in = api_of(request).sign_in
+    if sign_in is None:
+        raise NotFound
+    return sign_in
