@@ -128,7 +128,8 @@ def _no_constant(_name: str) -> NoReturn:
 
 def _object(part: str) -> dict[str, Any]:
     try:
-        found = json.loads(urlsafe_b64decode(part.encode()), object_pairs_hook=_unique, parse_constant=_no_constant)
+        text = urlsafe_b64decode(part.encode()).decode()  # else UTF-16 and a byte order mark would be understood
+        found = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         raise NotAuthenticated from None
     if not isinstance(found, dict):

@@ -1,7 +1,8 @@
 """Owns the public keys by which tokens are verified: the development issuer's, and each configured issuer's JWKS.
 
-A JWKS is kept by `kid`. An unknown `kid` fetches it again: one fetch at a time, at most one in `COOLDOWN_SECONDS`, and the last
-good set stays when a fetch fails. Which servers may be asked, and how, is `foreign`'s.
+A JWKS is kept by `kid`. An unknown `kid` fetches it again, and so does a set older than `FRESH_SECONDS`, so that a key taken back
+is believed no longer than that: one fetch at a time, at most one in `COOLDOWN_SECONDS`. The last good set stays when a fetch
+fails or brings no usable key. Nobody whose key is known waits for another's fetch. Which servers may be asked is `foreign`'s.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ warnings.filterwarnings("ignore", "EdDSA is deprecated", SecurityWarning)  # RFC
 
 log = structlog.get_logger()
 COOLDOWN_SECONDS = 30.0
+FRESH_SECONDS = 600.0
 MIN_RSA_BITS = 2048
 DEV_ISSUER = "hubbub-dev"
 DEV_AUDIENCE = "hubbub"
@@ -63,7 +65,7 @@ def algorithm_of(key: PublicKey) -> str | None:
 
 
 def parse_jwks(data: bytes) -> dict[str, VerificationKey]:
-    """The usable keys of a JWKS by `kid`; others are left out. Raises `FetchError` where it is none."""
+    """The usable keys of a JWKS by `kid`; others are left out. Raises `FetchError` where it is none, or has none."""
     try:
         listed = msgspec.json.decode(data, type=_Jwks).keys
     except msgspec.DecodeError as error:
@@ -79,7 +81,11 @@ def parse_jwks(data: bytes) -> dict[str, VerificationKey]:
         except (JoseError, ValueError, TypeError):
             continue
         if algorithm is not None and each.get("alg", algorithm) == algorithm:
+            if kid in keys:
+                raise FetchError("two keys of one name")
             keys[kid] = VerificationKey(algorithm, key)
+    if not keys:
+        raise FetchError("no usable key")
     return keys
 
 
@@ -98,6 +104,8 @@ class Issuer:
         self._keys: dict[str, VerificationKey] = {}
         self._fetched = float("-inf")
         """When the last fetch began."""
+        self._good = float("-inf")
+        """When the last fetch began that brought keys."""
         self._fetching = asyncio.Lock()
 
     def may_name(self, tenant: str) -> bool:
@@ -105,20 +113,24 @@ class Issuer:
         return tenant in self._tenants or "*" in self._tenants
 
     async def key(self, kid: str) -> VerificationKey | None:
-        """The key that `kid` selects; fetches the set again where it is not known."""
-        if kid not in self._keys:
-            await self._refresh(kid)
+        """The key that `kid` selects; fetches the set again where it is not known, or has been known for long."""
+        known = kid in self._keys
+        if not known or (self._clock() - self._good >= FRESH_SECONDS and not self._fetching.locked()):
+            await self._refresh(kid, known=known)
         return self._keys.get(kid)
 
-    async def _refresh(self, kid: str) -> None:
+    async def _refresh(self, kid: str, *, known: bool) -> None:
         async with self._fetching:
-            if kid in self._keys or self._clock() - self._fetched < COOLDOWN_SECONDS:
+            began = self._clock()
+            if began - self._fetched < COOLDOWN_SECONDS or (kid in self._keys and not known):
                 return
-            self._fetched = self._clock()
+            self._fetched = began
             try:
                 self._keys = parse_jwks(await self._fetch())
             except (FetchError, OSError, TimeoutError) as error:
                 log.warning("jwks_not_fetched", issuer=self.name, error=type(error).__name__)
+            else:
+                self._good = began
 
     async def _fetch(self) -> bytes:
         if self._file is not None:
@@ -143,7 +155,7 @@ class DevIssuer(Issuer):
         self.kid = key.thumbprint()
         self._keys = {self.kid: VerificationKey("EdDSA", key)}
 
-    async def _refresh(self, kid: str) -> None:
+    async def _refresh(self, kid: str, *, known: bool) -> None:
         """Nothing to fetch: there is one key."""
 
 
