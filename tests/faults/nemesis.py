@@ -40,9 +40,9 @@ class Nemesis:
     stack: Stack
     crowd: Crowd
     dice: random.Random
-    longest_pause_seconds: float
+    longest_pause_seconds: float = 20.0
     """Nothing is stopped, stalled or cut off for longer."""
-    say: Callable[[str], None]
+    say: Callable[[str], None] = lambda _: None
     """Told of every fault as it begins."""
     pair: Pair | None = None
     """The databases' servers, where there is a standby that can take over."""

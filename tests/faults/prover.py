@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,18 +59,27 @@ async def prove(
     pair: Pair | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Verdict:
-    """Run for about `seconds`, then wait until everybody has everything, and judge. `pair` has the stack's databases, if any.
+    """Run under random `faults` for about `seconds`. `pair` has the databases, where there is a standby. Raises as `judged`."""
+    possible = [fault for fault in faults if pair is not None or fault != FAIL_OVER]
+
+    async def storm(nemesis: Nemesis) -> None:
+        nemesis.longest_pause_seconds, nemesis.pair, nemesis.say = longest_pause_seconds, pair, say
+        await nemesis.run(possible, seconds)
+
+    return await judged(stack, storm, seed)
+
+
+async def judged(stack: Stack, storm: Callable[[Nemesis], Awaitable[object]], seed: int) -> Verdict:
+    """Let everybody work while `storm` rages, then wait until everybody has everything, and judge.
 
     Raises TimeoutError when a writer gets no final answer although everything serves again, NotReadyError when it does not.
     """
     dice = random.Random(seed)
     began = time.monotonic()
     async with gathered(stack, dice) as crowd:
-        nemesis = Nemesis(stack, crowd, dice, longest_pause_seconds, say, pair)
-        faults = [fault for fault in faults if pair is not None or fault != FAIL_OVER]
         async with asyncio.TaskGroup() as readers:
             following = [readers.create_task(follower.run()) for follower in crowd.followers]
-            await _busy(crowd, nemesis, faults, seconds)
+            await _busy(crowd, storm(Nemesis(stack, crowd, dice)))
             await _settle(crowd)
             for task in following:
                 task.cancel()
@@ -89,12 +98,12 @@ def save(verdict: Verdict, folder: Path) -> Path:
     return path
 
 
-async def _busy(crowd: Crowd, nemesis: Nemesis, faults: Sequence[str], seconds: float) -> None:
-    """Let everybody work under the nemesis, and return once every writer has its last answer."""
+async def _busy(crowd: Crowd, storm: Awaitable[object]) -> None:
+    """Let everybody work in the storm, and return once every writer has its last answer."""
     async with asyncio.TaskGroup() as group:
         lives = [worker.run() for worker in crowd.writers] + [registrar.run() for registrar in crowd.registrars]
         working = [group.create_task(life) for life in lives]
-        await nemesis.run(faults, seconds)
+        await storm
         crowd.stopping.set()
         async with asyncio.timeout(_QUIET_SECONDS):
             await asyncio.wait(working)

@@ -94,9 +94,9 @@ async def flood(authors: list[Api], channel: str, count: int, text: str = "flood
     return max(await asyncio.gather(*map(write, authors)))
 
 
-async def insist(socket: Socket, channel: str, text: str) -> int:
+async def insist(socket: Socket, channel: str, text: str, key: str = "") -> int:
     """Post a message, as often as the server asks to wait; returns its number."""
-    key = str(uuid.uuid4())
+    key = key or str(uuid.uuid4())
     while True:
         answer = await socket.post(channel, key, text)
         if answer["type"] == "ack":

@@ -18,7 +18,8 @@ from hubbub.events.v1.events_pb2 import Command, CommandBatch
 
 WAITING = 20_000
 """Commands that may wait for the publish under way."""
-WAITING_BYTES = 64 * 1024 * 1024
+WAITING_BYTES = 16 * 1024 * 1024
+"""Their bytes. While one publish is under way they exist up to three times: as commands, as entries, on the wire."""
 BATCH = 500
 """Commands in one entry of the bus."""
 BATCH_BYTES = 256 * 1024

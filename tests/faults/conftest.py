@@ -1,0 +1,29 @@
+"""The product that the tests of bounds, of leaving and of the audit share: its limits let a test flood it, its audit is quick."""
+
+import os
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from stack import Stack
+from tests.flow.world import World
+
+_ENV = {"HUBBUB_SENDS_PER_SECOND": "100000", "HUBBUB_SEND_BURST": "100000", "HUBBUB_AUDIT_SECONDS": "2"}
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
+async def roomy(server_data: Path) -> AsyncIterator[Stack]:
+    """Return the stack. A test that stops something sees it serve again before it ends."""
+    async with Stack(server_data / f"roomy-{os.getpid()}", gateways=2, workers=2, env=_ENV) as stack:
+        yield stack
+
+
+@pytest.fixture
+async def open_world(roomy: Stack) -> AsyncIterator[World]:
+    """A tenant of the test's own on it."""
+    async with httpx.AsyncClient(timeout=20) as http:
+        yield World(roomy, [gateway.url for gateway in roomy.gateways], http, f"t-{uuid.uuid4().hex[:12]}")

@@ -1,0 +1,107 @@
+"""Nothing grows without end: what a reader that stalls, a bus that nobody empties and a dead database cost a gateway."""
+
+import asyncio
+import contextlib
+import time
+import uuid
+from collections import Counter
+
+from tests.client import Socket, connect
+from tests.faults.memory import resident, stopped
+from tests.flow.world import World, flood, insist, live
+
+MEBIBYTE = 1024 * 1024
+STALLED = 15
+"""Sockets that stop reading."""
+UNREAD = MEBIBYTE
+"""What the gateway keeps for each; the kernel's buffers are not its memory."""
+SLACK = 48 * MEBIBYTE
+TEXT = "x" * 16_000
+_MOST_FLOODS = 15
+COMMANDS_BOUND = 24 * MEBIBYTE
+"""Bytes that one topic of commands holds."""
+
+
+async def test_a_reader_that_stalls_costs_its_own_bound_and_is_closed_with_4002(open_world: World) -> None:
+    ann, bob, cat = await open_world.people("ann", "bob", "cat")
+    here = bob.at(ann.url)
+    room = await open_world.room(ann, bob, cat)
+    gateway = open_world.stack.pids["gateway-0"]
+    async with contextlib.AsyncExitStack() as opened, live(cat.at(ann.url)) as reader:
+        stalled = [await opened.enter_async_context(live(here)) for _ in range(STALLED)]
+        before = resident(gateway)
+        async with contextlib.AsyncExitStack() as deafness:
+            for socket in stalled:
+                await deafness.enter_async_context(socket.deaf())
+            count = 0
+            while not await _closed(open_world):
+                count += 1
+                assert count < _MOST_FLOODS, "nobody was closed"
+                await flood([ann], room, 100, TEXT)
+            grown = resident(gateway) - before
+        codes = Counter([await socket.closed(within=30) for socket in stalled])
+        await reader.round_trip()
+    assert codes == {4002: STALLED}
+    assert grown < STALLED * UNREAD + SLACK, f"{grown / MEBIBYTE:.0f} MiB"
+    seen = [frame["seq"] for frame in reader.received("event", channel=room)]
+    assert seen == list(range(seen[0], seen[0] + len(seen))), "whoever reads does not notice"
+
+
+async def _closed(world: World) -> bool:
+    """Whether the gateway has closed every stalled socket."""
+    metrics = (await world.http.get(f"{world.urls[0]}/metrics")).text
+    found = [line for line in metrics.splitlines() if line.startswith('hubbub_gateway_closed_total{code="4002"}')]
+    return bool(found) and float(found[0].split()[-1]) >= STALLED
+
+
+async def test_a_bus_that_nobody_empties_makes_sends_unavailable_before_memory_grows(open_world: World) -> None:
+    (ann,) = await open_world.people("ann")
+    room = await open_world.room(ann)
+    pids = open_world.stack.pids
+    sent = 3 * COMMANDS_BOUND // len(TEXT)
+    async with connect(ann) as socket:  # without its flow: the events that come in the end are another bound's
+        with stopped(pids["messages-worker-0"], pids["messages-worker-1"]):
+            before = resident(pids["gateway-0"])
+            for number in range(sent):
+                await socket.send("send", ref=number, channel=room, key=str(uuid.uuid4()), text=TEXT)
+                if number % 100 == 0:
+                    await socket.round_trip()  # who does not read its refusals is a slow consumer
+            refused = await socket.expect("error")
+            await socket.round_trip()
+            grown = resident(pids["gateway-0"]) - before
+        assert (refused["reason"], refused["retry_after"] > 0) == ("UNAVAILABLE", True)
+        assert grown < 2 * COMMANDS_BOUND + SLACK, f"{grown / MEBIBYTE:.0f} MiB"
+        await _answered(socket, sent)
+    acknowledged = {frame["seq"] for frame in socket.received("ack")}
+    assert acknowledged
+    assert {frame["reason"] for frame in socket.received("error")} == {"UNAVAILABLE"}
+    assert acknowledged <= {entry["seq"] for entry in await ann.log(room)}
+
+
+async def _answered(socket: Socket, sent: int) -> None:
+    """Wait until every command has its outcome."""
+    async with asyncio.timeout(40):
+        while len(socket.received("ack")) + len(socket.received("error")) < sent:
+            await socket.round_trip()
+            await asyncio.sleep(0.1)
+
+
+async def test_a_dead_database_makes_sends_fail_in_time_while_sockets_stay_open(open_world: World) -> None:
+    ann, bob = await open_world.people("ann", "bob")
+    room = await open_world.room(ann, bob)
+    key = str(uuid.uuid4())
+    async with live(ann) as here, live(bob) as there:
+        with stopped(open_world.stack.pids["postgres"]):
+            began = time.monotonic()
+            await here.send("send", ref="x", channel=room, key=key, text="hello")
+            answer = await ann.call("POST", f"/v1/channels/{room}/messages", {"text": "hello"})
+            assert (answer.status, answer.reason) == (503, "UNAVAILABLE")
+            refused = await here.expect("error", within=15, ref="x")
+            assert (refused["reason"], refused["retry_after"] > 0) == ("UNAVAILABLE", True)
+            assert time.monotonic() - began < 13
+            await here.round_trip()
+            await there.round_trip()
+        async with asyncio.timeout(20):
+            seq = await insist(here, room, "hello", key)
+        event = await there.expect("event", seq=seq)
+        assert event["data"]["key"] == key
