@@ -42,6 +42,7 @@ UNDER_WAY = 5_000
 SUBPROTOCOL = "hubbub.v1"
 TOKEN_PREFIX = "bearer."  # noqa: S105 - no password
 READ_BUFFER_BYTES = 2_048
+_NOBODY = asyncio.Protocol()
 _NO_HEADERS: CIMultiDict[str] = CIMultiDict()
 
 
@@ -156,6 +157,7 @@ class Upgrades:
         connection.transport = transport
         _feed(protocol, _replayed(key))
         _forget_handshake(protocol.transport)
+        transport.set_protocol(_NOBODY)  # uvloop keeps the last unbuffered protocol for life: five kilobytes, were it the door's
         transport.set_protocol(protocol)
         if rest:  # sent before the answer came: taken once the socket is in place
             asyncio.get_running_loop().call_soon(_feed, protocol, rest)
