@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -20,6 +21,7 @@ from gateway.admission import Admission
 from gateway.auth import Authenticator
 from gateway.clients import Clients, connect
 from gateway.config import Config
+from gateway.contain import kept_going
 from gateway.control import Control
 from gateway.decisions import Decisions
 from gateway.drain import drain
@@ -30,6 +32,7 @@ from gateway.inbound.attachments import Attachments
 from gateway.inbound.dispatch import Dispatch
 from gateway.inbound.pending import Pending
 from gateway.inbound.publish import Publisher
+from gateway.inbound.renewal import Renewals
 from gateway.inbound.upgrade import Upgrades
 from gateway.issuers import DevIssuer, Issuer, dev_key
 from gateway.opening import SYNC_EVENTS, Opening
@@ -70,6 +73,8 @@ class Gateway:
         self.roster = roster = Roster(self.id, 2 * config.heartbeat_seconds, lambda: tenure.cut_off)
         messages = clients.messages
 
+        self._dev_issuer = DevIssuer(dev_key(Path(config.dev_key_file))) if config.dev_login else None
+        self._authenticator = Authenticator(_issuers(config, self._dev_issuer))
         self._admission = Admission(messages, cut_off=lambda: tenure.cut_off)
         self._control = Control(roster, self._admission, messages, tenure)
         roster.outbox.on_held = self._control.held
@@ -94,20 +99,21 @@ class Gateway:
             catch_ups=self._catch_ups,
             presences=self._presences,
             typists=self._typists,
+            renewals=Renewals(
+                roster.outbox, roster.sweep, authenticator=self._authenticator, admission=self._admission, group=group
+            ),
         )
 
     async def serve(self, listening: socket.socket) -> None:
         """Serve on a socket until the process is to stop, then drain."""
         following = asyncio.Event()
         running = [self.group.create_task(each) for each in self._loops(following)]
-        dev_issuer = DevIssuer(dev_key(Path(self.config.dev_key_file))) if self.config.dev_login else None
-        authenticator = Authenticator(_issuers(self.config, dev_issuer))
         tickets = Tickets(self._signals)
         upgrades = Upgrades(
             self.roster,
             self._opening,
             group=self.group,
-            authenticator=authenticator,
+            authenticator=self._authenticator,
             tickets=tickets,
             receive=self._dispatch.receive,
             allowed_origins=self.config.allowed_origins,
@@ -116,11 +122,11 @@ class Gateway:
         api = Api(
             config=self.config,
             clients=self._clients,
-            authenticator=authenticator,
+            authenticator=self._authenticator,
             admission=self._admission,
             tickets=tickets,
             decisions=self._decisions,
-            dev_issuer=dev_issuer,
+            dev_issuer=self._dev_issuer,
             sign_in=make_sign_in(self.config),
             ready=lambda: self.lifecycle.ready,
         )
@@ -135,7 +141,7 @@ class Gateway:
             task.cancel()
         await self._tenure.leave()
 
-    def _loops(self, following: asyncio.Event) -> tuple[Coroutine[None, None, None], ...]:
+    def _loops(self, following: asyncio.Event) -> list[Coroutine[None, None, None]]:
         fanout = Fanout(
             self._bus,
             self.id,
@@ -147,21 +153,22 @@ class Gateway:
             audit=self._audit,
             opening=self._opening,
         )
-        return (
-            fanout.run(following.set),
-            readiness.watch(self.lifecycle, self._bus, self._clients.messages, following),
-            self._publisher.run(),
-            self._pending.run(),
-            self._audit.run(),
-            self._audit.run_slowly(),
-            self._control.run(),
-            self._decisions.follow(),
-            self._tenure.run(),
-            self._presences.run(),
-            self._typists.send(),
-            self._typists.listen(),
-            self.roster.sweep.run(),
-        )
+        loops: dict[str, Callable[[], Awaitable[None]]] = {
+            "fanout": partial(fanout.run, following.set),
+            "readiness": partial(readiness.watch, self.lifecycle, self._bus, self._clients.messages, following),
+            "publisher": self._publisher.run,
+            "pending": self._pending.run,
+            "audit": self._audit.run,
+            "audit_round": self._audit.run_slowly,
+            "control": self._control.run,
+            "decisions": self._decisions.follow,
+            "tenure": self._tenure.run,
+            "presence": self._presences.run,
+            "typing_sent": self._typists.send,
+            "typing_heard": self._typists.listen,
+            "sweep": self.roster.sweep.run,
+        }
+        return [kept_going(name, loop) for name, loop in loops.items()]
 
 
 async def main(config: Config, lifecycle: Lifecycle) -> None:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 from chassis.errors import HubbubError, NotAuthenticated, Unavailable
 from chassis.grpc_client import call
 from gateway.clients import CALL_SECONDS
 from gateway.connection import Identity
+from gateway.contain import contained
 from gateway.metrics import SESSIONS
 from hubbub.messages.v1.messages_service_pb2 import AdmitUserRequest, OpenSessionsRequest, Session
 from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
@@ -57,7 +59,7 @@ class Sessions:
         while self._waiting and self._calls < CONCURRENT:
             batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
             self._calls += 1
-            self._group.create_task(self._call(batch))
+            self._group.create_task(contained("session", self._call(batch), partial(_refuse, batch, Unavailable())))
 
     async def _call(self, batch: Sequence[_Waiting]) -> None:
         wanted = [(identity, future) for identity, future in batch if not future.done()]
@@ -66,9 +68,7 @@ class Sessions:
         try:
             answer = await call(self._messages.OpenSessions, OpenSessionsRequest(sessions=requests), timeout=CALL_SECONDS)
         except HubbubError as error:
-            for _, future in wanted:
-                if not future.done():
-                    future.set_exception(error)
+            _refuse(wanted, error)
         else:
             for (_, future), session in zip(wanted, answer.sessions, strict=True):
                 if not future.done():
@@ -76,3 +76,9 @@ class Sessions:
         finally:
             self._calls -= 1
             self._start()
+
+
+def _refuse(waiting: Sequence[_Waiting], error: HubbubError) -> None:
+    for _, future in waiting:
+        if not future.done():
+            future.set_exception(error)

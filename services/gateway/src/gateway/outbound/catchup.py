@@ -25,6 +25,7 @@ from chassis.grpc_client import call, stream
 from gateway.backoff import delays
 from gateway.clients import CALL_SECONDS, CATCH_UP_SECONDS
 from gateway.connection import Connection
+from gateway.contain import contained
 from gateway.convert import channel_view
 from gateway.lane import Lane
 from gateway.metrics import CATCH_UPS
@@ -243,7 +244,7 @@ class CatchUps:
         self._close(connection, code)
 
     def _verify_soon(self, gain: Gain) -> None:
-        self._group.create_task(self._verify(gain))
+        self._group.create_task(contained("gain", self._verify(gain), partial(self._give_up, gain)))
 
     async def _verify(self, gain: Gain) -> None:
         """Ask the store, as the user, whether the membership holds; a store that stays away closes the newcomers."""
@@ -262,6 +263,9 @@ class CatchUps:
             else:
                 self._hub.not_gained(gain)
             return
+        self._give_up(gain)
+
+    def _give_up(self, gain: Gain) -> None:
         for connection in tuple(gain.newcomers):
             self._close(connection, RESYNC_NEEDED)
         self._hub.not_gained(gain)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
@@ -15,6 +16,7 @@ from chassis.errors import HubbubError
 from chassis.grpc_client import call
 from gateway.backoff import delays
 from gateway.clients import CALL_SECONDS
+from gateway.contain import contained
 from gateway.metrics import GAPS
 from gateway.outbound.channel import Channel
 from gateway.outbound.hub import RESYNC_NEEDED, Hub
@@ -48,7 +50,8 @@ class Fills:
     def fill(self, channel: Channel) -> None:
         """Begin to close the hole; the caller has seen that nobody does."""
         channel.filling = True
-        self._group.create_task(self._fill(channel))
+        expel = partial(self._hub.expel, channel, RESYNC_NEEDED)
+        self._group.create_task(contained("fill", self._fill(channel), expel))
 
     async def _fill(self, channel: Channel) -> None:
         try:
