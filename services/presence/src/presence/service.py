@@ -29,7 +29,7 @@ class PresenceService(PresenceServiceServicer):
         self._stopping = stopping
         """Set when this instance leaves: standing attachments end so that gateways attach elsewhere."""
 
-    async def Attach(  # noqa: N802 (gRPC's name)
+    async def Attach(
         self, request_iterator: AsyncIterator[messages.AttachRequest], context: Any
     ) -> AsyncIterator[messages.AttachResponse]:
         """Stand while the gateway does; answer with presences of the users that it watches."""
@@ -48,9 +48,7 @@ class PresenceService(PresenceServiceServicer):
         if failure is not None:
             raise failure
 
-    async def GetPresence(  # noqa: N802 (gRPC's name)
-        self, request: messages.GetPresenceRequest, context: Any
-    ) -> messages.GetPresenceResponse:
+    async def GetPresence(self, request: messages.GetPresenceRequest, context: Any) -> messages.GetPresenceResponse:
         """Answer what some users show now."""
         del context
         if len(request.users) > _MOST_USERS:
