@@ -200,6 +200,7 @@ _FRAMES: Mapping[str, tuple[Mapping[str, Check], Mapping[str, Check]]] = {
     "typing": ({"channel": uuid, "user": text}, {}),
     "presence": ({"user": text, "status": presence_status, "last_seen": nullable(moment)}, {}),
     "reconnect": ({"after_ms": whole}, {}),
+    "token": ({"expires_at": moment}, {"ref": anything}),
     "pong": ({}, {"ref": anything}),
 }
 

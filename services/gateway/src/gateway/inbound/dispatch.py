@@ -34,6 +34,7 @@ from hubbub.events.v1.events_pb2 import (
 
 if TYPE_CHECKING:
     from gateway.connection import Connection
+    from gateway.inbound.renewal import Renewals
     from gateway.presence import Presences
     from gateway.typists import Typists
 
@@ -44,8 +45,8 @@ WATCHED_USERS = 1_000
 OWN_KEY = "\x01"
 """Keys of commands that have none of the client's begin with this; `frames` refuses it in a client's key."""
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_COST: dict[type, float] = {frames.Ping: 0.2, frames.Typing: 0.2, frames.Status: 0.5}
-"""Tokens a frame costs where it is not one."""
+_COST: dict[type, float] = {frames.Ping: 0.2, frames.Typing: 0.2, frames.Status: 0.5, frames.Token: 5.0}
+"""What a frame costs where it is not one; checking a signature is dear."""
 
 _refused = COMMANDS.labels("refused")
 
@@ -65,6 +66,7 @@ class Dispatch:
         catch_ups: CatchUps,
         presences: Presences,
         typists: Typists,
+        renewals: Renewals,
     ) -> None:
         self._outbox = outbox
         self._close = close
@@ -84,6 +86,7 @@ class Dispatch:
             frames.Typing: lambda connection, typing: typists.typed(connection, typing.channel),
             frames.Watch: partial(self._watch, presences),
             frames.Status: lambda connection, status: presences.changed(connection, status.status),
+            frames.Token: lambda connection, fresh: renewals.renew(connection, fresh.token, fresh.ref),
             frames.Ping: self._ping,
         }
         self._handlers = {

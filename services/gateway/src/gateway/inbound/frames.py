@@ -122,11 +122,17 @@ class Status(_Frame, tag="status"):
     status: Literal["online", "away", "dnd"]
 
 
+class Token(_Frame, tag="token"):
+    """Go on under a fresh token."""
+
+    token: Annotated[str, Meta(min_length=1, max_length=8 * 1024)]
+
+
 class Ping(_Frame, tag="ping"):
     """Ask for a pong."""
 
 
-Frame: TypeAlias = Send | Edit | Delete | React | Pin | Sync | Read | Typing | Watch | Status | Ping
+Frame: TypeAlias = Send | Edit | Delete | React | Pin | Sync | Read | Typing | Watch | Status | Token | Ping
 
 
 class _Reference(msgspec.Struct):

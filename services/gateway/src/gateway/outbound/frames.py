@@ -122,13 +122,20 @@ class Reconnect(msgspec.Struct, frozen=True, tag="reconnect"):
     after_ms: int
 
 
+class Renewed(msgspec.Struct, frozen=True, tag="token"):
+    """Answers `token`."""
+
+    expires_at: str
+    ref: Ref = UNSET
+
+
 class Pong(msgspec.Struct, frozen=True, tag="pong"):
     """Answers `ping`."""
 
     ref: Ref = UNSET
 
 
-Frame: TypeAlias = Hello | Ack | Error | Synced | Joined | Left | Receipt | Typing | Presence | Reconnect | Pong
+Frame: TypeAlias = Hello | Ack | Error | Synced | Joined | Left | Receipt | Typing | Presence | Reconnect | Renewed | Pong
 
 _encode = msgspec.json.Encoder().encode
 
