@@ -49,7 +49,7 @@ async def undisturbed(stage: Stage, measure: Callable[[], Awaitable[_Found]]) ->
         if contention.quiet:
             return found
         stage.disturbed(contention)
-        if stage.scale.noise_allowed:
+        if stage.scale.takes_all:
             return found
         await asyncio.sleep(_PAUSE_SECONDS * (attempt + 1))
     raise BusyError(

@@ -56,6 +56,8 @@ def main() -> int:
     )
     parser.add_argument("--only", help="scenarios to run, comma separated: " + ", ".join([*SIDE_BY_SIDE, *ALONE, *SPREAD]))
     parser.add_argument("--systems", default="hubbub,reference,floor", help="of hubbub, reference, floor (all)")
+    parser.add_argument("--rounds", type=int, help="of each scenario (5, quick 3); a full run with 3 takes a quarter of an hour")
+    parser.add_argument("--minutes", type=float, help="after so many, disturbed rounds are reported instead of measured again")
     parser.add_argument("--noisy", action="store_true", help="accept a busy machine: to try the bench, not the product")
     parser.add_argument("--out", type=Path, help="folder of the report")
     options = parser.parse_args()
@@ -69,6 +71,10 @@ def main() -> int:
 
 async def _run(options: argparse.Namespace) -> int:
     scale = replace(QUICK if options.quick else FULL, noise_allowed=options.noisy)
+    if options.rounds:
+        scale = replace(scale, rounds=options.rounds)
+    if options.minutes:
+        scale = replace(scale, deadline=time.monotonic() + 60 * options.minutes)
     wanted = set((options.only or ",".join(SIDE_BY_SIDE if options.quick else [*SIDE_BY_SIDE, *ALONE, *SPREAD])).split(","))
     systems = set(options.systems.split(","))
     programs = await build(reference="reference" in systems)

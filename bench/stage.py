@@ -4,6 +4,8 @@ Leaves what is played on it to `scenarios`, and when to repeat it to `measure`.
 """
 
 import contextlib
+import math
+import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +39,13 @@ class Scale:
     """Before the first round."""
     noise_allowed: bool = False
     """Figures are only wanted to see that everything works."""
+    deadline: float = math.inf
+    """On the monotonic clock: afterwards disturbed rounds are reported as such, and not measured again."""
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether a disturbed round counts."""
+        return self.noise_allowed or time.monotonic() > self.deadline
 
 
 FULL = Scale("full", rounds=5, seconds=4.0, warm_seconds=1.5)
@@ -88,10 +97,8 @@ class Stage:
         if not times:
             return ""
         used = f"others used up to {worst.foreign_cores:.2f} cores, {worst.stolen_cores:.2f} were stolen"
-        if self.scale.noise_allowed:
-            return (
-                f"**The machine was busy in {times} rounds ({used}), and they are in the figures (--noisy): these mean nothing.**"
-            )
+        if self.scale.takes_all:
+            return f"**The machine was busy in {times} rounds ({used}), and some of them are in the figures: these mean little.**"
         return f"{times} rounds were measured again because the machine was busy ({used})."
 
     async def plan(self, system: System, people: People, speak_in: Iterable[int]) -> Path:

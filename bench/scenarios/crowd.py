@@ -10,7 +10,8 @@ from bench.generator import Answer, Generator
 from bench.measure import troubles, undisturbed
 from bench.outcome import Outcome, Table
 from bench.people import People
-from bench.stage import HUBBUB, Stage, connect
+from bench.stage import FLOOR, HUBBUB, Stage, connect
+from bench.systems.floor import floor
 from bench.systems.system import place
 
 _CITY = {
@@ -37,7 +38,8 @@ async def crowd(stage: Stage) -> Outcome:
         idle_mib = _gateways_mib(stage)
         arrivals = [await undisturbed(stage, partial(_one_message, generators, people)) for _ in range(_MESSAGES)]
         loaded_mib = _gateways_mib(stage)
-    to_all = [max(answer.to_each.percentile_ms(100) for answer in answers) / 1000 for answers in arrivals]
+    to_all = [_seconds_to_all(answers) for answers in arrivals]
+    least = await _floor_seconds(stage, people)
     reached = [float(sum(answer.deliveries for answer in answers)) for answers in arrivals]
     kept = people.users - sum(answer.dropped for answer in idle)
     outcome = Outcome(
@@ -45,12 +47,13 @@ async def crowd(stage: Stage) -> Outcome:
         f"{people.users:,} authenticated sockets on this machine",
         f"{people.users:,} users with {len(people.layers)} channels each at {len(stage.systems[HUBBUB].targets)} gateways, "
         f"from {_GENERATORS} load generators; {idle_seconds:g} s of heartbeats, then {_MESSAGES} messages to the room in "
-        "which all are, each timed from its sending to its last arrival. Clients and servers share the cores.",
+        "which all are, each timed from its sending to its last arrival. Clients and servers share the cores. Beside it as many "
+        f"sockets at {_GENERATORS} C floors, which all send their share of a message at once.",
         tables=[
             Table.of("all gateways' memory, idle", "MiB", {HUBBUB: [idle_mib]}),
             Table.of("all gateways' memory, after the messages", "MiB", {HUBBUB: [loaded_mib]}),
             Table.of("sockets reached by a message", "", {HUBBUB: reached}),
-            Table.of("time to reach them all", "s", {HUBBUB: to_all}),
+            Table.of("time to reach them all", "s", {FLOOR: least, HUBBUB: to_all}),
             Table.of("time to connect them all", "s", {HUBBUB: [max(answer.seconds for answer in opened)]}),
         ],
         notes=troubles({"connecting": opened, "idle": idle}),
@@ -84,6 +87,33 @@ async def _one_message(generators: Sequence[Generator], people: People) -> list[
         await generator.tell("listen", expect=people.users // _GENERATORS, timeout=_ARRIVAL_SECONDS)
     await sender.tell("round", window=1, messages=1, seconds=_ARRIVAL_SECONDS)
     return list(await asyncio.gather(*(generator.hear(_ARRIVAL_SECONDS + 10) for generator in generators)))
+
+
+async def _floor_seconds(stage: Stage, people: People) -> list[float]:
+    """How long it takes to reach as many sockets with one `send` each and nothing else."""
+    share = people.users // _GENERATORS
+    async with contextlib.AsyncExitStack() as stack:
+        generators: list[Generator] = []
+        for number in range(_GENERATORS):
+            logs = stage.folder / f"floor-{number}"
+            logs.mkdir(exist_ok=True)
+            server = await stack.enter_async_context(floor(FLOOR, stage.programs.floor, logs))
+            place(server, pinned=False)
+            plan = await stage.plan(server, people, [0])
+            part = ("--first", str(number * share))
+            generators.append(await stack.enter_async_context(stage.generator_for(server, plan, share, *part, pinned=False)))
+        await asyncio.gather(*(connect(generator, at_once=_AT_ONCE) for generator in generators))
+        arrivals = [await undisturbed(stage, partial(_one_message_each, generators)) for _ in range(_MESSAGES)]
+    return [_seconds_to_all(answers) for answers in arrivals]
+
+
+async def _one_message_each(generators: Sequence[Generator]) -> list[Answer]:
+    asking = (generator.ask("round", window=1, messages=1, seconds=_ARRIVAL_SECONDS) for generator in generators)
+    return list(await asyncio.gather(*asking))
+
+
+def _seconds_to_all(answers: Sequence[Answer]) -> float:
+    return max(answer.to_each.percentile_ms(100) for answer in answers) / 1000
 
 
 def _gateways_mib(stage: Stage) -> float:

@@ -31,7 +31,7 @@ class _Curve:
         """Add a point: `people` speak in all their rooms (the town in its largest), `window` messages under way."""
         layers = [EVERYBODY] if people is TOWN else range(len(people.layers))
         async with self.stage.connected(people, layers, [HUBBUB], targets=targets) as subjects:
-            answers = await in_turn(self.stage, subjects, rounds=_ROUNDS, window=window)
+            answers = await in_turn(self.stage, subjects, rounds=min(_ROUNDS, self.stage.scale.rounds), window=window)
         self.costs[at] = each(answers, server_us_per_delivery)[HUBBUB]
         self.notes += troubles(answers)
 
