@@ -1,11 +1,11 @@
 /** Owns the step from a saved session to a running client; leaves the conversation to `Shell`. */
-import { useEffect, useState } from "react";
+import { useCallback, useEffect, useState } from "react";
 
 import { Problem } from "../client";
-import type { HubbubClient } from "../client";
+import type { HubbubClient, WaysToSignIn } from "../client";
 import { ClientContext } from "./hooks";
 import { goTo } from "./route";
-import { loadSession, openClient, saveSession } from "./session";
+import { endSession, loadSession, openClient, waysIn } from "./session";
 import type { Session } from "./session";
 import { Shell } from "./Shell";
 import { SignIn } from "./SignIn";
@@ -13,9 +13,32 @@ import { Splash } from "./Splash";
 
 export function App() {
   const [session, setSession] = useState<Session | null>(loadSession);
+  const [ways, setWays] = useState<WaysToSignIn | null>(null);
+  const [mayEnter, setMayEnter] = useState(true);
   const [client, setClient] = useState<HubbubClient | null>(null);
   const [failure, setFailure] = useState<Problem | null>(null);
   const [attempt, setAttempt] = useState(0);
+
+  useEffect(() => {
+    if (session !== null) return;
+    let current = true;
+    void waysIn().then((found) => {
+      if (!current) return;
+      if (found.signed_in && mayEnter) setSession("cookie");
+      else setWays(found);
+    });
+    return () => {
+      current = false;
+    };
+  }, [session, mayEnter]);
+
+  const signOut = useCallback(async () => {
+    await endSession(session);
+    goTo(null);
+    setMayEnter(false);
+    setFailure(null);
+    setSession(null);
+  }, [session]);
 
   useEffect(() => {
     if (session === null) return;
@@ -31,7 +54,7 @@ export function App() {
       (error: unknown) => {
         if (!current) return;
         if (!(error instanceof Problem)) throw error;
-        if (error.status === 401) signOut();
+        if (error.status === 401) void signOut();
         else setFailure(error);
       },
     );
@@ -40,24 +63,18 @@ export function App() {
       opened?.stop();
       setClient(null);
     };
-  }, [session, attempt]);
-
-  function signOut() {
-    saveSession(null);
-    goTo(null);
-    setSession(null);
-  }
+  }, [session, attempt, signOut]);
 
   function tryAgain() {
     setFailure(null);
     setAttempt((n) => n + 1);
   }
 
-  if (session === null) return <SignIn onSignedIn={setSession} />;
-  if (client === null) return <Splash failure={failure} onRetry={tryAgain} onSignOut={signOut} />;
+  if (session === null && ways !== null) return <SignIn ways={ways} onSignedIn={setSession} />;
+  if (client === null) return <Splash failure={failure} onRetry={tryAgain} onSignOut={() => void signOut()} />;
   return (
     <ClientContext value={client}>
-      <Shell onSignOut={signOut} />
+      <Shell onSignOut={() => void signOut()} />
     </ClientContext>
   );
 }

@@ -1,14 +1,56 @@
-/** Owns the development sign-in. Where the server has none, it says who must sign people in instead. */
+/** Owns the sign-in screen: the provider where there is one, the development form where there is that; else who must sign people in. */
 import { useState } from "react";
 import type { SyntheticEvent } from "react";
 
 import { Problem } from "../client";
+import type { WaysToSignIn } from "../client";
 import { Mark } from "./icons";
-import { signIn } from "./session";
+import { providerLink, signIn, takeSignInFailure } from "./session";
 import type { Session } from "./session";
-import { refusal } from "./wording";
+import { refusal, signInRefusal } from "./wording";
 
-export function SignIn({ onSignedIn }: { onSignedIn: (session: Session) => void }) {
+interface Props {
+  ways: WaysToSignIn;
+  onSignedIn: (session: Session) => void;
+}
+
+const elsewhere = "This server signs nobody in itself. Open Hubbub from the product it belongs to.";
+
+export function SignIn({ ways, onSignedIn }: Props) {
+  const [refused] = useState(takeSignInFailure);
+  const { development, provider } = ways;
+  return (
+    <main className="sign-in">
+      <div className="sign-in-card">
+        <Mark />
+        <h1>Hubbub</h1>
+        <p className="muted">Conversations that keep up with you.</p>
+        {provider !== null && (
+          <a data-testid="sign-in-provider" className="button button-primary button-wide" href={providerLink(provider.url)}>
+            Sign in with {provider.label}
+          </a>
+        )}
+        {provider !== null && refused !== null && (
+          <p className="form-error" role="alert">
+            {signInRefusal(refused)}
+          </p>
+        )}
+        {development && <DevelopmentForm primary={provider === null} onSignedIn={onSignedIn} />}
+        {provider === null && !development && <p>{elsewhere}</p>}
+      </div>
+      {development && (
+        <p className="sign-in-note muted">Development sign-in: any name works. Open a second window to be someone else.</p>
+      )}
+    </main>
+  );
+}
+
+interface FormProps {
+  primary: boolean;
+  onSignedIn: (session: Session) => void;
+}
+
+function DevelopmentForm({ primary, onSignedIn }: FormProps) {
   const [name, setName] = useState("");
   const [tenant, setTenant] = useState("");
   const [busy, setBusy] = useState(false);
@@ -21,7 +63,7 @@ export function SignIn({ onSignedIn }: { onSignedIn: (session: Session) => void 
     try {
       const session = await signIn(name, tenant);
       if (session !== null) return onSignedIn(session);
-      setFailure("This server has no development sign-in. Open Hubbub from the product it belongs to.");
+      setFailure(elsewhere);
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       setFailure(refusal(error.reason, error.detail));
@@ -30,49 +72,43 @@ export function SignIn({ onSignedIn }: { onSignedIn: (session: Session) => void 
   }
 
   return (
-    <main className="sign-in">
-      <form className="sign-in-card" onSubmit={(event) => void submit(event)}>
-        <Mark />
-        <h1>Hubbub</h1>
-        <p className="muted">Conversations that keep up with you.</p>
+    <form className="sign-in-form" onSubmit={(event) => void submit(event)}>
+      <label className="field">
+        <span>Your name</span>
+        <input
+          data-testid="sign-in-name"
+          className="input"
+          value={name}
+          onChange={(event) => setName(event.target.value)}
+          autoComplete="username"
+          autoFocus={primary}
+          required
+          pattern=".*\S.*"
+          maxLength={64}
+          placeholder="Ada Lovelace"
+        />
+      </label>
+      <details className="sign-in-more">
+        <summary>Workspace</summary>
         <label className="field">
-          <span>Your name</span>
+          <span className="hidden">Workspace</span>
           <input
-            data-testid="sign-in-name"
+            data-testid="sign-in-tenant"
             className="input"
-            value={name}
-            onChange={(event) => setName(event.target.value)}
-            autoComplete="username"
-            autoFocus
-            required
-            pattern=".*\S.*"
-            maxLength={64}
-            placeholder="Ada Lovelace"
+            value={tenant}
+            onChange={(event) => setTenant(event.target.value)}
+            pattern="[a-z0-9\-]{1,64}"
+            title="Lower-case letters, digits and dashes"
+            placeholder="default"
           />
         </label>
-        <details className="sign-in-more">
-          <summary>Workspace</summary>
-          <label className="field">
-            <span className="hidden">Workspace</span>
-            <input
-              data-testid="sign-in-tenant"
-              className="input"
-              value={tenant}
-              onChange={(event) => setTenant(event.target.value)}
-              pattern="[a-z0-9\-]{1,64}"
-              title="Lower-case letters, digits and dashes"
-              placeholder="default"
-            />
-          </label>
-        </details>
-        <button data-testid="sign-in-submit" className="button button-primary button-wide" disabled={busy}>
-          {busy ? "Signing in…" : "Sign in"}
-        </button>
-        <p className="form-error" role="alert">
-          {failure}
-        </p>
-      </form>
-      <p className="sign-in-note muted">Development sign-in: any name works. Open a second window to be someone else.</p>
-    </main>
+      </details>
+      <button data-testid="sign-in-submit" className={primary ? "button button-primary button-wide" : "button button-wide"} disabled={busy}>
+        {busy ? "Signing in…" : "Sign in"}
+      </button>
+      <p className="form-error" role="alert">
+        {failure}
+      </p>
+    </form>
   );
 }

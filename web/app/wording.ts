@@ -103,3 +103,10 @@ const reasons: Readonly<Record<string, string>> = {
 export function refusal(reason: string, detail = ""): string {
   return reasons[reason] ?? (detail === "" ? "Something went wrong." : detail);
 }
+
+/** Why a sign-in at the provider came to nothing, in words for people. */
+export function signInRefusal(reason: string): string {
+  if (reason === "NOT_ALLOWED") return "You are signed in there, but nobody has arranged for you to use Hubbub.";
+  if (reason === "UNAVAILABLE") return "The sign-in provider does not answer. Try again in a moment.";
+  return "The sign-in did not succeed. Please try again.";
+}

@@ -10,6 +10,8 @@ export { browserSocket } from "./browser";
 export type * from "./frames";
 export { Problem } from "./http";
 export { localOutbox } from "./outbox";
+export { signOut, waysToSignIn } from "./signin";
+export type { WaysToSignIn } from "./signin";
 export { upload } from "./upload";
 export type { Draft, OutboxItem, OutboxStorage } from "./outbox";
 export type { ClientState, Presence } from "./state";

@@ -1,0 +1,379 @@
+"""Signing in as a person does: a real OpenID provider, gateways that know it, and what an attacker would try in between."""
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, expect
+
+from chassis.config import Secret
+from gateway.connection import Identity
+from gateway.cookies import Seal
+from stack import Stack, ports, probes
+from stack.process import Command, spawn, stop, until_ready
+from tests.client import Api, Refusal, connect
+from tests.security import provider as openid
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+KEY = "a-session-key-of-the-tests-0123456789"
+OLD_KEY = "a-session-key-of-yesterday-0123456789"
+ANN = {"sub": "ann", "name": "Ann", "org": "acme.example", "groups": ["admin"]}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Two gateways that sign people in at one provider."""
+
+    urls: list[str]
+    provider: openid.Provider
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def house(product: Stack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
+    folder = tmp_path_factory.mktemp("signin")
+    urls = [f"http://127.0.0.1:{port}" for port in ports.free(2)]
+    async with openid.running() as provider, contextlib.AsyncExitStack() as running:
+        for number, url in enumerate(urls):
+            env = settings(product, folder) | {
+                "HUBBUB_LISTEN": url.removeprefix("http://"),
+                "HUBBUB_INSTANCE": f"signin-{number}",
+                "HUBBUB_OIDC_ISSUER": provider.url,
+                "HUBBUB_OIDC_REDIRECT_BASE": urls[0],
+                "HUBBUB_SESSION_KEYS": f"{KEY},{OLD_KEY}",
+            }
+            await running.enter_async_context(gateway(env, folder))
+        yield Place(urls, provider)
+
+
+@pytest.fixture
+def place(house: Place) -> Place:
+    """The same, with a provider that behaves."""
+    fresh = openid.Provider(house.provider.url)
+    for name in ("algorithm", "denies", "key"):
+        setattr(house.provider, name, getattr(fresh, name))
+    house.provider.person, house.provider.spoil = dict(ANN), {}
+    return house
+
+
+def settings(product: Stack, folder: Path) -> dict[str, str]:
+    """What a gateway beside the product's own is told."""
+    known = product.endpoints
+    services: Any = known["services"]
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("HUBBUB_")},
+        "PYTHONSAFEPATH": "1",
+        "HUBBUB_BUS_URL": str(known["HUBBUB_BUS_URL"]),
+        **{f"HUBBUB_{name.upper()}_TARGET": services[name] for name in ("messages", "presence", "media")},
+        "HUBBUB_DEV_LOGIN": "1",
+        "HUBBUB_DEV_KEY_FILE": str(folder / "dev.pem"),
+        "HUBBUB_WEB_ROOT": str(Path("web/dist").absolute()),
+        "HUBBUB_DRAIN_SECONDS": "2",
+        "HUBBUB_OIDC_CLIENT_ID": openid.CLIENT_ID,
+        "HUBBUB_OIDC_CLIENT_SECRET": openid.CLIENT_SECRET,
+        "HUBBUB_OIDC_LABEL": "Acme",
+        "HUBBUB_OIDC_TENANT_CLAIM": "org",
+        "HUBBUB_OIDC_TENANTS": '{"acme.example": "signin-acme", "beta.example": "signin-beta"}',
+        "HUBBUB_OIDC_ROLES_CLAIM": "groups",
+    }
+
+
+@contextlib.asynccontextmanager
+async def gateway(env: dict[str, str], folder: Path) -> AsyncIterator[None]:
+    host, _, port = env["HUBBUB_LISTEN"].partition(":")
+    ready = partial(probes.http_ok, host, int(port), "/readyz")
+    command = Command(env["HUBBUB_INSTANCE"], (sys.executable, "-m", "gateway"), ready, env)
+    with (folder / f"{command.name}.log").open("wb") as log:
+        process = await spawn(command, log)
+        try:
+            await until_ready(command, process, 30)
+            yield
+        finally:
+            await stop(process, command)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def http(place: Place) -> AsyncIterator[httpx.AsyncClient]:
+    """A browser without windows: it keeps cookies, and follows nothing by itself."""
+    async with httpx.AsyncClient(base_url=place.urls[0], timeout=15) as client:
+        yield client
+
+
+async def ask_provider(http: httpx.AsyncClient, path: str = "/v1/signin") -> str:
+    """Begin, and come to where the provider sends the browser back to."""
+    begun = await http.get(path)
+    assert begun.status_code == 303, begun.text
+    answered = await http.get(begun.headers["location"])
+    assert answered.status_code == 303, answered.text
+    return str(answered.headers["location"])
+
+
+async def sign_in(http: httpx.AsyncClient, path: str = "/v1/signin") -> httpx.Response:
+    return await http.get(await ask_provider(http, path))
+
+
+def refused(response: httpx.Response, status: int = 401) -> bool:
+    """No session came of it, and the answer is a problem."""
+    problem = response.headers["content-type"].startswith("application/problem+json") and response.json()["status"] == status
+    return response.status_code == status and problem and not response.cookies.get("hubbub")
+
+
+async def test_somebody_signs_in_and_is_known_with_tenant_name_and_roles(http: httpx.AsyncClient) -> None:
+    answer = await sign_in(http, "/v1/signin?next=/c/some-channel")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/c/some-channel")
+    assert answer.headers["cache-control"] == "no-store"
+    me = await http.get("/v1/me")
+    assert me.json() == {"user": "ann", "tenant": "signin-acme", "name": "Ann", "roles": ["admin"]}
+    assert me.headers["cache-control"] == "no-store"
+
+
+async def test_keys_of_another_algorithm_serve_as_well(place: Place, http: httpx.AsyncClient) -> None:
+    place.provider.algorithm = "ES256"
+    assert (await sign_in(http)).status_code == 303
+
+
+async def test_the_request_carries_a_fresh_state_nonce_and_challenge(place: Place, http: httpx.AsyncClient) -> None:
+    for _ in range(2):
+        await ask_provider(http)
+    first, second = place.provider.asked[-2:]
+    for name in ("state", "nonce", "code_challenge"):
+        assert first[name] != second[name]
+        assert len(first[name]) >= 43
+    assert first["redirect_uri"] == f"{place.urls[0]}/v1/signin/callback"
+
+
+async def test_the_cookies_are_out_of_reach_of_scripts_and_of_other_sites(http: httpx.AsyncClient) -> None:
+    begun = await http.get("/v1/signin")
+    for cookie in (begun.headers["set-cookie"], (await sign_in(http)).headers["set-cookie"]):
+        assert {"httponly", "samesite=lax", "path=/"} <= {each.strip().lower() for each in cookie.split(";")}
+        assert "domain" not in cookie.lower()
+        assert "ann" not in cookie
+
+
+async def test_any_gateway_reads_the_session_and_answers_for_a_sign_in_that_another_began(
+    place: Place, http: httpx.AsyncClient
+) -> None:
+    elsewhere = place.urls[1]
+    back = (await ask_provider(http)).replace(place.urls[0], elsewhere)
+    assert (await http.get(back)).status_code == 303
+    assert (await http.get(f"{elsewhere}/v1/me")).json()["user"] == "ann"
+
+
+async def test_an_answer_with_another_state_is_refused(place: Place, http: httpx.AsyncClient) -> None:
+    taken = place.provider.exchanged
+    back = await ask_provider(http)
+    state = parse_qs(urlsplit(back).query)["state"][0]
+    assert refused(await http.get(back.replace(state, "A" + state[1:] if state[0] != "A" else "B" + state[1:])))
+    assert place.provider.exchanged == taken
+
+
+async def test_the_answer_to_another_browsers_sign_in_is_refused(place: Place, http: httpx.AsyncClient) -> None:
+    """Login CSRF: the attacker's own code, in the victim's browser."""
+    async with httpx.AsyncClient(base_url=place.urls[0]) as attacker:
+        back = await ask_provider(attacker)
+    assert refused(await http.get(back))
+    await http.get("/v1/signin")
+    assert refused(await http.get(back))
+
+
+async def test_a_code_serves_once(http: httpx.AsyncClient) -> None:
+    back = await ask_provider(http)
+    kept = dict(http.cookies)
+    assert (await http.get(back)).status_code == 303
+    http.cookies.clear()
+    assert refused(await http.get(back))
+    http.cookies.update(kept)  # whoever has stolen the browser's cookies too
+    assert refused(await http.get(back))
+
+
+async def test_another_providers_answer_is_refused_by_its_name(http: httpx.AsyncClient) -> None:
+    back = await ask_provider(http)
+    assert refused(await http.get(str(httpx.URL(back).copy_merge_params({"iss": "https://evil.example"}))))
+
+
+async def test_who_cancels_is_told_so(place: Place, http: httpx.AsyncClient) -> None:
+    place.provider.denies = True
+    back = await ask_provider(http)
+    page = await http.get(back, headers={"Accept": "text/html"})
+    assert (page.status_code, page.headers["location"]) == (303, "/?signin=NOT_AUTHENTICATED")
+    assert (await http.get("/v1/me")).status_code == 401
+
+
+SPOILT: dict[str, dict[str, Any]] = {
+    "another nonce": {"nonce": "x"},
+    "no nonce": {"nonce": None},
+    "another audience": {"aud": "somebody-else"},
+    "two audiences and no party": {"aud": [openid.CLIENT_ID, "somebody-else"]},
+    "another party": {"azp": "somebody-else"},
+    "another issuer": {"iss": "https://evil.example"},
+    "ended": {"exp": 1},
+    "of the future": {"iat": 1 << 33},
+    "long ago": {"iat": 1},
+    "no subject": {"sub": None},
+    "an empty subject": {"sub": ""},
+    "a subject too long": {"sub": "x" * 129},
+    "a subject that is none": {"sub": {"$ne": ""}},
+    "a subject with a NUL": {"sub": "a\x00b"},
+}
+
+
+@pytest.mark.parametrize("what", SPOILT)
+async def test_an_id_token_that_is_not_for_this_sign_in_is_refused(place: Place, http: httpx.AsyncClient, what: str) -> None:
+    place.provider.spoil = SPOILT[what]
+    assert refused(await sign_in(http))
+
+
+async def test_an_id_token_signed_by_a_stranger_is_refused(place: Place, http: httpx.AsyncClient) -> None:
+    place.provider.key = openid.STRANGERS_KEY
+    assert refused(await sign_in(http))
+
+
+async def test_an_id_token_is_no_token_of_the_api(place: Place, http: httpx.AsyncClient) -> None:
+    place.provider.person |= {"tenant": "signin-acme"}
+    token = place.provider._id_token("x")  # noqa: SLF001
+    assert (await http.get("/v1/me", headers={"Authorization": f"Bearer {token}"})).status_code == 401
+
+
+async def test_the_settings_say_whose_people_belong_to_which_tenant(place: Place, http: httpx.AsyncClient) -> None:
+    place.provider.spoil = {"org": "beta.example", "tenant": "signin-acme"}
+    await sign_in(http)
+    assert (await http.get("/v1/me")).json()["tenant"] == "signin-beta"
+    http.cookies.clear()
+    for foreign in ("evil.example", "*", None, ["acme.example"], {"acme.example": 1}):
+        place.provider.spoil = {"org": foreign, "tenant": "signin-acme"}
+        assert refused(await sign_in(http), 403)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "https://evil.example/",
+        "//evil.example",
+        "/\\evil.example",
+        "/\t/evil.example",
+        "\\\\evil.example",
+        "javascript:alert(1)",
+        "x",
+    ],
+)
+async def test_one_goes_on_to_paths_of_this_server_only(http: httpx.AsyncClient, path: str) -> None:
+    answer = await http.get("/v1/signin", params={"next": path})
+    assert (answer.status_code, answer.json()["reason"]) == (400, "INVALID_ARGUMENT")
+
+
+async def test_a_cookie_that_was_changed_is_nobodys(http: httpx.AsyncClient) -> None:
+    await sign_in(http)
+    good = http.cookies["hubbub"]
+    flipped = ("A" if good[20] != "A" else "B").join((good[:20], good[21:]))
+    for bad in (flipped, good[:-8], good + "AAAA", good[::-1], "", "x" * 4_000, '"', "ann"):
+        answer = await http.get("/v1/me", headers={"Cookie": f"hubbub={bad}"})
+        assert answer.status_code == 401, bad
+
+
+def seal_of(key: str, purpose: str = "session 1") -> Seal[Identity]:
+    return Seal(Secret(key), purpose, Identity)
+
+
+async def test_a_session_ends_and_counts_only_with_our_keys_and_for_its_purpose(http: httpx.AsyncClient) -> None:
+    now = time.time()
+    ann = Identity("signin-acme", "ann", "Ann", (), now - 60, now + 600)
+    cases: list[tuple[Callable[[], str], int]] = [
+        (lambda: seal_of(KEY).close(ann, now + 600), 200),
+        (lambda: seal_of(OLD_KEY).close(ann, now + 600), 200),
+        (lambda: seal_of(KEY).close(replace(ann, expires_at=now - 1), now - 1), 401),
+        (lambda: seal_of("a-key-of-somebody-else-0123456789abcd").close(ann, now + 600), 401),
+        (lambda: seal_of(KEY, "attempt 1").close(ann, now + 600), 401),
+    ]
+    for make, status in cases:
+        assert (await http.get("/v1/me", headers={"Cookie": f"hubbub={make()}"})).status_code == status
+
+
+async def test_a_page_of_another_origin_changes_nothing(place: Place, http: httpx.AsyncClient) -> None:
+    await sign_in(http)
+    for origin in ("https://evil.example", "null", f"{place.urls[0]}.evil.example", place.urls[1], "", None):
+        headers = {"Origin": origin} if origin is not None else {}
+        for path in ("/v1/tickets", "/v1/channels", "/v1/signout"):
+            answer = await http.post(path, headers=headers)
+            assert (answer.status_code, answer.json()["reason"]) == (403, "NOT_ALLOWED"), (origin, path)
+    assert (await http.get("/v1/me")).status_code == 200
+    own = {"Origin": place.urls[0]}
+    assert (await http.post("/v1/channels", json={"kind": "group", "name": "a room"}, headers=own)).status_code == 201
+
+
+async def test_the_socket_takes_a_ticket_and_no_cookie(place: Place, http: httpx.AsyncClient) -> None:
+    await sign_in(http)
+    nobody = Api(place.urls[0], None, http)
+    cookie = f"hubbub={http.cookies['hubbub']}"
+    with pytest.raises(Refusal) as caught:
+        async with connect(nobody, headers={"Cookie": cookie}, origin=place.urls[0]):
+            pass
+    assert caught.value.status == 401
+    sold = await http.post("/v1/tickets", headers={"Origin": place.urls[0]})
+    async with connect(nobody, query=f"?ticket={sold.json()['ticket']}") as socket:
+        assert (socket.hello["user"], socket.hello["tenant"]) == ("ann", "signin-acme")
+
+
+async def test_signing_out_takes_the_cookie_away(place: Place, http: httpx.AsyncClient) -> None:
+    await sign_in(http)
+    assert (await http.get("/v1/signin/options")).json()["signed_in"] is True
+    assert (await http.post("/v1/signout", headers={"Origin": place.urls[0]})).status_code == 204
+    assert (await http.get("/v1/me")).status_code == 401
+    assert (await http.get("/v1/signin/options")).json() == {
+        "development": True,
+        "provider": {"label": "Acme", "url": "/v1/signin"},
+        "signed_in": False,
+    }
+
+
+async def test_revoking_a_user_voids_sessions_in_cookies(place: Place, http: httpx.AsyncClient) -> None:
+    place.provider.person |= {"sub": "eve", "iat": int(time.time()) - 5}
+    await sign_in(http)
+    assert (await http.get("/v1/me")).json()["user"] == "eve"
+    async with httpx.AsyncClient(base_url=place.urls[1]) as office:
+        place.provider.person = dict(ANN)
+        await sign_in(office)
+        answer = await office.post(f"{place.urls[0]}/v1/admin/users/eve/revoke", headers={"Origin": place.urls[0]})
+        assert answer.status_code == 204, answer.text
+    assert (await http.get("/v1/me")).status_code == 401
+    assert (await http.get(f"{place.urls[1]}/v1/me")).status_code == 401
+
+
+async def test_a_person_signs_in_with_a_browser_stays_so_and_signs_out(place: Place, browser: Browser) -> None:
+    async with await browser.new_context() as context:
+        page = await context.new_page()
+        complaints: list[str] = []
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda line: complaints.append(line.text) if "Content Security Policy" in line.text else None)
+        await page.goto(place.urls[0])
+        await expect(page.get_by_test_id("sign-in-provider")).to_have_text("Sign in with Acme")
+        await page.get_by_test_id("sign-in-provider").click()
+        connection = page.get_by_test_id("connection")
+        await expect(connection).to_have_attribute("data-state", "open")
+        await page.reload()
+        await expect(connection).to_have_attribute("data-state", "open")
+        assert await page.evaluate("document.cookie") == ""
+        await page.get_by_test_id("sign-out").click()
+        await expect(page.get_by_test_id("sign-in-provider")).to_be_visible()
+        await page.reload()
+        await expect(page.get_by_test_id("sign-in-provider")).to_be_visible()
+        assert [cookie["name"] for cookie in await context.cookies()] == []
+        assert complaints == []
+
+
+async def test_who_is_refused_reads_why_on_the_sign_in_screen(place: Place, browser: Browser) -> None:
+    place.provider.spoil = {"org": "evil.example"}
+    async with await browser.new_context() as context:
+        page = await context.new_page()
+        await page.goto(place.urls[0])
+        await page.get_by_test_id("sign-in-provider").click()
+        await expect(page.get_by_role("alert").first).to_contain_text("nobody has arranged")
+        assert urlsplit(page.url).query == ""

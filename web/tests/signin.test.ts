@@ -1,0 +1,35 @@
+import { expect, test } from "vitest";
+
+import { signOut, waysToSignIn } from "../client";
+
+const here = (fetch: typeof globalThis.fetch) => ({ origin: "https://chat.example", fetch });
+
+test("what a server offers is told as it says it", async () => {
+  const offered = { development: false, provider: { label: "Acme", url: "/v1/signin" }, signed_in: true };
+  const asked: string[] = [];
+  const ways = await waysToSignIn(
+    here((url) => {
+      asked.push(new Request(url).url);
+      return Promise.resolve(Response.json(offered));
+    }),
+  );
+  expect(ways).toEqual(offered);
+  expect(asked).toEqual(["https://chat.example/v1/signin/options"]);
+});
+
+test("a server that does not say is no failure", async () => {
+  expect(await waysToSignIn(here(() => Promise.resolve(new Response("", { status: 404 }))))).toBeNull();
+  expect(await waysToSignIn(here(() => Promise.reject(new TypeError("away"))))).toBeNull();
+});
+
+test("signing out is a POST, without a token, and never rejects", async () => {
+  const asked: (RequestInit | undefined)[] = [];
+  await signOut(
+    here((_, init) => {
+      asked.push(init);
+      return Promise.resolve(new Response("", { status: 503 }));
+    }),
+  );
+  expect(asked[0]?.method).toBe("POST");
+  expect(new Headers(asked[0]?.headers).has("Authorization")).toBe(false);
+});
