@@ -230,6 +230,7 @@ async def test_roles_removals_and_bans(stage: Stage) -> None:
             ("PATCH", "/members/host", {"role": "reader"}),
             ("DELETE", "/members/host", None),
             ("PUT", "/bans/host", {"reason": "mine"}),
+            ("PUT", "/silences/host", {"seconds": 60, "reason": "mine"}),
             ("DELETE", "/members/the-member", None),
         ):
             assert await over_http(stage, Role.MEMBER, method, path, body) == "NOT_ALLOWED"
@@ -251,8 +252,18 @@ async def test_roles_removals_and_bans(stage: Stage) -> None:
         request = calls.RemoveMemberRequest(caller=stage.caller(role), channel=stage.room, user=await stage.somebody())
         return await called(stage.rpc.RemoveMember(request, timeout=5))
 
+    async def silence(stage: Stage, role: Role) -> str:
+        path = f"/silences/{await stage.somebody()}"
+        granted = await over_http(stage, role, "PUT", path, {"seconds": 60, "reason": "loud"})
+        assert await over_http(stage, role, "DELETE", path) == granted
+        return granted
+
+    await judge(stage, Action.SILENCE, silence)
     await judge(stage, Action.SET_ROLE, change_role)
     await judge(stage, Action.REMOVE, remove, ban, unban, remove_rpc)
+
+
+async def test_nobody_acts_on_a_member_above_them_or_grants_what_they_are_not(stage: Stage) -> None:
     for role, above in itertools.product(stage.people, stage.people):
         if above.rank > role.rank and allows(Action.SET_ROLE, stage.kind, role):
             subject = await stage.somebody(above)

@@ -11,7 +11,7 @@ from msgspec import Raw
 from gateway.outbound.frames import ChannelView
 from hubbub.events.v1.events_pb2 import Attachment, Event
 from hubbub.media.v1.media_pb2 import Upload, UploadForm, UploadState
-from hubbub.messages.v1.messages_pb2 import Channel, Member, Message, User
+from hubbub.messages.v1.messages_pb2 import AuditRecord, Channel, Member, Message, User
 
 Json = dict[str, Any]
 
@@ -92,6 +92,21 @@ def message(found: Message) -> Json:
         "mentions": list(found.mentions),
         "reactions": [{"emoji": each.emoji, "count": each.count, "users": list(each.users)} for each in found.reactions],
         "pinned": found.pinned,
+    }
+
+
+def audit_record(found: AuditRecord) -> Json:
+    """What was done. `details` stays the text that is sealed, and `at` has its microseconds."""
+    return {
+        "number": found.number,
+        "at": found.at.ToDatetime(tzinfo=UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z",
+        "actor": found.actor,
+        "action": found.action,
+        "channel": found.channel or None,
+        "subject": found.subject or None,
+        "details": found.details,
+        "previous": found.previous.hex(),
+        "digest": found.digest.hex(),
     }
 
 

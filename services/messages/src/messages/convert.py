@@ -11,6 +11,7 @@ from chassis.errors import InvalidArgument
 from hubbub.events.v1 import events_pb2 as events
 from hubbub.messages.v1 import messages_pb2 as nouns
 from messages import limits
+from messages.audit import Record
 from messages.commands import Body, Command, Delete, Edit, Pin, Post, React, Read
 from messages.message import (
     Attachment,
@@ -195,3 +196,18 @@ def message(known: Message) -> nouns.Message:
 def control(decision: str, tenant: TenantId, user_id: UserId, revoked_before: float, *, blocked: bool) -> events.UserControl:
     """A decision about a user that every gateway must carry out."""
     return events.UserControl(id=decision, tenant=tenant, user=user_id, revoked_before=revoked_before, blocked=blocked)
+
+
+def audit_record(record: Record) -> nouns.AuditRecord:
+    """What was done."""
+    return nouns.AuditRecord(
+        number=record.number,
+        at=timestamp(record.at),
+        actor=record.actor,
+        action=record.action,
+        channel=record.channel or "",
+        subject=record.subject,
+        details=record.details,
+        previous=record.previous,
+        digest=record.digest,
+    )

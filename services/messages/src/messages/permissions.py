@@ -47,13 +47,19 @@ Whoever may read a channel, reads it at every door; whoever may not, at none. Wi
 
 Making a channel is everybody's; its maker is its owner, of a direct channel both are `member`.
 
+## Between moderators and members, and between people
+
+A silenced member reads, and deletes what they wrote; posting, editing, reacting and pinning are refused with `NOT_ALLOWED` until the
+silence ends, also after leaving and joining again. Nobody lifts their own. The same holds in a `direct` channel for somebody whom the
+other person has blocked; a new direct channel with that person is refused too. Channels with more people are not touched by blocks.
+
 ## The tenant's administrator
 
 {admin}
 """  # noqa: E501 - rows of a table
 
-ADMIN = """A token whose `roles` hold `admin` revokes and blocks users of its own tenant. It opens no channel: in channels an
-administrator is what their membership says, and reads nothing of those they are no member of."""
+ADMIN = """A token whose `roles` hold `admin` revokes and blocks users of its own tenant and reads its audit log. It
+opens no channel: in channels an administrator is what their membership says, and reads nothing of those they are no member of."""
 
 
 def page() -> str:

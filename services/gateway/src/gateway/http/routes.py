@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from chassis.errors import HubbubError, InvalidArgument, NotFound
-from gateway.http import admin, channels, health, members, messages, problems, signin, tokens, uploads, users
+from gateway.http import admin, channels, health, members, messages, moderation, problems, signin, tokens, uploads, users
 from gateway.http.api import Api, identity_of
 from gateway.http.edge import Edge
 from gateway.http.web import WebApp, security_headers
@@ -31,6 +31,8 @@ async def connect(request: Request) -> Response:
 
 TABLE: tuple[tuple[str, dict[str, Handler]], ...] = (
     ("/v1/me", {"GET": users.me}),
+    ("/v1/me/blocks", {"GET": moderation.list_blocked_peers}),
+    ("/v1/me/blocks/{user:path}", {"PUT": moderation.block_peer, "DELETE": moderation.unblock_peer}),
     ("/v1/users", {"GET": users.list_users}),
     ("/v1/channels", {"GET": channels.list_channels, "POST": channels.create_channel}),
     (_CHANNEL, {"GET": channels.get_channel, "PATCH": channels.update_channel}),
@@ -39,6 +41,7 @@ TABLE: tuple[tuple[str, dict[str, Handler]], ...] = (
     (f"{_CHANNEL}/join", {"POST": channels.join_channel}),
     (f"{_CHANNEL}/mute", {"PUT": channels.mute_channel}),
     (f"{_CHANNEL}/bans/{{user:path}}", {"PUT": members.ban, "DELETE": members.unban}),
+    (f"{_CHANNEL}/silences/{{user:path}}", {"PUT": moderation.silence, "DELETE": moderation.unsilence}),
     (f"{_CHANNEL}/messages", {"GET": messages.list_messages, "POST": messages.post_message}),
     (f"{_CHANNEL}/events", {"GET": messages.list_events}),
     ("/v1/search", {"GET": messages.search}),
@@ -51,6 +54,8 @@ TABLE: tuple[tuple[str, dict[str, Handler]], ...] = (
     (_UPLOAD, {"GET": uploads.get_upload}),
     (f"{_UPLOAD}/complete", {"POST": uploads.complete_upload}),
     ("/v1/media/{upload}", {"GET": uploads.get_media}),
+    ("/v1/admin/audit", {"GET": moderation.list_audit}),
+    ("/v1/admin/audit/export", {"GET": moderation.export_audit}),
     (f"{_USER}/revoke", {"POST": admin.revoke}),
     (f"{_USER}/block", {"PUT": admin.block, "DELETE": admin.unblock}),
     ("/v1/connect", {"GET": connect}),

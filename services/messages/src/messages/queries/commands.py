@@ -33,6 +33,13 @@ _VISIBILITY = """
       SELECT FROM bans b WHERE b.channel = c.channel AND b."user" = c.actor AND b.until > now()) THEN 'NOT_ALLOWED'
     WHEN mb.role IS NULL THEN 'NOT_A_MEMBER'
 """
+# A moderator has silenced them, or the other person of a direct channel does not want to hear them.
+_HUSHED = """
+    WHEN mb.silenced_until > now() THEN 'NOT_ALLOWED'
+    WHEN ch.kind = 'direct' AND EXISTS (
+      SELECT FROM blocks b JOIN members peer ON peer.channel = ch.id AND peer."user" = b."user"
+      WHERE b.tenant = c.tenant AND b.blocked = c.actor) THEN 'NOT_ALLOWED'
+"""
 # What lies at or before this position is not shown to the member.
 _FLOOR = "CASE ch.history WHEN 'joined' THEN mb.joined_seq ELSE 0 END"
 
@@ -56,6 +63,7 @@ judged AS MATERIALIZED ( -- else the planner judges once for each use of the ver
       WHEN known.digest = c.digest THEN 'duplicate'
       WHEN known.seq IS NOT NULL THEN 'KEY_REUSED'
       WHEN ch.kind || '/' || mb.role <> ALL(%(allowed)s) THEN 'NOT_ALLOWED'
+      {_HUSHED}
       WHEN c.thread IS NOT NULL AND NOT EXISTS (
         SELECT FROM messages root WHERE root.id = c.thread AND root.channel = c.channel AND root.seq > {_FLOOR}) THEN 'NOT_FOUND'
       ELSE 'fresh'
@@ -159,14 +167,15 @@ FROM judged
 
 
 EDIT = _change(
-    """
+    f"""
       WHEN msg.sender <> c.actor OR ch.kind || '/' || mb.role <> ALL(%(allowed)s) THEN 'NOT_ALLOWED'
+      {_HUSHED}
       WHEN msg.deleted_seq IS NOT NULL THEN 'CONFLICT'
 """,
     "edited AS (UPDATE messages SET text = %(text)s, edited_at = now FROM fresh WHERE messages.id = fresh.message)",
 )
 
-# Erases what was said wherever it stands, in the same transaction; the numbers stay.
+# Erases what was said wherever it stands, in the same transaction; the numbers stay. Somebody else's is recorded for the audit.
 DELETE = _change(
     """
       WHEN msg.sender <> c.actor AND ch.kind || '/' || mb.role <> ALL(%(others)s) THEN 'NOT_ALLOWED'
@@ -176,6 +185,9 @@ DELETE = _change(
     """deleted AS (
   UPDATE messages SET text = NULL, details = details - '{attachments,mentions}'::text[], deleted_seq = fresh.seq
   FROM fresh WHERE messages.id = fresh.message
+  RETURNING CASE WHEN messages.sender <> fresh.actor THEN audit_append(
+    fresh.tenant, fresh.actor, 'message.deleted', fresh.channel, messages.sender,
+    json_build_object('message', fresh.message, 'seq', fresh.seq)::text) END
 ),
 unsaid AS (
   UPDATE entries SET text = NULL, details = details - '{attachments,mentions}'::text[]
@@ -186,8 +198,9 @@ unedited AS (UPDATE entries SET text = NULL FROM fresh WHERE entries.message = f
 )
 
 REACT = _change(
-    """
+    f"""
       WHEN ch.kind || '/' || mb.role <> ALL(%(allowed)s) THEN 'NOT_ALLOWED'
+      {_HUSHED}
       WHEN msg.deleted_seq IS NOT NULL THEN 'CONFLICT'
       WHEN rx.active <> %(remove)s THEN 'duplicate'
       WHEN rx.seq IS NULL AND %(remove)s THEN 'CONFLICT'
@@ -202,8 +215,9 @@ REACT = _change(
 )
 
 PIN = _change(
-    """
+    f"""
       WHEN ch.kind || '/' || mb.role <> ALL(%(allowed)s) THEN 'NOT_ALLOWED'
+      {_HUSHED}
       WHEN msg.deleted_seq IS NOT NULL THEN 'CONFLICT'
       WHEN msg.pinned <> %(remove)s AND msg.pin_seq IS NOT NULL THEN 'duplicate'
       WHEN %(remove)s AND NOT msg.pinned THEN 'CONFLICT'

@@ -11,8 +11,9 @@ WHERE mb.channel = %(channel)s AND mb.tenant = %(tenant)s AND mb."user" = ANY(%(
 """
 
 ADD = """
-INSERT INTO members (channel, "user", tenant, role, joined_seq, read_seq)
-SELECT %(channel)s, given."user", %(tenant)s, given.role, given.seq, given.seq
+INSERT INTO members (channel, "user", tenant, role, joined_seq, read_seq, silenced_until)
+SELECT %(channel)s, given."user", %(tenant)s, given.role, given.seq, given.seq, (
+  SELECT s.until FROM silences s WHERE s.channel = %(channel)s AND s."user" = given."user")
 FROM unnest(%(users)s::text[], %(roles)s::text[], %(seqs)s::bigint[]) AS given("user", role, seq)
 """
 
@@ -36,5 +37,5 @@ ON CONFLICT (channel, "user") DO UPDATE SET moderator = excluded.moderator, reas
 """
 
 UNBAN = """
-DELETE FROM bans WHERE channel = %(channel)s AND "user" = %(user)s AND tenant = %(tenant)s
+DELETE FROM bans WHERE channel = %(channel)s AND "user" = %(user)s AND tenant = %(tenant)s RETURNING true
 """

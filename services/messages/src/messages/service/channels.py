@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from chassis.errors import InvalidArgument, NotFound
+from chassis.errors import InvalidArgument, NotAllowed, NotFound
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages import convert, limits, policy
+from messages.audit import Deed
 from messages.message import Caller, ChannelId, Details, EntryKind, UserId
 from messages.policy import Action, ChannelKind, Role
 from messages.service import access
 from messages.service.desk import Change, Desk
-from messages.store import channels, members, users
+from messages.store import channels, members, moderation, users
 
 _HISTORIES = {"": "all", "all": "all", "joined": "joined"}
 
@@ -61,6 +62,8 @@ class Channels(Desk):
                 if found is None:
                     raise NotFound
                 return found, False
+            if new.direct_key and await moderation.refused_by(connection, caller, others):
+                raise NotAllowed
             change = Change(connection, caller, channel, None)
             await change.append(EntryKind.CHANNEL_CREATED, Details(name=new.name))
             roles = {caller.user: policy.first_role(new.kind), **dict.fromkeys(others, Role.MEMBER)}
@@ -90,6 +93,8 @@ class Channels(Desk):
             if wanted != Details(name=now.name, topic=now.topic, slow_mode_seconds=now.slow_mode_seconds):
                 await channels.update(change.connection, caller.tenant, channel, wanted)
                 await change.append(EntryKind.CHANNEL_UPDATED, wanted)
+            if wanted.slow_mode_seconds != now.slow_mode_seconds:
+                await change.record(Deed.SLOW_MODE_CHANGED, seconds=wanted.slow_mode_seconds, former=now.slow_mode_seconds)
         return rpc.UpdateChannelResponse(channel=await self._view(caller, channel))
 
     async def MuteChannel(self, request: rpc.MuteChannelRequest, _context: object) -> rpc.MuteChannelResponse:

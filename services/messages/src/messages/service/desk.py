@@ -14,9 +14,10 @@ from chassis.errors import NotAuthenticated
 from chassis.postgres import Connection, Database
 from hubbub.messages.v1 import messages_pb2 as nouns
 from messages import convert
+from messages.audit import Deed
 from messages.message import Caller, ChannelId, Details, Entry, EntryKind, Standing
 from messages.publisher import Publisher
-from messages.store import channels, commands, log, users
+from messages.store import audit, channels, commands, log, users
 from messages.store.log import Draft
 from messages.store.users import Arrival
 
@@ -44,6 +45,10 @@ class Change:
         self.entries += appended.entries
         self.noted += appended.noted
         return appended.entries
+
+    async def record(self, deed: Deed, subject: str = "", **details: object) -> None:
+        """Record for the audit what the caller does to the channel or somebody in it."""
+        await audit.append(self.connection, self.caller, deed, channel=self.channel, subject=subject, **details)
 
 
 class Desk:

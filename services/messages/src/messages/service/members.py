@@ -5,13 +5,15 @@ from __future__ import annotations
 from chassis.errors import InvalidArgument, NotAllowed, NotFound
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages import convert, cursors, limits, policy
+from messages.audit import Deed
 from messages.message import Details, EntryKind, Member, UserId
 from messages.policy import Action, Role
 from messages.service import access
 from messages.service.desk import Change, Desk
-from messages.store import members, users
+from messages.store import members, moderation, users
 
 _BAN_SECONDS = 100 * 365 * 24 * 3600
+_SILENCE_SECONDS = 366 * 24 * 3600
 
 
 class Members(Desk):
@@ -72,6 +74,7 @@ class Members(Desk):
             if member.role is not role:
                 await members.set_role(change.connection, caller.tenant, channel, member.user, role)
                 await change.append(EntryKind.MEMBER_ROLE_CHANGED, Details(user=member.user, role=role))
+                await change.record(Deed.MEMBER_ROLE_CHANGED, member.user, role=role, former=member.role)
         changed = Member(member.user, member.name, role)
         return rpc.SetMemberRoleResponse(member=convert.members([changed])[0])
 
@@ -87,6 +90,7 @@ class Members(Desk):
                 _, own = access.may(change.standing, Action.REMOVE)
                 member = await _member(change, request.user, own)
                 await _let_out(change, member.user, EntryKind.MEMBER_REMOVED)
+                await change.record(Deed.MEMBER_REMOVED, member.user)
         return rpc.RemoveMemberResponse()
 
     async def BanUser(self, request: rpc.BanUserRequest, _context: object) -> rpc.BanUserResponse:
@@ -109,6 +113,7 @@ class Members(Desk):
                 await _let_out(change, user, EntryKind.MEMBER_REMOVED)
             ban = members.Ban(caller.tenant, channel, user, caller.user, reason, request.seconds)
             await members.ban(change.connection, ban)
+            await change.record(Deed.MEMBER_BANNED, user, reason=reason, seconds=request.seconds)
         return rpc.BanUserResponse()
 
     async def UnbanUser(self, request: rpc.UnbanUserRequest, _context: object) -> rpc.UnbanUserResponse:
@@ -117,8 +122,41 @@ class Members(Desk):
         channel = limits.channel_id(request.channel)
         async with self._changing(caller, channel) as change:
             access.may(change.standing, Action.REMOVE)
-            await members.unban(change.connection, caller.tenant, channel, _known_spelling(request.user))
+            user = _known_spelling(request.user)
+            if await members.unban(change.connection, caller.tenant, channel, user):
+                await change.record(Deed.MEMBER_UNBANNED, user)
         return rpc.UnbanUserResponse()
+
+    async def SilenceMember(self, request: rpc.SilenceMemberRequest, _context: object) -> rpc.SilenceMemberResponse:
+        """Keep a member from posting, editing, reacting and pinning for a while, also if they leave and join again."""
+        caller = await self._admitted(request.caller)
+        channel = limits.channel_id(request.channel)
+        reason = limits.line(request.reason, "reason", limits.REASON_CHARACTERS)
+        if not 1 <= request.seconds <= _SILENCE_SECONDS:
+            raise InvalidArgument(f"A silence lasts 1 to {_SILENCE_SECONDS} seconds")
+        async with self._changing(caller, channel) as change:
+            _, own = access.may(change.standing, Action.SILENCE)
+            member = await _member(change, request.user, own)
+            silence = moderation.Silence(caller.tenant, channel, member.user, caller.user, reason, request.seconds)
+            await moderation.silence(change.connection, silence)
+            await change.record(Deed.MEMBER_SILENCED, member.user, reason=reason, seconds=request.seconds)
+        return rpc.SilenceMemberResponse()
+
+    async def UnsilenceMember(self, request: rpc.UnsilenceMemberRequest, _context: object) -> rpc.UnsilenceMemberResponse:
+        """Let them write again; harmless where they may. Nobody lifts their own, or that of somebody above them."""
+        caller = await self._admitted(request.caller)
+        channel = limits.channel_id(request.channel)
+        async with self._changing(caller, channel) as change:
+            _, own = access.may(change.standing, Action.SILENCE)
+            user = _known_spelling(request.user)
+            if user == caller.user:
+                raise NotAllowed
+            present = await members.find(change.connection, caller.tenant, channel, [user])
+            if user in present:
+                access.touch(own, present[user].role)
+            if await moderation.unsilence(change.connection, caller.tenant, channel, user):
+                await change.record(Deed.MEMBER_UNSILENCED, user)
+        return rpc.UnsilenceMemberResponse()
 
 
 async def _let_in(change: Change, people: list[UserId], role: Role) -> None:

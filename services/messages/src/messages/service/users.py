@@ -10,9 +10,10 @@ from hubbub.events.v1 import events_pb2 as events
 from hubbub.messages.v1 import messages_pb2 as nouns
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages import convert, cursors, limits
+from messages.audit import Deed
 from messages.message import Caller, TenantId, User, UserId
 from messages.service.desk import Desk
-from messages.store import channels, users
+from messages.store import audit, channels, users
 from messages.store.users import Arrival, Decision, Known
 
 _SESSIONS = 1_000
@@ -66,15 +67,20 @@ class Users(Desk):
     async def RevokeUser(self, request: rpc.RevokeUserRequest, _context: object) -> rpc.RevokeUserResponse:
         """Void a user's tokens issued before now and tell every gateway."""
         caller, user = await self._administrator(request.caller, request.user)
-        async with self._database.connection([caller.tenant]) as connection:
+        async with self._database.transaction([caller.tenant]) as connection:
             decision = await users.revoke(connection, caller.tenant, user)
+            if decision:
+                await audit.append(connection, caller, Deed.USER_REVOKED, subject=user)
         return rpc.RevokeUserResponse(control=await self._announce(caller.tenant, user, decision))
 
     async def BlockUser(self, request: rpc.BlockUserRequest, _context: object) -> rpc.BlockUserResponse:
         """Keep a user out of the tenant, or lift it, and tell every gateway."""
         caller, user = await self._administrator(request.caller, request.user)
-        async with self._database.connection([caller.tenant]) as connection:
+        async with self._database.transaction([caller.tenant]) as connection:
             decision = await users.block(connection, caller.tenant, user, blocked=request.blocked)
+            if decision:
+                deed = Deed.USER_BLOCKED if request.blocked else Deed.USER_UNBLOCKED
+                await audit.append(connection, caller, deed, subject=user)
         return rpc.BlockUserResponse(control=await self._announce(caller.tenant, user, decision))
 
     async def _administrator(self, given: nouns.Caller, user: str) -> tuple[Caller, UserId]:

@@ -72,9 +72,10 @@ async def ban(connection: Connection, wanted: Ban) -> None:
     await connection.execute(queries.BAN, msgspec.structs.asdict(wanted))
 
 
-async def unban(connection: Connection, tenant: TenantId, channel: ChannelId, user: UserId) -> None:
-    """Lift a ban."""
-    await connection.execute(queries.UNBAN, {"tenant": tenant, "channel": channel, "user": user})
+async def unban(connection: Connection, tenant: TenantId, channel: ChannelId, user: UserId) -> bool:
+    """Lift a ban; whether there was one."""
+    parameters = {"tenant": tenant, "channel": channel, "user": user}
+    return await (await connection.execute(queries.UNBAN, parameters)).fetchone() is not None
 
 
 def _member(row: tuple[Any, ...]) -> Member:

@@ -304,3 +304,59 @@ class Message(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__text) -> _WhichOneofReturnType__text | None: ...
 
 Global___Message: _TypeAlias = Message  # noqa: Y015
+
+@_typing.final
+class AuditRecord(_message.Message):
+    """What a moderator or administrator did."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    DETAILS_FIELD_NUMBER: _builtins.int
+    PREVIOUS_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """1, 2, 3 … of its tenant."""
+    actor: _builtins.str
+    """User id."""
+    action: _builtins.str
+    """What, like member.banned."""
+    channel: _builtins.str
+    """Channel id; empty where none is concerned."""
+    subject: _builtins.str
+    """User id of the one it was done to; empty where to none."""
+    details: _builtins.str
+    """JSON, in the very bytes that are sealed."""
+    previous: _builtins.bytes
+    """Digest of the record before; 32 zero bytes in the first."""
+    digest: _builtins.bytes
+    """SHA-256 over `previous` and the fields, see docs/operations.md."""
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """When; with microseconds, which are sealed."""
+
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        at: _timestamp_pb2.Timestamp | None = ...,
+        actor: _builtins.str = ...,
+        action: _builtins.str = ...,
+        channel: _builtins.str = ...,
+        subject: _builtins.str = ...,
+        details: _builtins.str = ...,
+        previous: _builtins.bytes = ...,
+        digest: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "actor", b"actor", "at", b"at", "channel", b"channel", "details", b"details", "digest", b"digest", "number", b"number", "previous", b"previous", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AuditRecord: _TypeAlias = AuditRecord  # noqa: Y015

@@ -165,6 +165,31 @@ class MessagesServiceStub:
                 request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.BlockUserRequest.SerializeToString,
                 response_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.BlockUserResponse.FromString,
                 _registered_method=True)
+        self.SilenceMember = channel.unary_unary(
+                '/hubbub.messages.v1.MessagesService/SilenceMember',
+                request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.SilenceMemberRequest.SerializeToString,
+                response_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.SilenceMemberResponse.FromString,
+                _registered_method=True)
+        self.UnsilenceMember = channel.unary_unary(
+                '/hubbub.messages.v1.MessagesService/UnsilenceMember',
+                request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.UnsilenceMemberRequest.SerializeToString,
+                response_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.UnsilenceMemberResponse.FromString,
+                _registered_method=True)
+        self.BlockPeer = channel.unary_unary(
+                '/hubbub.messages.v1.MessagesService/BlockPeer',
+                request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.BlockPeerRequest.SerializeToString,
+                response_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.BlockPeerResponse.FromString,
+                _registered_method=True)
+        self.ListBlockedPeers = channel.unary_unary(
+                '/hubbub.messages.v1.MessagesService/ListBlockedPeers',
+                request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListBlockedPeersRequest.SerializeToString,
+                response_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListBlockedPeersResponse.FromString,
+                _registered_method=True)
+        self.ListAudit = channel.unary_unary(
+                '/hubbub.messages.v1.MessagesService/ListAudit',
+                request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListAuditRequest.SerializeToString,
+                response_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListAuditResponse.FromString,
+                _registered_method=True)
 
 
 class MessagesServiceServicer:
@@ -353,6 +378,41 @@ class MessagesServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SilenceMember(self, request, context):
+        """Moderators: keep a member from writing for a while.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnsilenceMember(self, request, context):
+        """Moderators: let them write again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BlockPeer(self, request, context):
+        """Keep somebody's direct messages from the caller, or let them through again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBlockedPeers(self, request, context):
+        """Whom the caller has blocked.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAudit(self, request, context):
+        """Admin: what moderators and administrators did.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MessagesServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -485,6 +545,31 @@ def add_MessagesServiceServicer_to_server(servicer, server):
                     servicer.BlockUser,
                     request_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.BlockUserRequest.FromString,
                     response_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.BlockUserResponse.SerializeToString,
+            ),
+            'SilenceMember': grpc.unary_unary_rpc_method_handler(
+                    servicer.SilenceMember,
+                    request_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.SilenceMemberRequest.FromString,
+                    response_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.SilenceMemberResponse.SerializeToString,
+            ),
+            'UnsilenceMember': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnsilenceMember,
+                    request_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.UnsilenceMemberRequest.FromString,
+                    response_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.UnsilenceMemberResponse.SerializeToString,
+            ),
+            'BlockPeer': grpc.unary_unary_rpc_method_handler(
+                    servicer.BlockPeer,
+                    request_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.BlockPeerRequest.FromString,
+                    response_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.BlockPeerResponse.SerializeToString,
+            ),
+            'ListBlockedPeers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBlockedPeers,
+                    request_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListBlockedPeersRequest.FromString,
+                    response_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListBlockedPeersResponse.SerializeToString,
+            ),
+            'ListAudit': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAudit,
+                    request_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListAuditRequest.FromString,
+                    response_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListAuditResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1190,6 +1275,141 @@ class MessagesService:
             '/hubbub.messages.v1.MessagesService/BlockUser',
             hubbub_dot_messages_dot_v1_dot_messages__service__pb2.BlockUserRequest.SerializeToString,
             hubbub_dot_messages_dot_v1_dot_messages__service__pb2.BlockUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SilenceMember(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hubbub.messages.v1.MessagesService/SilenceMember',
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.SilenceMemberRequest.SerializeToString,
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.SilenceMemberResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnsilenceMember(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hubbub.messages.v1.MessagesService/UnsilenceMember',
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.UnsilenceMemberRequest.SerializeToString,
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.UnsilenceMemberResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BlockPeer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hubbub.messages.v1.MessagesService/BlockPeer',
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.BlockPeerRequest.SerializeToString,
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.BlockPeerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBlockedPeers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hubbub.messages.v1.MessagesService/ListBlockedPeers',
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListBlockedPeersRequest.SerializeToString,
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListBlockedPeersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAudit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hubbub.messages.v1.MessagesService/ListAudit',
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListAuditRequest.SerializeToString,
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListAuditResponse.FromString,
             options,
             channel_credentials,
             insecure,

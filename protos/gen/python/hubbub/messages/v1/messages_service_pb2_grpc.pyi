@@ -70,6 +70,16 @@ class MessagesServiceStub:
     """Admin: void a user's tokens issued before now."""
     BlockUser: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.BlockUserRequest, _messages_service_pb2.BlockUserResponse]
     """Admin: keep a user out of the tenant, or lift it."""
+    SilenceMember: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.SilenceMemberRequest, _messages_service_pb2.SilenceMemberResponse]
+    """Moderators: keep a member from writing for a while."""
+    UnsilenceMember: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.UnsilenceMemberRequest, _messages_service_pb2.UnsilenceMemberResponse]
+    """Moderators: let them write again."""
+    BlockPeer: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.BlockPeerRequest, _messages_service_pb2.BlockPeerResponse]
+    """Keep somebody's direct messages from the caller, or let them through again."""
+    ListBlockedPeers: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.ListBlockedPeersRequest, _messages_service_pb2.ListBlockedPeersResponse]
+    """Whom the caller has blocked."""
+    ListAudit: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.ListAuditRequest, _messages_service_pb2.ListAuditResponse]
+    """Admin: what moderators and administrators did."""
 
 class MessagesServiceServicer(metaclass=_abc_1.ABCMeta):
     """Users, channels, members, the log and messages."""
@@ -281,5 +291,45 @@ class MessagesServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_messages_service_pb2.BlockUserRequest, _abc.Awaitable[_messages_service_pb2.BlockUserResponse]],
     ) -> _abc.Awaitable[_messages_service_pb2.BlockUserResponse]:
         """Admin: keep a user out of the tenant, or lift it."""
+
+    @_abc_1.abstractmethod
+    def SilenceMember(
+        self,
+        request: _messages_service_pb2.SilenceMemberRequest,
+        context: _aio.ServicerContext[_messages_service_pb2.SilenceMemberRequest, _abc.Awaitable[_messages_service_pb2.SilenceMemberResponse]],
+    ) -> _abc.Awaitable[_messages_service_pb2.SilenceMemberResponse]:
+        """Moderators: keep a member from writing for a while."""
+
+    @_abc_1.abstractmethod
+    def UnsilenceMember(
+        self,
+        request: _messages_service_pb2.UnsilenceMemberRequest,
+        context: _aio.ServicerContext[_messages_service_pb2.UnsilenceMemberRequest, _abc.Awaitable[_messages_service_pb2.UnsilenceMemberResponse]],
+    ) -> _abc.Awaitable[_messages_service_pb2.UnsilenceMemberResponse]:
+        """Moderators: let them write again."""
+
+    @_abc_1.abstractmethod
+    def BlockPeer(
+        self,
+        request: _messages_service_pb2.BlockPeerRequest,
+        context: _aio.ServicerContext[_messages_service_pb2.BlockPeerRequest, _abc.Awaitable[_messages_service_pb2.BlockPeerResponse]],
+    ) -> _abc.Awaitable[_messages_service_pb2.BlockPeerResponse]:
+        """Keep somebody's direct messages from the caller, or let them through again."""
+
+    @_abc_1.abstractmethod
+    def ListBlockedPeers(
+        self,
+        request: _messages_service_pb2.ListBlockedPeersRequest,
+        context: _aio.ServicerContext[_messages_service_pb2.ListBlockedPeersRequest, _abc.Awaitable[_messages_service_pb2.ListBlockedPeersResponse]],
+    ) -> _abc.Awaitable[_messages_service_pb2.ListBlockedPeersResponse]:
+        """Whom the caller has blocked."""
+
+    @_abc_1.abstractmethod
+    def ListAudit(
+        self,
+        request: _messages_service_pb2.ListAuditRequest,
+        context: _aio.ServicerContext[_messages_service_pb2.ListAuditRequest, _abc.Awaitable[_messages_service_pb2.ListAuditResponse]],
+    ) -> _abc.Awaitable[_messages_service_pb2.ListAuditResponse]:
+        """Admin: what moderators and administrators did."""
 
 def add_MessagesServiceServicer_to_server(servicer: MessagesServiceServicer, server: _aio.Server) -> None: ...

@@ -1,0 +1,48 @@
+"""The RPCs with which people keep others at a distance, and with which administrators see what was done."""
+
+from __future__ import annotations
+
+from chassis.errors import InvalidArgument, NotAllowed, NotFound
+from hubbub.messages.v1 import messages_service_pb2 as rpc
+from messages import convert, cursors, limits
+from messages.service.desk import Desk, that_fit
+from messages.store import audit, moderation, users
+
+
+class Moderation(Desk):
+    """Blocks between people, and the audit log."""
+
+    async def BlockPeer(self, request: rpc.BlockPeerRequest, _context: object) -> rpc.BlockPeerResponse:
+        """Keep somebody's direct messages from the caller, or let them through again; harmless when it is so already."""
+        caller = await self._admitted(request.caller)
+        try:
+            user = limits.user_id(request.user)
+        except InvalidArgument as error:
+            raise NotFound from error
+        if user == caller.user:
+            raise NotAllowed
+        async with self._database.transaction([caller.tenant]) as connection:
+            if not await users.names(connection, caller.tenant, [user]):
+                raise NotFound
+            await moderation.block(connection, caller, user, blocked=request.blocked)
+        return rpc.BlockPeerResponse()
+
+    async def ListBlockedPeers(self, request: rpc.ListBlockedPeersRequest, _context: object) -> rpc.ListBlockedPeersResponse:
+        """Whom the caller has blocked, by user id."""
+        caller = await self._admitted(request.caller)
+        limit = limits.page(request.limit, 200, 1_000)
+        async with self._database.connection([caller.tenant]) as connection:
+            found = await moderation.blocked_by(connection, caller, cursors.read(request.cursor, str, ""), limit + 1)
+        page, more = found[:limit], found[limit:]
+        after_page = cursors.write(page[-1].id) if more else ""
+        return rpc.ListBlockedPeersResponse(users=[convert.user(each) for each in page], next=after_page)
+
+    async def ListAudit(self, request: rpc.ListAuditRequest, _context: object) -> rpc.ListAuditResponse:
+        """What moderators and administrators of the tenant did, oldest first; for administrators."""
+        caller = await self._admitted(request.caller)
+        if not caller.admin:
+            raise NotAllowed
+        limit = limits.page(request.limit, 200, 1_000)
+        async with self._database.connection([caller.tenant]) as connection:
+            records = await audit.page(connection, caller.tenant, limits.seq(request.after), limit)
+        return rpc.ListAuditResponse(records=that_fit(convert.audit_record(each) for each in records))

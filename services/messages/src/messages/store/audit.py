@@ -1,0 +1,67 @@
+"""Adds to and reads the audit log."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+
+from chassis.postgres import EVERY_TENANT, Connection, Database
+from messages.audit import FIRST, Broken, Deed, Record, verify
+from messages.message import Caller, ChannelId, TenantId
+from messages.queries import audit as queries
+
+_PAGE = 500
+
+
+async def append(
+    connection: Connection, caller: Caller, deed: Deed, *, channel: ChannelId | None = None, subject: str = "", **details: object
+) -> None:
+    """Record what the caller does, in the transaction that does it."""
+    parameters = {
+        "tenant": caller.tenant,
+        "actor": caller.user,
+        "action": deed.value,
+        "channel": channel,
+        "subject": subject,
+        "details": msgspec.json.encode(details).decode(),
+    }
+    await connection.execute(queries.APPEND, parameters)
+
+
+async def page(connection: Connection, tenant: TenantId, after: int, limit: int) -> list[Record]:
+    """Records numbered above `after`, oldest first."""
+    parameters = {"tenant": tenant, "after": after, "limit": limit}
+    rows: list[tuple[Any, ...]] = await (await connection.execute(queries.PAGE, parameters)).fetchall()
+    return [Record(*row) for row in rows]
+
+
+async def verify_all(database: Database) -> list[Broken]:
+    """The first fault of every tenant's chain that has one."""
+    async with database.connection(EVERY_TENANT) as connection:
+        rows: list[tuple[Any, ...]] = await (await connection.execute(queries.TENANTS)).fetchall()
+    found = [await verify_one(database, TenantId(tenant)) for (tenant,) in rows]
+    return [broken for broken in found if broken]
+
+
+async def verify_one(database: Database, tenant: TenantId) -> Broken | None:
+    """The first fault of a tenant's chain."""
+    async with database.connection([tenant]) as connection:
+        row: Any = await (await connection.execute(queries.HEAD, {"tenant": tenant})).fetchone()
+    return await verify(tenant, _through(database, tenant, row[0] if row else 0), row or (0, FIRST))
+
+
+async def _through(database: Database, tenant: TenantId, head: int) -> AsyncIterator[Record]:
+    """All records up to the head that was seen first: what comes while they are read is not judged."""
+    after = 0
+    while True:
+        async with database.connection([tenant]) as connection:
+            records = await page(connection, tenant, after, _PAGE)
+        for record in records:
+            if record.number > head > 0:
+                return
+            yield record
+        if len(records) < _PAGE:
+            return
+        after = records[-1].number

@@ -1,0 +1,138 @@
+"""Silences by moderators, and blocks between people: judged where the command is stored."""
+
+from __future__ import annotations
+
+import pytest
+
+from chassis.errors import InvalidArgument, NotAllowed, NotFound
+from chassis.postgres import EVERY_TENANT
+from hubbub.messages.v1 import messages_service_pb2 as rpc
+from messages.commands import Body, Delete, Edit, Outcome, Pin, Post, React
+from messages.message import MessageId
+from services.messages.tests.conftest import Town, refused
+
+
+async def silence(town: Town, room: str, user: str, by: str = "ann", seconds: int = 60) -> None:
+    request = rpc.SilenceMemberRequest(caller=town.caller(by), channel=room, user=user, seconds=seconds, reason="loud")
+    await town.service.SilenceMember(request, None)
+
+
+async def block(town: Town, user: str, blocked: str, *, lift: bool = False) -> None:
+    request = rpc.BlockPeerRequest(caller=town.caller(user), user=blocked, blocked=not lift)
+    await town.service.BlockPeer(request, None)
+
+
+async def reason(town: Town, room: str, user: str, body: Body) -> str:
+    (outcome,) = await town.do(town.command(room, user, body))
+    return outcome.error.reason if outcome.error else ""
+
+
+async def posted(town: Town, room: str, user: str) -> MessageId:
+    outcome: Outcome
+    (outcome,) = await town.do(town.command(room, user, Post("words")))
+    assert outcome.message is not None
+    return outcome.message
+
+
+async def test_a_silenced_member_reads_and_deletes_but_writes_nothing(town: Town) -> None:
+    room = await town.channel("ann", "bob")
+    own, other = await posted(town, room, "bob"), await posted(town, room, "ann")
+    await silence(town, room, "bob")
+    for body in (Post("loud"), Edit(own, "louder"), React(other, "+1"), Pin(other)):
+        assert await reason(town, room, "bob", body) == "NOT_ALLOWED"
+    assert await reason(town, room, "bob", Delete(own)) == ""
+    await refused(town.post(room, "bob"), NotAllowed)
+    request = rpc.ListMessagesRequest(caller=town.caller("bob"), channel=room)
+    assert (await town.service.ListMessages(request, None)).messages
+    assert await reason(town, room, "ann", Post("I may")) == ""
+    await town.service.UnsilenceMember(rpc.UnsilenceMemberRequest(caller=town.caller("ann"), channel=room, user="bob"), None)
+    assert await reason(town, room, "bob", Post("again")) == ""
+
+
+async def test_a_key_that_made_its_message_before_the_silence_still_answers_it(town: Town) -> None:
+    room = await town.channel("ann", "bob")
+    first = await town.post(room, "bob", "hello", "k1")
+    await silence(town, room, "bob")
+    again = await town.post(room, "bob", "hello", "k1")
+    assert (again.duplicate, again.seq) == (True, first.seq)
+
+
+async def test_leaving_and_joining_again_does_not_end_a_silence(town: Town) -> None:
+    room, bob = await town.channel("ann", "bob", kind="public"), town.caller("bob")
+    await silence(town, room, "bob")
+    await town.service.RemoveMember(rpc.RemoveMemberRequest(caller=bob, channel=room, user="bob"), None)
+    await town.service.JoinChannel(rpc.JoinChannelRequest(caller=bob, channel=room), None)
+    assert await reason(town, room, "bob", Post("back")) == "NOT_ALLOWED"
+
+
+async def test_a_silence_ends_by_itself(town: Town) -> None:
+    room = await town.channel("ann", "bob")
+    await silence(town, room, "bob")
+    async with town.database.connection(EVERY_TENANT) as connection:
+        await connection.execute(
+            "UPDATE members SET silenced_until = now() WHERE channel = %s AND silenced_until IS NOT NULL", [room]
+        )
+    assert await reason(town, room, "bob", Post("at last")) == ""
+
+
+async def test_who_may_silence_whom(town: Town) -> None:
+    room = await town.channel("ann", "bob", "mod")
+    request = rpc.SetMemberRoleRequest(caller=town.caller("ann"), channel=room, user="mod", role="moderator")
+    await town.service.SetMemberRole(request, None)
+    await silence(town, room, "bob", by="mod")
+    await refused(silence(town, room, "ann", by="mod"), NotAllowed)
+    await refused(silence(town, room, "mod", by="bob"), NotAllowed)
+    await refused(silence(town, room, "nobody", by="mod"), NotFound)
+    await silence(town, room, "mod", by="ann")
+    own = rpc.UnsilenceMemberRequest(caller=town.caller("mod"), channel=room, user="mod")
+    await refused(town.service.UnsilenceMember(own, None), NotAllowed)
+    direct = await town.channel("ann", "bob", kind="direct")
+    await refused(silence(town, direct, "bob"), NotAllowed)
+
+
+@pytest.mark.parametrize("seconds", [0, 367 * 24 * 3600])
+async def test_a_silence_has_an_end(town: Town, seconds: int) -> None:
+    room = await town.channel("ann", "bob")
+    await refused(silence(town, room, "bob", seconds=seconds), InvalidArgument)
+
+
+async def test_a_blocked_persons_direct_messages_stop_and_the_others_do_not(town: Town) -> None:
+    room = await town.channel("ann", "bob", kind="direct")
+    own, other = await posted(town, room, "bob"), await posted(town, room, "ann")
+    await block(town, "ann", "bob")
+    for body in (Post("hear me"), Edit(own, "hear me"), React(other, "+1"), Pin(other)):
+        assert await reason(town, room, "bob", body) == "NOT_ALLOWED"
+    assert await reason(town, room, "ann", Post("I may")) == ""
+    shared = await town.channel("ann", "bob")
+    assert await reason(town, shared, "bob", Post("in company")) == ""
+    await block(town, "ann", "bob", lift=True)
+    assert await reason(town, room, "bob", Post("friends again")) == ""
+
+
+async def test_a_blocked_person_begins_no_new_direct_channel_but_finds_the_old_one(town: Town) -> None:
+    old = await town.channel("ann", "bob", kind="direct")
+    await town.people("cid")
+    for user in ("bob", "cid"):
+        await block(town, "ann", user)
+    assert await town.channel("bob", "ann", kind="direct") == old
+    await refused(town.channel("cid", "ann", kind="direct"), NotAllowed)
+    await block(town, "ann", "cid", lift=True)
+    assert await town.channel("cid", "ann", kind="direct")
+
+
+async def test_whom_one_has_blocked_is_ones_own_to_see(town: Town) -> None:
+    await town.people("ann", "bob", "cid", "dan")
+    for user in ("cid", "bob", "bob"):
+        await block(town, "ann", user)
+
+    async def blocked(user: str, **page: object) -> rpc.ListBlockedPeersResponse:
+        request = rpc.ListBlockedPeersRequest(caller=town.caller(user), **page)  # type: ignore[arg-type]
+        return await town.service.ListBlockedPeers(request, None)
+
+    assert [each.id for each in (await blocked("ann")).users] == ["bob", "cid"]
+    first = await blocked("ann", limit=1)
+    assert [each.id for each in first.users] == ["bob"]
+    assert [each.id for each in (await blocked("ann", limit=1, cursor=first.next)).users] == ["cid"]
+    assert not (await blocked("bob")).users
+    await refused(block(town, "ann", "ann"), NotAllowed)
+    await refused(block(town, "ann", "nobody"), NotFound)
