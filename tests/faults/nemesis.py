@@ -107,6 +107,14 @@ class Nemesis:
             else:
                 return
 
+    async def fill(self) -> None:
+        """The bus has no memory for anything new for a while: it answers, and takes nothing."""
+        await self.ruin(ruin.full)
+        try:
+            await asyncio.sleep(self._while())
+        finally:
+            await self.ruin(ruin.room)
+
     async def poison(self) -> None:
         """Put what cannot be read, or not be carried out, onto every topic."""
         await self.ruin(ruin.poison(self.crowd.channels, self.crowd.owner.user))
@@ -190,6 +198,7 @@ FAULTS: Mapping[str, Callable[[Nemesis], Awaitable[None]]] = {
     "pause media": lambda it: it.pause("media"),
     "pause Valkey": lambda it: it.pause("valkey"),
     "make the database read-only": Nemesis.read_only,
+    "fill the bus's memory": Nemesis.fill,
     "wipe the bus": lambda it: it.ruin(ruin.wipe),
     "trim events under a paused gateway": lambda it: it.pause(it.one("gateway"), meanwhile=lambda: it.ruin(ruin.trim)),
     "lose events": lambda it: it.ruin(ruin.lose),

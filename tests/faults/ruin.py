@@ -17,6 +17,8 @@ Redis = redis.asyncio.Redis
 Act = Callable[[Redis, random.Random], Awaitable[None]]
 _FIELD = "p"
 _AHEAD_MILLISECONDS = 3_600_000
+_MEMORY_BYTES = 512 * 1024 * 1024
+"""As the local stack gives it."""
 _GARBAGE = (b"\xff\xfe\x00 not protobuf", b"\x0a\x7f\x01", b"{}")
 
 
@@ -46,6 +48,16 @@ async def move_clock(bus: Redis, _dice: random.Random) -> None:
         last = (await bus.xinfo_stream(key))["last-generated-id"]
         milliseconds = max(there, int(last.split(b"-")[0]) + 1)
         await bus.xadd(key, {_FIELD: b""}, id=f"{milliseconds}-0")
+
+
+async def full(bus: Redis, _dice: random.Random) -> None:
+    """Let the server have no memory for anything new, until `room` or its next start."""
+    await bus.config_set("maxmemory", 1)
+
+
+async def room(bus: Redis, _dice: random.Random) -> None:
+    """Let it have memory again."""
+    await bus.config_set("maxmemory", _MEMORY_BYTES)
 
 
 def poison(channels: Sequence[str], user: str) -> Act:
