@@ -1,0 +1,173 @@
+"""`python -m bench.capacity`: the table of docs/capacity.md, computed from what things cost.
+
+Owns the costs and the arithmetic; `make bench` measures the costs, the page says what they are and what follows.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+PAGE = Path(__file__).parent.parent / "docs" / "capacity.md"
+BEGIN, END = "<!-- computed by bench/capacity.py -->\n", "<!-- end -->\n"
+
+USERS = (500, 5_000, 50_000, 500_000)
+
+# The load that is assumed.
+MESSAGES_PER_USER_MINUTE = 1.0
+"""Of each connected user, in the busy hour."""
+PEAK = 2.0
+"""The busiest seconds of that hour, as a multiple."""
+DAY_SHARE = 0.3
+"""A month's average, as a share of the busy hour."""
+RECEIVERS = 20
+"""Connected members that a message reaches, on average."""
+
+# What things cost. Measured by `make bench` unless it says otherwise; processor time in microseconds of one core.
+SOCKET_KIB = 11.0
+DELIVERY_US = 5.0
+"""One socket.send() and what leads to it; a fraction of it where messages are joined."""
+GATEWAY_MESSAGE_US = 46.0
+"""Frame in, command to the bus, event back, acknowledgement out: at the sender's gateway."""
+GATEWAY_EVENT_US = 8.0
+"""At every other gateway. Estimated: decoding an event is a sixth of the above."""
+WORKER_US = 44.0
+POSTGRES_US = 70.0
+VALKEY_US = 11.0
+VALKEY_READ_US = 0.3
+"""For each further gateway that reads the event. Estimated: entries hold many events."""
+EVENT_BYTES = 600
+"""Of an event on the bus."""
+WIRE_BYTES = 500
+"""Of a delivery of a text of 200 bytes, headers included."""
+ROW_BYTES = 1_000
+"""Of a message on disk: entry, message and their indexes. Estimated."""
+
+# How full things may be.
+BUSY = 0.5
+"""Share of a core that is used at the peak; the rest is for reconnects and for a neighbour that fails."""
+SOCKETS_PER_GATEWAY = 15_000
+"""So that those of a gateway that dies are back at the others within 20 s."""
+PROCESS_MIB = 100
+"""Of a gateway without sockets."""
+PARTITIONS_PER_WORKER = 4
+
+# Dollars a month. Assumed: rounded list prices of large clouds, on demand, everything twice where it holds state.
+CORE_PRICE = 25.0
+POSTGRES_CORE_PRICE = 60.0
+VALKEY_CORE_PRICE = 50.0
+DISK_GB_PRICE = 0.12
+EGRESS_GB_PRICE = 0.05
+
+_MONTH_SECONDS = 30 * 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a number of connected users takes."""
+
+    users: int
+
+    @property
+    def messages(self) -> float:
+        """Messages per second at the peak."""
+        return self.users * MESSAGES_PER_USER_MINUTE / 60 * PEAK
+
+    @property
+    def month_messages(self) -> float:
+        """Messages in a month."""
+        return self.messages / PEAK * DAY_SHARE * _MONTH_SECONDS
+
+    @property
+    def gateways(self) -> int:
+        """Processes, each of one core: enough for sockets and processor time when one of them is gone."""
+        shared = self.messages * (GATEWAY_MESSAGE_US - GATEWAY_EVENT_US + RECEIVERS * DELIVERY_US) / 1e6
+        each = self.messages * GATEWAY_EVENT_US / 1e6
+        return 1 + max(1, math.ceil(self.users / SOCKETS_PER_GATEWAY), math.ceil(shared / (BUSY - each)))
+
+    @property
+    def gateway_mib(self) -> float:
+        """Memory of one gateway when one of them is gone."""
+        return PROCESS_MIB + self.users / (self.gateways - 1) * SOCKET_KIB / 1024
+
+    @property
+    def workers(self) -> int:
+        """Processes of one core each, one more than needed."""
+        return 1 + math.ceil(self.messages * WORKER_US / 1e6 / BUSY)
+
+    @property
+    def partitions(self) -> int:
+        """Of the bus."""
+        return max(8, PARTITIONS_PER_WORKER * self.workers)
+
+    @property
+    def postgres_cores(self) -> int:
+        """Of the primary."""
+        return max(2, math.ceil(self.messages * POSTGRES_US / 1e6 / BUSY))
+
+    @property
+    def disk_gb(self) -> float:
+        """What a month adds."""
+        return self.month_messages * ROW_BYTES / 1e9
+
+    @property
+    def valkey_busy(self) -> float:
+        """Share of Valkey's one core at the peak."""
+        return self.messages * (VALKEY_US + self.gateways * VALKEY_READ_US) / 1e6
+
+    @property
+    def valkey_mib(self) -> float:
+        """What it may hold at most: commands (24 MiB) and events (16) of each partition, replies (8) of each gateway."""
+        return self.partitions * 40 + self.gateways * 8
+
+    @property
+    def bus_megabits(self) -> float:
+        """From Valkey to the gateways, at the peak: every gateway sees all."""
+        return self.messages * self.gateways * EVENT_BYTES * 8 / 1e6
+
+    @property
+    def egress_megabits(self) -> float:
+        """To the clients, at the peak."""
+        return self.messages * RECEIVERS * WIRE_BYTES * 8 / 1e6
+
+    @property
+    def dollars(self) -> float:
+        """A month, with a year's messages on disk and a standby of each store; media, support and people not included."""
+        services = 3 if self.users < SOCKETS_PER_GATEWAY else 6  # messages api, presence, media
+        cores = (self.gateways + self.workers + services) * CORE_PRICE
+        stores = 2 * (self.postgres_cores * POSTGRES_CORE_PRICE + 12 * self.disk_gb * DISK_GB_PRICE + VALKEY_CORE_PRICE)
+        return cores + stores + self.month_messages * RECEIVERS * WIRE_BYTES / 1e9 * EGRESS_GB_PRICE
+
+
+def table() -> str:
+    """Return the table in Markdown."""
+    plans = [Plan(users) for users in USERS]
+    rows = {
+        "connected users": [f"{plan.users:,}" for plan in plans],
+        "messages/s at the peak": [f"{plan.messages:,.0f}" for plan in plans],
+        "deliveries/s at the peak": [f"{plan.messages * RECEIVERS:,.0f}" for plan in plans],
+        "gateways, one core each": [f"{plan.gateways}" for plan in plans],
+        "memory of each": [f"{plan.gateway_mib:,.0f} MiB" for plan in plans],
+        "workers, one core each": [f"{plan.workers}" for plan in plans],
+        "bus partitions": [f"{plan.partitions}" for plan in plans],
+        "PostgreSQL cores, primary": [f"{plan.postgres_cores}" for plan in plans],
+        "disk, a month's messages": [f"{plan.disk_gb:,.0f} GB" for plan in plans],
+        "Valkey, of its one core": [f"{plan.valkey_busy:.1%}" for plan in plans],
+        "Valkey, memory at most": [f"{plan.valkey_mib:,.0f} MiB" for plan in plans],
+        "Valkey to gateways": [f"{plan.bus_megabits:,.0f} Mbit/s" for plan in plans],
+        "gateways to clients": [f"{plan.egress_megabits:,.0f} Mbit/s" for plan in plans],
+        "dollars a month, roughly": [f"{plan.dollars:,.0f}" for plan in plans],
+    }
+    head, *body = ([name, *cells] for name, cells in rows.items())
+    lines = ["| " + " | ".join(cells) + " |" for cells in (head, ["---", *["---:"] * len(plans)], *body)]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Put the table into the page."""
+    before, _, rest = PAGE.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    PAGE.write_text(before + BEGIN + table() + END + after)
+
+
+if __name__ == "__main__":
+    main()
