@@ -1,0 +1,131 @@
+"""What a browser keeps for us: sealed, for one purpose, for a time; and the settings without which nobody signs in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from chassis.config import ConfigError, Secret, load
+from gateway.config import Config
+from gateway.connection import Identity
+from gateway.cookies import COOKIE_BYTES, OversizeError, Seal
+from gateway.origin import may_use
+
+OLD, NEW = "old-key-0123456789-0123456789-0123", "new-key-0123456789-0123456789-0123"
+ANN = Identity("acme", "ann", "Ann", ("admin",), 1.5, 2_000_000_000.0)
+GIVEN = {
+    "HUBBUB_LISTEN": "127.0.0.1:8080",
+    "HUBBUB_BUS_URL": "memory:",
+    "HUBBUB_MESSAGES_TARGET": "a:1",
+    "HUBBUB_PRESENCE_TARGET": "a:2",
+    "HUBBUB_MEDIA_TARGET": "a:3",
+}
+SIGN_IN = {
+    "HUBBUB_OIDC_ISSUER": "https://login.example",
+    "HUBBUB_OIDC_CLIENT_ID": "hubbub",
+    "HUBBUB_OIDC_REDIRECT_BASE": "https://Chat.example/",
+    "HUBBUB_OIDC_TENANTS": '{"*": "acme"}',
+    "HUBBUB_SESSION_KEYS": NEW,
+}
+
+
+def seal(keys: str, purpose: str = "session", now: float = 1_000.0) -> Seal[Identity]:
+    return Seal(Secret(keys), purpose, Identity, lambda: now)
+
+
+def test_what_was_sealed_opens_until_it_ends() -> None:
+    text = seal(NEW).close(ANN, 1_060.0)
+    assert seal(NEW).open(text) == ANN
+    assert seal(NEW, now=1_059.9).open(text) == ANN
+    assert seal(NEW, now=1_060.0).open(text) is None
+
+
+def test_a_key_is_replaced_without_signing_anybody_out() -> None:
+    before = seal(OLD).close(ANN, 2_000.0)
+    rotated = seal(f"{NEW}, {OLD}")
+    assert rotated.open(before) == ANN
+    assert seal(NEW).open(rotated.close(ANN, 2_000.0)) == ANN
+    assert seal(NEW).open(before) is None
+
+
+def test_a_seal_for_another_purpose_does_not_open() -> None:
+    assert seal(NEW, "attempt").open(seal(NEW).close(ANN, 2_000.0)) is None
+
+
+def test_no_bit_of_a_seal_can_be_changed() -> None:
+    text = seal(NEW).close(ANN, 2_000.0)
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    for place in range(len(text) - 1):  # the last one's low bits may carry nothing
+        other = alphabet[(alphabet.index(text[place]) + 1) % 64]
+        assert seal(NEW).open(text[:place] + other + text[place + 1 :]) is None
+
+
+@pytest.mark.parametrize("text", ["", "A", "é", "\ud800", "A" * 10, "A" * (COOKIE_BYTES + 1), "=" * 40, "a b", "\x00"])
+def test_what_is_no_seal_is_nobodys(text: str) -> None:
+    assert seal(NEW).open(text) is None
+
+
+def test_no_cookie_is_larger_than_a_browser_keeps() -> None:
+    with pytest.raises(OversizeError):
+        seal(NEW).close(Identity("acme", "ann", "Ann", ("x" * 64,) * 64, 0, 0), 2_000.0)
+
+
+def test_the_settings_of_sign_in_are_read_together() -> None:
+    config = load(Config, {**GIVEN, **SIGN_IN, "HUBBUB_ENV": "production"}).sign_in
+    assert config is not None
+    assert config.redirect_uri == "https://chat.example/v1/signin/callback"
+    assert config.tenants == {"*": "acme"}
+    assert NEW not in repr(config)
+    assert load(Config, GIVEN).sign_in is None
+
+
+@pytest.mark.parametrize("missing", [name for name in SIGN_IN if name != "HUBBUB_OIDC_ISSUER"])
+def test_with_a_provider_everything_it_needs_is_required(missing: str) -> None:
+    assert missing in problems({name: value for name, value in SIGN_IN.items() if name != missing})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HUBBUB_OIDC_ISSUER", "http://login.example"),
+        ("HUBBUB_OIDC_REDIRECT_BASE", "http://chat.example"),
+        ("HUBBUB_OIDC_REDIRECT_BASE", "https://chat.example/path"),
+        ("HUBBUB_OIDC_TENANTS", '{"*": "Not A Tenant"}'),
+        ("HUBBUB_OIDC_TENANTS", '["acme"]'),
+        ("HUBBUB_SESSION_KEYS", "short"),
+        ("HUBBUB_SESSION_KEYS", f"{NEW},"),
+    ],
+)
+def test_production_refuses_what_is_not_safe(name: str, value: str) -> None:
+    assert name in problems({**SIGN_IN, name: value})
+
+
+def problems(given: Mapping[str, str]) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load(Config, {**GIVEN, **given, "HUBBUB_ENV": "production"})
+    assert NEW not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("origin", "fits"),
+    [
+        ("https://chat.example", True),
+        ("HTTPS://CHAT.example", True),
+        ("https://shop.example", True),
+        ("https://chat.example:444", False),
+        ("https://chat.example.evil.example", False),
+        ("https://evil.example/chat.example", False),
+        ("evil://chat.example", False),
+        ("chat.example", False),
+        ("null", False),
+        ("", False),
+    ],
+)
+def test_pages_of_our_own_and_of_the_list_may_use_what_the_browser_holds(origin: str, *, fits: bool) -> None:
+    assert may_use(origin, "chat.example", frozenset({"https://shop.example"})) is fits
+
+
+def test_a_request_without_host_has_no_own_origin() -> None:
+    assert not may_use("https://", "", frozenset())
