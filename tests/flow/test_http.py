@@ -3,6 +3,7 @@
 import uuid
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.client import connect, shapes
@@ -233,6 +234,40 @@ async def test_a_request_id_is_found_in_the_log_of_every_service_it_touched(worl
         return all(any(line.startswith(name) for line in lines) for name in ("gateway-0", "messages-api"))
 
     await eventually(written)
+
+
+async def test_a_request_id_is_in_the_row_that_it_made(world: World) -> None:
+    ann = await world.person("ann")
+    room = await world.room(ann)
+    request_id = f"flow-{uuid.uuid4().hex}"
+    headers = {"X-Request-Id": request_id}
+    posted = await ann.call("POST", f"/v1/channels/{room}/messages", {"text": "x"}, headers=headers)
+    changed = await ann.call("PATCH", f"/v1/channels/{room}", {"topic": "x"}, headers=headers)
+    assert (posted.status, changed.status) == (201, 200)
+    assert await written_by(world, room, f"{request_id}/%") == [3, 4]
+
+
+async def test_the_row_of_a_frame_names_its_connection_whose_line_names_the_request(world: World) -> None:
+    ann = await world.person("ann")
+    room = await world.room(ann)
+    request_id = f"flow-{uuid.uuid4().hex}"
+    async with connect(ann, headers={"X-Request-Id": request_id}) as socket:
+        ack = await socket.post(room, "k", "x")
+        assert await written_by(world, room, f"{socket.hello['connection']}.%") == [ack["seq"]]
+
+        async def written() -> bool:
+            return any(socket.hello["connection"] in line and request_id in line for line in world.stack.log.splitlines())
+
+        await eventually(written)
+
+
+async def written_by(world: World, channel: str, command: str) -> list[int]:
+    """The numbers of the channel's entries whose command is like `command`."""
+    url = str(world.stack.endpoints["HUBBUB_MESSAGES_DATABASE_URL"])
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        await connection.execute("SELECT set_config('hubbub.tenants', %s, true)", [f"{{{world.tenant}}}"])
+        query = "SELECT seq FROM entries WHERE channel = %s AND command LIKE %s ORDER BY seq"
+        return [seq for (seq,) in await (await connection.execute(query, [channel, command])).fetchall()]
 
 
 async def test_what_is_private_is_not_in_the_log(world: World) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import structlog
+
 from chassis.errors import Unavailable
 from gateway.config import Config
 from gateway.connection import Connection, Identity
@@ -17,6 +19,7 @@ from gateway.roster import Roster
 from gateway.session import Sessions
 from hubbub.messages.v1.messages_service_pb2 import Session
 
+log = structlog.get_logger()
 SYNC_EVENTS = 1_000
 TOO_MANY_CONNECTIONS = 4503
 ATTEMPTS = 3
@@ -58,6 +61,7 @@ class Opening:
         hello = Hello(connection.id, identity.user, identity.tenant, self._heartbeat_seconds, self.limits, channels)
         self._roster.outbox.send(connection, encode(hello))
         self._roster.opened(connection)
+        log.info("connection_opened", connection=connection.id)
         if len(connection.account.connections) > self.limits.connections:
             self._roster.close(connection, TOO_MANY_CONNECTIONS)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 from datetime import datetime
 from enum import StrEnum
 
 import msgspec
 
+from chassis.context import current_request_id
 from chassis.errors import HubbubError
 from messages.message import Attachment, ChannelId, CommandId, Entry, MessageId, Receipt, TenantId, UserId
 
@@ -109,3 +111,8 @@ class Stored(msgspec.Struct, frozen=True):
     receipts: list[Receipt]
     noted: list[int]
     """Rows of `unpublished` that remember `entries`."""
+
+
+def called() -> CommandId:
+    """The id of what a call asks for, `<request>/<random>`: the row names the request. No connection's command is spelled so."""
+    return CommandId(f"{current_request_id() or ''}/{secrets.token_hex(6)}")

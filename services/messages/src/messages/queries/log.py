@@ -8,8 +8,8 @@ WITH given AS MATERIALIZED (
   WHERE ch.id = %(channel)s AND ch.tenant = %(tenant)s
 ),
 logged AS (
-  INSERT INTO entries (channel, seq, tenant, kind, actor, at, details)
-  SELECT channel, seq, tenant, kind, actor, at, details FROM given
+  INSERT INTO entries (channel, seq, tenant, kind, actor, at, command, details)
+  SELECT channel, seq, tenant, kind, actor, at, %(command)s, details FROM given
 ),
 counted AS (
   UPDATE channels SET head = (SELECT max(seq) FROM given) WHERE id = %(channel)s

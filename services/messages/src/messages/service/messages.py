@@ -8,9 +8,9 @@ from bus.bus import BusError
 from chassis.errors import InvalidArgument
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages import convert, cursors, limits
-from messages.commands import Body, Command, Delete, Edit, Outcome, Verdict
+from messages.commands import Body, Command, Delete, Edit, Outcome, Verdict, called
 from messages.handlers import handle
-from messages.message import Caller, ChannelId, CommandId
+from messages.message import Caller, ChannelId
 from messages.service import access
 from messages.service.desk import Desk, logger, that_fit
 from messages.store import messages
@@ -48,7 +48,7 @@ class Messages(Desk):
         return rpc.DeleteMessageResponse(seq=outcome.seq, at=convert.timestamp(outcome.at) if outcome.at else None)
 
     async def _carry_out(self, caller: Caller, channel: ChannelId, key: str, body: Body) -> Outcome:
-        command = Command(caller.tenant, channel, caller.user, key, CommandId(""), "", body)
+        command = Command(caller.tenant, channel, caller.user, key, called(), "", body)
         published = self._publisher.take_settled()
         try:
             stored = await handle(self._database, [command], published)

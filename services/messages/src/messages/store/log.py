@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from chassis.postgres import Connection
+from messages.commands import called
 from messages.message import (
     NO_DETAILS,
     Caller,
@@ -42,11 +43,11 @@ class Appended(msgspec.Struct, frozen=True):
 
 
 async def append(connection: Connection, tenant: TenantId, channel: ChannelId, drafts: Sequence[Draft]) -> Appended:
-    """Number and store entries of a channel that the caller has locked, in order."""
+    """Number and store entries of a channel that the caller has locked, in order; their rows name the request at work."""
     rows = [
         {"n": n, "kind": draft.kind.value, "actor": draft.actor, "details": draft.details} for n, draft in enumerate(drafts, 1)
     ]
-    parameters = {"tenant": tenant, "channel": channel, "entries": msgspec.json.encode(rows).decode()}
+    parameters = {"tenant": tenant, "channel": channel, "command": called(), "entries": msgspec.json.encode(rows).decode()}
     answers: list[tuple[Any, ...]] = await (await connection.execute(queries.APPEND, parameters)).fetchall()
     entries = [
         Entry(channel, seq, tenant, draft.kind, draft.actor, at, details=draft.details)
