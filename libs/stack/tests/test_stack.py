@@ -173,12 +173,14 @@ async def test_own_servers_are_used_instead_of_embedded_ones(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="every other test here is this one already")
-async def test_it_runs_for_somebody_who_is_not_root(tmp_path: Path, services: dict[str, str]) -> None:
+@pytest.mark.parametrize("number", [None, 54_321], ids=["known", "without a name on the machine"])
+async def test_it_runs_for_somebody_who_is_not_root(tmp_path: Path, services: dict[str, str], number: int | None) -> None:
     data = tmp_path / "data"
+    somebody = Identity(namespace=True) if number is None else Identity(namespace=True, inside=(number, number))
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "stack"),
         env={**os.environ, **services, "HUBBUB_DATA": str(data), "HUBBUB_PORT": "0"},
-        preexec_fn=Identity(namespace=True).enter,
+        preexec_fn=somebody.enter,
     )
     try:
         await until(lambda: (data / "endpoints.json").exists() or process.returncode is not None, 60)

@@ -9,7 +9,7 @@ import os
 import pwd
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TypedDict
@@ -19,6 +19,16 @@ from stack.errors import RefusedError
 _CLONE_NEWUSER = 0x10000000
 _UNPRIVILEGED = "nobody"
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+@cache
+def _nobody() -> tuple[int, int]:
+    """The number of the unprivileged user, and of its group."""
+    try:
+        found = pwd.getpwnam(_UNPRIVILEGED)
+    except KeyError:  # then any number is as good
+        return 1000, 1000
+    return found.pw_uid, found.pw_gid
 
 
 class UserOptions(TypedDict, total=False):
@@ -37,6 +47,8 @@ class Identity:
     """Change to this user and its primary group (needs root)."""
     namespace: bool = False
     """Keep the user, under another number, in a user namespace: it is not root to itself, and its files stay its own."""
+    inside: tuple[int, int] = field(default_factory=_nobody)
+    """That number and its group's: initdb wants a user whom the machine knows. Looked up here, not between fork and exec."""
 
     def options(self) -> UserOptions:
         """Return the arguments of subprocess.Popen that change the user."""
@@ -52,18 +64,19 @@ class Identity:
     def enter(self) -> None:
         """Finish the change inside the child, between fork and exec. Raises OSError."""
         if self.namespace:
-            _enter_namespace(os.getuid(), os.getgid())
+            _enter_namespace(self.inside)
 
 
 def not_root(folder: Path, programs: Path) -> Identity:
     """Return a user other than root that can keep its data in `folder` and run what is in `programs`.
 
     A folder with data stays with its owner. A new one goes to `nobody` where that user can reach both folders, for then
-    a server that is broken into owns nothing else; and to the caller in a user namespace where it cannot.
+    a server that is broken into owns nothing else; and to the caller in a user namespace where it cannot. A caller other
+    than root keeps it, in a namespace where the machine has no name for them, as in many containers: initdb wants one.
     Raises RefusedError where neither works.
     """
     if os.geteuid() != 0:
-        return Identity()
+        return Identity(namespace=not _known(os.geteuid()) and _namespaces_allowed())
     owner = folder.stat().st_uid if folder.exists() and any(folder.iterdir()) else None
     if owner is None and _reachable_by_nobody(folder.parent) and _reachable_by_nobody(programs):
         owner = pwd.getpwnam(_UNPRIVILEGED).pw_uid
@@ -78,14 +91,23 @@ def not_root(folder: Path, programs: Path) -> Identity:
     )
 
 
-def _enter_namespace(uid: int, gid: int) -> None:
-    """Move this process into a user namespace where it is an ordinary user (user_namespaces(7))."""
+def _enter_namespace(inside: tuple[int, int]) -> None:
+    """Move this process into a user namespace where it is this user and group (user_namespaces(7))."""
+    outside = os.getuid(), os.getgid()
     if _LIBC is None or _LIBC.unshare(_CLONE_NEWUSER) != 0:
         raise OSError(ctypes.get_errno(), "unshare(CLONE_NEWUSER)")
-    inside = 1000
     Path("/proc/self/setgroups").write_text("deny")
-    Path("/proc/self/uid_map").write_text(f"{inside} {uid} 1")
-    Path("/proc/self/gid_map").write_text(f"{inside} {gid} 1")
+    for name, inner, outer in zip(("uid_map", "gid_map"), inside, outside, strict=True):
+        Path(f"/proc/self/{name}").write_text(f"{inner} {outer} 1")
+
+
+def _known(uid: int) -> bool:
+    """Tell whether the machine has a name for a user."""
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return True
 
 
 @cache
