@@ -246,3 +246,23 @@ async def test_frames_of_one_tick_go_in_one_write(world: World) -> None:
     world.say("c", 20)
     await world.settle()
     assert world.transports[ann].writes == before + 1
+
+
+def test_a_flood_that_stumbles_for_a_moment_is_a_flood_and_one_large_burst_is_not() -> None:
+    clock = Clock()
+    stumbling, bursting = Bucket(10, 20, clock), Bucket(10, 20, clock)
+    for second in range(FLOOD_SECONDS):
+        for _ in range(5 if second == 6 else 40):
+            stumbling.take(1.0)
+        for _ in range(1_000 if second == 0 else 1):
+            bursting.take(1.0)
+        clock.now += 1.0
+    stumbling.take(1.0)
+    bursting.take(1.0)
+    assert stumbling.flooding
+    assert not bursting.flooding
+    for _ in range(1_000):
+        bursting.take(1.0)
+    clock.now += FLOOD_SECONDS
+    bursting.take(1.0)
+    assert not bursting.flooding

@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable
 
 FLOOD_SECONDS = 10
-"""Consecutive seconds of sending at twice the limit or more that end a socket with 4004."""
+"""Seconds of sending at twice the limit or more that end a socket with 4004."""
 
 
 class Bucket:
     """What one socket may still send."""
 
-    __slots__ = ("_burst", "_clock", "_hot", "_offered", "_rate", "_second", "_stamp", "_tokens")
+    __slots__ = ("_above", "_burst", "_clock", "_hot", "_offered", "_rate", "_second", "_stamp", "_tokens")
 
     def __init__(self, rate: float, burst: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._rate = rate
@@ -31,7 +31,9 @@ class Bucket:
         self._offered = 0.0
         """What was asked for in it, granted or not."""
         self._hot = 0
-        """Consecutive seconds before it in which twice the rate was asked for."""
+        """Seconds before it over which twice the rate was asked for."""
+        self._above = 0.0
+        """What was asked for beyond that; a second's worth at most, so that only a short pause is made up for."""
 
     def take(self, cost: float) -> float:
         """Take tokens: 0 when granted, else the seconds after which they will be there."""
@@ -51,7 +53,9 @@ class Bucket:
 
     def _count(self, second: int, cost: float) -> None:
         if second != self._second:
-            hot = self._offered >= 2 * self._rate and second == self._second + 1
-            self._hot = self._hot + 1 if hot else 0
+            passed, flood = second - self._second, 2 * self._rate
+            self._above = min(self._above + self._offered - flood, flood) - flood * (passed - 1)
+            self._hot = self._hot + passed if self._above >= 0 else 0
+            self._above = max(self._above, 0.0)
             self._second, self._offered = second, 0.0
         self._offered += cost
