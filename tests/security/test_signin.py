@@ -36,6 +36,8 @@ class Place:
 
     urls: list[str]
     provider: openid.Provider
+    logs: Path
+    """Folder of what the gateways say."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -52,7 +54,7 @@ async def house(product: Stack, tmp_path_factory: pytest.TempPathFactory) -> Asy
                 "HUBBUB_SESSION_KEYS": f"{KEY},{OLD_KEY}",
             }
             await running.enter_async_context(gateway(env, folder))
-        yield Place(urls, provider)
+        yield Place(urls, provider, folder)
 
 
 @pytest.fixture
@@ -85,6 +87,23 @@ def settings(product: Stack, folder: Path) -> dict[str, str]:
         "HUBBUB_OIDC_TENANTS": '{"acme.example": "signin-acme", "beta.example": "signin-beta"}',
         "HUBBUB_OIDC_ROLES_CLAIM": "groups",
     }
+
+
+def another_gateway(
+    product: Stack, folder: Path, url: str, issuer: str, redirect_base: str
+) -> contextlib.AbstractAsyncContextManager[None]:
+    """One that differs from those of `house`."""
+    return gateway(
+        settings(product, folder)
+        | {
+            "HUBBUB_LISTEN": url.removeprefix("http://"),
+            "HUBBUB_INSTANCE": "signin-other",
+            "HUBBUB_OIDC_ISSUER": issuer,
+            "HUBBUB_OIDC_REDIRECT_BASE": redirect_base,
+            "HUBBUB_SESSION_KEYS": KEY,
+        },
+        folder,
+    )
 
 
 @contextlib.asynccontextmanager
@@ -377,3 +396,51 @@ async def test_who_is_refused_reads_why_on_the_sign_in_screen(place: Place, brow
         await page.get_by_test_id("sign-in-provider").click()
         await expect(page.get_by_role("alert").first).to_contain_text("nobody has arranged")
         assert urlsplit(page.url).query == ""
+
+
+async def test_over_tls_the_cookies_are_bound_to_this_host_alone(product: Stack, place: Place, tmp_path: Path) -> None:
+    """The gateway speaks HTTP here, as behind whatever ends TLS."""
+    here, base = f"http://127.0.0.1:{ports.free()[0]}", "https://chat.example"
+    async with another_gateway(product, tmp_path, here, place.provider.url, base), httpx.AsyncClient(base_url=here) as http:
+        begun = await http.get("/v1/signin")
+        answered = await http.get(begun.headers["location"])
+        back = answered.headers["location"].replace(base, here)
+        attempt = begun.headers["set-cookie"].partition(";")[0]
+        done = await http.get(back, headers={"Cookie": attempt})
+        for name, cookie in (("-signin", begun.headers["set-cookie"]), ("", done.headers["set-cookie"])):
+            assert cookie.startswith(f"__Host-hubbub{name}=")
+            assert {"secure", "httponly", "samesite=lax", "path=/"} <= {each.strip().lower() for each in cookie.split(";")}
+            assert "domain" not in cookie.lower()
+        mine = {"Cookie": done.headers["set-cookie"].partition(";")[0], "Host": "chat.example"}
+        assert (await http.get("/v1/me", headers=mine)).json()["user"] == "ann"
+        assert (await http.post("/v1/tickets", headers=mine | {"Origin": base})).status_code == 201
+        assert (await http.post("/v1/tickets", headers=mine | {"Origin": "http://chat.example"})).status_code == 403
+
+
+async def test_a_provider_that_does_not_answer_or_is_another_makes_sign_in_unavailable(
+    product: Stack, place: Place, tmp_path: Path
+) -> None:
+    for issuer in (f"http://127.0.0.1:{ports.free()[0]}", place.provider.url + "/"):
+        here = f"http://127.0.0.1:{ports.free()[0]}"
+        async with another_gateway(product, tmp_path, here, issuer, here), httpx.AsyncClient(base_url=here) as http:
+            answer = await http.get("/v1/signin")
+            assert (answer.status_code, answer.json()["reason"]) == (503, "UNAVAILABLE")
+            assert int(answer.headers["retry-after"]) >= 1
+            assert (await http.get("/healthz")).status_code == 200
+
+
+async def test_without_a_provider_nobody_signs_in_and_the_page_is_told_so(product: Stack) -> None:
+    async with httpx.AsyncClient(base_url=product.gateways[0].url) as http:
+        assert (await http.get("/v1/signin")).status_code == 404
+        assert (await http.get("/v1/signin/callback?code=x&state=y")).status_code == 404
+        assert (await http.get("/v1/signin/options")).json() == {"development": True, "provider": None, "signed_in": False}
+
+
+async def test_nothing_that_lets_somebody_in_is_logged(place: Place, http: httpx.AsyncClient) -> None:
+    back = await ask_provider(http)
+    query = parse_qs(urlsplit(back).query)
+    await http.get(back)
+    said = "".join(log.read_text() for log in place.logs.glob("*.log"))
+    assert "signed_in" in said
+    for secret in (query["code"][0], query["state"][0], http.cookies["hubbub"][:40], openid.CLIENT_SECRET, KEY):
+        assert secret not in said
