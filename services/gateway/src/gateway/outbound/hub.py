@@ -10,7 +10,9 @@ How a socket starts without a hole and without a leak:
 1. The gateway follows the bus before it loads any session, and `recent` remembers what passes by while one is loaded.
 2. `open` puts the session (a snapshot of the store) into the hub in one synchronous step: entries after the snapshot that
    passed meanwhile are made good from `recent` (a membership that ended is not opened, a hole is fetched), entries still to
-   come find the channel in place. From then on the invariant of `Channel.head` holds.
+   come find the channel in place. From then on the invariant of `Channel.head` holds. A snapshot older than the one by which
+   the channel became known here (`Channel.base`) proves no membership, as nobody has seen the entries in between: such a
+   channel is left out of `hello` and announced by `joined` once the store confirms it.
 3. The first `sync` opens the flow. A position equal to the head goes live at once, one that is ahead of it goes live when
    the head arrives, any other is read from the store by `catchup` while the hub buffers what happens (`begin`, `finish`).
 
