@@ -75,3 +75,19 @@ async def test_the_audit_log_is_exported_in_lines_that_anybody_can_verify(world:
         await ann.refused("GET", path, reason="NOT_ALLOWED")
     stranger = await world.person("root", roles=["admin"], tenant=f"{world.tenant}-2")
     assert (await stranger.ok("GET", "/v1/admin/audit"))["items"] == []
+
+
+async def test_a_report_waits_for_the_moderators_and_nobody_else(world: World) -> None:
+    ann, bob = await world.people("ann", "bob")
+    room = await world.room(ann, bob)
+    message = (await ann.post(room, "words"))["message"]
+    path, queue = f"/v1/channels/{room}/messages/{message}/reports", f"/v1/channels/{room}/reports"
+    made = await bob.ok("POST", path, {"reason": "rude"}, status=201)
+    assert await bob.ok("POST", path, {"reason": "rude"}) == made
+    (shown,) = (await ann.ok("GET", queue))["items"]
+    assert (shown["id"], shown["message"], shown["text"], shown["reporter"]) == (made["id"], message, "words", "bob")
+    assert [each["id"] for each in shown["context"]] == [message]
+    await bob.refused("GET", queue, reason="NOT_ALLOWED")
+    await ann.refused("POST", f"{queue}/{made['id']}/resolve", {"resolution": "maybe"}, reason="INVALID_ARGUMENT")
+    await ann.ok("POST", f"{queue}/{made['id']}/resolve", {"resolution": "dismissed"}, status=204)
+    assert (await ann.ok("GET", queue))["items"] == []

@@ -136,3 +136,77 @@ async def test_whom_one_has_blocked_is_ones_own_to_see(town: Town) -> None:
     assert not (await blocked("bob")).users
     await refused(block(town, "ann", "ann"), NotAllowed)
     await refused(block(town, "ann", "nobody"), NotFound)
+
+
+async def report(town: Town, room: str, user: str, message: str) -> rpc.ReportMessageResponse:
+    request = rpc.ReportMessageRequest(caller=town.caller(user), channel=room, message=message, reason="rude")
+    return await town.service.ReportMessage(request, None)
+
+
+async def queue(town: Town, room: str, user: str = "ann", **page: object) -> rpc.ListReportsResponse:
+    request = rpc.ListReportsRequest(caller=town.caller(user), channel=room, **page)  # type: ignore[arg-type]
+    return await town.service.ListReports(request, None)
+
+
+async def resolve(town: Town, room: str, found: str, user: str = "ann", resolution: str = "acted") -> None:
+    request = rpc.ResolveReportRequest(caller=town.caller(user), channel=room, report=found, resolution=resolution)
+    await town.service.ResolveReport(request, None)
+
+
+async def test_a_report_shows_the_message_as_it_was_and_its_neighbours_as_they_are(town: Town) -> None:
+    room = await town.channel("ann", "bob", "cid")
+    said = [await posted(town, room, "bob") for _ in range(9)]
+    made = await report(town, room, "cid", said[4])
+    assert made.created
+    assert await reason(town, room, "bob", Delete(said[4])) == ""
+    (shown,) = (await queue(town, room)).reports
+    assert (shown.id, shown.message, shown.sender) == (made.report, said[4], "bob")
+    assert (shown.text, shown.reporter, shown.reason) == ("words", "cid", "rude")
+    assert [each.id for each in shown.context] == said[1:8]
+    assert shown.context[3].deleted
+    again = await report(town, room, "ann", said[5]), await report(town, room, "ann", said[5])
+    assert [each.created for each in again] == [True, False]
+    assert again[0].report == again[1].report
+    first = await queue(town, room, limit=1)
+    assert [each.id for each in first.reports] == [made.report]
+    assert [each.id for each in (await queue(town, room, limit=1, cursor=first.next)).reports] == [again[0].report]
+
+
+async def test_a_resolved_report_leaves_the_queue_forgets_the_text_and_is_recorded(town: Town) -> None:
+    room = await town.channel("ann", "bob")
+    made = await report(town, room, "bob", await posted(town, room, "ann"))
+    await resolve(town, room, made.report)
+    await resolve(town, room, made.report, resolution="dismissed")
+    assert not (await queue(town, room)).reports
+    async with town.database.connection([town.tenant]) as connection:
+        row = await (await connection.execute("SELECT text, resolution FROM reports")).fetchone()
+    assert row == (None, "acted")
+    audit = await town.service.ListAudit(rpc.ListAuditRequest(caller=town.caller("root", admin=True)), None)
+    assert [(each.action, each.subject) for each in audit.records] == [("report.resolved", "ann")]
+
+
+async def test_who_may_report_and_who_sees_it(town: Town) -> None:
+    room = await town.channel("ann", "bob", "cid", history="joined")
+    message = await posted(town, room, "bob")
+    await town.people("eve")
+    await refused(report(town, room, "eve", message), NotFound)
+    request = rpc.AddMembersRequest(caller=town.caller("ann"), channel=room, users=["eve"])
+    await town.service.AddMembers(request, None)
+    await refused(report(town, room, "eve", message), NotFound)  # from before she came
+    await refused(report(town, room, "bob", room), NotFound)
+    made = await report(town, room, "cid", message)
+    await refused(queue(town, room, "bob"), NotAllowed)
+    await refused(resolve(town, room, made.report, "bob"), NotAllowed)
+    await refused(resolve(town, room, made.report, resolution="forgotten"), InvalidArgument)
+    elsewhere = await town.channel("ann", "bob")
+    await refused(resolve(town, elsewhere, made.report), NotFound)
+    await refused(report(town, elsewhere, "bob", message), NotFound)
+    promote = rpc.SetMemberRoleRequest(caller=town.caller("ann"), channel=room, user="eve", role="moderator")
+    await town.service.SetMemberRole(promote, None)
+    assert not (await queue(town, room, "eve")).reports
+    await refused(resolve(town, room, made.report, "eve"), NotFound)
+    direct = await town.channel("ann", "bob", kind="direct")
+    await refused(report(town, direct, "ann", await posted(town, direct, "bob")), NotAllowed)
+    gone = await posted(town, room, "bob")
+    assert await reason(town, room, "bob", Delete(gone)) == ""
+    await refused(report(town, room, "cid", gone), NotFound)

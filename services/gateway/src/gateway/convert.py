@@ -11,7 +11,7 @@ from msgspec import Raw
 from gateway.outbound.frames import ChannelView
 from hubbub.events.v1.events_pb2 import Attachment, Event
 from hubbub.media.v1.media_pb2 import Upload, UploadForm, UploadState
-from hubbub.messages.v1.messages_pb2 import AuditRecord, Channel, Member, Message, User
+from hubbub.messages.v1.messages_pb2 import AuditRecord, Channel, Member, Message, Report, User
 
 Json = dict[str, Any]
 
@@ -92,6 +92,20 @@ def message(found: Message) -> Json:
         "mentions": list(found.mentions),
         "reactions": [{"emoji": each.emoji, "count": each.count, "users": list(each.users)} for each in found.reactions],
         "pinned": found.pinned,
+    }
+
+
+def report(found: Report) -> Json:
+    """A reported message, with its neighbours."""
+    return {
+        "id": found.id,
+        "message": found.message,
+        "sender": found.sender,
+        "text": found.text,
+        "reporter": found.reporter,
+        "reason": found.reason,
+        "at": moment(found.at),
+        "context": [message(each) for each in found.context],
     }
 
 

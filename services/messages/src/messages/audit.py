@@ -30,6 +30,7 @@ class Deed(StrEnum):
     MEMBER_ROLE_CHANGED = "member.role_changed"
     MESSAGE_DELETED = "message.deleted"
     """Somebody else's; the statement `queries.commands.DELETE` records it."""
+    REPORT_RESOLVED = "report.resolved"
     SLOW_MODE_CHANGED = "channel.slow_mode_changed"
     USER_REVOKED = "user.revoked"
     USER_BLOCKED = "user.blocked"

@@ -29,6 +29,7 @@ from messages.message import (
     View,
 )
 from messages.payload import event_frame, rfc3339
+from messages.store.reports import Report
 
 _MEMBER_KINDS = frozenset({
     EntryKind.MEMBER_JOINED, EntryKind.MEMBER_LEFT, EntryKind.MEMBER_REMOVED, EntryKind.MEMBER_ROLE_CHANGED
@@ -210,4 +211,18 @@ def audit_record(record: Record) -> nouns.AuditRecord:
         details=record.details,
         previous=record.previous,
         digest=record.digest,
+    )
+
+
+def report(found: Report, context: Iterable[Message]) -> nouns.Report:
+    """A reported message, with its neighbours."""
+    return nouns.Report(
+        id=found.id,
+        message=found.message,
+        sender=found.sender,
+        text=found.text or "",
+        reporter=found.reporter,
+        reason=found.reason,
+        at=timestamp(found.at),
+        context=[message(each) for each in context],
     )

@@ -53,6 +53,9 @@ A silenced member reads, and deletes what they wrote; posting, editing, reacting
 silence ends, also after leaving and joining again. Nobody lifts their own. The same holds in a `direct` channel for somebody whom the
 other person has blocked; a new direct channel with that person is refused too. Channels with more people are not touched by blocks.
 
+A report keeps what was said, also if it is deleted meanwhile, until a moderator resolves it. A `direct` channel has no moderators: there
+one blocks.
+
 ## The tenant's administrator
 
 {admin}

@@ -49,6 +49,8 @@ class Action(StrEnum):
     ADD = "add people"
     SET_ROLE = "change a member's role"
     REMOVE = "remove, ban and unban people"
+    REPORT = "report a message to the moderators"
+    HANDLE_REPORTS = "see and resolve reports"
     SILENCE = "silence a member for a while, and lift it"
     LEAVE = "leave"
 
@@ -71,6 +73,8 @@ _LOWEST: dict[Action, tuple[Role | None, ...]] = {
     Action.ADD:            (_NOBODY,    _MEMBER,    _MODERATOR, _MODERATOR, _MODERATOR),
     Action.SET_ROLE:       (_NOBODY,    _MODERATOR, _MODERATOR, _MODERATOR, _MODERATOR),
     Action.REMOVE:         (_NOBODY,    _MODERATOR, _MODERATOR, _MODERATOR, _MODERATOR),
+    Action.REPORT:         (_NOBODY,    _READER,    _READER,    _READER,    _READER),
+    Action.HANDLE_REPORTS: (_NOBODY,    _MODERATOR, _MODERATOR, _MODERATOR, _MODERATOR),
     Action.SILENCE:        (_NOBODY,    _MODERATOR, _MODERATOR, _MODERATOR, _MODERATOR),
     Action.LEAVE:          (_NOBODY,    _READER,    _READER,    _READER,    _READER),
 }  # fmt: skip

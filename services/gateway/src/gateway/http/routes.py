@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from chassis.errors import HubbubError, InvalidArgument, NotFound
-from gateway.http import admin, channels, health, members, messages, moderation, problems, signin, tokens, uploads, users
+from gateway.http import admin, channels, health, members, messages, moderation, problems, reports, signin, tokens, uploads, users
 from gateway.http.api import Api, identity_of
 from gateway.http.edge import Edge
 from gateway.http.web import WebApp, security_headers
@@ -43,6 +43,9 @@ TABLE: tuple[tuple[str, dict[str, Handler]], ...] = (
     (f"{_CHANNEL}/bans/{{user:path}}", {"PUT": members.ban, "DELETE": members.unban}),
     (f"{_CHANNEL}/silences/{{user:path}}", {"PUT": moderation.silence, "DELETE": moderation.unsilence}),
     (f"{_CHANNEL}/messages", {"GET": messages.list_messages, "POST": messages.post_message}),
+    (f"{_CHANNEL}/messages/{{message}}/reports", {"POST": reports.report}),
+    (f"{_CHANNEL}/reports", {"GET": reports.list_reports}),
+    (f"{_CHANNEL}/reports/{{report}}/resolve", {"POST": reports.resolve}),
     (f"{_CHANNEL}/events", {"GET": messages.list_events}),
     ("/v1/search", {"GET": messages.search}),
     ("/v1/tickets", {"POST": tokens.sell_ticket}),

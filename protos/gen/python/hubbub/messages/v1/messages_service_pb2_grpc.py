@@ -185,6 +185,21 @@ class MessagesServiceStub:
                 request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListBlockedPeersRequest.SerializeToString,
                 response_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListBlockedPeersResponse.FromString,
                 _registered_method=True)
+        self.ReportMessage = channel.unary_unary(
+                '/hubbub.messages.v1.MessagesService/ReportMessage',
+                request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ReportMessageRequest.SerializeToString,
+                response_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ReportMessageResponse.FromString,
+                _registered_method=True)
+        self.ListReports = channel.unary_unary(
+                '/hubbub.messages.v1.MessagesService/ListReports',
+                request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListReportsRequest.SerializeToString,
+                response_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListReportsResponse.FromString,
+                _registered_method=True)
+        self.ResolveReport = channel.unary_unary(
+                '/hubbub.messages.v1.MessagesService/ResolveReport',
+                request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ResolveReportRequest.SerializeToString,
+                response_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ResolveReportResponse.FromString,
+                _registered_method=True)
         self.ListAudit = channel.unary_unary(
                 '/hubbub.messages.v1.MessagesService/ListAudit',
                 request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListAuditRequest.SerializeToString,
@@ -406,6 +421,27 @@ class MessagesServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReportMessage(self, request, context):
+        """Show a message to the moderators.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListReports(self, request, context):
+        """Moderators: what was reported and not resolved.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResolveReport(self, request, context):
+        """Moderators: close a report.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListAudit(self, request, context):
         """Admin: what moderators and administrators did.
         """
@@ -565,6 +601,21 @@ def add_MessagesServiceServicer_to_server(servicer, server):
                     servicer.ListBlockedPeers,
                     request_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListBlockedPeersRequest.FromString,
                     response_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListBlockedPeersResponse.SerializeToString,
+            ),
+            'ReportMessage': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportMessage,
+                    request_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ReportMessageRequest.FromString,
+                    response_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ReportMessageResponse.SerializeToString,
+            ),
+            'ListReports': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListReports,
+                    request_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListReportsRequest.FromString,
+                    response_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListReportsResponse.SerializeToString,
+            ),
+            'ResolveReport': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResolveReport,
+                    request_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ResolveReportRequest.FromString,
+                    response_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ResolveReportResponse.SerializeToString,
             ),
             'ListAudit': grpc.unary_unary_rpc_method_handler(
                     servicer.ListAudit,
@@ -1383,6 +1434,87 @@ class MessagesService:
             '/hubbub.messages.v1.MessagesService/ListBlockedPeers',
             hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListBlockedPeersRequest.SerializeToString,
             hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListBlockedPeersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportMessage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hubbub.messages.v1.MessagesService/ReportMessage',
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ReportMessageRequest.SerializeToString,
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ReportMessageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListReports(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hubbub.messages.v1.MessagesService/ListReports',
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListReportsRequest.SerializeToString,
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListReportsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResolveReport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hubbub.messages.v1.MessagesService/ResolveReport',
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ResolveReportRequest.SerializeToString,
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ResolveReportResponse.FromString,
             options,
             channel_credentials,
             insecure,

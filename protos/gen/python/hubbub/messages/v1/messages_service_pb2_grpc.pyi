@@ -78,6 +78,12 @@ class MessagesServiceStub:
     """Keep somebody's direct messages from the caller, or let them through again."""
     ListBlockedPeers: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.ListBlockedPeersRequest, _messages_service_pb2.ListBlockedPeersResponse]
     """Whom the caller has blocked."""
+    ReportMessage: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.ReportMessageRequest, _messages_service_pb2.ReportMessageResponse]
+    """Show a message to the moderators."""
+    ListReports: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.ListReportsRequest, _messages_service_pb2.ListReportsResponse]
+    """Moderators: what was reported and not resolved."""
+    ResolveReport: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.ResolveReportRequest, _messages_service_pb2.ResolveReportResponse]
+    """Moderators: close a report."""
     ListAudit: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.ListAuditRequest, _messages_service_pb2.ListAuditResponse]
     """Admin: what moderators and administrators did."""
 
@@ -323,6 +329,30 @@ class MessagesServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_messages_service_pb2.ListBlockedPeersRequest, _abc.Awaitable[_messages_service_pb2.ListBlockedPeersResponse]],
     ) -> _abc.Awaitable[_messages_service_pb2.ListBlockedPeersResponse]:
         """Whom the caller has blocked."""
+
+    @_abc_1.abstractmethod
+    def ReportMessage(
+        self,
+        request: _messages_service_pb2.ReportMessageRequest,
+        context: _aio.ServicerContext[_messages_service_pb2.ReportMessageRequest, _abc.Awaitable[_messages_service_pb2.ReportMessageResponse]],
+    ) -> _abc.Awaitable[_messages_service_pb2.ReportMessageResponse]:
+        """Show a message to the moderators."""
+
+    @_abc_1.abstractmethod
+    def ListReports(
+        self,
+        request: _messages_service_pb2.ListReportsRequest,
+        context: _aio.ServicerContext[_messages_service_pb2.ListReportsRequest, _abc.Awaitable[_messages_service_pb2.ListReportsResponse]],
+    ) -> _abc.Awaitable[_messages_service_pb2.ListReportsResponse]:
+        """Moderators: what was reported and not resolved."""
+
+    @_abc_1.abstractmethod
+    def ResolveReport(
+        self,
+        request: _messages_service_pb2.ResolveReportRequest,
+        context: _aio.ServicerContext[_messages_service_pb2.ResolveReportRequest, _abc.Awaitable[_messages_service_pb2.ResolveReportResponse]],
+    ) -> _abc.Awaitable[_messages_service_pb2.ResolveReportResponse]:
+        """Moderators: close a report."""
 
     @_abc_1.abstractmethod
     def ListAudit(
