@@ -18,6 +18,7 @@ from gateway.metrics import CLOSED, CONNECTIONS, close_label
 from gateway.outbound.hub import Hub
 from gateway.outbound.outbox import SLOW_CONSUMER, Outbox
 from gateway.outbound.recent import Recent
+from gateway.outbound.wire import close_frame
 from gateway.sweep import Sweep
 
 log = structlog.get_logger()
@@ -25,7 +26,9 @@ CLOSING_SECONDS = 5
 """For the peer's half of the closing handshake."""
 UNREAD_SECONDS = 15
 """For a slow consumer to read what it was sent before, the close code last."""
+NORMAL = 1000
 REASONS = {
+    1002: "protocol error",
     1003: "text frames only",
     1007: "not UTF-8",
     1009: "frame too large",
@@ -83,16 +86,33 @@ class Roster:
         """End a socket with a close code, whatever it is doing; nothing happens where it has ended."""
         if connection.closing:
             return
-        self.outbox.finish(connection, code, REASONS.get(code, ""))
+        self.outbox.finish(connection, code, close_frame(code, REASONS.get(code, "")))
         if connection.transport is not None:
             slow = code == SLOW_CONSUMER or connection.paused
             self.sweep.cut_off(connection.transport, UNREAD_SECONDS if slow else CLOSING_SECONDS)
         self._end(connection)
 
-    def gone(self, connection: Connection, code: int = 0) -> None:
-        """The peer has closed, with a code, or vanished."""
+    def left(self, connection: Connection, code: int) -> None:
+        """The peer closes, with a code or without one (0): it gets what was under way, its close back, and the end."""
+        if connection.closing:
+            return
+        self.outbox.finish(connection, code or NORMAL, close_frame(code))
+        if connection.transport is not None:
+            connection.transport.close()
+        self._end(connection)
+
+    def broken(self, connection: Connection, code: int) -> None:
+        """A close frame of picows' follows for what the peer sent: what was under way goes first, and nothing after it."""
         if not connection.closing:
-            connection.closing = code or -1
+            self.outbox.finish(connection, code, b"")
+            self._end(connection)
+        elif connection.transport is not None:
+            connection.transport.close()  # there has been a close frame: no second one
+
+    def gone(self, connection: Connection) -> None:
+        """The peer has vanished."""
+        if not connection.closing:
+            connection.closing = -1
             self._end(connection)
 
     def _slow(self, connection: Connection) -> None:

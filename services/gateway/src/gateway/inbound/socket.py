@@ -6,26 +6,34 @@ fragments, reserved bits, UTF-8, the bound on a whole message. What a message me
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Callable
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
 from gateway.connection import Connection
 from gateway.inbound.frames import FRAME_BYTES
-from gateway.outbound.wire import close_frame, pong_frame
+from gateway.outbound.wire import pong_frame
 from gateway.roster import Roster
 
 PROTOCOL_ERROR = 1002
 UNSUPPORTED_DATA = 1003
 INVALID_TEXT = 1007
 TOO_BIG = 1009
+INTERNAL_ERROR = 1011
+FLOODING = 4004
+CLOSE_CODES = (range(1000, 1004), range(1007, 1015), range(3000, 5000))
+"""Codes that a peer may send (RFC 6455, section 7.4, and what was registered since)."""
+CONTROL_COST = 0.2
+"""Tokens of a ping, a pong, or a fragment of nothing."""
+_decoder = codecs.getincrementaldecoder("utf-8")
 Receive = Callable[[Connection, bytes], None]
 
 
 class Socket(WSListener):
     """Listens to one connection."""
 
-    __slots__ = ("_connection", "_fragments", "_receive", "_roster")
+    __slots__ = ("_connection", "_decoder", "_fragments", "_receive", "_roster")
 
     def __init__(self, connection: Connection, roster: Roster, receive: Receive) -> None:
         self._connection = connection
@@ -33,6 +41,8 @@ class Socket(WSListener):
         self._receive = receive
         self._fragments: bytearray | None = None
         """What has come of a message that is not whole yet."""
+        self._decoder: codecs.IncrementalDecoder | None = None
+        """Reads it as it comes, so that what is no UTF-8 fails at once."""
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Take one frame."""
@@ -42,7 +52,10 @@ class Socket(WSListener):
             if kind == WSMsgType.CLOSE:
                 transport.underlying_transport.close()
             return
-        if frame.rsv1 or frame.rsv2 or frame.rsv3:
+        reserved = frame.rsv1 or frame.rsv2 or frame.rsv3
+        if kind == WSMsgType.CLOSE:
+            self._take_close(transport, frame, reserved=reserved)
+        elif reserved:
             self._roster.close(connection, PROTOCOL_ERROR)
         elif kind == WSMsgType.TEXT and frame.fin and self._fragments is None:
             self._take(frame.get_payload_as_bytes())
@@ -50,19 +63,17 @@ class Socket(WSListener):
             self._take_fragment(frame)
         elif kind == WSMsgType.BINARY:
             self._roster.close(connection, UNSUPPORTED_DATA)
-        elif kind == WSMsgType.PING:
-            if not connection.paused:  # who does not read gets no pongs piled up
-                self._roster.outbox.send(connection, pong_frame(frame.get_payload_as_bytes()))
-        elif kind == WSMsgType.CLOSE:
-            code = int.from_bytes(frame.get_payload_as_bytes()[:2], "big")
-            transport.underlying_transport.write(close_frame(code))
-            transport.underlying_transport.close()
-            self._roster.gone(connection, code or 1000)
+        elif self._tolerated() and kind == WSMsgType.PING and not connection.paused:  # who does not read gets no pongs piled up
+            self._roster.outbox.send(connection, pong_frame(frame.get_payload_as_bytes()))
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """Note that the peer is gone."""
-        sent = getattr(transport.close_handshake, "sent", None)  # there when picows itself has refused a frame
-        self._roster.gone(self._connection, sent.code if sent else 0)
+        del transport
+        self._roster.gone(self._connection)
+
+    def on_ws_refused(self, code: int) -> None:
+        """Note that picows refuses what has come, and will write a close frame with this code next."""
+        self._roster.broken(self._connection, code)
 
     def pause_writing(self) -> None:
         """Note that the peer reads more slowly than it is sent to."""
@@ -76,6 +87,15 @@ class Socket(WSListener):
             if not connection.resumed.done():
                 connection.resumed.set_result(None)
             connection.resumed = None
+
+    def _take_close(self, transport: WSTransport, frame: WSFrame, *, reserved: bool) -> None:
+        payload = frame.get_payload_as_bytes()
+        code = int.from_bytes(payload[:2], "big")
+        if reserved or (payload and not any(code in codes for codes in CLOSE_CODES)):
+            self._roster.close(self._connection, PROTOCOL_ERROR)
+            transport.underlying_transport.close()  # the peer's half has been: there is nothing to wait for
+        else:
+            self._roster.left(self._connection, code)
 
     def _take(self, payload: bytes) -> None:
         connection = self._connection
@@ -93,10 +113,27 @@ class Socket(WSListener):
         if begins is not (self._fragments is None):  # a continuation of nothing, or a message within a message
             self._roster.close(self._connection, PROTOCOL_ERROR)
             return
-        whole = self._fragments = bytearray() if self._fragments is None else self._fragments
-        whole += frame.get_payload_as_bytes()
+        if self._fragments is None or self._decoder is None:
+            self._fragments, self._decoder = bytearray(), _decoder()
+        piece, whole, decoder = frame.get_payload_as_bytes(), self._fragments, self._decoder
+        whole += piece
+        try:
+            decoder.decode(piece, final=frame.fin)
+        except UnicodeDecodeError:
+            self._roster.close(self._connection, INVALID_TEXT)
+            return
         if len(whole) > FRAME_BYTES:
             self._roster.close(self._connection, TOO_BIG)
         elif frame.fin:
-            self._fragments = None
+            self._fragments = self._decoder = None
             self._take(bytes(whole))
+        elif not piece:
+            self._tolerated()
+
+    def _tolerated(self) -> bool:
+        """Whether the peer may send what costs it nothing; closes the socket of one that goes on and on."""
+        bucket = self._connection.bucket
+        bucket.take(CONTROL_COST)
+        if bucket.flooding:
+            self._roster.close(self._connection, FLOODING)
+        return not bucket.flooding

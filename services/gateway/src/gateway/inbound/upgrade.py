@@ -25,7 +25,7 @@ from chassis.metrics import DEFECTS
 from gateway.connection import Connection, Identity
 from gateway.http import problems
 from gateway.inbound.frames import FRAME_BYTES
-from gateway.inbound.socket import Receive, Socket
+from gateway.inbound.socket import INTERNAL_ERROR, PROTOCOL_ERROR, Receive, Socket
 from gateway.metrics import OPENED
 from gateway.origin import may_use
 from gateway.roster import Roster
@@ -150,7 +150,7 @@ class Upgrades:
         response = WSUpgradeResponse.create_101_response(extra)
         listener = Socket(connection, self._roster, self._receive)
         protocol = WSProtocol(
-            None, None, False, lambda _request: WSUpgradeResponseWithListener(response, listener), _QuietLogger(),
+            None, None, False, lambda _request: WSUpgradeResponseWithListener(response, listener), _Refusals(listener),
             True, None, False, 0, 0, WSAutoPingStrategy.PING_WHEN_IDLE, False, FRAME_BYTES, None, READ_BUFFER_BYTES,
         )  # fmt: skip
         protocol.connection_made(transport)
@@ -219,10 +219,13 @@ def _forget_handshake(transport: WSTransport) -> None:
     transport.response.headers = _NO_HEADERS
 
 
-class _QuietLogger:
-    """What picows logs to: nothing for a peer's mistakes, the defects for ours. A `logging.Logger` would be copied per socket."""
+class _Refusals:
+    """What picows logs to: it says that it refuses what a peer has sent before it writes the close frame, and nowhere else."""
 
-    __slots__ = ()
+    __slots__ = ("_listener",)
+
+    def __init__(self, listener: Socket) -> None:
+        self._listener = listener
 
     def isEnabledFor(self, _level: int) -> bool:  # noqa: N802 - the logging module's name
         return False
@@ -230,9 +233,15 @@ class _QuietLogger:
     def debug(self, *_arguments: object) -> None:
         """Say nothing."""
 
-    log = info = warning = error = debug
+    log = info = warning = debug
+
+    def error(self, _message: str, refusal: object = None, *_arguments: object) -> None:
+        """Hear of a peer's mistake: `refusal` is (close code, explanation)."""
+        code = refusal[0] if isinstance(refusal, tuple) and refusal else PROTOCOL_ERROR
+        self._listener.on_ws_refused(int(code))
 
     def exception(self, *_arguments: object) -> None:
-        """Report an exception that left `Socket`."""
+        """Report an exception that left `Socket`, which ends the socket."""
         DEFECTS.labels("socket").inc()
         log.exception("socket_failed")  # noqa: LOG004 - picows calls this from its handler
+        self._listener.on_ws_refused(INTERNAL_ERROR)

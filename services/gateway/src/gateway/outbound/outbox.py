@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterable
 
 from gateway.connection import Connection
 from gateway.metrics import WRITES, WRITTEN_BYTES
-from gateway.outbound.wire import close_frame
 
 UNREAD_BYTES = 1024 * 1024
 """What the transport may hold for one peer."""
@@ -87,13 +86,13 @@ class Outbox:
         async with asyncio.timeout(seconds):
             await asyncio.shield(connection.resumed)
 
-    def finish(self, connection: Connection, code: int, reason: str) -> None:
-        """Write the backlog, unless it must not go, and a close frame now; nothing goes out afterwards."""
+    def finish(self, connection: Connection, code: int, last: bytes) -> None:
+        """Write the backlog, unless it must not go, and the last bytes now; nothing of ours goes out afterwards."""
         frames = [] if code == REVOKED or self._cut_off() else connection.backlog
         connection.backlog = []
         connection.closing = code
         if connection.transport is not None and not connection.transport.is_closing():
-            connection.transport.write(b"".join((*frames, close_frame(code, reason))))
+            connection.transport.write(b"".join((*frames, last)))
 
     def release(self, connections: Iterable[Connection]) -> None:
         """Write these sockets' backlogs now, although others are held back."""

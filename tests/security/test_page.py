@@ -1,0 +1,151 @@
+"""Markup in every text that people can set, rendered in Chromium: no script runs, and the browser reports nothing blocked."""
+
+import contextlib
+import uuid
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from playwright.async_api import Browser, Page
+
+from stack import Stack
+from tests.browser.window import Window
+from tests.client import Api, connect
+from tests.flow.world import World, refusal
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+MARK = "window.__ran=1"
+PAYLOADS = [
+    f"<script>{MARK}</script>",
+    f"<img src=x onerror={MARK}>",
+    f"<svg onload={MARK}>",
+    f'"><iframe srcdoc="<script>parent.{MARK}</script>">',
+    f"javascript:{MARK}",
+    f"[x](javascript:{MARK})",
+    f'https://x.example/"onmouseover="{MARK}',
+    f"<a href=javascript:{MARK}>x</a>",
+    "<style>*{display:none}</style>",
+    f"</title></textarea><script>{MARK}</script>",
+    f"{{{{constructor.constructor('{MARK}')()}}}}",
+    "data:text/html,<script>parent.window.__ran=1</script>",
+    f"\u202e<b onclick={MARK}>gnp.exe",
+]
+REPORTER = """
+window.__reports = [];
+document.addEventListener("securitypolicyviolation", e => window.__reports.push(e.violatedDirective + " " + e.blockedURI));
+"""
+
+
+@contextlib.asynccontextmanager
+async def people(product: Stack) -> AsyncIterator[World]:
+    """A tenant of the test's own, on the session's loop."""
+    async with httpx.AsyncClient() as http:
+        yield World(product, [gateway.url for gateway in product.gateways], http, f"x-{uuid.uuid4().hex[:12]}")
+
+
+async def filled(world: World) -> tuple[Api, list[str]]:
+    """Every name, topic, text, emoji and file name, set to each payload; returns who did it, and the channels."""
+    mallory = await world.person("mallory", name=PAYLOADS[1][:128])
+    await world.person("ann", name="Ann")
+    others = [await world.person(f"m{number}", name=text[:128]) for number, text in enumerate(PAYLOADS)]
+    rooms = []
+    for number, text in enumerate(PAYLOADS):
+        room = await mallory.create("group", name=text[:128], members=["ann", others[number].user])
+        await mallory.ok("PATCH", f"/v1/channels/{room}", {"topic": text})
+        rooms.append(room)
+    async with connect(mallory) as socket:
+        for text in PAYLOADS:
+            ack = await socket.post(rooms[0], str(uuid.uuid4()), text)
+            assert ack["type"] == "ack"
+            emoji = text.encode()[:64].decode(errors="ignore")
+            assert (await socket.request("react", channel=rooms[0], message=ack["message"], emoji=emoji))["type"] == "ack"
+            file = {"name": text[:200], "size": 1, "type": "text/html", "channel": rooms[0]}
+            assert (await mallory.call("POST", "/v1/uploads", file)).status in (201, 400)
+    await mallory.create("direct", members=["ann"])
+    return mallory, rooms
+
+
+async def verdict(page: Page) -> list[object]:
+    """Whether anything ran, and what the policy blocked."""
+    return list(await page.evaluate("[window.__ran ?? null, window.__reports]"))
+
+
+async def test_markup_in_every_text_that_people_can_set_is_text(browser: Browser, product: Stack) -> None:
+    async with people(product) as world, await browser.new_context() as context:
+        await filled(world)
+        page = await context.new_page()
+        await page.add_init_script(REPORTER)
+        dialogs: list[str] = []
+        page.on("dialog", lambda dialog: dialogs.append(dialog.message))
+        await Window.open(page, world.urls[0], "Ann", world.tenant)
+        items = page.get_by_test_id("channel-item")
+        await items.nth(len(PAYLOADS) - 1).wait_for()
+        for index in range(await items.count()):
+            await items.nth(index).click()
+            await page.get_by_test_id("composer").wait_for()
+        await page.get_by_test_id("message").first.wait_for(state="attached") if await page.get_by_test_id(
+            "message"
+        ).count() else None
+        room = items.filter(has=page.get_by_text(PAYLOADS[0], exact=True)).first
+        await room.click()
+        await page.get_by_test_id("message").nth(len(PAYLOADS) - 1).wait_for()
+        assert await page.get_by_test_id("message").filter(has_text=PAYLOADS[0]).count() >= 1, (
+            "the markup is shown as it was written"
+        )
+        for link in await page.locator("a[href]").all():
+            assert (await link.get_attribute("href") or "").startswith(("http://", "https://", "/", "#", "mailto:"))
+        assert await verdict(page) == [None, []]
+        assert not dialogs
+
+
+async def test_every_answer_carries_the_security_headers_and_pages_allow_no_inline_script(product: Stack) -> None:
+    async with people(product) as world:
+        ann = await world.person("ann")
+        head = {"Authorization": f"Bearer {ann.token}"}
+        for path in ("/", "/any/deep/link", "/v1/me", "/v1/nothing", "/healthz", "/v1/channels/x"):
+            answer = await world.http.get(ann.url + path, headers=head)
+            policy = dict(part.strip().split(" ", 1) for part in answer.headers["content-security-policy"].split(";"))
+            assert policy["default-src"] == "'none'", path
+            assert policy["script-src"] == "'self'", path
+            assert "unsafe" not in answer.headers["content-security-policy"], path
+            assert {"frame-ancestors", "base-uri", "form-action"} <= policy.keys(), path
+            assert answer.headers["x-content-type-options"] == "nosniff", path
+            assert answer.headers["referrer-policy"] == "no-referrer", path
+
+
+async def test_no_credential_is_set_in_a_cookie_or_honoured_from_a_foreign_origin(product: Stack) -> None:
+    async with people(product) as world:
+        ann = await world.person("ann")
+        for path in ("/", "/v1/me"):
+            answer = await world.http.get(
+                ann.url + path, headers={"Authorization": f"Bearer {ann.token}", "Origin": "https://evil.example"}
+            )
+            assert "set-cookie" not in answer.headers
+            assert "access-control-allow-origin" not in answer.headers
+        for origin in (
+            "https://evil.example",
+            "null",
+            f"{ann.url}.evil.example",
+            ann.url.replace("127.0.0.1", "localhost"),
+            "",
+            "://",
+        ):
+            assert (await refusal(ann, origin=origin)).status == 403, origin
+
+
+async def test_neither_tokens_nor_tickets_nor_texts_are_in_the_log(product: Stack) -> None:
+    async with people(product) as world:
+        ann = await world.person("ann", name="a secret name")
+        room = await ann.create("group", name="a secret room")
+        tickets = [await ann.ticket() for _ in range(2)]
+        async with connect(world.anonymous(), query=f"?ticket={tickets[0]}") as socket:
+            await socket.post(room, "a-secret-key", "a secret text")
+        await refusal(world.anonymous(), query=f"?ticket={tickets[0]}")
+        await refusal(world.anonymous(), query=f"?token={ann.token}")
+        await ann.call("GET", f"/v1/channels/{room}/messages?ticket={tickets[1]}")
+        await ann.call("GET", f"/v1/search?q=a+secret+search&x={ann.token}")
+        await ann.call("GET", f"/v1/{ann.token}")
+        log = product.log
+        for secret in (*tickets, str(ann.token), str(ann.token).rpartition(".")[2], "secret"):
+            assert secret not in log
