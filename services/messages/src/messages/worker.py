@@ -147,7 +147,7 @@ class Worker:
     async def _settle(self, work: Work, done: Sequence[Delivery], entries: int, commands: int, started: float) -> None:
         await asyncio.gather(*(_acknowledge(work, delivery) for delivery in done))
         milliseconds = round((time.perf_counter() - started) * 1e3, 2)
-        log.info("batch_stored", deliveries=len(done), commands=commands, entries=entries, milliseconds=milliseconds)
+        log.debug("batch_stored", deliveries=len(done), commands=commands, entries=entries, milliseconds=milliseconds)
 
     async def _postpone(self, work: Work, delivery: Delivery, cause: str) -> None:
         """Give a delivery back, after a pause that grows with the failures of its topic."""
