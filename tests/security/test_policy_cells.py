@@ -307,3 +307,20 @@ async def test_an_administrator_of_the_tenant_is_an_outsider_to_its_channels(sta
         await api.refused("POST", "/v1/admin/users/host/revoke", reason="NOT_ALLOWED")
         request = calls.BlockUserRequest(caller=stage.caller(role), user="host", blocked=True)
         assert await called(stage.rpc.BlockUser(request, timeout=5)) == "NOT_ALLOWED"
+
+
+async def test_reporting_and_handling_reports(stage: Stage) -> None:
+    message = await stage.message(stage.host)
+
+    async def report(stage: Stage, role: Role) -> str:
+        return await over_http(stage, role, "POST", f"/messages/{message}/reports", {"reason": "rude"})
+
+    async def look(stage: Stage, role: Role) -> str:
+        return await over_http(stage, role, "GET", "/reports")
+
+    async def look_rpc(stage: Stage, role: Role) -> str:
+        request = calls.ListReportsRequest(caller=stage.caller(role), channel=stage.room)
+        return await called(stage.rpc.ListReports(request, timeout=5))
+
+    await judge(stage, Action.REPORT, report)
+    await judge(stage, Action.HANDLE_REPORTS, look, look_rpc)
