@@ -20,10 +20,7 @@ from tests.client.wire import (
     TEXT,
     Frame,
     Wire,
-    accepts,
-    handshake,
     spell,
-    upgrade,
     wire,
 )
 from tests.flow.world import World
@@ -353,61 +350,7 @@ async def test_9_fragments_that_amount_to_more_than_the_limit_close_with_1009(an
         assert await connection.ended() == TOO_BIG
 
 
-# the handshake
-
-
-async def test_the_handshake_is_answered_as_the_rfc_says(ann: Api) -> None:
-    offered = {"Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits"}
-    status, fields, _, writer = await handshake(ann.url, {**upgrade(ann), **offered})
-    writer.close()
-    assert status == 101
-    assert fields["sec-websocket-accept"] == accepts("dGhlIHNhbXBsZSBub25jZQ==").lower()
-    assert (fields["upgrade"], fields["connection"]) == ("websocket", "upgrade")
-    assert fields["sec-websocket-protocol"] == "hubbub.v1"
-    assert "sec-websocket-extensions" not in fields
-
-
-@pytest.mark.parametrize(
-    "changed",
-    [
-        {"Sec-WebSocket-Version": "12"},
-        {"Sec-WebSocket-Version": ""},
-        {"Sec-WebSocket-Key": ""},
-        {"Sec-WebSocket-Key": "c2hvcnQ="},
-        {"Sec-WebSocket-Key": "not base64 at all!!!!!!!"},
-        {"Connection": "keep-alive"},
-        {"Upgrade": "h2c"},
-    ],
-    ids=str,
-)
-async def test_an_unfit_handshake_is_refused_over_http(ann: Api, changed: dict[str, str]) -> None:
-    status, fields, _, writer = await handshake(ann.url, {**upgrade(ann), **changed})
-    writer.close()
-    assert status in (400, 426)
-    if changed.get("Sec-WebSocket-Version") == "12":
-        assert fields["sec-websocket-version"] == "13"
-
-
-@pytest.mark.parametrize("start", ["POST /v1/connect HTTP/1.1", "GET /v1/connect HTTP/1.0", "HEAD /v1/connect HTTP/1.1"])
-async def test_a_handshake_is_a_get_of_http_1_1(ann: Api, start: str) -> None:
-    status, _, _, writer = await handshake(ann.url, upgrade(ann), start=start)
-    writer.close()
-    assert status in (400, 405)
-
-
-@pytest.mark.parametrize(
-    "changed",
-    [
-        {"Connection": "keep-alive, Upgrade"},
-        {"Upgrade": "WebSocket"},
-        {"Connection": "UPGRADE"},
-        {"Sec-WebSocket-Protocol": "chat, hubbub.v1"},
-    ],
-    ids=str,
-)
-async def test_a_fit_handshake_may_be_spelled_in_several_ways(ann: Api, changed: dict[str, str]) -> None:
-    async with wire(ann, headers=changed) as connection:
-        await lives(connection)
+# and all together
 
 
 async def test_a_hundred_sockets_that_break_the_rules_leave_the_others_alone(ann: Api, world: World) -> None:
