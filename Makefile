@@ -27,7 +27,7 @@ PROJECTS := $(MEMBERS:%=%/pyproject.toml)
 SOURCES := $(wildcard libs/*/src libs/*/tests services/*/src services/*/tests protos/*.py tests bench)
 WEB_SOURCES = $(shell find web -type f -not -path 'web/node_modules/*' -not -path 'web/dist/*')
 
-.PHONY: help run test unit flow browser faults bench bench-quick fmt lint types contracts protos protos-check docs lock web web-test chromium clean
+.PHONY: help run test unit flow browser fuzz faults bench bench-quick fmt lint types contracts protos protos-check docs lock web web-test chromium clean
 
 ##@ Use
 
@@ -55,6 +55,14 @@ browser: $(STAMPS)/python $(STAMPS)/web chromium ## tests of the web app in a br
 
 faults: $(STAMPS)/python ## break things at random while people chat, and judge; SECONDS (60), SEED, PAUSE, FAULTS
 	@$(VENV)/python -m tests.faults
+
+SECONDS_OF_FUZZ = $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),60)
+
+fuzz: $(STAMPS)/python ## what the frame decoder makes of frames that nobody thought of; SECONDS=n (60)
+	@end=$$(( $$(date +%s) + $(SECONDS_OF_FUZZ) ))
+	while [ "$$(date +%s)" -lt "$$end" ]; do
+		HUBBUB_FUZZ_EXAMPLES=2000 $(VENV)/pytest -q tests/security/test_fuzzed_frames.py
+	done
 
 lint: $(STAMPS)/python ## style of the Python code
 	$(VENV)/ruff format --check --quiet .
