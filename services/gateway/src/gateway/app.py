@@ -18,6 +18,7 @@ from bus.signals import Signals
 from chassis.lifecycle import Lifecycle, run
 from gateway import readiness
 from gateway.admission import Admission
+from gateway.allowance import Allowances, Sharing
 from gateway.auth import Authenticator
 from gateway.clients import Clients, connect
 from gateway.config import Config
@@ -75,6 +76,8 @@ class Gateway:
 
         self._dev_issuer = DevIssuer(dev_key(Path(config.dev_key_file))) if config.dev_login else None
         self._authenticator = Authenticator(_issuers(config, self._dev_issuer))
+        self._allowances = Allowances.of(config)
+        self._sharing = Sharing(self._allowances.sends, signals, self.id)
         self._admission = Admission(messages, cut_off=lambda: tenure.cut_off)
         self._control = Control(roster, self._admission, messages, tenure)
         roster.outbox.on_held = self._control.held
@@ -99,6 +102,7 @@ class Gateway:
             catch_ups=self._catch_ups,
             presences=self._presences,
             typists=self._typists,
+            sends=self._allowances.sends,
             renewals=Renewals(
                 roster.outbox, roster.sweep, authenticator=self._authenticator, admission=self._admission, group=group
             ),
@@ -115,6 +119,7 @@ class Gateway:
             group=self.group,
             authenticator=self._authenticator,
             tickets=tickets,
+            allowances=self._allowances,
             receive=self._dispatch.receive,
             allowed_origins=self.config.allowed_origins,
             accepting=lambda: following.is_set() and not self.lifecycle.stopping.is_set(),  # why: see `outbound.hub`
@@ -124,6 +129,7 @@ class Gateway:
             clients=self._clients,
             authenticator=self._authenticator,
             admission=self._admission,
+            allowances=self._allowances,
             tickets=tickets,
             decisions=self._decisions,
             dev_issuer=self._dev_issuer,
@@ -166,6 +172,8 @@ class Gateway:
             "presence": self._presences.run,
             "typing_sent": self._typists.send,
             "typing_heard": self._typists.listen,
+            "spending_told": self._sharing.tell,
+            "spending_heard": self._sharing.listen,
             "sweep": self.roster.sweep.run,
         }
         return [kept_going(name, loop) for name, loop in loops.items()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -38,6 +39,11 @@ def issuers(value: str) -> tuple[IssuerConfig, ...]:
         msg = "must give each issuer either jwks_url or jwks_file"
         raise ValueError(msg)
     return found
+
+
+def networks(value: str) -> tuple[str, ...]:
+    """A comma list of networks such as 10.0.0.0/8."""
+    return tuple(str(ip_network(each.strip())) for each in value.split(",") if each.strip())
 
 
 def origins(value: str) -> frozenset[str]:
@@ -100,6 +106,7 @@ _NO_ISSUERS: tuple[IssuerConfig, ...] = ()
 _NO_ORIGINS: frozenset[str] = frozenset()
 _NO_TENANTS: tuple[tuple[str, str], ...] = ()
 _NO_SECRET = Secret("")
+_NO_NETWORKS: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +132,14 @@ class Config(ProcessConfig):
     heartbeat_seconds: int = setting("HUBBUB_HEARTBEAT_SECONDS", whole(1, 600), 25)
     sends_per_second: int = setting("HUBBUB_SENDS_PER_SECOND", whole(1, 100_000), 50)
     burst: int = setting("HUBBUB_SEND_BURST", whole(1, 100_000), 200)
+    user_sends_per_second: int = setting("HUBBUB_USER_SENDS_PER_SECOND", whole(0, 1_000_000), 0)
+    """Of one user over all connections, HTTP and gateways; 0 for four times a socket's."""
+    joins_per_second: int = setting("HUBBUB_JOINS_PER_SECOND", whole(1, 100_000), 30)
+    """Channels that one user may make or join."""
+    strangers_per_second: int = setting("HUBBUB_STRANGERS_PER_SECOND", whole(1, 100_000), 200)
+    """Refused credentials, and logins of the local stack, from one address."""
+    trusted_proxies: tuple[str, ...] = setting("HUBBUB_TRUSTED_PROXIES", networks, _NO_NETWORKS)
+    """Networks whose `X-Forwarded-For` says where a request comes from."""
     connections_per_user: int = setting("HUBBUB_CONNECTIONS_PER_USER", whole(1, 100_000), 20)
     audit_seconds: int = setting("HUBBUB_AUDIT_SECONDS", whole(1, 86_400), 60)
     """About how long one round of the head audit takes."""

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from chassis.errors import InvalidArgument, NotAuthenticated, TooLarge
 from chassis.grpc_client import call
 from gateway.admission import Admission
+from gateway.allowance import Allowances
 from gateway.auth import Authenticator
 from gateway.clients import CALL_SECONDS, Clients
 from gateway.config import Config
@@ -41,6 +42,7 @@ class Api:
     clients: Clients
     authenticator: Authenticator
     admission: Admission
+    allowances: Allowances
     tickets: Tickets
     decisions: Decisions
     dev_issuer: DevIssuer | None
@@ -62,9 +64,22 @@ async def identity_of(request: Request) -> Identity:
 
 
 async def admitted(request: Request) -> tuple[Identity, str]:
-    """Who is calling, and the display name known. Raises as `identity_of`."""
+    """Who is calling, and the display name known. Raises as `identity_of`, and `RateLimited` for one refusal too many."""
     request.state.authenticated = True  # whatever the answer is, it is for this caller alone
-    api = api_of(request)
+    try:
+        return await _admitted(request, api_of(request))
+    except NotAuthenticated:
+        count_stranger(request)
+        raise
+
+
+def count_stranger(request: Request) -> None:
+    """Count what nobody in particular asks for against its address. Raises `RateLimited`."""
+    allowances, peer = api_of(request).allowances, request.client.host if request.client else ""
+    allowances.strangers.take(allowances.address(peer, ",".join(request.headers.getlist("x-forwarded-for"))))
+
+
+async def _admitted(request: Request, api: Api) -> tuple[Identity, str]:
     if "authorization" not in request.headers and api.sign_in is not None:
         identity = api.sign_in.sessions.identity(request)
         return identity, await api.admission.admit(identity)

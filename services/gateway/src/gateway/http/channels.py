@@ -61,6 +61,7 @@ async def create_channel(request: Request) -> Response:
     """Make a channel; 200 where the direct channel existed."""
     identity = await identity_of(request)
     wanted = await body_of(request, NewChannel)
+    api_of(request).allowances.rooms.take(identity.tenant, identity.user)
     asked = CreateChannelRequest(
         caller=identity.caller, kind=wanted.kind, name=wanted.name, members=wanted.members, history=wanted.history
     )
@@ -94,6 +95,7 @@ async def update_channel(request: Request) -> Response:
 async def join_channel(request: Request) -> Response:
     """Join a public channel."""
     identity = await identity_of(request)
+    api_of(request).allowances.rooms.take(identity.tenant, identity.user)
     asked = JoinChannelRequest(caller=identity.caller, channel=name_in_path(request, "channel"))
     found = await ask(api_of(request).clients.messages.JoinChannel, asked)
     return answer(convert.channel(found.channel))

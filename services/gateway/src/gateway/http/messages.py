@@ -93,6 +93,7 @@ async def post_message(request: Request) -> Response:
     wanted = await body_of(request, NewMessage)
     key = _key_of(request, wanted)
     _check(wanted, key)
+    api_of(request).allowances.sends.take(identity.tenant, identity.user)
     posted = await _post(request, identity, wanted, key)
     shape = {"message": posted.message, "seq": posted.seq, "at": convert.moment(posted.at)}
     if posted.duplicate:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from chassis.errors import NotFound
 from gateway.auth import DEFAULT_TTL_SECONDS, issue
-from gateway.http.api import answer, api_of, body_of, identity_of
+from gateway.http.api import answer, api_of, body_of, count_stranger, identity_of
 from gateway.http.channels import Name, UserId
 from gateway.issuers import DEV_AUDIENCE, DEV_ISSUER
 from gateway.tickets import TICKET_SECONDS
@@ -45,6 +45,7 @@ async def dev_login(request: Request) -> Response:
     if api.dev_issuer is None:
         raise NotFound
     request.state.authenticated = True  # a token must not be cached either
+    count_stranger(request)
     wanted = await body_of(request, DevLogin)
     now = time.time()
     claims = {

@@ -33,6 +33,7 @@ from hubbub.events.v1.events_pb2 import (
 )
 
 if TYPE_CHECKING:
+    from gateway.allowance import Allowance
     from gateway.connection import Connection
     from gateway.inbound.renewal import Renewals
     from gateway.presence import Presences
@@ -67,12 +68,15 @@ class Dispatch:
         presences: Presences,
         typists: Typists,
         renewals: Renewals,
+        sends: Allowance,
     ) -> None:
         self._outbox = outbox
         self._close = close
         self._pending = pending
         self._publisher = publisher
         self._attachments = attachments
+        self._sends = sends
+        """What users may send over all their sockets."""
         self._gateway = gateway
         """This incarnation: where outcomes are to be sent."""
         handlers: dict[type, Handler] = {
@@ -123,7 +127,13 @@ class Dispatch:
         if wait:
             error = RateLimited("Sending faster than limits.sends_per_second", retry_after=round(wait + 0.001, 3))
             self._outbox.send(connection, refusal(error, ref))
-        return not wait
+            return False
+        try:
+            self._sends.take(connection.account.tenant, connection.account.user, cost=cost)
+        except RateLimited as error:
+            self._outbox.send(connection, refusal(error, ref))
+            return False
+        return True
 
     # Commands.
 

@@ -1,6 +1,6 @@
 """How much one socket may send: a token bucket, and the count that tells a flood from a burst.
 
-Limits per user across gateways and per address are another part's; this one is keyed on the socket, which nobody can choose.
+This one is keyed on the socket, which nobody can choose; what a user or an address may is `allowance`'s.
 """
 
 from __future__ import annotations
@@ -45,6 +45,10 @@ class Bucket:
             self._tokens -= cost
             return 0.0
         return (cost - self._tokens) / self._rate
+
+    def spend(self, cost: float) -> None:
+        """Take tokens that were granted elsewhere, whether they are there or not; the debt is at most a burst."""
+        self._tokens = max(-self._burst, self._tokens - cost)
 
     @property
     def flooding(self) -> bool:

@@ -31,6 +31,7 @@ from gateway.origin import may_use
 from gateway.roster import Roster
 
 if TYPE_CHECKING:
+    from gateway.allowance import Allowances
     from gateway.auth import Authenticator
     from gateway.opening import Opening
     from gateway.tickets import Tickets
@@ -66,6 +67,7 @@ class Upgrades:
         group: asyncio.TaskGroup,
         authenticator: Authenticator,
         tickets: Tickets,
+        allowances: Allowances,
         receive: Receive,
         allowed_origins: frozenset[str],
         accepting: Callable[[], bool],
@@ -76,6 +78,7 @@ class Upgrades:
         self._opening = opening
         self._roster = roster
         self._receive = receive
+        self._allowances = allowances
         self._allowed_origins = allowed_origins
         self._accepting = accepting
         """False before the bus is followed, and once the process leaves."""
@@ -111,7 +114,12 @@ class Upgrades:
     async def _open(self, transport: asyncio.Transport, target: bytes, fields: Mapping[str, str], rest: bytes) -> None:
         offered = [each.strip() for each in fields.get("sec-websocket-protocol", "").split(",")]
         self._check_origin(fields)
-        identity = await self._identify(target.decode("latin-1"), fields, offered)
+        try:
+            identity = await self._identify(target.decode("latin-1"), fields, offered)
+        except NotAuthenticated:
+            peer = transport.get_extra_info("peername") or ("",)
+            self._allowances.strangers.take(self._allowances.address(peer[0], fields.get("x-forwarded-for", "")))
+            raise
         key = _handshake_key(fields)
         subprotocol = SUBPROTOCOL if SUBPROTOCOL in offered else None
         await self._opening.open(identity, lambda connection: self._hand_over(connection, transport, key, subprotocol, rest))

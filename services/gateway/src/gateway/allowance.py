@@ -1,0 +1,167 @@
+"""How much one user, or one address, may ask for: token buckets by a key that nobody chooses for themselves, within a bound.
+
+A user's sends are counted together over its sockets, over HTTP, and over the gateways: each gateway tells the others once a
+second who has spent much at it, and they take that off. So the sharing is a second late and costs nothing per message. What one
+socket may send is `inbound.limits`'.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+
+import msgspec
+import structlog
+
+from bus.bus import BusUnavailable
+from bus.signals import Signals
+from chassis.errors import RateLimited
+from gateway.backoff import delays
+from gateway.config import Config
+from gateway.inbound.limits import Bucket
+
+log = structlog.get_logger()
+KNOWN = 50_000
+"""Buckets kept of one kind; beyond it those are forgotten that were used least recently, and begin full again."""
+SHARE_SECONDS = 1.0
+SHARED_PART = 0.125
+"""Of the rate: who spends less at one gateway is not worth telling the others."""
+SIGNAL = "spending"
+IPV6_PREFIX = 64
+"""What one customer of a provider holds."""
+
+
+class Spent(msgspec.Struct, frozen=True, array_like=True):
+    """What a gateway tells the others: how much each user (tenant, id) has spent there just now."""
+
+    gateway: str
+    users: list[tuple[str, str, float]]
+
+
+encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Spent).decode
+
+
+class Allowance:
+    """Buckets of one kind."""
+
+    def __init__(self, rate: float, burst: float, detail: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self.rate = rate
+        """A second."""
+        self._burst = burst
+        self._detail = detail
+        """What a refusal says."""
+        self._clock = clock
+        self.buckets: OrderedDict[tuple[str, ...], Bucket] = OrderedDict()
+        """Least recently used first."""
+        self.spent: dict[tuple[str, ...], float] | None = None
+        """Granted since somebody who shares it (`Sharing`) last put a new dictionary here; None where nobody does."""
+
+    def take(self, *key: str, cost: float = 1.0) -> None:
+        """Take from one's bucket. Raises `RateLimited`."""
+        wait = self._bucket(key).take(cost)
+        if wait:
+            raise RateLimited(self._detail, retry_after=round(wait + 0.001, 3))
+        if self.spent is not None:
+            self.spent[key] = self.spent.get(key, 0.0) + cost
+
+    def spend(self, key: tuple[str, ...], cost: float) -> None:
+        """Take off what was spent elsewhere."""
+        self._bucket(key).spend(cost)
+
+    def _bucket(self, key: tuple[str, ...]) -> Bucket:
+        bucket = self.buckets.get(key)
+        if bucket is None:
+            bucket = self.buckets[key] = Bucket(self.rate, self._burst, self._clock)
+            if len(self.buckets) > KNOWN:
+                self.buckets.popitem(last=False)
+        else:
+            self.buckets.move_to_end(key)
+        return bucket
+
+
+@dataclass(frozen=True, slots=True)
+class Allowances:
+    """All kinds."""
+
+    strangers: Allowance
+    """By address: logins of the local stack, and credentials that were refused."""
+    sends: Allowance
+    """By tenant and user: frames and posts."""
+    rooms: Allowance
+    """By tenant and user: channels made and joined."""
+    proxies: tuple[IPv4Network | IPv6Network, ...]
+    """Whose word about an address counts."""
+
+    @classmethod
+    def of(cls, config: Config) -> Allowances:
+        """What the settings say; a burst is ten seconds' worth where there is no setting for it."""
+        strangers, rooms = config.strangers_per_second, config.joins_per_second
+        sends = config.user_sends_per_second or 4 * config.sends_per_second
+        return cls(
+            Allowance(strangers, 10 * strangers, "Too many attempts from this address"),
+            Allowance(sends, sends * config.burst / config.sends_per_second, "This user sends too much, over all connections"),
+            Allowance(rooms, 10 * rooms, "Too many channels made or joined"),
+            tuple(ip_network(each) for each in config.trusted_proxies),
+        )
+
+    def address(self, peer: str, forwarded: str) -> str:
+        """Whom a request came from: the peer, or what the nearest trusted proxy has seen (the end of `X-Forwarded-For`)."""
+        for each in (peer, *(part.strip() for part in reversed(forwarded.split(",")))):
+            try:
+                found = ip_address(each)
+            except ValueError:
+                break
+            peer = str(found) if found.version == 4 else str(ip_network((found, IPV6_PREFIX), strict=False))  # noqa: PLR2004
+            if not any(found in network for network in self.proxies):
+                break
+        return peer
+
+
+class Sharing:
+    """What users spend, told between gateways."""
+
+    def __init__(self, sends: Allowance, signals: Signals, gateway: str) -> None:
+        self._sends = sends
+        self._signals = signals
+        self._gateway = gateway
+
+    async def tell(self) -> None:
+        """Tell the others, for ever."""
+        while True:
+            spent = self._sends.spent = {}
+            await asyncio.sleep(SHARE_SECONDS)
+            least = self._sends.rate * SHARED_PART
+            much = [(tenant, user, cost) for (tenant, user), cost in spent.items() if cost >= least]
+            if not much:
+                continue
+            try:
+                await self._signals.send(SIGNAL, encode(Spent(self._gateway, much)))
+            except BusUnavailable:
+                log.debug("spending_not_told")
+
+    async def listen(self) -> None:
+        """Take off what the others tell, for ever."""
+        async for _attempt in delays(math.inf):  # until the bus is there; afterwards it never ends by itself
+            try:
+                async with self._signals.listen([SIGNAL]) as signals:
+                    async for signal in signals:
+                        self.heard(signal.payload)
+            except BusUnavailable:
+                log.debug("spending_not_heard")
+
+    def heard(self, payload: bytes) -> None:
+        """Take off what one gateway tells."""
+        try:
+            spent = _decode(payload)
+        except msgspec.DecodeError:
+            log.warning("spending_unreadable")
+            return
+        if spent.gateway != self._gateway:
+            for tenant, user, cost in spent.users:
+                self._sends.spend((tenant, user), cost)
