@@ -29,7 +29,7 @@ DEFAULT_TTL_SECONDS = 12 * 3600
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 """What no identifier and no name may hold: control characters and lone surrogates."""
-_FORBIDDEN = frozenset({"jwk", "jku", "x5u", "x5c", "x5t", "x5t#S256", "zip", "b64", "crit"})
+_FORBIDDEN = frozenset({"jwk", "jku", "x5u", "x5c", "zip", "b64", "crit"})
 _TYPES = frozenset({"jwt", "at+jwt"})
 
 _LATEST = 1 << 40
