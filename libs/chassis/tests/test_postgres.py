@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator
 
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from chassis.errors import Unavailable
 from chassis.postgres import EVERY_TENANT, Database, is_transient, open_database
+from stack.postgres import Postgres
 
 
 @pytest.fixture
@@ -64,6 +66,15 @@ async def test_a_connection_that_the_server_dropped_while_idle_is_not_used(opene
             "WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
         await opened.ping()
+
+
+async def test_a_role_that_no_wall_binds_is_told_of(postgres_server: Postgres, database: str) -> None:
+    unbound = postgres_server.url(database.rpartition("/")[2], "postgres")
+    for url, told in ((database, []), (unbound, ["row_security_bypassed"])):
+        with capture_logs() as lines:
+            async with open_database(url, connections=1, name="tests") as opened:
+                await opened.ping()
+        assert [line["event"] for line in lines] == told
 
 
 @pytest.mark.parametrize(
