@@ -1,12 +1,9 @@
 """Signing in as a person does: a real OpenID provider, gateways that know it, and what an attacker would try in between."""
 
 import contextlib
-import os
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -19,13 +16,12 @@ from playwright.async_api import Browser, expect
 from chassis.config import Secret
 from gateway.connection import Identity
 from gateway.cookies import Seal
-from stack import Stack, ports, probes
-from stack.process import Command, spawn, stop, until_ready
+from stack import Stack, ports
 from tests.client import Api, Refusal, connect
 from tests.security import provider as openid
+from tests.security.signing import KEY, another_gateway, gateway, settings
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-KEY = "a-session-key-of-the-tests-0123456789"
 OLD_KEY = "a-session-key-of-yesterday-0123456789"
 ANN = {"sub": "ann", "name": "Ann", "org": "acme.example", "groups": ["admin"]}
 
@@ -65,59 +61,6 @@ def place(house: Place) -> Place:
         setattr(house.provider, name, getattr(fresh, name))
     house.provider.person, house.provider.spoil = dict(ANN), {}
     return house
-
-
-def settings(product: Stack, folder: Path) -> dict[str, str]:
-    """What a gateway beside the product's own is told."""
-    known = product.endpoints
-    services: Any = known["services"]
-    return {
-        **{name: value for name, value in os.environ.items() if not name.startswith("HUBBUB_")},
-        "PYTHONSAFEPATH": "1",
-        "HUBBUB_BUS_URL": str(known["HUBBUB_BUS_URL"]),
-        **{f"HUBBUB_{name.upper()}_TARGET": services[name] for name in ("messages", "presence", "media")},
-        "HUBBUB_DEV_LOGIN": "1",
-        "HUBBUB_DEV_KEY_FILE": str(folder / "dev.pem"),
-        "HUBBUB_WEB_ROOT": str(Path("web/dist").absolute()),
-        "HUBBUB_DRAIN_SECONDS": "2",
-        "HUBBUB_OIDC_CLIENT_ID": openid.CLIENT_ID,
-        "HUBBUB_OIDC_CLIENT_SECRET": openid.CLIENT_SECRET,
-        "HUBBUB_OIDC_LABEL": "Acme",
-        "HUBBUB_OIDC_TENANT_CLAIM": "org",
-        "HUBBUB_OIDC_TENANTS": '{"acme.example": "signin-acme", "beta.example": "signin-beta"}',
-        "HUBBUB_OIDC_ROLES_CLAIM": "groups",
-    }
-
-
-def another_gateway(
-    product: Stack, folder: Path, url: str, issuer: str, redirect_base: str
-) -> contextlib.AbstractAsyncContextManager[None]:
-    """One that differs from those of `house`."""
-    return gateway(
-        settings(product, folder)
-        | {
-            "HUBBUB_LISTEN": url.removeprefix("http://"),
-            "HUBBUB_INSTANCE": "signin-other",
-            "HUBBUB_OIDC_ISSUER": issuer,
-            "HUBBUB_OIDC_REDIRECT_BASE": redirect_base,
-            "HUBBUB_SESSION_KEYS": KEY,
-        },
-        folder,
-    )
-
-
-@contextlib.asynccontextmanager
-async def gateway(env: dict[str, str], folder: Path) -> AsyncIterator[None]:
-    host, _, port = env["HUBBUB_LISTEN"].partition(":")
-    ready = partial(probes.http_ok, host, int(port), "/readyz")
-    command = Command(env["HUBBUB_INSTANCE"], (sys.executable, "-m", "gateway"), ready, env)
-    with (folder / f"{command.name}.log").open("wb") as log:
-        process = await spawn(command, log)
-        try:
-            await until_ready(command, process, 30)
-            yield
-        finally:
-            await stop(process, command)
 
 
 @pytest_asyncio.fixture(loop_scope="session")

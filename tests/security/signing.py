@@ -1,0 +1,69 @@
+"""Gateways beside the product's own that sign people in at a provider of the tests'."""
+
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from stack import Stack, probes
+from stack.process import Command, spawn, stop, until_ready
+from tests.security import provider as openid
+
+KEY = "a-session-key-of-the-tests-0123456789"
+
+
+def settings(product: Stack, folder: Path) -> dict[str, str]:
+    """What a gateway beside the product's own is told."""
+    known = product.endpoints
+    services: Any = known["services"]
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("HUBBUB_")},
+        "PYTHONSAFEPATH": "1",
+        "HUBBUB_BUS_URL": str(known["HUBBUB_BUS_URL"]),
+        **{f"HUBBUB_{name.upper()}_TARGET": services[name] for name in ("messages", "presence", "media")},
+        "HUBBUB_DEV_LOGIN": "1",
+        "HUBBUB_DEV_KEY_FILE": str(folder / "dev.pem"),
+        "HUBBUB_WEB_ROOT": str(Path("web/dist").absolute()),
+        "HUBBUB_DRAIN_SECONDS": "2",
+        "HUBBUB_OIDC_CLIENT_ID": openid.CLIENT_ID,
+        "HUBBUB_OIDC_CLIENT_SECRET": openid.CLIENT_SECRET,
+        "HUBBUB_OIDC_LABEL": "Acme",
+        "HUBBUB_OIDC_TENANT_CLAIM": "org",
+        "HUBBUB_OIDC_TENANTS": '{"acme.example": "signin-acme", "beta.example": "signin-beta"}',
+        "HUBBUB_OIDC_ROLES_CLAIM": "groups",
+    }
+
+
+def another_gateway(
+    product: Stack, folder: Path, url: str, issuer: str, redirect_base: str
+) -> contextlib.AbstractAsyncContextManager[None]:
+    """One that differs from those of `house`."""
+    return gateway(
+        settings(product, folder)
+        | {
+            "HUBBUB_LISTEN": url.removeprefix("http://"),
+            "HUBBUB_INSTANCE": "signin-other",
+            "HUBBUB_OIDC_ISSUER": issuer,
+            "HUBBUB_OIDC_REDIRECT_BASE": redirect_base,
+            "HUBBUB_SESSION_KEYS": KEY,
+        },
+        folder,
+    )
+
+
+@contextlib.asynccontextmanager
+async def gateway(env: dict[str, str], folder: Path) -> AsyncIterator[None]:
+    """Run one inside the block."""
+    host, _, port = env["HUBBUB_LISTEN"].partition(":")
+    ready = partial(probes.http_ok, host, int(port), "/readyz")
+    command = Command(env["HUBBUB_INSTANCE"], (sys.executable, "-m", "gateway"), ready, env)
+    with (folder / f"{command.name}.log").open("wb") as log:
+        process = await spawn(command, log)
+        try:
+            await until_ready(command, process, 30)
+            yield
+        finally:
+            await stop(process, command)
