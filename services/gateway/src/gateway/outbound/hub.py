@@ -225,6 +225,8 @@ class Hub:
         ahead, channel.ahead = channel.ahead, {}
         for seq in sorted(ahead):
             self.take(ahead[seq])
+        if (successor := self.channels.get(channel.id)) is not None:
+            self.expect(successor, channel.target)
 
     # The life of a socket.
 
