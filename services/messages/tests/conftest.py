@@ -169,7 +169,7 @@ async def listener(town: Town) -> AsyncIterator[Listener]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def shared_url(postgres_server: Postgres) -> str:
     """Return the URL of the database that tests share."""
-    url = await postgres_server.create_database("messages", owner="test")
+    url = await postgres_server.create_database("test_messages", owner="test")
     await migrate(url, migrations("messages"))
     return url
 
