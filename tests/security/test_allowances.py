@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from http import HTTPStatus
 
 import httpx
 import pytest
@@ -40,12 +41,15 @@ async def test_an_address_that_tries_tokens_is_told_to_wait_and_who_has_one_is_n
 ) -> None:
     ann = await login(http, urls[0], "ann")
     guess = Api(urls[0], "a.b.c", http)
-    reasons = [(await guess.call("GET", "/v1/me")).reason for _ in range(2 * BURST_OF_STRANGERS)]
-    assert reasons[:50] == ["NOT_AUTHENTICATED"] * 50
-    assert "RATE_LIMITED" in reasons
-    told = await refusal(guess)
-    assert (told.status, int(told.headers["retry-after"]) >= 1) == (429, True)
-    await Api(urls[0], None, http).refused("POST", "/v1/dev/login", {"user": "eve"}, reason="RATE_LIMITED")
+    tried = [await guess.call("GET", "/v1/me") for _ in range(2 * BURST_OF_STRANGERS)]
+    assert [answer.reason for answer in tried[:50]] == ["NOT_AUTHENTICATED"] * 50
+    assert "RATE_LIMITED" in {answer.reason for answer in tried}
+    knocks = await asyncio.gather(*(refusal(guess) for _ in range(50)))  # more than come back meanwhile
+    told = next(knock for knock in knocks if knock.status == HTTPStatus.TOO_MANY_REQUESTS)
+    assert int(told.headers["retry-after"]) >= 1
+    anybody = Api(urls[0], None, http)
+    logins = await asyncio.gather(*(anybody.call("POST", "/v1/dev/login", {"user": "eve"}) for _ in range(50)))
+    assert "RATE_LIMITED" in {answer.reason for answer in logins}
     await ann.ok("GET", "/v1/me")
     async with connect(ann):
         pass
@@ -55,7 +59,7 @@ async def test_a_users_sends_count_together_over_sockets_http_and_gateways(urls:
     bob = await login(http, urls[1], "bob")
     room = await bob.create("group", name="a room")
     async with live(bob) as here, live(bob.at(urls[0])) as there:
-        assert await granted(here) >= BURST_OF_SENDS
+        assert await granted(here) >= BURST_OF_SENDS - 1  # its sync was the first
         posting = (bob.call("POST", f"/v1/channels/{room}/messages", {"text": "hello"}) for _ in range(100))
         assert "RATE_LIMITED" in {answer.reason for answer in await asyncio.gather(*posting)}
         await asyncio.sleep(2)  # the other gateway is told once a second
@@ -72,6 +76,6 @@ async def test_channels_made_and_joined_have_a_pace(urls: list[str], http: httpx
     cat = await login(http, urls[1], "cat")
     answers = [await cat.call("POST", "/v1/channels", {"kind": "public", "name": "x"}) for _ in range(2 * BURST_OF_ROOMS)]
     assert [answer.status for answer in answers[:5]] == [201] * 5
-    refused = answers[-1]
-    assert (refused.status, refused.reason) == (429, "RATE_LIMITED")
-    await cat.refused("POST", f"/v1/channels/{answers[0].body['id']}/join", reason="RATE_LIMITED")
+    assert (429, "RATE_LIMITED") in {(answer.status, answer.reason) for answer in answers}
+    joins = await asyncio.gather(*(cat.call("POST", f"/v1/channels/{answers[0].body['id']}/join") for _ in range(20)))
+    assert "RATE_LIMITED" in {answer.reason for answer in joins}
