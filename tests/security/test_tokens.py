@@ -156,15 +156,15 @@ def unfit() -> Iterator[tuple[str, str]]:
     for name in ("iss", "aud", "sub", "tenant", "iat", "exp"):
         for value in absent:
             yield f"{name} is {value}", sign(claims(**{name: value}))
-    now = time.time()
+    now, later = time.time(), time.time() + 1_800  # made long before it is offered: a whole test run may lie between
     wrong: dict[str, tuple[Any, ...]] = {
         "iss": (TWO, ONE + "/", ONE.upper(), "hubbub-dev", "", [ONE]),
         "aud": ("other", AUDIENCE.upper(), "", ["other", "another"], [[AUDIENCE]], {"aud": AUDIENCE}),
         "sub": ("", 5, "x" * 129, "ann\x00", "ann\n", "\ud800", ["ann"], {"$ne": ""}),
         "tenant": ("two", "one/two", "ONE", "one\n", "", "a" * 65, ["one"], "*", "öne", "default"),
         "exp": (now - 1, str(now + 600), -1, 0, "tomorrow"),
-        "iat": (now + 120, "now", -1, str(now)),
-        "nbf": (now + 120, "later", {}),
+        "iat": (later, "now", -1, str(now)),
+        "nbf": (later, "later", {}),
         "name": (5, {}, "x" * 129, "an\x00n"),
         "roles": ("admin", [5], {}, ["r"] * 33, [["admin"]], ["x" * 65]),
     }
