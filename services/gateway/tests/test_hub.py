@@ -345,7 +345,9 @@ async def test_a_joined_that_anothers_session_was_ahead_of_is_not_taken_for_a_re
     world.hub.take(first)
     world.hub.take(second)
     world.say("c")
-    assert await world.seen(bob) == ["synced", "joined:c@2", "c:3"]
+    await world.settle()
+    world.say("c")
+    assert await world.seen(bob) == ["synced", "joined:c@3", "c:4"]
 
 
 async def test_a_session_older_than_anothers_that_made_the_channel_known_is_verified(world: World) -> None:
@@ -375,3 +377,25 @@ async def test_a_session_older_than_anothers_is_let_in_once_verified(world: Worl
     await world.sync(bob)
     world.say("c")
     assert sorted(await world.seen(bob)) == ["c:4", "joined:c@3", "synced"]
+
+
+async def test_a_no_that_is_older_than_a_new_membership_is_asked_again(world: World) -> None:
+    old = world.store.append("c", JOINED, "ann")
+    world.join("c", "bob")
+    ann, bob = world.connect("ann"), world.connect("bob")
+    await world.sync(ann)
+    await world.sync(bob)
+    world.remove("c", "ann")
+    world.store.prompt = False
+    world.hub.take(old)
+    await world.settle()
+    world.store.calls[0].snapshot()
+    world.say("c")  # while she is none of them
+    world.join("c", "ann")
+    world.store.calls[0].arrive()
+    world.store.prompt = True
+    await world.settle()
+    for call in list(world.store.calls):
+        call.arrive()
+    world.say("c")
+    assert (await world.seen(ann))[-2:] == ["joined:c@5", "c:6"]

@@ -23,7 +23,8 @@ from gateway.backoff import FIRST_SECONDS, LONGEST_SECONDS
 from gateway.clients import CALL_SECONDS
 from gateway.metrics import AUDITED, GAPS, HOLES
 from gateway.outbound.channel import Channel
-from gateway.outbound.hub import RESYNC_NEEDED, Hub
+from gateway.outbound.hub import Hub
+from gateway.outbound.membership import RESYNC_NEEDED
 from hubbub.messages.v1.messages_service_pb2 import GetHeadsRequest
 from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 

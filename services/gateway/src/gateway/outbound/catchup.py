@@ -31,7 +31,8 @@ from gateway.lane import Lane
 from gateway.metrics import CATCH_UPS
 from gateway.outbound.channel import Channel, Gain
 from gateway.outbound.frames import ChannelView, Left, Ref, Synced, SyncStatus, encode, refusal
-from gateway.outbound.hub import RESYNC_NEEDED, Hub
+from gateway.outbound.hub import Hub
+from gateway.outbound.membership import RESYNC_NEEDED
 from gateway.outbound.outbox import SLOW_CONSUMER, Outbox
 from gateway.outbound.wire import text_frame
 from hubbub.events.v1.events_pb2 import Event
@@ -113,7 +114,7 @@ class CatchUps:
         self._sync_events = sync_events
         """More missing entries than this in one channel are not sent."""
         self._slots = asyncio.Semaphore(CONCURRENT)
-        hub.on_gain = self._verify_soon
+        hub.memberships.on_gain = self._verify_soon
 
     def sync(self, connection: Connection, ref: Ref, positions: Mapping[str, int]) -> None:
         """Answer a `sync`, after those that came before it. Raises `RateLimited` when too many wait."""
@@ -254,31 +255,31 @@ class CatchUps:
             try:
                 answer = await call(self._messages.GetChannel, request, timeout=CALL_SECONDS)
             except (NotFound, NotAllowed):
-                self._hub.not_gained(gain)
+                self._hub.memberships.not_gained(gain)
                 return
             except HubbubError:
                 continue
             if answer.channel.role:
                 self._gained(gain, channel_view(answer.channel))
             else:
-                self._hub.not_gained(gain)
+                self._hub.memberships.not_gained(gain)
             return
         self._give_up(gain)
 
     def _give_up(self, gain: Gain) -> None:
         for connection in tuple(gain.newcomers):
             self._close(connection, RESYNC_NEEDED)
-        self._hub.not_gained(gain)
+        self._hub.memberships.not_gained(gain)
 
     def _gained(self, gain: Gain, view: ChannelView) -> None:
         """Welcome the newcomers; one that is syncing hears `joined` after the `synced` that cannot know of it."""
-        self._hub.gained(gain, view)
+        self._hub.memberships.gained(gain, view)
         for connection in gain.newcomers:
             flow = connection.flow
             if flow is None or not flow.busy:
-                self._hub.welcome(gain.channel, connection, view)
+                self._hub.memberships.welcome(gain.channel, connection, view)
             elif not flow.add(partial(self._welcome, gain.channel, connection, view)):
                 self._close(connection, RESYNC_NEEDED)
 
     async def _welcome(self, channel: Channel, connection: Connection, view: ChannelView) -> None:
-        self._hub.welcome(channel, connection, view)
+        self._hub.memberships.welcome(channel, connection, view)

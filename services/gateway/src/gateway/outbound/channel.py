@@ -27,9 +27,11 @@ AHEAD_EVENTS = 1_000
 class Catching:
     """What happens in a channel while a socket reads what it misses."""
 
-    __slots__ = ("fence", "frames", "resume", "size")
+    __slots__ = ("exact", "fence", "frames", "resume", "size")
 
-    def __init__(self, resume: int) -> None:
+    def __init__(self, resume: int, *, exact: bool) -> None:
+        self.exact = exact
+        """The user is known to be a member since `resume`: of a newcomer whose `member.joined` is that very entry."""
         self.resume = resume
         """Position to go on from when the catch-up fails before it has sent anything."""
         self.frames: list[tuple[int, bytes]] = []
@@ -105,12 +107,14 @@ class Channel:
 class Gain:
     """A user's `member.joined` that is being verified."""
 
-    __slots__ = ("account", "channel", "fence", "newcomers")
+    __slots__ = ("account", "again", "channel", "fence", "newcomers")
 
     def __init__(self, channel: Channel, account: Account, newcomers: list[Connection]) -> None:
         self.channel = channel
         self.account = account
         self.newcomers = newcomers
         """The user's sockets that did not stand in the channel; they are *catching* from the entry on."""
+        self.again = False
+        """A `member.joined` has come since the store was asked: a "no" may be older than that."""
         self.fence = 0
         """Position of an entry that ended the membership again; 0 while there is none."""

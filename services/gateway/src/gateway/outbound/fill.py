@@ -19,7 +19,8 @@ from gateway.clients import CALL_SECONDS
 from gateway.contain import contained
 from gateway.metrics import GAPS
 from gateway.outbound.channel import Channel
-from gateway.outbound.hub import RESYNC_NEEDED, Hub
+from gateway.outbound.hub import Hub
+from gateway.outbound.membership import RESYNC_NEEDED
 from hubbub.events.v1.events_pb2 import Event
 from hubbub.messages.v1.messages_service_pb2 import FetchEventsRequest
 from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub

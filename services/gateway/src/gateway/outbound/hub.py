@@ -19,26 +19,25 @@ How a socket starts without a hole and without a leak:
 Fence: the entry that ends a membership goes to the user's sockets, then `left`, and they are out of the channel before the
 next entry is taken. A socket that is catching up has its buffer end at that entry.
 
-What it leaves to others: fetching (`fill`, `catchup`), comparing with the store (`audit`), joining writes (`outbox`).
+What it leaves to others: what an entry does to memberships (`membership`), fetching (`fill`, `catchup`), comparing with the
+store (`audit`), joining writes (`outbox`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+import msgspec
+
 from gateway.connection import Account, Connection
 from gateway.metrics import CHANNELS, DELIVERIES, EVENTS
-from gateway.outbound.channel import AHEAD_EVENTS, Catching, Channel, Gain
-from gateway.outbound.frames import ChannelView, Joined, Left, encode
+from gateway.outbound.channel import AHEAD_EVENTS, Catching, Channel
+from gateway.outbound.frames import ChannelView, Left, encode
+from gateway.outbound.membership import ENDED, JOINED, MEMBERSHIP, RESYNC_NEEDED, Memberships
 from gateway.outbound.outbox import Outbox
 from gateway.outbound.recent import Load, Recent
 from gateway.outbound.wire import text_frame
-from hubbub.events.v1.events_pb2 import Event, EventKind
-
-RESYNC_NEEDED = 4005
-_JOINED = EventKind.EVENT_KIND_MEMBER_JOINED
-_ENDED = (EventKind.EVENT_KIND_MEMBER_LEFT, EventKind.EVENT_KIND_MEMBER_REMOVED)
-_MEMBERSHIP = frozenset((_JOINED, *_ENDED, EventKind.EVENT_KIND_MEMBER_ROLE_CHANGED))
+from hubbub.events.v1.events_pb2 import Event
 
 _delivered = EVENTS.labels("delivered")
 _repeated = EVENTS.labels("repeated")
@@ -68,8 +67,7 @@ class Hub:
         """Called when a channel's `target` lies beyond its head and nobody is filling it."""
         self.on_doubt: Callable[[Account], None] = lambda _account: None
         """Called when a user may be a member somewhere without the hub's knowing; answers with `compare`, sooner or later."""
-        self.on_gain: Callable[[Gain], None] = lambda _gain: None
-        """Called when a user with a local socket seems to have become a member; answers with `gained` or `not_gained`."""
+        self.memberships = Memberships(self, outbox, recent, accounts, close)
 
     # What the bus and the fetches bring.
 
@@ -109,113 +107,42 @@ class Hub:
         if channel.later and (arrived := channel.later.pop(seq, None)) is not None:
             channel.live |= arrived
         _delivered.inc()
-        if event.kind in _MEMBERSHIP:
-            self._change_membership(channel, event)
+        if event.kind in MEMBERSHIP:
+            self.memberships.changed(channel, event)
 
     def _take_again(self, channel: Channel, event: Event) -> None:
         """A repeat; but one that a session was ahead of, when it made the channel known here, comes for the first time."""
         _repeated.inc()
         account = self._accounts.get((event.tenant, event.subject))
-        if account is not None and event.kind == _JOINED:
-            self._begin_gain(channel, account)
+        if account is not None and event.kind == JOINED:
+            self.memberships.suspected(channel, account, exact=False)
 
     def _take_elsewhere(self, event: Event) -> None:
         _elsewhere.inc()
         self._recent.passed(event.channel, event.seq)
-        if event.kind not in _MEMBERSHIP:
+        if event.kind not in MEMBERSHIP:
             return
         self._recent.member(event)
         account = self._accounts.get((event.tenant, event.subject))
-        if account is not None and event.kind == _JOINED:
-            self._begin_gain(self._add(event.channel, event.tenant, event.seq), account)
+        if account is not None and event.kind == JOINED:
+            self.memberships.suspected(self.add(event.channel, event.tenant, event.seq), account, exact=True)
 
-    # Memberships.
+    # Which channels there are.
 
-    def _change_membership(self, channel: Channel, event: Event) -> None:
-        self._recent.member(event)
-        account = self._accounts.get((event.tenant, event.subject))
-        if account is None:
-            return
-        if event.kind == _JOINED:
-            self._begin_gain(channel, account)
-        elif event.kind in _ENDED:
-            self._fence(channel, account, event.seq)
-
-    def _fence(self, channel: Channel, account: Account, seq: int) -> None:
-        left = encode(Left(channel.id))
-        for connection in tuple(account.connections):
-            if connection in channel.live or connection in channel.waiting:
-                self.forget(channel, connection)
-                self._outbox.send(connection, left)
-            elif (catching := channel.catching.get(connection)) is not None:
-                catching.fence = catching.fence or seq
-            elif channel.take_later(connection):
-                # It has read beyond this entry and was a member there: whether it still is, the store must say.
-                self._close(connection, RESYNC_NEEDED)
-        account.channels.pop(channel.id, None)
-        if (gain := account.gains.get(channel.id)) is not None:
-            gain.fence = gain.fence or seq
-        else:
-            self._leave(channel, account)
-
-    def _begin_gain(self, channel: Channel, account: Account) -> None:
-        newcomers = []
-        for connection in tuple(account.connections):
-            catching = channel.catching.get(connection)
-            if catching is not None and catching.fence:
-                self._close(connection, RESYNC_NEEDED)  # removed and taken back within one catch-up
-            elif not channel.holds(connection):
-                self._catch(channel, connection, channel.head)
-                newcomers.append(connection)
-        under_way = account.gains.get(channel.id)
-        if not newcomers:
-            self._release(channel)
-        elif under_way is not None and not under_way.fence:
-            under_way.newcomers += newcomers
-        else:
-            gain = account.gains[channel.id] = Gain(channel, account, newcomers)
-            channel.accounts.add(account)
-            self.on_gain(gain)
-
-    def gained(self, gain: Gain, view: ChannelView) -> None:
-        """The store confirms the membership; the newcomers are to be welcomed."""
-        self._end_gain(gain, member=not gain.fence)
-        if gain.channel.accounts:
-            self.expect(gain.channel, view.seq)
-
-    def welcome(self, channel: Channel, connection: Connection, view: ChannelView) -> None:
-        """Say `joined` to a newcomer, with the position from which it gets what follows."""
-        if (catching := channel.catching.get(connection)) is not None:
-            self._outbox.send(connection, encode(Joined(_with_seq(view, catching.resume))))
-            self.finish(channel, connection, catching.resume)
-
-    def not_gained(self, gain: Gain) -> None:
-        """The store says that the user is no member: an old entry came again, or the membership has ended since."""
-        for connection in gain.newcomers:
-            self.forget(gain.channel, connection)
-        self._end_gain(gain, member=False)
-
-    def _end_gain(self, gain: Gain, *, member: bool) -> None:
-        channel, account = gain.channel, gain.account
-        if account.gains.get(channel.id) is gain:
-            del account.gains[channel.id]
-        if member and account.connections:
-            account.channels[channel.id] = channel
-        if channel.id not in account.channels and channel.id not in account.gains:
-            self._leave(channel, account)
-
-    def _add(self, channel_id: str, tenant: str, head: int) -> Channel:
+    def add(self, channel_id: str, tenant: str, head: int) -> Channel:
+        """Know a channel from a position on; it stays as long as it has accounts."""
         channel = self.channels[channel_id] = Channel(channel_id, tenant, head)
         CHANNELS.set(len(self.channels))
         return channel
 
-    def _leave(self, channel: Channel, account: Account) -> None:
+    def leave(self, channel: Channel, account: Account) -> None:
+        """A user is out of a channel, or no longer here."""
         channel.accounts.discard(account)
-        self._release(channel)
+        self.release(channel)
         if account.connections and channel.target > channel.head and channel.id not in self.channels:
             self.on_doubt(account)  # entries that nobody will fetch now may have taken the user back
 
-    def _release(self, channel: Channel) -> None:
+    def release(self, channel: Channel) -> None:
         """Forget a channel without local members; what passed in it may still matter to a session being loaded."""
         if channel.accounts or self.channels.get(channel.id) is not channel:
             return
@@ -238,32 +165,32 @@ class Hub:
         for snapshot in session:
             event = passed.pop(snapshot.id, None)
             since = event if event is not None and event.seq > snapshot.seq else None
-            if since is not None and since.kind in _ENDED:
+            if since is not None and since.kind in ENDED:
                 continue
-            channel = self.channels.get(snapshot.id) or self._add(snapshot.id, account.tenant, snapshot.seq)
+            channel = self.channels.get(snapshot.id) or self.add(snapshot.id, account.tenant, snapshot.seq)
             if channel.id not in account.channels and snapshot.seq < channel.base:
-                self._begin_gain(channel, account)  # entries in between, unseen here, may have ended it: the store must say
+                self.memberships.suspected(channel, account, exact=False)  # unseen entries in between may have ended it
                 continue
             channel.accounts.add(account)
             start = channel.waiting[connection] = max(snapshot.seq, channel.head)
             account.channels[channel.id] = channel
             if len(account.connections) > 1:
-                self._begin_gain(channel, account)  # the user's other sockets may not know of it yet
-            view = _with_seq(snapshot, start)
-            opened.append(_with_role(view, since.role) if since is not None else view)
+                self.memberships.suspected(channel, account, exact=False)  # the user's other sockets may not know of it yet
+            role = snapshot.role if since is None else since.role
+            opened.append(msgspec.structs.replace(snapshot, seq=start, role=role))
             self.expect(channel, load.head(channel.id))
         for event in passed.values():
-            if event.kind == _JOINED:
-                channel = self.channels.get(event.channel) or self._add(event.channel, account.tenant, event.seq)
-                self._begin_gain(channel, account)
+            if event.kind == JOINED:
+                channel = self.channels.get(event.channel) or self.add(event.channel, account.tenant, event.seq)
+                self.memberships.suspected(channel, account, exact=True)
                 self.expect(channel, load.head(channel.id))
         return opened
 
     def compare(self, account: Account, session: Iterable[ChannelView], load: Load) -> None:
         """Find memberships in a fresh session that the hub has missed; one that ended shows in its channel's log."""
         for snapshot in session if account.connections else ():
-            channel = self.channels.get(snapshot.id) or self._add(snapshot.id, account.tenant, snapshot.seq)
-            self._begin_gain(channel, account)
+            channel = self.channels.get(snapshot.id) or self.add(snapshot.id, account.tenant, snapshot.seq)
+            self.memberships.suspected(channel, account, exact=False)
             self.expect(channel, load.head(channel.id))
 
     def drop(self, connection: Connection) -> None:
@@ -275,7 +202,7 @@ class Hub:
         account.connections.discard(connection)
         if not account.connections:
             for channel in places:
-                self._leave(channel, account)
+                self.leave(channel, account)
             account.channels.clear()
 
     def forget(self, channel: Channel, connection: Connection) -> None:
@@ -298,7 +225,7 @@ class Hub:
         """Buffer for a socket from here on; whatever place it stood in, a failed catch-up takes it back there."""
         resume = channel.waiting.pop(connection, None) or channel.take_later(connection) or channel.head
         channel.live.discard(connection)
-        self._catch(channel, connection, resume)
+        self.catch(channel, connection, resume)
 
     def finish(self, channel: Channel, connection: Connection, through: int) -> None:
         """A socket has everything up to `through`: give it what was buffered beyond, and let it go live (or out)."""
@@ -322,8 +249,9 @@ class Hub:
         if catching is not None:
             self.finish(channel, connection, catching.resume)
 
-    def _catch(self, channel: Channel, connection: Connection, resume: int) -> None:
-        channel.catching[connection] = Catching(resume)
+    def catch(self, channel: Channel, connection: Connection, resume: int, *, exact: bool = False) -> None:
+        """Buffer for a socket from here on, and from nothing before."""
+        channel.catching[connection] = Catching(resume, exact=exact)
         self._catching.setdefault(connection, set()).add(channel)
 
     def _uncatch(self, channel: Channel, connection: Connection) -> Catching | None:
@@ -341,11 +269,3 @@ class Hub:
             channel.live.add(connection)
         else:
             channel.later.setdefault(position, set()).add(connection)
-
-
-def _with_seq(view: ChannelView, seq: int) -> ChannelView:
-    return view if view.seq == seq else ChannelView(view.id, view.kind, view.name, view.role, seq, view.read_seq)
-
-
-def _with_role(view: ChannelView, role: str) -> ChannelView:
-    return ChannelView(view.id, view.kind, view.name, role, view.seq, view.read_seq)
