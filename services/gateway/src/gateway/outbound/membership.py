@@ -101,8 +101,7 @@ class Memberships:
             gain = account.gains[channel.id] = Gain(channel, account, newcomers)
             channel.accounts.add(account)
             self.on_gain(gain)
-        else:
-            self._hub.release(channel)
+        self._hub.release(channel)  # unless somebody is in it
 
     def gained(self, gain: Gain, view: ChannelView) -> None:
         """The store confirms the membership; the newcomers are to be welcomed."""
