@@ -5,6 +5,7 @@ Their shapes at the door are the chassis'.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -27,8 +28,20 @@ class StoreUnavailable(Unavailable):
 
 @contextmanager
 def store_errors() -> Iterator[None]:
-    """Turn what the Redis client raises into `StoreUnavailable`."""
+    """Turn what the Redis client raises into `StoreUnavailable`, and lose no cancellation in it.
+
+    The client waits with `asyncio.wait_for`, which before Python 3.12 forgets a cancellation that comes in the very moment
+    in which what it waits for is done: the task would go on for ever, and whoever waits for its end with it.
+    """
     try:
         yield
     except (redis.exceptions.RedisError, OSError, TimeoutError) as error:
+        _end_if_cancelled()
         raise StoreUnavailable from error
+    _end_if_cancelled()
+
+
+def _end_if_cancelled() -> None:
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
