@@ -14,7 +14,7 @@ from tests.faults.record import Refused
 from tests.faults.swarm import Light
 from tests.flow.world import World, eventually
 
-SOCKETS, OF_ONE_USER = 1_000, 10
+SOCKETS, OF_ONE_USER = 2_000, 10
 SPREAD = 10
 """Parts of the announced time, each of which must see a fair share of the returns."""
 
