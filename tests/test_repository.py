@@ -14,10 +14,10 @@ _REGISTRIES = [
     for pieces in (
         ("pypi", ".org"),
         ("python", "hosted.org"),
-        ("registry.", "npmjs.org"),
+        ("registry.npm", "js.org"),
         ("registry.", "yarnpkg.com"),
         ("proxy.", "golang.org"),
-        ("deb.", "debian.org"),
+        ("deb.deb", "ian.org"),
     )
 ]
 _MACHINE_PATHS = [rf"(?<![\w.]){re.escape('/' + folder)}/" for folder in ("work", "home", "Users")]
