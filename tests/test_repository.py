@@ -15,8 +15,8 @@ _REGISTRIES = [
         ("pypi", ".org"),
         ("python", "hosted.org"),
         ("registry.npm", "js.org"),
-        ("registry.", "yarnpkg.com"),
-        ("proxy.", "golang.org"),
+        ("registry.yarn", "pkg.com"),
+        ("proxy.gol", "ang.org"),
         ("deb.deb", "ian.org"),
     )
 ]
