@@ -335,3 +335,17 @@ async def test_the_last_socket_of_the_last_member_takes_the_channel_along(world:
     world.roster.gone(second)
     assert not world.hub.channels
     assert not world.roster.accounts
+
+
+async def test_a_removal_older_than_the_session_that_knows_of_the_return_is_not_obeyed(world: World) -> None:
+    world.join("c", "ann", "bob")
+    ann = world.connect("ann")
+    await world.sync(ann)
+    late = [world.store.append("c", REMOVED, "bob"), world.store.append("c", JOINED, "bob")]
+    bob = world.connect("bob")
+    await world.sync(bob)
+    for event in late:
+        world.hub.take(event)
+    world.say("c")
+    assert await world.seen(bob) == ["synced", "c:5"]
+    assert await world.seen(ann) == ["synced", "c:3", "c:4", "c:5"]

@@ -60,20 +60,22 @@ class Memberships:
 
     def _fence(self, channel: Channel, account: Account, seq: int) -> None:
         left = encode(Left(channel.id))
+        stays = False
         for connection in tuple(account.connections):
-            if connection in channel.live or connection in channel.waiting:
+            if connection in channel.live or channel.waiting.get(connection, seq) < seq:
                 self._hub.forget(channel, connection)
                 self._outbox.send(connection, left)
             elif (catching := channel.catching.get(connection)) is not None:
                 catching.fence = catching.fence or seq
-            elif channel.take_later(connection):
-                # It has read beyond this entry and was a member there: whether it still is, the store must say.
-                self._close(connection, RESYNC_NEEDED)
-        account.channels.pop(channel.id, None)
-        if (gain := account.gains.get(channel.id)) is not None:
+            elif channel.holds(connection):
+                stays = True  # a member again in a state of the store that is later than this entry
+        gain = account.gains.get(channel.id)
+        if gain is not None:
             gain.fence = gain.fence or seq
-        else:
-            self._hub.leave(channel, account)
+        if not stays:
+            account.channels.pop(channel.id, None)
+            if gain is None:
+                self._hub.leave(channel, account)
 
     def suspected(self, channel: Channel, account: Account, *, exact: bool) -> None:
         """The user seems to be a member: have that verified for the sockets that do not stand in the channel.
