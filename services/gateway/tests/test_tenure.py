@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 import pytest
 
@@ -16,7 +16,7 @@ from chassis.errors import Unavailable
 from gateway.connection import Connection
 from gateway.inbound.pending import Pending
 from gateway.inbound.publish import Publisher
-from gateway.outbound.outbox import HELD_FRAMES, HELD_SECONDS, SLOW_CONSUMER
+from gateway.outbound.outbox import HELD_FRAMES, SLOW_CONSUMER
 from gateway.outbound.wire import text_frame
 from gateway.tenure import Tenure
 from hubbub.events.v1.events_pb2 import Command, ControlBatch
@@ -136,6 +136,19 @@ async def cut_off(switch: Switch) -> AsyncIterator[World]:
             world.roster.gone(connection)
 
 
+async def held(world: World) -> set[Connection]:
+    """Return the sockets that the outbox next holds back."""
+    looked: asyncio.Future[set[Connection]] = asyncio.get_running_loop().create_future()
+
+    def note(connections: Iterable[Connection]) -> None:
+        if not looked.done():
+            looked.set_result(set(connections))
+
+    world.roster.outbox.on_held = note
+    async with asyncio.timeout(5):
+        return await looked
+
+
 def transports(world: World, *connections: Connection) -> list[MemoryTransport]:
     return [world.transports[connection] for connection in connections]
 
@@ -144,7 +157,7 @@ async def test_what_is_held_back_goes_out_afterwards_in_order(cut_off: World, sw
     ann = cut_off.connect("ann")
     for frame in (b'{"n":1}', b'{"n":2}'):
         cut_off.roster.outbox.send(ann, text_frame(frame))
-    await asyncio.sleep(2 * HELD_SECONDS)
+    assert await held(cut_off) == {ann}
     assert cut_off.transports[ann].written == b""
     switch.on = False
     await cut_off.roster.outbox.flushed()
@@ -162,12 +175,9 @@ async def test_a_socket_that_ends_meanwhile_is_sent_its_close_code_alone(cut_off
 
 async def test_whom_the_store_vouches_for_is_not_kept_waiting_by_the_others(cut_off: World) -> None:
     ann, bob = cut_off.connect("ann"), cut_off.connect("bob")
-    asked: set[Connection] = set()
-    cut_off.roster.outbox.on_held = asked.update
     for connection in (ann, bob):
         cut_off.roster.outbox.send(connection, text_frame(b"{}"))
-    await asyncio.sleep(2 * HELD_SECONDS)
-    assert asked == {ann, bob}
+    assert await held(cut_off) == {ann, bob}
     cut_off.roster.outbox.release([ann])
     assert [transport.frames() for transport in transports(cut_off, ann, bob)] == [[{}], []]
 
@@ -176,7 +186,7 @@ async def test_what_is_held_back_has_a_bound(cut_off: World) -> None:
     ann = cut_off.connect("ann")
     for _ in range(HELD_FRAMES + 1):
         cut_off.roster.outbox.send(ann, text_frame(b"{}"))
-    await asyncio.sleep(2 * HELD_SECONDS)
+    await asyncio.wait_for(cut_off.roster.outbox.flushed(), 5)
     assert ann.closing == SLOW_CONSUMER
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator
-from typing import Any, TypeVar
+from typing import Any
 
 import grpc
 
@@ -18,7 +18,6 @@ from chassis.grpc_server import MAX_MESSAGE_BYTES
 from chassis.metrics import RPC_CLIENT_SECONDS
 from chassis.rpc_errors import from_call
 
-ResponseT = TypeVar("ResponseT")
 _OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),

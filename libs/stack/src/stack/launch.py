@@ -31,11 +31,6 @@ class Gateway:
     url: str
     """http://host:port"""
 
-    @property
-    def ws_url(self) -> str:
-        """The address of its socket, without query."""
-        return f"ws{self.url.removeprefix('http')}/v1/connect"
-
 
 class Stack:
     """A running product: `async with Stack(tmp_path, gateways=2) as stack`.

@@ -147,7 +147,8 @@ class Postgres:
             **self.identity.options(),
         )
         os.close(read)
-        output, _ = await asyncio.wait_for(process.communicate(), _ADMIN_SECONDS)
+        async with asyncio.timeout(_ADMIN_SECONDS):
+            output, _ = await process.communicate()
         if process.returncode != 0:
             raise NotReadyError("initdb", f"ended with status {process.returncode}", output.decode(errors="replace"))
 

@@ -82,7 +82,8 @@ async def stop(process: asyncio.subprocess.Process, command: Command) -> None:
     with contextlib.suppress(ProcessLookupError):
         process.send_signal(command.stop_signal)
     try:
-        await asyncio.wait_for(process.wait(), command.grace_seconds)
+        async with asyncio.timeout(command.grace_seconds):
+            await process.wait()
     except TimeoutError:
         with contextlib.suppress(ProcessLookupError):
             process.kill()

@@ -104,7 +104,9 @@ class Pair:
                 preexec_fn=primary.identity.enter,
                 **primary.identity.options(),
             )
-            if await asyncio.wait_for(process.wait(), _READY_SECONDS):
+            async with asyncio.timeout(_READY_SECONDS):
+                status = await process.wait()
+            if status:
                 raise NotReadyError("pg_basebackup", f"ended with status {process.returncode}", tail(self._log))
 
     async def _start(self, server: Postgres) -> _Running:

@@ -119,7 +119,8 @@ class Supervisor:
                 delay = _FIRST_DELAY_SECONDS
             self._console.line(kept.command.name, f"{_describe(status)}; starting it again")
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(kept.stopping.wait(), delay)
+                async with asyncio.timeout(delay):
+                    await kept.stopping.wait()
             delay = min(delay * 2, _LONGEST_DELAY_SECONDS)
 
     async def _run(self, kept: _Kept) -> int:
