@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from bus.memory import MemoryBus
+from bus.memory_attendance import MemoryAttendance
 from bus.topics import commands, events
 from chassis.migrate import migrate, migrations
 from chassis.postgres import EVERY_TENANT, Database, open_database
@@ -18,6 +19,7 @@ from gateway.outbound.outbox import Outbox
 from hubbub.events.v1 import events_pb2
 from hubbub.messages.v1 import messages_pb2, messages_service_pb2
 from messages.commands import Command, Post
+from messages.decisions import Decisions
 from messages.handlers import handle
 from messages.message import ChannelId, CommandId, TenantId, UserId
 from messages.publisher import Publisher as EventPublisher
@@ -69,7 +71,8 @@ async def _town(url: str) -> AsyncIterator[Town]:
     await migrate(url, migrations("messages"))
     bus = MemoryBus()
     async with open_database(url, connections=1, name="guard") as database:
-        service = MessagesService(database, EventPublisher(bus, PARTITIONS))
+        publisher = EventPublisher(bus, PARTITIONS)
+        service = MessagesService(database, publisher, Decisions(publisher, MemoryAttendance()))
         caller = messages_pb2.Caller(tenant=TENANT, user="owner")
         sessions = [messages_service_pb2.AdmitUserRequest(caller=caller)]
         await service.OpenSessions(messages_service_pb2.OpenSessionsRequest(sessions=sessions), None)

@@ -22,22 +22,16 @@ from tests.flow.world import World, live, texts
 PAGE = Path(__file__).parents[2] / "docs" / "grpc.md"
 
 
-def target(world: World, service: str = "messages") -> str:
-    services = world.stack.endpoints["services"]
-    assert isinstance(services, dict)
-    return str(services[service])
-
-
 @pytest.fixture
 async def messages(world: World) -> AsyncIterator[MessagesServiceStub]:
-    async with grpc.aio.insecure_channel(target(world)) as channel:
+    async with grpc.aio.insecure_channel(world.target()) as channel:
         yield MessagesServiceStub(channel)
 
 
 async def test_the_lines_in_the_documentation_work_as_they_stand(world: World) -> None:
     block = re.search(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert block is not None
-    environment = {**os.environ, "HUBBUB_MESSAGES_TARGET": target(world)}
+    environment = {**os.environ, "HUBBUB_MESSAGES_TARGET": world.target()}
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", block.group(1), env=environment, stdout=pipe, stderr=pipe
@@ -81,7 +75,7 @@ async def test_errors_carry_the_protocols_reason(world: World, messages: Message
 
 @pytest.mark.parametrize("service", ["messages", "presence", "media"])
 async def test_every_service_answers_the_health_question(world: World, service: str) -> None:
-    async with grpc.aio.insecure_channel(target(world, service)) as channel:
+    async with grpc.aio.insecure_channel(world.target(service)) as channel:
         check = channel.unary_unary(
             "/grpc.health.v1.Health/Check",
             request_serializer=health_pb2.HealthCheckRequest.SerializeToString,

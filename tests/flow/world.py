@@ -43,6 +43,12 @@ class World:
         """The same person at the other gateway."""
         return api.at(next(url for url in self.urls if url != api.url))
 
+    def target(self, service: str = "messages") -> str:
+        """Where a service answers gRPC."""
+        services = self.stack.endpoints["services"]
+        assert isinstance(services, dict)
+        return str(services[service])
+
     def anonymous(self, gateway: int = 0) -> Api:
         """Nobody."""
         return Api(self.urls[gateway], None, self.http)

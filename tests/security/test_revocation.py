@@ -6,26 +6,67 @@ import signal
 import time
 from collections.abc import AsyncIterator, Iterator
 
+import grpc
 import httpx
 import pytest
 import redis.asyncio
 
+from hubbub.messages.v1 import messages_pb2 as nouns
+from hubbub.messages.v1 import messages_service_pb2 as calls
+from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 from stack import Stack
-from tests.client import Api, Refusal, Socket, connect
+from tests.client import Answer, Api, Refusal, Socket, connect
 from tests.flow.world import World, eventually, live, refusal
 
 REVOKED = 4501
+WAYS = ["revoke", "block", "RevokeUser", "BlockUser"]
+"""Over HTTP, and over gRPC as another product decides."""
 PROMISED_SECONDS = 2.0
 SLACK_SECONDS = 1.0
 """For a machine that runs everything else beside this."""
 
 
-async def shut_out(admin: Api, user: str, way: str) -> float:
-    """Revoke or block; returns how long the call took."""
+@contextlib.asynccontextmanager
+async def messages_of(world: World) -> AsyncIterator[MessagesServiceStub]:
+    """The gRPC door."""
+    async with grpc.aio.insecure_channel(world.target()) as channel:
+        yield MessagesServiceStub(channel)
+
+
+def of(api: Api, world: World) -> nouns.Caller:
+    """The same person at the gRPC door, as an administrator."""
+    return nouns.Caller(tenant=world.tenant, user=api.user, admin=True)
+
+
+async def shut_out(world: World, admin: Api, way: str) -> float:
+    """Revoke or block eve; returns how long the call took."""
     began = time.monotonic()
-    method, path = ("POST", "revoke") if way == "revoke" else ("PUT", "block")
-    await admin.ok(method, f"/v1/admin/users/{user}/{path}", status=204)
+    match way:
+        case "revoke":
+            await admin.ok("POST", "/v1/admin/users/eve/revoke", status=204)
+        case "block":
+            await admin.ok("PUT", "/v1/admin/users/eve/block", status=204)
+        case "RevokeUser":
+            async with messages_of(world) as messages:
+                await messages.RevokeUser(calls.RevokeUserRequest(caller=of(admin, world), user="eve"), timeout=5)
+        case "BlockUser":
+            request = calls.BlockUserRequest(caller=of(admin, world), user="eve", blocked=True)
+            async with messages_of(world) as messages:
+                await messages.BlockUser(request, timeout=5)
     return time.monotonic() - began
+
+
+async def remove(world: World, owner: Api, room: str, way: str) -> None:
+    """Remove or ban eve."""
+    async with messages_of(world) as messages:
+        match way:
+            case "remove":
+                await owner.ok("DELETE", f"/v1/channels/{room}/members/eve", status=204)
+            case "RemoveMember":
+                request = calls.RemoveMemberRequest(caller=of(owner, world), channel=room, user="eve")
+                await messages.RemoveMember(request, timeout=5)
+            case "BanUser":
+                await messages.BanUser(calls.BanUserRequest(caller=of(owner, world), channel=room, user="eve"), timeout=5)
 
 
 @contextlib.contextmanager
@@ -60,7 +101,7 @@ async def out(api: Api) -> None:
     assert (await refusal(api)).status == 401
 
 
-@pytest.mark.parametrize("way", ["revoke", "block"])
+@pytest.mark.parametrize("way", WAYS)
 async def test_when_the_call_returns_sockets_are_closed_and_the_token_is_void_everywhere(
     world: World, people: tuple[Api, Api, Api], way: str
 ) -> None:
@@ -69,7 +110,7 @@ async def test_when_the_call_returns_sockets_are_closed_and_the_token_is_void_ev
         for api in (eve, world.elsewhere(eve)):
             await api.ok("GET", "/v1/me")  # remembered from here on
         ticket = await eve.ticket()
-        assert await shut_out(root, "eve", way) < PROMISED_SECONDS
+        assert await shut_out(world, root, way) < PROMISED_SECONDS
         for api in (eve, world.elsewhere(eve)):
             await out(api)
         assert [await here.closed(), await there.closed()] == [REVOKED, REVOKED]
@@ -83,12 +124,12 @@ async def test_a_new_token_is_good_at_once_after_revocation_but_not_while_blocke
     world: World, people: tuple[Api, Api, Api]
 ) -> None:
     root, eve, _ = people
-    await shut_out(root, "eve", "revoke")
+    await shut_out(world, root, "revoke")
     again = await world.person("eve", 1)
     await again.ok("GET", "/v1/me")
     async with live(again):
         pass
-    await shut_out(root, "eve", "block")
+    await shut_out(world, root, "block")
     await out(again)
     await root.ok("DELETE", "/v1/admin/users/eve/block", status=204)
     await again.ok("GET", "/v1/me")
@@ -99,14 +140,14 @@ async def test_only_the_users_own_sockets_close_and_only_in_its_tenant(world: Wo
     root, eve, bob = people
     namesake = await world.person("eve", 1, tenant=f"{world.tenant}-other")
     async with live(bob) as friend, live(namesake) as other:
-        await shut_out(root, "eve", "block")
+        await shut_out(world, root, "block")
         for socket in (friend, other):
             await socket.round_trip()
         await namesake.ok("GET", "/v1/me")
     await eve.refused("GET", "/v1/me", reason="NOT_AUTHENTICATED")
 
 
-@pytest.mark.parametrize("way", ["revoke", "block"])
+@pytest.mark.parametrize("way", WAYS)
 async def test_a_hanging_gateway_holds_nothing_up_and_says_nothing_to_the_victim_when_it_wakes(
     world: World, people: tuple[Api, Api, Api], way: str
 ) -> None:
@@ -117,7 +158,7 @@ async def test_a_hanging_gateway_holds_nothing_up_and_says_nothing_to_the_victim
         await victim.round_trip()
         seen = len(victim.frames)
         with hanging(world.stack, "gateway-1"):
-            assert await shut_out(root, "eve", way) < PROMISED_SECONDS + SLACK_SECONDS
+            assert await shut_out(world, root, way) < PROMISED_SECONDS + SLACK_SECONDS
             await victim.send("ping", ref="waiting in the kernel")
             await victim.send("send", ref="late", channel=room, key="late", text="from beyond")
             asking = asyncio.create_task(eve.call("GET", "/v1/me"))
@@ -135,7 +176,7 @@ async def test_others_lose_nothing_by_their_gateways_hanging(world: World, peopl
     room = await world.room(bob, eve, root)
     async with live(bob) as friend:
         with hanging(world.stack, "gateway-1"):
-            await shut_out(root, "eve", "block")
+            await shut_out(world, root, "block")
             numbers = [(await root.post(room, f"{number}"))["seq"] for number in range(20)]
         for seq in numbers:
             await friend.expect("event", channel=room, seq=seq)
@@ -149,18 +190,20 @@ async def test_others_lose_nothing_by_their_gateways_hanging(world: World, peopl
 async def test_a_dead_gateway_holds_nothing_up(world: World, people: tuple[Api, Api, Api]) -> None:
     root, eve, _ = people
     gone = world.stack.kill("gateway-1")
-    assert await shut_out(root, "eve", "block") < PROMISED_SECONDS + SLACK_SECONDS
+    assert await shut_out(world, root, "block") < PROMISED_SECONDS + SLACK_SECONDS
     await world.stack.started("gateway-1", after=gone)
     await world.stack.serving("gateway-1")
     await out(eve)
 
 
-async def test_a_wiped_bus_does_not_let_a_decision_be_missed(people: tuple[Api, Api, Api], bus: redis.asyncio.Redis) -> None:
+async def test_a_wiped_bus_does_not_let_a_decision_be_missed(
+    world: World, people: tuple[Api, Api, Api], bus: redis.asyncio.Redis
+) -> None:
     root, eve, _ = people
     async with live(eve) as victim:
         await eve.ok("GET", "/v1/me")
         await bus.flushall()
-        assert await shut_out(root, "eve", "block") < PROMISED_SECONDS + SLACK_SECONDS
+        assert await shut_out(world, root, "block") < PROMISED_SECONDS + SLACK_SECONDS
         await out(eve)
         assert await victim.closed() == REVOKED
 
@@ -169,10 +212,15 @@ async def test_without_the_bus_the_decision_is_stored_and_the_call_says_that_it_
     world: World, people: tuple[Api, Api, Api]
 ) -> None:
     root, eve, _ = people
-    async with live(eve) as victim:
+    request = calls.BlockUserRequest(caller=of(root, world), user="eve", blocked=True)
+    async with live(eve) as victim, messages_of(world) as messages:
         with hanging(world.stack, "valkey"):
-            answer = await root.call("PUT", "/v1/admin/users/eve/block")
+            asked = root.call("PUT", "/v1/admin/users/eve/block"), messages.BlockUser(request, timeout=5)
+            answer, refused = await asyncio.gather(*asked, return_exceptions=True)
+            assert isinstance(answer, Answer)
             assert (answer.status, answer.reason) == (503, "UNAVAILABLE")
+            assert isinstance(refused, grpc.aio.AioRpcError)
+            assert (refused.code(), "not every gateway" in str(refused.details())) == (grpc.StatusCode.UNAVAILABLE, True)
             await eve.refused("GET", "/v1/me", reason="NOT_AUTHENTICATED")
             await victim.send("ping", ref="whoever talks is asked about")
             assert await victim.closed() == REVOKED
@@ -220,8 +268,9 @@ async def test_a_removed_member_reads_nothing_more_at_any_gateway(world: World, 
         assert found["items"] == []
 
 
+@pytest.mark.parametrize("way", ["remove", "RemoveMember", "BanUser"])
 async def test_a_member_removed_while_its_gateway_hangs_receives_nothing_above_the_removal(
-    world: World, people: tuple[Api, Api, Api]
+    world: World, people: tuple[Api, Api, Api], way: str
 ) -> None:
     root, eve, bob = people
     room = await world.room(root, eve, bob)
@@ -229,7 +278,7 @@ async def test_a_member_removed_while_its_gateway_hangs_receives_nothing_above_t
         await victim.round_trip()
         with hanging(world.stack, "gateway-1"):
             await root.post(room, "before")
-            await root.ok("DELETE", f"/v1/channels/{room}/members/eve", status=204)
+            await remove(world, root, room, way)
             secret = await root.post(room, "after")
         await friend.expect("event", channel=room, seq=secret["seq"])
         await victim.expect("left", channel=room)
@@ -255,6 +304,6 @@ async def test_sockets_that_open_during_the_decision_do_not_escape_it(world: Wor
         for number in range(16):
             group.create_task(keep_opening(eve if number % 2 else world.elsewhere(eve), stop))
         await asyncio.sleep(0.1)
-        await shut_out(root, "eve", "block")
+        await shut_out(world, root, "block")
         stop.set()
     assert set(opened) <= {0, REVOKED}

@@ -11,30 +11,43 @@ from typing import TYPE_CHECKING
 import pytest
 import redis.asyncio
 
-from bus.attendance import LEASE_SECONDS, RedisAttendance
+from bus.attendance import LEASE_SECONDS, Attendance, RedisAttendance
 from bus.bus import BusUnavailable
+from bus.memory_attendance import MemoryAttendance
 
 if TYPE_CHECKING:
     from libs.bus.tests.conftest import Server
 
-Open = Callable[[], RedisAttendance]
+Open = Callable[[], Attendance]
 
 
 @pytest.fixture
-def attendance_of(server: Server) -> Iterator[Open]:
+def attendance_of(address: str) -> Iterator[Open]:
     """Return what opens the group as another process would see it."""
+    if address == "memory://":
+        one = MemoryAttendance()
+        yield lambda: one
+        return
     with contextlib.ExitStack() as stack:
-        yield lambda: stack.enter_context(contextlib.closing(RedisAttendance(server.url, "gateways")))
+        yield lambda: stack.enter_context(contextlib.closing(RedisAttendance(address, "gateways")))
 
 
-async def known(attendance: RedisAttendance, matter: str, *renewing: str) -> frozenset[str]:
+@pytest.fixture
+def attendance(server: Server) -> Iterator[Attendance]:
+    """Return the group on a server that the test may kill."""
+    with contextlib.closing(RedisAttendance(server.url, "gateways")) as attendance:
+        yield attendance
+
+
+async def known(attendance: Attendance, matter: str, *renewing: str) -> frozenset[str]:
     """Who is awaited, once that can be known; `renewing` members keep their places meanwhile."""
     async with asyncio.timeout(5):
-        while (awaited := await attendance.awaited(matter)) is None:
+        while True:
             for member in renewing:
                 await attendance.attend(member)
+            if (awaited := await attendance.awaited(matter)) is not None:
+                return awaited
             await asyncio.sleep(0.05)
-        return awaited
 
 
 async def test_who_is_present_is_awaited_until_it_confirms(attendance_of: Open) -> None:
@@ -64,16 +77,14 @@ async def test_who_leaves_is_not_awaited(attendance_of: Open) -> None:
     assert await attendance.awaited("matter") == frozenset()
 
 
-async def test_after_a_wipe_nobody_is_missed_because_nobody_is_known(attendance_of: Open, admin: redis.asyncio.Redis) -> None:
-    attendance = attendance_of()
+async def test_after_a_wipe_nobody_is_missed_because_nobody_is_known(attendance: Attendance, admin: redis.asyncio.Redis) -> None:
     await known(attendance, "matter", "a")
     await admin.flushall()
     assert await attendance.awaited("matter") is None
     assert await known(attendance, "matter", "a") == {"a"}
 
 
-async def test_after_a_restart_the_record_is_young(attendance_of: Open, server: Server) -> None:
-    attendance = attendance_of()
+async def test_after_a_restart_the_record_is_young(attendance: Attendance, server: Server) -> None:
     await known(attendance, "matter", "a")
     await server.kill()
     with pytest.raises(BusUnavailable):

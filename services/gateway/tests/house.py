@@ -15,7 +15,7 @@ import httpx
 import redis.asyncio
 import websockets
 
-from bus.attendance import open_attendance
+from bus.attendance import GATEWAYS, open_attendance
 from bus.bus import Bus
 from bus.connect import open_bus, open_signals
 from bus.topics import commands, control, events, partition_of, replies
@@ -28,7 +28,6 @@ from gateway.clients import Clients
 from gateway.config import Config
 from gateway.issuers import DEV_AUDIENCE, DEV_ISSUER, DevIssuer, dev_key
 from gateway.server import bind
-from gateway.tenure import GATEWAYS
 from hubbub.events.v1.events_pb2 import CommandBatch, ControlBatch, EventBatch, Reply, ReplyBatch, UserControl
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from hubbub.messages.v1.messages_pb2 import Channel, User

@@ -17,6 +17,7 @@ import pytest_asyncio
 
 from bus.bus import Delivery, Lost
 from bus.memory import MemoryBus
+from bus.memory_attendance import MemoryAttendance
 from bus.topics import Topic, commands, control, partition_of, rejected, replies
 from bus.topics import events as event_topic
 from chassis.errors import HubbubError
@@ -26,6 +27,7 @@ from hubbub.events.v1 import events_pb2 as events
 from hubbub.messages.v1 import messages_pb2 as nouns
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages.commands import Body, Command, Outcome, Stored
+from messages.decisions import Decisions
 from messages.handlers import handle
 from messages.message import ChannelId, CommandId, TenantId, UserId
 from messages.publisher import Publisher
@@ -46,6 +48,8 @@ class Town:
     bus: MemoryBus
     service: MessagesService
     publisher: Publisher
+    gateways: MemoryAttendance
+    """Time stands still there: no lease ends."""
     tenant: str = field(default_factory=lambda: f"t-{uuid.uuid4().hex}")
     counter: int = 0
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -176,10 +180,11 @@ async def shared_url(postgres_server: Postgres) -> str:
 
 @contextlib.asynccontextmanager
 async def opened_town(url: str) -> AsyncIterator[Town]:
-    bus = MemoryBus()
+    bus, gateways = MemoryBus(), MemoryAttendance(lambda: 0.0)
     async with open_database(url, connections=8, name="tests") as database:
         publisher = Publisher(bus, PARTITIONS)
-        yield Town(url, database, bus, MessagesService(database, publisher), publisher)
+        service = MessagesService(database, publisher, Decisions(publisher, gateways))
+        yield Town(url, database, bus, service, publisher, gateways)
 
 
 @pytest_asyncio.fixture

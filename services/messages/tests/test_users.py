@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Awaitable
 
 import pytest
 
@@ -10,6 +12,7 @@ from bus.redis_streams import RedisBus
 from chassis.errors import InvalidArgument, NotAllowed, NotAuthenticated, NotFound, Unavailable
 from chassis.postgres import EVERY_TENANT
 from hubbub.messages.v1 import messages_service_pb2 as rpc
+from messages.decisions import Decisions
 from messages.publisher import Publisher
 from messages.service import MessagesService
 from services.messages.tests.conftest import Listener, Town, refused
@@ -99,10 +102,43 @@ async def test_decisions_about_users_are_for_administrators_and_known_users(town
 async def test_a_decision_that_no_gateway_could_be_told_is_not_answered_as_done(town: Town, unused_tcp_port: int) -> None:
     await town.people("ann")
     away = RedisBus(f"redis://127.0.0.1:{unused_tcp_port}/0")
-    service = MessagesService(town.database, Publisher(away, 1))
+    publisher = Publisher(away, 1)
+    service = MessagesService(town.database, publisher, Decisions(publisher, town.gateways))
     revoke = rpc.RevokeUserRequest(caller=town.caller("root", admin=True), user="ann")
     await refused(service.RevokeUser(revoke, None), Unavailable)
     away.close()
+
+
+def _decided(town: Town, service: MessagesService, way: str) -> Awaitable[rpc.RevokeUserResponse | rpc.BlockUserResponse]:
+    root = town.caller("root", admin=True)
+    if way == "revoke":
+        return service.RevokeUser(rpc.RevokeUserRequest(caller=root, user="ann"), None)
+    return service.BlockUser(rpc.BlockUserRequest(caller=root, user="ann", blocked=way == "block"), None)
+
+
+@pytest.mark.parametrize("way", ["revoke", "block", "unblock"])
+async def test_a_decision_is_announced_until_every_present_gateway_has_confirmed_it_and_answered_then(
+    town: Town, listener: Listener, way: str
+) -> None:
+    await town.people("ann")
+    for gateway in ("one", "two"):
+        await town.gateways.attend(gateway)
+    deciding = asyncio.ensure_future(_decided(town, town.service, way))
+    await listener.until(lambda heard: bool(heard.controls))
+    await town.gateways.confirm("one", listener.controls[0].id)
+    await listener.until(lambda heard: len(heard.controls) > 1)
+    assert not deciding.done()
+    await town.gateways.confirm("two", listener.controls[0].id)
+    decided = (await deciding).control
+    assert all(control == decided for control in listener.controls)
+
+
+async def test_a_decision_that_a_present_gateway_does_not_confirm_is_stored_but_not_answered_as_done(town: Town) -> None:
+    await town.people("ann")
+    await town.gateways.attend("deaf")
+    service = MessagesService(town.database, town.publisher, Decisions(town.publisher, town.gateways, hold_seconds=0.1))
+    await refused(_decided(town, service, "block"), Unavailable)
+    await refused(town.service.AdmitUser(_admit(town, "ann"), None), NotAuthenticated)
 
 
 async def test_people_are_found_by_parts_of_id_and_name_page_by_page(town: Town) -> None:

@@ -17,6 +17,8 @@ from bus.redis_connection import Address
 from bus.redis_link import Link
 from bus.redis_scripts import Scripts
 
+GATEWAYS = "gateways"
+"""The group of those at whom a decision about a user must hold."""
 LEASE_SECONDS = 1.5
 """How long a member counts as present after a renewal."""
 _CALL_SECONDS = 1.0

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import structlog
 
-from bus.attendance import Attendance, open_attendance
+from bus.attendance import GATEWAYS, Attendance, open_attendance
 from bus.bus import Bus
 from bus.connect import open_bus, open_signals
 from bus.signals import Signals
@@ -45,7 +45,7 @@ from gateway.presence import Presences
 from gateway.roster import Roster
 from gateway.server import bind, make_server
 from gateway.session import Sessions
-from gateway.tenure import GATEWAYS, Tenure
+from gateway.tenure import Tenure
 from gateway.tickets import Tickets
 from gateway.typists import Typists
 
@@ -131,7 +131,6 @@ class Gateway:
             admission=self._admission,
             allowances=self._allowances,
             tickets=tickets,
-            decisions=self._decisions,
             dev_issuer=self._dev_issuer,
             sign_in=make_sign_in(self.config),
             ready=lambda: self.lifecycle.ready,

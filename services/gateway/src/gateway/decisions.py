@@ -1,42 +1,34 @@
-"""Follows decisions about users, and sees to it that one holds at every gateway before whoever made it is answered.
+"""Follows decisions about users: each is carried out here (`control`), and then confirmed.
 
-The messages service stores a decision and announces it; each gateway carries it out (`control`) and confirms. The gateway that
-serves the administrator waits until all that are present have confirmed; those that are not hold nothing back from it: they
-are cut off (`tenure`) until they have read it too. An announcement that the bus may have lost is repeated meanwhile.
+The messages service stores and announces them, and answers whoever decided once all gateways that are present have confirmed.
+A gateway that is not present holds nothing up: it is cut off (`tenure`) until it has read what was decided.
 """
 
 from __future__ import annotations
 
-import asyncio
 import math
-import time
 from collections import OrderedDict
 
 import structlog
 from google.protobuf.message import DecodeError
 
 from bus.attendance import Attendance
-from bus.bus import Bus, BusError, BusUnavailable, Delivery, Lost
+from bus.bus import Bus, BusUnavailable, Delivery, Lost
 from bus.topics import control
-from chassis.errors import Unavailable
 from chassis.metrics import DEFECTS
 from gateway.backoff import delays
 from gateway.control import Control
-from gateway.metrics import BUS_LOST, DECISION_SECONDS
+from gateway.metrics import BUS_LOST
 from gateway.tenure import Tenure
 from hubbub.events.v1.events_pb2 import ControlBatch, UserControl
 
 log = structlog.get_logger()
-HOLD_SECONDS = 5.0
-"""Until an administrator is told that a gateway, although present, has not confirmed."""
-LOOK_SECONDS = 0.02
-REPEAT_SECONDS = 0.4
 REMEMBERED = 1_000
 """Decisions known to have been carried out: a repeated announcement must not undo what was decided after it."""
 
 
 class Decisions:
-    """Decisions about users on their way to every gateway."""
+    """Decisions about users, as they come to this gateway."""
 
     def __init__(self, bus: Bus, attendance: Attendance, tenure: Tenure, user_control: Control, member: str) -> None:
         self._bus = bus
@@ -56,27 +48,6 @@ class Decisions:
                         await self._take(delivery)
             except BusUnavailable:
                 log.warning("decisions_not_followed")
-
-    async def hold_everywhere(self, decision: UserControl) -> None:
-        """Return when it holds at every gateway. Raises `Unavailable` when that is not known; it is stored, so ask again."""
-        began = time.monotonic()
-        self._carry_out(decision)
-        try:
-            async with asyncio.timeout(HOLD_SECONDS):
-                await self._confirmed(decision)
-        except (TimeoutError, BusError) as error:
-            log.warning("decision_not_confirmed", control=decision.id, error=type(error).__name__)
-            raise Unavailable("It is decided, but not every gateway has confirmed yet") from None
-        DECISION_SECONDS.observe(time.monotonic() - began)
-
-    async def _confirmed(self, decision: UserControl) -> None:
-        announcement = ControlBatch(users=[decision]).SerializeToString()
-        repeat = time.monotonic() + REPEAT_SECONDS
-        while (awaited := await self._attendance.awaited(decision.id)) is None or awaited:
-            await asyncio.sleep(LOOK_SECONDS)
-            if time.monotonic() >= repeat:
-                repeat += REPEAT_SECONDS
-                await self._bus.publish([(control(), announcement)])
 
     async def _take(self, delivery: Delivery | Lost) -> None:
         match delivery:

@@ -27,9 +27,6 @@ BUS_LOST = Counter(
     "hubbub_gateway_bus_lost_total", "Times the bus said that entries may have been missed, by reason.", ["reason"]
 )
 CUT_OFFS = Counter("hubbub_gateway_cut_offs_total", "Times the gateway was not present among the gateways, its start included.")
-DECISION_SECONDS = Histogram(
-    "hubbub_gateway_decision_seconds", "Until a decision about a user held at every gateway.", buckets=LATENCY_BUCKETS
-)
 SESSIONS = Histogram("hubbub_gateway_session_batch", "Sessions opened in one call.", buckets=SIZE_BUCKETS)
 HTTP_SECONDS = Histogram(
     "hubbub_gateway_http_seconds", "Time to answer, by route and status.", ["route", "status"], buckets=LATENCY_BUCKETS

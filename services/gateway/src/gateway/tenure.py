@@ -27,8 +27,6 @@ from hubbub.events.v1.events_pb2 import ControlBatch
 
 log = structlog.get_logger()
 RENEW_SECONDS = 0.4
-GATEWAYS = "gateways"
-"""The group in which gateways are present."""
 
 
 def boot_clock() -> float:

@@ -12,6 +12,7 @@ import grpc
 import structlog
 
 from bus import topics
+from bus.attendance import GATEWAYS, open_attendance
 from bus.bus import Bus, BusError
 from bus.connect import open_bus
 from chassis import grpc_server, lifecycle
@@ -21,6 +22,7 @@ from chassis.migrate import migrate, migrations
 from chassis.postgres import Database, open_database
 from messages import permissions
 from messages.config import ApiConfig, MigrateConfig, WorkerConfig
+from messages.decisions import Decisions
 from messages.publisher import Publisher
 from messages.service import SERVICE_NAME, add_service
 from messages.store import audit
@@ -69,12 +71,16 @@ async def open_resources(config: WorkerConfig, connections: int) -> AsyncIterato
 
 async def api(config: ApiConfig, life: Lifecycle) -> None:
     """Serve the RPCs until told to stop."""
-    async with open_resources(config, _API_CONNECTIONS) as resources, asyncio.TaskGroup() as tasks:
+    async with (
+        open_resources(config, _API_CONNECTIONS) as resources,
+        open_attendance(config.bus_url, GATEWAYS) as gateways,
+        asyncio.TaskGroup() as tasks,
+    ):
         tasks.create_task(Sweeper(resources.database, resources.publisher).run(life.stopping))
         tasks.create_task(lifecycle.keep_ready(life, resources.store_reachable))
 
         def add(server: grpc.aio.Server) -> None:
-            add_service(server, resources.database, resources.publisher)
+            add_service(server, resources.database, resources.publisher, Decisions(resources.publisher, gateways))
 
         async with grpc_server.serve(config, config.listen, add, [SERVICE_NAME]) as port:
             log.info("api_started", port=port)

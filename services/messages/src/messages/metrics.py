@@ -9,6 +9,9 @@ from chassis.metrics import LATENCY_BUCKETS, SIZE_BUCKETS
 COMMANDS = Counter("hubbub_commands_total", "Commands, by what they wanted and what became of them.", ["kind", "outcome"])
 BATCH_COMMANDS = Histogram("hubbub_batch_commands", "Commands stored in one transaction.", buckets=SIZE_BUCKETS)
 BATCH_SECONDS = Histogram("hubbub_batch_seconds", "Time to store one batch.", buckets=LATENCY_BUCKETS)
+DECISION_SECONDS = Histogram(
+    "hubbub_decision_seconds", "Until a decision about a user held at every gateway.", buckets=LATENCY_BUCKETS
+)
 PUBLISH_SECONDS = Histogram("hubbub_publish_seconds", "Time to put one batch on the bus.", buckets=LATENCY_BUCKETS)
 UNPUBLISHED = Gauge("hubbub_unpublished", "Batches that may not have reached the bus yet.")
 REPUBLISHED = Counter("hubbub_republished_total", "Entries that the sweeper published in a crashed process's stead.")

@@ -19,7 +19,6 @@ from gateway.auth import Authenticator
 from gateway.clients import CALL_SECONDS, Clients
 from gateway.config import Config
 from gateway.connection import Identity
-from gateway.decisions import Decisions
 from gateway.issuers import DevIssuer
 from gateway.tickets import Tickets
 
@@ -44,7 +43,6 @@ class Api:
     admission: Admission
     allowances: Allowances
     tickets: Tickets
-    decisions: Decisions
     dev_issuer: DevIssuer | None
     sign_in: SignIn | None
     """None where people do not sign in here."""

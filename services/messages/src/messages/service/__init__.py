@@ -7,6 +7,7 @@ import grpc
 from chassis.postgres import Database
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from hubbub.messages.v1 import messages_service_pb2_grpc as stubs
+from messages.decisions import Decisions
 from messages.publisher import Publisher
 from messages.service.channels import Channels
 from messages.service.log import Log
@@ -23,6 +24,6 @@ class MessagesService(Users, Channels, Members, Messages, Log, Moderation, Repor
     """hubbub.messages.v1.MessagesService."""
 
 
-def add_service(server: grpc.aio.Server, database: Database, publisher: Publisher) -> None:
+def add_service(server: grpc.aio.Server, database: Database, publisher: Publisher, decisions: Decisions) -> None:
     """Serve the RPCs on `server`."""
-    stubs.add_MessagesServiceServicer_to_server(MessagesService(database, publisher), server)
+    stubs.add_MessagesServiceServicer_to_server(MessagesService(database, publisher, decisions), server)

@@ -15,6 +15,7 @@ from chassis.postgres import Connection, Database
 from hubbub.messages.v1 import messages_pb2 as nouns
 from messages import convert
 from messages.audit import Deed
+from messages.decisions import Decisions
 from messages.message import Caller, ChannelId, Details, Entry, EntryKind, Standing
 from messages.publisher import Publisher
 from messages.store import audit, channels, commands, log, users
@@ -54,9 +55,10 @@ class Change:
 class Desk:
     """Serves callers. The RPCs of each noun are a subclass."""
 
-    def __init__(self, database: Database, publisher: Publisher) -> None:
+    def __init__(self, database: Database, publisher: Publisher, decisions: Decisions) -> None:
         self._database = database
         self._publisher = publisher
+        self._decisions = decisions
 
     async def _admitted(self, given: nouns.Caller) -> Caller:
         """The caller, known from now on; raises `NotAuthenticated` for the blocked and revoked."""

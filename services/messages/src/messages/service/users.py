@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from bus.bus import BusError
-from chassis.errors import InvalidArgument, NotAllowed, NotAuthenticated, NotFound, Unavailable
+from chassis.errors import InvalidArgument, NotAllowed, NotAuthenticated, NotFound
 from hubbub.events.v1 import events_pb2 as events
 from hubbub.messages.v1 import messages_pb2 as nouns
 from hubbub.messages.v1 import messages_service_pb2 as rpc
@@ -65,23 +64,23 @@ class Users(Desk):
         return rpc.ListUsersResponse(users=[convert.user(person) for person, _ in page], next=after_page)
 
     async def RevokeUser(self, request: rpc.RevokeUserRequest, _context: object) -> rpc.RevokeUserResponse:
-        """Void a user's tokens issued before now and tell every gateway."""
+        """Void a user's tokens issued before now; answers when that holds at every gateway."""
         caller, user = await self._administrator(request.caller, request.user)
         async with self._database.transaction([caller.tenant]) as connection:
             decision = await users.revoke(connection, caller.tenant, user)
             if decision:
                 await audit.append(connection, caller, Deed.USER_REVOKED, subject=user)
-        return rpc.RevokeUserResponse(control=await self._announce(caller.tenant, user, decision))
+        return rpc.RevokeUserResponse(control=await self._carried_out(caller.tenant, user, decision))
 
     async def BlockUser(self, request: rpc.BlockUserRequest, _context: object) -> rpc.BlockUserResponse:
-        """Keep a user out of the tenant, or lift it, and tell every gateway."""
+        """Keep a user out of the tenant, or lift it; answers when that holds at every gateway."""
         caller, user = await self._administrator(request.caller, request.user)
         async with self._database.transaction([caller.tenant]) as connection:
             decision = await users.block(connection, caller.tenant, user, blocked=request.blocked)
             if decision:
                 deed = Deed.USER_BLOCKED if request.blocked else Deed.USER_UNBLOCKED
                 await audit.append(connection, caller, deed, subject=user)
-        return rpc.BlockUserResponse(control=await self._announce(caller.tenant, user, decision))
+        return rpc.BlockUserResponse(control=await self._carried_out(caller.tenant, user, decision))
 
     async def _administrator(self, given: nouns.Caller, user: str) -> tuple[Caller, UserId]:
         caller = await self._admitted(given)
@@ -92,15 +91,12 @@ class Users(Desk):
         except InvalidArgument as error:
             raise NotFound from error
 
-    async def _announce(self, tenant: TenantId, user: UserId, decision: Decision | None) -> events.UserControl:
-        """Tell the gateways; raises `NotFound` without a decision, `Unavailable` when they could not be told: ask again then."""
+    async def _carried_out(self, tenant: TenantId, user: UserId, decision: Decision | None) -> events.UserControl:
+        """What every gateway was told and has done; raises `NotFound` without a decision, `Unavailable` as `hold_everywhere`."""
         if decision is None:
             raise NotFound
         control = convert.control(uuid.uuid4().hex, tenant, user, decision.revoked_before, blocked=decision.blocked)
-        try:
-            await self._publisher.publish_control(control)
-        except BusError as error:
-            raise Unavailable from error
+        await self._decisions.hold_everywhere(control)
         return control
 
 

@@ -1588,7 +1588,7 @@ class RevokeUserResponse(_message.Message):
     CONTROL_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def control(self) -> _events_pb2.UserControl:
-        """The decision that every gateway was told, for whoever waits until it holds."""
+        """The decision as every gateway was told it and has carried it out."""
 
     def __init__(
         self,
@@ -1644,7 +1644,7 @@ class BlockUserResponse(_message.Message):
     CONTROL_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def control(self) -> _events_pb2.UserControl:
-        """The decision that every gateway was told, for whoever waits until it holds."""
+        """The decision as every gateway was told it and has carried it out."""
 
     def __init__(
         self,

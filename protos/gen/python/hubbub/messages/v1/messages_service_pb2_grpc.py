@@ -380,14 +380,14 @@ class MessagesServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RevokeUser(self, request, context):
-        """Admin: void a user's tokens issued before now.
+        """Admin: void a user's tokens issued before now. Answers when that holds at every gateway; UNAVAILABLE: stored, repeat it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BlockUser(self, request, context):
-        """Admin: keep a user out of the tenant, or lift it.
+        """Admin: keep a user out of the tenant, or lift it. Answers as RevokeUser.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -67,9 +67,9 @@ class MessagesServiceStub:
     SearchMessages: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.SearchMessagesRequest, _messages_service_pb2.SearchMessagesResponse]
     """Full text search in what the caller may read."""
     RevokeUser: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.RevokeUserRequest, _messages_service_pb2.RevokeUserResponse]
-    """Admin: void a user's tokens issued before now."""
+    """Admin: void a user's tokens issued before now. Answers when that holds at every gateway; UNAVAILABLE: stored, repeat it."""
     BlockUser: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.BlockUserRequest, _messages_service_pb2.BlockUserResponse]
-    """Admin: keep a user out of the tenant, or lift it."""
+    """Admin: keep a user out of the tenant, or lift it. Answers as RevokeUser."""
     SilenceMember: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.SilenceMemberRequest, _messages_service_pb2.SilenceMemberResponse]
     """Moderators: keep a member from writing for a while."""
     UnsilenceMember: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.UnsilenceMemberRequest, _messages_service_pb2.UnsilenceMemberResponse]
@@ -288,7 +288,7 @@ class MessagesServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _messages_service_pb2.RevokeUserRequest,
         context: _aio.ServicerContext[_messages_service_pb2.RevokeUserRequest, _abc.Awaitable[_messages_service_pb2.RevokeUserResponse]],
     ) -> _abc.Awaitable[_messages_service_pb2.RevokeUserResponse]:
-        """Admin: void a user's tokens issued before now."""
+        """Admin: void a user's tokens issued before now. Answers when that holds at every gateway; UNAVAILABLE: stored, repeat it."""
 
     @_abc_1.abstractmethod
     def BlockUser(
@@ -296,7 +296,7 @@ class MessagesServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _messages_service_pb2.BlockUserRequest,
         context: _aio.ServicerContext[_messages_service_pb2.BlockUserRequest, _abc.Awaitable[_messages_service_pb2.BlockUserResponse]],
     ) -> _abc.Awaitable[_messages_service_pb2.BlockUserResponse]:
-        """Admin: keep a user out of the tenant, or lift it."""
+        """Admin: keep a user out of the tenant, or lift it. Answers as RevokeUser."""
 
     @_abc_1.abstractmethod
     def SilenceMember(
