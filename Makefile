@@ -102,6 +102,7 @@ protos: $(STAMPS)/python ## generate the stubs anew from the protos
 
 docs: $(STAMPS)/python ## write the pages that are made from code
 	$(VENV)/python -m messages permissions > docs/permissions.md
+	$(VENV)/python -m gateway openapi > docs/openapi.json
 
 web: $(STAMPS)/web ## build the web app into web/dist
 

@@ -1,5 +1,14 @@
-"""`python -m gateway`."""
+"""`python -m gateway`: be one; `python -m gateway openapi`: print the document of its HTTP API."""
+
+import sys
 
 from gateway.app import start
+from gateway.http import openapi
 
-start()
+match sys.argv[1:]:
+    case []:
+        start()
+    case ["openapi"]:
+        sys.stdout.write(openapi.document())
+    case _:
+        sys.exit("usage: python -m gateway [openapi]")

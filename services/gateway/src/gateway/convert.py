@@ -1,4 +1,4 @@
-"""Protobuf of the services → the shapes of `protocol.md`. No other module of the gateway spells a JSON shape of the HTTP API."""
+"""Protobuf of the services → the shapes of `protocol.md`, which are `shapes`' types."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from datetime import UTC
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from msgspec import Raw
+from msgspec import UNSET, Raw, UnsetType
 
+from gateway import shapes
 from gateway.outbound.frames import ChannelView
 from hubbub.events.v1.events_pb2 import Attachment, Event
 from hubbub.media.v1.media_pb2 import Upload, UploadForm, UploadState
 from hubbub.messages.v1.messages_pb2 import AuditRecord, Channel, Member, Message, Report, User
-
-Json = dict[str, Any]
+from hubbub.messages.v1.messages_service_pb2 import PostMessageResponse
 
 _STATES = {
     UploadState.UPLOAD_STATE_PENDING: "pending",
@@ -34,24 +34,28 @@ def channel_view(channel: Channel) -> ChannelView:
     return ChannelView(channel.id, channel.kind, channel.name, channel.role, channel.seq, channel.read_seq)
 
 
-def user(found: User) -> Json:
+def user(found: User) -> shapes.User:
     """A person."""
-    return {"user": found.id, "name": found.name}
+    return shapes.User(found.id, found.name)
 
 
-def member(found: Member) -> Json:
+def member(found: Member) -> shapes.Member:
     """A member."""
-    return {"user": found.user, "name": found.name, "role": found.role}
+    return shapes.Member(found.user, found.name, found.role)
 
 
-def channel(found: Channel) -> Json:
+def channel(found: Channel) -> shapes.Channel:
     """A channel with its details."""
-    return {**channel_summary(found), "slow_mode_seconds": found.slow_mode_seconds, "history": found.history}
+    return shapes.Channel(**_summary(found), slow_mode_seconds=found.slow_mode_seconds, history=found.history)
 
 
-def channel_summary(found: Channel) -> Json:
+def channel_summary(found: Channel) -> shapes.ChannelSummary:
     """A channel as its viewer's list shows it: what the protocol names, and of a direct channel the other person."""
-    shape: Json = {
+    return shapes.ChannelSummary(**_summary(found))
+
+
+def _summary(found: Channel) -> dict[str, Any]:
+    return {
         "id": found.id,
         "kind": found.kind,
         "name": found.name,
@@ -62,66 +66,66 @@ def channel_summary(found: Channel) -> Json:
         "unread": found.unread,
         "muted": found.muted,
         "last_message": message(found.last_message) if found.HasField("last_message") else None,
+        "peer": user(found.peer) if found.HasField("peer") else UNSET,
     }
-    if found.HasField("peer"):
-        shape["peer"] = user(found.peer)
-    return shape
 
 
-def attachment(found: Attachment) -> Json:
+def attachment(found: Attachment) -> shapes.Attachment:
     """A clean upload as messages show it."""
-    shape: Json = {"id": found.id, "name": found.name, "size": found.size, "type": found.type}
-    if found.width and found.height:
-        shape |= {"width": found.width, "height": found.height}
-    return shape
+    return shapes.Attachment(found.id, found.name, found.size, found.type, *_extent(found))
 
 
-def message(found: Message) -> Json:
+def message(found: Message) -> shapes.Message:
     """A message as it stands now."""
-    return {
-        "id": found.id,
-        "channel": found.channel,
-        "seq": found.seq,
-        "sender": found.sender,
-        "text": found.text if found.HasField("text") else None,
-        "at": moment(found.at),
-        "edited_at": moment(found.edited_at) if found.HasField("edited_at") else None,
-        "deleted": found.deleted,
-        "thread": found.thread or None,
-        "attachments": [attachment(each) for each in found.attachments],
-        "mentions": list(found.mentions),
-        "reactions": [{"emoji": each.emoji, "count": each.count, "users": list(each.users)} for each in found.reactions],
-        "pinned": found.pinned,
-    }
+    return shapes.Message(
+        id=found.id,
+        channel=found.channel,
+        seq=found.seq,
+        sender=found.sender,
+        text=found.text if found.HasField("text") else None,
+        at=moment(found.at),
+        edited_at=moment(found.edited_at) if found.HasField("edited_at") else None,
+        deleted=found.deleted,
+        thread=found.thread or None,
+        attachments=[attachment(each) for each in found.attachments],
+        mentions=list(found.mentions),
+        reactions=[shapes.Reaction(each.emoji, each.count, list(each.users)) for each in found.reactions],
+        pinned=found.pinned,
+    )
 
 
-def report(found: Report) -> Json:
+def posted(found: PostMessageResponse) -> shapes.Posted:
+    """Where a message was stored."""
+    return shapes.Posted(found.message, found.seq, moment(found.at), found.duplicate)
+
+
+def report(found: Report) -> shapes.Report:
     """A reported message, with its neighbours."""
-    return {
-        "id": found.id,
-        "message": found.message,
-        "sender": found.sender,
-        "text": found.text,
-        "reporter": found.reporter,
-        "reason": found.reason,
-        "at": moment(found.at),
-        "context": [message(each) for each in found.context],
-    }
+    return shapes.Report(
+        id=found.id,
+        message=found.message,
+        sender=found.sender,
+        text=found.text,
+        reporter=found.reporter,
+        reason=found.reason,
+        at=moment(found.at),
+        context=[message(each) for each in found.context],
+    )
 
 
-def audit_record(found: AuditRecord) -> Json:
+def audit_record(found: AuditRecord) -> shapes.AuditRecord:
     """What was done. `details` stays the text that is sealed, and `at` has its microseconds."""
-    return {
-        "number": found.number,
-        "at": found.at.ToDatetime(tzinfo=UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z",
-        "actor": found.actor,
-        "action": found.action,
-        "channel": found.channel or None,
-        "subject": found.subject or None,
-        "details": found.details,
-        "previous": found.previous.hex(),
-        "digest": found.digest.hex(),
-    }
+    return shapes.AuditRecord(
+        number=found.number,
+        at=found.at.ToDatetime(tzinfo=UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z",
+        actor=found.actor,
+        action=found.action,
+        channel=found.channel or None,
+        subject=found.subject or None,
+        details=found.details,
+        previous=found.previous.hex(),
+        digest=found.digest.hex(),
+    )
 
 
 def event(found: Event) -> Raw:
@@ -129,30 +133,23 @@ def event(found: Event) -> Raw:
     return Raw(found.payload)
 
 
-def upload(found: Upload) -> Json:
+def upload(found: Upload) -> shapes.Upload:
     """An upload's state."""
-    shape: Json = {
-        "id": found.id,
-        "state": _STATES[found.state],
-        "name": found.name,
-        "size": found.size,
-        "type": found.type,
-    }
-    if found.reason:
-        shape["reason"] = found.reason
-    if found.width and found.height:
-        shape |= {"width": found.width, "height": found.height}
-    return shape
+    reason = found.reason or UNSET
+    return shapes.Upload(found.id, _STATES[found.state], found.name, found.size, found.type, reason, *_extent(found))
 
 
-def created_upload(found: Upload, form: UploadForm) -> Json:
+def created_upload(found: Upload, form: UploadForm) -> shapes.CreatedUpload:
     """A new upload, and how its bytes get where they belong."""
-    how: Json = {"method": form.method, "url": form.url, "headers": dict(form.headers)}
-    if form.fields:
-        how["fields"] = dict(form.fields)
-    return {"id": found.id, "state": _STATES[found.state], "upload": how}
+    how = shapes.UploadForm(form.method, form.url, dict(form.headers), dict(form.fields) or UNSET)
+    return shapes.CreatedUpload(found.id, _STATES[found.state], how)
 
 
 def attached(found: Upload) -> Attachment:
     """A clean upload as a message carries it."""
     return Attachment(id=found.id, name=found.name, size=found.size, type=found.type, width=found.width, height=found.height)
+
+
+def _extent(found: Attachment | Upload) -> tuple[int | UnsetType, int | UnsetType]:
+    """Width and height, of an image."""
+    return (found.width, found.height) if found.width and found.height else (UNSET, UNSET)

@@ -5,30 +5,33 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.http.api import api_of, ask, identity_of, name_in_path, nothing
+from gateway.connection import Identity
+from gateway.http.api import api_of, ask, name_in_path, nothing
+from gateway.http.operation import operation
 from hubbub.messages.v1.messages_service_pb2 import BlockUserRequest, RevokeUserRequest
 
 
-async def revoke(request: Request) -> Response:
+@operation({204: None})
+async def revoke(request: Request, identity: Identity) -> Response:
     """Void a user's tokens issued before now, everywhere."""
-    identity = await identity_of(request)
     asked = RevokeUserRequest(caller=identity.caller, user=name_in_path(request, "user"))
     await ask(api_of(request).clients.messages.RevokeUser, asked)
     return nothing()
 
 
-async def block(request: Request) -> Response:
+@operation({204: None})
+async def block(request: Request, identity: Identity) -> Response:
     """Keep a user out of the tenant, everywhere."""
-    return await _set_blocked(request, blocked=True)
+    return await _set_blocked(request, identity, blocked=True)
 
 
-async def unblock(request: Request) -> Response:
+@operation({204: None})
+async def unblock(request: Request, identity: Identity) -> Response:
     """Lift it."""
-    return await _set_blocked(request, blocked=False)
+    return await _set_blocked(request, identity, blocked=False)
 
 
-async def _set_blocked(request: Request, *, blocked: bool) -> Response:
-    identity = await identity_of(request)
+async def _set_blocked(request: Request, identity: Identity, *, blocked: bool) -> Response:
     asked = BlockUserRequest(caller=identity.caller, user=name_in_path(request, "user"), blocked=blocked)
     await ask(api_of(request).clients.messages.BlockUser, asked)
     return nothing()

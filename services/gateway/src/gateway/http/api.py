@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
+from msgspec import UNSET, Meta
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
@@ -20,16 +21,21 @@ from gateway.clients import CALL_SECONDS, Clients
 from gateway.config import Config
 from gateway.connection import Identity
 from gateway.issuers import DevIssuer
+from gateway.shapes import Page
 from gateway.tickets import Tickets
 
 if TYPE_CHECKING:
     from gateway.http.signin import SignIn
 
-BodyT = TypeVar("BodyT")
+ShapeT = TypeVar("ShapeT")
 BODY_BYTES = 128 * 1024
 BODY_SECONDS = 10.0
 MAX_SEQ = (1 << 63) - 1
-_MAX_QUERY = 1_024
+Position = Annotated[int, Meta(ge=0, le=MAX_SEQ)]
+"""In a log."""
+Limit = Annotated[int, Meta(ge=1, description="The size of a page; what is larger than the most is cut to it.")]
+Words = Annotated[str, Meta(max_length=1_024, pattern=r"\A[^\x00]*\Z")]
+"""A text of a query."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -56,19 +62,16 @@ def api_of(request: Request) -> Api:
 
 
 async def identity_of(request: Request) -> Identity:
-    """Who is calling, let in. Raises `NotAuthenticated`, `Unavailable`."""
-    identity, _ = await admitted(request)
-    return identity
-
-
-async def admitted(request: Request) -> tuple[Identity, str]:
-    """Who is calling, and the display name known. Raises as `identity_of`, and `RateLimited` for one refusal too many."""
+    """Who is calling, let in. Raises `NotAuthenticated`, `Unavailable`, and `RateLimited` for one refusal too many."""
     request.state.authenticated = True  # whatever the answer is, it is for this caller alone
+    api = api_of(request)
     try:
-        return await _admitted(request, api_of(request))
+        identity = await _identify(request, api)
+        await api.admission.admit(identity)
     except NotAuthenticated:
         count_stranger(request)
         raise
+    return identity
 
 
 def count_stranger(request: Request) -> None:
@@ -77,18 +80,16 @@ def count_stranger(request: Request) -> None:
     allowances.strangers.take(allowances.address(peer, ",".join(request.headers.getlist("x-forwarded-for"))))
 
 
-async def _admitted(request: Request, api: Api) -> tuple[Identity, str]:
+async def _identify(request: Request, api: Api) -> Identity:
     if "authorization" not in request.headers and api.sign_in is not None:
-        identity = api.sign_in.sessions.identity(request)
-        return identity, await api.admission.admit(identity)
+        return api.sign_in.sessions.identity(request)
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         raise NotAuthenticated
-    identity = await api.authenticator.identify(token.strip())
-    return identity, await api.admission.admit(identity)
+    return await api.authenticator.identify(token.strip())
 
 
-async def body_of(request: Request, shape: type[BodyT]) -> BodyT:
+async def body_of(request: Request, shape: type[ShapeT]) -> ShapeT:
     """The JSON body as `shape`. Raises `InvalidArgument` for another media type or shape, `TooLarge`."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
@@ -115,35 +116,26 @@ async def _read(request: Request) -> bytes:
     return bytes(body)
 
 
+def query_of(request: Request, shape: type[ShapeT]) -> ShapeT:
+    """The query as `shape`; of a repeated field the last counts, unknown ones are ignored. Raises `InvalidArgument`."""
+    return _converted(dict(request.query_params), shape, strict=False)  # all of a query is text
+
+
+def headers_of(request: Request, shape: type[ShapeT]) -> ShapeT:
+    """The headers, by lower-case name, as `shape`. Raises `InvalidArgument`."""
+    return _converted(dict(request.headers), shape, strict=True)
+
+
+def _converted(given: dict[str, str], shape: type[ShapeT], *, strict: bool) -> ShapeT:
+    try:
+        return msgspec.convert(given, shape, strict=strict)
+    except msgspec.ValidationError as error:
+        raise InvalidArgument(str(error)) from None
+
+
 async def ask(method: Any, message: Any) -> Any:
     """Call a service for a request. Raises what it raises."""
     return await call(method, message, timeout=CALL_SECONDS)
-
-
-def number(request: Request, name: str, default: int, most: int = MAX_SEQ) -> int:
-    """A whole number of the query, cut to `most`. Raises `InvalidArgument` for anything else."""
-    given = request.query_params.get(name)
-    if given is None:
-        return default
-    if not given.isascii() or not given.isdigit() or len(given) > 20:  # noqa: PLR2004 - more digits than any seq has
-        raise InvalidArgument(f"{name} must be a whole number")
-    return min(int(given), most)
-
-
-def limit_of(request: Request, default: int, most: int) -> int:
-    """The page size: at least 1, cut to `most`."""
-    limit = number(request, "limit", default, most)
-    if limit == 0:
-        raise InvalidArgument("limit must be at least 1")
-    return limit
-
-
-def words(request: Request, name: str) -> str:
-    """A text of the query; empty where there is none. Raises `InvalidArgument` for an unfit one."""
-    given = request.query_params.get(name, "")
-    if len(given) > _MAX_QUERY or "\x00" in given or not _encodable(given):
-        raise InvalidArgument(f"{name} is not valid")
-    return given
 
 
 def name_in_path(request: Request, name: str) -> str:
@@ -159,12 +151,9 @@ def answer(shape: Any, status: int = 200) -> Response:
     return Response(_encode(shape), status, media_type="application/json")
 
 
-def page(items: Sequence[Any], next_cursor: str = "") -> Response:
+def page(items: list[Any], next_cursor: str = "") -> Response:
     """A list, and where it goes on."""
-    shape: dict[str, Any] = {"items": items}
-    if next_cursor:
-        shape["next"] = next_cursor
-    return answer(shape)
+    return answer(Page(items, next_cursor or UNSET))
 
 
 def nothing() -> Response:

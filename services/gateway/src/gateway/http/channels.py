@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway import convert
-from gateway.http.api import answer, api_of, ask, body_of, identity_of, name_in_path, page
+from chassis.errors import NotFound
+from gateway import convert, shapes
+from gateway.connection import Identity
+from gateway.http.api import answer, api_of, ask, name_in_path, page
+from gateway.http.operation import operation
 from hubbub.messages.v1.messages_service_pb2 import (
     CreateChannelRequest,
     GetChannelRequest,
@@ -25,13 +28,20 @@ Topic = Annotated[str, Meta(max_length=1024, pattern=r"\A[^\x00]*\Z")]
 UserId = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"\A[^\x00-\x1f\x7f]+\Z")]
 
 
+class ChannelsQuery(msgspec.Struct):
+    """Which channels."""
+
+    joinable: bool = False
+    """The tenant's public ones that the caller could join, instead of the caller's own."""
+
+
 class NewChannel(msgspec.Struct, forbid_unknown_fields=True):
     """Body of a creation."""
 
-    kind: Literal["direct", "group", "public", "broadcast", "qa"]
+    kind: shapes.ChannelKind
     name: Name = ""
     members: Annotated[list[UserId], Meta(max_length=200)] = []
-    history: Literal["all", "joined"] = "all"
+    history: shapes.History = "all"
 
 
 class ChangedChannel(msgspec.Struct, forbid_unknown_fields=True):
@@ -48,63 +58,59 @@ class Muted(msgspec.Struct, forbid_unknown_fields=True):
     muted: bool
 
 
-async def list_channels(request: Request) -> Response:
-    """The caller's channels; with `joinable=1` the tenant's public ones that the caller could join."""
-    identity = await identity_of(request)
-    joinable = request.query_params.get("joinable") in ("1", "true")
-    asked = ListChannelsRequest(caller=identity.caller, joinable=joinable)
+@operation({200: shapes.Page[shapes.ChannelSummary]})
+async def list_channels(request: Request, identity: Identity, query: ChannelsQuery) -> Response:
+    """The caller's channels, or with `joinable` the tenant's public ones that the caller could join."""
+    asked = ListChannelsRequest(caller=identity.caller, joinable=query.joinable)
     found = await ask(api_of(request).clients.messages.ListChannels, asked)
     return page([convert.channel_summary(each) for each in found.channels])
 
 
-async def create_channel(request: Request) -> Response:
+@operation({200: shapes.Channel, 201: shapes.Channel}, NotFound)
+async def create_channel(request: Request, identity: Identity, body: NewChannel) -> Response:
     """Make a channel; 200 where the direct channel existed."""
-    identity = await identity_of(request)
-    wanted = await body_of(request, NewChannel)
     api_of(request).allowances.rooms.take(identity.tenant, identity.user)
     asked = CreateChannelRequest(
-        caller=identity.caller, kind=wanted.kind, name=wanted.name, members=wanted.members, history=wanted.history
+        caller=identity.caller, kind=body.kind, name=body.name, members=body.members, history=body.history
     )
     made = await ask(api_of(request).clients.messages.CreateChannel, asked)
     return answer(convert.channel(made.channel), 201 if made.created else 200)
 
 
-async def get_channel(request: Request) -> Response:
+@operation({200: shapes.Channel})
+async def get_channel(request: Request, identity: Identity) -> Response:
     """Details."""
-    identity = await identity_of(request)
     asked = GetChannelRequest(caller=identity.caller, channel=name_in_path(request, "channel"))
     found = await ask(api_of(request).clients.messages.GetChannel, asked)
     return answer(convert.channel(found.channel))
 
 
-async def update_channel(request: Request) -> Response:
+@operation({200: shapes.Channel})
+async def update_channel(request: Request, identity: Identity, body: ChangedChannel) -> Response:
     """Change name, topic or slow mode."""
-    identity = await identity_of(request)
-    changed = await body_of(request, ChangedChannel)
     asked = UpdateChannelRequest(caller=identity.caller, channel=name_in_path(request, "channel"))
-    if changed.name is not UNSET:
-        asked.name = changed.name
-    if changed.topic is not UNSET:
-        asked.topic = changed.topic
-    if changed.slow_mode_seconds is not UNSET:
-        asked.slow_mode_seconds = changed.slow_mode_seconds
+    if body.name is not UNSET:
+        asked.name = body.name
+    if body.topic is not UNSET:
+        asked.topic = body.topic
+    if body.slow_mode_seconds is not UNSET:
+        asked.slow_mode_seconds = body.slow_mode_seconds
     found = await ask(api_of(request).clients.messages.UpdateChannel, asked)
     return answer(convert.channel(found.channel))
 
 
-async def join_channel(request: Request) -> Response:
+@operation({200: shapes.Channel})
+async def join_channel(request: Request, identity: Identity) -> Response:
     """Join a public channel."""
-    identity = await identity_of(request)
     api_of(request).allowances.rooms.take(identity.tenant, identity.user)
     asked = JoinChannelRequest(caller=identity.caller, channel=name_in_path(request, "channel"))
     found = await ask(api_of(request).clients.messages.JoinChannel, asked)
     return answer(convert.channel(found.channel))
 
 
-async def mute_channel(request: Request) -> Response:
+@operation({200: shapes.Channel})
+async def mute_channel(request: Request, identity: Identity, body: Muted) -> Response:
     """Set the caller's own switch."""
-    identity = await identity_of(request)
-    wanted = await body_of(request, Muted)
-    asked = MuteChannelRequest(caller=identity.caller, channel=name_in_path(request, "channel"), muted=wanted.muted)
+    asked = MuteChannelRequest(caller=identity.caller, channel=name_in_path(request, "channel"), muted=body.muted)
     found = await ask(api_of(request).clients.messages.MuteChannel, asked)
     return answer(convert.channel(found.channel))

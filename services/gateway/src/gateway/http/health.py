@@ -7,14 +7,19 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from gateway.http.api import api_of
+from gateway.http.operation import operation
+
+_TEXT = "text/plain"
 
 
+@operation({200: _TEXT})
 async def healthz(request: Request) -> Response:
     """Live."""
     del request
     return PlainTextResponse("ok\n")
 
 
+@operation({200: _TEXT, 503: _TEXT})
 async def readyz(request: Request) -> Response:
     """Ready: not draining, and following the bus."""
     if api_of(request).ready():
@@ -22,6 +27,7 @@ async def readyz(request: Request) -> Response:
     return PlainTextResponse("not ready\n", 503, headers={"Retry-After": "1"})
 
 
+@operation({200: CONTENT_TYPE_LATEST})
 async def metrics(request: Request) -> Response:
     """Prometheus."""
     del request

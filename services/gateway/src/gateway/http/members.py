@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway import convert
-from gateway.http.api import (
-    MAX_SEQ,
-    answer,
-    api_of,
-    ask,
-    body_of,
-    identity_of,
-    limit_of,
-    name_in_path,
-    nothing,
-    page,
-    words,
-)
+from gateway import convert, shapes
+from gateway.connection import Identity
+from gateway.http.api import MAX_SEQ, Limit, Words, answer, api_of, ask, name_in_path, nothing, page
 from gateway.http.channels import UserId
+from gateway.http.operation import operation
 from hubbub.messages.v1.messages_service_pb2 import (
     AddMembersRequest,
     BanUserRequest,
@@ -33,20 +23,27 @@ from hubbub.messages.v1.messages_service_pb2 import (
     UnbanUserRequest,
 )
 
-Role = Literal["owner", "moderator", "member", "reader"]
+_MOST = 1_000
+
+
+class MembersQuery(msgspec.Struct):
+    """Which page."""
+
+    limit: Limit = 200
+    cursor: Words = ""
 
 
 class NewMembers(msgspec.Struct, forbid_unknown_fields=True):
     """Body of an addition."""
 
     users: Annotated[list[UserId], Meta(min_length=1, max_length=200)]
-    role: Role = "member"
+    role: shapes.MemberRole = "member"
 
 
 class ChangedRole(msgspec.Struct, forbid_unknown_fields=True):
     """Body of a change of role."""
 
-    role: Role
+    role: shapes.MemberRole
 
 
 class Ban(msgspec.Struct, forbid_unknown_fields=True):
@@ -56,47 +53,43 @@ class Ban(msgspec.Struct, forbid_unknown_fields=True):
     seconds: Annotated[int, Meta(ge=1, le=MAX_SEQ)] | None = None
 
 
-async def list_members(request: Request) -> Response:
+@operation({200: shapes.Page[shapes.Member]})
+async def list_members(request: Request, identity: Identity, query: MembersQuery) -> Response:
     """Members of a channel."""
-    identity = await identity_of(request)
     asked = ListMembersRequest(
         caller=identity.caller,
         channel=name_in_path(request, "channel"),
-        limit=limit_of(request, 200, 1_000),
-        cursor=words(request, "cursor"),
+        limit=min(query.limit, _MOST),
+        cursor=query.cursor,
     )
     found = await ask(api_of(request).clients.messages.ListMembers, asked)
     return page([convert.member(each) for each in found.members], found.next)
 
 
-async def add_members(request: Request) -> Response:
+@operation({200: shapes.Page[shapes.Member]})
+async def add_members(request: Request, identity: Identity, body: NewMembers) -> Response:
     """Add people; answers those added."""
-    identity = await identity_of(request)
-    wanted = await body_of(request, NewMembers)
-    asked = AddMembersRequest(
-        caller=identity.caller, channel=name_in_path(request, "channel"), users=wanted.users, role=wanted.role
-    )
+    asked = AddMembersRequest(caller=identity.caller, channel=name_in_path(request, "channel"), users=body.users, role=body.role)
     added = await ask(api_of(request).clients.messages.AddMembers, asked)
     return page([convert.member(each) for each in added.members])
 
 
-async def set_role(request: Request) -> Response:
+@operation({200: shapes.Member})
+async def set_role(request: Request, identity: Identity, body: ChangedRole) -> Response:
     """Change a member's role."""
-    identity = await identity_of(request)
-    wanted = await body_of(request, ChangedRole)
     asked = SetMemberRoleRequest(
         caller=identity.caller,
         channel=name_in_path(request, "channel"),
         user=name_in_path(request, "user"),
-        role=wanted.role,
+        role=body.role,
     )
     changed = await ask(api_of(request).clients.messages.SetMemberRole, asked)
     return answer(convert.member(changed.member))
 
 
-async def remove_member(request: Request) -> Response:
+@operation({204: None})
+async def remove_member(request: Request, identity: Identity) -> Response:
     """Remove a member, or leave."""
-    identity = await identity_of(request)
     asked = RemoveMemberRequest(
         caller=identity.caller, channel=name_in_path(request, "channel"), user=name_in_path(request, "user")
     )
@@ -104,24 +97,23 @@ async def remove_member(request: Request) -> Response:
     return nothing()
 
 
-async def ban(request: Request) -> Response:
+@operation({204: None})
+async def ban(request: Request, identity: Identity, body: Ban) -> Response:
     """Remove and keep out."""
-    identity = await identity_of(request)
-    wanted = await body_of(request, Ban)
     asked = BanUserRequest(
         caller=identity.caller,
         channel=name_in_path(request, "channel"),
         user=name_in_path(request, "user"),
-        reason=wanted.reason,
-        seconds=wanted.seconds or 0,
+        reason=body.reason,
+        seconds=body.seconds or 0,
     )
     await ask(api_of(request).clients.messages.BanUser, asked)
     return nothing()
 
 
-async def unban(request: Request) -> Response:
+@operation({204: None})
+async def unban(request: Request, identity: Identity) -> Response:
     """Lift a ban."""
-    identity = await identity_of(request)
     asked = UnbanUserRequest(caller=identity.caller, channel=name_in_path(request, "channel"), user=name_in_path(request, "user"))
     await ask(api_of(request).clients.messages.UnbanUser, asked)
     return nothing()

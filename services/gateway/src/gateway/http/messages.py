@@ -10,11 +10,12 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 from starlette.requests import Request
 from starlette.responses import Response
 
-from chassis.errors import InvalidArgument
-from gateway import convert
+from chassis.errors import BlockedMedia, InvalidArgument, KeyReused, NotAllowed, NotFound
+from gateway import convert, shapes
 from gateway.connection import Identity
-from gateway.http.api import answer, api_of, ask, body_of, identity_of, limit_of, name_in_path, number, page, words
+from gateway.http.api import Limit, Position, Words, answer, api_of, ask, name_in_path, page
 from gateway.http.channels import UserId
+from gateway.http.operation import operation
 from gateway.inbound.attachments import resolve
 from gateway.inbound.frames import check_id, check_text
 from hubbub.events.v1.events_pb2 import PostMessage
@@ -27,6 +28,42 @@ from hubbub.messages.v1.messages_service_pb2 import (
 )
 
 Key = Annotated[str, Meta(min_length=1, max_length=128)]
+
+
+_MOST_MESSAGES = 200
+_MOST_EVENTS = 1_000
+
+
+class MessagesQuery(msgspec.Struct):
+    """Which page of a channel's messages: the bounds are exclusive, 0 is none."""
+
+    before: Position = 0
+    after: Position = 0
+    limit: Limit = 50
+
+
+class EventsQuery(msgspec.Struct):
+    """Which page of a channel's log."""
+
+    after: Position = 0
+    limit: Limit = 200
+
+
+class SearchQuery(msgspec.Struct):
+    """What is searched for, and where: in one channel, by one sender."""
+
+    q: Words
+    channel: Words = ""
+    sender: Words = msgspec.field(name="from", default="")
+    limit: Limit = 50
+    cursor: Words = ""
+
+
+class PostHeaders(msgspec.Struct):
+    """What a post says beside its body."""
+
+    idempotency_key: Key | None = msgspec.field(name="idempotency-key", default=None)
+    """The body's `key`, for who prefers to say it here."""
 
 
 class NewMessage(msgspec.Struct, forbid_unknown_fields=True):
@@ -42,91 +79,84 @@ class NewMessage(msgspec.Struct, forbid_unknown_fields=True):
     mentions: Annotated[list[UserId], Meta(max_length=100)] = []
 
 
-async def list_messages(request: Request) -> Response:
+@operation({200: shapes.Page[shapes.Message]})
+async def list_messages(request: Request, identity: Identity, query: MessagesQuery) -> Response:
     """Messages as they stand now, newest first."""
-    identity = await identity_of(request)
     asked = ListMessagesRequest(
         caller=identity.caller,
         channel=name_in_path(request, "channel"),
-        before=number(request, "before", 0),
-        after=number(request, "after", 0),
-        limit=limit_of(request, 50, 200),
+        before=query.before,
+        after=query.after,
+        limit=min(query.limit, _MOST_MESSAGES),
     )
     found = await ask(api_of(request).clients.messages.ListMessages, asked)
     return page([convert.message(each) for each in found.messages])
 
 
-async def list_events(request: Request) -> Response:
+@operation({200: shapes.Page[shapes.Entry]})
+async def list_events(request: Request, identity: Identity, query: EventsQuery) -> Response:
     """The log itself, oldest first."""
-    identity = await identity_of(request)
     asked = ListEventsRequest(
         caller=identity.caller,
         channel=name_in_path(request, "channel"),
-        after=number(request, "after", 0),
-        limit=limit_of(request, 200, 1_000),
+        after=query.after,
+        limit=min(query.limit, _MOST_EVENTS),
     )
     found = await ask(api_of(request).clients.messages.ListEvents, asked)
     return page([convert.event(each) for each in found.events])
 
 
-async def search(request: Request) -> Response:
+@operation({200: shapes.Page[shapes.Message]}, NotAllowed, NotFound)
+async def search(request: Request, identity: Identity, query: SearchQuery) -> Response:
     """Full text, in what the caller may read."""
-    identity = await identity_of(request)
-    query = words(request, "q").strip()
-    if not query:
+    wanted = query.q.strip()
+    if not wanted:
         raise InvalidArgument("q is empty")
     asked = SearchMessagesRequest(
         caller=identity.caller,
-        query=query,
-        channel=words(request, "channel"),
-        sender=words(request, "from"),
-        limit=limit_of(request, 50, 200),
-        cursor=words(request, "cursor"),
+        query=wanted,
+        channel=query.channel,
+        sender=query.sender,
+        limit=min(query.limit, _MOST_MESSAGES),
+        cursor=query.cursor,
     )
     found = await ask(api_of(request).clients.messages.SearchMessages, asked)
     return page([convert.message(each) for each in found.messages], found.next)
 
 
-async def post_message(request: Request) -> Response:
+@operation({200: shapes.Posted, 201: shapes.Posted}, BlockedMedia, KeyReused)
+async def post_message(request: Request, identity: Identity, headers: PostHeaders, body: NewMessage) -> Response:
     """Post a message; 200 with `duplicate` where the key was seen before."""
-    identity = await identity_of(request)
-    wanted = await body_of(request, NewMessage)
-    key = _key_of(request, wanted)
-    _check(wanted, key)
+    key = _key_of(request, headers, body)
+    _check(body, key)
     api_of(request).allowances.sends.take(identity.tenant, identity.user)
-    posted = await _post(request, identity, wanted, key)
-    shape = {"message": posted.message, "seq": posted.seq, "at": convert.moment(posted.at)}
-    if posted.duplicate:
-        return answer(shape | {"duplicate": True})
-    return answer(shape, 201)
+    posted = await _post(request, identity, body, key)
+    return answer(convert.posted(posted), 200 if posted.duplicate else 201)
 
 
-async def _post(request: Request, identity: Identity, wanted: NewMessage, key: str) -> PostMessageResponse:
+async def _post(request: Request, identity: Identity, body: NewMessage, key: str) -> PostMessageResponse:
     clients, channel = api_of(request).clients, name_in_path(request, "channel")
-    attachments = await resolve(clients.media, identity, channel, wanted.attachments) if wanted.attachments else []
-    message = PostMessage(text=wanted.text, thread=wanted.thread or "", attachments=attachments, mentions=wanted.mentions)
+    attachments = await resolve(clients.media, identity, channel, body.attachments) if body.attachments else []
+    message = PostMessage(text=body.text, thread=body.thread or "", attachments=attachments, mentions=body.mentions)
     asked = PostMessageRequest(caller=identity.caller, channel=channel, key=key, message=message)
     posted: PostMessageResponse = await ask(clients.messages.PostMessage, asked)
     return posted
 
 
-def _key_of(request: Request, wanted: NewMessage) -> str:
+def _key_of(request: Request, headers: PostHeaders, body: NewMessage) -> str:
     """The key of the header or the body, both only where they say the same; without one, nobody can repeat this post."""
-    header = request.headers.get("idempotency-key")
-    if header is not None and not 1 <= len(header) <= 128:  # noqa: PLR2004 - as the body's
-        raise InvalidArgument("Idempotency-Key must have 1 to 128 characters")
-    if header is not None and wanted.key is not None and header != wanted.key:
+    if headers.idempotency_key is not None and body.key is not None and headers.idempotency_key != body.key:
         raise InvalidArgument("Idempotency-Key and key differ")
-    if wanted.channel not in (None, request.path_params["channel"]):
+    if body.channel not in (None, request.path_params["channel"]):
         raise InvalidArgument("channel is not the one of the path")
-    return header or wanted.key or str(uuid.uuid4())
+    return headers.idempotency_key or body.key or str(uuid.uuid4())
 
 
-def _check(wanted: NewMessage, key: str) -> None:
+def _check(body: NewMessage, key: str) -> None:
     try:
-        check_text(wanted.text)
+        check_text(body.text)
         check_id(key, "key")
     except InvalidArgument as error:
         raise InvalidArgument(error.detail) from None
-    if not wanted.text and not wanted.attachments:
+    if not body.text and not body.attachments:
         raise InvalidArgument("text is empty")

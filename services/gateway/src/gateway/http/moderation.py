@@ -10,21 +10,11 @@ from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from gateway import convert
+from chassis.errors import NotAllowed
+from gateway import convert, shapes
 from gateway.connection import Identity
-from gateway.http.api import (
-    MAX_SEQ,
-    api_of,
-    ask,
-    body_of,
-    identity_of,
-    limit_of,
-    name_in_path,
-    nothing,
-    number,
-    page,
-    words,
-)
+from gateway.http.api import MAX_SEQ, Limit, Position, Words, api_of, ask, name_in_path, nothing, page
+from gateway.http.operation import operation
 from hubbub.messages.v1.messages_pb2 import AuditRecord
 from hubbub.messages.v1.messages_service_pb2 import (
     BlockPeerRequest,
@@ -34,8 +24,30 @@ from hubbub.messages.v1.messages_service_pb2 import (
     UnsilenceMemberRequest,
 )
 
-_EXPORT_PAGE = 1_000
+_MOST = 1_000
+"""Records and users of a page."""
+LINES = "application/x-ndjson"
 _encode = msgspec.json.Encoder().encode_lines
+
+
+class BlockedQuery(msgspec.Struct):
+    """Which page of those whom the caller has blocked."""
+
+    limit: Limit = 200
+    cursor: Words = ""
+
+
+class AuditQuery(msgspec.Struct):
+    """Which page of the audit log."""
+
+    after: Position = 0
+    limit: Limit = 200
+
+
+class ExportQuery(msgspec.Struct):
+    """From where on."""
+
+    after: Position = 0
 
 
 class Silence(msgspec.Struct, forbid_unknown_fields=True):
@@ -45,24 +57,23 @@ class Silence(msgspec.Struct, forbid_unknown_fields=True):
     reason: Annotated[str, Meta(max_length=500, pattern=r"\A[^\x00]*\Z")]
 
 
-async def silence(request: Request) -> Response:
+@operation({204: None})
+async def silence(request: Request, identity: Identity, body: Silence) -> Response:
     """Keep a member from writing for a while."""
-    identity = await identity_of(request)
-    wanted = await body_of(request, Silence)
     asked = SilenceMemberRequest(
         caller=identity.caller,
         channel=name_in_path(request, "channel"),
         user=name_in_path(request, "user"),
-        seconds=wanted.seconds,
-        reason=wanted.reason,
+        seconds=body.seconds,
+        reason=body.reason,
     )
     await ask(api_of(request).clients.messages.SilenceMember, asked)
     return nothing()
 
 
-async def unsilence(request: Request) -> Response:
+@operation({204: None})
+async def unsilence(request: Request, identity: Identity) -> Response:
     """Let them write again."""
-    identity = await identity_of(request)
     asked = UnsilenceMemberRequest(
         caller=identity.caller, channel=name_in_path(request, "channel"), user=name_in_path(request, "user")
     )
@@ -70,50 +81,51 @@ async def unsilence(request: Request) -> Response:
     return nothing()
 
 
-async def block_peer(request: Request) -> Response:
+@operation({204: None})
+async def block_peer(request: Request, identity: Identity) -> Response:
     """Keep somebody's direct messages away."""
-    return await _set_blocked(request, blocked=True)
+    return await _set_blocked(request, identity, blocked=True)
 
 
-async def unblock_peer(request: Request) -> Response:
+@operation({204: None})
+async def unblock_peer(request: Request, identity: Identity) -> Response:
     """Let them through again."""
-    return await _set_blocked(request, blocked=False)
+    return await _set_blocked(request, identity, blocked=False)
 
 
-async def _set_blocked(request: Request, *, blocked: bool) -> Response:
-    identity = await identity_of(request)
+async def _set_blocked(request: Request, identity: Identity, *, blocked: bool) -> Response:
     asked = BlockPeerRequest(caller=identity.caller, user=name_in_path(request, "user"), blocked=blocked)
     await ask(api_of(request).clients.messages.BlockPeer, asked)
     return nothing()
 
 
-async def list_blocked_peers(request: Request) -> Response:
+@operation({200: shapes.Page[shapes.User]})
+async def list_blocked_peers(request: Request, identity: Identity, query: BlockedQuery) -> Response:
     """Whom the caller has blocked."""
-    identity = await identity_of(request)
-    asked = ListBlockedPeersRequest(caller=identity.caller, limit=limit_of(request, 200, 1_000), cursor=words(request, "cursor"))
+    asked = ListBlockedPeersRequest(caller=identity.caller, limit=min(query.limit, _MOST), cursor=query.cursor)
     found = await ask(api_of(request).clients.messages.ListBlockedPeers, asked)
     return page([convert.user(each) for each in found.users], found.next)
 
 
-async def list_audit(request: Request) -> Response:
+@operation({200: shapes.Page[shapes.AuditRecord]}, NotAllowed)
+async def list_audit(request: Request, identity: Identity, query: AuditQuery) -> Response:
     """What moderators and administrators did, oldest first."""
-    identity = await identity_of(request)
-    records = await _records(request, identity, number(request, "after", 0), limit_of(request, 200, 1_000))
+    records = await _records(request, identity, query.after, min(query.limit, _MOST))
     return page([convert.audit_record(each) for each in records])
 
 
-async def export_audit(request: Request) -> Response:
+@operation({200: LINES}, NotAllowed)
+async def export_audit(request: Request, identity: Identity, query: ExportQuery) -> Response:
     """All of it from a number on, a JSON object a line. What breaks off breaks the connection off: it never looks whole."""
-    identity = await identity_of(request)
-    first = await _records(request, identity, number(request, "after", 0), _EXPORT_PAGE)
+    first = await _records(request, identity, query.after, _MOST)
 
     async def lines() -> AsyncIterator[bytes]:
         records = first
         while records:
             yield _encode([convert.audit_record(each) for each in records])
-            records = await _records(request, identity, records[-1].number, _EXPORT_PAGE)
+            records = await _records(request, identity, records[-1].number, _MOST)
 
-    return StreamingResponse(lines(), media_type="application/x-ndjson")
+    return StreamingResponse(lines(), media_type=LINES)
 
 
 async def _records(request: Request, identity: Identity, after: int, limit: int) -> Sequence[AuditRecord]:

@@ -9,9 +9,20 @@ from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway import convert
-from gateway.http.api import answer, api_of, ask, body_of, identity_of, limit_of, name_in_path, nothing, page, words
+from gateway import convert, shapes
+from gateway.connection import Identity
+from gateway.http.api import Limit, Words, answer, api_of, ask, name_in_path, nothing, page
+from gateway.http.operation import operation
 from hubbub.messages.v1.messages_service_pb2 import ListReportsRequest, ReportMessageRequest, ResolveReportRequest
+
+_MOST = 50
+
+
+class ReportsQuery(msgspec.Struct):
+    """Which page."""
+
+    limit: Limit = 20
+    cursor: Words = ""
 
 
 class NewReport(msgspec.Struct, forbid_unknown_fields=True):
@@ -26,42 +37,40 @@ class Resolution(msgspec.Struct, forbid_unknown_fields=True):
     resolution: Literal["dismissed", "acted"]
 
 
-async def report(request: Request) -> Response:
+@operation({200: shapes.CreatedReport, 201: shapes.CreatedReport})
+async def report(request: Request, identity: Identity, body: NewReport) -> Response:
     """Show a message to the moderators."""
-    identity = await identity_of(request)
-    wanted = await body_of(request, NewReport)
     asked = ReportMessageRequest(
         caller=identity.caller,
         channel=name_in_path(request, "channel"),
         message=name_in_path(request, "message"),
-        reason=wanted.reason,
+        reason=body.reason,
     )
     made = await ask(api_of(request).clients.messages.ReportMessage, asked)
-    return answer({"id": made.report}, 201 if made.created else 200)
+    return answer(shapes.CreatedReport(made.report), 201 if made.created else 200)
 
 
-async def list_reports(request: Request) -> Response:
+@operation({200: shapes.Page[shapes.Report]})
+async def list_reports(request: Request, identity: Identity, query: ReportsQuery) -> Response:
     """What was reported and not resolved."""
-    identity = await identity_of(request)
     asked = ListReportsRequest(
         caller=identity.caller,
         channel=name_in_path(request, "channel"),
-        limit=limit_of(request, 20, 50),
-        cursor=words(request, "cursor"),
+        limit=min(query.limit, _MOST),
+        cursor=query.cursor,
     )
     found = await ask(api_of(request).clients.messages.ListReports, asked)
     return page([convert.report(each) for each in found.reports], found.next)
 
 
-async def resolve(request: Request) -> Response:
+@operation({204: None})
+async def resolve(request: Request, identity: Identity, body: Resolution) -> Response:
     """Close a report."""
-    identity = await identity_of(request)
-    wanted = await body_of(request, Resolution)
     asked = ResolveReportRequest(
         caller=identity.caller,
         channel=name_in_path(request, "channel"),
         report=name_in_path(request, "report"),
-        resolution=wanted.resolution,
+        resolution=body.resolution,
     )
     await ask(api_of(request).clients.messages.ResolveReport, asked)
     return nothing()

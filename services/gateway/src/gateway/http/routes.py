@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -11,9 +11,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from chassis.errors import HubbubError, InvalidArgument, NotFound
+from gateway.connection import Identity
 from gateway.http import admin, channels, health, members, messages, moderation, problems, reports, signin, tokens, uploads, users
-from gateway.http.api import Api, identity_of
+from gateway.http.api import Api
 from gateway.http.edge import Edge
+from gateway.http.operation import Operation, operation
 from gateway.http.web import WebApp, security_headers
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -23,13 +25,14 @@ _UPLOAD = "/v1/uploads/{upload}"
 _USER = "/v1/admin/users/{user:path}"
 
 
-async def connect(request: Request) -> Response:
-    """Answer whoever asks for the socket without a WebSocket handshake."""
-    await identity_of(request)
+@operation({101: None}, InvalidArgument)
+async def connect(_request: Request, identity: Identity) -> Response:
+    """The socket, for a WebSocket handshake; whoever asks without one is answered here."""
+    del identity
     raise InvalidArgument("This is a WebSocket endpoint")
 
 
-TABLE: tuple[tuple[str, dict[str, Handler]], ...] = (
+TABLE: tuple[tuple[str, dict[str, Operation]], ...] = (
     ("/v1/me", {"GET": users.me}),
     ("/v1/me/blocks", {"GET": moderation.list_blocked_peers}),
     ("/v1/me/blocks/{user:path}", {"PUT": moderation.block_peer, "DELETE": moderation.unblock_peer}),
@@ -66,12 +69,13 @@ TABLE: tuple[tuple[str, dict[str, Handler]], ...] = (
     ("/readyz", {"GET": health.readyz}),
     ("/metrics", {"GET": health.metrics}),
 )
-_DEV: tuple[tuple[str, dict[str, Handler]], ...] = (("/v1/dev/login", {"POST": tokens.dev_login}),)
+DEVELOPMENT: tuple[tuple[str, dict[str, Operation]], ...] = (("/v1/dev/login", {"POST": tokens.dev_login}),)
+"""Where there is a development issuer."""
 
 
 def make_app(api: Api) -> Edge:
     """The HTTP application, with the web app where there is one."""
-    table = TABLE + (_DEV if api.dev_issuer else ())
+    table = TABLE + (DEVELOPMENT if api.dev_issuer else ())
     routes = [_route(path, handlers) for path, handlers in table]
     routes.append(_route("/v1/{path:path}", {}))
     if api.config.web_root is not None and api.config.web_root.is_dir():
@@ -83,7 +87,7 @@ def make_app(api: Api) -> Edge:
     return Edge(app, security_headers(api.config.storage_endpoint))
 
 
-def _route(path: str, handlers: dict[str, Handler]) -> Route:
+def _route(path: str, handlers: Mapping[str, Handler]) -> Route:
     """A path that answers for every method: HEAD is GET, one it does not know is told which it does. Without any it is none."""
     allowed = sorted({*handlers, *(("HEAD",) if "GET" in handlers else ())})
 

@@ -10,16 +10,20 @@ import re
 import time
 from http import HTTPStatus
 
+import msgspec
 import structlog
+from msgspec import UNSET, UnsetType
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from chassis.errors import HubbubError, InvalidArgument, NotAuthenticated, NotFound
+from chassis.errors import HubbubError, InvalidArgument, NotAllowed, NotAuthenticated, NotFound, Unavailable
 from gateway.config import Config, SignInConfig
 from gateway.cookies import Seal
-from gateway.http.api import answer, api_of, nothing, words
+from gateway.http.api import answer, api_of, nothing
 from gateway.http.cookie_session import CookieSessions
+from gateway.http.operation import operation
 from gateway.oidc import Attempt, Provider
+from gateway.shapes import SignInOptions, SignInProvider
 
 log = structlog.get_logger()
 ATTEMPT_SECONDS = 600
@@ -28,6 +32,21 @@ _ATTEMPT = "-signin"
 _LOCAL_PATH = re.compile(r"/(?!/)[^\x00-\x20\x7f-\U0010ffff\\]{0,1023}")
 """A path that no browser takes for another server's address."""
 _CODE_CHARACTERS = 2_048
+
+
+class BeginQuery(msgspec.Struct):
+    """What a sign-in begins with."""
+
+    next: str = "/"
+    """The path of this server where it ends."""
+
+
+class AnswerQuery(msgspec.Struct):
+    """What a provider sends a browser back with (RFC 6749, RFC 9207)."""
+
+    code: str = ""
+    state: str = ""
+    iss: str | UnsetType = UNSET
 
 
 class SignIn:
@@ -47,24 +66,26 @@ def make_sign_in(config: Config) -> SignIn | None:
     return SignIn(config.sign_in, allowed_origins=config.allowed_origins, public_only=config.production)
 
 
+@operation({200: SignInOptions})
 async def options(request: Request) -> Response:
     """How one can sign in here, and whether this browser has."""
     request.state.authenticated = True  # the answer is this browser's alone
     api = api_of(request)
     sign_in = api.sign_in
     return answer(
-        {
-            "development": api.dev_issuer is not None,
-            "provider": {"label": sign_in.config.label, "url": "/v1/signin"} if sign_in else None,
-            "signed_in": sign_in is not None and sign_in.sessions.known(request) is not None,
-        }
+        SignInOptions(
+            development=api.dev_issuer is not None,
+            provider=SignInProvider(sign_in.config.label, "/v1/signin") if sign_in else None,
+            signed_in=sign_in is not None and sign_in.sessions.known(request) is not None,
+        )
     )
 
 
-async def begin(request: Request) -> Response:
+@operation({303: None}, InvalidArgument, NotFound, Unavailable)
+async def begin(request: Request, query: BeginQuery) -> Response:
     """Send the browser to the provider."""
     sign_in = _sign_in_of(request)
-    next_path = words(request, "next") or "/"
+    next_path = query.next or "/"
     if not _LOCAL_PATH.fullmatch(next_path):
         raise InvalidArgument("next must be a path of this server")
     attempt, url = await sign_in.provider.begin(next_path)
@@ -74,11 +95,12 @@ async def begin(request: Request) -> Response:
     return response
 
 
-async def come_back(request: Request) -> Response:
+@operation({303: None}, NotAllowed, NotAuthenticated, NotFound, Unavailable)
+async def come_back(request: Request, query: AnswerQuery) -> Response:
     """Take the provider's answer, once: a session and on to where the person wanted to go, or why not."""
     sign_in = _sign_in_of(request)
     try:
-        response = await _signed_in(request, sign_in)
+        response = await _signed_in(request, sign_in, query)
     except HubbubError as error:
         log.info("sign_in_refused", reason=error.reason)
         if "text/html" not in request.headers.get("accept", ""):
@@ -88,6 +110,7 @@ async def come_back(request: Request) -> Response:
     return response
 
 
+@operation({204: None}, NotAllowed, NotFound)
 async def end(request: Request) -> Response:
     """Sign out of this browser; other sessions of the user last on."""
     sign_in = _sign_in_of(request)
@@ -97,14 +120,13 @@ async def end(request: Request) -> Response:
     return response
 
 
-async def _signed_in(request: Request, sign_in: SignIn) -> Response:
+async def _signed_in(request: Request, sign_in: SignIn, query: AnswerQuery) -> Response:
     attempt = sign_in.attempts.open(request.cookies.get(sign_in.sessions.name(_ATTEMPT), ""))
     if attempt is None:
         raise NotAuthenticated("This browser has not begun to sign in, or long ago; begin again")
-    code, state, issuer = (request.query_params.get(name) for name in ("code", "state", "iss"))
-    if not code or not state or len(code) > _CODE_CHARACTERS:
+    if not query.code or not query.state or len(query.code) > _CODE_CHARACTERS:
         raise NotAuthenticated("The sign-in provider did not let you in")
-    identity = await sign_in.provider.finish(attempt, state, code, issuer)
+    identity = await sign_in.provider.finish(attempt, query.state, query.code, None if query.iss is UNSET else query.iss)
     await api_of(request).admission.admit(identity)
     response = RedirectResponse(attempt.next, HTTPStatus.SEE_OTHER)
     sign_in.sessions.begin(response, identity, sign_in.config.session_seconds)

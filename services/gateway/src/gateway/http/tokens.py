@@ -10,10 +10,13 @@ from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
-from chassis.errors import NotFound
+from chassis.errors import NotAuthenticated, NotFound, RateLimited
+from gateway import shapes
 from gateway.auth import DEFAULT_TTL_SECONDS, issue
-from gateway.http.api import answer, api_of, body_of, count_stranger, identity_of
+from gateway.connection import Identity
+from gateway.http.api import answer, api_of, count_stranger
 from gateway.http.channels import Name, UserId
+from gateway.http.operation import operation
 from gateway.issuers import DEV_AUDIENCE, DEV_ISSUER
 from gateway.tickets import TICKET_SECONDS
 
@@ -32,32 +35,31 @@ class DevLogin(msgspec.Struct, forbid_unknown_fields=True):
     ttl: Annotated[int, Meta(ge=1, le=MAX_TTL_SECONDS)] = DEFAULT_TTL_SECONDS
 
 
-async def sell_ticket(request: Request) -> Response:
+@operation({201: shapes.Ticket})
+async def sell_ticket(request: Request, identity: Identity) -> Response:
     """A one-time ticket for the socket."""
-    identity = await identity_of(request)
     ticket = await api_of(request).tickets.sell(identity)
-    return answer({"ticket": ticket, "expires_in": TICKET_SECONDS}, 201)
+    return answer(shapes.Ticket(ticket, TICKET_SECONDS), 201)
 
 
-async def dev_login(request: Request) -> Response:
+@operation({200: shapes.Login}, NotAuthenticated, NotFound, RateLimited, first=count_stranger)
+async def dev_login(request: Request, body: DevLogin) -> Response:
     """A token for whoever asks, and the user known from now on."""
     api = api_of(request)
     if api.dev_issuer is None:
         raise NotFound
     request.state.authenticated = True  # a token must not be cached either
-    count_stranger(request)
-    wanted = await body_of(request, DevLogin)
     now = time.time()
     claims = {
         "iss": DEV_ISSUER,
         "aud": DEV_AUDIENCE,
         "iat": now,
-        "exp": now + wanted.ttl,
-        "sub": wanted.user,
-        "tenant": wanted.tenant,
-        "roles": wanted.roles,
-        **({"name": wanted.name} if wanted.name else {}),
+        "exp": now + body.ttl,
+        "sub": body.user,
+        "tenant": body.tenant,
+        "roles": body.roles,
+        **({"name": body.name} if body.name else {}),
     }
     token = issue(api.dev_issuer, claims)
     await api.admission.admit(await api.authenticator.identify(token))
-    return answer({"token": token, "expires_in": wanted.ttl})
+    return answer(shapes.Login(token, body.ttl))

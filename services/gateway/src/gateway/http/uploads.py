@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
-from chassis.errors import HubbubError, InvalidArgument, NotAllowed, NotFound
-from gateway import convert
+from chassis.errors import BlockedMedia, Conflict, HubbubError, NotAllowed, NotFound
+from gateway import convert, shapes
 from gateway.connection import Identity
-from gateway.http.api import MAX_SEQ, answer, api_of, ask, body_of, identity_of, name_in_path
+from gateway.http.api import MAX_SEQ, answer, api_of, ask, name_in_path
 from gateway.http.channels import UserId
+from gateway.http.operation import operation
 from hubbub.media.v1.media_pb2 import Upload
 from hubbub.media.v1.media_service_pb2 import (
     CompleteUploadRequest,
@@ -38,47 +38,49 @@ class NewUpload(msgspec.Struct, forbid_unknown_fields=True):
     sha256: Annotated[str, Meta(pattern=r"\A[0-9a-fA-F]{64}\Z")] | None = None
 
 
-async def create_upload(request: Request) -> Response:
+class MediaQuery(msgspec.Struct):
+    """Which of the upload's pictures; the upload itself where it is absent."""
+
+    variant: Literal["", "thumb"] = ""
+
+
+@operation({201: shapes.CreatedUpload}, NotAllowed, NotFound)
+async def create_upload(request: Request, identity: Identity, body: NewUpload) -> Response:
     """Announce a file; answers how its bytes get where they belong."""
-    identity = await identity_of(request)
-    wanted = await body_of(request, NewUpload)
-    if await _role(request, identity, wanted.channel) == _READER:
+    if await _role(request, identity, body.channel) == _READER:
         raise NotAllowed
     asked = CreateUploadRequest(
         tenant=identity.tenant,
         user=identity.user,
-        channel=wanted.channel,
-        name=wanted.name,
-        size=wanted.size,
-        type=wanted.type,
-        sha256=(wanted.sha256 or "").lower(),
+        channel=body.channel,
+        name=body.name,
+        size=body.size,
+        type=body.type,
+        sha256=(body.sha256 or "").lower(),
     )
     made = await ask(api_of(request).clients.media.CreateUpload, asked)
     return answer(convert.created_upload(made.upload, made.form), 201)
 
 
-async def complete_upload(request: Request) -> Response:
+@operation({200: shapes.Upload}, Conflict)
+async def complete_upload(request: Request, identity: Identity) -> Response:
     """Say that the bytes are there."""
-    identity = await identity_of(request)
     asked = CompleteUploadRequest(tenant=identity.tenant, user=identity.user, upload=name_in_path(request, "upload"))
     found = await ask(api_of(request).clients.media.CompleteUpload, asked)
     return answer(convert.upload(found.upload))
 
 
-async def get_upload(request: Request) -> Response:
+@operation({200: shapes.Upload})
+async def get_upload(request: Request, identity: Identity) -> Response:
     """Where an upload stands: for its owner and the members of its channel."""
-    identity = await identity_of(request)
     return answer(convert.upload(await _visible(request, identity)))
 
 
-async def get_media(request: Request) -> Response:
+@operation({302: None}, BlockedMedia, Conflict)
+async def get_media(request: Request, identity: Identity, query: MediaQuery) -> Response:
     """Send the caller to a clean upload's bytes, for a few minutes."""
-    identity = await identity_of(request)
     upload = await _visible(request, identity)
-    variant = request.query_params.get("variant", "")
-    if not re.fullmatch(r"|thumb", variant):
-        raise InvalidArgument("variant is thumb or absent")
-    asked = GetLinkRequest(tenant=identity.tenant, upload=upload.id, variant=variant)
+    asked = GetLinkRequest(tenant=identity.tenant, upload=upload.id, variant=query.variant)
     link = await ask(api_of(request).clients.media.GetLink, asked)
     return Response(status_code=302, headers={"Location": link.url})
 

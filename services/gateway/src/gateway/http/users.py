@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway import convert
-from gateway.http.api import admitted, answer, api_of, ask, identity_of, limit_of, page, words
+from gateway import convert, shapes
+from gateway.connection import Identity
+from gateway.http.api import Limit, Words, answer, api_of, ask, page
+from gateway.http.operation import operation
 from hubbub.messages.v1.messages_service_pb2 import ListUsersRequest
 
+_MOST = 200
 
-async def me(request: Request) -> Response:
+
+class PeopleQuery(msgspec.Struct):
+    """Whose name or id begins so, and which page."""
+
+    q: Words = ""
+    limit: Limit = 50
+    cursor: Words = ""
+
+
+@operation({200: shapes.Me})
+async def me(request: Request, identity: Identity) -> Response:
     """Who the caller is."""
-    identity, name = await admitted(request)
-    return answer({"user": identity.user, "tenant": identity.tenant, "name": name, "roles": list(identity.roles)})
+    name = await api_of(request).admission.admit(identity)  # remembered from the moment before
+    return answer(shapes.Me(identity.user, identity.tenant, name, list(identity.roles)))
 
 
-async def list_users(request: Request) -> Response:
+@operation({200: shapes.Page[shapes.User]})
+async def list_users(request: Request, identity: Identity, query: PeopleQuery) -> Response:
     """People of the tenant."""
-    identity = await identity_of(request)
     asked = ListUsersRequest(
         caller=identity.caller,
-        query=words(request, "q"),
-        limit=limit_of(request, 50, 200),
-        cursor=words(request, "cursor"),
+        query=query.q,
+        limit=min(query.limit, _MOST),
+        cursor=query.cursor,
     )
     found = await ask(api_of(request).clients.messages.ListUsers, asked)
     return page([convert.user(each) for each in found.users], found.next)
