@@ -41,10 +41,10 @@ async def test_an_error_answer_raises_without_what_was_sent(valkey_url: str) -> 
 
 async def test_more_unanswered_calls_than_the_bound_are_refused(valkey_url: str) -> None:
     connection = await Connection.open(Address.parse(valkey_url), 5)
-    blocked = connection.send([("BLPOP", "nothing", 5)])
+    blocked = connection.send([("BLPOP", "nothing", 5)], 10.0)
     with pytest.raises(BusUnavailable, match="too much unanswered"):  # noqa: PT012 (one of many calls is refused)
         for _ in range(5_000):
-            connection.send([("PING",)]).add_done_callback(lambda done: done.exception())
+            connection.send([("PING",)], 10.0).add_done_callback(lambda done: done.exception())
     connection.close()
     with pytest.raises(BusUnavailable):
         await blocked

@@ -62,11 +62,13 @@ class Address:
 class _Call:
     """Some commands sent together, and the answers they wait for."""
 
-    __slots__ = ("answers", "done", "expected")
+    __slots__ = ("answers", "deadline", "done", "expected")
 
-    def __init__(self, expected: int, done: asyncio.Future[list[Any]]) -> None:
+    def __init__(self, expected: int, done: asyncio.Future[list[Any]], deadline: float) -> None:
         self.expected = expected
         self.done = done
+        self.deadline = deadline
+        """Loop time."""
         self.answers: list[Any] = []
 
 
@@ -75,14 +77,19 @@ class Connection(asyncio.Protocol):
 
     It is used until the first trouble: a call past its deadline, an answer that is an error, a lost socket. Then it closes,
     every unanswered call raises `BusUnavailable`, and a new connection must be opened. A cancelled call does no harm.
+
+    Deadlines are watched by one timer for all calls, set anew when it has run out: a timer for each would cost as much as the call.
     """
 
     def __init__(self, on_push: Push | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         """None before the socket is there and after it is gone."""
         self._reader = hiredis.Reader(notEnoughData=_NOTHING)
         self._calls: deque[_Call] = deque()
         """Sent and not yet fully answered, oldest first."""
+        self._watch: asyncio.TimerHandle | None = None
+        """Goes off at the earliest deadline of a call, or before it."""
         self._on_push = on_push
         self._lost = asyncio.Event()
         self._full = False
@@ -123,25 +130,25 @@ class Connection(asyncio.Protocol):
             async with asyncio.timeout(seconds):
                 await self._lost.wait()
 
-    def send(self, commands: Sequence[Command]) -> asyncio.Future[list[Any]]:
-        """Write `commands` now, in one piece; the future brings their answers. Raises BusUnavailable, then nothing was sent."""
+    def send(self, commands: Sequence[Command], seconds: float) -> asyncio.Future[list[Any]]:
+        """Write `commands` now, in one piece; the future brings their answers within `seconds`, errors among them, or raises.
+
+        Raises BusUnavailable, then nothing was sent.
+        """
         if self._transport is None:
             raise BusUnavailable("not connected")
         if self._full or len(self._calls) >= _UNANSWERED_CALLS:
             raise BusUnavailable("too much unanswered")
-        call = _Call(len(commands), asyncio.get_running_loop().create_future())
+        call = _Call(len(commands), self._loop.create_future(), self._loop.time() + seconds)
         self._calls.append(call)
+        if self._watch is None or call.deadline < self._watch.when():
+            self._watch_until(call.deadline)
         self._transport.write(b"".join(map(_pack, commands)))
         return call.done
 
-    async def answer(self, sent: asyncio.Future[list[Any]], seconds: float) -> list[Any]:
-        """Wait for what `send` returned, at most `seconds`. Raises BusUnavailable, also when an answer is an error."""
-        try:
-            async with asyncio.timeout(seconds):
-                answers = await sent
-        except TimeoutError as error:
-            self.close()
-            raise BusUnavailable("no answer in time") from error
+    async def answer(self, sent: asyncio.Future[list[Any]]) -> list[Any]:
+        """Wait for what `send` returned. Raises BusUnavailable, also when an answer is an error."""
+        answers = await sent
         for reply in answers:
             if isinstance(reply, hiredis.ReplyError):
                 self.close()
@@ -150,7 +157,7 @@ class Connection(asyncio.Protocol):
 
     async def call(self, commands: Sequence[Command], seconds: float) -> list[Any]:
         """Send and wait, at most `seconds`. Raises BusUnavailable, also when an answer is an error."""
-        return await self.answer(self.send(commands), seconds)
+        return await self.answer(self.send(commands, seconds))
 
     def post(self, command: Command) -> None:
         """Send a command that is answered by pushes only (SUBSCRIBE). Raises BusUnavailable."""
@@ -200,8 +207,28 @@ class Connection(asyncio.Protocol):
             if not call.done.done():
                 call.done.set_result(call.answers)
 
+    def _watch_until(self, deadline: float) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+        self._watch = self._loop.call_at(deadline, self._look)
+
+    def _look(self) -> None:
+        """Close when a call is past its deadline; else come back for the next one's."""
+        self._watch = None
+        earliest = min((call.deadline for call in self._calls), default=None)
+        if earliest is None:
+            return
+        if earliest > self._loop.time():
+            self._watch_until(earliest)
+        elif self._transport is not None:
+            self._transport.abort()
+            self._gone("no answer in time")
+
     def _gone(self, why: str) -> None:
         self._transport = None
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
         self._lost.set()
         while self._calls:
             done = self._calls.popleft().done

@@ -54,25 +54,36 @@ class Link:
         self._connection: Connection | None = None
         self._turn = asyncio.Lock()
         """Held while connecting; first come, first served."""
+        self._waiting = 0
+        """Calls that wait for the connection: whoever comes meanwhile must not overtake them."""
         self._backoff = Backoff()
         self._not_before = 0.0
         """Loop time of the next attempt to connect."""
 
     async def call(self, commands: Sequence[Command], seconds: float = CALL_SECONDS) -> list[Any]:
         """Send `commands` in one round trip and return their answers. Raises BusUnavailable."""
-        deadline = asyncio.get_running_loop().time() + seconds
-        try:
-            async with asyncio.timeout_at(deadline), self._turn:
-                connection = await self._connected()
-                sent = connection.send(commands)
-        except TimeoutError as error:
-            raise BusUnavailable("no connection in time") from error
-        return await connection.answer(sent, deadline - asyncio.get_running_loop().time())
+        connection = self._connection
+        if self._waiting or connection is None or connection.closed:
+            return await self._call_when_connected(commands, seconds)
+        return await connection.answer(connection.send(commands, seconds))
 
     def close(self) -> None:
         """Drop the connection. A later call opens a new one."""
         if self._connection is not None:
             self._connection.close()
+
+    async def _call_when_connected(self, commands: Sequence[Command], seconds: float) -> list[Any]:
+        deadline = asyncio.get_running_loop().time() + seconds
+        self._waiting += 1
+        try:
+            async with asyncio.timeout_at(deadline), self._turn:
+                connection = await self._connected()
+                sent = connection.send(commands, deadline - asyncio.get_running_loop().time())
+        except TimeoutError as error:
+            raise BusUnavailable("no connection in time") from error
+        finally:
+            self._waiting -= 1
+        return await connection.answer(sent)
 
     async def _connected(self) -> Connection:
         if self._connection is not None and not self._connection.closed:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Gauge
 
 from chassis.metrics import LATENCY_BUCKETS, SIZE_BUCKETS
+from chassis.tally import Counter, Histogram
 
 CONNECTIONS = Gauge("hubbub_gateway_connections", "Sockets that are open.")
 CHANNELS = Gauge("hubbub_gateway_channels", "Channels with a local member.")
