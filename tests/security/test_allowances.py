@@ -1,7 +1,8 @@
 """What one user or address may ask for, with small limits, over two gateways: flooders are told to wait, others are not."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Iterable
+from dataclasses import dataclass
 from http import HTTPStatus
 
 import httpx
@@ -9,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from stack import Stack
-from tests.client import Api, Socket, connect, login
+from tests.client import Answer, Api, Socket, connect, login
 from tests.flow.world import live, refusal
 
 BURST_OF_STRANGERS = 100
@@ -24,58 +25,98 @@ _ENV = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Two gateways, and people who have signed in before anybody floods."""
+
+    urls: list[str]
+    tokens: dict[str, str]
+    http: httpx.AsyncClient
+
+    def person(self, user: str, gateway: int = 0) -> Api:
+        return Api(self.urls[gateway], self.tokens[user], self.http, user)
+
+    def stranger(self, gateway: int = 0) -> Api:
+        """Somebody with a token that nobody has issued."""
+        return Api(self.urls[gateway], "a.b.c", self.http)
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def urls(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[list[str]]:
-    async with Stack(tmp_path_factory.mktemp("limited"), gateways=2, env=_ENV) as stack:
-        yield [gateway.url for gateway in stack.gateways]
+async def urls_and_tokens(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[list[str], dict[str, str]]]:
+    async with Stack(tmp_path_factory.mktemp("limited"), gateways=2, env=_ENV) as stack, httpx.AsyncClient() as http:
+        urls = [gateway.url for gateway in stack.gateways]
+        people = [await login(http, urls[0], user) for user in ("ann", "bob", "cat", "dan")]
+        yield urls, {person.user: str(person.token) for person in people}
 
 
 @pytest.fixture
-async def http() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient() as client:
-        yield client
+async def place(urls_and_tokens: tuple[list[str], dict[str, str]]) -> AsyncIterator[Place]:
+    async with httpx.AsyncClient() as http:
+        yield Place(*urls_and_tokens, http)
 
 
-async def test_an_address_that_tries_tokens_is_told_to_wait_and_who_has_one_is_not(
-    urls: list[str], http: httpx.AsyncClient
-) -> None:
-    ann = await login(http, urls[0], "ann")
-    guess = Api(urls[0], "a.b.c", http)
+async def test_an_address_that_tries_tokens_is_told_to_wait_and_who_has_one_is_not(place: Place) -> None:
+    guess = place.stranger()
     tried = [await guess.call("GET", "/v1/me") for _ in range(2 * BURST_OF_STRANGERS)]
     assert [answer.reason for answer in tried[:50]] == ["NOT_AUTHENTICATED"] * 50
     assert "RATE_LIMITED" in {answer.reason for answer in tried}
     knocks = await asyncio.gather(*(refusal(guess) for _ in range(50)))  # more than come back meanwhile
     told = next(knock for knock in knocks if knock.status == HTTPStatus.TOO_MANY_REQUESTS)
     assert int(told.headers["retry-after"]) >= 1
-    anybody = Api(urls[0], None, http)
+    anybody = Api(place.urls[0], None, place.http)
     logins = await asyncio.gather(*(anybody.call("POST", "/v1/dev/login", {"user": "eve"}) for _ in range(50)))
     assert "RATE_LIMITED" in {answer.reason for answer in logins}
+    ann = place.person("ann")
     await ann.ok("GET", "/v1/me")
     async with connect(ann):
         pass
 
 
-async def test_a_users_sends_count_together_over_sockets_http_and_gateways(urls: list[str], http: httpx.AsyncClient) -> None:
-    bob = await login(http, urls[1], "bob")
+async def test_a_users_sends_count_together_over_sockets_and_http(place: Place) -> None:
+    bob = place.person("bob")
     room = await bob.create("group", name="a room")
-    async with live(bob) as here, live(bob.at(urls[0])) as there:
-        assert await granted(here) >= BURST_OF_SENDS - 1  # its sync was the first
+    async with live(bob) as socket:
+        assert await sends(socket) >= BURST_OF_SENDS - 1  # its sync was the first
         posting = (bob.call("POST", f"/v1/channels/{room}/messages", {"text": "hello"}) for _ in range(100))
         assert "RATE_LIMITED" in {answer.reason for answer in await asyncio.gather(*posting)}
-        await asyncio.sleep(2)  # the other gateway is told once a second
-        assert await granted(there) < BURST_OF_SENDS * 3 / 4  # by itself it would grant the whole burst again
 
 
-async def granted(socket: Socket) -> int:
-    """How many of more frames than a burst are not told to wait. They ask for nothing that there is."""
-    asking = (socket.request("read", channel="none", seq=1) for _ in range(BURST_OF_SENDS + 200))
-    return sum(answer["reason"] != "RATE_LIMITED" for answer in await asyncio.gather(*asking))
-
-
-async def test_channels_made_and_joined_have_a_pace(urls: list[str], http: httpx.AsyncClient) -> None:
-    cat = await login(http, urls[1], "cat")
+async def test_channels_made_and_joined_have_a_pace(place: Place) -> None:
+    cat = place.person("cat")
     answers = [await cat.call("POST", "/v1/channels", {"kind": "public", "name": "x"}) for _ in range(2 * BURST_OF_ROOMS)]
     assert [answer.status for answer in answers[:5]] == [201] * 5
     assert (429, "RATE_LIMITED") in {(answer.status, answer.reason) for answer in answers}
     joins = await asyncio.gather(*(cat.call("POST", f"/v1/channels/{answers[0].body['id']}/join") for _ in range(20)))
     assert "RATE_LIMITED" in {answer.reason for answer in joins}
+
+
+async def test_what_is_spent_at_one_gateway_is_not_there_at_the_other(place: Place) -> None:
+    here, there = place.person("dan", 0), place.person("dan", 1)
+    room = await here.create("public", name="a room")
+    async with live(here) as at_one, live(there) as at_two:
+        await asyncio.gather(sends(at_one), joins(here, room), guesses(place.stranger(0)))
+        await asyncio.sleep(2)  # the other gateway is told once a second
+        granted = await asyncio.gather(sends(at_two), joins(there, room), guesses(place.stranger(1)))
+    bursts = (BURST_OF_SENDS, BURST_OF_ROOMS, BURST_OF_STRANGERS)
+    assert all(count < burst * 3 / 4 for count, burst in zip(granted, bursts, strict=True)), granted  # else the whole burst again
+
+
+async def sends(socket: Socket) -> int:
+    """How many of more frames than a burst are not told to wait. They ask for nothing that there is."""
+    asking = (socket.request("read", channel="none", seq=1) for _ in range(BURST_OF_SENDS + 200))
+    return sum(answer["reason"] != "RATE_LIMITED" for answer in await asyncio.gather(*asking))
+
+
+async def joins(api: Api, room: str) -> int:
+    """How many of more joins than a burst are not told to wait."""
+    return await allowed(api.call("POST", f"/v1/channels/{room}/join") for _ in range(2 * BURST_OF_ROOMS))
+
+
+async def guesses(stranger: Api) -> int:
+    """How many of more guesses than a burst are not told to wait."""
+    return await allowed(stranger.call("GET", "/v1/me") for _ in range(2 * BURST_OF_STRANGERS))
+
+
+async def allowed(asking: Iterable[Awaitable[Answer]]) -> int:
+    """How many are not told to wait."""
+    return sum(answer.reason != "RATE_LIMITED" for answer in await asyncio.gather(*asking))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from ipaddress import ip_network
 
@@ -9,7 +10,7 @@ import pytest
 
 from bus.memory_signals import MemorySignals
 from chassis.errors import RateLimited
-from gateway.allowance import KNOWN, Allowance, Allowances, Sharing, Spent, encode
+from gateway.allowance import KNOWN, SIGNAL, Allowance, Allowances, Sharing, Spent, encode
 from gateway.inbound.limits import Bucket
 
 
@@ -51,13 +52,34 @@ def test_each_has_a_burst_and_then_the_rate(clock: Clock) -> None:
 
 def test_what_was_spent_elsewhere_is_not_there_any_more(clock: Clock) -> None:
     here, there = make(clock), make(clock)
-    sharing = Sharing(here, MemorySignals(), "here")
-    assert granted(there, "t", "ann") == 20
-    sharing.heard(encode(Spent("there", [("t", "ann", 15.0)])))
+    sharing = Sharing({"sends": here}, MemorySignals(), "here")
+    assert granted(there, "t", "ann", ask=15) == 15
+    sharing.heard(encode(Spent("there", {"sends": there.told(), "rooms": [(("t", "ann"), 99.0)]})))
     assert granted(here, "t", "ann") == 5
-    sharing.heard(encode(Spent("here", [("t", "bob", 20.0)])))  # our own word, come back
+    sharing.heard(encode(Spent("here", {"sends": [(("t", "bob"), 20.0)]})))  # our own word, come back
     assert granted(here, "t", "bob") == 20
     sharing.heard(b"\xff")
+
+
+def test_who_spends_much_is_told_once_and_who_spends_little_never(clock: Clock) -> None:
+    one = make(clock)
+    granted(one, "t", "ann", ask=15)
+    granted(one, "t", "bob", ask=1)
+    assert one.told() == [(("t", "ann"), 15.0)]
+    assert one.told() == []
+
+
+async def test_strangers_sends_and_rooms_are_all_shared(clock: Clock) -> None:
+    signals, kinds = MemorySignals(), [Allowances(make(clock), make(clock), make(clock), ()).kinds for _ in range(2)]
+    here, there = (Sharing(each, signals, name) for each, name in zip(kinds, ("here", "there"), strict=True))
+    for allowance in kinds[0].values():
+        assert granted(allowance, "203.0.113.9") == 20
+    async with signals.listen([SIGNAL]) as feed:
+        telling = asyncio.create_task(here.tell())
+        async with asyncio.timeout(10):
+            there.heard((await anext(feed)).payload)
+        telling.cancel()
+    assert [granted(allowance, "203.0.113.9") for allowance in kinds[1].values()] == [0, 0, 0]
 
 
 def test_debts_of_a_flooder_at_many_gateways_have_a_bound(clock: Clock) -> None:

@@ -1,8 +1,8 @@
 """How much one user, or one address, may ask for: token buckets by a key that nobody chooses for themselves, within a bound.
 
-A user's sends are counted together over its sockets, over HTTP, and over the gateways: each gateway tells the others once a
-second who has spent much at it, and they take that off. So the sharing is a second late and costs nothing per message. What one
-socket may send is `inbound.limits`'.
+Every kind is counted together over all ways in and over the gateways: each gateway tells the others once a second who has spent
+much at it, and they take that off. So the sharing is a second late and costs nothing per message; with the bus away each gateway
+counts by itself. What one socket may send is `inbound.limits`'.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
@@ -37,10 +37,10 @@ IPV6_PREFIX = 64
 
 
 class Spent(msgspec.Struct, frozen=True, array_like=True):
-    """What a gateway tells the others: how much each user (tenant, id) has spent there just now."""
+    """What a gateway tells the others: how much of each kind has been spent there just now, by key."""
 
     gateway: str
-    users: list[tuple[str, str, float]]
+    kinds: dict[str, list[tuple[tuple[str, ...], float]]]
 
 
 encode = msgspec.msgpack.Encoder().encode
@@ -59,20 +59,25 @@ class Allowance:
         self._clock = clock
         self.buckets: OrderedDict[tuple[str, ...], Bucket] = OrderedDict()
         """Least recently used first."""
-        self.spent: dict[tuple[str, ...], float] | None = None
-        """Granted since somebody who shares it (`Sharing`) last put a new dictionary here; None where nobody does."""
+        self._spent: dict[tuple[str, ...], float] = {}
+        """Granted since that was last told."""
 
     def take(self, *key: str, cost: float = 1.0) -> None:
         """Take from one's bucket. Raises `RateLimited`."""
         wait = self._bucket(key).take(cost)
         if wait:
             raise RateLimited(self._detail, retry_after=round(wait + 0.001, 3))
-        if self.spent is not None:
-            self.spent[key] = self.spent.get(key, 0.0) + cost
+        self._spent[key] = self._spent.get(key, 0.0) + cost
 
     def spend(self, key: tuple[str, ...], cost: float) -> None:
         """Take off what was spent elsewhere."""
         self._bucket(key).spend(cost)
+
+    def told(self) -> list[tuple[tuple[str, ...], float]]:
+        """Who has spent much since this was last asked, and how much. Ask once in `SHARE_SECONDS`."""
+        spent, self._spent = self._spent, {}
+        least = self.rate * SHARED_PART * SHARE_SECONDS
+        return [(key, cost) for key, cost in spent.items() if cost >= least]
 
     def _bucket(self, key: tuple[str, ...]) -> Bucket:
         bucket = self.buckets.get(key)
@@ -97,6 +102,11 @@ class Allowances:
     """By tenant and user: channels made and joined."""
     proxies: tuple[IPv4Network | IPv6Network, ...]
     """Whose word about an address counts."""
+
+    @property
+    def kinds(self) -> dict[str, Allowance]:
+        """All that gateways share, by the names they use among themselves."""
+        return {"strangers": self.strangers, "sends": self.sends, "rooms": self.rooms}
 
     @classmethod
     def of(cls, config: Config) -> Allowances:
@@ -124,24 +134,23 @@ class Allowances:
 
 
 class Sharing:
-    """What users spend, told between gateways."""
+    """What is spent, told between gateways."""
 
-    def __init__(self, sends: Allowance, signals: Signals, gateway: str) -> None:
-        self._sends = sends
+    def __init__(self, kinds: Mapping[str, Allowance], signals: Signals, gateway: str) -> None:
+        self._kinds = kinds
+        """By name."""
         self._signals = signals
         self._gateway = gateway
 
     async def tell(self) -> None:
         """Tell the others, for ever."""
         while True:
-            spent = self._sends.spent = {}
             await asyncio.sleep(SHARE_SECONDS)
-            least = self._sends.rate * SHARED_PART
-            much = [(tenant, user, cost) for (tenant, user), cost in spent.items() if cost >= least]
-            if not much:
+            told = {name: much for name, allowance in self._kinds.items() if (much := allowance.told())}
+            if not told:
                 continue
             try:
-                await self._signals.send(SIGNAL, encode(Spent(self._gateway, much)))
+                await self._signals.send(SIGNAL, encode(Spent(self._gateway, told)))
             except BusUnavailable:
                 log.debug("spending_not_told")
 
@@ -162,6 +171,8 @@ class Sharing:
         except msgspec.DecodeError:
             log.warning("spending_unreadable")
             return
-        if spent.gateway != self._gateway:
-            for tenant, user, cost in spent.users:
-                self._sends.spend((tenant, user), cost)
+        if spent.gateway == self._gateway:
+            return
+        for name in spent.kinds.keys() & self._kinds.keys():
+            for key, cost in spent.kinds[name]:
+                self._kinds[name].spend(key, cost)

@@ -77,7 +77,7 @@ class Gateway:
         self._dev_issuer = DevIssuer(dev_key(Path(config.dev_key_file))) if config.dev_login else None
         self._authenticator = Authenticator(_issuers(config, self._dev_issuer))
         self._allowances = Allowances.of(config)
-        self._sharing = Sharing(self._allowances.sends, signals, self.id)
+        self._sharing = Sharing(self._allowances.kinds, signals, self.id)
         self._admission = Admission(messages, cut_off=lambda: tenure.cut_off)
         self._control = Control(roster, self._admission, messages, tenure)
         roster.outbox.on_held = self._control.held
