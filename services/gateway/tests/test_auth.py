@@ -17,7 +17,8 @@ from joserfc import jws
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
 from chassis.errors import NotAuthenticated
-from gateway.auth import TOKEN_BYTES, Authenticator
+from chassis.jwt import TOKEN_BYTES
+from gateway.auth import Authenticator
 from gateway.config import IssuerConfig
 from gateway.foreign import FetchError
 from gateway.issuers import COOLDOWN_SECONDS, DevIssuer, Issuer, dev_key, fetch, parse_jwks

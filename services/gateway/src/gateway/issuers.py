@@ -12,56 +12,27 @@ import contextlib
 import os
 import tempfile
 import time
-import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 import httpx
 import msgspec
 import structlog
-from joserfc.errors import JoseError, SecurityWarning
-from joserfc.jwk import ECKey, OKPKey, RSAKey, import_key
+from joserfc.jwk import OKPKey
 
+from chassis.jwt import VerificationKey, usable_keys
 from gateway.config import IssuerConfig
 from gateway.foreign import FetchError, ask
-
-warnings.filterwarnings("ignore", "EdDSA is deprecated", SecurityWarning)  # RFC 9864 renames it; issuers have not yet
 
 log = structlog.get_logger()
 COOLDOWN_SECONDS = 30.0
 FRESH_SECONDS = 600.0
-MIN_RSA_BITS = 2048
 DEV_ISSUER = "hubbub-dev"
 DEV_AUDIENCE = "hubbub"
-
-PublicKey: TypeAlias = OKPKey | ECKey | RSAKey
-
-
-@dataclass(frozen=True, slots=True)
-class VerificationKey:
-    """A key and the one algorithm it is used with."""
-
-    algorithm: str
-    key: PublicKey
 
 
 class _Jwks(msgspec.Struct):
     keys: list[dict[str, object]]
-
-
-def algorithm_of(key: PublicKey) -> str | None:
-    """The algorithm that a key of ours may be used with; None for keys we do not use."""
-    match key:
-        case OKPKey() if key.curve_name == "Ed25519":
-            return "EdDSA"
-        case ECKey() if key.curve_name == "P-256":
-            return "ES256"
-        case RSAKey() if key.raw_value.key_size >= MIN_RSA_BITS:
-            return "RS256"
-        case _:
-            return None
 
 
 def parse_jwks(data: bytes) -> dict[str, VerificationKey]:
@@ -70,20 +41,10 @@ def parse_jwks(data: bytes) -> dict[str, VerificationKey]:
         listed = msgspec.json.decode(data, type=_Jwks).keys
     except msgspec.DecodeError as error:
         raise FetchError("not a JWKS") from error
-    keys: dict[str, VerificationKey] = {}
-    for each in listed:
-        kid, kind = each.get("kid"), each.get("kty")
-        if not isinstance(kid, str) or kind not in ("OKP", "EC", "RSA") or each.get("use", "sig") != "sig":
-            continue
-        try:
-            key = import_key(each, kind)  # type: ignore[call-overload]
-            algorithm = algorithm_of(key)
-        except (JoseError, ValueError, TypeError):
-            continue
-        if algorithm is not None and each.get("alg", algorithm) == algorithm:
-            if kid in keys:
-                raise FetchError("two keys of one name")
-            keys[kid] = VerificationKey(algorithm, key)
+    try:
+        keys = usable_keys(listed)
+    except ValueError as error:
+        raise FetchError(str(error)) from error
     if not keys:
         raise FetchError("no usable key")
     return keys

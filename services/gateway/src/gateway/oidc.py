@@ -21,7 +21,8 @@ from authlib.oauth2.client import OAuth2Client
 from msgspec import Meta
 
 from chassis.errors import NotAllowed, NotAuthenticated, Unavailable
-from gateway.auth import LEEWAY_SECONDS, UNFIT, Moment, verify
+from chassis.jwt import Moment
+from gateway.auth import LEEWAY_SECONDS, UNFIT, verify
 from gateway.config import IssuerConfig, SignInConfig
 from gateway.connection import Identity
 from gateway.foreign import FetchError, ask
