@@ -5,7 +5,9 @@ Leaves serving them to the chassis.
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Gauge
+
+from chassis.tally import Counter, Histogram
 
 PUBLISHED_ENTRIES = Counter("hubbub_bus_published_entries_total", "Entries published", ["topic_kind"])
 PUBLISHED_BYTES = Counter("hubbub_bus_published_bytes_total", "Payload bytes published", ["topic_kind"])

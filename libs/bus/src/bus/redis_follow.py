@@ -36,7 +36,7 @@ _log = structlog.get_logger(__name__)
 class _Position:
     """How far the follower is in one stream."""
 
-    __slots__ = ("behind", "cursor", "seen", "topic")
+    __slots__ = ("cursor", "seen", "topic")
 
     def __init__(self, topic: Topic) -> None:
         self.topic = topic
@@ -44,8 +44,6 @@ class _Position:
         """Id of the last entry seen."""
         self.seen = 0
         """Entries from the stream's first up to the cursor."""
-        self.behind = False
-        """The last read brought as much as it may, so there is more."""
 
     def begin(self, state: _State | None) -> None:
         """Stand at the end."""
@@ -96,6 +94,8 @@ class Follower:
         self._scripts = scripts
         self._positions = {redis_keys.stream(topic.name): _Position(topic) for topic in topics}
         """By stream key."""
+        self._behind = False
+        """The last read brought as much of a topic as it may, so there is more."""
         self._connection: Connection | None = None
         self._run: bytes = b""
         """The server's run id: another one means that it restarted, or that another server took over."""
@@ -147,8 +147,7 @@ class Follower:
     async def _fill(self) -> None:
         if self._connection is None:
             await self._connect()
-        behind = any(position.behind for position in self._positions.values())
-        if behind or asyncio.get_running_loop().time() >= self._next_look:
+        if self._behind or asyncio.get_running_loop().time() >= self._next_look:
             await self._check()
         else:
             milliseconds = int(_LOOK_SECONDS * 1000)
@@ -203,13 +202,14 @@ class Follower:
         return ("XREAD", "COUNT", _COUNT, *options, "STREAMS", *self._positions, *cursors)
 
     def _take(self, read: Mapping[str, list[Any]]) -> None:
-        for key, position in self._positions.items():
-            entries = [Entry(id_.decode(), fields[1]) for id_, fields in read.get(key, ())]
-            position.behind = len(entries) >= _COUNT
-            if entries:
-                position.cursor = entries[-1].id
-                position.seen += len(entries)
-                self._ready.append(Delivery(position.topic.name, entries))
+        self._behind = False
+        for key, found in read.items():
+            position = self._positions[key]
+            entries = [Entry(id_.decode(), fields[1]) for id_, fields in found]
+            self._behind |= len(entries) >= _COUNT
+            position.cursor = entries[-1].id
+            position.seen += len(entries)
+            self._ready.append(Delivery(position.topic.name, entries))
 
     async def _connect(self) -> None:
         connection = await Connection.open(self._address, CALL_SECONDS, scripts=self._scripts.sources())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 
 
 class WhenFull(Enum):
@@ -35,12 +36,17 @@ class Topic:
     bound_bytes: int = 16 * _MEBIBYTE
     """Bytes it holds at most, a small allowance per entry included; a trimming topic keeps its newest batch in any case."""
 
+    def __hash__(self) -> int:
+        return hash(self.name)
 
+
+@cache
 def commands(partition: int) -> Topic:
     """Work for the messages workers, one consumer each."""
     return Topic(f"commands.{partition}", 10_000, WhenFull.REFUSE, bound_bytes=24 * _MEBIBYTE)
 
 
+@cache
 def events(partition: int) -> Topic:
     """What happened, followed by every gateway."""
     return Topic(f"events.{partition}", 20_000, WhenFull.TRIM)

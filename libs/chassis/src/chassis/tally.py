@@ -62,9 +62,12 @@ class _Family(Collector, Generic[_Child]):
 
     def labels(self, *values: str) -> _Child:
         """The child of these values, in the order of the labels."""
-        if len(values) != len(self._labels):
-            raise ValueError(f"{self._name} has the labels {', '.join(self._labels) or 'none'}")
-        return self._children.setdefault(values, self._make())
+        child = self._children.get(values)
+        if child is None:
+            if len(values) != len(self._labels):
+                raise ValueError(f"{self._name} has the labels {', '.join(self._labels) or 'none'}")
+            child = self._children[values] = self._make()
+        return child
 
     def describe(self) -> Iterable[Metric]:
         """Say it to the registry, which wants to know the names."""

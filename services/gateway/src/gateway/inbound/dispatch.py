@@ -28,7 +28,6 @@ from hubbub.events.v1.events_pb2 import (
     EditMessage,
     MarkRead,
     PinMessage,
-    PostMessage,
     ReactToMessage,
 )
 
@@ -138,8 +137,12 @@ class Dispatch:
     # Commands.
 
     def _send(self, connection: Connection, frame: frames.Send) -> None:
-        post = PostMessage(text=frame.text, thread=frame.thread or "", mentions=frame.mentions)
-        command = self._command(connection, frame.channel, frame.key, post=post)
+        command = self._command(connection, frame.channel, frame.key)
+        command.post.text = frame.text
+        if frame.thread is not None:
+            command.post.thread = frame.thread
+        if frame.mentions:
+            command.post.mentions.extend(frame.mentions)
         sending = connection.sending
         if not frame.attachments and (sending is None or not sending.busy):
             self._publish(connection, command, frame.ref)
@@ -177,16 +180,12 @@ class Dispatch:
             raise NotFound  # and it must not reach another partition under another spelling
         connection.commands += 1
         identity = connection.identity
-        command_id = f"{connection.id}.{connection.commands}"
-        return Command(
-            tenant=identity.tenant,
-            channel=channel,
-            actor=identity.user,
-            key=key or OWN_KEY + command_id,
-            id=command_id,
-            gateway=self._gateway,
-            **body,
-        )
+        command = Command(**body)
+        command.tenant, command.channel, command.actor = identity.tenant, channel, identity.user
+        command.id = command_id = f"{connection.id}.{connection.commands}"
+        command.key = key or OWN_KEY + command_id
+        command.gateway = self._gateway
+        return command
 
     def _publish(self, connection: Connection, command: Command, ref: Ref) -> None:
         self._pending.add(command.id, connection, ref)

@@ -145,13 +145,13 @@ _decode_reference = msgspec.json.Decoder(_Reference).decode
 
 def decode(data: bytes) -> Frame:
     """The frame; `data` is UTF-8. Raises `Malformed`, `FrameRefused`."""
-    # More opening brackets than DEPTH may still be text; fewer cannot nest deeper.
-    if data.count(b"{") + data.count(b"[") > DEPTH and _depth(data) > DEPTH:
-        raise Malformed
     try:
         frame: Frame = _decode(data)
     except (msgspec.DecodeError, RecursionError):
-        raise _reject(data) from None
+        raise Malformed if _depth(data) > DEPTH else _reject(data) from None
+    # No other field of any frame can nest, and so deeply only what is as long as its brackets.
+    if frame.ref is not UNSET and len(frame.ref) >= 2 * DEPTH and _depth(data) > DEPTH:
+        raise Malformed
     _check(frame)
     return frame
 

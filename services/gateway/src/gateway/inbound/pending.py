@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from itertools import takewhile
+from typing import TypeAlias
 
 from msgspec import UNSET
 
@@ -34,13 +35,8 @@ _refused = COMMANDS.labels("refused")
 _unavailable = COMMANDS.labels("unavailable")
 
 
-@dataclass(frozen=True, slots=True)
-class Awaited:
-    """One command."""
-
-    connection: Connection
-    ref: Ref
-    since: float
+Awaited: TypeAlias = tuple[Connection, Ref, float]
+"""Whose command it is, how it is named there, and since when (the clock's seconds) its outcome is awaited."""
 
 
 class Pending:
@@ -60,7 +56,7 @@ class Pending:
         """Await a command's outcome. Raises `Unavailable` at the bound."""
         if len(self._awaited) >= BOUND or self._ref_bytes >= REF_BYTES:
             raise Unavailable("Too many commands are under way")
-        self._awaited[command] = Awaited(connection, ref, self._clock())
+        self._awaited[command] = (connection, ref, self._clock())
         if ref is not UNSET:
             self._ref_bytes += len(ref)
 
@@ -68,22 +64,22 @@ class Pending:
         """The command's event has come: it is stored."""
         awaited = self._pop(event.command)
         if awaited is not None:
+            connection, ref, _ = awaited
             _acknowledged.inc()
-            ack = Ack(event.channel, event.seq, event.message, event.at, awaited.ref)
-            self._outbox.send(awaited.connection, encode(ack))
+            self._outbox.send(connection, encode(Ack(event.channel, event.seq, event.message, event.at, ref)))
 
     def replied(self, reply: Reply) -> None:
         """The command made no new event: it is a duplicate, or refused. Refused reads are answered though nobody awaits them."""
         awaited = self._pop(reply.command)
-        connection = awaited.connection if awaited else self._connections.get(reply.command.rpartition(".")[0])
-        if connection is None:
+        if awaited is not None:
+            connection, ref, _ = awaited
+        elif reply.reason and (known := self._connections.get(reply.command.rpartition(".")[0])) is not None:
+            connection, ref = known, UNSET
+        else:
             return
-        ref = awaited.ref if awaited else UNSET
         if reply.reason:
             _refused.inc()
             frame = refusal(error_for(reply.reason, reply.detail, reply.retry_after), ref)
-        elif awaited is None:
-            return
         else:
             _duplicate.inc()
             duplicate = reply.duplicate or UNSET
@@ -95,8 +91,9 @@ class Pending:
         for command in commands:
             awaited = self._pop(command)
             if awaited is not None:
+                connection, ref, _ = awaited
                 _unavailable.inc()
-                self._outbox.send(awaited.connection, refusal(error, awaited.ref))
+                self._outbox.send(connection, refusal(error, ref))
 
     async def run(self) -> None:
         """Look for those, for ever."""
@@ -107,18 +104,15 @@ class Pending:
     def expire(self) -> None:
         """Answer those that were awaited for too long."""
         late = self._clock() - PATIENCE_SECONDS
-        overdue = []
-        for command, awaited in self._awaited.items():
-            if awaited.since > late:
-                break
-            overdue.append(command)
+        overdue = list(takewhile(lambda command: self._awaited[command][2] <= late, self._awaited))
         self.failed(overdue, Unavailable("The outcome is not known; the same key may be sent again"))
         PENDING.set(len(self._awaited))
 
     def _pop(self, command: str) -> Awaited | None:
         awaited = self._awaited.pop(command, None)
         if awaited is not None:
-            ACK_SECONDS.observe(self._clock() - awaited.since)
-            if awaited.ref is not UNSET:
-                self._ref_bytes -= len(awaited.ref)
+            _, ref, since = awaited
+            ACK_SECONDS.observe(self._clock() - since)
+            if ref is not UNSET:
+                self._ref_bytes -= len(ref)
         return awaited

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from typing import Final, TypeAlias
 
 from bus.bus import Bus, BusFull, BusUnavailable
 from bus.topics import Topic, commands, partition_of
@@ -16,10 +17,15 @@ from gateway.inbound.pending import Pending
 from gateway.metrics import COMMAND_BATCH
 from hubbub.events.v1.events_pb2 import Command, CommandBatch
 
+Waiting: TypeAlias = tuple[str, bytes]
+"""A command's id, and the command as one of a `CommandBatch`: what such batches encode to may be joined to a longer one."""
+
 WAITING = 20_000
 """Commands that may wait for the publish under way."""
 WAITING_BYTES = 16 * 1024 * 1024
 """Their bytes. While one publish is under way they exist up to three times: as commands, as entries, on the wire."""
+_COMMANDS: Final = bytes((CommandBatch.COMMANDS_FIELD_NUMBER << 3 | 2,))
+"""The tag before each command of a batch."""
 BATCH = 500
 """Commands in one entry of the bus."""
 BATCH_BYTES = 256 * 1024
@@ -35,7 +41,7 @@ class Publisher:
         """Whether its author may have been shut out without this gateway's knowing (`tenure`)."""
         self._topics = [commands(partition) for partition in range(partitions)]
         self._pending = pending
-        self._waiting: list[list[Command]] = [[] for _ in self._topics]
+        self._waiting: list[list[Waiting]] = [[] for _ in self._topics]
         """By partition."""
         self._count = 0
         self._size = 0
@@ -48,14 +54,16 @@ class Publisher:
         """Publish a command with the next batch. Raises `Unavailable` when too much waits, and while cut off."""
         if self._cut_off():
             raise Unavailable("This gateway has lost touch with the others for a moment")
-        size = command.ByteSize()
-        if self._count >= WAITING or self._size + size > WAITING_BYTES:
+        encoded = _in_batch(command.SerializeToString())
+        size = self._size + len(encoded)
+        if self._count >= WAITING or size > WAITING_BYTES:
             raise Unavailable("Too many commands wait for the bus")
-        self._waiting[partition_of(command.channel, len(self._topics))].append(command)
+        self._waiting[partition_of(command.channel, len(self._topics))].append((command.id, encoded))
+        self._size = size
         self._count += 1
-        self._size += size
-        self._wake.set()
-        self._idle.clear()
+        if self._count == 1:
+            self._wake.set()
+            self._idle.clear()
 
     async def run(self) -> None:
         """Publish, for ever."""
@@ -70,7 +78,7 @@ class Publisher:
         """Return once everything accepted is on the bus or answered."""
         await self._idle.wait()
 
-    def _take(self) -> list[tuple[Topic, list[Command]]]:
+    def _take(self) -> list[tuple[Topic, list[Waiting]]]:
         batches = [
             (topic, batch) for topic, waiting in zip(self._topics, self._waiting, strict=True) for batch in _batches(waiting)
         ]
@@ -79,11 +87,11 @@ class Publisher:
         self._count = self._size = 0
         return batches
 
-    async def _publish(self, batches: list[tuple[Topic, list[Command]]]) -> None:
+    async def _publish(self, batches: list[tuple[Topic, list[Waiting]]]) -> None:
         if self._cut_off():
             self._fail([batch for _, batch in batches], "This gateway has lost touch with the others for a moment")
             return
-        entries = [(topic, CommandBatch(commands=batch).SerializeToString()) for topic, batch in batches]
+        entries = [(topic, b"".join([encoded for _, encoded in batch])) for topic, batch in batches]
         try:
             await self._bus.publish(entries)
         except BusFull as error:
@@ -91,20 +99,28 @@ class Publisher:
         except BusUnavailable:
             self._fail([batch for _, batch in batches], "The bus does not answer")
 
-    def _fail(self, batches: list[list[Command]], detail: str) -> None:
-        self._pending.failed((command.id for batch in batches for command in batch), Unavailable(detail))
+    def _fail(self, batches: list[list[Waiting]], detail: str) -> None:
+        self._pending.failed((command for batch in batches for command, _ in batch), Unavailable(detail))
 
 
-def _batches(waiting: list[Command]) -> Iterator[list[Command]]:
+def _batches(waiting: list[Waiting]) -> Iterator[list[Waiting]]:
     """Cut what waits for one topic into entries, in order."""
-    batch: list[Command] = []
+    batch: list[Waiting] = []
     size = 0
-    for command in waiting:
-        more = command.ByteSize()
+    for each in waiting:
+        more = len(each[1])
         if batch and (len(batch) == BATCH or size + more > BATCH_BYTES):
             yield batch
             batch, size = [], 0
-        batch.append(command)
+        batch.append(each)
         size += more
     if batch:
         yield batch
+
+
+def _in_batch(command: bytes) -> bytes:
+    """An encoded command as one of a `CommandBatch`: behind the field's tag and its length (a varint)."""
+    length, size = b"", len(command)
+    while size > 127:  # noqa: PLR2004 - seven bits at a time
+        length, size = length + bytes((size & 127 | 128,)), size >> 7
+    return b"".join((_COMMANDS, length, bytes((size,)), command))
