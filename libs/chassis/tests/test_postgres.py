@@ -40,6 +40,27 @@ async def test_a_pipeline_whose_statement_fails_leaves_nothing_and_a_usable_conn
             assert await (await connection.execute("SELECT count(*) FROM things")).fetchone() == (0,)
 
 
+async def test_a_pipeline_that_is_left_halfway_leaves_nothing(opened: Database) -> None:
+    async with opened.connection(EVERY_TENANT) as connection:
+        await connection.execute("CREATE TABLE things (n int)")
+    with pytest.raises(RuntimeError):  # noqa: PT012 - as above
+        async with opened.pipeline(EVERY_TENANT) as connection:
+            await connection.execute("INSERT INTO things VALUES (1)")
+            raise RuntimeError
+    async with opened.connection(EVERY_TENANT) as connection:
+        assert await (await connection.execute("SELECT count(*) FROM things")).fetchone() == (0,)
+
+
+async def test_a_pipeline_that_cannot_be_committed_is_unavailable(opened: Database) -> None:
+    async with opened.connection(EVERY_TENANT) as connection:
+        await connection.execute("CREATE TABLE things (n int UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+    with pytest.raises(Unavailable):
+        async with opened.pipeline(EVERY_TENANT) as connection:
+            await connection.execute("INSERT INTO things VALUES (1), (1)")
+    async with opened.connection(EVERY_TENANT) as connection:
+        assert await (await connection.execute("SELECT count(*) FROM things")).fetchone() == (0,)
+
+
 async def test_a_statement_that_waits_too_long_for_a_lock_is_unavailable(opened: Database) -> None:
     async with opened.connection(EVERY_TENANT) as connection:
         await connection.execute("CREATE TABLE things (n int)")

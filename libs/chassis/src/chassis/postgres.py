@@ -44,7 +44,7 @@ _OPTIONS = {
     "enable_mergejoin": "off",
 }
 _UNBOUND = "SELECT FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolbypassrls)"
-_SCOPE = "SELECT set_config('hubbub.tenants', %s::text[]::text, %s)"
+_SCOPE = "SELECT set_config('hubbub.tenants', %s::text[]::text, false)"
 # SQLSTATE classes after which the same statement may succeed later: connection, transaction state and rollback (also a
 # read-only server), resources (also a full disk), object state (also locks), operator intervention, system.
 _TRANSIENT = frozenset({"08", "25", "40", "53", "55", "57", "58"})
@@ -72,10 +72,7 @@ class Database:
         Raises `Unavailable` for what is transient and past the deadline, else `psycopg.Error`.
         """
         async with self._taken() as connection:
-            scope = list(tenants)
-            if self._scopes.get(connection) != scope:
-                await connection.execute(_SCOPE, [scope, False])
-                self._scopes[connection] = scope
+            await self._tell(connection, tenants)
             yield connection
 
     @asynccontextmanager
@@ -103,6 +100,13 @@ class Database:
             await connection.close()
             await self._pool.putconn(connection)
 
+    async def _tell(self, connection: Connection, tenants: Collection[str]) -> None:
+        scope = list(tenants)
+        if self._scopes.get(connection) != scope:
+            self._scopes.pop(connection, None)
+            await connection.execute(_SCOPE, [scope])
+            self._scopes[connection] = scope
+
     @asynccontextmanager
     async def transaction(self, tenants: Collection[str]) -> AsyncIterator[Connection]:
         """A connection in a transaction, committed on leaving, rolled back on an exception. Else as `connection`."""
@@ -113,13 +117,18 @@ class Database:
     async def pipeline(self, tenants: Collection[str]) -> AsyncIterator[Connection]:
         """A transaction that goes to the server in one round trip: fetch results after the block. Else as `connection`.
 
-        When one statement fails, all of it is rolled back, and leaving the block raises that statement's error.
+        When one statement fails, all of it is rolled back, and leaving the block raises that statement's error. There is no
+        BEGIN and no COMMIT to pay for: what is sent before the Sync that ends a pipeline is one transaction by itself
+        (PostgreSQL's manual, "Message Flow", Pipelining).
         """
-        async with self._taken() as connection, connection.pipeline():
-            await connection.execute("BEGIN")
-            await connection.execute(_SCOPE, [list(tenants), True])
-            yield connection
-            await connection.execute("COMMIT")
+        async with self._taken() as connection:
+            try:
+                async with connection.pipeline(), _no_half(connection):
+                    await self._tell(connection, tenants)
+                    yield connection
+            except BaseException:  # cancelled, too
+                self._scopes.pop(connection, None)  # rolled back, perhaps
+                raise
 
     async def ping(self) -> None:
         """Raise `Unavailable` unless the server answers."""
@@ -154,6 +163,20 @@ async def open_database(url: str, *, connections: int, name: str) -> AsyncIterat
         yield Database(pool)
     finally:
         await pool.close()
+
+
+@asynccontextmanager
+async def _no_half(connection: Connection) -> AsyncIterator[None]:
+    """Hang up when a pipeline is left before all of it was sent: its Sync would commit the half that was.
+
+    What the server itself refused it has rolled back.
+    """
+    try:
+        yield
+    except BaseException as error:  # cancelled, too
+        if not isinstance(error, psycopg.Error) or error.sqlstate is None:
+            await connection.close()
+        raise
 
 
 def _hung_up(connection: Connection) -> bool:
