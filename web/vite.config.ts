@@ -12,6 +12,11 @@ export default defineConfig({
     // Everything stays an external file: the gateway's policy forbids inline scripts and data: fonts.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    rollupOptions: {
+      input: { index: "index.html", embed: "embed/embed.ts" },
+      // Host pages name it, so its name must last.
+      output: { entryFileNames: ({ name }) => (name === "embed" ? "embed.js" : "assets/[name]-[hash].js") },
+    },
   },
   server: { host: "127.0.0.1", proxy: { "/v1": { target: gateway, ws: true } } },
   test: { include: ["tests/**/*.test.ts"], environment: "node" },

@@ -6,7 +6,7 @@ Whoever acts brings their window to the front, as a person would: a browser hard
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Self
+from typing import Protocol, Self
 from uuid import uuid4
 
 from playwright.async_api import Browser, Locator, Page, ViewportSize, expect
@@ -122,15 +122,29 @@ class Window:
         return self.page.get_by_test_id("connection")
 
 
+Prepare = Callable[[Page], Awaitable[None]]
+
+
+class OpenWindow(Protocol):
+    """Opens a window; `prepare` is given its page before anything is loaded."""
+
+    def __call__(self, name: str, prepare: Prepare | None = None) -> Awaitable[Window]:
+        """Open one for somebody of this name."""
+        ...
+
+
 @asynccontextmanager
-async def windows(browser: Browser, product: Stack) -> AsyncIterator[Callable[[str], Awaitable[Window]]]:
+async def windows(browser: Browser, product: Stack) -> AsyncIterator[OpenWindow]:
     """Open windows of one browser, each signed in as somebody of a workspace of their own."""
     tenant = f"web-{uuid4().hex[:12]}"
     async with await browser.new_context(viewport=_DESKTOP) as context:
         context.set_default_timeout(PATIENCE_MS)
 
-        async def window(name: str) -> Window:
-            return await Window.open(await context.new_page(), product.gateways[0].url, name, tenant)
+        async def window(name: str, prepare: Prepare | None = None) -> Window:
+            page = await context.new_page()
+            if prepare is not None:
+                await prepare(page)
+            return await Window.open(page, product.gateways[0].url, name, tenant)
 
         yield window
 

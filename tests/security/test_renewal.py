@@ -18,6 +18,21 @@ async def test_a_socket_outlives_its_first_token_by_a_fresh_one(world: World) ->
         await renewed.round_trip()
 
 
+async def test_a_ticket_renews_as_what_bought_it_would_and_only_once(world: World) -> None:
+    ann = await world.person("ann", ttl=3)
+    fresh, bob = await world.person("ann", 1, ttl=3600), await world.person("bob")
+    async with live(ann) as socket:
+        ticket = await fresh.ticket()
+        answer = await socket.request("token", ticket=ticket)
+        assert (answer["type"], answer["expires_at"][-1]) == ("token", "Z")
+        for spent in (ticket, await bob.ticket(), "x" * 32):
+            answer = await socket.request("token", ticket=spent)
+            assert (answer["type"], answer["reason"]) == ("error", "NOT_AUTHENTICATED")
+        for unfit in ({}, {"token": fresh.token, "ticket": ticket}, {"ticket": None}, {"ticket": ""}):
+            answer = await socket.request("token", **unfit)
+            assert (answer["type"], answer["reason"]) == ("error", "INVALID_FRAME")
+
+
 async def test_a_token_that_ends_sooner_ends_the_socket_sooner(world: World) -> None:
     ann, short = await world.person("ann", ttl=3600), await world.person("ann", ttl=3)
     async with live(ann) as socket:

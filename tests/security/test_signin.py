@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -286,13 +287,16 @@ async def test_the_socket_takes_a_ticket_and_no_cookie(place: Place, http: httpx
 
 async def test_signing_out_takes_the_cookie_away(place: Place, http: httpx.AsyncClient) -> None:
     await sign_in(http)
-    assert (await http.get("/v1/signin/options")).json()["signed_in"] is True
+    options = (await http.get("/v1/signin/options")).json()
+    assert options["signed_in"] is True
+    assert 0 < (datetime.fromisoformat(options["ends_at"]) - datetime.now(UTC)).total_seconds() <= 43_200
     assert (await http.post("/v1/signout", headers={"Origin": place.urls[0]})).status_code == 204
     assert (await http.get("/v1/me")).status_code == 401
     assert (await http.get("/v1/signin/options")).json() == {
         "development": True,
         "provider": {"label": "Acme", "url": "/v1/signin"},
         "signed_in": False,
+        "ends_at": None,
     }
 
 
@@ -376,7 +380,8 @@ async def test_without_a_provider_nobody_signs_in_and_the_page_is_told_so(produc
     async with httpx.AsyncClient(base_url=product.gateways[0].url) as http:
         assert (await http.get("/v1/signin")).status_code == 404
         assert (await http.get("/v1/signin/callback?code=x&state=y")).status_code == 404
-        assert (await http.get("/v1/signin/options")).json() == {"development": True, "provider": None, "signed_in": False}
+        nobody = {"development": True, "provider": None, "signed_in": False, "ends_at": None}
+        assert (await http.get("/v1/signin/options")).json() == nobody
 
 
 async def test_nothing_that_lets_somebody_in_is_logged(place: Place, http: httpx.AsyncClient) -> None:

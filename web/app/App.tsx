@@ -1,11 +1,12 @@
 /** Owns the step from a saved session to a running client; leaves the conversation to `Shell`. */
-import { useCallback, useEffect, useState } from "react";
+import { useCallback, useEffect, useMemo, useState } from "react";
 
 import { Problem } from "../client";
 import type { HubbubClient, WaysToSignIn } from "../client";
-import { ClientContext } from "./hooks";
+import { ClientContext, SessionContext } from "./hooks";
+import type { SessionView } from "./hooks";
 import { goTo } from "./route";
-import { endSession, loadSession, openClient, waysIn } from "./session";
+import { endSession, loadSession, onSignedInElsewhere, openClient, waysIn } from "./session";
 import type { Session } from "./session";
 import { Shell } from "./Shell";
 import { SignIn } from "./SignIn";
@@ -54,7 +55,7 @@ export function App() {
       (error: unknown) => {
         if (!current) return;
         if (!(error instanceof Problem)) throw error;
-        if (error.status === 401) void signOut();
+        if (error.status === 401 && session !== "host") void signOut();
         else setFailure(error);
       },
     );
@@ -65,16 +66,38 @@ export function App() {
     };
   }, [session, attempt, signOut]);
 
+  useEffect(() => {
+    if (client === null || session !== "cookie") return;
+    const me = client.store.get().me;
+    return onSignedInElsewhere(() => {
+      void client.api.me().then(
+        (now) => {
+          if (now.user !== me?.user || now.tenant !== me.tenant) window.location.reload();
+          else if (client.store.get().connection.name === "ended") client.start();
+          else void client.renew();
+        },
+        () => undefined,
+      );
+    });
+  }, [client, session]);
+
   function tryAgain() {
     setFailure(null);
     setAttempt((n) => n + 1);
   }
 
+  const view = useMemo<SessionView>(() => {
+    if (session === "host") return { kind: "host", signOut: null };
+    return { kind: session === "cookie" ? "cookie" : "login", signOut: () => void signOut() };
+  }, [session, signOut]);
+
   if (session === null && ways !== null) return <SignIn ways={ways} onSignedIn={setSession} />;
-  if (client === null) return <Splash failure={failure} onRetry={tryAgain} onSignOut={() => void signOut()} />;
+  if (client === null) return <Splash failure={failure} onRetry={tryAgain} onSignOut={view.signOut} />;
   return (
-    <ClientContext value={client}>
-      <Shell onSignOut={() => void signOut()} />
-    </ClientContext>
+    <SessionContext value={view}>
+      <ClientContext value={client}>
+        <Shell />
+      </ClientContext>
+    </SessionContext>
   );
 }

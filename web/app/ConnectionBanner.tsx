@@ -2,31 +2,43 @@
 import { useEffect, useState } from "react";
 
 import type { ConnectionState } from "../client";
-import { useClient, useClientState } from "./hooks";
+import { useClient, useClientState, useSession } from "./hooks";
+import { signInBeside } from "./session";
+import { clockTime } from "./wording";
 
 /** A connection that is back within this long is not worth a word. */
 const graceMs = 700;
 
-export function ConnectionBanner({ onSignOut }: { onSignOut: () => void }) {
+export function ConnectionBanner() {
   const client = useClient();
   const connection = useClientState((state) => state.connection);
   const now = useNow(connection.name === "waiting");
   const troubled = useTroubled(connection.name);
-  const shown = connection.name === "ended" || troubled;
+  const { kind, signOut } = useSession();
+  const endingAt = useClientState((state) => state.endingAt);
+  /** Only a person renews a cookie; everything else is asked for again by itself. */
+  const ending = endingAt !== null && kind === "cookie" && connection.name === "open";
+  const shown = connection.name === "ended" || ending || troubled;
+  const again = kind === "cookie" ? signInBeside : (signOut ?? (() => client.start()));
 
   return (
     <div className="banner-slot" data-testid="connection" data-state={connection.name}>
       {shown && (
         <div className="banner" data-tone={connection.name === "ended" ? "bad" : "wait"} role="status">
-          <span>{wording(connection, now)}</span>
+          <span>{ending ? `Your sign-in ends at ${clockTime(new Date(endingAt).toISOString())}.` : wording(connection, now)}</span>
           {connection.name === "waiting" && (
             <button type="button" className="link-button" onClick={() => client.hurry()}>
               Try now
             </button>
           )}
+          {ending && (
+            <button type="button" className="link-button" data-testid="stay" onClick={signInBeside}>
+              Stay signed in
+            </button>
+          )}
           {connection.name === "ended" && (
-            <button type="button" className="link-button" onClick={onSignOut}>
-              Sign in again
+            <button type="button" className="link-button" data-testid="sign-in-again" onClick={again}>
+              {kind === "host" ? "Try again" : "Sign in again"}
             </button>
           )}
         </div>

@@ -12,7 +12,7 @@ import { Sidebar } from "./Sidebar";
 import { useAttention } from "./useAttention";
 import { Welcome } from "./Welcome";
 
-export function Shell({ onSignOut }: { onSignOut: () => void }) {
+export function Shell() {
   const client = useClient();
   const route = useRoute();
   const listed = useClientState((state) => state.listed);
@@ -43,7 +43,7 @@ export function Shell({ onSignOut }: { onSignOut: () => void }) {
 
   return (
     <div className="shell" data-pane={route === null ? "list" : "conversation"}>
-      <Sidebar current={route} onNew={() => setDialog("new")} onSwitch={() => setDialog("switch")} onSignOut={onSignOut} />
+      <Sidebar current={route} onNew={() => setDialog("new")} onSwitch={() => setDialog("switch")} />
       <main className="stage">
         {channel !== undefined ? (
           <Conversation key={channel.id} channel={channel} />
@@ -53,7 +53,7 @@ export function Shell({ onSignOut }: { onSignOut: () => void }) {
           <Welcome onNew={() => setDialog("new")} />
         )}
       </main>
-      <ConnectionBanner onSignOut={onSignOut} />
+      <ConnectionBanner />
       {dialog === "new" && <NewChannel onClose={() => setDialog(null)} onMade={goTo} />}
       {dialog === "switch" && <QuickSwitcher onClose={() => setDialog(null)} onPick={goTo} />}
     </div>

@@ -5,7 +5,7 @@ import type { KeyboardEvent } from "react";
 import type { Channel } from "../client";
 import { PersonAvatar } from "./Avatar";
 import { ChannelItem } from "./ChannelItem";
-import { useClientState } from "./hooks";
+import { useClientState, useSession } from "./hooks";
 import { LeaveIcon, Mark, PlusIcon, SearchIcon } from "./icons";
 import { ThemeToggle } from "./ThemeToggle";
 
@@ -13,7 +13,6 @@ interface Props {
   current: string | null;
   onNew: () => void;
   onSwitch: () => void;
-  onSignOut: () => void;
 }
 
 export function byActivity(channels: Iterable<Channel>): readonly Channel[] {
@@ -21,12 +20,13 @@ export function byActivity(channels: Iterable<Channel>): readonly Channel[] {
   return [...channels].sort((a, b) => (at(b) < at(a) ? -1 : at(b) > at(a) ? 1 : a.id < b.id ? -1 : 1));
 }
 
-export function Sidebar({ current, onNew, onSwitch, onSignOut }: Props) {
+export function Sidebar({ current, onNew, onSwitch }: Props) {
   const channels = useClientState((state) => state.channels);
   const listed = useClientState((state) => state.listed);
   const me = useClientState((state) => state.me);
   const list = useRef<HTMLUListElement>(null);
   const ordered = useMemo(() => byActivity(channels.values()), [channels]);
+  const { signOut } = useSession();
   const name = me?.name ?? me?.user ?? "";
 
   function move(event: KeyboardEvent) {
@@ -71,9 +71,11 @@ export function Sidebar({ current, onNew, onSwitch, onSignOut }: Props) {
           {name}
         </span>
         <ThemeToggle />
-        <button type="button" className="icon-button" data-testid="sign-out" onClick={onSignOut} aria-label="Sign out" title="Sign out">
-          <LeaveIcon />
-        </button>
+        {signOut !== null && (
+          <button type="button" className="icon-button" data-testid="sign-out" onClick={signOut} aria-label="Sign out" title="Sign out">
+            <LeaveIcon />
+          </button>
+        )}
       </footer>
     </nav>
   );

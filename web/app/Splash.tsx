@@ -6,7 +6,8 @@ import { refusal } from "./wording";
 interface Props {
   failure: Problem | null;
   onRetry: () => void;
-  onSignOut: () => void;
+  /** Null where there is nothing to sign out of. */
+  onSignOut: (() => void) | null;
 }
 
 export function Splash({ failure, onRetry, onSignOut }: Props) {
@@ -20,9 +21,11 @@ export function Splash({ failure, onRetry, onSignOut }: Props) {
             <button type="button" className="button button-primary" onClick={onRetry}>
               Try again
             </button>
-            <button type="button" className="button" onClick={onSignOut}>
-              Sign out
-            </button>
+            {onSignOut !== null && (
+              <button type="button" className="button" onClick={onSignOut}>
+                Sign out
+              </button>
+            )}
           </div>
         </>
       )}

@@ -3,6 +3,18 @@ import { createContext, useContext, useSyncExternalStore } from "react";
 
 import type { ClientState, HubbubClient } from "../client";
 
+/** How the caller is known here, and the way out; null where leaving is the host page's matter. */
+export interface SessionView {
+  kind: "login" | "cookie" | "host";
+  signOut: (() => void) | null;
+}
+
+export const SessionContext = createContext<SessionView>({ kind: "login", signOut: null });
+
+export function useSession(): SessionView {
+  return useContext(SessionContext);
+}
+
 export const ClientContext = createContext<HubbubClient | null>(null);
 
 export function useClient(): HubbubClient {

@@ -2,21 +2,25 @@
  * Owns who is signed in in this tab, and how to go on when the session ends. Leaves the conversation to the client core.
  * A token is kept in sessionStorage, so that two tabs can be two people; a cookie is the browser's, and so is the person.
  */
-import { browserSocket, createApi, devLogin, HubbubClient, localOutbox, signOut, waysToSignIn } from "../client";
-import type { Api, Me, WaysToSignIn } from "../client";
+import { browserSocket, cookieCredentials, createApi, devLogin, HubbubClient, localOutbox, Problem, signOut, tokenCredentials, waysToSignIn } from "../client";
+import type { Credentials, WaysToSignIn } from "../client";
+import { hostCredentials, widgetTenant } from "./host";
 
 export interface TokenSession {
   token: string;
   login: { user: string; name?: string; tenant?: string };
 }
 
-/** The gateway knows the browser by its cookie. */
-export type Session = TokenSession | "cookie";
+/** By `cookie` the gateway knows the browser; a `host` page that frames this one gives its tokens. */
+export type Session = TokenSession | "cookie" | "host";
 
 const storageKey = "hubbub.session";
 const origin = "";
+const signedInPath = "/signed-in";
+const signedInNews = "hubbub.signed-in";
 
 export function loadSession(): Session | null {
+  if (widgetTenant() !== null) return "host";
   const text = sessionStorage.getItem(storageKey);
   return text === null ? null : (JSON.parse(text) as TokenSession);
 }
@@ -45,7 +49,7 @@ export async function signIn(name: string, tenant: string): Promise<TokenSession
 
 /** How one can sign in here. A server that does not say is asked by its development form. */
 export async function waysIn(): Promise<WaysToSignIn> {
-  return (await waysToSignIn({ origin })) ?? { development: true, provider: null, signed_in: false };
+  return (await waysToSignIn({ origin })) ?? { development: true, provider: null, signed_in: false, ends_at: null };
 }
 
 /** Resolves when nothing of the session is left in this browser. */
@@ -60,6 +64,27 @@ export function providerLink(url: string): string {
   return `${url}?${new URLSearchParams({ next: pathname + hash }).toString()}`;
 }
 
+/** Opens the provider's sign-in in a window of its own, for whoever wants to go on where they are. */
+export function signInBeside(): void {
+  const query = new URLSearchParams({ next: signedInPath }).toString();
+  window.open(`/v1/signin?${query}`, "hubbub-sign-in", "popup,width=480,height=680");
+}
+
+/** What that window does in the end: tells the others, and goes. Says whether this is that window. */
+export function isSignedInWindow(): boolean {
+  if (window.location.pathname !== signedInPath) return false;
+  new BroadcastChannel(signedInNews).postMessage(null);
+  window.close();
+  return true;
+}
+
+/** Calls `run` whenever somebody has signed in in another window. Returns what ends that. */
+export function onSignedInElsewhere(run: () => void): () => void {
+  const news = new BroadcastChannel(signedInNews);
+  news.onmessage = run;
+  return () => news.close();
+}
+
 /** The reason why a sign-in at the provider failed, once. */
 export function takeSignInFailure(): string | null {
   const url = new URL(window.location.href);
@@ -71,41 +96,30 @@ export function takeSignInFailure(): string | null {
 
 /** Resolves once the server knows the caller. Rejects with `Problem`; 401 when the session is void. */
 export async function openClient(session: Session): Promise<HubbubClient> {
-  return session === "cookie" ? openWithCookie() : openWithToken(session);
-}
-
-/** The session may have been renewed in another tab, but must still be the same person's. */
-async function openWithCookie(): Promise<HubbubClient> {
-  const api = createApi({ origin, token: () => null });
+  const credentials = await credentialsOf(session);
+  const api = createApi({ origin, ...credentials });
   const me = await api.me();
-  const renew = () =>
-    api.me().then(
-      (now) => now.user === me.user && now.tenant === me.tenant,
-      () => false,
-    );
-  return clientOf(api, me, renew);
-}
-
-async function openWithToken(session: TokenSession): Promise<HubbubClient> {
-  let { token } = session;
-  const renew = async () => {
-    const answer = await devLogin({ origin }, session.login).catch(() => null);
-    if (answer === null) return false;
-    token = answer.token;
-    saveSession({ ...session, token });
-    return true;
-  };
-  const api = createApi({ origin, token: () => token });
-  return clientOf(api, await api.me(), renew);
-}
-
-function clientOf(api: Api, me: Me, renew: () => Promise<boolean>): HubbubClient {
+  // The frame is its tenant's pages' to show, and so is what is in it.
+  if (session === "host" && me.tenant !== widgetTenant()) throw new Problem(403, "NOT_ALLOWED", "");
   return new HubbubClient({
     me,
     api,
-    renew,
+    credentials,
     socket: browserSocket(origin),
     storage: localOutbox(`hubbub.outbox.${me.tenant}.${me.user}.`, localStorage),
     schedule: (run) => setTimeout(run, 0),
+  });
+}
+
+function credentialsOf(session: Session): Promise<Credentials> | Credentials {
+  if (session === "host") return hostCredentials();
+  return session === "cookie" ? cookieCredentials({ origin }) : loginCredentials(session);
+}
+
+function loginCredentials(session: TokenSession): Credentials {
+  return tokenCredentials(session.token, async () => {
+    const answer = await devLogin({ origin }, session.login);
+    if (answer !== null) saveSession({ ...session, token: answer.token });
+    return answer?.token ?? null;
   });
 }

@@ -9,6 +9,7 @@ import type { Channel } from "./channel";
 import { systemClock } from "./clock";
 import type { Cancel, Clock } from "./clock";
 import { Commands } from "./commands";
+import type { Credentials } from "./credentials";
 import { Connection } from "./connection";
 import type { ConnectionState, SocketLike } from "./connection";
 import { Directory } from "./directory";
@@ -17,6 +18,7 @@ import { defaultLimits, History } from "./history";
 import type { HistoryLimits } from "./history";
 import { Problem } from "./http";
 import { newKey } from "./key";
+import { Renewal } from "./renewal";
 import { Outbox } from "./outbox";
 import type { Draft, OutboxItem, OutboxStorage } from "./outbox";
 import { initialState } from "./state";
@@ -31,7 +33,8 @@ export interface ClientOptions {
   me: Me;
   api: Api;
   socket: (ticket: string) => SocketLike;
-  renew: () => Promise<boolean>;
+  /** The same that `api` uses. */
+  credentials: Credentials;
   storage: OutboxStorage;
   clock?: Clock;
   newKey?: () => string;
@@ -41,6 +44,7 @@ export interface ClientOptions {
 }
 
 const loadRetryMs = 2_000;
+const notAuthenticated = 401;
 
 export class HubbubClient {
   readonly store: Store<ClientState>;
@@ -56,6 +60,7 @@ export class HubbubClient {
   readonly #outbox: Outbox;
   readonly #commands: Commands;
   readonly #attention: Attention;
+  readonly #renewal: Renewal;
   /** The open view is at its end: new messages push old ones out, not the other way round. */
   #following = true;
   #stopped = false;
@@ -75,7 +80,6 @@ export class HubbubClient {
       clock,
       ticket: async () => (await this.api.ticket()).ticket,
       socket: options.socket,
-      renew: options.renew,
       onState: (state) => this.#entered(state),
       onFrame: (frame) => this.#received(frame),
     });
@@ -86,6 +90,13 @@ export class HubbubClient {
       this.#limits,
     );
     this.#commands = new Commands(clock, send);
+    this.#renewal = new Renewal({
+      clock,
+      credentials: options.credentials,
+      ticket: async () => (await this.api.ticket()).ticket,
+      show: (proof) => this.#commands.show(proof),
+      ending: (at) => this.store.update(() => ({ endingAt: at })),
+    });
     this.#attention = new Attention({
       clock,
       send,
@@ -117,6 +128,11 @@ export class HubbubClient {
   /** Reconnects now rather than at the end of a wait. */
   hurry(): void {
     this.#connection.hurry();
+  }
+
+  /** Tries now to go on beyond the end of the sign-in, such as after the person signed in anew elsewhere. */
+  renew(): Promise<boolean> {
+    return this.#renewal.now();
   }
 
   /** Looks at `channel`: its history is loaded and kept loaded. Null looks away. */
@@ -203,12 +219,15 @@ export class HubbubClient {
     if (state.name === "open") this.#opened(state.hello);
     else if (was === "open") {
       this.#flowing = false;
+      this.#renewal.closed();
       this.#commands.closed();
       this.#outbox.closed();
     }
   }
 
   #opened(hello: Hello): void {
+    // What was renewed may be somebody else's; what is on screen must not become theirs.
+    if (hello.user !== this.#me) return this.#connection.end(notAuthenticated, "");
     const { positions, joined, left } = this.#sync.hello(hello.channels);
     for (const id of left) this.#lost(id);
     this.store.update((s) => ({
@@ -220,6 +239,7 @@ export class HubbubClient {
     this.#flowing = true;
     this.#outbox.opened();
     this.#attention.opened();
+    this.#renewal.opened();
     // After a mere reconnect the log itself brings everything up to date.
     if (joined.length > 0 || !this.store.get().listed) void this.directory.refresh();
     void this.latest();
@@ -238,8 +258,10 @@ export class HubbubClient {
         return this.#lost(frame.channel);
       case "ack":
         if (this.#outbox.acked(frame)) this.#outbox.folded(frame.channel, this.#sync.position(frame.channel) ?? 0);
-        else this.#commands.acked(frame);
+        else this.#commands.answered(frame);
         return;
+      case "token":
+        return this.#commands.answered(frame);
       case "error":
         if (!this.#outbox.refused(frame)) this.#commands.refused(frame);
         return;

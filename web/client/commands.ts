@@ -1,12 +1,12 @@
-/** Owns the commands that wait for their `ack`: edit, delete, react, pin. Leaves messages that must not be lost to `outbox`. */
+/** Owns the frames that wait for their answer: edit, delete, react, pin, and fresh credentials. Leaves messages that must not be lost to `outbox`. */
 import type { Cancel, Clock } from "./clock";
-import type { Ack, ClientFrame, Command, ErrorFrame } from "./frames";
+import type { Ack, ClientFrame, Command, ErrorFrame, Proof, Renewed } from "./frames";
 import { Problem } from "./http";
 
 const answerMs = 10_000;
 
 interface Pending {
-  resolve: (ack: Ack) => void;
+  resolve: (answer: Ack | Renewed) => void;
   reject: (problem: Problem) => void;
   cancel: Cancel;
 }
@@ -24,16 +24,25 @@ export class Commands {
 
   /** Rejects with `Problem`: the server's reason, or `UNAVAILABLE` without a connection or an answer; the effect is then unknown. */
   run(command: Command): Promise<Ack> {
-    const ref = `c${(this.#count += 1)}`;
-    return new Promise((resolve, reject) => {
-      const cancel = this.#clock.after(answerMs, () => this.#fail(ref, "No answer in time."));
-      this.#pending.set(ref, { resolve, reject, cancel });
-      if (!this.#send({ ...command, ref })) this.#fail(ref, "You are not connected.");
-    });
+    return this.#ask<Ack>(command);
   }
 
-  acked(ack: Ack): void {
-    this.#take(ack.ref)?.resolve(ack);
+  /** Shows fresh credentials on the open socket. Rejects as `run`. */
+  show(proof: Proof): Promise<Renewed> {
+    return this.#ask<Renewed>({ type: "token", ...proof });
+  }
+
+  answered(answer: Ack | Renewed): void {
+    this.#take(answer.ref)?.resolve(answer);
+  }
+
+  #ask<A extends Ack | Renewed>(question: Command | ({ type: "token" } & Proof)): Promise<A> {
+    const ref = `c${(this.#count += 1)}`;
+    return new Promise<A>((resolve, reject) => {
+      const cancel = this.#clock.after(answerMs, () => this.#fail(ref, "No answer in time."));
+      this.#pending.set(ref, { resolve: (answer) => resolve(answer as A), reject, cancel });
+      if (!this.#send({ ...question, ref })) this.#fail(ref, "You are not connected.");
+    });
   }
 
   refused(error: ErrorFrame): void {

@@ -1,7 +1,8 @@
 /**
  * Owns one connection's life: ticket, socket, hello, heartbeat, and coming back. Leaves the meaning of frames to its listener.
  *
- * The rule of close codes (`docs/protocol.md`): 4500–4999 end it, everything else reconnects with full-jitter backoff.
+ * The rule of close codes (`docs/protocol.md`): 4500–4999 end it, everything else reconnects with full-jitter backoff,
+ * 4001 (token expired) included: the ticket for the next socket is bought with whatever is valid by then.
  */
 import type { Cancel, Clock } from "./clock";
 import type { ClientFrame, Hello, ServerFrame } from "./frames";
@@ -22,17 +23,15 @@ export type ConnectionState =
   | { name: "open"; hello: Hello }
   /** Tries again at `retryAt` (milliseconds since the epoch). */
   | { name: "waiting"; attempt: number; retryAt: number }
-  /** Over: the server said "do not reconnect", or the token is void and could not be renewed. `code` is 401 for the latter. */
+  /** Over: the server said "do not reconnect", or does not know the caller any more; `code` is 401 for the latter. */
   | { name: "ended"; code: number; reason: string };
 
 export interface ConnectionOptions {
   clock: Clock;
-  /** A fresh one-time ticket. Rejects with `Problem`; 401 means that the token is void. */
+  /** A fresh one-time ticket. Rejects with `Problem`; 401 means that the caller is not known and cannot become so by itself. */
   ticket: () => Promise<string>;
   /** Opens a socket; called with a ticket that has just been issued. */
   socket: (ticket: string) => SocketLike;
-  /** Gets a new token; false when there is none to be had. Called on 401 and on close code 4001. Must not reject. */
-  renew: () => Promise<boolean>;
   onState: (state: ConnectionState) => void;
   /** Every frame after `hello`, in order. `hello` itself comes with the state `open`. */
   onFrame: (frame: Exclude<ServerFrame, Hello>) => void;
@@ -48,7 +47,6 @@ const pongMs = 10_000;
 const stableMs = 10_000;
 
 const closeNormal = 1000;
-const closeTokenExpired = 4001;
 const unauthorized = 401;
 
 /** Full jitter: anywhere between nothing and the exponential bound, so that a crowd does not return as one. */
@@ -89,6 +87,12 @@ export class Connection {
     this.#enter({ name: "idle" });
   }
 
+  /** Ends it as if the server had. */
+  end(code: number, reason: string): void {
+    this.#abandon();
+    this.#enter({ name: "ended", code, reason });
+  }
+
   /** The network came back or the user asks: a wait ends now. */
   hurry(): void {
     if (this.#state.name !== "waiting") return;
@@ -108,23 +112,13 @@ export class Connection {
     const epoch = this.#epoch;
     this.#enter({ name: "connecting", attempt: this.#attempt });
     try {
-      const ticket = await this.#ticket(epoch);
+      const ticket = await this.#options.ticket();
       if (epoch === this.#epoch) this.#open(ticket);
     } catch (error) {
       if (epoch !== this.#epoch) return;
       if (!(error instanceof Problem)) throw error;
-      if (error.status === unauthorized) this.#enter({ name: "ended", code: unauthorized, reason: error.reason });
+      if (error.status === unauthorized) this.end(unauthorized, error.reason);
       else this.#wait(error.retryAfterMs ?? 0);
-    }
-  }
-
-  async #ticket(epoch: number): Promise<string> {
-    try {
-      return await this.#options.ticket();
-    } catch (error) {
-      const expired = error instanceof Problem && error.status === unauthorized;
-      if (!expired || epoch !== this.#epoch || !(await this.#options.renew())) throw error;
-      return this.#options.ticket();
     }
   }
 
@@ -166,19 +160,9 @@ export class Connection {
   }
 
   #lost(code: number, reason: string): void {
-    const ended = !mayReconnect(code);
+    if (!mayReconnect(code)) return this.end(code, reason);
     this.#abandon();
-    if (ended) this.#enter({ name: "ended", code, reason });
-    else if (code === closeTokenExpired) void this.#renewed();
-    else this.#wait(0);
-  }
-
-  /** A failed renewal is found out by the ticket's 401, which also tells it from a network that is down. */
-  async #renewed(): Promise<void> {
-    const epoch = this.#epoch;
-    this.#enter({ name: "connecting", attempt: this.#attempt });
-    await this.#options.renew();
-    if (epoch === this.#epoch) this.#wait(0);
+    this.#wait(0);
   }
 
   #wait(atLeastMs: number): void {

@@ -151,6 +151,13 @@ export interface ErrorFrame {
   retry_after?: number;
 }
 
+/** The socket now lives until then (RFC 3339, UTC). */
+export interface Renewed {
+  type: "token";
+  ref?: string;
+  expires_at: string;
+}
+
 export type SyncVerdict =
   | { status: "complete"; seq: number }
   | { status: "reset"; seq: number }
@@ -187,6 +194,7 @@ export type ServerFrame =
   | Receipt
   | { type: "typing"; channel: string; user: string }
   | PresenceFrame
+  | Renewed
   | { type: "reconnect"; after_ms: number }
   | { type: "pong"; ref?: string };
 
@@ -208,9 +216,13 @@ export type Command =
   | { type: "react"; channel: string; message: string; emoji: string; remove?: boolean }
   | { type: "pin"; channel: string; message: string; remove?: boolean };
 
+/** What shows an open socket who is still there. */
+export type Proof = { token: string } | { ticket: string };
+
 export type ClientFrame =
   | SendFrame
   | (Command & { ref: string })
+  | (Proof & { type: "token"; ref: string })
   | { type: "sync"; ref?: string; positions: Readonly<Record<string, number>> }
   | { type: "read"; channel: string; seq: number }
   | { type: "typing"; channel: string }

@@ -1,4 +1,4 @@
-/** Owns one HTTP question: token, deadline, JSON, and problem+json as a typed error. Leaves paths and retries to `api` and its callers. */
+/** Owns one HTTP question: token, deadline, JSON, problem+json as a typed error, and once more with a new token. Leaves paths and retries to `api` and its callers. */
 
 /** An answer that is not a success. `reason` is one of the protocol's, or `UNAVAILABLE` when no answer came at all. */
 export class Problem extends Error {
@@ -21,8 +21,10 @@ export class Problem extends Error {
 export interface HttpOptions {
   /** Where the API lives, without a trailing slash; empty for the page's own origin. */
   origin: string;
-  /** Null before sign-in. */
+  /** Null before sign-in, and where the browser's cookie speaks for the caller. */
   token: () => string | null;
+  /** Asked once where the server no longer knows the caller; when it says true the question is put again. Rejects with `Problem`. */
+  renew?: () => Promise<boolean>;
   fetch?: typeof fetch;
   /** Milliseconds until a question without an answer fails with `UNAVAILABLE`. */
   deadlineMs?: number;
@@ -41,12 +43,13 @@ export interface Http {
   bytes: (path: string, question?: Question) => Promise<Blob>;
 }
 
+const unauthorized = 401;
+
 /** Both reject with `Problem` and nothing else. */
 export function createHttp(options: HttpOptions): Http {
   const send = options.fetch ?? globalThis.fetch.bind(globalThis);
-  const respond = async (path: string, question: Question = {}): Promise<Response> => {
+  const put = (path: string, question: Question, token: string | null): Promise<Response> => {
     const headers: Record<string, string> = {};
-    const token = options.token();
     if (token !== null) headers["Authorization"] = `Bearer ${token}`;
     const init: RequestInit = {
       method: question.method ?? "GET",
@@ -57,7 +60,15 @@ export function createHttp(options: HttpOptions): Http {
       headers["Content-Type"] = "application/json";
       init.body = JSON.stringify(question.body);
     }
-    const response = await send(options.origin + path + search(question.query), init).catch(unreachable);
+    return send(options.origin + path + search(question.query), init).catch(unreachable);
+  };
+  const respond = async (path: string, question: Question = {}): Promise<Response> => {
+    const token = options.token();
+    let response = await put(path, question, token);
+    if (response.status === unauthorized && options.renew !== undefined) {
+      const renewed = options.token() !== token || (await options.renew());
+      if (renewed) response = await put(path, question, options.token());
+    }
     if (!response.ok) throw await problem(response);
     return response;
   };

@@ -8,6 +8,8 @@ export type { ClientOptions } from "./client";
 export type { ConnectionState } from "./connection";
 export { browserSocket } from "./browser";
 export type * from "./frames";
+export { cookieCredentials, tokenCredentials } from "./credentials";
+export type { Credentials } from "./credentials";
 export { Problem } from "./http";
 export { localOutbox } from "./outbox";
 export { signOut, waysToSignIn } from "./signin";

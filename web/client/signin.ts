@@ -9,9 +9,11 @@ export interface WaysToSignIn {
   provider: { label: string; url: string } | null;
   /** This browser holds a session already. */
   signed_in: boolean;
+  /** When that session ends (RFC 3339, UTC). */
+  ends_at: string | null;
 }
 
-type Where = Omit<HttpOptions, "token">;
+export type Where = Omit<HttpOptions, "token">;
 
 /** Null when the server does not say. */
 export async function waysToSignIn(options: Where): Promise<WaysToSignIn | null> {

@@ -14,6 +14,8 @@ export interface Presence {
 export interface ClientState {
   connection: ConnectionState;
   me: Me | null;
+  /** When the sign-in ends (milliseconds since the epoch), where it could not be renewed by itself so far. */
+  endingAt: number | null;
   channels: ReadonlyMap<string, Channel>;
   /** Whether the channel list was read at least once. */
   listed: boolean;
@@ -33,6 +35,7 @@ export interface ClientState {
 export const initialState: ClientState = {
   connection: { name: "idle" },
   me: null,
+  endingAt: null,
   channels: new Map(),
   listed: false,
   members: new Map(),

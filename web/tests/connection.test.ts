@@ -22,7 +22,7 @@ function bench() {
   const clock = new FakeClock();
   const wires: Wire[] = [];
   const tickets: (() => Promise<string>)[] = [];
-  const heard = { renewals: 0, states: [] as ConnectionState[], frames: [] as string[] };
+  const heard = { states: [] as ConnectionState[], frames: [] as string[] };
   const connection = new Connection({
     clock,
     ticket: () => (tickets.shift() ?? (() => Promise.resolve("t")))(),
@@ -30,10 +30,6 @@ function bench() {
       const wire = new Wire();
       wires.push(wire);
       return wire;
-    },
-    renew: () => {
-      heard.renewals += 1;
-      return Promise.resolve(true);
     },
     onState: (state) => void heard.states.push(state),
     onFrame: (frame) => void heard.frames.push(frame.type),
@@ -66,13 +62,6 @@ describe("close codes", () => {
     clock.advance(600_000);
     await settled();
     expect(wires).toHaveLength(1);
-  });
-
-  test("4001 gets a new token before it comes back", async () => {
-    const { open, heard } = bench();
-    (await open()).onclose?.({ code: 4001, reason: "" });
-    await settled();
-    expect(heard.renewals).toBe(1);
   });
 });
 
@@ -110,13 +99,11 @@ describe("coming back", () => {
     expect(wire.closedWith).toBe(1000);
   });
 
-  test("a void token is renewed once; void again ends it", async () => {
-    const { connection, tickets, heard } = bench();
-    const refused = () => Promise.reject(new Problem(401, "NOT_AUTHENTICATED", ""));
-    tickets.push(refused, refused);
+  test("whoever is not known any more gets no ticket, and that ends it", async () => {
+    const { connection, tickets } = bench();
+    tickets.push(() => Promise.reject(new Problem(401, "NOT_AUTHENTICATED", "")));
     connection.start();
     await settled();
-    expect(heard.renewals).toBe(1);
     expect(connection.state).toEqual({ name: "ended", code: 401, reason: "NOT_AUTHENTICATED" });
   });
 

@@ -5,7 +5,7 @@ import { signOut, waysToSignIn } from "../client";
 const here = (fetch: typeof globalThis.fetch) => ({ origin: "https://chat.example", fetch });
 
 test("what a server offers is told as it says it", async () => {
-  const offered = { development: false, provider: { label: "Acme", url: "/v1/signin" }, signed_in: true };
+  const offered = { development: false, provider: { label: "Acme", url: "/v1/signin" }, signed_in: true, ends_at: "2026-01-01T12:00:00.000Z" };
   const asked: string[] = [];
   const ways = await waysToSignIn(
     here((url) => {

@@ -1,6 +1,7 @@
 /** Owns one client over one model server, and the way to let everything come to rest. */
 import { createApi } from "../client/api";
 import { HubbubClient } from "../client/client";
+import { tokenCredentials } from "../client/credentials";
 import type { HistoryLimits } from "../client/history";
 import type { OutboxItem, OutboxStorage } from "../client/outbox";
 import { FakeClock, settled } from "./fakeClock";
@@ -26,21 +27,25 @@ export class World {
   readonly #limits: HistoryLimits | undefined;
   renewals = 0;
 
-  constructor(limits?: HistoryLimits) {
+  constructor(limits?: HistoryLimits, readonly token = "token") {
     this.#limits = limits;
     this.client = this.#make();
   }
 
+  /** What renews the caller's token; refuses with null. */
+  fresh: () => Promise<string | null> = () => Promise.resolve("token");
+
   #make(): HubbubClient {
+    const credentials = tokenCredentials(this.token, () => {
+      this.renewals += 1;
+      this.server.tokenIsVoid = false;
+      return this.fresh();
+    }, this.clock);
     return new HubbubClient({
       me: { user: me, tenant: "t", name: "Me", roles: [] },
-      api: createApi({ origin: "", token: () => "token", fetch: this.server.fetch }),
+      api: createApi({ origin: "", ...credentials, fetch: this.server.fetch }),
       socket: this.server.connect,
-      renew: () => {
-        this.renewals += 1;
-        this.server.tokenIsVoid = false;
-        return Promise.resolve(true);
-      },
+      credentials,
       storage: this.storage,
       clock: this.clock,
       newKey: () => `k${(this.#keys += 1)}`,

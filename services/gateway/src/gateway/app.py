@@ -69,7 +69,7 @@ class Gateway:
         self.id = secrets.token_hex(6)
         """Unique per start: replies to another incarnation's commands are not ours."""
         self.config, self.lifecycle, self.group = config, lifecycle, group
-        self._bus, self._signals, self._clients = bus, signals, clients
+        self._bus, self._clients = bus, clients
         self._tenure = tenure = Tenure(attendance, bus, self.id)
         self.roster = roster = Roster(self.id, 2 * config.heartbeat_seconds, lambda: tenure.cut_off)
         messages = clients.messages
@@ -77,6 +77,7 @@ class Gateway:
         self._dev_issuer = DevIssuer(dev_key(Path(config.dev_key_file))) if config.dev_login else None
         self._authenticator = Authenticator(_issuers(config, self._dev_issuer))
         self._allowances = Allowances.of(config)
+        self._tickets = Tickets(signals)
         self._sharing = Sharing(self._allowances.kinds, signals, self.id)
         self._admission = Admission(messages, cut_off=lambda: tenure.cut_off)
         self._control = Control(roster, self._admission, messages, tenure)
@@ -104,7 +105,12 @@ class Gateway:
             typists=self._typists,
             sends=self._allowances.sends,
             renewals=Renewals(
-                roster.outbox, roster.sweep, authenticator=self._authenticator, admission=self._admission, group=group
+                roster.outbox,
+                roster.sweep,
+                authenticator=self._authenticator,
+                tickets=self._tickets,
+                admission=self._admission,
+                group=group,
             ),
         )
 
@@ -112,13 +118,12 @@ class Gateway:
         """Serve on a socket until the process is to stop, then drain."""
         following = asyncio.Event()
         running = [self.group.create_task(each) for each in self._loops(following)]
-        tickets = Tickets(self._signals)
         upgrades = Upgrades(
             self.roster,
             self._opening,
             group=self.group,
             authenticator=self._authenticator,
-            tickets=tickets,
+            tickets=self._tickets,
             allowances=self._allowances,
             receive=self._dispatch.receive,
             allowed_origins=self.config.allowed_origins,
@@ -130,7 +135,7 @@ class Gateway:
             authenticator=self._authenticator,
             admission=self._admission,
             allowances=self._allowances,
-            tickets=tickets,
+            tickets=self._tickets,
             dev_issuer=self._dev_issuer,
             sign_in=make_sign_in(self.config),
             ready=lambda: self.lifecycle.ready,

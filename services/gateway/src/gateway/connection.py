@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from hubbub.messages.v1.messages_pb2 import Caller
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from gateway.inbound.limits import Bucket
     from gateway.lane import Lane
     from gateway.outbound.channel import Channel, Gain
+
+
+_LATEST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
+"""What can still be spelled as a date; some tokens never end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,12 @@ class Identity:
     issued_at: float
     expires_at: float
     """Unix seconds, both."""
+
+    @property
+    def ends_at(self) -> str:
+        """`expires_at` as clients are told it: RFC 3339, UTC."""
+        ends = datetime.fromtimestamp(min(self.expires_at, _LATEST), UTC)
+        return ends.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
     @property
     def admin(self) -> bool:

@@ -167,7 +167,7 @@ class SignInOptions(msgspec.Struct):
     development: bool
     provider: SignInProvider | None
     signed_in: bool
-    ends_at: Moment | None | UnsetType = UNSET
+    ends_at: Moment | None
     """When the session ends."""
 
 

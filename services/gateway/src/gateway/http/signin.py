@@ -72,11 +72,13 @@ async def options(request: Request) -> Response:
     request.state.authenticated = True  # the answer is this browser's alone
     api = api_of(request)
     sign_in = api.sign_in
+    session = sign_in.sessions.known(request) if sign_in else None
     return answer(
         SignInOptions(
             development=api.dev_issuer is not None,
             provider=SignInProvider(sign_in.config.label, "/v1/signin") if sign_in else None,
-            signed_in=sign_in is not None and sign_in.sessions.known(request) is not None,
+            signed_in=session is not None,
+            ends_at=session.ends_at if session else None,
         )
     )
 

@@ -89,7 +89,7 @@ class Dispatch:
             frames.Typing: lambda connection, typing: typists.typed(connection, typing.channel),
             frames.Watch: partial(self._watch, presences),
             frames.Status: lambda connection, status: presences.changed(connection, status.status),
-            frames.Token: lambda connection, fresh: renewals.renew(connection, fresh.token, fresh.ref),
+            frames.Token: renewals.renew,
             frames.Ping: self._ping,
         }
         self._handlers = {

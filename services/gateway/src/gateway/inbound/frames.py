@@ -123,9 +123,10 @@ class Status(_Frame, tag="status"):
 
 
 class Token(_Frame, tag="token"):
-    """Go on under a fresh token."""
+    """Go on under a fresh token, or under what a ticket was bought with: exactly one of them."""
 
-    token: Annotated[str, Meta(min_length=1, max_length=8 * 1024)]
+    token: Annotated[str, Meta(min_length=1, max_length=8 * 1024)] | UnsetType = UNSET
+    ticket: Annotated[str, Meta(min_length=1, max_length=128)] | UnsetType = UNSET
 
 
 class Ping(_Frame, tag="ping"):
