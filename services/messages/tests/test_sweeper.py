@@ -21,16 +21,19 @@ async def _rows(database: Database) -> int:
     return row[0]
 
 
-async def test_a_batch_of_posts_leaves_one_row_and_the_next_batch_takes_it_away(own_town: Town) -> None:
+async def test_a_batch_of_posts_leaves_one_row_and_the_sweeper_takes_it_away_once_published(own_town: Town) -> None:
     town = own_town
     one, two = await town.channel("ann"), await town.channel("ann")
     await Sweeper(town.database, town.publisher).forget_published()
     assert await _rows(town.database) == 0
-    for _ in range(3):
-        batch = [town.command(channel, "ann", Post("x")) for channel in (one, two) for _ in range(5)]
-        stored = await handle(town.database, batch, town.publisher.take_settled())
+    batches = [[town.command(channel, "ann", Post("x")) for channel in (one, two) for _ in range(5)] for _ in range(3)]
+    for number, batch in enumerate(batches, 1):
+        stored = await handle(town.database, batch)
+        assert await _rows(town.database) == number
         await town.publisher.publish_stored(stored)
-        assert await _rows(town.database) == 1
+    await handle(town.database, [town.command(one, "ann", Post("not yet published"))])
+    await Sweeper(town.database, town.publisher).forget_published()
+    assert await _rows(town.database) == 1
 
 
 async def test_refused_commands_and_read_positions_leave_no_row(own_town: Town) -> None:

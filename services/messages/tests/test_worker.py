@@ -190,7 +190,7 @@ async def test_while_the_bus_takes_no_events_the_commands_stay_and_their_entries
 ) -> None:
     town = own_town
     channel = await town.channel("ann")
-    await town.publisher.publish_stored(await handle(town.database, [], town.publisher.take_settled()))
+    await Sweeper(town.database, town.publisher).forget_published()
     away = RedisBus(f"redis://127.0.0.1:{unused_tcp_port}/0")
     released = _released("bus")
     async with town.working(Publisher(away, PARTITIONS)):

@@ -23,10 +23,8 @@ from messages.store.commands import Answer, Asked
 _VERDICTS = frozenset(Verdict)
 
 
-async def handle(
-    database: Database, batch: Sequence[Command], published: Sequence[int] = (), *, wait_for_locks: bool = True
-) -> Stored:
-    """Store a batch, and forget the rows of `unpublished` given as `published`. Order within each channel is the batch's.
+async def handle(database: Database, batch: Sequence[Command], *, wait_for_locks: bool = True) -> Stored:
+    """Store a batch. Order within each channel is the batch's.
 
     Unless `wait_for_locks`, a channel that somebody else is changing makes it raise `Unavailable`, with nothing stored.
     Idempotent: a command that comes again finds the entry it made. Raises `Unavailable`, after which it is not known
@@ -39,8 +37,6 @@ async def handle(
         await store.lock_channels(connection, sorted({command.channel for command in batch}), wait=wait_for_locks)
         asked = [await _ask(connection, run) for run in _runs(batch)]
         asked_reads = await store.ask_reads(connection, reads) if reads else None
-        if published:
-            await store.forget_published(connection, published)
     BATCH_COMMANDS.observe(len(batch))
     BATCH_SECONDS.observe(time.perf_counter() - started)
     result = _Result()

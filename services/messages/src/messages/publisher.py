@@ -28,7 +28,7 @@ class Publisher:
         self._bus = bus
         self._partitions = partitions
         self._settled: list[int] = []
-        """Rows of `unpublished` whose entries the bus has; the next transaction removes them."""
+        """Rows of `unpublished` whose entries the bus has; the sweeper removes them."""
 
     async def publish_stored(self, stored: Stored) -> None:
         """Publish what a batch left: its events, receipts and replies. Raises `BusError`; then nothing is settled."""

@@ -1,6 +1,6 @@
 """The safety net under publishing: what a crash, or an outage of the bus, kept from the bus is published from the database.
 
-Also removes the rows of batches that were published when no next batch comes to take them along. Runs in every messages process.
+Also removes the rows of batches that were published, many at once, so that no batch has to. Runs in every messages process.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Sweeper:
         """
         published = 0
         async with self._database.transaction(EVERY_TENANT) as connection:
-            UNPUBLISHED.set(await log.count_unpublished(connection))
+            UNPUBLISHED.set(await log.count_unpublished(connection, self._stale_seconds))
             noted, ranges = await log.stale_unpublished(connection, self._stale_seconds)
             for page in log.pages(ranges):
                 entries = await log.read(connection, page)

@@ -164,12 +164,7 @@ class Worker:
             raise Internal
         entries = 0
         for part in _parts(decoded.commands):
-            published = self._publisher.take_settled()
-            try:
-                stored = await handle(self._database, part, published, wait_for_locks=False)
-            except BaseException:  # cancelled, too
-                self._publisher.settle(published)
-                raise
+            stored = await handle(self._database, part, wait_for_locks=False)
             await self._publisher.publish_stored(stored)
             entries += len(stored.entries)
         await self._publisher.publish_replies(decoded.refused)
@@ -189,14 +184,11 @@ class Worker:
 
     async def _store(self, commands: Sequence[Command], sources: Mapping[CommandId, events.Command]) -> Stored:
         """Store a batch, or, when the database refuses it, all of it but the culprits. Raises `Unavailable`."""
-        published = self._publisher.take_settled()
         try:
-            return await handle(self._database, commands, published)
+            return await handle(self._database, commands)
         except Unavailable:
-            self._publisher.settle(published)
             raise
         except Exception as error:  # the consume loop: one command must not stop the others
-            self._publisher.settle(published)
             log.exception("batch_refused", commands=len(commands), error=type(error).__name__)
             return await self._store_one_by_one(commands, sources)
 

@@ -55,5 +55,5 @@ ORDER BY id LIMIT 50 FOR UPDATE SKIP LOCKED
 """
 
 COUNT_UNPUBLISHED = """
-SELECT count(*) FROM unpublished
+SELECT count(*) FROM unpublished WHERE created_at < now() - make_interval(secs => %(seconds)s)
 """

@@ -49,12 +49,7 @@ class Messages(Desk):
 
     async def _carry_out(self, caller: Caller, channel: ChannelId, key: str, body: Body) -> Outcome:
         command = Command(caller.tenant, channel, caller.user, key, called(), "", body)
-        published = self._publisher.take_settled()
-        try:
-            stored = await handle(self._database, [command], published)
-        except BaseException:
-            self._publisher.settle(published)
-            raise
+        stored = await handle(self._database, [command])
         try:
             await self._publisher.publish_stored(stored)
         except BusError:

@@ -117,9 +117,9 @@ async def stale_unpublished(connection: Connection, older_than_seconds: float) -
     return [row[0] for row in rows], ranges
 
 
-async def count_unpublished(connection: Connection) -> int:
-    """How many rows of `unpublished` there are."""
-    row: Any = await (await connection.execute(queries.COUNT_UNPUBLISHED)).fetchone()
+async def count_unpublished(connection: Connection, older_than_seconds: float) -> int:
+    """How many batches should have reached the bus by now, and may not have."""
+    row: Any = await (await connection.execute(queries.COUNT_UNPUBLISHED, {"seconds": older_than_seconds})).fetchone()
     count: int = row[0]
     return count
 
