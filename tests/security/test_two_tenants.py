@@ -1,22 +1,25 @@
-"""Two tenants whose people have the same ids: whatever one asks about the other's is answered as if it were not there."""
+"""Two tenants whose people have the same ids, at every path and with every frame: what is the one's is not there for the other.
 
-import uuid
+A path or a frame that is added is driven too, or fails the test until there is a case. RPCs are `test_two_tenants_rpcs`.
+"""
+
 from collections.abc import Mapping
-from typing import Any
+from http import HTTPStatus
+from typing import Any, get_args
 
-import grpc
 import pytest
 
-from gateway.http.routes import TABLE
-from hubbub.events.v1.events_pb2 import PostMessage
-from hubbub.messages.v1 import messages_pb2 as nouns
-from hubbub.messages.v1 import messages_service_pb2 as calls
-from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
-from tests.client import Api
+from gateway.http.routes import DEVELOPMENT, TABLE
+from gateway.inbound import frames
+from tests.client import Api, Socket
 from tests.flow.world import World, live
+from tests.security.neighbours import UNKNOWN, Neighbours, neighbours
 
-UNKNOWN = {name: str(uuid.uuid4()) for name in ("channel", "message", "upload", "report")}
-BODIES: Mapping[tuple[str, str], object] = {
+Route = tuple[str, str]
+ROUTES = {(method, path) for path, handlers in TABLE + DEVELOPMENT for method in handlers}
+DOORS = {(method, path) for method, path in ROUTES if any(f"{{{name}}}" in path for name in UNKNOWN)}
+"""Those that name something of a tenant's."""
+BODIES: Mapping[Route, object] = {
     ("PATCH", "/v1/channels/{channel}"): {"name": "mine now"},
     ("POST", "/v1/channels/{channel}/members"): {"users": ["bob"]},
     ("PATCH", "/v1/channels/{channel}/members/{user:path}"): {"role": "owner"},
@@ -27,128 +30,181 @@ BODIES: Mapping[tuple[str, str], object] = {
     ("POST", "/v1/channels/{channel}/messages/{message}/reports"): {"reason": "x"},
     ("POST", "/v1/channels/{channel}/reports/{report}/resolve"): {"resolution": "acted"},
 }
-DOORS = [(method, path) for path, handlers in TABLE for method in handlers if any(f"{{{name}}}" in path for name in UNKNOWN)]
 
 
-async def furnished(world: World) -> tuple[Api, Api, dict[str, str]]:
-    """Ann and bob of the first tenant with one of everything, in a channel that the whole tenant sees."""
-    ann, bob = await world.people("ann", "bob")
-    room = await world.room(ann, bob, kind="public")
-    message = (await bob.post(room, "our secret", "the-key"))["message"]
-    report = (await bob.ok("POST", f"/v1/channels/{room}/messages/{message}/reports", {"reason": "x"}, status=201))["id"]
-    announced = {"name": "a.txt", "size": 3, "type": "text/plain", "channel": room}
-    upload = (await ann.ok("POST", "/v1/uploads", announced, status=201))["id"]
-    return ann, bob, {"channel": room, "message": message, "report": report, "upload": upload}
-
-
-async def neighbour(world: World, user: str = "ann") -> Api:
-    """Somebody of the second tenant, with all the power that there is in it."""
-    return await world.person(user, tenant=f"{world.tenant}-2", roles=["admin"])
-
-
-def at(path: str, ids: Mapping[str, str]) -> str:
-    return path.replace(":path", "").format(user="bob", **ids)
+def at(path: str, ids: Mapping[str, str], user: str = "bob") -> str:
+    return path.replace(":path", "").format(user=user, **ids)
 
 
 async def test_every_path_answers_for_the_others_ids_what_it_answers_for_unknown_ones(world: World) -> None:
-    ann, _, ids = await furnished(world)
-    eve = await neighbour(world)
-    await neighbour(world, "bob")
-    before = await ann.log(ids["channel"])
-    assert len(DOORS) > 20
-    for method, path in DOORS:
+    pair = await neighbours(world)
+    before = await pair.ann.log(pair.ids["channel"])
+    for method, path in sorted(DOORS):
         body = BODIES.get((method, path))
-        answers = [await eve.call(method, at(path, known), body) for known in (ids, UNKNOWN)]
+        answers = [await pair.eve.call(method, at(path, known), body) for known in (pair.ids, UNKNOWN)]
         assert [answer.status for answer in answers] == [404, 404], (method, path)
         assert answers[0].body == answers[1].body, (method, path)
-    for query in ("", f"&channel={ids['channel']}"):
-        answer = await eve.call("GET", f"/v1/search?q=secret{query}")
-        assert answer.reason == "NOT_FOUND" if query else answer.body == {"items": []}
-    own = {"name": "a.txt", "size": 3, "type": "text/plain", "channel": ids["channel"]}
-    await eve.refused("POST", "/v1/uploads", own, reason="NOT_FOUND")
-    assert (await eve.ok("GET", "/v1/channels"))["items"] == (await eve.ok("GET", "/v1/channels?joinable=1"))["items"] == []
-    assert await ann.log(ids["channel"]) == before
+    assert await pair.ann.log(pair.ids["channel"]) == before
 
 
-async def test_every_frame_answers_for_the_others_ids_as_for_unknown_ones(world: World) -> None:
-    ann, _, ids = await furnished(world)
-    eve = await neighbour(world)
-    own = await eve.create("group", name="eve's")
-    before = await ann.log(ids["channel"])
-    frames: list[tuple[str, dict[str, Any]]] = [
-        ("send", {"key": "the-key", "text": "our secret"}),
-        ("edit", {"text": "changed"}),
-        ("delete", {}),
-        ("react", {"emoji": "+1"}),
-        ("pin", {}),
-    ]
-    async with live(eve) as socket:
-        for type_, fields in frames:
-            for room in (ids["channel"], own):  # the other's message in a channel of one's own is not there either
-                if type_ == "send" and room == own:
-                    fields = {**fields, "thread": ids["message"]}  # noqa: PLW2901 - the variation
-                target = {} if type_ == "send" else {"message": ids["message"]}
-                answer = await socket.request(type_, channel=room, **target, **fields)
-                assert (answer["type"], answer.get("reason")) == ("error", "NOT_FOUND"), (type_, room)
-        attached = await socket.request("send", channel=own, key="k", text="x", attachments=[ids["upload"]])
-        assert attached["reason"] == "NOT_FOUND"
-        synced = await socket.open(**{ids["channel"]: 0})
-        assert synced["channels"] == {ids["channel"]: {"status": "gone"}}
-        async with live(ann) as theirs:
-            await socket.send("read", channel=ids["channel"], seq=1)
-            await socket.send("typing", channel=ids["channel"])
-            await socket.send("watch", users=["bob"])
-            await ann.post(ids["channel"], "among us")
-            await theirs.expect("event", kind="message.posted")
-            await socket.round_trip()
-            assert not theirs.received("typing")
-            assert not theirs.received("receipt")
-        assert not socket.received("event", channel=ids["channel"])
-    assert len(await ann.log(ids["channel"])) == len(before) + 1
+def elsewhere(pair: Neighbours) -> dict[Route, tuple[int, object]]:
+    """Every path that names at most a user whom the second tenant does not have: what it answers, and the body sent."""
+    room = pair.ids["channel"]
+    return {
+        ("GET", "/v1/me"): (200, None),
+        ("GET", "/v1/me/blocks"): (200, None),
+        ("PUT", "/v1/me/blocks/{user:path}"): (404, None),
+        ("DELETE", "/v1/me/blocks/{user:path}"): (404, None),
+        ("GET", "/v1/users"): (200, None),
+        ("GET", "/v1/channels"): (200, None),
+        ("POST", "/v1/channels"): (404, {"kind": "group", "name": "x", "members": ["carol"]}),
+        ("GET", "/v1/search"): (200, None),
+        ("POST", "/v1/tickets"): (201, None),
+        ("GET", "/v1/signin"): (404, None),  # no provider here
+        ("GET", "/v1/signin/options"): (200, None),
+        ("GET", "/v1/signin/callback"): (404, None),
+        ("POST", "/v1/signout"): (404, None),
+        ("POST", "/v1/uploads"): (404, {"name": "a.txt", "size": 3, "type": "text/plain", "channel": room}),
+        ("GET", "/v1/admin/audit"): (200, None),
+        ("GET", "/v1/admin/audit/export"): (200, None),
+        ("POST", "/v1/admin/users/{user:path}/revoke"): (404, None),
+        ("PUT", "/v1/admin/users/{user:path}/block"): (404, None),
+        ("DELETE", "/v1/admin/users/{user:path}/block"): (404, None),
+        ("POST", "/v1/dev/login"): (200, {"user": "ann", "tenant": pair.tenant, "roles": ["admin"]}),
+        ("GET", "/v1/connect"): (400, None),
+        ("GET", "/healthz"): (200, None),
+        ("GET", "/readyz"): (200, None),
+        ("GET", "/metrics"): (200, None),
+    }
+
+
+async def test_every_other_path_answers_nothing_of_the_others(world: World) -> None:
+    pair = await neighbours(world)
+    cases = elsewhere(pair)
+    assert cases.keys() == ROUTES - DOORS  # a path that is added needs a case
+    head = {"Authorization": f"Bearer {pair.eve.token}"}
+    queries = {"/v1/search": "?q=secret", "/v1/signin/callback": "?code=x&state=x", "/v1/users": "?limit=200"}
+    for (method, path), (status, body) in cases.items():
+        url = f"{pair.eve.url}{at(path, pair.ids, 'carol')}{queries.get(path, '')}"
+        answer = await world.http.request(method, url, json=body, headers=head)
+        assert answer.status_code == status, (method, path, answer.text)
+        assert pair.none_of_theirs((answer.text, answer.headers)), (method, path)
+    assert (await pair.eve.ok("GET", "/v1/channels?joinable=1"))["items"] == []
+    await pair.eve.refused("GET", f"/v1/search?q=secret&channel={pair.ids['channel']}", reason="NOT_FOUND")
+    direct = await pair.eve.call("POST", "/v1/channels", {"kind": "direct", "members": ["bob"]})
+    assert direct.status == HTTPStatus.CREATED  # the namesakes' own is another
+    assert pair.none_of_theirs(direct.body)
+
+
+REFUSED: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("send", {"key": "the-key", "text": "our secret"}),
+    ("edit", {"text": "changed"}),
+    ("delete", {}),
+    ("react", {"emoji": "+1"}),
+    ("pin", {}),
+    ("read", {"seq": 1}),
+)
+"""Frames about a channel or a message in one, and what else is in them."""
+
+
+async def refused_frames(pair: Neighbours, socket: Socket, own: str) -> None:
+    for type_, fields in REFUSED:
+        message = {} if type_ in {"send", "read"} else {"message": pair.ids["message"]}
+        answer = await socket.request(type_, channel=pair.ids["channel"], **message, **fields)
+        assert (answer["type"], answer.get("reason")) == ("error", "NOT_FOUND"), type_
+        if message:  # the other's message in a channel of one's own is not there either
+            answer = await socket.request(type_, channel=own, **message, **fields)
+            assert (answer["type"], answer.get("reason")) == ("error", "NOT_FOUND"), type_
+    for carried in ({"thread": pair.ids["message"]}, {"attachments": [pair.ids["upload"]]}):
+        answer = await socket.post(own, "k", "x", **carried)
+        assert (answer["type"], answer.get("reason")) == ("error", "NOT_FOUND"), carried
+
+
+async def sync_frames(pair: Neighbours, socket: Socket, _own: str) -> None:
+    synced = await socket.open(**{pair.ids["channel"]: 0})
+    assert synced["channels"] == {pair.ids["channel"]: {"status": "gone"}}
+
+
+async def typing_frames(pair: Neighbours, socket: Socket, _own: str) -> None:
+    async with live(pair.ann) as theirs:
+        await socket.send("typing", channel=pair.ids["channel"])
+        await socket.round_trip()
+        posted = await pair.bob.post(pair.ids["channel"], "among us")
+        await theirs.expect("event", seq=posted["seq"])
+        await theirs.round_trip()
+        assert theirs.received("typing") == theirs.received("receipt") == []
+    assert socket.received("event", channel=pair.ids["channel"]) == socket.received("joined") == []
+
+
+async def presence_frames(pair: Neighbours, socket: Socket, _own: str) -> None:
+    async with live(pair.ann) as ann, live(pair.bob) as bob:
+        await bob.send("watch", users=["ann"])
+        await bob.expect("presence", user="ann", status="online")
+        await socket.send("status", status="dnd")
+        await socket.send("watch", users=["ann", "bob", "carol"])
+        await socket.expect("presence", user="ann", status="dnd")
+        await socket.expect("presence", user="bob", status="offline")  # the namesake is not here
+        await socket.expect("presence", user="carol", status="offline")
+        await ann.send("status", status="away")
+        await bob.expect("presence", user="ann", status="away")
+        assert [frame["status"] for frame in bob.received("presence")] == ["online", "away"]
+        assert all(frame["user"] != "ann" or frame["status"] == "dnd" for frame in socket.received("presence"))
+
+
+async def token_frames(pair: Neighbours, socket: Socket, _own: str) -> None:
+    answer = await socket.request("token", token=pair.ann.token)
+    assert (answer["type"], answer.get("reason")) == ("error", "NOT_AUTHENTICATED")
+
+
+async def ping_frames(_pair: Neighbours, socket: Socket, _own: str) -> None:
+    await socket.round_trip()
+
+
+FRAMES = {
+    **dict.fromkeys((type_ for type_, _ in REFUSED), refused_frames),
+    "sync": sync_frames,
+    "typing": typing_frames,
+    "watch": presence_frames,
+    "status": presence_frames,
+    "token": token_frames,
+    "ping": ping_frames,
+}
+
+
+def test_every_frame_has_a_case() -> None:
+    assert FRAMES.keys() == {each.__struct_config__.tag for each in get_args(frames.Frame)}
+
+
+@pytest.mark.parametrize("case", dict.fromkeys(FRAMES.values()), ids=lambda case: case.__name__)
+async def test_a_frame_reaches_nothing_of_the_others(world: World, case: Any) -> None:
+    pair = await neighbours(world)
+    own = await pair.eve.create("group", name="eve's")
+    before = await pair.ann.log(pair.ids["channel"])
+    async with live(pair.eve) as socket:
+        await case(pair, socket, own)
+        await socket.round_trip()
+        told = [frame for frame in socket.frames if frame["type"] != "synced"]  # which names what it was asked about
+        assert pair.none_of_theirs(told)
+    after = await pair.ann.log(pair.ids["channel"])
+    assert [entry for entry in after if entry["actor"] != "bob"] == [entry for entry in before if entry["actor"] != "bob"]
 
 
 async def test_deeds_of_an_administrator_reach_the_namesake_in_their_own_tenant_alone(world: World) -> None:
-    _, bob, _ = await furnished(world)
-    eve, other_bob = await neighbour(world), await neighbour(world, "bob")
-    async with live(bob) as socket, live(other_bob) as theirs:
-        await eve.ok("PUT", "/v1/me/blocks/bob", status=204)
-        await eve.ok("PUT", "/v1/admin/users/bob/block", status=204)
+    pair = await neighbours(world)
+    async with live(pair.bob) as socket, live(pair.other_bob) as theirs:
+        await pair.eve.ok("PUT", "/v1/me/blocks/bob", status=204)
+        await pair.eve.ok("PUT", "/v1/admin/users/bob/block", status=204)
         assert await theirs.closed() == 4501
-        await eve.ok("POST", "/v1/admin/users/bob/revoke", status=204)
+        await pair.eve.ok("POST", "/v1/admin/users/bob/revoke", status=204)
         await socket.round_trip()
-    await bob.ok("GET", "/v1/me")
-    await other_bob.refused("GET", "/v1/me", reason="NOT_AUTHENTICATED")
-    assert {each["subject"] for each in (await eve.ok("GET", "/v1/admin/audit"))["items"]} == {"bob"}
-    admin = await world.person("root", roles=["admin"])
-    assert (await admin.ok("GET", "/v1/admin/audit"))["items"] == []
+    await pair.bob.ok("GET", "/v1/me")
+    await pair.other_bob.refused("GET", "/v1/me", reason="NOT_AUTHENTICATED")
+    assert {each["subject"] for each in (await pair.eve.ok("GET", "/v1/admin/audit"))["items"]} == {"bob"}
+    assert {each["subject"] for each in await audit_of(world)} == {"carol"}
 
 
-RPCS = [method for method in calls.DESCRIPTOR.services_by_name["MessagesService"].methods if not method.server_streaming]
-ABOUT_A_CHANNEL = [
-    method.name
-    for method in RPCS
-    if {"caller", "channel"} <= {field.name for field in method.input_type.fields} and method.name != "SearchMessages"
-]
-
-
-@pytest.mark.parametrize("name", ABOUT_A_CHANNEL)
-async def test_every_rpc_answers_for_the_others_ids_as_for_unknown_ones(world: World, name: str) -> None:
-    ann, _, ids = await furnished(world)
-    await neighbour(world)
-    before = await ann.log(ids["channel"])
-    caller = nouns.Caller(tenant=f"{world.tenant}-2", user="ann", admin=True)
-    shape = getattr(calls, f"{name}Request")
-    fields = shape.DESCRIPTOR.fields_by_name
-    filled: dict[str, Any] = {"caller": caller, "user": "bob", "users": ["bob"], "role": "member", "text": "x", "reason": "x"}
-    filled |= {"seconds": 9, "resolution": "acted", "key": "the-key"}
-    told = []
-    async with grpc.aio.insecure_channel(str(world.stack.endpoints["services"]["messages"])) as channel:  # type: ignore[index]
-        for known in (ids, UNKNOWN):
-            given = {**filled, **known, "message": PostMessage(text="x") if name == "PostMessage" else known["message"]}
-            asked = shape(**{field: value for field, value in given.items() if field in fields})
-            with pytest.raises(grpc.aio.AioRpcError) as refusal:
-                await getattr(MessagesServiceStub(channel), name)(asked, timeout=5)
-            told.append((refusal.value.code(), refusal.value.details()))
-    assert told[0] == told[1]
-    assert told[0][0] is grpc.StatusCode.NOT_FOUND
-    assert await ann.log(ids["channel"]) == before
+async def audit_of(world: World) -> list[dict[str, Any]]:
+    """The first tenant's audit log."""
+    admin: Api = await world.person("root", roles=["admin"])
+    items: list[dict[str, Any]] = (await admin.ok("GET", "/v1/admin/audit"))["items"]
+    return items

@@ -1,0 +1,304 @@
+"""Two tenants whose people have the same ids, at every RPC of every service, streams included.
+
+An RPC about a channel is driven from its descriptor; any other has a case in `CASES`, and one without fails. Whoever may call
+these ports says for which tenant, so what is tried here is that a tenant's name reaches nothing of another's.
+"""
+
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.descriptor import MethodDescriptor
+
+from hubbub.events.v1.events_pb2 import PostMessage
+from hubbub.media.v1 import media_service_pb2 as media_calls
+from hubbub.media.v1.media_service_pb2_grpc import MediaServiceStub
+from hubbub.messages.v1 import messages_service_pb2 as calls
+from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
+from hubbub.presence.v1 import presence_pb2
+from hubbub.presence.v1 import presence_service_pb2 as presence_calls
+from hubbub.presence.v1.presence_service_pb2_grpc import PresenceServiceStub
+from tests.flow.world import World, live
+from tests.security.neighbours import UNKNOWN, Neighbours, neighbours
+
+
+def methods(module: Any, service: str) -> list[MethodDescriptor]:
+    return list(module.DESCRIPTOR.services_by_name[service].methods)
+
+
+RPCS = [
+    *methods(calls, "MessagesService"),
+    *methods(media_calls, "MediaService"),
+    *methods(presence_calls, "PresenceService"),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """The neighbours, and the three services as the second tenant calls them."""
+
+    pair: Neighbours
+    messages: MessagesServiceStub
+    media: MediaServiceStub
+    presence: PresenceServiceStub
+
+    async def own(self, rpc: str, /, **fields: Any) -> Any:
+        """What a call of the messages service answers eve: nothing of the first tenant's."""
+        answer = await getattr(self.messages, rpc)(request(rpc, caller=self.pair.intruder, **fields), timeout=5)
+        assert self.pair.none_of_theirs(answer)
+        return answer
+
+    async def absent(self, rpc: str, /, **fields: Any) -> None:
+        """Fail unless eve is answered that there is no such thing."""
+        await not_found(getattr(self.messages, rpc)(request(rpc, caller=self.pair.intruder, **fields), timeout=5))
+
+    async def theirs(self, rpc: str, /, **fields: Any) -> Any:
+        """What the same call answers ann of the first."""
+        return await getattr(self.messages, rpc)(request(rpc, caller=self.pair.victim, **fields), timeout=5)
+
+
+@pytest.fixture
+async def doors(world: World) -> AsyncIterator[Doors]:
+    async with (
+        grpc.aio.insecure_channel(world.target("messages")) as messages,
+        grpc.aio.insecure_channel(world.target("media")) as media,
+        grpc.aio.insecure_channel(world.target("presence")) as presence,
+    ):
+        stubs = MessagesServiceStub(messages), MediaServiceStub(media), PresenceServiceStub(presence)
+        yield Doors(await neighbours(world), *stubs)
+
+
+def request(rpc: str, /, **fields: Any) -> Any:
+    return getattr(calls, f"{rpc}Request")(**fields)
+
+
+async def not_found(call: Awaitable[object]) -> grpc.aio.AioRpcError:
+    with pytest.raises(grpc.aio.AioRpcError) as refusal:
+        await call
+    assert refusal.value.code() is grpc.StatusCode.NOT_FOUND
+    return refusal.value
+
+
+def about_a_channel(method: MethodDescriptor) -> bool:
+    return {"caller", "channel"} <= {field.name for field in method.input_type.fields} and method.name not in CASES
+
+
+# Messages: sessions and people.
+
+
+async def admit_user(doors: Doors) -> None:
+    assert (await doors.own("AdmitUser")).user.id == "ann"
+
+
+async def open_sessions(doors: Doors) -> None:
+    asked = calls.AdmitUserRequest(caller=doors.pair.intruder)
+    (session,) = (await doors.messages.OpenSessions(calls.OpenSessionsRequest(sessions=[asked]), timeout=5)).sessions
+    assert (session.user.id, len(session.channels)) == ("ann", 0)
+    assert doors.pair.none_of_theirs(session)
+
+
+async def list_users(doors: Doors) -> None:
+    assert {user.id for user in (await doors.own("ListUsers")).users} == {"ann", "bob"}
+
+
+async def revoke_user(doors: Doors) -> None:
+    await doors.absent("RevokeUser", user="carol")
+    async with live(doors.pair.bob) as socket:
+        await doors.own("RevokeUser", user="bob")
+        await socket.round_trip()
+    await doors.pair.bob.ok("GET", "/v1/me")
+
+
+async def block_user(doors: Doors) -> None:
+    await doors.absent("BlockUser", user="carol", blocked=True)
+    async with live(doors.pair.bob) as socket:
+        await doors.own("BlockUser", user="bob", blocked=True)
+        await socket.round_trip()
+    await doors.pair.bob.ok("GET", "/v1/me")
+
+
+async def block_peer(doors: Doors) -> None:
+    await doors.absent("BlockPeer", user="carol", blocked=True)
+    await doors.own("BlockPeer", user="bob", blocked=True)
+    assert [user.id for user in (await doors.theirs("ListBlockedPeers")).users] == ["carol"]
+
+
+async def list_blocked_peers(doors: Doors) -> None:
+    assert not (await doors.own("ListBlockedPeers")).users
+    assert (await doors.theirs("ListBlockedPeers")).users
+
+
+async def list_audit(doors: Doors) -> None:
+    assert not (await doors.own("ListAudit")).records
+    assert (await doors.theirs("ListAudit")).records
+
+
+# Messages: channels and the log.
+
+
+async def list_channels(doors: Doors) -> None:
+    for joinable in (False, True):
+        assert not (await doors.own("ListChannels", joinable=joinable)).channels
+    assert (await doors.theirs("ListChannels")).channels
+
+
+async def create_channel(doors: Doors) -> None:
+    await doors.absent("CreateChannel", kind="group", name="x", members=["carol"])
+    assert (await doors.own("CreateChannel", kind="direct", members=["bob"])).created
+    assert not (await doors.theirs("CreateChannel", kind="direct", members=["bob"])).created
+
+
+async def search_messages(doors: Doors) -> None:
+    assert not (await doors.own("SearchMessages", query="secret")).messages
+    assert (await doors.theirs("SearchMessages", query="secret")).messages
+    await doors.absent("SearchMessages", query="secret", channel=doors.pair.ids["channel"])
+
+
+async def catch_up(doors: Doors) -> None:
+    room = doors.pair.ids["channel"]
+    positions = [calls.Position(channel=each) for each in (room, UNKNOWN["channel"])]
+    told = []
+    for caller in (doors.pair.intruder, doors.pair.victim):
+        asked = calls.CatchUpRequest(caller=caller, positions=positions, limit=100)
+        told.append([answer async for answer in doors.messages.CatchUp(asked, timeout=5)])
+    (gone,), complete = told
+    assert [(status.status, status.seq, status.after) for status in gone.statuses] == [("gone", 0, 0)] * 2
+    assert not gone.events
+    assert any(answer.events for answer in complete)
+
+
+async def fetch_events(doors: Doors) -> None:
+    for channel in (doors.pair.ids["channel"], UNKNOWN["channel"]):
+        asked = calls.FetchEventsRequest(tenant=doors.pair.tenant, channel=channel)
+        await not_found(doors.messages.FetchEvents(asked, timeout=5))
+
+
+async def get_heads(doors: Doors) -> None:
+    """Heads are asked for all tenants at once, and say how long a log is, nothing else."""
+    answer = await doors.messages.GetHeads(calls.GetHeadsRequest(channels=[doors.pair.ids["channel"]]), timeout=5)
+    assert [(field.name, value.channel) for field, (value,) in answer.ListFields()] == [("heads", doors.pair.ids["channel"])]
+    assert [field.name for field in answer.heads[0].DESCRIPTOR.fields] == ["channel", "seq"]
+
+
+# Media.
+
+
+async def create_upload(doors: Doors) -> None:
+    """Which channel an upload is for is the caller's word; neither tenant sees what the second made for the first's."""
+    room = doors.pair.ids["channel"]
+    asked = media_calls.CreateUploadRequest(
+        tenant=doors.pair.tenant, user="ann", channel=room, name="a.txt", size=3, type="text/plain"
+    )
+    made = (await doors.media.CreateUpload(asked, timeout=5)).upload.id
+    for api in (doors.pair.ann, doors.pair.eve):
+        await api.refused("GET", f"/v1/uploads/{made}", reason="NOT_FOUND")
+    attached = media_calls.ResolveUploadsRequest(tenant=doors.pair.world.tenant, user="ann", channel=room, uploads=[made])
+    await not_found(doors.media.ResolveUploads(attached, timeout=5))
+
+
+def uploads(name: str, **fields: Any) -> Callable[[Doors], Awaitable[None]]:
+    """The case of an RPC about an upload of the first tenant's."""
+
+    async def case(doors: Doors) -> None:
+        shape = getattr(media_calls, f"{name}Request")
+        told = []
+        for upload in (doors.pair.ids["upload"], UNKNOWN["upload"]):
+            given = {"tenant": doors.pair.tenant, "user": "ann", "channel": doors.pair.ids["channel"], "upload": upload, **fields}
+            given["uploads"] = [upload]
+            known = {field: value for field, value in given.items() if field in shape.DESCRIPTOR.fields_by_name}
+            told.append((await not_found(getattr(doors.media, name)(shape(**known), timeout=5))).details())
+        assert told[0] == told[1]
+
+    return case
+
+
+# Presence.
+
+
+def of(tenant: str, user: str = "bob") -> presence_pb2.UserRef:
+    return presence_pb2.UserRef(tenant=tenant, user=user)
+
+
+async def get_presence(doors: Doors) -> None:
+    async with live(doors.pair.ann) as ann, live(doors.pair.bob):
+        await ann.send("watch", users=["bob"])
+        await ann.expect("presence", user="bob", status="online")
+        users = [of(doors.pair.tenant), of(doors.pair.world.tenant)]
+        answer = await doors.presence.GetPresence(presence_calls.GetPresenceRequest(users=users), timeout=5)
+    assert [(each.user, each.status) for each in answer.presences] == [(users[0], "offline"), (users[1], "online")]
+
+
+async def attach(doors: Doors) -> None:
+    """What a gateway reports of the second tenant's bob does not show for the first's."""
+    namesakes = [of(doors.pair.world.tenant), of(doors.pair.tenant)]
+    async with live(doors.pair.ann) as ann, live(doors.pair.bob):
+        await ann.send("watch", users=["bob"])
+        await ann.expect("presence", user="bob", status="online")
+        change = presence_calls.ConnectionChange(user=namesakes[1], connection=uuid.uuid4().hex, status="dnd")
+        first = presence_calls.AttachRequest(
+            lease=presence_calls.Lease(gateway=uuid.uuid4().hex), changes=[change], watch=namesakes
+        )
+        attached = doors.presence.Attach(timeout=10)
+        await attached.write(first)
+        shown: dict[str, str] = {}
+        while shown.get(doors.pair.tenant) != "dnd" or doors.pair.world.tenant not in shown:
+            shown |= {each.user.tenant: each.status for each in (await anext(aiter(attached))).presences}
+        assert shown == {doors.pair.world.tenant: "online", doors.pair.tenant: "dnd"}
+        attached.cancel()
+        await ann.round_trip()
+        assert [frame["status"] for frame in ann.received("presence")] == ["online"]
+
+
+CASES: dict[str, Callable[[Doors], Awaitable[None]]] = {
+    "AdmitUser": admit_user,
+    "OpenSessions": open_sessions,
+    "ListUsers": list_users,
+    "RevokeUser": revoke_user,
+    "BlockUser": block_user,
+    "BlockPeer": block_peer,
+    "ListBlockedPeers": list_blocked_peers,
+    "ListAudit": list_audit,
+    "ListChannels": list_channels,
+    "CreateChannel": create_channel,
+    "SearchMessages": search_messages,
+    "CatchUp": catch_up,
+    "FetchEvents": fetch_events,
+    "GetHeads": get_heads,
+    "CreateUpload": create_upload,
+    "CompleteUpload": uploads("CompleteUpload"),
+    "GetUpload": uploads("GetUpload"),
+    "GetLink": uploads("GetLink", variant="thumb"),
+    "ResolveUploads": uploads("ResolveUploads"),
+    "GetPresence": get_presence,
+    "Attach": attach,
+}
+
+
+def test_every_rpc_is_driven() -> None:
+    driven = {method.name for method in RPCS if about_a_channel(method)} | CASES.keys()
+    assert driven == {method.name for method in RPCS}  # one that is added needs a case
+
+
+async def test_rpcs_about_a_channel_answer_for_the_others_ids_what_they_answer_for_unknown_ones(doors: Doors) -> None:
+    before = await doors.pair.ann.log(doors.pair.ids["channel"])
+    for method in filter(about_a_channel, RPCS):
+        name, fields = method.name, method.input_type.fields_by_name
+        filled: dict[str, Any] = {"caller": doors.pair.intruder, "user": "bob", "users": ["bob"], "role": "member"}
+        filled |= {"text": "x", "reason": "x", "seconds": 9, "resolution": "acted", "key": "the-key"}
+        told = []
+        for known in (doors.pair.ids, UNKNOWN):
+            given = {**filled, **known, "message": PostMessage(text="x") if name == "PostMessage" else known["message"]}
+            asked = request(name, **{field: value for field, value in given.items() if field in fields})
+            told.append((await not_found(getattr(doors.messages, name)(asked, timeout=5))).details())
+        assert told[0] == told[1], name
+    assert await doors.pair.ann.log(doors.pair.ids["channel"]) == before
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+async def test_other_rpcs_reach_nothing_of_the_others(doors: Doors, name: str) -> None:
+    before = await doors.pair.ann.log(doors.pair.ids["channel"])
+    await CASES[name](doors)
+    assert await doors.pair.ann.log(doors.pair.ids["channel"]) == before
