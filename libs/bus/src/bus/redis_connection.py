@@ -78,7 +78,7 @@ class Connection(asyncio.Protocol):
     It is used until the first trouble: a call past its deadline, an answer that is an error, a lost socket. Then it closes,
     every unanswered call raises `BusUnavailable`, and a new connection must be opened. A cancelled call does no harm.
 
-    One timer watches the deadlines of all calls, and is set anew when it has run out: one for each would cost as much as the call.
+    One timer watches the deadlines of all calls and is set anew when it has run out: one for each would cost as much as the call.
     """
 
     def __init__(self, on_push: Push | None = None) -> None:

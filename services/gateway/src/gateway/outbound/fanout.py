@@ -1,12 +1,13 @@
 """Follows the bus and gives each entry to whom it concerns.
 
 Events and receipts go to the hub's channels, outcomes to `pending`; what the bus says it has lost is handed to the audit, and
-`control` looks at memberships again. Decisions about users come another way (`decisions`). One loop, one entry at a time, and the
-next is taken when the last is with the sockets' transports: batches grow with load by themselves.
+`control` looks at memberships again. Decisions about users come another way (`decisions`). One loop, one entry at a time, at the
+pace at which sockets are written to: batches grow with load by themselves.
 """
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable
 
@@ -78,7 +79,8 @@ class Fanout:
                 handle = self._handlers[topic]
                 for entry in entries:
                     self._handle(handle, topic, entry.payload)
-                    await self._outbox.flushed()
+                    await self._outbox.paced()
+                await asyncio.sleep(0)
             case Lost(topics, reason):
                 self._lost(topics, reason)
 

@@ -1,11 +1,13 @@
 """Joins everything that goes to a socket within one tick of the loop into one write, and bounds what a slow reader may cost.
 
 No event loop joins writes by itself, and the kernel's `send` is the cost of a delivery: whoever has something to say
-appends it to the socket's backlog, and one callback per tick writes the backlogs out, a slice of sockets at a time so
-that no large room holds the loop up. What a frame says, and to whom, is `hub`'s.
+appends it to the socket's backlog, and a round writes the backlogs out, in the same tick. A round of more than a slice of
+sockets lets the loop go on between slices, and is followed by a rest twice as long: what comes meanwhile is joined, so
+that a hot room costs at most a third of the loop's time. What a frame says, and to whom, is `hub`'s.
 
-Bounds: a backlog lives for one round of slices; behind it the transport holds what the peer has not read yet. A socket
-with more than `UNREAD_BYTES` there is closed with 4002 and cut off if it does not read the rest in time.
+Bounds: whoever brings many frames waits until what is queued has gone (`paced`); behind a backlog the transport holds what
+the peer has not read yet. A socket with more than `UNREAD_BYTES` there is closed with 4002 and cut off if it does not read
+the rest in time.
 
 While the gateway is cut off from decisions about users (`tenure`) nothing is written: it is held back, within a bound.
 """
@@ -13,7 +15,7 @@ While the gateway is cut off from decisions about users (`tenure`) nothing is wr
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from gateway.connection import Connection
 from gateway.metrics import WRITES, WRITTEN_BYTES
@@ -22,6 +24,12 @@ UNREAD_BYTES = 1024 * 1024
 """What the transport may hold for one peer."""
 SLICE = 256
 """Sockets written before others get their turn."""
+REST = 2
+"""How much longer a rest is than the round before it."""
+REST_SECONDS = 0.02
+"""The longest rest."""
+QUEUED_FRAMES = 20_000
+"""Frames queued, counted per socket, beyond which `paced` waits."""
 SLOW_CONSUMER = 4002
 REVOKED = 4501
 HELD_FRAMES = 2_000
@@ -41,7 +49,14 @@ class Outbox:
         self.on_held: Callable[[Iterable[Connection]], None] = lambda _connections: None
         """Called again and again with the sockets that are held back."""
         self._dirty: list[Connection] = []
-        """Sockets with a backlog, each once."""
+        """Sockets with a backlog, each once, that the round under way does not reach."""
+        self._round: list[Connection] = []
+        """Those that it has yet to reach, in reverse."""
+        self._round_began = 0.0
+        self._rest_until = 0.0
+        """Loop time, both."""
+        self._queued = 0
+        """Frames put into backlogs since the last round began, about."""
         self._loop = asyncio.get_running_loop()
         self._scheduled = False
         self._flushed: asyncio.Future[None] | None = None
@@ -57,8 +72,9 @@ class Outbox:
                 self._schedule()
         connection.backlog.append(frame)
 
-    def broadcast(self, connections: Iterable[Connection], frame: bytes) -> None:
+    def broadcast(self, connections: Collection[Connection], frame: bytes) -> None:
         """Queue one frame for many sockets, none of which is closing: the hub holds open ones only."""
+        self._queued += len(connections)
         dirty = self._dirty
         for connection in connections:
             backlog = connection.backlog
@@ -68,9 +84,14 @@ class Outbox:
         if dirty and not self._scheduled:
             self._schedule()
 
+    async def paced(self) -> None:
+        """Return at once while there is room for more, else once there is: the pace of whoever brings many frames."""
+        if self._queued >= QUEUED_FRAMES:
+            await self.flushed()
+
     async def flushed(self) -> None:
-        """Return once every backlog is with its transport: the pace of whoever produces."""
-        if not self._dirty:
+        """Return once every backlog is with its transport."""
+        if not self._dirty and not self._round:
             return
         if self._flushed is None:
             self._flushed = self._loop.create_future()
@@ -107,24 +128,51 @@ class Outbox:
         self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        """Write one slice; come back next tick when more is left."""
+        """Write a slice of the round, or of a new one; come back when more is left."""
         if self._cut_off():
             self._hold()
             return
-        dirty = self._dirty
-        if len(dirty) > SLICE:
-            due, self._dirty = dirty[:SLICE], dirty[SLICE:]
+        if not self._round and not self._begin_round():
+            return
+        due = self._round[-SLICE:]
+        del self._round[-SLICE:]
+        self._write(reversed(due))
+        if self._round or self._dirty:
             self._loop.call_soon(self._flush)
         else:
-            due, self._dirty, self._scheduled = dirty, [], False
+            self._scheduled = False
+        if not self._round:
+            self._end_round()
+
+    def _begin_round(self) -> bool:
+        """Have all backlogs written; False while a rest puts that off."""
+        now = self._loop.time()
+        if now < self._rest_until and len(self._dirty) > SLICE:
+            self._loop.call_at(self._rest_until, self._flush)
+            return False
+        self._round, self._dirty = self._dirty[::-1], []
+        self._round_began = now
+        self._queued = 0
+        return True
+
+    def _end_round(self) -> None:
+        now = self._loop.time()
+        self._rest_until = now + min(REST * (now - self._round_began), REST_SECONDS)
+        self._tell_flushed()
+
+    def _write(self, due: Iterable[Connection]) -> None:
         writes = size = 0
+        last: list[bytes] = []
+        data = b""
         for connection in due:
             backlog = connection.backlog
             transport = connection.transport
             if not backlog or transport is None:
                 continue
-            data = backlog[0] if len(backlog) == 1 else b"".join(backlog)
-            backlog.clear()
+            if backlog != last:  # in a room most have been given the same, and compare as fast as two pointers
+                last = backlog
+                data = backlog[0] if len(backlog) == 1 else b"".join(backlog)
+            connection.backlog = []
             transport.write(data)
             writes += 1
             size += len(data)
@@ -132,13 +180,13 @@ class Outbox:
                 self._on_slow(connection)
         WRITES.inc(writes)
         WRITTEN_BYTES.inc(size)
-        self._tell_flushed()
 
     def _hold(self) -> None:
-        for connection in self._dirty:
+        held = [*reversed(self._round), *self._dirty]
+        for connection in held:
             if len(connection.backlog) > HELD_FRAMES:
                 self._on_slow(connection)
-        self._dirty = [each for each in self._dirty if each.backlog]  # the others were released or have ended
+        self._round, self._dirty = [], [each for each in held if each.backlog]  # the others were released or have ended
         if self._dirty:
             self._loop.call_later(HELD_SECONDS, self._flush)
             self.on_held(self._dirty)
@@ -147,6 +195,6 @@ class Outbox:
         self._tell_flushed()
 
     def _tell_flushed(self) -> None:
-        if not self._dirty and self._flushed is not None:
+        if not self._dirty and not self._round and self._flushed is not None:
             self._flushed.set_result(None)
             self._flushed = None
