@@ -177,7 +177,8 @@ class Hub:
             if len(account.connections) > 1:
                 self.memberships.suspected(channel, account, exact=False)  # the user's other sockets may not know of it yet
             role = snapshot.role if since is None else since.role
-            opened.append(msgspec.structs.replace(snapshot, seq=start, role=role))
+            same = (start, role) == (snapshot.seq, snapshot.role)
+            opened.append(snapshot if same else msgspec.structs.replace(snapshot, seq=start, role=role))
             self.expect(channel, load.head(channel.id))
         for event in passed.values():
             if event.kind == JOINED:

@@ -40,7 +40,8 @@ class Load:
 
     def head(self, channel: str) -> int:
         """The highest entry that passed in a channel the hub did not know; 0 where none did."""
-        return max(generation.get(channel, 0) for generation in self._recent.heads)
+        older, current = self._recent.heads
+        return max(older.get(channel, 0), current.get(channel, 0)) if older or current else 0
 
     def memberships(self, tenant: str, user: str) -> dict[str, Event]:
         """The last membership entry about the user that passed, by channel."""
