@@ -111,6 +111,7 @@ async def test_every_answer_carries_the_security_headers_and_pages_allow_no_inli
             assert "unsafe" not in answer.headers["content-security-policy"], path
             assert {"frame-ancestors", "base-uri", "form-action"} <= policy.keys(), path
             assert answer.headers["x-content-type-options"] == "nosniff", path
+            assert answer.headers["x-frame-options"] == "DENY", path
             assert answer.headers["referrer-policy"] == "no-referrer", path
 
 

@@ -5,6 +5,7 @@
 import { browserSocket, cookieCredentials, createApi, devLogin, HubbubClient, localOutbox, Problem, signOut, tokenCredentials, waysToSignIn } from "../client";
 import type { Credentials, WaysToSignIn } from "../client";
 import { hostCredentials, widgetTenant } from "./host";
+import { local, session as store } from "./storage";
 
 export interface TokenSession {
   token: string;
@@ -21,13 +22,13 @@ const signedInNews = "hubbub.signed-in";
 
 export function loadSession(): Session | null {
   if (widgetTenant() !== null) return "host";
-  const text = sessionStorage.getItem(storageKey);
+  const text = store.getItem(storageKey);
   return text === null ? null : (JSON.parse(text) as TokenSession);
 }
 
 export function saveSession(session: TokenSession | null): void {
-  if (session === null) sessionStorage.removeItem(storageKey);
-  else sessionStorage.setItem(storageKey, JSON.stringify(session));
+  if (session === null) store.removeItem(storageKey);
+  else store.setItem(storageKey, JSON.stringify(session));
 }
 
 /** A user id that a person can type again: lower case, without blanks. */
@@ -106,7 +107,7 @@ export async function openClient(session: Session): Promise<HubbubClient> {
     api,
     credentials,
     socket: browserSocket(origin),
-    storage: localOutbox(`hubbub.outbox.${me.tenant}.${me.user}.`, localStorage),
+    storage: localOutbox(`hubbub.outbox.${me.tenant}.${me.user}.`, local),
     schedule: (run) => setTimeout(run, 0),
   });
 }

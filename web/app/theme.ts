@@ -1,20 +1,21 @@
 /** Owns the choice of light or dark; leaves the colours to `styles/tokens.css`. */
+import { local } from "./storage";
 
 export type Theme = "auto" | "light" | "dark";
 
 const storageKey = "hubbub.theme";
 
 export function readTheme(): Theme {
-  const saved = localStorage.getItem(storageKey);
+  const saved = local.getItem(storageKey);
   return saved === "light" || saved === "dark" ? saved : "auto";
 }
 
 export function applyTheme(theme: Theme = readTheme()): void {
   if (theme === "auto") {
-    localStorage.removeItem(storageKey);
+    local.removeItem(storageKey);
     delete document.documentElement.dataset["theme"];
   } else {
-    localStorage.setItem(storageKey, theme);
+    local.setItem(storageKey, theme);
     document.documentElement.dataset["theme"] = theme;
   }
 }

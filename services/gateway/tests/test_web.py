@@ -35,7 +35,7 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 async def client(root: Path) -> AsyncIterator[httpx.AsyncClient]:
     app = Starlette(
-        routes=[Route("/{path:path}", WebApp(root).serve)],
+        routes=[Route("/{path:path}", WebApp(root, "", {"acme": ["https://shop.example"]}).serve)],
         exception_handlers={NotFound: lambda _request, error: problems.response(error)},
     )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as opened:

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from chassis.config import Address, ConfigError, ProcessConfig, Secret, address, flag, secret, setting, text, whole
+from gateway.origin import origin_of
 
 KEY_CHARACTERS = 32
 """The least that a session key may have: `openssl rand -hex 32` makes one of 64."""
@@ -48,7 +49,7 @@ def networks(value: str) -> tuple[str, ...]:
 
 def origins(value: str) -> frozenset[str]:
     """A comma list of origins such as https://shop.example."""
-    return frozenset(each.strip().rstrip("/").lower() for each in value.split(",") if each.strip())
+    return frozenset(origin_of(each) for each in value.split(",") if each.strip())
 
 
 Tenant = Annotated[str, Meta(pattern=r"\A[a-z0-9-]{1,64}\Z")]
@@ -61,6 +62,19 @@ def tenants(value: str) -> tuple[tuple[str, str], ...]:
     except msgspec.DecodeError as error:
         msg = f"must be a JSON object of tenants: {error}"
         raise ValueError(msg) from error
+
+
+def framers(value: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """A JSON object of lists of origins by tenant, as pairs."""
+    try:
+        found = msgspec.json.decode(value, type=dict[Tenant, tuple[str, ...]])
+    except msgspec.DecodeError as error:
+        msg = f"must be a JSON object of lists of origins by tenant: {error}"
+        raise ValueError(msg) from error
+    if not all(found.values()):
+        msg = "must give each tenant at least one origin"
+        raise ValueError(msg)
+    return tuple((tenant, tuple(origin_of(each) for each in pages)) for tenant, pages in found.items())
 
 
 def base(value: str) -> str:
@@ -105,6 +119,7 @@ class SignInConfig:
 _NO_ISSUERS: tuple[IssuerConfig, ...] = ()
 _NO_ORIGINS: frozenset[str] = frozenset()
 _NO_TENANTS: tuple[tuple[str, str], ...] = ()
+_NO_FRAMERS: tuple[tuple[str, tuple[str, ...]], ...] = ()
 _NO_SECRET = Secret("")
 _NO_NETWORKS: tuple[str, ...] = ()
 
@@ -125,6 +140,8 @@ class Config(ProcessConfig):
     issuers: tuple[IssuerConfig, ...] = setting("HUBBUB_ISSUERS", issuers, _NO_ISSUERS)
     allowed_origins: frozenset[str] = setting("HUBBUB_ALLOWED_ORIGINS", origins, _NO_ORIGINS)
     """Besides the server's own, which is always allowed."""
+    widget_origins: tuple[tuple[str, tuple[str, ...]], ...] = setting("HUBBUB_WIDGET_ORIGINS", framers, _NO_FRAMERS)
+    """Whose pages may frame a tenant's widget; a tenant without any has none."""
     web_root: Path | None = setting("HUBBUB_WEB_ROOT", Path, None)
     """The built web app; a gateway without one serves the API alone."""
     storage_endpoint: str = setting("HUBBUB_MEDIA_S3_PUBLIC_ENDPOINT", text, "")

@@ -1,4 +1,4 @@
-"""What surrounds every HTTP request: its id, errors in their one shape, security headers, a canonical log line, a measurement.
+"""What surrounds every HTTP request: its id, errors in their one shape, headers of security and CORS, a log line, a measurement.
 
 Query strings are never logged: tickets travel there.
 """
@@ -6,7 +6,7 @@ Query strings are never logged: tickets travel there.
 from __future__ import annotations
 
 import time
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import structlog
@@ -18,6 +18,7 @@ from chassis.context import request_id_from
 from chassis.errors import HubbubError, Internal
 from chassis.metrics import DEFECTS
 from gateway.http import problems
+from gateway.http.cors import Cors
 from gateway.metrics import HTTP_SECONDS
 
 log = structlog.get_logger()
@@ -28,10 +29,11 @@ _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 class Edge:
     """The outermost ASGI application."""
 
-    def __init__(self, app: ASGIApp, headers: dict[str, str]) -> None:
+    def __init__(self, app: ASGIApp, headers: Mapping[str, str], cors: Cors) -> None:
         self._app = app
         self._headers = headers
-        """What every answer carries unless it says otherwise."""
+        """What every answer carries unless its handler put others into `request.state.headers`."""
+        self._cors = cors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -46,7 +48,8 @@ class Edge:
                 seen["status"] = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = request_id
-                for name, value in self._headers.items():
+                own: Mapping[str, str] = scope["state"].get("headers", self._headers)
+                for name, value in (*own.items(), *self._cors.headers(scope).items()):
                     headers.setdefault(name, value)
                 if scope["state"].get("authenticated"):
                     headers["Cache-Control"] = "no-store"
@@ -54,7 +57,7 @@ class Edge:
 
         with work_for(request_id):
             try:
-                await self._app(scope, receive, send_on)
+                await (self._cors.preflight(scope) or self._app)(scope, receive, send_on)
             except Exception as error:  # the outermost handler
                 known = error if isinstance(error, HubbubError) else Internal()
                 if known is not error:

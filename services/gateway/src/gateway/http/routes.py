@@ -14,6 +14,7 @@ from chassis.errors import HubbubError, InvalidArgument, NotFound
 from gateway.connection import Identity
 from gateway.http import admin, channels, health, members, messages, moderation, problems, reports, signin, tokens, uploads, users
 from gateway.http.api import Api
+from gateway.http.cors import Cors
 from gateway.http.edge import Edge
 from gateway.http.operation import Operation, operation
 from gateway.http.web import WebApp, security_headers
@@ -79,12 +80,12 @@ def make_app(api: Api) -> Edge:
     routes = [_route(path, handlers) for path, handlers in table]
     routes.append(_route("/v1/{path:path}", {}))
     if api.config.web_root is not None and api.config.web_root.is_dir():
-        web = WebApp(api.config.web_root)
+        web = WebApp(api.config.web_root, api.config.storage_endpoint, dict(api.config.widget_origins))
         routes.append(_route("/{path:path}", {"GET": web.serve}))
     app = Starlette(routes=routes, exception_handlers={HubbubError: _refused, HTTPException: _unrouted})
     app.router.redirect_slashes = False
     app.state.api = api
-    return Edge(app, security_headers(api.config.storage_endpoint))
+    return Edge(app, security_headers(api.config.storage_endpoint), Cors(api.config.allowed_origins))
 
 
 def _route(path: str, handlers: Mapping[str, Handler]) -> Route:

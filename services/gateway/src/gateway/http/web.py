@@ -1,10 +1,13 @@
-"""Serves the web app: hashed assets for ever, everything else from its one page, under a strict content security policy."""
+"""Serves the web app: hashed assets for ever, everything else from its one page, under a strict content security policy.
+
+The same page is a tenant's widget under `/widget/<tenant>`: there, and there alone, pages of that tenant's may frame it.
+"""
 
 from __future__ import annotations
 
 import mimetypes
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,6 +18,8 @@ from chassis.errors import NotFound
 
 IMMUTABLE = "public, max-age=31536000, immutable"
 REVALIDATED = "no-cache"
+WIDGET = "/widget/"
+"""What follows is the tenant."""
 _ASSETS = "assets"
 """Folder whose file names change with their content."""
 
@@ -22,8 +27,12 @@ _ASSETS = "assets"
 class WebApp:
     """The built web app. A path is looked up, never composed; files are listed anew when a build has changed their folders."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, storage_endpoint: str, framers: Mapping[str, Sequence[str]]) -> None:
         self._root = root
+        self._widgets = {
+            WIDGET + tenant: security_headers(storage_endpoint, framed_by=pages) for tenant, pages in framers.items()
+        }
+        """What each tenant's widget is served with, by its path."""
         self._index = root / "index.html"
         self._files: dict[str, Path] = {}
         """By the path that asks for it."""
@@ -33,6 +42,10 @@ class WebApp:
     async def serve(self, request: Request) -> Response:
         """A file, or the page for any other path that is not the API's."""
         path = request.url.path
+        if path.startswith(WIDGET):
+            if path not in self._widgets:
+                raise NotFound
+            request.state.headers = self._widgets[path]
         found = self._find(path)
         if found is None and (path == "/v1" or path.startswith(f"/{_ASSETS}/") or not self._index.is_file()):
             raise NotFound
@@ -56,8 +69,12 @@ def _listing(root: Path) -> Iterator[tuple[str, Path]]:
             yield "/" + file.relative_to(root).as_posix(), file
 
 
-def security_headers(storage_endpoint: str) -> dict[str, str]:
-    """What every answer carries. Media and uploads go straight to object storage, so its origin is allowed where they need it."""
+def security_headers(storage_endpoint: str, *, framed_by: Sequence[str] = ()) -> dict[str, str]:
+    """What every answer carries. Media and uploads go straight to object storage, so its origin is allowed where they need it.
+
+    `framed_by` are the origins whose pages may show it in a frame. `X-Frame-Options` knows no list, so it is said only to forbid;
+    browsers that know `frame-ancestors` ignore it.
+    """
     parts = urlsplit(storage_endpoint)
     storage = f" {parts.scheme}://{parts.netloc}" if parts.scheme and parts.netloc else ""
     policy = {
@@ -71,7 +88,7 @@ def security_headers(storage_endpoint: str) -> dict[str, str]:
         "connect-src": f"'self'{storage}",
         "base-uri": "'none'",
         "form-action": "'self'",
-        "frame-ancestors": "'self'",
+        "frame-ancestors": " ".join(framed_by) or "'none'",
     }
     return {
         "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
@@ -79,4 +96,5 @@ def security_headers(storage_endpoint: str) -> dict[str, str]:
         "Referrer-Policy": "no-referrer",
         "Cross-Origin-Opener-Policy": "same-origin",
         "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+        **({} if framed_by else {"X-Frame-Options": "DENY"}),
     }

@@ -1,0 +1,54 @@
+"""Lets pages of the allow list call the HTTP API from their own origin (the Fetch standard's CORS protocol).
+
+They bring tokens: credentials of the browser, which are cookies, are not shared with them, so `Access-Control-Allow-Credentials`
+is never said. Pages of other origins get no word of CORS, and their browsers keep the answers from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import Scope
+
+_API = "/v1/"
+_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
+_MAY_SEND = "Authorization, Content-Type, Idempotency-Key, X-Request-Id"
+_MAY_READ = "Retry-After, WWW-Authenticate, X-Request-Id"
+PREFLIGHT_SECONDS = 600
+"""How long a browser need not ask again."""
+
+
+class Cors:
+    """What other origins are told."""
+
+    def __init__(self, allowed_origins: frozenset[str]) -> None:
+        self._allowed = allowed_origins
+
+    def preflight(self, scope: Scope) -> Response | None:
+        """The answer to a browser's question whether a page may call; None for everything else."""
+        headers = Headers(scope=scope)
+        if scope["method"] != "OPTIONS" or "access-control-request-method" not in headers or not self._may(scope, headers):
+            return None
+        return Response(
+            status_code=204,
+            headers={
+                "Access-Control-Allow-Methods": _METHODS,
+                "Access-Control-Allow-Headers": _MAY_SEND,
+                "Access-Control-Max-Age": str(PREFLIGHT_SECONDS),
+            },
+        )
+
+    def headers(self, scope: Scope) -> Mapping[str, str]:
+        """What an answer carries. Answers of the API differ by who asks, also where nobody is allowed now."""
+        if not scope["path"].startswith(_API):
+            return {}
+        headers = Headers(scope=scope)
+        if not self._may(scope, headers):
+            return {"Vary": "Origin"}
+        shown = {"Access-Control-Allow-Origin": headers["origin"], "Access-Control-Expose-Headers": _MAY_READ}
+        return {"Vary": "Origin", **shown}
+
+    def _may(self, scope: Scope, headers: Headers) -> bool:
+        return scope["path"].startswith(_API) and headers.get("origin", "") in self._allowed
