@@ -27,6 +27,7 @@ from hubbub.messages.v1.messages_service_pb2 import (
     SearchMessagesRequest,
 )
 
+Text = Annotated[str, Meta(description="At most 16 KiB of UTF-8; empty only with attachments.", examples=["hello"])]
 Key = Annotated[str, Meta(min_length=1, max_length=128)]
 
 
@@ -52,7 +53,7 @@ class EventsQuery(msgspec.Struct):
 class SearchQuery(msgspec.Struct):
     """What is searched for, and where: in one channel, by one sender."""
 
-    q: Words
+    q: Annotated[Words, Meta(min_length=1, examples=["hello"])]
     channel: Words = ""
     sender: Words = msgspec.field(name="from", default="")
     limit: Limit = 50
@@ -69,7 +70,7 @@ class PostHeaders(msgspec.Struct):
 class NewMessage(msgspec.Struct, forbid_unknown_fields=True):
     """Body of a post: as the `send` frame, of which `type`, `ref` and `channel` say nothing that the request does not."""
 
-    text: str
+    text: Text
     type: Literal["send"] = "send"
     ref: Raw | UnsetType = UNSET
     channel: str | None = None

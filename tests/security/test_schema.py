@@ -1,0 +1,105 @@
+"""The HTTP API against its own OpenAPI document: schemathesis asks what the document allows and what it does not, as whoever may.
+
+Whatever is asked, the answer is one that the document names for the operation: its status, media type, headers and shape; what
+the document does not allow is refused; nothing is a 5xx, and nothing takes longer than `_SECONDS`. What an answer has to mean is
+told by other files.
+"""
+
+import json
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import httpx
+import pytest
+import pytest_asyncio
+import requests
+import schemathesis
+from schemathesis.specs.openapi import checks
+
+from gateway.http import openapi
+from stack import Stack
+from tests.flow.world import World
+
+Case: TypeAlias = schemathesis.Case[Any]
+_SECONDS = 5.0
+_CHECKS = [
+    schemathesis.checks.not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+    checks.negative_data_rejection,
+    checks.unsupported_method,
+]
+_DOCUMENT = json.loads(openapi.document())
+_OPERATIONS = [f"{method.upper()} {path}" for path, methods in _DOCUMENT["paths"].items() for method in methods]
+
+
+def asking(*, most: int, boundaries: bool) -> schemathesis.BaseSchema:
+    """The document as what to ask: `most` questions at random of each operation, always the same, and those at its boundaries."""
+    generation = {"deterministic": True, "max-examples": most, "with-security-parameters": False}
+    phases = {"coverage": {"enabled": boundaries, "unexpected-methods": ["trace"]}}
+    config = schemathesis.Config.from_dict({"seed": 1, "generation": generation, "phases": phases})
+    return schemathesis.openapi.from_dict(_DOCUMENT, config=config)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Who calls: a channel's owner who is an administrator too, a stranger to it, nobody. And what there is to be named."""
+
+    url: str
+    tokens: dict[str, str | None]
+    """By caller."""
+    names: dict[str, str]
+    """By the name that a path has for it."""
+    members: dict[str, str]
+    """By operation that names one: a member whom it may ban or remove, as no other operation needs them. The others have cat."""
+    session: requests.Session
+
+    def ask(self, case: Case, caller: str) -> schemathesis.Response:
+        """Ask, of what there is where the case names something, and judge the answer."""
+        names = {**self.names, "user": self.members.get(case.operation.label, "cat")}
+        case.path_parameters.update({name: names[name] for name in case.path_parameters.keys() & names.keys()})
+        if isinstance(case.body, dict) and case.meta is not None and case.meta.generation.mode.is_positive:
+            known: dict[str, Any] = {"channel": names["channel"], "thread": names["message"], "attachments": []}
+            known |= {name: [names["user"]] for name in ("users", "members", "mentions")}
+            case.body.update({name: known[name] for name in case.body.keys() & known.keys()})
+        token = self.tokens[caller]
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return case.call_and_validate(self.url, self.session, headers, checks=_CHECKS, timeout=_SECONDS, allow_redirects=False)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def setting(product: Stack) -> AsyncIterator[Setting]:
+    async with httpx.AsyncClient() as http:
+        world = World(product, [gateway.url for gateway in product.gateways], http, f"t-{uuid.uuid4().hex[:12]}")
+        owner, stranger = await world.person("ann", roles=["admin"]), await world.person("eve")
+        members = {operation: f"user-{number}" for number, operation in enumerate(_OPERATIONS) if "{user}" in operation}
+        for user in ("cat", *members.values()):
+            await world.person(user)
+        room = await owner.create("group", name="a room", members=["cat", *members.values()])
+        message = (await owner.post(room, "hello"))["message"]
+        report = await owner.ok("POST", f"/v1/channels/{room}/messages/{message}/reports", {"reason": "x"}, 201)
+        upload = {"name": "a.txt", "size": 3, "type": "text/plain", "channel": room}
+        made = await owner.ok("POST", "/v1/uploads", upload, 201)
+        names = {"channel": room, "message": message, "report": report["id"], "upload": made["id"]}
+        with requests.Session() as session:
+            tokens = {"owner": owner.token, "stranger": stranger.token, "nobody": None}
+            yield Setting(owner.url, tokens, names, members, session)
+
+
+# With a parameter beside the operation, as pytest names tests without one all alike.
+@pytest.mark.parametrize("caller", ["owner"])
+@asking(most=3, boundaries=True).parametrize()
+def test_whatever_is_asked_is_answered_as_the_document_says(case: Case, setting: Setting, caller: str) -> None:
+    setting.ask(case, caller)
+
+
+@pytest.mark.parametrize("caller", ["stranger", "nobody"])
+@asking(most=2, boundaries=False).parametrize()
+def test_who_may_not_is_refused_as_the_document_says(case: Case, setting: Setting, caller: str) -> None:
+    answer = setting.ask(case, caller)
+    if caller == "nobody" and "security" in case.operation.definition.raw:
+        assert answer.status_code == 401
