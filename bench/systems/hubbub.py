@@ -8,11 +8,12 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self, cast
+from typing import Self
 
 from bench import processes
 from bench.people import AUDIENCE, ISSUER, TENANT, People
 from bench.systems.seating import seat
+from chassis.identity import GATEWAY
 from stack import Stack
 
 _STARTED_SECONDS = 30
@@ -59,9 +60,9 @@ class Hubbub:
         return roles
 
     async def seat(self, people: People) -> list[list[str]]:
-        """Make users and rooms known through the messages service, as another product would."""
-        services = cast("dict[str, str]", self._stack.endpoints["services"])
-        return await seat(services["messages"], people)
+        """Make users and rooms known through the messages service, as a gateway would: users by the portion."""
+        async with self._stack.channel("messages", GATEWAY) as channel:
+            return await seat(channel, people)
 
     async def restart_server(self) -> None:
         """Replace every gateway by a fresh one."""

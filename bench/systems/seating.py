@@ -18,20 +18,19 @@ _CALL_SECONDS = 60
 _Item = TypeVar("_Item")
 
 
-async def seat(target: str, people: People) -> list[list[str]]:
+async def seat(channel: grpc.aio.Channel, people: People) -> list[list[str]]:
     """Admit every user and make every room; return the channels' ids by layer. Raises grpc.aio.AioRpcError."""
-    async with grpc.aio.insecure_channel(target) as channel:
-        messages = messages_service_pb2_grpc.MessagesServiceStub(channel)
-        for numbers in _portions(range(people.users), _ADMITTED_AT_ONCE):
-            sessions = [messages_service_pb2.AdmitUserRequest(caller=_caller(people.user(number))) for number in numbers]
-            await messages.OpenSessions(messages_service_pb2.OpenSessionsRequest(sessions=sessions), timeout=_CALL_SECONDS)
-        gate = asyncio.Semaphore(_CALLS_AT_ONCE)
-        ids: list[list[str]] = []
-        for number, rooms in enumerate(people.rooms):
-            names = [[people.user(member) for member in members] for members in rooms]
-            made = (_make(messages, gate, f"{people.name} {number}", members) for members in names)
-            ids.append(list(await asyncio.gather(*made)))
-        return ids
+    messages = messages_service_pb2_grpc.MessagesServiceStub(channel)
+    for numbers in _portions(range(people.users), _ADMITTED_AT_ONCE):
+        sessions = [messages_service_pb2.AdmitUserRequest(caller=_caller(people.user(number))) for number in numbers]
+        await messages.OpenSessions(messages_service_pb2.OpenSessionsRequest(sessions=sessions), timeout=_CALL_SECONDS)
+    gate = asyncio.Semaphore(_CALLS_AT_ONCE)
+    ids: list[list[str]] = []
+    for number, rooms in enumerate(people.rooms):
+        names = [[people.user(member) for member in members] for members in rooms]
+        made = (_make(messages, gate, f"{people.name} {number}", members) for members in names)
+        ids.append(list(await asyncio.gather(*made)))
+    return ids
 
 
 async def _make(

@@ -1,14 +1,19 @@
 """What the documents say about files, settings and secrets is so."""
 
 import dataclasses
+import json
 import re
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import pytest
+from joserfc.jwk import OKPKey
 
+from chassis.callers import callers
 from chassis.config import ProcessConfig
+from chassis.identity import public_jwk
+from chassis.scopes import NEEDED, Scope
 from tests.deploy.manifests import COMPONENTS, JOBS, ROOT, named, pod, secrets
 from tests.deploy.test_settings import CONFIGS, config_of
 
@@ -106,8 +111,22 @@ def test_every_decision_is_in_the_list() -> None:
         assert re.findall(r"^## (.+)$", text, re.MULTILINE) == ["Context", "Decision", "Consequences"]
 
 
-def test_the_snippet_for_other_products_uses_nothing_but_grpc_and_the_protos() -> None:
+def test_the_scopes_for_other_products_are_those_that_the_services_ask_for() -> None:
+    told = {row[0].strip("`"): set(re.findall(r"`(\w+)`", row[1])) for row in rows(ROOT / "docs" / "grpc.md", "Scopes")}
+    assert told == {
+        scope: {path.rpartition("/")[2] for path, needed in NEEDED.items() if needed.scope is scope} for scope in Scope
+    }
+
+
+def test_the_example_of_callers_is_one() -> None:
+    (example,) = re.findall(r"```json\n(.*?)```", OPERATIONS.read_text().split("## Who calls")[1], re.DOTALL)
+    key = json.dumps(public_jwk(OKPKey.generate_key("Ed25519")))
+    gateway, _ = callers(re.sub(r"{\"kty\".*?}", key, example))
+    assert set(gateway.scopes) == set(Scope)
+
+
+def test_the_snippet_for_other_products_uses_nothing_but_grpc_the_protos_and_a_library_of_tokens() -> None:
     (snippet,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "grpc.md").read_text(), re.DOTALL)
     compile(snippet, "docs/grpc.md", "exec")
     imported = re.findall(r"^(?:import|from) (\w+)", snippet, re.MULTILINE)
-    assert set(imported) == {"os", "uuid", "grpc", "hubbub"}
+    assert set(imported) == {"os", "time", "uuid", "warnings", "pathlib", "grpc", "hubbub", "joserfc"}

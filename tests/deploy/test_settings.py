@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 import yaml
 
-from chassis.config import ProcessConfig, load, names, secret
+from chassis.callers import Callers
+from chassis.config import ConfigError, ProcessConfig, load, names, secret
+from chassis.scopes import NEEDED
 from tests.deploy.dockerfile import stages
 from tests.deploy.kustomize import Document
 from tests.deploy.manifests import COMPONENTS, JOBS, K8S, OVERLAYS, ROOT, environment, named, of_kind, pod, secrets
 
+IDENTITIES = K8S / "overlays" / "dev" / "identities"
 CONFIGS = {
     "gateway": ("gateway", "gateway.config", "Config"),
     "messages-api": ("messages", "messages.config", "ApiConfig"),
@@ -25,6 +28,11 @@ CONFIGS = {
     "media-migrate": ("media", "media.config", "MigrateConfig"),
 }
 """Of each process: its service, and where its settings are declared."""
+SECRETS = {
+    "HUBBUB_GATEWAY_KEY": (IDENTITIES / "gateway.pem").read_text(),
+    "HUBBUB_CALLERS": (IDENTITIES / "callers.json").read_text(),
+}
+"""What stands in for secrets of the form that a setting must have; any other is an address."""
 SECRET = "postgresql://user:password@host/name"
 
 overlays = pytest.mark.parametrize("overlay", OVERLAYS)
@@ -47,8 +55,8 @@ def told(overlay: str, process: str, folder: Path) -> Mapping[str, str]:
     given = {name: value for name, value in image.items() if name.startswith("HUBBUB_")} | environment(
         overlay, workload(overlay, process)
     )
-    stand_ins = {None: SECRET, "/srv/web": str(folder)}
-    return {name: stand_ins.get(value) or str(value) for name, value in given.items()}
+    stand_ins = {"/srv/web": str(folder)}
+    return {name: SECRETS.get(name, SECRET) if value is None else stand_ins.get(value, value) for name, value in given.items()}
 
 
 @overlays
@@ -69,6 +77,31 @@ def test_processes_on_the_bus_agree_about_partitions(overlay: str, tmp_path: Pat
     on_the_bus = [process for process in COMPONENTS if "HUBBUB_BUS_URL" in names(config_of(process))]
     assert len(on_the_bus) == 3
     assert len({told(overlay, process, tmp_path)["HUBBUB_BUS_PARTITIONS"] for process in on_the_bus}) == 1
+
+
+@pytest.mark.parametrize("process", ["messages-api", "presence", "media"])
+def test_no_service_starts_where_anybody_could_call_it(process: str, tmp_path: Path) -> None:
+    given = {**told("prod", process, tmp_path), "HUBBUB_CALLERS": ""}
+    with pytest.raises(ConfigError, match="HUBBUB_CALLERS is required"):
+        load(config_of(process), given)
+    with pytest.raises(ConfigError, match="HUBBUB_CALLERS is required"):
+        load(config_of(process), {**given, "HUBBUB_ENV": "local"})
+    listen = next(name for name in given if name.endswith("_LISTEN") and name != "HUBBUB_OPS_LISTEN")
+    load(config_of(process), {**given, "HUBBUB_ENV": "local", listen: "127.0.0.1:9000"})
+
+
+@pytest.mark.parametrize("key", ["", "x"])
+def test_no_gateway_starts_in_production_without_a_key_of_its_own(key: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="HUBBUB_GATEWAY_KEY"):
+        load(config_of("gateway"), {**told("prod", "gateway", tmp_path), "HUBBUB_GATEWAY_KEY": key})
+
+
+def test_gateways_in_development_are_known_to_every_service(tmp_path: Path) -> None:
+    gateway: Any = load(config_of("gateway"), told("dev", "gateway", tmp_path))
+    for process in ("messages-api", "presence", "media"):
+        service: Any = load(config_of(process), told("dev", process, tmp_path))
+        for needed in NEEDED.values():
+            Callers(service.callers).identify([gateway.identity.credential(needed.audience)]).admit(needed)
 
 
 def test_nobody_signs_in_without_a_password_in_production(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-import grpc
 import httpx
 
 from hubbub.messages.v1.messages_pb2 import Caller
@@ -32,7 +31,6 @@ _WRITERS = 6
 _READERS = 3
 _VISITORS = 2
 _TOKEN_SECONDS = 86_400
-_GRPC_OPTIONS = [("grpc.max_reconnect_backoff_ms", 500)]
 
 
 class Notebook:
@@ -90,11 +88,9 @@ async def gathered(stack: Stack, dice: random.Random) -> AsyncIterator[Crowd]:
     tenant = f"run-{uuid.uuid4().hex[:12]}"
     where = urlsplit(urls[0])
     hole = Blackhole(where.hostname or "", where.port or 0)
-    target = stack.endpoints["services"]
-    assert isinstance(target, dict)
     async with (
         httpx.AsyncClient(limits=httpx.Limits(max_connections=50)) as http,
-        grpc.aio.insecure_channel(target["messages"], options=_GRPC_OPTIONS) as line,
+        stack.channel("messages") as line,
         hole.listening(),
     ):
         messages = MessagesServiceStub(line)

@@ -1,6 +1,7 @@
-"""The door for other products: the protos are all they need, and the page that says so is run."""
+"""The door for other products: an identity and the protos are all they need, and the page that says so is run."""
 
 import asyncio
+import json
 import os
 import re
 import sys
@@ -12,26 +13,31 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2
+from joserfc.jwk import OKPKey
 
+from chassis.grpc_client import open_channel
+from chassis.identity import Identity
 from hubbub.events.v1.events_pb2 import PostMessage
 from hubbub.messages.v1 import messages_pb2 as nouns
 from hubbub.messages.v1 import messages_service_pb2 as calls
 from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
-from tests.flow.world import World, live, texts
+from stack.callers import PRODUCT, key_file
+from tests.flow.world import World, eventually, live, texts
 
 PAGE = Path(__file__).parents[2] / "docs" / "grpc.md"
 
 
 @pytest.fixture
 async def messages(world: World) -> AsyncIterator[MessagesServiceStub]:
-    async with grpc.aio.insecure_channel(world.target()) as channel:
+    async with world.stack.channel("messages") as channel:
         yield MessagesServiceStub(channel)
 
 
 async def test_the_lines_in_the_documentation_work_as_they_stand(world: World) -> None:
     block = re.search(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert block is not None
-    environment = {**os.environ, "HUBBUB_MESSAGES_TARGET": world.target()}
+    told = {"HUBBUB_MESSAGES_TARGET": world.target(), "HUBBUB_PRODUCT_KEY_FILE": str(key_file(world.stack.data, PRODUCT))}
+    environment = {**os.environ, **told}
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", block.group(1), env=environment, stdout=pipe, stderr=pipe
@@ -83,3 +89,55 @@ async def test_every_service_answers_the_health_question(world: World, service: 
         )
         answer = await check(health_pb2.HealthCheckRequest(), timeout=5)
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+async def test_whoever_has_no_identity_is_answered_nothing(world: World) -> None:
+    await world.person("ann")
+    asked = calls.ListUsersRequest(caller=nouns.Caller(tenant=world.tenant, user="ann"))
+    stranger = Identity("product", OKPKey.generate_key("Ed25519"))
+    for channel in (open_channel(world.target()), open_channel(world.target(), stranger)):
+        async with channel:
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await MessagesServiceStub(channel).ListUsers(asked, timeout=5)
+        assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_a_product_does_what_its_scopes_say_and_nothing_of_a_gateways(world: World, messages: MessagesServiceStub) -> None:
+    ann, bob = await world.people("ann", "bob")
+    room = await world.room(ann, bob)
+    caller = nouns.Caller(tenant=world.tenant, user="ann")
+    post = calls.PostMessageRequest(caller=caller, channel=room, key="k", message=PostMessage(text="a fine offer"))
+    assert (await messages.PostMessage(post, timeout=5)).seq
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await messages.FetchEvents(calls.FetchEventsRequest(tenant=world.tenant, channel=room), timeout=5)
+    assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_what_a_product_does_bears_its_name_in_logs_metrics_and_audit(world: World, messages: MessagesServiceStub) -> None:
+    ann, bob = await world.people("ann", "bob")
+    room = await world.room(ann, bob)
+    message = (await bob.post(room, "x"))["message"]
+    caller = nouns.Caller(tenant=world.tenant, user="ann")
+    delete = calls.DeleteMessageRequest(caller=caller, channel=room, message=message)
+    marked = (("x-request-id", f"audit-{world.tenant}"),)
+    await messages.DeleteMessage(delete, metadata=marked, timeout=5)
+    await messages.BanUser(calls.BanUserRequest(caller=caller, channel=room, user="bob", reason="spam"), timeout=5)
+    await ann.ok("DELETE", f"/v1/channels/{room}/bans/bob", status=204)
+
+    root = await world.person("root", roles=["admin"])
+    recorded = [
+        (each["action"], json.loads(each["details"]).get("via")) for each in (await root.ok("GET", "/v1/admin/audit"))["items"]
+    ]
+    assert recorded == [("message.deleted", PRODUCT), ("member.banned", PRODUCT), ("member.unbanned", None)]
+    line = await eventually(lambda: logged(world, marked[0][1]))
+    assert f"caller={PRODUCT}" in line
+    assert "method=/hubbub.messages.v1.MessagesService/DeleteMessage" in line
+    counted = (await world.http.get(f"http://{world.stack.endpoints['ops']['messages-api']}/metrics")).text  # type: ignore[index]
+    assert re.search(r'hubbub_rpc_calls_total\{caller="product",status="OK"\} [1-9]', counted)
+    assert re.search(r'hubbub_rpc_calls_total\{caller="gateway",status="OK"\} [1-9]', counted)
+
+
+async def logged(world: World, request_id: str) -> str:
+    """The canonical line of a call, once it has been printed."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", world.stack.log)
+    return next((line for line in plain.splitlines() if "rpc_answered" in line and f"request_id={request_id}" in line), "")

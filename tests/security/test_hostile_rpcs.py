@@ -12,6 +12,7 @@ from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from chassis.identity import GATEWAY
 from hubbub.media.v1 import media_service_pb2
 from hubbub.messages.v1 import messages_service_pb2
 from hubbub.presence.v1 import presence_service_pb2
@@ -133,9 +134,7 @@ async def test_a_hostile_value_in_any_field_is_refused_in_an_expected_way(
 ) -> None:
     values = await named(world)
     make = GetMessageClass(method.input_type)
-    services = world.stack.endpoints["services"]
-    assert isinstance(services, dict)
-    async with grpc.aio.insecure_channel(services[service]) as channel:
+    async with world.stack.channel(service, GATEWAY) as channel:
         for path, field in places(make):
             text = field.cpp_type == FieldDescriptor.CPPTYPE_STRING and field.type == FieldDescriptor.TYPE_STRING
             numbers = {str(number): number for number in LARGEST.get(field.cpp_type, ())}
@@ -147,10 +146,8 @@ async def test_a_hostile_value_in_any_field_is_refused_in_an_expected_way(
 
 
 async def test_bytes_that_are_no_request_are_refused_and_harm_nobody(world: World) -> None:
-    services = world.stack.endpoints["services"]
-    assert isinstance(services, dict)
     for service, method in METHODS:
-        async with grpc.aio.insecure_channel(services[service]) as channel:
+        async with world.stack.channel(service, GATEWAY) as channel:
             call: Any = channel.unary_unary(f"/{method.containing_service.full_name}/{method.name}")
             for junk in (b"\xff" * 64, b"\x0a\xff\xff\xff\x7f", b"\x0a\x02\xed\xa0", b"\x0b" * 500):
                 with pytest.raises(grpc.aio.AioRpcError):

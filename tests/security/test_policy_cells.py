@@ -80,9 +80,7 @@ async def stage(request: pytest.FixtureRequest, world: World) -> AsyncIterator[S
             if kind is not ChannelKind.DIRECT:
                 await host.ok("POST", f"/v1/channels/{room}/members", {"users": [api.user], "role": role})
         sockets = {role: await stack.enter_async_context(live(api)) for role, api in people.items()}
-        services = world.stack.endpoints["services"]
-        assert isinstance(services, dict)
-        channel = await stack.enter_async_context(grpc.aio.insecure_channel(str(services["messages"])))
+        channel = await stack.enter_async_context(world.stack.channel("messages"))
         yield Stage(world, kind, room, host, people, sockets, MessagesServiceStub(channel))
 
 

@@ -29,7 +29,7 @@ SLACK_SECONDS = 1.0
 @contextlib.asynccontextmanager
 async def messages_of(world: World) -> AsyncIterator[MessagesServiceStub]:
     """The gRPC door."""
-    async with grpc.aio.insecure_channel(world.target()) as channel:
+    async with world.stack.channel("messages") as channel:
         yield MessagesServiceStub(channel)
 
 

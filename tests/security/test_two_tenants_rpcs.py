@@ -1,7 +1,8 @@
 """Two tenants whose people have the same ids, at every RPC of every service, streams included.
 
-An RPC about a channel is driven from its descriptor; any other has a case in `CASES`, and one without fails. Whoever may call
-these ports says for which tenant, so what is tried here is that a tenant's name reaches nothing of another's.
+An RPC about a channel is driven from its descriptor; any other has a case in `CASES`, and one without fails. The gateway, as
+which all of it is called, speaks for every tenant, so what is tried here is that a tenant's name reaches nothing of another's.
+Whom other callers may speak for is tried in libs/chassis.
 """
 
 import uuid
@@ -13,6 +14,7 @@ import grpc
 import pytest
 from google.protobuf.descriptor import MethodDescriptor
 
+from chassis.identity import GATEWAY
 from hubbub.events.v1.events_pb2 import PostMessage
 from hubbub.media.v1 import media_service_pb2 as media_calls
 from hubbub.media.v1.media_service_pb2_grpc import MediaServiceStub
@@ -63,9 +65,9 @@ class Doors:
 @pytest.fixture
 async def doors(world: World) -> AsyncIterator[Doors]:
     async with (
-        grpc.aio.insecure_channel(world.target("messages")) as messages,
-        grpc.aio.insecure_channel(world.target("media")) as media,
-        grpc.aio.insecure_channel(world.target("presence")) as presence,
+        world.stack.channel("messages", GATEWAY) as messages,
+        world.stack.channel("media", GATEWAY) as media,
+        world.stack.channel("presence", GATEWAY) as presence,
     ):
         stubs = MessagesServiceStub(messages), MediaServiceStub(media), PresenceServiceStub(presence)
         yield Doors(await neighbours(world), *stubs)

@@ -47,7 +47,7 @@ async def served() -> AsyncIterator[tuple[Scripted, grpc.aio.Channel]]:
     config = load(ProcessConfig, {"HUBBUB_DRAIN_SECONDS": "1"})
     add = lambda server: presence_grpc.add_PresenceServiceServicer_to_server(service, server)  # noqa: E731
     async with (
-        serve(config, Address("127.0.0.1", 0), add, [NAME]) as port,
+        serve(config, Address("127.0.0.1", 0), add, [NAME], callers=None) as port,
         open_channel(f"127.0.0.1:{port}") as channel,
     ):
         yield service, channel

@@ -66,6 +66,10 @@ async def test_every_process_is_named_and_each_service_sees_its_own_stores_only(
         assert set(stack.pids) == _NAMES
         gateway, worker, media = [await told(stack, name) for name in ("gateway-0", "messages-worker-0", "media")]
     assert not {"HUBBUB_MESSAGES_DATABASE_URL", "HUBBUB_MEDIA_S3_SECRET_KEY", "HUBBUB_PRESENCE_REDIS_URL"} & set(gateway)
+    assert "HUBBUB_GATEWAY_KEY" in gateway
+    assert "HUBBUB_GATEWAY_KEY" not in {*worker, *media}
+    assert {each["name"] for each in json.loads(media["HUBBUB_CALLERS"])} == {"gateway", "product"}
+    assert "PRIVATE" not in media["HUBBUB_CALLERS"]
     assert gateway["HUBBUB_BUS_URL"] == worker["HUBBUB_BUS_URL"]
     assert "HUBBUB_MEDIA_DATABASE_URL" in media
     assert "HUBBUB_MESSAGES_DATABASE_URL" not in media
@@ -79,13 +83,14 @@ async def test_data_and_keys_outlive_a_run_and_nothing_of_them_is_open_to_others
         url = str(stack.endpoints["HUBBUB_MESSAGES_DATABASE_URL"])
         async with await psycopg.AsyncConnection.connect(url) as connection:
             await connection.execute("CREATE TABLE kept (n int)")
-        key = (stack.data / "keys" / "dev.pem").read_bytes()
+        keys = {path: path.read_bytes() for path in (stack.data / "keys").iterdir()}
+        assert {"dev.pem", "gateway.pem", "product.pem"} <= {path.name for path in keys}
     assert not (stack.data / "pids.json").exists()
     async with stack:
         url = str(stack.endpoints["HUBBUB_MESSAGES_DATABASE_URL"])
         async with await psycopg.AsyncConnection.connect(url) as connection:
             await connection.execute("SELECT n FROM kept")
-        assert (stack.data / "keys" / "dev.pem").read_bytes() == key
+        assert {path: path.read_bytes() for path in (stack.data / "keys").iterdir()} == keys
         assert {path.stat().st_mode & 0o077 for path in (stack.data / "keys").iterdir()} == {0}
 
 

@@ -12,6 +12,7 @@ from typing import Any, LiteralString
 import psycopg
 import pytest
 
+from chassis.context import request
 from chassis.errors import NotAllowed
 from chassis.postgres import EVERY_TENANT
 from hubbub.messages.v1 import messages_pb2 as nouns
@@ -74,6 +75,19 @@ async def test_whatever_moderators_and_administrators_do_is_recorded(town: Town)
     assert {each.channel for each in found[:9]} == {room}
     assert json.loads(found[7].details) == {"reason": "louder", "seconds": 60}
     assert [each.number for each in await records(town, after=3, limit=2)] == [4, 5]
+    assert await audit.verify_one(town.database, TenantId(town.tenant)) is None
+
+
+async def test_the_product_that_does_it_for_somebody_is_recorded_and_sealed(town: Town) -> None:
+    with request("r-1", "orders"):
+        await busy(town)
+    by_orders = [json.loads(each.details) for each in await records(town)]
+    assert [each.get("via") for each in by_orders] == ["orders"] * 12
+    assert by_orders[7] == {"reason": "louder", "seconds": 60, "via": "orders"}
+    assert by_orders[5].keys() == {"message", "seq", "via"}
+    with request("r-2", "gateway"):
+        await busy(town)
+    assert not any("via" in each.details for each in await records(town, after=12))
     assert await audit.verify_one(town.database, TenantId(town.tenant)) is None
 
 

@@ -28,7 +28,7 @@ async def stub(town: Town) -> AsyncIterator[MessagesServiceStub]:
     def add(server: grpc.aio.Server) -> None:
         add_service(server, town.database, town.publisher, Decisions(town.publisher, town.gateways))
 
-    async with serve(config, listen, add, [SERVICE_NAME]) as port:
+    async with serve(config, listen, add, [SERVICE_NAME], callers=None) as port:
         channel = open_channel(f"127.0.0.1:{port}")
         yield MessagesServiceStub(channel)
         await channel.close()

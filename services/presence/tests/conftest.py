@@ -73,7 +73,7 @@ async def instance(url: str, timing: Timing) -> AsyncIterator[Instance]:
         await watch.hearing.wait()
         service = PresenceService(leases, watch, stopping)
         async with grpc_server.serve(
-            config, listen, lambda server: add_PresenceServiceServicer_to_server(service, server), [SERVICE]
+            config, listen, lambda server: add_PresenceServiceServicer_to_server(service, server), [SERVICE], callers=None
         ) as port:
             async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
                 yield Instance(PresenceServiceStub(channel), stopping, leases, watch)

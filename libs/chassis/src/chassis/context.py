@@ -1,4 +1,4 @@
-"""The request that the present task works for: its id follows it from the socket to the row and stands in every log line."""
+"""The request that the present task works for: its id, and who called, follow it to the row and stand in every log line."""
 
 from __future__ import annotations
 
@@ -30,8 +30,15 @@ def current_request_id() -> str | None:
     return value if isinstance(value, str) else None
 
 
+def current_caller() -> str | None:
+    """The service that made the request; None outside of requests, and where it is not known."""
+    value = structlog.contextvars.get_contextvars().get("caller")
+    return value if isinstance(value, str) else None
+
+
 @contextmanager
-def request(request_id: str) -> Iterator[None]:
+def request(request_id: str, caller: str | None = None) -> Iterator[None]:
     """Work for a request inside the block."""
-    with structlog.contextvars.bound_contextvars(request_id=request_id):
+    named = {"caller": caller} if caller else {}
+    with structlog.contextvars.bound_contextvars(request_id=request_id, **named):
         yield

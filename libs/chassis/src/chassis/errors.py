@@ -14,7 +14,11 @@
     ├── RateLimited          RATE_LIMITED       429
     │   └── SlowMode         SLOW_MODE          429
     ├── Unavailable          UNAVAILABLE        503
-    └── Internal             INTERNAL           500
+    ├── Internal             INTERNAL           500
+    └── CallerRefused        of the calling service, not of the user: see there
+        ├── CallerUnknown    CALLER_UNKNOWN     UNAUTHENTICATED
+        ├── CallerNotAllowed CALLER_NOT_ALLOWED PERMISSION_DENIED
+        └── CallerTooFast    CALLER_TOO_FAST    RESOURCE_EXHAUSTED
 
 An error carries data (`reason`, `retry_after`), its `detail` is for people and never holds what somebody wrote.
 How gRPC carries them is in `rpc_errors`; HTTP and socket shapes are the gateway's.
@@ -164,6 +168,37 @@ class Internal(HubbubError):
     title = "Something went wrong on our side"
 
 
+class CallerRefused(HubbubError):
+    """The calling service is refused, whoever it calls for. Its users are told `Unavailable`: they cannot mend it."""
+
+    http_status = 503
+
+
+class CallerUnknown(CallerRefused):
+    """No token, or not one of a known service for this one."""
+
+    reason = "CALLER_UNKNOWN"
+    grpc_status = grpc.StatusCode.UNAUTHENTICATED
+    title = "The calling service is not known here"
+
+
+class CallerNotAllowed(CallerRefused):
+    """The service lacks the scope, or speaks for a tenant that is not its own."""
+
+    reason = "CALLER_NOT_ALLOWED"
+    grpc_status = grpc.StatusCode.PERMISSION_DENIED
+    title = "The calling service may not do this"
+
+
+class CallerTooFast(CallerRefused):
+    """The service is above its quota."""
+
+    reason = "CALLER_TOO_FAST"
+    grpc_status = grpc.StatusCode.RESOURCE_EXHAUSTED
+    title = "The calling service is above its quota"
+    default_retry_after = 1.0
+
+
 ALL: tuple[type[HubbubError], ...] = (
     InvalidArgument,
     InvalidFrame,
@@ -180,6 +215,8 @@ ALL: tuple[type[HubbubError], ...] = (
     Unavailable,
     Internal,
 )
+"""What users may be told."""
+REFUSED_CALLERS: tuple[type[CallerRefused], ...] = (CallerUnknown, CallerNotAllowed, CallerTooFast)
 _BY_REASON = {error.reason: error for error in ALL}
 
 

@@ -9,6 +9,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from chassis.callers import Callers
 from chassis.config import Address, ProcessConfig
 from chassis.interceptors import ServerInterceptor
 
@@ -34,14 +35,16 @@ async def serve(
     add_services: Callable[[grpc.aio.Server], None],
     service_names: Sequence[str],
     *,
+    callers: Callers | None,
     max_concurrent: int = 1_000,
 ) -> AsyncIterator[int]:
     """Serve inside the block; yields the port. Leaving says NOT_SERVING, lets calls end within the drain time, then cancels.
 
-    `service_names` are full names as in the protos, e.g. hubbub.messages.v1.MessagesService. Calls above `max_concurrent`
+    `service_names` are full names as in the protos, e.g. hubbub.messages.v1.MessagesService. `callers` judges who calls; with
+    None everybody may, which settings allow on loopback alone. Calls above `max_concurrent`
     are refused with RESOURCE_EXHAUSTED.
     """
-    server = grpc.aio.server(interceptors=[ServerInterceptor()], options=_OPTIONS, maximum_concurrent_rpcs=max_concurrent)
+    server = grpc.aio.server(interceptors=[ServerInterceptor(callers)], options=_OPTIONS, maximum_concurrent_rpcs=max_concurrent)
     add_services(server)
     servicer = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)

@@ -15,6 +15,11 @@ RPC_SECONDS = Histogram(
     ["method", "status"],
     buckets=LATENCY_BUCKETS,
 )
+RPC_CALLS = Counter(
+    "hubbub_rpc_calls_total",
+    "RPCs answered, by the service that called and status; - stands for a caller that is not known.",
+    ["caller", "status"],
+)
 RPC_CLIENT_SECONDS = Histogram(
     "hubbub_rpc_client_seconds",
     "Time until an RPC was answered, by method and status.",

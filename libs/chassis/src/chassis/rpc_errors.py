@@ -7,9 +7,10 @@ from google.protobuf import any_pb2, duration_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from chassis.errors import HubbubError, Internal, InvalidArgument, Unavailable, error_for
+from chassis.errors import REFUSED_CALLERS, HubbubError, Internal, InvalidArgument, Unavailable, error_for
 
 DOMAIN = "hubbub"
+_OURS_TO_MEND = frozenset(error.reason for error in REFUSED_CALLERS)
 
 
 def to_status(error: HubbubError) -> grpc.Status:
@@ -40,6 +41,8 @@ def from_call(error: grpc.aio.AioRpcError) -> HubbubError:
             reason = info.reason
         elif detail.Unpack(retry):
             retry_after = retry.retry_delay.ToMicroseconds() / 1_000_000
+    if reason in _OURS_TO_MEND:
+        return Unavailable(retry_after=retry_after)
     if reason:
         return error_for(reason, error.details() or "", retry_after)
     match error.code():

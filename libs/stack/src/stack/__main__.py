@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from stack import credentials
+from stack.callers import trust
 from stack.console import Console
 from stack.errors import InUseError, StackError
 from stack.process import end_with_parent
@@ -69,7 +70,7 @@ def _end_or_die(bringing_up: asyncio.Task[None], console: Console) -> None:
 
 async def _stay_up(settings: Settings, console: Console) -> None:
     data = settings.data
-    product = Product.choose(settings)
+    product = Product.choose(settings, trust(settings))
     servers = Servers.choose(settings, product.origins())
     credentials.signing_key(data / "keys" / "dev.pem")
     with _published(data) as publish:

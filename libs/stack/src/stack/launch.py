@@ -14,7 +14,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import grpc
+
+from chassis.grpc_client import open_channel
+from chassis.identity import Identity, private_key
 from stack import probes
+from stack.callers import PRODUCT, key_file
 from stack.errors import NotReadyError
 from stack.process import Command, spawn, stop, tail, until_ready
 
@@ -112,6 +117,16 @@ class Stack:
         urls = self.endpoints["gateways"]
         assert isinstance(urls, list)  # noqa: S101 (narrows what JSON cannot)
         return [Gateway(f"gateway-{number}", url) for number, url in enumerate(urls)]
+
+    def identity(self, caller: str = PRODUCT) -> Identity:
+        """Return the identity of the stack's product, or of its gateways, towards the services."""
+        return Identity(caller, private_key(key_file(self.data, caller).read_text()))
+
+    def channel(self, service: str, caller: str = PRODUCT) -> grpc.aio.Channel:
+        """Return a channel to a service, on which each call is made as the stack's product, or as its gateways."""
+        services = self.endpoints["services"]
+        assert isinstance(services, dict)  # noqa: S101 (narrows what JSON cannot)
+        return open_channel(services[service], self.identity(caller))
 
     @property
     def log(self) -> str:

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from stack import ports, probes
+from stack.callers import Trust
 from stack.process import Command, Probe, at_once
 from stack.servers import BUS, MEDIA_DATABASE, MESSAGES_DATABASE, PRESENCE_REDIS, S3_PUBLIC_ENDPOINT
 from stack.settings import Settings
 
 _DRAIN_SECONDS = 3
 _KILL_AFTER_DRAIN_SECONDS = 5
-_OWNED = ("HUBBUB_MESSAGES_", "HUBBUB_PRESENCE_", "HUBBUB_MEDIA_", "HUBBUB_BUS_")
+_OWNED = ("HUBBUB_GATEWAY_", "HUBBUB_MESSAGES_", "HUBBUB_PRESENCE_", "HUBBUB_MEDIA_", "HUBBUB_BUS_")
 """Prefixes of variables that are for one part; what else is in the person's environment goes to every process."""
 
 
@@ -25,6 +26,8 @@ class Product:
 
     settings: Settings
     """What the person asked for."""
+    trust: Trust
+    """Who may call whom."""
     first_port: int
     """Of the first gateway."""
     listen: dict[str, str] = field(default_factory=lambda: {name: _address() for name in ("messages", "presence", "media")})
@@ -33,7 +36,7 @@ class Product:
     """Address of the health and metrics server of each process that is no gateway."""
 
     @classmethod
-    def choose(cls, settings: Settings) -> "Product":
+    def choose(cls, settings: Settings, trust: Trust) -> "Product":
         """Choose every port. Raises InUseError when a gateway's is taken."""
         if settings.port == 0:
             first = ports.free(offsets=tuple(range(settings.gateways)))[0]
@@ -43,7 +46,7 @@ class Product:
                 ports.require_free(first + number, "HUBBUB_PORT")
         workers = [f"messages-worker-{number}" for number in range(settings.workers)]
         names = ["messages-api", *workers, "presence", "media"]
-        return cls(settings, first, ops={name: _address() for name in names})
+        return cls(settings, trust, first, ops={name: _address() for name in names})
 
     def gateway_url(self, number: int, host: str = ports.LOOPBACK) -> str:
         """Return the address of a gateway."""
@@ -69,9 +72,10 @@ class Product:
     def services(self, stores: Mapping[str, str]) -> list[Command]:
         """Return every process behind the gateways."""
         messages = _only(stores, MESSAGES_DATABASE, BUS)
-        api = {**messages, "HUBBUB_MESSAGES_LISTEN": self.listen["messages"]}
-        presence = {**_only(stores, PRESENCE_REDIS), "HUBBUB_PRESENCE_LISTEN": self.listen["presence"]}
-        media = {**_only(stores, MEDIA_DATABASE, "HUBBUB_MEDIA_"), "HUBBUB_MEDIA_LISTEN": self.listen["media"]}
+        known = self.trust.services
+        api = {**messages, **known, "HUBBUB_MESSAGES_LISTEN": self.listen["messages"]}
+        presence = {**_only(stores, PRESENCE_REDIS), **known, "HUBBUB_PRESENCE_LISTEN": self.listen["presence"]}
+        media = {**_only(stores, MEDIA_DATABASE, "HUBBUB_MEDIA_"), **known, "HUBBUB_MEDIA_LISTEN": self.listen["media"]}
         return [
             self._service("messages-api", ("messages", "api"), api),
             *(
@@ -90,6 +94,7 @@ class Product:
         given, port = self.settings.given, self.first_port + number
         variables = {
             **_only(stores, BUS),
+            **self.trust.gateways,
             # The page brings files straight to object storage: its policy must name the place, and nothing more of it.
             S3_PUBLIC_ENDPOINT: stores.get(S3_PUBLIC_ENDPOINT) or given(S3_PUBLIC_ENDPOINT),
             "HUBBUB_LISTEN": f"{ports.LOOPBACK}:{port}",

@@ -30,9 +30,10 @@ class Clients:
 @asynccontextmanager
 async def connect(config: Config) -> AsyncIterator[Clients]:
     """Stubs that connect at first use and reconnect by themselves."""
+    identity = config.identity
     async with (
-        open_channel(config.messages_target) as messages,
-        open_channel(config.presence_target) as presence,
-        open_channel(config.media_target) as media,
+        open_channel(config.messages_target, identity) as messages,
+        open_channel(config.presence_target, identity) as presence,
+        open_channel(config.media_target, identity) as media,
     ):
         yield Clients(MessagesServiceStub(messages), PresenceServiceStub(presence), MediaServiceStub(media))

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from chassis.config import Address, ConfigError, ProcessConfig, Secret, address, flag, secret, setting, text, whole
+from chassis.identity import GATEWAY, Identity, private_key
 from gateway.origin import origin_of
 
 KEY_CHARACTERS = 32
@@ -134,6 +135,8 @@ class Config(ProcessConfig):
     messages_target: str = setting("HUBBUB_MESSAGES_TARGET", text)
     presence_target: str = setting("HUBBUB_PRESENCE_TARGET", text)
     media_target: str = setting("HUBBUB_MEDIA_TARGET", text)
+    gateway_key: Secret = setting("HUBBUB_GATEWAY_KEY", secret, _NO_SECRET)
+    """Ed25519 private key (PEM) by which the services know a gateway; all gateways share it."""
     dev_login: bool = setting("HUBBUB_DEV_LOGIN", flag, default=False)
     dev_key_file: str = setting("HUBBUB_DEV_KEY_FILE", text, "")
     """Ed25519 private key (PEM) of the development issuer; made where it is missing."""
@@ -179,10 +182,18 @@ class Config(ProcessConfig):
             problems.append("HUBBUB_DEV_LOGIN must not be set where HUBBUB_ENV=production")
         if self.dev_login and not self.dev_key_file:
             problems.append("HUBBUB_DEV_KEY_FILE is required where HUBBUB_DEV_LOGIN=1")
+        problems += self._identity_problems()
         if self.oidc_issuer:
             problems += self._sign_in_problems()
         if problems:
             raise ConfigError(problems)
+
+    @property
+    def identity(self) -> Identity | None:
+        """As whom the services are called; None where they ask nobody."""
+        if not self.gateway_key:
+            return None
+        return Identity(GATEWAY, private_key(self.gateway_key))
 
     @property
     def sign_in(self) -> SignInConfig | None:
@@ -201,6 +212,14 @@ class Config(ProcessConfig):
             session_keys=self.session_keys,
             session_seconds=self.session_seconds,
         )
+
+    def _identity_problems(self) -> list[str]:
+        try:
+            if self.identity is None and self.production:
+                return ["HUBBUB_GATEWAY_KEY is required where HUBBUB_ENV=production"]
+        except ValueError as error:
+            return [f"HUBBUB_GATEWAY_KEY {error}"]
+        return []
 
     def _sign_in_problems(self) -> list[str]:
         needed = {

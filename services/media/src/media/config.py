@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from chassis.callers import NO_CALLERS, CallerConfig, callers, require_callers
 from chassis.config import Address, ProcessConfig, Secret, address, secret, setting, text, whole
 
 
@@ -19,6 +20,8 @@ class Config(MigrateConfig):
     """What the service reads."""
 
     listen: Address = setting("HUBBUB_MEDIA_LISTEN", address)
+    callers: tuple[CallerConfig, ...] = setting("HUBBUB_CALLERS", callers, NO_CALLERS)
+    """Who may call; without any everybody may, on loopback alone."""
     s3_endpoint: str = setting("HUBBUB_MEDIA_S3_ENDPOINT", text)
     """Where this process reaches object storage."""
     s3_public_endpoint: str = setting("HUBBUB_MEDIA_S3_PUBLIC_ENDPOINT", text, "")
@@ -31,3 +34,7 @@ class Config(MigrateConfig):
     """The largest file."""
     clamd: str = setting("HUBBUB_MEDIA_CLAMD", text, "")
     """A clamd to ask besides our own signatures: path of its socket, or host:port."""
+
+    def __post_init__(self) -> None:
+        """Refuse to be called by anybody."""
+        require_callers(self.callers, self.listen, production=self.production)

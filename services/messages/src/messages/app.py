@@ -16,6 +16,7 @@ from bus.attendance import GATEWAYS, open_attendance
 from bus.bus import Bus, BusError
 from bus.connect import open_bus
 from chassis import grpc_server, lifecycle
+from chassis.callers import judge_of
 from chassis.errors import Unavailable
 from chassis.lifecycle import Lifecycle
 from chassis.migrate import migrate, migrations
@@ -82,7 +83,7 @@ async def api(config: ApiConfig, life: Lifecycle) -> None:
         def add(server: grpc.aio.Server) -> None:
             add_service(server, resources.database, resources.publisher, Decisions(resources.publisher, gateways))
 
-        async with grpc_server.serve(config, config.listen, add, [SERVICE_NAME]) as port:
+        async with grpc_server.serve(config, config.listen, add, [SERVICE_NAME], callers=judge_of(config.callers)) as port:
             log.info("api_started", port=port)
             await life.stopping.wait()
 

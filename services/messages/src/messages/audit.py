@@ -13,6 +13,8 @@ from enum import StrEnum
 
 import msgspec
 
+from chassis.context import current_caller
+from chassis.identity import GATEWAY
 from messages.message import ChannelId, TenantId, UserId
 
 FIRST = bytes(32)
@@ -37,6 +39,12 @@ class Deed(StrEnum):
     USER_UNBLOCKED = "user.unblocked"
 
 
+def via() -> str | None:
+    """The product that asks for it on a user's behalf; None where users do it themselves, through Hubbub's own gateways."""
+    caller = current_caller()
+    return None if caller == GATEWAY else caller
+
+
 class Record(msgspec.Struct, frozen=True):
     """One row."""
 
@@ -48,7 +56,7 @@ class Record(msgspec.Struct, frozen=True):
     channel: ChannelId | None
     subject: str
     details: str
-    """JSON."""
+    """JSON: what the action says, and `via` where a product did it."""
     previous: bytes
     digest: bytes
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from chassis.callers import NO_CALLERS, CallerConfig, callers, require_callers
 from chassis.config import Address, ProcessConfig, Secret, address, secret, setting, whole
 
 
@@ -28,3 +29,9 @@ class ApiConfig(WorkerConfig):
     """What `api` reads."""
 
     listen: Address = setting("HUBBUB_MESSAGES_LISTEN", address)
+    callers: tuple[CallerConfig, ...] = setting("HUBBUB_CALLERS", callers, NO_CALLERS)
+    """Who may call; without any everybody may, on loopback alone."""
+
+    def __post_init__(self) -> None:
+        """Refuse to be called by anybody."""
+        require_callers(self.callers, self.listen, production=self.production)

@@ -7,6 +7,7 @@ import asyncio
 import structlog
 
 from chassis import grpc_server
+from chassis.callers import judge_of
 from chassis.lifecycle import Lifecycle
 from hubbub.presence.v1.presence_service_pb2_grpc import add_PresenceServiceServicer_to_server
 from presence import sweeper
@@ -28,7 +29,11 @@ async def main(config: Config, lifecycle: Lifecycle) -> None:
         running = [tasks.create_task(watch.run()), tasks.create_task(sweeper.run(leases, lifecycle.set_ready))]
         service = PresenceService(leases, watch, lifecycle.stopping)
         async with grpc_server.serve(
-            config, config.listen, lambda server: add_PresenceServiceServicer_to_server(service, server), [SERVICE]
+            config,
+            config.listen,
+            lambda server: add_PresenceServiceServicer_to_server(service, server),
+            [SERVICE],
+            callers=judge_of(config.callers),
         ) as port:
             _log.info("presence_served", port=port)
             await lifecycle.stopping.wait()

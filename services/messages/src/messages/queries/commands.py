@@ -187,7 +187,7 @@ DELETE = _change(
   FROM fresh WHERE messages.id = fresh.message
   RETURNING CASE WHEN messages.sender <> fresh.actor THEN audit_append(
     fresh.tenant, fresh.actor, 'message.deleted', fresh.channel, messages.sender,
-    json_build_object('message', fresh.message, 'seq', fresh.seq)::text) END
+    json_strip_nulls(json_build_object('message', fresh.message, 'seq', fresh.seq, 'via', %(via)s::text))::text) END
 ),
 unsaid AS (
   UPDATE entries SET text = NULL, details = details - '{attachments,mentions}'::text[]

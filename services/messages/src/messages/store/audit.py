@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from chassis.postgres import EVERY_TENANT, Connection, Database
-from messages.audit import FIRST, Broken, Deed, Record, verify
+from messages.audit import FIRST, Broken, Deed, Record, verify, via
 from messages.message import Caller, ChannelId, TenantId
 from messages.queries import audit as queries
 
@@ -18,14 +18,15 @@ _PAGE = 500
 async def append(
     connection: Connection, caller: Caller, deed: Deed, *, channel: ChannelId | None = None, subject: str = "", **details: object
 ) -> None:
-    """Record what the caller does, in the transaction that does it."""
+    """Record what the caller does, and through which product, in the transaction that does it."""
+    product = via()
     parameters = {
         "tenant": caller.tenant,
         "actor": caller.user,
         "action": deed.value,
         "channel": channel,
         "subject": subject,
-        "details": msgspec.json.encode(details).decode(),
+        "details": msgspec.json.encode({**details, "via": product} if product else details).decode(),
     }
     await connection.execute(queries.APPEND, parameters)
 

@@ -12,7 +12,7 @@ import msgspec
 from psycopg import AsyncCursor
 
 from chassis.postgres import Connection
-from messages import policy
+from messages import audit, policy
 from messages.commands import Command, Delete, Edit, Pin, Post, React, Read
 from messages.message import ChannelId, CommandId, Details, EntryKind, MessageId, Receipt, UserId
 from messages.policy import Action, standings
@@ -91,7 +91,7 @@ async def ask_change(connection: Connection, command: Command) -> Asked:
             parameters["text"] = body.text
         case Delete():
             statement, action, kind = queries.DELETE, Action.DELETE_OWN, EntryKind.MESSAGE_DELETED
-            parameters["others"] = standings(Action.DELETE_OTHERS)
+            parameters |= {"others": standings(Action.DELETE_OTHERS), "via": audit.via()}
         case React():
             statement, action = queries.REACT, Action.REACT
             kind = EntryKind.REACTION_REMOVED if body.remove else EntryKind.REACTION_ADDED

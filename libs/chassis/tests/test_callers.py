@@ -1,0 +1,364 @@
+"""Who may call: hostile tokens at a real server, quotas, what is remembered, and settings that are refused.
+
+What each RPC needs is tried in `test_scopes`.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import msgspec
+import pytest
+from google.rpc import error_details_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_status import rpc_status
+from joserfc import jws
+from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
+
+from chassis.callers import REMEMBERED, CallerConfig, Callers, callers, require_callers
+from chassis.config import Address, ConfigError, ProcessConfig, load
+from chassis.context import current_caller
+from chassis.errors import CallerNotAllowed, CallerTooFast, CallerUnknown, Unavailable
+from chassis.grpc_client import call, open_channel
+from chassis.grpc_server import serve
+from chassis.identity import Identity, public_jwk
+from chassis.scopes import NEEDED, Scope
+from hubbub.presence.v1 import presence_pb2, presence_service_pb2
+from hubbub.presence.v1.presence_service_pb2_grpc import (
+    PresenceServiceServicer,
+    PresenceServiceStub,
+    add_PresenceServiceServicer_to_server,
+)
+
+NAME = "hubbub.presence.v1.PresenceService"
+METHOD = f"/{NAME}/GetPresence"
+AUDIENCE = "hubbub.presence"
+SHOP, GATEWAY, STRANGER = (OKPKey.generate_key("Ed25519") for _ in range(3))
+EC, RSA = ECKey.generate_key("P-256"), RSAKey.generate_key(2048)
+KID = SHOP.thumbprint()
+
+
+def listed(key: Any, kid: str = "") -> dict[str, object]:
+    return {**key.as_dict(private=False), "kid": kid or key.thumbprint()}
+
+
+SHOP_CONFIG = CallerConfig(
+    "shop", [listed(SHOP), listed(EC, "ec"), listed(RSA, "rsa")], [Scope.PRESENCE_READ], ["acme"], calls_per_second=0
+)
+KNOWN = [SHOP_CONFIG, CallerConfig("gateway", [public_jwk(GATEWAY)], list(Scope), ["*"], calls_per_second=0)]
+
+
+def claims(**other: Any) -> dict[str, Any]:
+    now = int(time.time())
+    return {"iss": "shop", "aud": AUDIENCE, "iat": now, "exp": now + 300, **other}
+
+
+def sign(said: dict[str, Any], header: dict[str, Any] | None = None, key: Any = SHOP, algorithm: str = "EdDSA") -> str:
+    protected = {"alg": algorithm, "kid": KID, **(header or {})}
+    return jws.serialize_compact(protected, json.dumps(said).encode(), key, algorithms=[algorithm])
+
+
+def part(value: object) -> str:
+    return base64.urlsafe_b64encode(value if isinstance(value, bytes) else json.dumps(value).encode()).rstrip(b"=").decode()
+
+
+def unsigned(header: object, said: object, signature: bytes = b"") -> str:
+    return f"{part(header)}.{part(said)}.{part(signature)}"
+
+
+def mac_with_public_key(secret: bytes, kid: str = KID) -> str:
+    signed = f"{part({'alg': 'HS256', 'kid': kid})}.{part(claims())}"
+    return f"{signed}.{part(hmac.digest(secret, signed.encode(), hashlib.sha256))}"
+
+
+NOW = time.time()
+TOKENS: dict[str, str] = {
+    "expired": sign(claims(iat=NOW - 300, exp=NOW - 1)),
+    "for longer than ten minutes": sign(claims(exp=NOW + 700)),
+    "ends before it begins": sign(claims(iat=NOW + 20, exp=NOW + 10)),
+    "from the future": sign(claims(iat=NOW + 100, exp=NOW + 200)),
+    "not yet": sign(claims(nbf=NOW + 100)),
+    "without an end": sign({name: value for name, value in claims().items() if name != "exp"}),
+    "without a beginning": sign({name: value for name, value in claims().items() if name != "iat"}),
+    "for another service": sign(claims(aud="hubbub.messages")),
+    "for the start of the name": sign(claims(aud="hubbub")),
+    "for nobody": sign(claims(aud=[])),
+    "for a number": sign(claims(aud=7)),
+    "of nobody known": sign(claims(iss="mallory")),
+    "of nobody": sign(claims(iss=None)),
+    "of a list": sign(claims(iss=["shop"])),
+    "of another caller with one's own key": sign(claims(iss="gateway")),
+    "with a stranger's key": sign(claims(), key=STRANGER),
+    "with a stranger's key and its name": sign(claims(), {"kid": STRANGER.thumbprint()}, STRANGER),
+    "with a stranger's key in the header": sign(claims(), {"jwk": STRANGER.as_dict(private=False)}, STRANGER),
+    "with an address of keys": sign(claims(), {"jku": "https://mallory.example/keys"}),
+    "without a key's name": unsigned({"alg": "EdDSA"}, claims(), b"x" * 64),
+    "unsigned": unsigned({"alg": "none", "kid": KID}, claims()),
+    "unsigned, in capitals": unsigned({"alg": "NONE", "kid": KID}, claims()),
+    "HS256 with the public key as PEM": mac_with_public_key(SHOP.as_pem(private=False)),
+    "HS256 with the public key as JSON": mac_with_public_key(json.dumps(SHOP.as_dict(private=False)).encode()),
+    "HS256 with the public key's bytes": mac_with_public_key(base64.urlsafe_b64decode(f"{SHOP.as_dict()['x']}=")),
+    "HS256 with the name of an RSA key": mac_with_public_key(RSA.as_pem(private=False), "rsa"),
+    "another algorithm than the key's": sign(claims(), {"kid": "rsa"}, RSA, "PS256"),
+    "one key under another's name": sign(claims(), {"kid": "ec"}),
+    "cut off": sign(claims())[:-4],
+    "with claims of one's own": ".".join([sign(claims()).split(".")[0], part(claims(name="x")), sign(claims()).split(".")[2]]),
+    "scope of no text": sign(claims(scope=["presence:read"])),
+    "huge": sign(claims(extra="x" * 9_000))[:7_000],
+    "empty": "",
+}
+
+
+class Answering(PresenceServiceServicer):
+    """Answers `GetPresence`, and remembers as whom it was called."""
+
+    def __init__(self) -> None:
+        self.caller: str | None = None
+
+    async def GetPresence(  # noqa: N802 - the proto's name
+        self, _request: presence_service_pb2.GetPresenceRequest, _context: object
+    ) -> presence_service_pb2.GetPresenceResponse:
+        self.caller = current_caller()
+        return presence_service_pb2.GetPresenceResponse()
+
+
+Served = tuple[Answering, str]
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[Served]:
+    service = Answering()  # type: ignore[abstract]  # one call is enough here
+    config = load(ProcessConfig, {"HUBBUB_DRAIN_SECONDS": "1"})
+    add = lambda server: add_PresenceServiceServicer_to_server(service, server)  # noqa: E731
+    async with serve(config, Address("127.0.0.1", 0), add, [NAME], callers=Callers(KNOWN)) as port:
+        yield service, f"127.0.0.1:{port}"
+
+
+async def ask(target: str, *metadata: tuple[str, str], tenant: str = "acme") -> grpc.StatusCode:
+    """How a call with this metadata ends."""
+    request = presence_service_pb2.GetPresenceRequest(users=[presence_pb2.UserRef(tenant=tenant, user="ann")])
+    async with grpc.aio.insecure_channel(target) as channel:
+        try:
+            await PresenceServiceStub(channel).GetPresence(request, metadata=metadata, timeout=5)
+        except grpc.aio.AioRpcError as error:
+            return error.code()
+    return grpc.StatusCode.OK
+
+
+def bearing(token: str) -> tuple[str, str]:
+    return "authorization", f"Bearer {token}"
+
+
+@pytest.mark.parametrize("token", TOKENS.values(), ids=TOKENS.keys())
+async def test_a_hostile_token_is_nobodys(served: Served, token: str) -> None:
+    service, target = served
+    assert await ask(target, bearing(token)) is grpc.StatusCode.UNAUTHENTICATED
+    assert service.caller is None
+
+
+GOOD = sign(claims())
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        (),
+        (bearing(GOOD), bearing(GOOD)),
+        (bearing(GOOD), bearing("x")),
+        (("authorization", GOOD),),
+        (("authorization", f"Basic {GOOD}"),),
+        (("authorization", f"Bearer  {GOOD}"),),
+        (("authorization", f"Bearer {GOOD}, Bearer {GOOD}"),),
+        (("x-authorization", f"Bearer {GOOD}"),),
+    ],
+)
+async def test_a_call_carries_one_token_in_one_way(served: Served, metadata: tuple[tuple[str, str], ...]) -> None:
+    assert await ask(served[1], *metadata) is grpc.StatusCode.UNAUTHENTICATED
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        GOOD,
+        sign(claims(aud=["elsewhere", AUDIENCE])),
+        sign(claims(scope="admin presence:read")),
+        sign(claims(iat=time.time() + 20)),
+        sign(claims(), {"kid": "ec"}, EC, "ES256"),
+        sign(claims(), {"kid": "rsa"}, RSA, "RS256"),
+    ],
+)
+async def test_a_good_token_is_its_callers(served: Served, token: str) -> None:
+    service, target = served
+    assert await ask(target, bearing(token)) is grpc.StatusCode.OK
+    assert service.caller == "shop"
+
+
+async def test_a_token_may_be_for_less_than_its_caller_may_and_never_for_more(served: Served) -> None:
+    _, target = served
+    assert await ask(target, bearing(sign(claims(scope="")))) is grpc.StatusCode.PERMISSION_DENIED
+    assert await ask(target, bearing(sign(claims(scope="messages:read")))) is grpc.StatusCode.PERMISSION_DENIED
+    with pytest.raises(CallerNotAllowed):
+        Callers([msgspec.structs.replace(SHOP_CONFIG, scopes=[Scope.ADMIN])]).identify(
+            [bearing(sign(claims(scope="presence:read")))]
+        ).admit(NEEDED[METHOD])
+
+
+@pytest.mark.parametrize("tenant", ["beta", "", "*", "ACME", "acme "])
+async def test_a_caller_speaks_for_its_own_tenants_alone(served: Served, tenant: str) -> None:
+    service, target = served
+    assert await ask(target, bearing(GOOD), tenant=tenant) is grpc.StatusCode.PERMISSION_DENIED
+    assert service.caller is None
+    gateway = Identity("gateway", GATEWAY).credential(AUDIENCE)
+    assert await ask(target, gateway, tenant=tenant) is grpc.StatusCode.OK
+
+
+async def test_health_is_asked_by_anybody(served: Served) -> None:
+    async with grpc.aio.insecure_channel(served[1]) as channel:
+        answer = await health_pb2_grpc.HealthStub(channel).Check(  # type: ignore[attr-defined]  # stubs know no attributes of it
+            health_pb2.HealthCheckRequest(service=NAME), timeout=5
+        )
+    assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+async def test_a_refusal_says_why_to_the_caller_and_nothing_to_its_users(served: Served) -> None:
+    """A gateway with a wrong key must not tell its users that their own tokens are void."""
+    async with open_channel(served[1], Identity("gateway", STRANGER)) as channel:
+        stub = PresenceServiceStub(channel)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.GetPresence(presence_service_pb2.GetPresenceRequest(), timeout=5)
+        status, info = rpc_status.from_call(caught.value), error_details_pb2.ErrorInfo()  # type: ignore[arg-type]
+        assert status is not None
+        assert status.details[0].Unpack(info)
+        assert (info.domain, info.reason) == ("hubbub", "CALLER_UNKNOWN")
+        with pytest.raises(Unavailable) as told:
+            await call(stub.GetPresence, presence_service_pb2.GetPresenceRequest(), timeout=5)
+    assert told.value.detail == Unavailable.title
+
+
+class Clock:
+    """Shows what the test sets."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_quota_lets_ten_seconds_of_silence_be_made_up_for_and_then_its_rate() -> None:
+    pace = Clock()
+    busy = Callers([msgspec.structs.replace(SHOP_CONFIG, calls_per_second=5)], pace=pace)
+
+    def make(calls: int) -> None:
+        for _ in range(calls):
+            busy.identify([bearing(GOOD)]).admit(NEEDED[METHOD])
+        with pytest.raises(CallerTooFast) as caught:
+            busy.identify([bearing(GOOD)]).admit(NEEDED[METHOD])
+        assert 0 < caught.value.retry_after <= 0.201
+
+    make(50)
+    pace.now += 0.99
+    make(4)
+    pace.now += 1_000
+    make(50)
+
+
+async def test_above_its_quota_a_caller_is_told_when_to_come_again() -> None:
+    service = Answering()  # type: ignore[abstract]  # as above
+    known = Callers([msgspec.structs.replace(SHOP_CONFIG, calls_per_second=1), KNOWN[1]], pace=Clock())
+    config = load(ProcessConfig, {"HUBBUB_DRAIN_SECONDS": "1"})
+    add = lambda server: add_PresenceServiceServicer_to_server(service, server)  # noqa: E731
+    async with serve(config, Address("127.0.0.1", 0), add, [NAME], callers=known) as port:
+        target = f"127.0.0.1:{port}"
+        answers = [await ask(target, bearing(GOOD)) for _ in range(11)]
+        assert answers == [*[grpc.StatusCode.OK] * 10, grpc.StatusCode.RESOURCE_EXHAUSTED]
+        async with open_channel(target, Identity("shop", SHOP)) as channel:
+            with pytest.raises(Unavailable) as caught:
+                await call(PresenceServiceStub(channel).GetPresence, presence_service_pb2.GetPresenceRequest(), timeout=5)
+        assert 0.9 < caught.value.retry_after <= 1.01
+        assert await ask(target, Identity("gateway", GATEWAY).credential(AUDIENCE)) is grpc.StatusCode.OK
+
+
+def test_a_remembered_token_ends_all_the_same() -> None:
+    clock = Clock()
+    clock.now = time.time()
+    known = Callers(KNOWN, clock=clock)
+    assert known.identify([bearing(GOOD)]) is known.identify([bearing(GOOD)])
+    clock.now += 300
+    with pytest.raises(CallerUnknown):
+        known.identify([bearing(GOOD)])
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    known = Callers(KNOWN)
+    first = known.identify([bearing(sign(claims(n=-1)))])
+    again = [bearing(sign(claims(n=n))) for n in range(REMEMBERED)]
+    for each in again:
+        known.identify([each])
+    assert known.identify([bearing(sign(claims(n=-1)))]) is not first
+    assert known.identify([again[-1]]) is known.identify([again[-1]])
+
+
+def configured(**other: object) -> str:
+    return json.dumps([{"name": "shop", "keys": [listed(SHOP)], "scopes": ["messages:read"], "tenants": ["acme"], **other}])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "x",
+        "{}",
+        configured(name="Shop"),
+        configured(name="-"),
+        configured(keys=[]),
+        configured(keys=[listed(SHOP), listed(SHOP)]),
+        configured(keys=[SHOP.as_dict(private=False)]),
+        configured(keys=[{**SHOP.as_dict(private=True), "kid": "x"}]),
+        configured(keys=[{**OctKey.import_key("secret" * 8).as_dict(), "kid": "x"}]),
+        configured(keys=[{**ECKey.generate_key("P-384").as_dict(private=False), "kid": "x"}]),
+        configured(scopes=[]),
+        configured(scopes=["everything"]),
+        configured(scopes=["gateway"], tenants=["*"]),
+        configured(name="gateway", scopes=["gateway"]),
+        configured(tenants=[]),
+        configured(tenants=["Acme"]),
+        configured(calls_per_second=-1),
+        configured(admin=True),
+        f"[{configured()[1:-1]},{configured()[1:-1]}]",
+    ],
+)
+def test_callers_that_are_not_right_are_refused_at_start(value: str) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        callers(value)
+
+
+def test_callers_are_read() -> None:
+    (shop,) = callers(configured(tenants=["acme", "beta"], calls_per_second=7))
+    assert (shop.name, shop.scopes, shop.tenants, shop.calls_per_second) == ("shop", ["messages:read"], ["acme", "beta"], 7)
+
+
+@pytest.mark.parametrize(
+    ("host", "production", "may"),
+    [
+        ("127.0.0.1", False, True),
+        ("::1", False, True),
+        ("[::1]", False, True),
+        ("localhost", False, True),
+        ("127.0.0.1", True, False),
+        ("0.0.0.0", False, False),
+        ("10.0.0.7", False, False),
+        ("messages", False, False),
+    ],
+)
+def test_everybody_may_call_on_loopback_alone_and_never_in_production(host: str, production: bool, may: bool) -> None:
+    require_callers(KNOWN, Address(host, 1), production=production)
+    if may:
+        require_callers([], Address(host, 1), production=production)
+    else:
+        with pytest.raises(ConfigError, match="HUBBUB_CALLERS is required"):
+            require_callers([], Address(host, 1), production=production)

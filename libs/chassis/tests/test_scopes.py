@@ -1,0 +1,161 @@
+"""What each RPC needs: every RPC of every service is called over a real server with, without and beside what it needs."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from joserfc.jwk import OKPKey
+
+from chassis.callers import CallerConfig, Callers
+from chassis.config import Address, ProcessConfig, load
+from chassis.grpc_client import open_channel
+from chassis.grpc_server import serve
+from chassis.identity import Identity, public_jwk
+from chassis.scopes import NEEDED, TABLE, Scope, audience_of
+from chassis.tenancy import tenants, ways
+from hubbub.media.v1 import media_service_pb2
+from hubbub.messages.v1 import messages_pb2, messages_service_pb2
+from hubbub.presence.v1 import presence_service_pb2
+
+SERVICES = [
+    service
+    for module in (messages_service_pb2, media_service_pb2, presence_service_pb2)
+    for service in module.DESCRIPTOR.services_by_name.values()
+]
+RPCS = {f"/{service.full_name}/{rpc.name}": rpc for service in SERVICES for rpc in service.methods}
+KEYS = {name: OKPKey.generate_key("Ed25519") for name in ("gateway", "shop", "nosy", "mute")}
+
+
+def others(scope: Scope) -> list[Scope]:
+    return [each for each in Scope if each not in (scope, Scope.GATEWAY)]
+
+
+def known(scope: Scope) -> list[CallerConfig]:
+    """The gateway; somebody with the scope and one tenant; somebody with every other scope and every tenant."""
+    keys = {name: [public_jwk(key)] for name, key in KEYS.items()}
+    own = [] if scope is Scope.GATEWAY else [CallerConfig("shop", keys["shop"], [scope], ["acme"])]
+    gateway = CallerConfig("gateway", keys["gateway"], list(Scope), ["*"], calls_per_second=0)
+    return [gateway, *own, CallerConfig("nosy", keys["nosy"], others(scope), ["*"])]
+
+
+def test_every_rpc_needs_a_scope_and_there_is_no_row_of_others() -> None:
+    assert NEEDED.keys() == RPCS.keys()
+    assert len(NEEDED) == sum(len(rpcs.split()) for _, _, rpcs in TABLE), "one stands in two rows"
+
+
+@pytest.mark.parametrize("path", RPCS)
+def test_every_rpc_but_the_gateways_names_a_tenant(path: str) -> None:
+    assert ways(RPCS[path].input_type) or NEEDED[path].scope is Scope.GATEWAY
+
+
+@dataclass(frozen=True, slots=True)
+class _Answering(grpc.GenericRpcHandler):
+    """Answers one RPC, whichever, with nothing."""
+
+    path: str
+    rpc: MethodDescriptor
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        if handler_call_details.method != self.path:
+            return None
+        answer = GetMessageClass(self.rpc.output_type)
+        shape: dict[str, Any] = {
+            "request_deserializer": GetMessageClass(self.rpc.input_type).FromString,
+            "response_serializer": answer.SerializeToString,
+        }
+
+        async def once(_request: object, _context: object) -> Message:
+            return answer()
+
+        async def streamed(_request: object, _context: object) -> AsyncIterator[Message]:
+            yield answer()
+
+        match self.rpc.client_streaming, self.rpc.server_streaming:
+            case False, False:
+                return grpc.unary_unary_rpc_method_handler(once, **shape)
+            case False, True:
+                return grpc.unary_stream_rpc_method_handler(streamed, **shape)
+            case _:
+                return grpc.stream_stream_rpc_method_handler(streamed, **shape)
+
+
+async def status(target: str, path: str, caller: str | None, tenant: str) -> grpc.StatusCode:
+    """How a call of `caller` that names `tenant` ends."""
+    rpc = RPCS[path]
+    request: Any = GetMessageClass(rpc.input_type)()
+    for way in ways(rpc.input_type):
+        place = request
+        for name in way[:-1]:
+            field = getattr(place, name)
+            place = field.add() if hasattr(field, "add") else field
+        setattr(place, way[-1], tenant)
+    identity = Identity(caller, KEYS[caller]) if caller else None
+    async with open_channel(target, identity) as channel:
+        kind = f"{'stream' if rpc.client_streaming else 'unary'}_{'stream' if rpc.server_streaming else 'unary'}"
+        call = getattr(channel, kind)(path, type(request).SerializeToString, GetMessageClass(rpc.output_type).FromString)
+        try:
+            if rpc.server_streaming:
+                async for _ in call(iter([request]) if rpc.client_streaming else request, timeout=5):
+                    pass
+            else:
+                await call(request, timeout=5)
+        except grpc.aio.AioRpcError as error:
+            return error.code()
+    return grpc.StatusCode.OK
+
+
+@pytest.mark.parametrize("path", RPCS)
+async def test_an_rpc_is_for_whoever_has_its_scope_and_speaks_for_its_tenant(path: str) -> None:
+    scope = NEEDED[path].scope
+
+    def add(server: grpc.aio.Server) -> None:
+        server.add_generic_rpc_handlers((_Answering(path, RPCS[path]),))
+
+    config = load(ProcessConfig, {"HUBBUB_DRAIN_SECONDS": "1"})
+    async with serve(config, Address("127.0.0.1", 0), add, [], callers=Callers(known(scope))) as port:
+        target = f"127.0.0.1:{port}"
+        assert await status(target, path, None, "acme") is grpc.StatusCode.UNAUTHENTICATED
+        assert await status(target, path, "mute", "acme") is grpc.StatusCode.UNAUTHENTICATED
+        assert await status(target, path, "nosy", "acme") is grpc.StatusCode.PERMISSION_DENIED
+        assert await status(target, path, "gateway", "acme") is grpc.StatusCode.OK
+        if scope is not Scope.GATEWAY:
+            assert await status(target, path, "shop", "acme") is grpc.StatusCode.OK
+            assert await status(target, path, "shop", "beta") is grpc.StatusCode.PERMISSION_DENIED
+            assert await status(target, path, "shop", "") is grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_an_rpc_of_no_row_is_nobodys() -> None:
+    path = "/hubbub.messages.v2.MessagesService/PostMessage"
+
+    def add(server: grpc.aio.Server) -> None:
+        rpc = RPCS["/hubbub.messages.v1.MessagesService/PostMessage"]
+        server.add_generic_rpc_handlers((_Answering(path, rpc),))
+
+    config = load(ProcessConfig, {"HUBBUB_DRAIN_SECONDS": "1"})
+    async with (
+        serve(config, Address("127.0.0.1", 0), add, [], callers=Callers(known(Scope.ADMIN))) as port,
+        open_channel(f"127.0.0.1:{port}", Identity("gateway", KEYS["gateway"])) as channel,
+    ):
+        call: Any = channel.unary_unary(path)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call(b"", timeout=5)
+    assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
+
+
+def test_a_request_with_several_tenants_names_them_all() -> None:
+    sessions = [
+        messages_service_pb2.AdmitUserRequest(caller=messages_pb2.Caller(tenant=tenant)) for tenant in ("acme", "beta", "acme")
+    ]
+    assert list(tenants(messages_service_pb2.OpenSessionsRequest(sessions=sessions))) == ["acme", "beta", "acme"]
+    assert list(tenants(messages_service_pb2.OpenSessionsRequest())) == []
+    assert list(tenants(messages_service_pb2.PostMessageRequest())) == [""]
+    assert list(tenants(messages_service_pb2.GetHeadsRequest())) == []
+
+
+def test_an_audience_is_a_package() -> None:
+    assert audience_of("/hubbub.messages.v1.MessagesService/PostMessage") == "hubbub.messages"
