@@ -167,3 +167,21 @@ async def test_the_rpcs_edit_and_delete_as_commands_do(town: Town, channel: str,
     await refused(town.service.EditMessage(edited, None), Conflict)
     unknown = rpc.DeleteMessageRequest(caller=bob, channel=channel, message="no-id")
     await refused(town.service.DeleteMessage(unknown, None), NotFound)
+
+
+async def test_a_thread_and_what_is_pinned_can_be_listed_by_themselves(town: Town, channel: str, message: MessageId) -> None:
+    async def listed(**chosen: Any) -> list[str]:
+        request = rpc.ListMessagesRequest(caller=town.caller("ann"), channel=channel, **chosen)
+        return [each.text for each in (await town.service.ListMessages(request, None)).messages]
+
+    for number, thread in enumerate((message, None, message)):
+        await town.do(town.command(channel, "cat", Post(f"answer {number}", thread=thread)))
+    assert await listed(thread=message) == ["answer 2", "answer 0", "first words"]
+    assert await listed(thread=message, limit=1) == ["answer 2"]
+    assert await listed(pinned=True) == []
+    await town.do(town.command(channel, "ann", Pin(message)))
+    assert await listed(pinned=True) == ["first words"]
+    assert await listed(pinned=True, thread=message) == ["first words"]
+    await town.do(town.command(channel, "bob", Delete(message)))
+    assert await listed(pinned=True) == []
+    assert await listed(thread=message) == ["answer 2", "answer 0", ""]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from chassis.errors import InvalidArgument, NotFound
 from hubbub.events.v1 import events_pb2 as events
@@ -138,7 +139,7 @@ async def test_messages_page_by_exclusive_bounds_newest_first_at_most_200(town: 
     channel = await town.channel("ann")
     await town.do(*(town.command(channel, "ann", Post("x")) for _ in range(210)))
 
-    async def seqs(**bounds: int) -> list[int]:
+    async def seqs(**bounds: Any) -> list[int]:
         request = rpc.ListMessagesRequest(caller=town.caller("ann"), channel=channel, **bounds)
         return [message.seq for message in (await town.service.ListMessages(request, None)).messages]
 

@@ -41,6 +41,10 @@ class MessagesQuery(msgspec.Struct):
     before: Position = 0
     after: Position = 0
     limit: Limit = 50
+    thread: Words = ""
+    """Only this message and those in its thread."""
+    pinned: bool = False
+    """Only what is pinned."""
 
 
 class EventsQuery(msgspec.Struct):
@@ -89,6 +93,8 @@ async def list_messages(request: Request, identity: Identity, query: MessagesQue
         before=query.before,
         after=query.after,
         limit=min(query.limit, _MOST_MESSAGES),
+        thread=query.thread,
+        pinned=query.pinned,
     )
     found = await ask(api_of(request).clients.messages.ListMessages, asked)
     return page([convert.message(each) for each in found.messages])

@@ -10,11 +10,18 @@ MESSAGE = f"""m.id, m.channel, m.seq, m.sender, m.text, m.at, m.edited_at, m.del
 """Columns of a message, for `store.messages`."""
 
 # Newest first, between two exclusive bounds.
-LIST = f"""
+_BETWEEN = f"""
 SELECT {MESSAGE} FROM messages m
-WHERE m.channel = %(channel)s AND m.tenant = %(tenant)s AND m.seq > %(after)s AND m.seq < %(before)s
+WHERE m.channel = %(channel)s AND m.tenant = %(tenant)s AND m.seq > %(after)s AND m.seq < %(before)s"""
+_NEWEST = """
 ORDER BY m.seq DESC LIMIT %(limit)s
 """
+LIST = _BETWEEN + _NEWEST
+
+# The same of a thread, of what is pinned, or both. Walks the channel's messages; an index of either would slow every post.
+CHOSEN = f"""{_BETWEEN}
+  AND (%(thread)s::uuid IS NULL OR m.id = %(thread)s OR m.details->>'thread' = %(thread)s::text)
+  AND (m.pinned AND m.deleted_seq IS NULL OR NOT %(pinned)s){_NEWEST}"""
 
 # Walks the messages of the caller's channels, newest first (ids are in order of time). An index of words would slow every post.
 SEARCH = f"""

@@ -64,15 +64,24 @@ class Messages(Desk):
         caller = await self._admitted(request.caller)
         channel = limits.channel_id(request.channel)
         standing, _ = access.member(await self._standing(caller, channel))
+        after = max(limits.seq(request.after), standing.floor)
+        before = limits.seq(request.before or limits.MAX_SEQ)
+        limit = limits.page(request.limit, 50, 200)
+        thread = limits.message_id(request.thread) if request.thread else None
         async with self._database.connection([caller.tenant]) as connection:
-            page = await messages.page(
-                connection,
-                caller.tenant,
-                channel,
-                after=max(limits.seq(request.after), standing.floor),
-                before=limits.seq(request.before or limits.MAX_SEQ),
-                limit=limits.page(request.limit, 50, 200),
-            )
+            if thread is None and not request.pinned:
+                page = await messages.page(connection, caller.tenant, channel, after=after, before=before, limit=limit)
+            else:
+                page = await messages.chosen(
+                    connection,
+                    caller.tenant,
+                    channel,
+                    after=after,
+                    before=before,
+                    limit=limit,
+                    thread=thread,
+                    pinned=request.pinned,
+                )
         return rpc.ListMessagesResponse(messages=that_fit(convert.message(message) for message in page))
 
     async def SearchMessages(self, request: rpc.SearchMessagesRequest, _context: object) -> rpc.SearchMessagesResponse:

@@ -23,6 +23,24 @@ async def page(
     return [from_row(row) for row in rows]
 
 
+async def chosen(
+    connection: Connection,
+    tenant: TenantId,
+    channel: ChannelId,
+    *,
+    after: int,
+    before: int,
+    limit: int,
+    thread: MessageId | None,
+    pinned: bool,
+) -> list[Message]:
+    """As `page`, of a thread (with the message that it answers) or of what is pinned."""
+    bounds = {"tenant": tenant, "channel": channel, "after": after, "before": before, "limit": limit}
+    parameters = {**bounds, "thread": thread, "pinned": pinned}
+    rows: list[tuple[Any, ...]] = await (await connection.execute(queries.CHOSEN, parameters)).fetchall()
+    return [from_row(row) for row in rows]
+
+
 async def search(
     connection: Connection,
     caller: Caller,

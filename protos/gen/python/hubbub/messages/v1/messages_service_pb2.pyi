@@ -1366,6 +1366,8 @@ class ListMessagesRequest(_message.Message):
     BEFORE_FIELD_NUMBER: _builtins.int
     AFTER_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
+    THREAD_FIELD_NUMBER: _builtins.int
+    PINNED_FIELD_NUMBER: _builtins.int
     channel: _builtins.str
     """Channel id."""
     before: _builtins.int
@@ -1374,6 +1376,10 @@ class ListMessagesRequest(_message.Message):
     """Exclusive lower bound; 0 for none."""
     limit: _builtins.int
     """At most this many (50 by default, 200 at most)."""
+    thread: _builtins.str
+    """Only this message and those that answer it in its thread; empty for all."""
+    pinned: _builtins.bool
+    """Only what is pinned."""
     @_builtins.property
     def caller(self) -> _messages_pb2.Caller:
         """Who reads."""
@@ -1386,10 +1392,12 @@ class ListMessagesRequest(_message.Message):
         before: _builtins.int = ...,
         after: _builtins.int = ...,
         limit: _builtins.int = ...,
+        thread: _builtins.str = ...,
+        pinned: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "caller", b"caller", "channel", b"channel", "limit", b"limit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "caller", b"caller", "channel", b"channel", "limit", b"limit", "pinned", b"pinned", "thread", b"thread"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
