@@ -37,15 +37,14 @@ class RedisBus:
             by_topic.setdefault(topic, []).append(payload)
         if not by_topic:
             return
-        commands = [self._appending(topic, payloads) for topic, payloads in by_topic.items()]
         started = time.perf_counter()
         try:
-            answers = await self._link.call(commands)
+            (lengths,) = await self._link.call([self._appending(by_topic)])
         except BusUnavailable:
             metrics.UNAVAILABLE.inc()
             raise
         metrics.PUBLISH_SECONDS.observe(time.perf_counter() - started)
-        full = {topic for topic, answer in zip(by_topic, answers, strict=True) if answer < 0}
+        full = {topic for topic, length in zip(by_topic, lengths, strict=True) if length < 0}
         _count(by_topic, full)
         if full:
             raise BusFull(frozenset(topic.name for topic in full))
@@ -68,10 +67,13 @@ class RedisBus:
         """Drop the connection."""
         self._link.close()
 
-    def _appending(self, topic: Topic, payloads: list[bytes]) -> Command:
-        stream, size = redis_keys.stream(topic.name), redis_keys.size(topic.name)
-        bounds = (topic.when_full.value, topic.bound, topic.bound_bytes, topic.idle_seconds)
-        return self._scripts.publish.call([stream, size], *bounds, *payloads)
+    def _appending(self, by_topic: dict[Topic, list[bytes]]) -> Command:
+        keys: list[str] = []
+        arguments: list[str | bytes | int] = []
+        for topic, payloads in by_topic.items():
+            keys += (redis_keys.stream(topic.name), redis_keys.size(topic.name))
+            arguments += (topic.when_full.value, topic.bound, topic.bound_bytes, topic.idle_seconds, len(payloads), *payloads)
+        return self._scripts.publish.call(keys, *arguments)
 
 
 def _count(by_topic: dict[Topic, list[bytes]], full: set[Topic]) -> None:

@@ -24,6 +24,8 @@ WAITING = 20_000
 """Commands that may wait for the publish under way."""
 WAITING_BYTES = 16 * 1024 * 1024
 """Their bytes. While one publish is under way they exist up to three times: as commands, as entries, on the wire."""
+GATHER_SECONDS = 0.001
+"""Between two publishes while commands come faster than they are published."""
 _COMMANDS: Final = bytes((CommandBatch.COMMANDS_FIELD_NUMBER << 3 | 2,))
 """The tag before each command of a batch."""
 BATCH = 500
@@ -73,6 +75,8 @@ class Publisher:
             await self._publish(self._take())
             if not self._count:
                 self._idle.set()
+            elif self._count > 1:  # there is a lot: let more come, as an entry costs the bus as much as a command
+                await asyncio.sleep(GATHER_SECONDS)
 
     async def emptied(self) -> None:
         """Return once everything accepted is on the bus or answered."""
