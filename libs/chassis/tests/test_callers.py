@@ -217,6 +217,15 @@ async def test_a_caller_speaks_for_its_own_tenants_alone(served: Served, tenant:
     assert await ask(target, gateway, tenant=tenant) is grpc.StatusCode.OK
 
 
+async def test_a_caller_of_some_tenants_asks_nothing_that_names_none_and_streams_nothing(served: Served) -> None:
+    async with open_channel(served[1], Identity("shop", SHOP)) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await PresenceServiceStub(channel).GetPresence(presence_service_pb2.GetPresenceRequest(), timeout=5)
+    assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
+    with pytest.raises(CallerNotAllowed):
+        Callers(KNOWN).identify([bearing(GOOD)]).caller.speak(iter([presence_service_pb2.GetPresenceRequest()]))
+
+
 async def test_health_is_asked_by_anybody(served: Served) -> None:
     async with grpc.aio.insecure_channel(served[1]) as channel:
         answer = await health_pb2_grpc.HealthStub(channel).Check(  # type: ignore[attr-defined]  # stubs know no attributes of it
@@ -294,14 +303,14 @@ def test_a_remembered_token_ends_all_the_same() -> None:
         known.identify([bearing(GOOD)])
 
 
-def test_what_is_remembered_is_bounded() -> None:
+def test_what_is_remembered_is_bounded_and_the_least_used_is_forgotten() -> None:
     known = Callers(KNOWN)
-    first = known.identify([bearing(sign(claims(n=-1)))])
-    again = [bearing(sign(claims(n=n))) for n in range(REMEMBERED)]
-    for each in again:
-        known.identify([each])
-    assert known.identify([bearing(sign(claims(n=-1)))]) is not first
-    assert known.identify([again[-1]]) is known.identify([again[-1]])
+    tokens = [[bearing(sign(claims(n=n)))] for n in range(REMEMBERED + 1)]
+    first, second, *_ = [known.identify(token) for token in tokens[:-1]]
+    assert known.identify(tokens[0]) is first
+    known.identify(tokens[-1])
+    assert known.identify(tokens[0]) is first
+    assert known.identify(tokens[1]) is not second
 
 
 def configured(**other: object) -> str:
