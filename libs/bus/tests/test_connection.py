@@ -31,6 +31,22 @@ async def test_a_call_past_its_deadline_closes_the_connection_for_all(valkey_url
         await connection.call([("PING",)], 5)
 
 
+async def test_the_deadline_of_a_call_holds_behind_one_that_may_take_longer(valkey_url: str) -> None:
+    connection = await Connection.open(Address.parse(valkey_url), 5)
+    patient = connection.send([("BLPOP", "nothing", 5)], 60)
+    with pytest.raises(BusUnavailable, match="no answer in time"):
+        await connection.call([("PING",)], 0.05)
+    with pytest.raises(BusUnavailable, match="no answer in time"):
+        await patient
+
+
+async def test_a_deadline_holds_after_those_of_calls_that_were_answered(valkey_url: str) -> None:
+    connection = await Connection.open(Address.parse(valkey_url), 5)
+    await connection.call([("PING",)], 0.05)
+    with pytest.raises(BusUnavailable, match="no answer in time"):
+        await connection.call([("BLPOP", "nothing", 5)], 0.2)
+
+
 async def test_an_error_answer_raises_without_what_was_sent(valkey_url: str) -> None:
     connection = await Connection.open(Address.parse(valkey_url), 5)
     with pytest.raises(BusUnavailable) as raised:
