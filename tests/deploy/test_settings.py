@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
-from chassis.callers import Callers
+from chassis.callers import Callers, callers
 from chassis.config import ConfigError, ProcessConfig, load, names, secret
 from chassis.scopes import NEEDED
 from tests.deploy.dockerfile import stages
 from tests.deploy.kustomize import Document
-from tests.deploy.manifests import COMPONENTS, JOBS, K8S, OVERLAYS, ROOT, environment, named, of_kind, pod, secrets
+from tests.deploy.manifests import COMPONENTS, JOBS, K8S, OVERLAYS, ROOT, environment, named, of_kind, pod, rendered, secrets
 
 IDENTITIES = K8S / "overlays" / "dev" / "identities"
 CONFIGS = {
@@ -120,6 +120,12 @@ def test_what_is_secret_comes_from_secrets() -> None:
     assert "HUBBUB_BUS_URL" in declared
     for overlay in OVERLAYS:
         assert not declared & {key for each in of_kind(overlay, "ConfigMap") for key in each["data"]}
+
+
+def test_production_has_no_secret_of_ours_and_nothing_of_developments_key() -> None:
+    assert not of_kind("prod", "Secret")
+    (caller,) = callers(SECRETS["HUBBUB_CALLERS"])
+    assert str(caller.keys[0]["x"]) not in str(rendered("prod"))
 
 
 def test_development_makes_every_secret_that_production_needs() -> None:
