@@ -99,6 +99,30 @@ async def test_a_batch_of_posts_is_one_round_trip_of_few_statements(database: st
     assert 1 <= sent.count("Sync") <= SYNCS
 
 
+async def test_posts_read_as_little_in_a_long_log_as_in_a_short_one(database: str) -> None:
+    async with _town(database) as town:  # the first plan, which stays, is made of empty tables
+        few = await _rows_read(town, posts=50)
+        for _ in range(4):
+            await handle(town.database, town.posts(500))
+        assert await _rows_read(town, posts=50) == few
+
+
+async def _rows_read(town: Town, *, posts: int) -> int:
+    """How many rows indexes lead to while posts are stored."""
+    before = await _fetched(town)
+    await handle(town.database, town.posts(posts))
+    return await _fetched(town) - before
+
+
+async def _fetched(town: Town) -> int:
+    async with town.database.connection([TENANT]) as connection:  # the only one, so its counts are all
+        await connection.execute("SELECT pg_stat_force_next_flush()")
+        row = await (await connection.execute("SELECT sum(idx_tup_fetch)::int FROM pg_stat_user_tables")).fetchone()
+    assert row
+    assert isinstance(row[0], int)
+    return row[0]
+
+
 async def test_the_events_of_a_batch_share_a_bus_entry(database: str) -> None:
     async with _town(database) as town:
         stored = await handle(town.database, town.posts(100))

@@ -142,7 +142,7 @@ def _entry(command: Command, answer: Answer) -> Entry:
             raise AssertionError(body)
         case _:
             assert_never(body)
-    if answer.seq is None or answer.at is None:
+    if answer.seq is None:
         raise AssertionError(answer)
     return Entry(
         command.channel, answer.seq, command.tenant, kind, command.actor, answer.at,

@@ -3,12 +3,13 @@
 First the channels of the batch are locked, so that every statement after it, with a fresh snapshot of its own, sees all that was
 committed before: a removal, a ban, a number taken by somebody else. Then each statement answers one row for each command:
 
-    verdict   fresh      an entry was made: seq, message, at are the new one's
+    verdict   fresh      an entry was made: seq and message are the new one's
               again      this very command was stored before (a redelivery): the stored entry's
               duplicate  its wish was fulfilled before (a repeat): the first entry's
               else       a reason of the client protocol, nothing was stored
     wait      seconds until it may be tried again (SLOW_MODE)
     noted     id of the row in `unpublished` that remembers the new entries until the bus has them
+    now       the moment of all new entries. This and `noted` are told once, in the row of n = 0
 
 Who may do what comes in as data from `policy`. The indexes: primary keys, `entries_key` and `entries_edits`.
 """
@@ -43,13 +44,20 @@ _HUSHED = """
 # What lies at or before this position is not shown to the member.
 _FLOOR = "CASE ch.history WHEN 'joined' THEN mb.joined_seq ELSE 0 END"
 
+# A plan lives as long as its connection, and the first one is made when the tables are empty and every index looks as good as any
+# other. So these leave no choice: each row is looked up by itself, by what one index alone has (an order, for `entries_key`).
 _COMMAND = """
-  LEFT JOIN channels ch ON ch.id = c.channel AND ch.tenant = c.tenant
-  LEFT JOIN members mb ON mb.channel = ch.id AND mb."user" = c.actor
-  LEFT JOIN entries known ON known.channel = ch.id AND known.actor = c.actor AND known.key = c.key
+  LEFT JOIN LATERAL (SELECT * FROM channels WHERE channels.id = c.channel OFFSET 0) ch ON ch.tenant = c.tenant
+  LEFT JOIN LATERAL (SELECT * FROM members WHERE members.channel = ch.id AND members."user" = c.actor OFFSET 0) mb ON true
+  LEFT JOIN LATERAL (
+    SELECT seq, message, at, digest, command FROM entries
+    WHERE entries.channel = ch.id AND entries.actor = c.actor AND entries.key BETWEEN c.key AND c.key
+    ORDER BY entries.key LIMIT 1) known ON true
 """
 
-# A run of posts, none of which shares its (channel, actor, key) with another. Order is the order of `n`.
+# A run of posts, none of which shares its (channel, actor, key) with another. Order is the order of `n`, which counts from 0. The
+# caller has counted each post's place in its channel and among its author's there (from 1), as if none were refused: most
+# often none is, and counting here would sort and copy all of them twice. Then only the few refused ones are looked through.
 POSTS = f"""
 WITH moment AS MATERIALIZED (SELECT date_trunc('milliseconds', clock_timestamp()) AS at),
 judged AS MATERIALIZED ( -- else the planner judges once for each use of the verdict
@@ -69,22 +77,26 @@ judged AS MATERIALIZED ( -- else the planner judges once for each use of the ver
       ELSE 'fresh'
     END AS judgement
   FROM moment, json_to_recordset(%(posts)s::json) AS c(
-    n int, tenant text, channel uuid, actor text, key text, id text, digest bigint, thread uuid, text text, details jsonb)
+    n int, tenant text, channel uuid, actor text, key text, id text, digest bigint, thread uuid, text text, details jsonb,
+    made uuid, place int, own_place int)
   {_COMMAND}
 ),
-paced AS (
+paced AS NOT MATERIALIZED (
   SELECT *, CASE
       WHEN judgement <> 'fresh' OR pace IS NULL THEN judgement
-      WHEN count(*) FILTER (WHERE judgement = 'fresh') OVER (PARTITION BY channel, actor ORDER BY n) > 1 THEN 'SLOW_MODE'
+      WHEN own_place > 1 AND EXISTS (
+        SELECT FROM judged earlier WHERE earlier.channel = judged.channel AND earlier.actor = judged.actor
+          AND earlier.n < judged.n AND earlier.judgement = 'fresh') THEN 'SLOW_MODE'
       WHEN free_at > now THEN 'SLOW_MODE'
       ELSE 'fresh'
     END AS verdict
   FROM judged
 ),
+refused AS MATERIALIZED (SELECT channel, n FROM paced WHERE verdict <> 'fresh'),
 numbered AS MATERIALIZED (
   SELECT *, verdict = 'fresh' AS fresh,
-    count(*) FILTER (WHERE verdict = 'fresh') OVER (PARTITION BY channel ORDER BY n) AS nth,
-    CASE WHEN verdict = 'fresh' THEN uuidv7() END AS made
+    place - CASE WHEN EXISTS (SELECT FROM refused) THEN (
+      SELECT count(*) FROM refused WHERE refused.channel = paced.channel AND refused.n < paced.n) ELSE 0 END AS nth
   FROM paced
 ),
 logged AS (
@@ -95,9 +107,11 @@ posted AS (
   INSERT INTO messages (id, channel, seq, ordinal, tenant, sender, at, text, details)
   SELECT made, channel, head + nth, posts + nth, tenant, actor, now, text, details FROM numbered WHERE fresh
 ),
+ranges AS MATERIALIZED (
+  SELECT channel, min(head + nth) AS first, max(head + nth) AS last FROM numbered WHERE fresh GROUP BY channel
+),
 counted AS (
-  UPDATE channels SET head = head + own.count, posts = posts + own.count
-  FROM (SELECT channel, max(nth) AS count FROM numbered WHERE fresh GROUP BY channel) own WHERE channels.id = own.channel
+  UPDATE channels SET head = ranges.last, posts = posts + ranges.last - head FROM ranges WHERE channels.id = ranges.channel
 ),
 moved AS (
   UPDATE members SET read_seq = GREATEST(read_seq, own.seq), last_posted_at = own.at
@@ -106,17 +120,15 @@ moved AS (
 ),
 noted AS (
   INSERT INTO unpublished (channels, firsts, lasts)
-  SELECT array_agg(channel), array_agg(first), array_agg(last) FROM (
-    SELECT channel, min(head + nth) AS first, max(head + nth) AS last FROM numbered WHERE fresh GROUP BY channel) range
-  HAVING count(*) > 0 RETURNING id
+  SELECT array_agg(channel), array_agg(first), array_agg(last) FROM ranges HAVING count(*) > 0 RETURNING id
 )
 SELECT n, verdict,
   CASE WHEN fresh THEN head + nth ELSE known_seq END AS seq,
   CASE WHEN fresh THEN made ELSE known_message END AS message,
-  CASE WHEN fresh THEN now ELSE known_at END AS at,
+  known_at AS at,
   CASE WHEN verdict = 'SLOW_MODE' THEN
     CASE WHEN free_at > now THEN EXTRACT(epoch FROM free_at - now)::float8 ELSE pace END END AS wait,
-  (SELECT id FROM noted) AS noted
+  CASE n WHEN 0 THEN (SELECT id FROM noted) END AS noted, CASE n WHEN 0 THEN now END AS now
 FROM numbered
 """
 
@@ -140,7 +152,8 @@ target AS (
     END AS verdict
   FROM c
   {_COMMAND}
-  LEFT JOIN messages msg ON msg.id = c.message AND msg.channel = ch.id AND msg.seq > {_FLOOR}
+  LEFT JOIN LATERAL (SELECT * FROM messages WHERE messages.id = c.message OFFSET 0) msg
+    ON msg.channel = ch.id AND msg.seq > {_FLOOR}
   {join}
 ),
 judged AS MATERIALIZED (
@@ -159,9 +172,9 @@ noted AS (
 ),
 {effect}
 SELECT 0 AS n, verdict, seq, message,
-  CASE verdict WHEN 'fresh' THEN now
-    ELSE (SELECT first.at FROM entries first WHERE first.channel = judged.channel AND first.seq = judged.seq) END AS at,
-  NULL::float8 AS wait, (SELECT id FROM noted) AS noted
+  CASE WHEN verdict <> 'fresh' THEN (
+    SELECT first.at FROM entries first WHERE first.channel = judged.channel AND first.seq = judged.seq) END AS at,
+  NULL::float8 AS wait, (SELECT id FROM noted) AS noted, now
 FROM judged
 """
 
@@ -230,7 +243,7 @@ PIN = _change(
 READS = """
 UPDATE members SET read_seq = LEAST(r.seq, ch.head)
 FROM json_to_recordset(%(reads)s::json) AS r(tenant text, channel uuid, actor text, seq bigint)
-JOIN channels ch ON ch.id = r.channel AND ch.tenant = r.tenant
+JOIN LATERAL (SELECT * FROM channels WHERE channels.id = r.channel OFFSET 0) ch ON ch.tenant = r.tenant
 WHERE members.channel = r.channel AND members."user" = r.actor AND members.read_seq < LEAST(r.seq, ch.head)
 RETURNING members.channel, members."user", members.read_seq
 """

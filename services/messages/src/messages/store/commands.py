@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, assert_never
 
 import msgspec
@@ -14,21 +15,24 @@ from psycopg import AsyncCursor
 from chassis.postgres import Connection
 from messages import audit, policy
 from messages.commands import Command, Delete, Edit, Pin, Post, React, Read
+from messages.ids import message_ids
 from messages.message import ChannelId, CommandId, Details, EntryKind, MessageId, Receipt, UserId
 from messages.policy import Action, standings
 from messages.queries import commands as queries
 
+_ENCODER = msgspec.json.Encoder()
+_FIRST = itemgetter(0)
 _JOINABLE = [kind.value for kind in policy.JOINABLE]
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """One command's row; the columns are described in `queries.commands`."""
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """What became of one command; the columns are described in `queries.commands`."""
 
-    n: int
     verdict: str
     seq: int | None
     message: MessageId | None
-    at: datetime | None
+    at: datetime
+    """When the entry was made that answers it; for one that was refused, when that was."""
     wait: float | None
     noted: int | None
 
@@ -42,8 +46,12 @@ class Asked:
 
     async def answers(self) -> list[tuple[Command, Answer]]:
         """Each command with its row, in order."""
-        rows = sorted([Answer(*row) for row in await self.cursor.fetchall()], key=lambda answer: answer.n)
-        return list(zip(self.commands, rows, strict=True))
+        rows = sorted(await self.cursor.fetchall(), key=_FIRST)
+        now = rows[0][-1]
+        return [
+            (command, Answer(verdict, seq, message, at or now, wait, noted))
+            for command, (_, verdict, seq, message, at, wait, noted, _) in zip(self.commands, rows, strict=True)
+        ]
 
 
 async def lock_channels(connection: Connection, channels: Sequence[ChannelId], *, wait: bool = True) -> None:
@@ -62,9 +70,8 @@ async def forget_published(connection: Connection, noted: Sequence[int]) -> None
 
 async def ask_posts(connection: Connection, run: Sequence[Command]) -> Asked:
     """Store a run of posts, none of which shares (channel, actor, key) with another."""
-    rows = [_post_row(n, command) for n, command in enumerate(run)]
     parameters = {
-        "posts": msgspec.json.encode(rows).decode(),
+        "posts": _ENCODER.encode(_post_rows(run)).decode(),
         "joinable": _JOINABLE,
         "allowed": standings(Action.POST),
         "unhurried": standings(Action.SKIP_SLOW_MODE),
@@ -146,7 +153,7 @@ def details_of(post: Post) -> Details | None:
     return None
 
 
-class _PostRow(msgspec.Struct):
+class _PostRow(msgspec.Struct, gc=False):
     n: int
     tenant: str
     channel: str
@@ -157,30 +164,32 @@ class _PostRow(msgspec.Struct):
     thread: str | None
     text: str
     details: Details | None
+    made: MessageId
+    place: int
+    own_place: int
 
 
-def _post_row(n: int, command: Command) -> _PostRow:
-    post = command.body
-    assert isinstance(post, Post)  # noqa: S101 - `handlers` sorted them by kind
-    return _PostRow(
-        n,
-        command.tenant,
-        command.channel,
-        command.actor,
-        command.key,
-        command.id or None,
-        _digest(post),
-        post.thread,
-        post.text,
-        details_of(post),
-    )
+def _post_rows(run: Sequence[Command]) -> list[_PostRow]:
+    places: dict[str, int] = {}
+    own_places: dict[tuple[str, str], int] = {}
+    rows = []
+    for n, (command, made) in enumerate(zip(run, message_ids(len(run)), strict=True)):
+        post, channel, actor = command.body, command.channel, command.actor
+        assert isinstance(post, Post)  # noqa: S101 - `handlers` sorted them by kind
+        places[channel] = place = places.get(channel, 0) + 1
+        own_places[channel, actor] = own_place = own_places.get((channel, actor), 0) + 1
+        rows.append(_PostRow(
+            n, command.tenant, channel, actor, command.key, command.id or None, _digest(post), post.thread, post.text,
+            details_of(post), made, place, own_place,
+        ))  # fmt: skip
+    return rows
 
 
 def _digest(post: Post) -> int:
     """What tells whether a key comes again for the same: it survives the deletion of what it digests."""
-    said = msgspec.json.encode((post.text, post.thread, [each.id for each in post.attachments], post.mentions))
+    said = _ENCODER.encode((post.text, post.thread, [each.id for each in post.attachments], post.mentions))
     return int.from_bytes(hashlib.blake2b(said, digest_size=8).digest(), signed=True)
 
 
 def _json(value: object) -> str:
-    return msgspec.json.encode(value).decode()
+    return _ENCODER.encode(value).decode()
