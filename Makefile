@@ -58,10 +58,10 @@ faults: $(STAMPS)/python ## break things at random while people chat, and judge;
 
 SECONDS_OF_FUZZ = $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),60)
 
-fuzz: $(STAMPS)/python ## what the frame decoder makes of frames that nobody thought of; SECONDS=n (60)
-	@end=$$(( $$(date +%s) + $(SECONDS_OF_FUZZ) ))
-	while [ "$$(date +%s)" -lt "$$end" ]; do
-		HUBBUB_FUZZ_EXAMPLES=2000 $(VENV)/pytest -q tests/security/test_fuzzed_frames.py
+fuzz: $(STAMPS)/python ## what readers make of bytes that nobody thought of, branch by branch; SECONDS=n (60), TARGETS
+	@targets="$${TARGETS:-$$($(VENV)/python -c 'from tests.fuzz import TARGETS; print(*TARGETS)')}"
+	for target in $$targets; do
+		$(VENV)/python -m tests.fuzz $$target --seconds $$(( $(SECONDS_OF_FUZZ) / $$(wc -w <<< "$$targets") + 1 ))
 	done
 
 lint: $(STAMPS)/python ## style of the Python code

@@ -1,10 +1,6 @@
-"""Frames that nobody thought of: Hypothesis makes them, and the decoder takes them or says which of the two answers they get.
-
-HUBBUB_FUZZ_EXAMPLES sets how many (`make fuzz`).
-"""
+"""Frames that nobody thought of: Hypothesis makes them, and the decoder takes them or says which of the two answers they get."""
 
 import json
-import os
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -12,9 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.inbound import frames
 
-_FUZZ = settings(
-    max_examples=int(os.environ.get("HUBBUB_FUZZ_EXAMPLES", "100")), deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+_FUZZ = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 _names = ["type", "ref", "channel", "key", "text", "thread", "attachments", "mentions", "message", "emoji", "remove"]
 _names += ["positions", "seq", "users", "status", "tenant"]
 _kinds = ["send", "edit", "delete", "react", "pin", "sync", "read", "typing", "watch", "status", "ping"]

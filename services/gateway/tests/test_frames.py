@@ -42,6 +42,7 @@ def nested(depth: int) -> bytes:
         b'{"type":"send","channel":5,"more":[}',
         b'\xef\xbb\xbf{"type":"ping"}',
         nested(33),
+        nested(33)[:-1] + b',"ref":1}',
         nested(10_000),
         b"[" * 60_000,
         b'{"a":' * 10_000,

@@ -150,8 +150,8 @@ def decode(data: bytes) -> Frame:
         frame: Frame = _decode(data)
     except (msgspec.DecodeError, RecursionError):
         raise Malformed if _depth(data) > DEPTH else _reject(data) from None
-    # No other field of any frame can nest, and so deeply only what is as long as its brackets.
-    if frame.ref is not UNSET and len(frame.ref) >= 2 * DEPTH and _depth(data) > DEPTH:
+    # No other field of any frame can nest, and only the last of several is seen here: hence the brackets of all the bytes.
+    if frame.ref is not UNSET and data.count(b"[") + data.count(b"{") > DEPTH and _depth(data) > DEPTH:
         raise Malformed
     _check(frame)
     return frame
