@@ -195,3 +195,13 @@ async def test_what_can_be_posted_is_stored_as_it_is(town: Town, text: str) -> N
 async def test_a_key_has_no_control_characters_and_at_most_128(town: Town, key: str) -> None:
     channel = await town.channel("ann")
     await refused(town.post(channel, "ann", key=key), InvalidArgument)
+
+
+async def test_refused_posts_between_others_take_no_number(town: Town) -> None:
+    one, two = await town.channel("ann", "bob"), await town.channel("ann", "bob")
+    speakers = [(one, "ann"), (one, "eve"), (two, "bob"), (one, "bob"), (two, "eve"), (two, "ann"), (one, "eve"), (one, "ann")]
+    outcomes = await town.do(*(town.command(channel, user, Post("x")) for channel, user in speakers))
+    assert [outcome.seq for outcome in outcomes if outcome.channel == one] == [4, 0, 5, 0, 6]
+    assert [outcome.seq for outcome in outcomes if outcome.channel == two] == [4, 0, 5]
+    assert [event.seq for event in await town.log(one)] == [1, 2, 3, 4, 5, 6]
+    assert [outcome.seq for outcome in await town.do(town.command(one, "ann", Post("y")))] == [7]
