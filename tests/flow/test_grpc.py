@@ -8,6 +8,7 @@ import sys
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -17,6 +18,7 @@ from joserfc.jwk import OKPKey
 
 from chassis.grpc_client import open_channel
 from chassis.identity import Identity
+from chassis.scopes import NEEDED
 from hubbub.events.v1.events_pb2 import PostMessage
 from hubbub.messages.v1 import messages_pb2 as nouns
 from hubbub.messages.v1 import messages_service_pb2 as calls
@@ -91,15 +93,16 @@ async def test_every_service_answers_the_health_question(world: World, service: 
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
-async def test_whoever_has_no_identity_is_answered_nothing(world: World) -> None:
-    await world.person("ann")
-    asked = calls.ListUsersRequest(caller=nouns.Caller(tenant=world.tenant, user="ann"))
-    stranger = Identity("product", OKPKey.generate_key("Ed25519"))
-    for channel in (open_channel(world.target()), open_channel(world.target(), stranger)):
-        async with channel:
-            with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await MessagesServiceStub(channel).ListUsers(asked, timeout=5)
-        assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+@pytest.mark.parametrize("service", ["messages", "presence", "media"])
+async def test_whoever_has_no_identity_is_answered_nothing(world: World, service: str) -> None:
+    stranger = Identity(PRODUCT, OKPKey.generate_key("Ed25519"))
+    for identity in (None, stranger):
+        async with open_channel(world.target(service), identity) as channel:
+            for path in (path for path, needed in NEEDED.items() if needed.audience == f"hubbub.{service}"):
+                call: Any = channel.unary_unary(path)
+                with pytest.raises(grpc.aio.AioRpcError) as caught:
+                    await call(b"", timeout=5)
+                assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED, path
 
 
 async def test_a_product_does_what_its_scopes_say_and_nothing_of_a_gateways(world: World, messages: MessagesServiceStub) -> None:

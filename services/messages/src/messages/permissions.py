@@ -59,6 +59,11 @@ one blocks.
 ## The tenant's administrator
 
 {admin}
+
+## Other services
+
+A service that calls over gRPC has scopes, tenants and a quota ([grpc.md](grpc.md#scopes)). They say which RPCs it may call and for whose users;
+what such a call may do is then judged by its user, as above.
 """  # noqa: E501 - rows of a table
 
 ADMIN = """A token whose `roles` hold `admin` revokes and blocks users of its own tenant and reads its audit log. It
