@@ -36,5 +36,5 @@ def test_callers_of_ones_own_are_added(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("added", ["x", json.dumps([{**SHOP, "scopes": ["gateway"]}]), json.dumps([{**SHOP, "name": "gateway"}])])
 def test_callers_that_are_not_right_are_one_clear_line(tmp_path: Path, added: str) -> None:
-    with pytest.raises(SettingsError, match="^HUBBUB_CALLERS must be"):
+    with pytest.raises(SettingsError, match=r"^HUBBUB_CALLERS must be"):
         told(tmp_path, added)
