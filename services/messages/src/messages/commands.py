@@ -1,4 +1,7 @@
-"""Commands: what somebody wants done to a channel, and what became of it."""
+"""Commands: what somebody wants done to a channel, and what became of it.
+
+What there is one of for each message stays out of the garbage collector's sight: nothing in it can lead back to it.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from chassis.errors import HubbubError
 from messages.message import Attachment, ChannelId, CommandId, Entry, MessageId, Receipt, TenantId, UserId
 
 
-class Post(msgspec.Struct, frozen=True):
+class Post(msgspec.Struct, frozen=True, gc=False):
     """Post a message."""
 
     text: str
@@ -59,7 +62,7 @@ class Read(msgspec.Struct, frozen=True):
 Body = Post | Edit | Delete | React | Pin | Read
 
 
-class Command(msgspec.Struct, frozen=True):
+class Command(msgspec.Struct, frozen=True, gc=False):
     """One wish to change a channel."""
 
     tenant: TenantId
@@ -85,7 +88,7 @@ class Verdict(StrEnum):
     """Its wish had been fulfilled by another command."""
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What became of a command."""
 
     command: CommandId

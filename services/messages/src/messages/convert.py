@@ -71,13 +71,16 @@ def _body(given: events.Command) -> Body:
 
 def post(given: events.PostMessage) -> Post:
     """Read what somebody wants to post; raises a `HubbubError`."""
-    limits.at_most(given.attachments, limits.ATTACHMENTS, "attachments")
-    limits.at_most(given.mentions, limits.MENTIONS, "mentions")
+    attachments, mentions, thread = given.attachments, given.mentions, given.thread
+    if not attachments and not mentions and not thread:  # most of them
+        return Post(limits.text(given.text))
+    limits.at_most(attachments, limits.ATTACHMENTS, "attachments")
+    limits.at_most(mentions, limits.MENTIONS, "mentions")
     return Post(
-        limits.text(given.text, may_be_empty=bool(given.attachments)),
-        limits.message_id(given.thread) if given.thread else None,
-        [_attachment(each) for each in given.attachments],
-        [limits.user_id(user) for user in given.mentions],
+        limits.text(given.text, may_be_empty=bool(attachments)),
+        limits.message_id(thread) if thread else None,
+        [_attachment(each) for each in attachments],
+        [limits.user_id(user) for user in mentions],
     )
 
 
@@ -98,23 +101,37 @@ def caller(given: nouns.Caller) -> Caller:
     return Caller(TenantId(limits.tenant(given.tenant)), limits.user_id(given.user), given.admin, given.token_issued_at)
 
 
-def event(entry: Entry, gateway: str = "") -> events.Event:
-    """A log entry for the bus or a gateway; `gateway` is who awaits its acknowledgement."""
-    about_member = entry.kind in _MEMBER_KINDS
-    return events.Event(
-        tenant=entry.tenant,
-        channel=entry.channel,
-        seq=entry.seq,
-        kind=entry.kind.value,  # type: ignore[arg-type]  # the numbers are the proto's
-        actor=entry.actor,
-        at=rfc3339(entry.at),
-        payload=event_frame(entry),
-        message=entry.message or "",
-        subject=entry.details.user if about_member else "",
-        role=entry.details.role or "" if about_member else "",
-        command=entry.command or "",
-        gateway=gateway,
-    )
+def event(entry: Entry) -> events.Event:
+    """A log entry for whoever reads the log."""
+    made = events.Event()
+    write_event(made, entry)
+    return made
+
+
+def write_event(made: events.Event, entry: Entry, gateway: str = "") -> int:
+    """Write a log entry into an empty event; `gateway` is who awaits its acknowledgement. Returns the payload's bytes.
+
+    Into one that its batch has made, field by field: a sixth of what it costs to make one from keywords and copy it there.
+    """
+    at = rfc3339(entry.at)
+    payload = event_frame(entry, at)
+    made.tenant = entry.tenant
+    made.channel = entry.channel
+    made.seq = entry.seq
+    made.kind = entry.kind.value  # type: ignore[assignment]  # the numbers are the proto's
+    made.actor = entry.actor
+    made.at = at
+    made.payload = payload
+    if entry.message:
+        made.message = entry.message
+    if entry.command:
+        made.command = entry.command
+    if gateway:
+        made.gateway = gateway
+    if entry.kind in _MEMBER_KINDS:
+        made.subject = entry.details.user
+        made.role = entry.details.role or ""
+    return len(payload)
 
 
 def receipt(moved: Receipt) -> events.Receipt:

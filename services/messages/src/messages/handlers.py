@@ -7,6 +7,7 @@ the caller, and happens after the commit.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import assert_never
@@ -20,7 +21,7 @@ from messages.store import commands as store
 from messages.store import log
 from messages.store.commands import Answer, Asked
 
-_VERDICTS = frozenset(Verdict)
+_VERDICTS: dict[str, Verdict] = {verdict.value: verdict for verdict in Verdict}
 
 
 async def handle(database: Database, batch: Sequence[Command], *, wait_for_locks: bool = True) -> Stored:
@@ -43,6 +44,8 @@ async def handle(database: Database, batch: Sequence[Command], *, wait_for_locks
     for each in asked:
         for command, answer in await each.answers():
             result.add(command, answer)
+    for labels, count in result.counts.items():
+        COMMANDS.labels(*labels).inc(count)
     receipts = await asked_reads.receipts() if asked_reads else []
     entries = await _with_again(database, tenants, result)
     return Stored(result.outcomes, entries, receipts, sorted(result.noted))
@@ -56,17 +59,20 @@ class _Result:
     entries: list[Entry] = field(default_factory=list)
     again: list[Range] = field(default_factory=list)
     noted: set[int] = field(default_factory=set)
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By kind of command and what became of it."""
 
     def add(self, command: Command, answer: Answer) -> None:
         """Take one command's answer in."""
-        COMMANDS.labels(kind_of(command), answer.verdict).inc()
+        self.counts[kind_of(command), answer.verdict] += 1
         if answer.noted is not None:
             self.noted.add(answer.noted)
-        if answer.verdict not in _VERDICTS:
+        verdict = _VERDICTS.get(answer.verdict)
+        if verdict is None:
             error = error_for(answer.verdict, retry_after=answer.wait)
             self.outcomes.append(Outcome(command.id, command.gateway, command.channel, error=error))
             return
-        verdict, seq = Verdict(answer.verdict), answer.seq or 0
+        seq = answer.seq or 0
         self.outcomes.append(Outcome(command.id, command.gateway, command.channel, verdict, None, seq, answer.message, answer.at))
         if verdict is Verdict.FRESH:
             self.entries.append(_entry(command, answer))

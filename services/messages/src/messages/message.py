@@ -66,7 +66,7 @@ class Details(msgspec.Struct, frozen=True, omit_defaults=True):
 NO_DETAILS = Details()
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One entry of a channel's log, as stored."""
 
     channel: ChannelId

@@ -6,6 +6,7 @@ The same stored entry gives the same bytes at every door: live, caught up, read 
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 from typing import assert_never
 
 import msgspec
@@ -16,17 +17,18 @@ NAMES = {kind: kind.name.lower().replace("_", ".", 1) for kind in EntryKind}
 """The client's names: message.posted, member.role_changed, …"""
 
 
+@lru_cache(maxsize=64)
 def rfc3339(at: datetime) -> str:
     """A moment in UTC with milliseconds: 2026-11-24T08:00:00.123Z."""
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def event_frame(entry: Entry) -> bytes:
-    """The complete frame, JSON in UTF-8."""
-    return _ENCODER.encode(_Frame(entry.channel, entry.seq, NAMES[entry.kind], entry.actor, rfc3339(entry.at), _data(entry)))
+def event_frame(entry: Entry, at: str) -> bytes:
+    """The complete frame, JSON in UTF-8; `at` is the entry's moment, spelled by `rfc3339`."""
+    return _ENCODER.encode(_Frame(entry.channel, entry.seq, NAMES[entry.kind], entry.actor, at, _data(entry)))
 
 
-class _Posted(msgspec.Struct):
+class _Posted(msgspec.Struct, gc=False):
     message: str | None
     key: str | None
     text: str | None
@@ -63,7 +65,7 @@ class _Channel(msgspec.Struct):
 _Data = _Posted | _Edited | _About | _Reacted | _Member | _Channel
 
 
-class _Frame(msgspec.Struct, tag_field="type", tag="event"):
+class _Frame(msgspec.Struct, tag_field="type", tag="event", gc=False):
     channel: str
     seq: int
     kind: str

@@ -19,6 +19,7 @@ from messages.metrics import PUBLISH_SECONDS
 from messages.payload import rfc3339
 
 _BATCH_BYTES = 256 * 1024
+"""A batch of events that holds so much is closed."""
 
 
 class Publisher:
@@ -26,7 +27,8 @@ class Publisher:
 
     def __init__(self, bus: Bus, partitions: int) -> None:
         self._bus = bus
-        self._partitions = partitions
+        self._topics = [topics.events(number) for number in range(partitions)]
+        """Of events, by partition."""
         self._settled: list[int] = []
         """Rows of `unpublished` whose entries the bus has; the sweeper removes them."""
 
@@ -72,31 +74,31 @@ class Publisher:
         await self._bus.publish(batch)
         PUBLISH_SECONDS.observe(time.perf_counter() - started)
 
-    def _topic(self, channel: ChannelId) -> Topic:
-        return topics.events(partition_of(channel, self._partitions))
+    def _partition(self, channel: ChannelId) -> int:
+        return partition_of(channel, len(self._topics))
 
     def _events(self, entries: Sequence[Entry], gateways: Mapping[CommandId, str]) -> list[tuple[Topic, bytes]]:
         """Batches of events, each of one topic and of a size that the bus carries well."""
-        open_batches: dict[Topic, tuple[events.EventBatch, int]] = {}
-        full: list[tuple[Topic, bytes]] = []
+        unfinished: dict[int, events.EventBatch] = {}
+        sizes: dict[int, int] = {}
+        batches: list[tuple[Topic, events.EventBatch]] = []
         for entry in entries:
-            topic = self._topic(entry.channel)
-            event = convert.event(entry, gateways.get(entry.command, "") if entry.command else "")
-            batch, size = open_batches.get(topic, (None, 0))
-            if batch is None or size + len(event.payload) > _BATCH_BYTES:
-                if batch is not None:
-                    full.append((topic, batch.SerializeToString()))
-                batch, size = events.EventBatch(), 0
-            batch.events.append(event)
-            open_batches[topic] = batch, size + len(event.payload)
-        return full + [(topic, batch.SerializeToString()) for topic, (batch, _) in open_batches.items()]
+            partition = self._partition(entry.channel)
+            if partition not in unfinished:
+                unfinished[partition], sizes[partition] = events.EventBatch(), 0
+                batches.append((self._topics[partition], unfinished[partition]))
+            gateway = gateways.get(entry.command, "") if entry.command else ""
+            sizes[partition] += convert.write_event(unfinished[partition].events.add(), entry, gateway)
+            if sizes[partition] >= _BATCH_BYTES:
+                del unfinished[partition]
+        return [(topic, batch.SerializeToString()) for topic, batch in batches]
 
     def _receipts(self, receipts: Sequence[Receipt]) -> list[tuple[Topic, bytes]]:
-        batches: dict[Topic, events.EventBatch] = {}
+        batches: dict[int, events.EventBatch] = {}
         for moved in receipts:
-            batch = batches.setdefault(self._topic(moved.channel), events.EventBatch())
+            batch = batches.setdefault(self._partition(moved.channel), events.EventBatch())
             batch.receipts.append(convert.receipt(moved))
-        return [(topic, batch.SerializeToString()) for topic, batch in batches.items()]
+        return [(self._topics[partition], batch.SerializeToString()) for partition, batch in batches.items()]
 
 
 def _needs_reply(outcome: Outcome) -> bool:

@@ -60,7 +60,7 @@ async def lock_channels(connection: Connection, channels: Sequence[ChannelId], *
     Without `wait`, a lock that somebody else holds is an error at once.
     """
     statement = queries.LOCK_CHANNELS if wait else queries.LOCK_FREE_CHANNELS
-    await connection.execute(statement, {"channels": list(channels)})
+    await connection.execute(statement, {"channels": f"{{{','.join(channels)}}}"})  # UUIDs: nothing to escape
 
 
 async def forget_published(connection: Connection, noted: Sequence[int]) -> None:
