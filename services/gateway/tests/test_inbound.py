@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 from msgspec import Raw
@@ -11,10 +12,12 @@ from bus.bus import BusUnavailable
 from bus.memory import MemoryBus
 from bus.topics import commands, partition_of
 from chassis.errors import Unavailable
+from gateway.connection import Connection
 from gateway.inbound import pending as pending_module
 from gateway.inbound.limits import FLOOD_SECONDS, Bucket
 from gateway.inbound.pending import PATIENCE_SECONDS, Pending
 from gateway.inbound.publish import BATCH, WAITING, Publisher
+from gateway.outbound.wire import text_frame
 from gateway.sweep import NO_HEARTBEAT, TOKEN_EXPIRED
 from hubbub.events.v1.events_pb2 import Command, CommandBatch, Event, Reply
 from services.gateway.tests.world import World
@@ -77,6 +80,15 @@ async def test_a_socket_is_closed_with_4001_when_its_token_ends(world: World) ->
     world.roster.opened(ann)
     world.roster.sweep.advance(world.roster.sweep.now + 2)
     assert ann.closing == TOKEN_EXPIRED
+
+
+async def test_a_socket_that_has_ended_is_held_by_nothing(world: World) -> None:
+    ann = world.connect("ann")
+    world.roster.opened(ann)
+    world.roster.gone(ann)
+    del world.transports[ann], ann
+    gc.collect()
+    assert not [each for each in gc.get_objects() if isinstance(each, Connection)]
 
 
 async def test_a_peer_that_does_not_finish_closing_is_cut_off(world: World) -> None:
@@ -246,6 +258,16 @@ async def test_frames_of_one_tick_go_in_one_write(world: World) -> None:
     world.say("c", 20)
     await world.settle()
     assert world.transports[ann].writes == before + 1
+
+
+async def test_a_socket_that_goes_with_something_unsent_takes_nothing_from_the_others(world: World) -> None:
+    ann, bob = world.connect("ann"), world.connect("bob")
+    for connection in (ann, bob):
+        world.roster.outbox.send(connection, text_frame(b"{}"))
+    world.transports[ann].abort()
+    world.roster.gone(ann)
+    await asyncio.wait_for(world.roster.outbox.flushed(), 5)
+    assert world.transports[bob].frames() == [{}]
 
 
 def test_a_flood_that_stumbles_for_a_moment_is_a_flood_and_one_large_burst_is_not() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ from websockets.frames import Frame, Opcode
 
 from bus.topics import control, events
 from hubbub.events.v1.events_pb2 import EventKind
+from hubbub.presence.v1.presence_service_pb2 import ConnectionChange
 from services.gateway.tests.house import PARTITIONS, House, open_house
 
 pytestmark = pytest.mark.filterwarnings("ignore::joserfc.errors.SecurityWarning")
@@ -260,3 +262,11 @@ async def test_a_reader_that_stops_costs_its_bound_and_is_closed_with_4002(house
         assert connection.transport.get_write_buffer_size() < 2 * 1024 * 1024
         ann.transport.resume_reading()
         assert await close_code(ann) == 4002
+
+
+async def test_sockets_that_come_and_go_while_presence_is_away_leave_nothing_to_report(house: House) -> None:
+    for _ in range(3):
+        async with house.connect("ann") as socket:
+            await socket.recv()
+    gc.collect()
+    assert not [each for each in gc.get_objects() if isinstance(each, ConnectionChange)]

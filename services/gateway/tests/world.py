@@ -45,6 +45,8 @@ class MemoryTransport(asyncio.Transport):
         self.aborted = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
+        if self.aborted:
+            raise RuntimeError("the handler is closed")  # as uvloop's does
         self.writes += 1
         self.written += data
 

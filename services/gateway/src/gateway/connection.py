@@ -78,6 +78,7 @@ class Connection:
         "bucket",
         "closing",
         "commands",
+        "due",
         "flow",
         "flowing",
         "heard",
@@ -109,6 +110,8 @@ class Connection:
         """The close code once one is sent, -1 once the peer is gone; 0 while open."""
         self.flowing = False
         """The first `sync` has opened the flow."""
+        self.due = 0
+        """The second in which the sweep looks at it."""
         self.heard = heard
         """Second (of the sweep's clock) in which the last frame came."""
         self.bucket = bucket

@@ -49,6 +49,8 @@ class Presences:
         self._rewatched: dict[_User, bool] = {}
         """By user: whether to watch, where that has not been said."""
         self._wake = asyncio.Event()
+        self._attaching = False
+        """A stream is open, or being opened, that began with the whole state: only then there are changes to report."""
 
     def opened(self, connection: Connection) -> None:
         """A socket has come."""
@@ -73,8 +75,7 @@ class Presences:
             key = (connection.account.tenant, user)
             watchers = self._watchers.setdefault(key, set())
             if not watchers:
-                self._rewatched[key] = True
-                self._wake.set()
+                self._rewatch(key, wanted=True)
             watchers.add(connection)
             if (frame := self._known.get(key)) is not None:
                 self._outbox.send(connection, frame)
@@ -92,6 +93,8 @@ class Presences:
             except grpc.aio.AioRpcError as error:
                 log.info("presence_detached", status=error.code().name)
             PRESENCE_ATTACHED.set(0)
+            self._attaching = False
+            self._changed, self._rewatched = {}, {}
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(pause * 2, LONGEST_SECONDS)
 
@@ -99,6 +102,7 @@ class Presences:
         """The whole state, then what changes."""
         self._changed = {key: _change(key, *held) for key, held in self._statuses.items()}
         self._rewatched = dict.fromkeys(self._watchers, True)
+        self._attaching = True
         request = self._take()
         request.lease.CopyFrom(Lease(gateway=self._gateway))
         yield request
@@ -130,8 +134,14 @@ class Presences:
                 self._outbox.broadcast(watchers, frame)
 
     def _report(self, connection_id: str, account: Account, status: str) -> None:
-        self._changed[connection_id] = _change(connection_id, account, status)
-        self._wake.set()
+        if self._attaching:
+            self._changed[connection_id] = _change(connection_id, account, status)
+            self._wake.set()
+
+    def _rewatch(self, key: _User, *, wanted: bool) -> None:
+        if self._attaching:
+            self._rewatched[key] = wanted
+            self._wake.set()
 
     def _unwatch(self, connection: Connection, users: Iterable[str]) -> None:
         for user in users:
@@ -143,8 +153,7 @@ class Presences:
             if not watchers:
                 del self._watchers[key]
                 self._known.pop(key, None)
-                self._rewatched[key] = False
-                self._wake.set()
+                self._rewatch(key, wanted=False)
 
 
 def _change(connection_id: str, account: Account, status: str) -> ConnectionChange:

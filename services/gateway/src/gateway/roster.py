@@ -113,6 +113,7 @@ class Roster:
         """The peer has vanished."""
         if not connection.closing:
             connection.closing = -1
+            connection.backlog = []  # writing to a transport that is gone raises, and would end the outbox's round for everybody
             self._end(connection)
 
     def _slow(self, connection: Connection) -> None:
@@ -120,6 +121,7 @@ class Roster:
 
     def _end(self, connection: Connection) -> None:
         self.hub.drop(connection)
+        self.sweep.forget(connection)
         del self.connections[connection.id]
         account = connection.account
         if not account.connections:

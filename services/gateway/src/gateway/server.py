@@ -172,7 +172,7 @@ class Door(HttpToolsProtocol):
         transport.write(problems.raw(error, status))
         if transport.can_write_eof():
             transport.write_eof()
-        self.loop.call_later(LINGER_SECONDS, transport.abort)
+        self._deadline = self.loop.call_later(LINGER_SECONDS, transport.abort)
 
     def _stop_clock(self) -> None:
         if self._deadline is not None:

@@ -30,8 +30,14 @@ class Sweep:
         """The current second, for whoever stamps a socket."""
 
     def watch(self, connection: Connection) -> None:
-        """Close the socket when it is due. It falls out by itself once it is closing."""
-        self._buckets.setdefault(self._due(connection), set()).add(connection)
+        """Close the socket when it is due, unless it is forgotten before."""
+        connection.due = self._due(connection)
+        self._buckets.setdefault(connection.due, set()).add(connection)
+
+    def forget(self, connection: Connection) -> None:
+        """The socket has ended: hold nothing of it, so that whoever comes and goes all the time leaves nothing behind."""
+        if (bucket := self._buckets.get(connection.due)) is not None:
+            bucket.discard(connection)
 
     def cut_off(self, transport: asyncio.Transport, seconds: int) -> None:
         """Abort the transport unless it is closed by then."""
