@@ -22,7 +22,7 @@ BARE_REFERENCE = "Socket.IO, nothing stored"
 FLOOR = "C floor"
 JOINED_FLOOR = "C floor, 16 joined"
 
-_CONNECT_SECONDS = 120
+_CONNECT_SECONDS = 300
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """Reports this gateway's sockets to the presence service and tells its clients of the users they watch.
 
-One stream for the whole gateway: changes of a tick go as one message, of a socket or user only the latest. When the stream
-breaks it is opened again with the gateway's whole state. While presence is away `watch` is answered later, and nothing else
-notices.
+One stream for the whole gateway: a change goes at once, those that follow it closely go as one message, of a socket or user
+only the latest. When the stream breaks it is opened again with the gateway's whole state. While presence is away `watch` is
+answered later, and nothing else notices.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ _User = tuple[str, str]
 """Tenant and user id."""
 _BATCH = 5_000
 """Changes in one message."""
+_GATHER_SECONDS = 0.02
+"""Between two messages: a message costs both ends as much as many changes."""
 
 
 class Presences:
@@ -107,6 +109,7 @@ class Presences:
         request.lease.CopyFrom(Lease(gateway=self._gateway))
         yield request
         while True:
+            await asyncio.sleep(_GATHER_SECONDS)
             if not self._changed and not self._rewatched:
                 self._wake.clear()
                 await self._wake.wait()

@@ -1,5 +1,6 @@
 """Loads what a socket starts with: one call to the messages service for all sockets that opened within a tick.
 
+While a call is under way those that come wait for its end, or a moment for each other: a call costs as much as ten sessions.
 It owns nothing but the batch. What passes by meanwhile is `outbound.recent`'s, putting sessions into the hub `opening`'s.
 """
 
@@ -23,7 +24,9 @@ BATCH = 100
 WAITING = 20_000
 """Sessions that may wait; more are refused."""
 CONCURRENT = 4
-"""Calls at one time: batches grow with load by themselves."""
+"""Calls at one time."""
+GATHER_SECONDS = 0.01
+"""That moment."""
 
 _Waiting = tuple[Identity, asyncio.Future[Session]]
 
@@ -48,7 +51,7 @@ class Sessions:
         self._waiting.append((identity, future))
         if not self._scheduled:
             self._scheduled = True
-            loop.call_soon(self._start)
+            loop.call_later(GATHER_SECONDS if self._calls else 0, self._start)
         session = await future
         if session.reason:
             raise NotAuthenticated
@@ -75,7 +78,8 @@ class Sessions:
                     future.set_result(session)
         finally:
             self._calls -= 1
-            self._start()
+            if not self._calls or not self._scheduled:
+                self._start()
 
 
 def _refuse(waiting: Sequence[_Waiting], error: HubbubError) -> None:
