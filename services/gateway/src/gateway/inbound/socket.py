@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Callable
+from typing import Any
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
 from gateway.connection import Connection
 from gateway.inbound.frames import FRAME_BYTES
 from gateway.outbound.wire import pong_frame
-from gateway.roster import Roster
+from gateway.roster import NORMAL, Roster
 
 PROTOCOL_ERROR = 1002
 UNSUPPORTED_DATA = 1003
@@ -72,8 +73,16 @@ class Socket(WSListener):
         self._roster.gone(self._connection)
 
     def on_ws_refused(self, code: int) -> None:
-        """Note that picows refuses what has come, and will write a close frame with this code next."""
-        self._roster.broken(self._connection, code)
+        """Note that picows refuses what has come, and will write a close frame with this code next.
+
+        It reads one frame ahead of what it hands over: a close of the peer's before that one counts, and nothing after it.
+        """
+        connection = self._connection
+        transport = None if connection.closing else _picows_of(connection)
+        answer = None if transport is None else _answer_to_close(transport)
+        self._roster.broken(connection, answer or code)
+        if transport is not None and answer is not None:
+            transport.send_close(answer)  # type: ignore[arg-type]  # any code; the one close frame that picows writes, then
 
     def pause_writing(self) -> None:
         """Note that the peer reads more slowly than it is sent to."""
@@ -137,3 +146,21 @@ class Socket(WSListener):
         if bucket.flooding:
             self._roster.close(self._connection, FLOODING)
         return not bucket.flooding
+
+
+def _picows_of(connection: Connection) -> WSTransport | None:
+    """What picows keeps of a socket; None before it is upgraded."""
+    if connection.transport is None:
+        return None
+    transport: WSTransport = connection.transport.get_protocol().transport  # type: ignore[attr-defined]  # picows' own protocol
+    return transport
+
+
+def _answer_to_close(transport: WSTransport) -> int | None:
+    """The code that answers the close which picows has read; None where there is none, or no fit one."""
+    handshake = transport.close_handshake
+    if handshake is None or handshake.recv is None:
+        return None
+    told: Any = handshake.recv.code  # a number, whatever its stub says
+    code: int = told or NORMAL
+    return code if any(code in codes for codes in CLOSE_CODES) else None
