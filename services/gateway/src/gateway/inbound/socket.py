@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Callable
-from typing import Any
+from typing import cast
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
@@ -161,6 +161,5 @@ def _answer_to_close(transport: WSTransport) -> int | None:
     handshake = transport.close_handshake
     if handshake is None or handshake.recv is None:
         return None
-    told: Any = handshake.recv.code  # a number, whatever its stub says
-    code: int = told or NORMAL
+    code = cast("int", handshake.recv.code) or NORMAL  # whatever its stub says
     return code if any(code in codes for codes in CLOSE_CODES) else None
