@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
@@ -158,8 +158,10 @@ def _picows_of(connection: Connection) -> WSTransport | None:
 
 def _answer_to_close(transport: WSTransport) -> int | None:
     """The code that answers the close which picows has read; None where there is none, or no fit one."""
-    handshake = transport.close_handshake
+    handshake = cast(
+        "Any", transport.close_handshake
+    )  # None before there is one, and its codes are numbers, whatever its stub says
     if handshake is None or handshake.recv is None:
         return None
-    code = cast("int", handshake.recv.code) or NORMAL  # whatever its stub says
+    code = handshake.recv.code or NORMAL
     return code if any(code in codes for codes in CLOSE_CODES) else None
