@@ -86,6 +86,20 @@ async def test_a_clean_file_travels_with_a_message(world: World) -> None:
     assert (await bob.messages(room))[0]["attachments"] == [expected]
 
 
+async def test_a_file_goes_with_the_last_message_that_carries_it(world: World) -> None:
+    ann, bob = await world.people("ann", "bob")
+    room = await world.room(ann, bob)
+    upload = (await uploaded(ann, room, picture()))["id"]
+    async with live(ann) as socket:
+        one, two = [(await socket.post(room, key, "look", attachments=[upload]))["message"] for key in ("one", "two")]
+        await socket.request("delete", channel=room, message=one)
+        assert (await bob.call("GET", f"/v1/media/{upload}")).status == 302
+        await socket.request("delete", channel=room, message=two)
+    for api in (ann, bob, world.elsewhere(bob)):
+        for path in (f"/v1/media/{upload}", f"/v1/media/{upload}?variant=thumb", f"/v1/uploads/{upload}"):
+            await api.refused("GET", path, reason="NOT_FOUND")
+
+
 async def test_media_is_for_the_members_of_its_channel(world: World) -> None:
     ann, bob, cat = await world.people("ann", "bob", "cat")
     room = await world.room(ann, bob)

@@ -29,7 +29,8 @@ def folded(log: list[dict[str, Any]]) -> list[dict[str, Any]]:
             case "message.edited":
                 messages[id_] |= {"text": data["text"], "edited_at": entry["at"]}
             case "message.deleted":
-                messages[id_] |= {"text": None, "deleted": True}
+                messages[id_] |= {"text": None, "deleted": True, "pinned": False}
+                reactions[id_] = {}
             case "message.pinned" | "message.unpinned":
                 messages[id_]["pinned"] = entry["kind"] == "message.pinned"
             case "reaction.added":
@@ -63,11 +64,13 @@ async def act(dice: random.Random, socket: Socket, room: str, known: list[str]) 
 
 
 def comparable(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Deleted messages compare by their place only: what else remains of them is open."""
+    """Reactions are in no order; when a message that is deleted had been edited before is open."""
     return [
-        {name: message[name] for name in ("id", "channel", "seq", "sender", "at", "text", "deleted")}
-        if message["deleted"]
-        else {**message, "reactions": sorted(message["reactions"], key=lambda one: one["emoji"])}
+        {
+            **message,
+            "edited_at": None if message["deleted"] else message["edited_at"],
+            "reactions": sorted(message["reactions"], key=lambda one: one["emoji"]),
+        }
         for message in messages
     ]
 

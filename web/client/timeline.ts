@@ -71,11 +71,11 @@ function messageChange(event: LogEvent): Change | null {
     case "message.deleted":
       return { message: event.data.message, apply: deleted };
     case "reaction.added":
-      return { message: event.data.message, apply: (m) => reacted(m, event.data.emoji, event.actor) };
+      return { message: event.data.message, apply: standing((m) => reacted(m, event.data.emoji, event.actor)) };
     case "reaction.removed":
       return { message: event.data.message, apply: (m) => unreacted(m, event.data.emoji, event.actor) };
     case "message.pinned":
-      return { message: event.data.message, apply: (m) => (m.pinned ? m : { ...m, pinned: true }) };
+      return { message: event.data.message, apply: standing((m) => (m.pinned ? m : { ...m, pinned: true })) };
     case "message.unpinned":
       return { message: event.data.message, apply: (m) => (m.pinned ? { ...m, pinned: false } : m) };
     default:
@@ -90,7 +90,12 @@ function edited(message: Message, text: string | null, at: string): Message {
 
 function deleted(message: Message): Message {
   if (message.deleted && message.text === null && message.attachments.length === 0) return message;
-  return { ...message, text: null, deleted: true, attachments: [], mentions: [] };
+  return { ...message, text: null, deleted: true, attachments: [], mentions: [], reactions: [], pinned: false };
+}
+
+/** A change of a message that stands; a deleted one keeps nothing but its place, also when its past is told again. */
+function standing(apply: Change["apply"]): Change["apply"] {
+  return (message) => (message.deleted ? message : apply(message));
 }
 
 function reacted(message: Message, emoji: string, user: string): Message {

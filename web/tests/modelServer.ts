@@ -76,6 +76,8 @@ export class ModelServer {
     } else if (event.kind === "message.deleted") {
       message.text = null;
       message.deleted = true;
+      message.reactions = [];
+      message.pinned = false;
       for (const entry of room.log) blank(entry, message.id);
     } else if (event.kind === "message.pinned" || event.kind === "message.unpinned") {
       message.pinned = event.kind === "message.pinned";

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from typing import Any
 
 import pytest
@@ -45,6 +46,31 @@ async def test_an_edit_shows_in_the_message_and_as_an_entry(town: Town, channel:
     assert edited.seq == outcome.seq == posted.seq + 1
     assert _data(posted.payload)["text"] == "first words"
     assert _data(edited.payload) == {"message": message, "text": "second words"}
+
+
+async def test_a_deleted_message_keeps_neither_reactions_nor_its_pin(town: Town, channel: str, message: MessageId) -> None:
+    await town.do(town.command(channel, "ann", React(message, "x")), town.command(channel, "ann", Pin(message)))
+    shown = await _shown(town, channel)
+    assert (len(shown.reactions), shown.pinned) == (1, True)
+    await town.do(town.command(channel, "bob", Delete(message)))
+    shown = await _shown(town, channel)
+    assert (len(shown.reactions), shown.pinned) == (0, False)
+
+
+async def test_an_upload_goes_with_the_last_message_that_carries_it_and_comes_back_with_another(town: Town, channel: str) -> None:
+    upload = str(uuid.uuid4())
+    carrying = Post("look", attachments=[Attachment(upload, "a.png", 1, "image/png")])
+    asked = rpc.GetChannelRequest(caller=town.caller("ann"), channel=channel, upload=upload)
+    await town.service.GetChannel(asked, None)  # whom it will be shown to decides itself before anybody posts it
+    one, two = await town.do(town.command(channel, "bob", carrying), town.command(channel, "bob", carrying))
+    assert one.message
+    assert two.message
+    await town.do(town.command(channel, "bob", Delete(one.message)))
+    await town.service.GetChannel(asked, None)
+    await town.do(town.command(channel, "bob", Delete(two.message)))
+    await refused(town.service.GetChannel(asked, None), NotFound)
+    await town.do(town.command(channel, "bob", carrying))
+    await town.service.GetChannel(asked, None)
 
 
 async def test_deleting_erases_what_was_said_from_every_place(town: Town, channel: str) -> None:

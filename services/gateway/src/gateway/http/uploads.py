@@ -91,7 +91,7 @@ async def _visible(request: Request, identity: Identity) -> Upload:
     found = await ask(api_of(request).clients.media.GetUpload, asked)
     upload: Upload = found.upload
     try:
-        await _role(request, identity, upload.channel)
+        await _role(request, identity, upload.channel, upload.id)
     except HubbubError as error:
         if isinstance(error, NotFound | NotAllowed):
             raise NotFound from None
@@ -99,9 +99,9 @@ async def _visible(request: Request, identity: Identity) -> Upload:
     return upload
 
 
-async def _role(request: Request, identity: Identity, channel: str) -> str:
-    """The caller's role in a channel. Raises `NotFound` for who is no member."""
-    asked = GetChannelRequest(caller=identity.caller, channel=channel)
+async def _role(request: Request, identity: Identity, channel: str, upload: str = "") -> str:
+    """The caller's role in a channel. Raises `NotFound` for who is no member, and where an upload went with its messages."""
+    asked = GetChannelRequest(caller=identity.caller, channel=channel, upload=upload)
     found = await ask(api_of(request).clients.messages.GetChannel, asked)
     if not found.channel.role:
         raise NotFound

@@ -188,7 +188,8 @@ EDIT = _change(
     "edited AS (UPDATE messages SET text = %(text)s, edited_at = now FROM fresh WHERE messages.id = fresh.message)",
 )
 
-# Erases what was said wherever it stands, in the same transaction; the numbers stay. Somebody else's is recorded for the audit.
+# Erases what was said wherever it stands, in the same transaction; the numbers stay. What it carried is remembered as withdrawn,
+# and that somebody else's was deleted for the audit.
 DELETE = _change(
     """
       WHEN msg.sender <> c.actor AND ch.kind || '/' || mb.role <> ALL(%(others)s) THEN 'NOT_ALLOWED'
@@ -201,6 +202,12 @@ DELETE = _change(
   RETURNING CASE WHEN messages.sender <> fresh.actor THEN audit_append(
     fresh.tenant, fresh.actor, 'message.deleted', fresh.channel, messages.sender,
     json_strip_nulls(json_build_object('message', fresh.message, 'seq', fresh.seq, 'via', %(via)s::text))::text) END
+),
+taken_back AS (
+  INSERT INTO withdrawn (channel, upload, tenant)
+  SELECT fresh.channel, carried->>'id', fresh.tenant FROM fresh
+  JOIN messages ON messages.id = fresh.message, jsonb_array_elements(messages.details->'attachments') AS carried
+  ON CONFLICT DO NOTHING
 ),
 unsaid AS (
   UPDATE entries SET text = NULL, details = details - '{attachments,mentions}'::text[]

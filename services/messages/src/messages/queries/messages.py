@@ -1,11 +1,12 @@
-"""Messages as they stand now. `messages_by_seq`, primary keys."""
+"""Messages as they stand now. `messages_by_seq`, `messages_carrying`, primary keys."""
 
 _REACTIONS = """(
   SELECT json_agg(json_build_object('emoji', emoji, 'count', count, 'users', users) ORDER BY first)::text FROM (
     SELECT emoji, count(*) AS count, (array_agg("user" ORDER BY seq))[1:50] AS users, min(seq) AS first
-    FROM reactions WHERE message = m.id AND active GROUP BY emoji) each)"""
+    FROM reactions WHERE message = m.id AND active AND m.deleted_seq IS NULL GROUP BY emoji) each)"""
 
-MESSAGE = f"""m.id, m.channel, m.seq, m.sender, m.text, m.at, m.edited_at, m.deleted_seq IS NOT NULL, m.pinned,
+MESSAGE = f"""m.id, m.channel, m.seq, m.sender, m.text, m.at, m.edited_at, m.deleted_seq IS NOT NULL,
+  m.pinned AND m.deleted_seq IS NULL,
   m.details::text, {_REACTIONS}"""
 """Columns of a message, for `store.messages`."""
 
@@ -33,4 +34,12 @@ WHERE mb.tenant = %(tenant)s AND mb."user" = %(user)s
   AND (%(before)s::uuid IS NULL OR m.id < %(before)s)
   AND to_tsvector('simple', m.text) @@ websearch_to_tsquery('simple', %(query)s)
 ORDER BY m.id DESC LIMIT %(limit)s
+"""
+
+# Whether an upload went with the deleted messages that carried it.
+WITHDRAWN = """
+SELECT EXISTS (SELECT FROM withdrawn WHERE channel = %(channel)s AND upload = %(upload)s AND tenant = %(tenant)s)
+  AND NOT EXISTS (
+    SELECT FROM messages WHERE channel = %(channel)s AND tenant = %(tenant)s AND details ? 'attachments'
+      AND details->'attachments' @> jsonb_build_array(jsonb_build_object('id', %(upload)s::text)))
 """

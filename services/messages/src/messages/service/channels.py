@@ -10,7 +10,7 @@ from messages.message import Caller, ChannelId, Details, EntryKind, UserId
 from messages.policy import Action, ChannelKind, Role
 from messages.service import access
 from messages.service.desk import Change, Desk
-from messages.store import channels, members, moderation, users
+from messages.store import channels, members, messages, moderation, users
 
 _HISTORIES = {"": "all", "all": "all", "joined": "joined"}
 
@@ -27,11 +27,19 @@ class Channels(Desk):
         return rpc.ListChannelsResponse(channels=[convert.view(view) for view in views])
 
     async def GetChannel(self, request: rpc.GetChannelRequest, _context: object) -> rpc.GetChannelResponse:
-        """One channel as the caller sees it."""
+        """One channel as the caller sees it. For an upload in it: as a member, unless it went with the messages that carried it."""
         caller = await self._admitted(request.caller)
         channel = limits.channel_id(request.channel)
-        access.visible(await self._standing(caller, channel))
+        standing = access.visible(await self._standing(caller, channel))
+        if request.upload:
+            access.member(standing)
+            await self._refuse_withdrawn(caller, channel, limits.uuid(request.upload))
         return rpc.GetChannelResponse(channel=await self._view(caller, channel))
+
+    async def _refuse_withdrawn(self, caller: Caller, channel: ChannelId, upload: str) -> None:
+        async with self._database.connection([caller.tenant]) as connection:
+            if await messages.withdrawn(connection, caller.tenant, channel, upload):
+                raise NotFound
 
     async def CreateChannel(self, request: rpc.CreateChannelRequest, _context: object) -> rpc.CreateChannelResponse:
         """Make a channel; the same two people always get the same direct one."""

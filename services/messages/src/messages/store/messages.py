@@ -65,6 +65,13 @@ async def search(
     return [from_row(row) for row in rows]
 
 
+async def withdrawn(connection: Connection, tenant: TenantId, channel: ChannelId, upload: str) -> bool:
+    """Whether an upload was carried by messages of the channel, all of which were deleted."""
+    parameters = {"tenant": tenant, "channel": channel, "upload": upload}
+    row: Any = await (await connection.execute(queries.WITHDRAWN, parameters)).fetchone()
+    return bool(row[0])
+
+
 def from_row(row: tuple[Any, ...]) -> Message:
     """A message from the columns of `queries.messages.MESSAGE`."""
     message, channel, seq, sender, text, at, edited_at, deleted, pinned, details, reactions = row

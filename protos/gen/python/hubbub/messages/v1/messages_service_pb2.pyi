@@ -589,8 +589,11 @@ class GetChannelRequest(_message.Message):
 
     CALLER_FIELD_NUMBER: _builtins.int
     CHANNEL_FIELD_NUMBER: _builtins.int
+    UPLOAD_FIELD_NUMBER: _builtins.int
     channel: _builtins.str
     """Channel id."""
+    upload: _builtins.str
+    """An upload of the channel that they want to see, where given: NOT_FOUND when the messages that carried it were deleted."""
     @_builtins.property
     def caller(self) -> _messages_pb2.Caller:
         """Who asks."""
@@ -600,10 +603,11 @@ class GetChannelRequest(_message.Message):
         *,
         caller: _messages_pb2.Caller | None = ...,
         channel: _builtins.str = ...,
+        upload: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "channel", b"channel"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "channel", b"channel", "upload", b"upload"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

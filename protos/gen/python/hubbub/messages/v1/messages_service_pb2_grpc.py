@@ -268,7 +268,7 @@ class MessagesServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetChannel(self, request, context):
-        """One channel as the caller sees it.
+        """One channel as the caller sees it; for an upload, whether they may see that in it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

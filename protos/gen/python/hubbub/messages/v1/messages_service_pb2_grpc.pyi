@@ -35,7 +35,7 @@ class MessagesServiceStub:
     CreateChannel: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.CreateChannelRequest, _messages_service_pb2.CreateChannelResponse]
     """Make a channel; the same two people always get the same direct channel."""
     GetChannel: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.GetChannelRequest, _messages_service_pb2.GetChannelResponse]
-    """One channel as the caller sees it."""
+    """One channel as the caller sees it; for an upload, whether they may see that in it."""
     UpdateChannel: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.UpdateChannelRequest, _messages_service_pb2.UpdateChannelResponse]
     """Change name, topic or slow mode."""
     ListMembers: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.ListMembersRequest, _messages_service_pb2.ListMembersResponse]
@@ -160,7 +160,7 @@ class MessagesServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _messages_service_pb2.GetChannelRequest,
         context: _aio.ServicerContext[_messages_service_pb2.GetChannelRequest, _abc.Awaitable[_messages_service_pb2.GetChannelResponse]],
     ) -> _abc.Awaitable[_messages_service_pb2.GetChannelResponse]:
-        """One channel as the caller sees it."""
+        """One channel as the caller sees it; for an upload, whether they may see that in it."""
 
     @_abc_1.abstractmethod
     def UpdateChannel(
