@@ -27,7 +27,7 @@ class Channels(Desk):
         return rpc.ListChannelsResponse(channels=[convert.view(view) for view in views])
 
     async def GetChannel(self, request: rpc.GetChannelRequest, _context: object) -> rpc.GetChannelResponse:
-        """One channel as the caller sees it. For an upload in it: as a member, unless it went with the messages that carried it."""
+        """One channel as the caller sees it; where an upload is asked for, as a member, unless it went with its messages."""
         caller = await self._admitted(request.caller)
         channel = limits.channel_id(request.channel)
         standing = access.visible(await self._standing(caller, channel))
