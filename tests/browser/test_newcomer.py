@@ -64,7 +64,7 @@ async def test_an_edit_and_a_deletion_are_seen_by_the_other(pair: tuple[Window, 
     await ann.page.get_by_test_id("edit-save").click()
     await expect(await bob.sees("hello again")).to_contain_text("edited")
     await ann.act(await ann.sees("hello again"), "delete")
-    await ann.page.get_by_test_id("delete-confirm").click()
+    await ann.confirm()
     await bob.sees("Message deleted")
     await expect(bob.message("hello again")).to_have_count(0)
 

@@ -27,7 +27,7 @@ class Window:
     """What the page said on its console that it should not have to say."""
 
     @classmethod
-    async def open(cls, page: Page, url: str, name: str, tenant: str) -> Self:
+    async def open(cls, page: Page, url: str, name: str, tenant: str, *, admin: bool = False) -> Self:
         """Open the app and sign in."""
         complaints: list[str] = []
         page.on("pageerror", lambda error: complaints.append(f"{error}"))
@@ -35,6 +35,8 @@ class Window:
         await page.goto(url)
         await page.locator("summary").click()
         await page.get_by_test_id("sign-in-tenant").fill(tenant)
+        if admin:
+            await page.get_by_test_id("sign-in-admin").check()
         await page.get_by_test_id("sign-in-name").fill(name)
         await page.get_by_test_id("sign-in-submit").click()
         window = cls(page, name, complaints)
@@ -61,7 +63,7 @@ class Window:
         await self.page.get_by_test_id("new-channel").click()
         await self._choose(other)
         await self.page.get_by_test_id("create-channel").click()
-        await expect(self.page.get_by_test_id("composer")).to_be_visible()
+        await expect(self.page.get_by_test_id("conversation-title")).to_have_text(other)
 
     async def start_group(self, name: str, *others: str) -> None:
         """Begin a conversation with several."""
@@ -78,7 +80,7 @@ class Window:
         """Open a conversation of the list."""
         await self.page.bring_to_front()
         await self.conversation(title).click()
-        await expect(self.page.get_by_test_id("composer")).to_be_visible()
+        await expect(self.page.get_by_test_id("conversation-title")).to_have_text(title)
 
     async def say(self, text: str) -> None:
         """Write a message and press Enter."""
@@ -93,10 +95,30 @@ class Window:
         return message
 
     async def act(self, message: Locator, action: str) -> None:
-        """Press one of the buttons that a message shows when it is pointed at."""
+        """Do something with a message: by a button that it shows when it is pointed at, or by its menu."""
         await self.page.bring_to_front()
         await message.hover()
-        await message.get_by_test_id(action).click()
+        if action in ("react", "reply"):
+            await message.get_by_test_id(action).click()
+        else:
+            await self.choose(message.get_by_test_id("more"), action)
+
+    async def choose(self, button: Locator, item: str) -> None:
+        """Open a menu by its button and pick from it."""
+        await self.page.bring_to_front()
+        await button.click()
+        await self.page.get_by_test_id(f"menu-{item}").click()
+
+    async def confirm(self, reason: str | None = None) -> None:
+        """Answer the question that stands before something grave, with a reason where one is asked for."""
+        if reason is not None:
+            await self.page.get_by_test_id("action-reason").fill(reason)
+        await self.page.get_by_test_id("action-confirm").click()
+        await expect(self.page.get_by_test_id("action-confirm")).to_have_count(0)
+
+    async def about_member(self, name: str, item: str) -> None:
+        """Pick from a member's menu; the list of members is open."""
+        await self.choose(self.member(name).get_by_test_id("member-menu"), item)
 
     def message(self, text: str) -> Locator:
         """The stored messages with this text."""
@@ -105,6 +127,10 @@ class Window:
     def pending(self, text: str) -> Locator:
         """The messages with this text that are not stored yet."""
         return self.page.get_by_test_id("pending").filter(has_text=text)
+
+    def member(self, name: str) -> Locator:
+        """Somebody in the list of members."""
+        return self.page.get_by_test_id("member").filter(has_text=name)
 
     def conversation(self, title: str) -> Locator:
         """A line of the list of conversations."""
@@ -128,7 +154,7 @@ Prepare = Callable[[Page], Awaitable[None]]
 class OpenWindow(Protocol):
     """Opens a window; `prepare` is given its page before anything is loaded."""
 
-    def __call__(self, name: str, prepare: Prepare | None = None) -> Awaitable[Window]:
+    def __call__(self, name: str, prepare: Prepare | None = None, *, admin: bool = False) -> Awaitable[Window]:
         """Open one for somebody of this name."""
         ...
 
@@ -140,11 +166,11 @@ async def windows(browser: Browser, product: Stack) -> AsyncIterator[OpenWindow]
     async with await browser.new_context(viewport=_DESKTOP) as context:
         context.set_default_timeout(PATIENCE_MS)
 
-        async def window(name: str, prepare: Prepare | None = None) -> Window:
+        async def window(name: str, prepare: Prepare | None = None, *, admin: bool = False) -> Window:
             page = await context.new_page()
             if prepare is not None:
                 await prepare(page)
-            return await Window.open(page, product.gateways[0].url, name, tenant)
+            return await Window.open(page, product.gateways[0].url, name, tenant, admin=admin)
 
         yield window
 

@@ -102,7 +102,9 @@ async def test_a_page_of_the_tenants_shows_its_widget_and_renews_its_tokens(brow
         connection = frame.get_by_test_id("connection")
         await expect(connection).to_have_attribute("data-state", "open")
         await expect(frame.get_by_test_id("me")).to_have_text("Ann")
-        await expect(frame.get_by_test_id("sign-out")).to_have_count(0)
+        await frame.get_by_test_id("account-menu").click()
+        await expect(frame.get_by_test_id("menu-theme")).to_be_visible()
+        await expect(frame.get_by_test_id("menu-sign-out")).to_have_count(0)
         await page.wait_for_function("window.asked >= 2")
         await expect(connection).to_have_attribute("data-state", "open")
 

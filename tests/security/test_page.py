@@ -3,6 +3,7 @@
 import contextlib
 import uuid
 from collections.abc import AsyncIterator
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -97,6 +98,59 @@ async def test_markup_in_every_text_that_people_can_set_is_text(browser: Browser
             assert (await link.get_attribute("href") or "").startswith(("http://", "https://", "/", "#", "mailto:"))
         assert await verdict(page) == [None, []]
         assert not dialogs
+
+
+async def moderated(world: World) -> None:
+    """A room of Ann's where every reason, reported and pinned word, answer, name and id of a user is a payload."""
+    ann = await world.person("ann", name="Ann")
+    users = [await world.person(text[:128], name=text[:128]) for text in PAYLOADS]
+    room = await ann.create("group", name="Court", members=[user.user for user in users])
+    await ann.ok("PATCH", f"/v1/channels/{room}", {"topic": PAYLOADS[1], "slow_mode_seconds": 0})
+    async with connect(ann) as socket:
+        for number, text in enumerate(PAYLOADS):
+            said = await users[number].ok("POST", f"/v1/channels/{room}/messages", {"text": text}, status=201)
+            posted = said["message"]
+            await ann.ok("POST", f"/v1/channels/{room}/messages", {"text": f"answer {text}", "thread": posted}, status=201)
+            assert (await socket.request("pin", channel=room, message=posted))["type"] == "ack"
+            await users[number - 1].ok("POST", f"/v1/channels/{room}/messages/{posted}/reports", {"reason": text}, status=201)
+            who = quote(users[number].user, safe="")
+            await ann.ok("PUT", f"/v1/channels/{room}/silences/{who}", {"reason": text, "seconds": 600}, status=204)
+            await ann.ok("PUT", f"/v1/me/blocks/{who}", status=204)
+    for text in PAYLOADS[::2]:
+        await ann.ok("PUT", f"/v1/channels/{room}/bans/{quote(text[:128], safe='')}", {"reason": text}, status=204)
+
+
+async def test_markup_in_all_that_moderation_shows_is_text(browser: Browser, product: Stack) -> None:
+    async with people(product) as world, await browser.new_context() as context:
+        await moderated(world)
+        page = await context.new_page()
+        await page.add_init_script(REPORTER)
+        window = await Window.open(page, world.urls[0], "Ann", world.tenant, admin=True)
+        await window.enter("Court")
+        shown = page.get_by_test_id
+        for panel, item in (("pinned", "pinned-message"), ("reports", "report"), ("members", "member")):
+            await shown(f"{panel}-toggle").click()
+            await shown(item).nth(5).wait_for()
+            if panel == "reports":
+                await page.locator(".report summary").evaluate_all("all => all.forEach(one => one.click())")
+        await shown("answers").last.click()
+        await window.act(shown("thread").get_by_test_id("message").nth(1), "delete")
+        await page.keyboard.press("Escape")
+        await window.choose(shown("conversation-menu"), "settings")
+        await shown("settings-topic").wait_for()
+        await page.keyboard.press("Escape")
+        await shown("search-here").click()
+        await shown("search-input").fill("answer")
+        await shown("search-hit").nth(len(PAYLOADS) - 1).wait_for()
+        await page.keyboard.press("Escape")
+        await window.choose(shown("account-menu"), "blocked")
+        await shown("blocked-person").nth(len(PAYLOADS) - 1).wait_for()
+        await page.keyboard.press("Escape")
+        await window.choose(shown("account-menu"), "audit")
+        await shown("audit-record").nth(len(PAYLOADS)).wait_for()
+        assert await shown("audit-record").filter(has_text=PAYLOADS[0]).count() >= 1, "the markup is shown as it was written"
+        assert await verdict(page) == [None, []]
+        assert not window.complaints
 
 
 async def test_every_answer_carries_the_security_headers_and_pages_allow_no_inline_script(product: Stack) -> None:

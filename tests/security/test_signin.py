@@ -327,7 +327,8 @@ async def test_a_person_signs_in_with_a_browser_stays_so_and_signs_out(place: Pl
         await page.reload()
         await expect(connection).to_have_attribute("data-state", "open")
         assert await page.evaluate("document.cookie") == ""
-        await page.get_by_test_id("sign-out").click()
+        await page.get_by_test_id("account-menu").click()
+        await page.get_by_test_id("menu-sign-out").click()
         await expect(page.get_by_test_id("sign-in-provider")).to_be_visible()
         await page.reload()
         await expect(page.get_by_test_id("sign-in-provider")).to_be_visible()

@@ -6,6 +6,7 @@ import type { Attachment } from "../client";
 import { Dialog } from "./Dialog";
 import { useClient } from "./hooks";
 import { PaperclipIcon } from "./icons";
+import { saveAs } from "./saveAs";
 import { useMedia } from "./useMedia";
 import { refusal } from "./wording";
 
@@ -70,12 +71,7 @@ function File({ attachment }: { attachment: Attachment }) {
 
   async function save() {
     try {
-      const url = URL.createObjectURL(await client.api.media(attachment.id));
-      const link = document.createElement("a");
-      link.href = url;
-      link.download = attachment.name;
-      link.click();
-      URL.revokeObjectURL(url);
+      saveAs(await client.api.media(attachment.id), attachment.name);
       setFailure(null);
     } catch (error) {
       if (!(error instanceof Problem)) throw error;

@@ -2,6 +2,7 @@
 import { useRef, useState } from "react";
 import type { KeyboardEvent } from "react";
 
+import { may } from "../client";
 import type { Channel } from "../client";
 import { ComposerFiles } from "./ComposerFiles";
 import { useClient, useClientState } from "./hooks";
@@ -15,14 +16,17 @@ const drafts = new Map<string, string>();
 interface Props {
   channel: Channel;
   title: string;
+  /** The message whose thread is answered to. */
+  thread?: string;
   onSent: () => void;
   onEditLast: () => void;
 }
 
-export function Composer({ channel, title, onSent, onEditLast }: Props) {
+export function Composer({ channel, title, thread, onSent, onEditLast }: Props) {
   const client = useClient();
+  const place = thread ?? channel.id;
   const limit = useClientState((state) => (state.connection.name === "open" ? state.connection.hello.limits.text_bytes : defaultTextBytes));
-  const [text, setText] = useState(() => drafts.get(channel.id) ?? "");
+  const [text, setText] = useState(() => drafts.get(place) ?? "");
   const field = useRef<HTMLTextAreaElement>(null);
   const picker = useRef<HTMLInputElement>(null);
   const { uploads, add, remove, clear } = useUploads(channel.id);
@@ -34,13 +38,13 @@ export function Composer({ channel, title, onSent, onEditLast }: Props) {
 
   function change(value: string) {
     setText(value);
-    drafts.set(channel.id, value);
+    drafts.set(place, value);
     if (value.trim() !== "") client.typed(channel.id);
   }
 
   function send() {
     if (!ready || over > 0) return;
-    client.send({ channel: channel.id, text: text.trim(), ...(attachments.length > 0 ? { attachments } : {}) });
+    client.send({ channel: channel.id, text: text.trim(), ...(thread !== undefined && { thread }), ...(attachments.length > 0 && { attachments }) });
     change("");
     clear();
     onSent();
@@ -58,7 +62,8 @@ export function Composer({ channel, title, onSent, onEditLast }: Props) {
     }
   }
 
-  if (!mayPost(channel)) return <p className="composer-closed muted">Only moderators write here.</p>;
+  if (!may("post", channel)) return <p className="composer-closed muted">{channel.role === "reader" ? "You read here, and do not write." : "Only moderators write here."}</p>;
+  const label = thread === undefined ? `Message ${title}` : "Reply in this thread";
 
   return (
     <form
@@ -93,10 +98,10 @@ export function Composer({ channel, title, onSent, onEditLast }: Props) {
         </button>
         <textarea
           ref={field}
-          data-testid="composer"
-          aria-label={`Message ${title}`}
+          data-testid={thread === undefined ? "composer" : "thread-composer"}
+          aria-label={label}
           aria-invalid={over > 0}
-          placeholder={`Message ${title}`}
+          placeholder={label}
           rows={1}
           value={text}
           onChange={(event) => change(event.target.value)}
@@ -110,7 +115,7 @@ export function Composer({ channel, title, onSent, onEditLast }: Props) {
           dir="auto"
           enterKeyHint="send"
         />
-        <button className="send" data-testid="send" aria-label="Send" title="Send" disabled={!ready || over > 0}>
+        <button className="send" data-testid={thread === undefined ? "send" : "thread-send"} aria-label="Send" title="Send" disabled={!ready || over > 0}>
           <SendIcon />
         </button>
       </div>
@@ -121,10 +126,4 @@ export function Composer({ channel, title, onSent, onEditLast }: Props) {
       )}
     </form>
   );
-}
-
-/** The protocol's rule for posting, so that nobody writes what the server will refuse. */
-function mayPost({ kind, role }: Channel): boolean {
-  if (role === "owner" || role === "moderator") return true;
-  return role === "member" && kind !== "broadcast";
 }

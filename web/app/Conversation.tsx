@@ -1,84 +1,74 @@
-/** Owns one open channel: head, list, typing line, composer, members. Leaves scrolling to `MessageList`. */
-import { useCallback, useState } from "react";
+/** Owns one open channel: head, list, typing line, composer, and what stands beside them. Leaves scrolling to `MessageList`. */
+import { useCallback, useMemo, useState } from "react";
 
+import { may } from "../client";
 import type { Channel } from "../client";
-import { PersonAvatar, ChannelAvatar } from "./Avatar";
+import { BlockedNote } from "./BlockedNote";
 import { Composer } from "./Composer";
+import { ConversationContext } from "./conversationContext";
+import type { ConversationView } from "./conversationContext";
+import { ConversationHead } from "./ConversationHead";
+import type { PanelName } from "./ConversationHead";
 import { useClientState } from "./hooks";
-import { BackIcon, PeopleIcon } from "./icons";
 import { MembersPanel } from "./MembersPanel";
 import { MessageList } from "./MessageList";
-import { goTo } from "./route";
+import { PinnedPanel } from "./PinnedPanel";
+import { ReportsPanel } from "./ReportsPanel";
+import { useTarget } from "./route";
+import { ThreadPanel } from "./ThreadPanel";
 import { TypingLine } from "./TypingLine";
-import { channelTitle, peerOf, shortTime } from "./wording";
+import { useReports } from "./useReports";
+import { channelTitle } from "./wording";
 
 export function Conversation({ channel }: { channel: Channel }) {
   const title = useClientState((state) => channelTitle(state, channel));
   const me = useClientState((state) => state.me?.user);
   const [editing, setEditing] = useState<string | null>(null);
-  const [showMembers, setShowMembers] = useState(false);
+  const [panel, setPanel] = useState<PanelName | null>(null);
+  const [thread, setThread] = useState<string | null>(null);
   /** Grows with each message sent: the list then goes to its end. */
   const [sent, setSent] = useState(0);
   const onSent = useCallback(() => setSent((n) => n + 1), []);
+  const { id, kind, role } = channel;
+  const reports = useReports(id, may("see reports", channel));
 
+  const [target, setTarget] = useTarget();
+  const openThread = useCallback((message: string) => {
+    setThread(message);
+    setPanel("thread");
+  }, []);
+  const goToMessage = useCallback(
+    (seq: number) => {
+      if (window.matchMedia("(max-width: 1023px)").matches) setPanel(null);
+      setTarget(seq);
+    },
+    [setTarget],
+  );
+  const view = useMemo<ConversationView>(() => ({ id, kind, role, openThread, goToMessage }), [id, kind, role, openThread, goToMessage]);
+
+  const close = () => setPanel(null);
+  const toggle = (name: PanelName) => {
+    if (name === "reports") reports.reload();
+    setPanel(panel === name ? null : name);
+  };
   const messages = channel.timeline?.messages ?? [];
   const editLast = () => setEditing(messages.findLast((m) => m.sender === me && !m.deleted)?.id ?? null);
 
   return (
-    <div className="conversation-frame" data-members={showMembers}>
-      <section className="conversation" aria-label={title}>
-        <header className="conversation-head">
-          <button type="button" className="icon-button back" data-testid="back" onClick={() => goTo(null)} aria-label="Back to conversations">
-            <BackIcon />
-          </button>
-          <Heading channel={channel} title={title} />
-          <button
-            type="button"
-            className="icon-button"
-            data-testid="members-toggle"
-            aria-label="Members"
-            title="Members"
-            aria-expanded={showMembers}
-            onClick={() => setShowMembers(!showMembers)}
-          >
-            <PeopleIcon />
-          </button>
-        </header>
-        <MessageList channel={channel} title={title} editing={editing} onEdit={setEditing} sent={sent} />
-        <Composer channel={channel} title={title} onSent={onSent} onEditLast={editLast} />
-        <TypingLine channel={channel.id} />
-      </section>
-      {showMembers && <MembersPanel channel={channel} onClose={() => setShowMembers(false)} />}
-    </div>
-  );
-}
-
-function Heading({ channel, title }: { channel: Channel; title: string }) {
-  const peer = useClientState((state) => peerOf(state, channel));
-  const presence = useClientState((state) => (peer === null ? undefined : state.presence.get(peer)));
-  const count = useClientState((state) => state.members.get(channel.id)?.length);
-  const people = count === undefined ? "" : `${count} ${count === 1 ? "member" : "members"}`;
-  const note = channel.kind === "direct" ? presenceWords(presence?.status, presence?.lastSeen) : [channel.topic, people].filter(Boolean).join(" · ");
-  return (
-    <div className="heading">
-      {peer === null ? <ChannelAvatar kind={channel.kind} /> : <PersonAvatar id={peer} name={title} status={presence?.status ?? "offline"} />}
-      <div className="heading-text">
-        <h2 data-testid="conversation-title">{title}</h2>
-        <p className="muted">{note === "" ? "\u00a0" : note}</p>
+    <ConversationContext value={view}>
+      <div className="conversation-frame" data-panel={panel ?? "none"}>
+        <section className="conversation" aria-label={title}>
+          <ConversationHead channel={channel} title={title} panel={panel} reports={reports.items?.length ?? 0} onPanel={toggle} />
+          <MessageList channel={channel} title={title} editing={panel === "thread" ? null : editing} onEdit={setEditing} sent={sent} target={target} onTarget={setTarget} />
+          <BlockedNote channel={channel} />
+          <Composer key={id} channel={channel} title={title} onSent={onSent} onEditLast={editLast} />
+          <TypingLine channel={channel} />
+        </section>
+        {panel === "members" && <MembersPanel channel={channel} onClose={close} />}
+        {panel === "pinned" && <PinnedPanel channel={channel} onClose={close} />}
+        {panel === "reports" && <ReportsPanel reports={reports} onClose={close} />}
+        {panel === "thread" && thread !== null && <ThreadPanel key={thread} channel={channel} root={thread} title={title} onClose={close} />}
       </div>
-    </div>
+    </ConversationContext>
   );
-}
-
-function presenceWords(status: string | undefined, lastSeen: string | null | undefined): string {
-  switch (status) {
-    case "online":
-      return "Online";
-    case "away":
-      return "Away";
-    case "dnd":
-      return "Do not disturb";
-    default:
-      return lastSeen === null || lastSeen === undefined ? "Offline" : `Last seen ${shortTime(lastSeen)}`;
-  }
 }

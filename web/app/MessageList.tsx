@@ -22,9 +22,12 @@ interface Props {
   editing: string | null;
   onEdit: (message: string | null) => void;
   sent: number;
+  /** The number of a message to scroll to. */
+  target: number | null;
+  onTarget: (seq: number | null) => void;
 }
 
-export function MessageList({ channel, title, editing, onEdit, sent }: Props) {
+export function MessageList({ channel, title, editing, onEdit, sent, target, onTarget }: Props) {
   const client = useClient();
   const me = useClientState((state) => state.me?.user ?? "");
   const outbox = useClientState((state) => state.outbox);
@@ -40,7 +43,8 @@ export function MessageList({ channel, title, editing, onEdit, sent }: Props) {
   const onNearEnd = useCallback(() => void client.newer(), [client]);
   const unseenAfter = useNewMark({ messages: timeline?.messages ?? null, me, readSeq, attentive: visible && last !== undefined && readSeq >= last.seq, sent });
   const rows = useMemo(() => rowsOf({ messages, pending: atEnd ? pending : [], newAfter: unseenAfter, me }), [messages, pending, atEnd, unseenAfter, me]);
-  const { box, content, following, toEnd } = useScroll({ rows, atEnd, onNearStart, onNearEnd, onFollow });
+  const { byId, replies } = useMemo(() => threadsOf(messages), [messages]);
+  const { box, content, following, toEnd, toRow } = useScroll({ rows, atEnd, onNearStart, onNearEnd, onFollow });
 
   const jump = useCallback(() => {
     void client.latest().then(toEnd);
@@ -52,7 +56,14 @@ export function MessageList({ channel, title, editing, onEdit, sent }: Props) {
     if (following && visible && atEnd && last !== undefined) client.read(id, last.seq);
   }, [client, id, following, visible, atEnd, last]);
 
-  const moderates = channel.role === "owner" || channel.role === "moderator";
+  const ready = timeline !== null;
+  useEffect(() => {
+    if (target === null || !ready) return;
+    void client.goTo(target).then(() => {
+      if (toRow(`m-${target}`)) onTarget(null);
+    });
+  }, [client, target, ready, rows, toRow, onTarget]);
+
   return (
     <div className="log-frame">
       <div className="log" ref={box} role="log" aria-label={`Messages with ${title}`} aria-live="off" tabIndex={-1} data-testid="log" onKeyDown={moveFocus}>
@@ -60,7 +71,7 @@ export function MessageList({ channel, title, editing, onEdit, sent }: Props) {
           {timeline === null ? <ListSkeleton /> : timeline.atStart ? <Beginning channel={channel} title={title} /> : <div className="log-more" />}
           {rows.map((row) => (
             <div key={row.key} data-row={row.key} className="log-row">
-              <RowView row={row} moderates={moderates} editing={row.type === "message" && editing === row.message.id} tabbable={row.type === "message" && row.message === last} onEdit={onEdit} />
+              <RowView row={row} byId={byId} replies={replies} editing={row.type === "message" && editing === row.message.id} tabbable={row.type === "message" && row.message === last} onEdit={onEdit} />
             </div>
           ))}
           <SeenLine channel={channel} last={pending.length === 0 ? last : undefined} />
@@ -79,6 +90,12 @@ function JumpButton({ count, onClick }: { count: number; onClick: () => void }) 
       {count > 0 ? `${count} new ${count === 1 ? "message" : "messages"}` : "Latest"}
     </button>
   );
+}
+
+function threadsOf(messages: readonly Message[]) {
+  const replies = new Map<string, number>();
+  for (const { thread, deleted } of messages) if (thread !== null && !deleted) replies.set(thread, (replies.get(thread) ?? 0) + 1);
+  return { byId: new Map(messages.map((message) => [message.id, message])), replies };
 }
 
 /** Arrow keys walk from message to message, Enter goes into its actions, Escape back to writing. */

@@ -1,29 +1,35 @@
-/** Owns one stored message: author, text, reactions, and what can be done with it. */
+/** Owns one stored message: author, text, reactions, its place in a thread, and what can be done with it. */
 import { memo, useState } from "react";
 
 import type { Message } from "../client";
 import { Attachments } from "./Attachments";
 import { PersonAvatar } from "./Avatar";
+import { useConversation } from "./conversationContext";
 import { EditForm } from "./EditForm";
 import { useClientState } from "./hooks";
+import { PinIcon, ReplyIcon } from "./icons";
 import { MessageActions } from "./MessageActions";
 import { Reactions } from "./Reactions";
 import { isJumbo, RichText } from "./text";
-import { clockTime, fullTime, personName } from "./wording";
+import { clockTime, fullTime, personName, plainText } from "./wording";
 
 interface Props {
   message: Message;
   headed: boolean;
-  /** May delete others' messages. */
-  moderates: boolean;
   editing: boolean;
   tabbable: boolean;
   onEdit: (message: string | null) => void;
+  /** The message that this one answers, where it is known; absent where the thread is on screen anyway. */
+  answers?: Message | undefined;
+  /** Messages loaded that answer this one. */
+  replies?: number;
+  inThread?: boolean;
 }
 
-export const MessageRow = memo(function MessageRow({ message, headed, moderates, editing, tabbable, onEdit }: Props) {
+export const MessageRow = memo(function MessageRow({ message, headed, editing, tabbable, onEdit, answers, replies = 0, inThread = false }: Props) {
   const name = useClientState((state) => personName(state, message.sender));
   const mine = useClientState((state) => state.me?.user === message.sender);
+  const { openThread } = useConversation();
   const [failure, setFailure] = useState<string | null>(null);
 
   return (
@@ -52,21 +58,48 @@ export const MessageRow = memo(function MessageRow({ message, headed, moderates,
             </time>
           </header>
         )}
+        {message.pinned && !message.deleted && (
+          <p className="message-mark" data-testid="pinned-mark">
+            <PinIcon /> Pinned
+          </p>
+        )}
+        {message.thread !== null && !inThread && <Answered thread={message.thread} message={answers} />}
         {editing ? <EditForm message={message} onDone={() => onEdit(null)} /> : <Body message={message} />}
         <Attachments attachments={message.attachments} />
         {!message.deleted && <Reactions message={message} onFailure={setFailure} />}
+        {replies > 0 && !inThread && (
+          <button type="button" className="link-button message-replies" data-testid="replies" onClick={() => openThread(message.id)}>
+            <ReplyIcon /> {replies} {replies === 1 ? "reply" : "replies"}
+          </button>
+        )}
         {failure !== null && (
           <p className="message-failure" role="alert">
             {failure}
           </p>
         )}
       </div>
-      {!message.deleted && !editing && (
-        <MessageActions message={message} mine={mine} mayDelete={mine || moderates} onEdit={() => onEdit(message.id)} onFailure={setFailure} />
-      )}
+      {!message.deleted && !editing && <MessageActions message={message} mine={mine} onEdit={() => onEdit(message.id)} onFailure={setFailure} />}
     </article>
   );
 });
+
+/** The line above an answer that says to what; it leads into the thread. */
+function Answered({ thread, message }: { thread: string; message: Message | undefined }) {
+  const { openThread } = useConversation();
+  const name = useClientState((state) => (message === undefined ? "" : personName(state, message.sender)));
+  return (
+    <button type="button" className="message-answers" data-testid="answers" onClick={() => openThread(thread)}>
+      <ReplyIcon />
+      {message === undefined ? (
+        <span>An earlier message</span>
+      ) : (
+        <span>
+          <b>{name}</b> {plainText(message)}
+        </span>
+      )}
+    </button>
+  );
+}
 
 function Body({ message }: { message: Message }) {
   if (message.deleted) return <p className="message-text message-gone">Message deleted</p>;

@@ -8,6 +8,7 @@ import type { ChannelSummary } from "../client";
 import { ChannelAvatar, PersonAvatar } from "./Avatar";
 import { Dialog } from "./Dialog";
 import { useClient, useClientState } from "./hooks";
+import { SearchIcon } from "./icons";
 import { byActivity } from "./Sidebar";
 import { channelTitle, peerOf } from "./wording";
 
@@ -16,9 +17,11 @@ const shownMax = 8;
 interface Props {
   onClose: () => void;
   onPick: (channel: string) => void;
+  /** Messages are wanted instead. */
+  onSearch: () => void;
 }
 
-export function QuickSwitcher({ onClose, onPick }: Props) {
+export function QuickSwitcher({ onClose, onPick, onSearch }: Props) {
   const channels = useClientState((state) => state.channels);
   const names = useClientState((state) => state.names);
   const members = useClientState((state) => state.members);
@@ -84,6 +87,9 @@ export function QuickSwitcher({ onClose, onPick }: Props) {
         ))}
         {hits.length === 0 && <li className="options-none muted">No conversation of that name.</li>}
       </ul>
+      <button type="button" className="switcher-more" data-testid="search-messages" onClick={onSearch}>
+        <SearchIcon /> Search messages instead
+      </button>
     </Dialog>
   );
 }

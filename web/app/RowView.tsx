@@ -1,4 +1,5 @@
 /** Owns choosing the view of a row. */
+import type { Message } from "../client";
 import type { Row } from "./rows";
 import { MessageRow } from "./MessageRow";
 import { PendingRow } from "./PendingRow";
@@ -6,13 +7,15 @@ import { dayName } from "./wording";
 
 interface Props {
   row: Row;
-  moderates: boolean;
   editing: boolean;
   tabbable: boolean;
   onEdit: (message: string | null) => void;
+  /** Loaded messages by id, and how many of them answer each. */
+  byId: ReadonlyMap<string, Message>;
+  replies: ReadonlyMap<string, number>;
 }
 
-export function RowView({ row, ...rest }: Props) {
+export function RowView({ row, byId, replies, ...rest }: Props) {
   switch (row.type) {
     case "day":
       return (
@@ -27,7 +30,15 @@ export function RowView({ row, ...rest }: Props) {
         </p>
       );
     case "message":
-      return <MessageRow message={row.message} headed={row.headed} {...rest} />;
+      return (
+        <MessageRow
+          message={row.message}
+          headed={row.headed}
+          answers={row.message.thread === null ? undefined : byId.get(row.message.thread)}
+          replies={replies.get(row.message.id) ?? 0}
+          {...rest}
+        />
+      );
     case "pending":
       return <PendingRow item={row.item} headed={row.headed} />;
   }

@@ -8,6 +8,7 @@ import { JoinChannel } from "./JoinChannel";
 import { NewChannel } from "./NewChannel";
 import { QuickSwitcher } from "./QuickSwitcher";
 import { goTo, useRoute } from "./route";
+import { SearchDialog } from "./SearchDialog";
 import { Sidebar } from "./Sidebar";
 import { useAttention } from "./useAttention";
 import { Welcome } from "./Welcome";
@@ -17,10 +18,14 @@ export function Shell() {
   const route = useRoute();
   const listed = useClientState((state) => state.listed);
   const channel = useClientState((state) => (route === null ? undefined : state.channels.get(route)));
-  const [dialog, setDialog] = useState<"new" | "switch" | null>(null);
+  const [dialog, setDialog] = useState<"new" | "switch" | "search" | null>(null);
   const present = channel !== undefined;
 
   useAttention();
+
+  useEffect(() => {
+    void client.directory.loadBlocked();
+  }, [client]);
 
   useEffect(() => {
     client.open(present ? route : null);
@@ -55,7 +60,8 @@ export function Shell() {
       </main>
       <ConnectionBanner />
       {dialog === "new" && <NewChannel onClose={() => setDialog(null)} onMade={goTo} />}
-      {dialog === "switch" && <QuickSwitcher onClose={() => setDialog(null)} onPick={goTo} />}
+      {dialog === "switch" && <QuickSwitcher onClose={() => setDialog(null)} onPick={goTo} onSearch={() => setDialog("search")} />}
+      {dialog === "search" && <SearchDialog channel={null} onClose={() => setDialog(null)} />}
     </div>
   );
 }

@@ -3,11 +3,11 @@ import { useMemo, useRef } from "react";
 import type { KeyboardEvent } from "react";
 
 import type { Channel } from "../client";
+import { AccountMenu } from "./AccountMenu";
 import { PersonAvatar } from "./Avatar";
 import { ChannelItem } from "./ChannelItem";
-import { useClientState, useSession } from "./hooks";
-import { LeaveIcon, Mark, PlusIcon, SearchIcon } from "./icons";
-import { ThemeToggle } from "./ThemeToggle";
+import { useClientState } from "./hooks";
+import { Mark, PlusIcon, SearchIcon } from "./icons";
 
 interface Props {
   current: string | null;
@@ -26,7 +26,6 @@ export function Sidebar({ current, onNew, onSwitch }: Props) {
   const me = useClientState((state) => state.me);
   const list = useRef<HTMLUListElement>(null);
   const ordered = useMemo(() => byActivity(channels.values()), [channels]);
-  const { signOut } = useSession();
   const name = me?.name ?? me?.user ?? "";
 
   function move(event: KeyboardEvent) {
@@ -43,7 +42,7 @@ export function Sidebar({ current, onNew, onSwitch }: Props) {
       <header className="sidebar-head">
         <Mark />
         <h1 className="wordmark">Hubbub</h1>
-        <button type="button" className="icon-button" onClick={onSwitch} aria-label="Find a conversation" title="Find a conversation (Ctrl K)">
+        <button type="button" className="icon-button" onClick={onSwitch} data-testid="find" aria-label="Find a conversation or a message" title="Find a conversation or a message (Ctrl K)">
           <SearchIcon />
         </button>
         <button type="button" className="icon-button" data-testid="new-channel" onClick={onNew} aria-label="New conversation" title="New conversation">
@@ -70,12 +69,7 @@ export function Sidebar({ current, onNew, onSwitch }: Props) {
         <span className="sidebar-me" data-testid="me" title={me === null ? "" : `${me.user} · ${me.tenant}`}>
           {name}
         </span>
-        <ThemeToggle />
-        {signOut !== null && (
-          <button type="button" className="icon-button" data-testid="sign-out" onClick={signOut} aria-label="Sign out" title="Sign out">
-            <LeaveIcon />
-          </button>
-        )}
+        <AccountMenu />
       </footer>
     </nav>
   );

@@ -53,6 +53,7 @@ interface FormProps {
 function DevelopmentForm({ primary, onSignedIn }: FormProps) {
   const [name, setName] = useState("");
   const [tenant, setTenant] = useState("");
+  const [admin, setAdmin] = useState(false);
   const [busy, setBusy] = useState(false);
   const [failure, setFailure] = useState<string | null>(null);
 
@@ -61,7 +62,7 @@ function DevelopmentForm({ primary, onSignedIn }: FormProps) {
     setBusy(true);
     setFailure(null);
     try {
-      const session = await signIn(name, tenant);
+      const session = await signIn(name, tenant, admin);
       if (session !== null) return onSignedIn(session);
       setFailure(elsewhere);
     } catch (error) {
@@ -101,6 +102,10 @@ function DevelopmentForm({ primary, onSignedIn }: FormProps) {
             title="Lower-case letters, digits and dashes"
             placeholder="default"
           />
+        </label>
+        <label className="check">
+          <input type="checkbox" data-testid="sign-in-admin" checked={admin} onChange={(event) => setAdmin(event.target.checked)} />
+          Administrator of the workspace
         </label>
       </details>
       <button data-testid="sign-in-submit" className={primary ? "button button-primary button-wide" : "button button-wide"} disabled={busy}>

@@ -1,25 +1,36 @@
-/** Owns the line that says who is writing. Its place is always kept, so nothing moves when it appears. */
+/** Owns the line that says who is writing, and how long one waits between two messages. Its place is always kept, so nothing moves when it appears. */
+import { may } from "../client";
+import type { Channel } from "../client";
 import { useClientState } from "./hooks";
-import { listNames, personName } from "./wording";
+import { ClockIcon } from "./icons";
+import { listNames, personName, spanWords } from "./wording";
 
-export function TypingLine({ channel }: { channel: string }) {
+export function TypingLine({ channel }: { channel: Channel }) {
+  const slow = channel.slowModeSeconds > 0 && !may("skip slow mode", channel);
   const words = useClientState((state) => {
-    const users = state.typing.get(channel) ?? [];
+    const users = state.typing.get(channel.id) ?? [];
     if (users.length === 0) return "";
     return `${listNames(users.map((user) => personName(state, user)))} ${users.length === 1 ? "is" : "are"} typing`;
   });
   return (
-    <p className="typing-line" data-testid="typing" aria-live="polite">
-      {words !== "" && (
-        <>
-          <span className="typing-dots" aria-hidden="true">
-            <i />
-            <i />
-            <i />
-          </span>
-          {words}
-        </>
+    <div className="typing-line">
+      <p className="typing-words" data-testid="typing" aria-live="polite">
+        {words !== "" && (
+          <>
+            <span className="typing-dots" aria-hidden="true">
+              <i />
+              <i />
+              <i />
+            </span>
+            {words}
+          </>
+        )}
+      </p>
+      {slow && (
+        <p className="slow-mode" data-testid="slow-mode">
+          <ClockIcon /> One message every {spanWords(channel.slowModeSeconds)}
+        </p>
       )}
-    </p>
+    </div>
   );
 }

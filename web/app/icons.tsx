@@ -36,6 +36,25 @@ export const MutedIcon = path("M10 3a4.500 4.500 0 0 0-4.500 4.500c0 4-1.500 5.5
 export const LinkIcon = path("M8.500 11.500a3 3 0 0 0 4.300 0l2.400-2.400a3 3 0 0 0-4.300-4.300l-.7.7M11.500 8.500a3 3 0 0 0-4.300 0l-2.400 2.400a3 3 0 0 0 4.300 4.300l.7-.7");
 export const AlertIcon = path("M10 6.500v4M10 13.500v.01M10 17.500a7.500 7.500 0 1 0 0-15 7.500 7.500 0 0 0 0 15Z");
 export const PinIcon = path("M7.500 3.500h5l-.6 5 2.600 2.500h-9l2.600-2.500-.6-5ZM10 11v6");
+export function MoreIcon() {
+  return (
+    <svg className="icon" viewBox="0 0 20 20" fill="currentColor" aria-hidden="true">
+      <circle cx="4.800" cy="10" r="1.400" />
+      <circle cx="10" cy="10" r="1.400" />
+      <circle cx="15.200" cy="10" r="1.400" />
+    </svg>
+  );
+}
+export const ReplyIcon = path("M8 5 3.500 9.500 8 14M3.500 9.500H12a4.500 4.500 0 0 1 4.500 4.500v1.500");
+export const FlagIcon = path("M5 17.500v-14M5 4.500c3-1.700 5.500 1.700 10 .3v7.400c-4.500 1.400-7-2-10-.3");
+export const GearIcon = path("M3.500 6H10M15 6h1.500M3.500 14H5M10 14h6.500M12.500 8.300a2.300 2.300 0 1 0 0-4.600 2.300 2.300 0 0 0 0 4.600ZM7.500 16.300a2.300 2.300 0 1 0 0-4.600 2.300 2.300 0 0 0 0 4.600Z");
+export const CopyIcon = path("M7.500 7.500h8v8h-8zM12.500 7.500v-3h-8v8h3");
+export const BanIcon = path("M10 17.500a7.500 7.500 0 1 0 0-15 7.500 7.500 0 0 0 0 15ZM4.700 4.700l10.600 10.600");
+export const ClockIcon = path("M10 17.500a7.500 7.500 0 1 0 0-15 7.500 7.500 0 0 0 0 15ZM10 5.800V10l2.800 1.800");
+export const ScrollIcon = path("M5 3.500h10v13H5zM7.500 7h5M7.500 10h5M7.500 13h3");
+export const ChatIcon = path("M4 4.500h12v8.500H9l-3.500 3v-3H4z");
+export const CheckIcon = path("m4.500 10.500 3.500 3.500 7.500-8");
+export const RoleIcon = path("M10 3 4.500 5v4.500c0 3.500 2.300 6 5.500 7.500 3.200-1.500 5.500-4 5.500-7.500V5L10 3Z");
 export const PaperclipIcon = path("M13.800 6.800 8 12.600a1.700 1.700 0 0 1-2.400-2.400l6.400-6.400a3.200 3.200 0 0 1 4.500 4.500l-6.700 6.700a4.700 4.700 0 0 1-6.600-6.600l5.600-5.600");
 
 /** The mark: three voices in one bubble. */

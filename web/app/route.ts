@@ -1,5 +1,5 @@
-/** Owns which channel the address names: `#/c/<id>`, so that back, reload and links work. */
-import { useSyncExternalStore } from "react";
+/** Owns what the address names: a channel, `#/c/<id>`, and a message in it, `#/c/<id>/<seq>`, so that back, reload and links work. */
+import { useCallback, useSyncExternalStore } from "react";
 
 const prefix = "#/c/";
 
@@ -8,19 +8,44 @@ function subscribe(listener: () => void): () => void {
   return () => window.removeEventListener("hashchange", listener);
 }
 
-function current(): string | null {
+function parts(): readonly string[] {
   const { hash } = window.location;
-  return hash.startsWith(prefix) ? decodeURIComponent(hash.slice(prefix.length)) : null;
+  return hash.startsWith(prefix) ? hash.slice(prefix.length).split("/").map(decodeURIComponent) : [];
+}
+
+function currentChannel(): string | null {
+  return parts()[0] ?? null;
+}
+
+function currentTarget(): number | null {
+  const seq = Number(parts()[1] ?? Number.NaN);
+  return Number.isSafeInteger(seq) && seq > 0 ? seq : null;
 }
 
 export function useRoute(): string | null {
-  return useSyncExternalStore(subscribe, current);
+  return useSyncExternalStore(subscribe, currentChannel);
 }
 
-export function goTo(channel: string | null): void {
-  window.location.hash = channel === null ? "#/" : prefix + encodeURIComponent(channel);
+/** The message to show, by its number; null when it has been shown. */
+export function useTarget(): [number | null, (seq: number | null) => void] {
+  const target = useSyncExternalStore(subscribe, currentTarget);
+  const set = useCallback((seq: number | null) => {
+    const channel = currentChannel();
+    if (channel === null || seq === currentTarget()) return;
+    window.history.replaceState(null, "", address(channel, seq));
+    window.dispatchEvent(new HashChangeEvent("hashchange"));
+  }, []);
+  return [target, set];
+}
+
+export function goTo(channel: string | null, seq: number | null = null): void {
+  window.location.hash = channel === null ? "#/" : address(channel, seq);
 }
 
 export function linkTo(channel: string): string {
-  return new URL(prefix + encodeURIComponent(channel), window.location.href).href;
+  return new URL(address(channel, null), window.location.href).href;
+}
+
+function address(channel: string, seq: number | null): string {
+  return prefix + encodeURIComponent(channel) + (seq === null ? "" : `/${seq}`);
 }

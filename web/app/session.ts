@@ -9,7 +9,7 @@ import { local, session as store } from "./storage";
 
 export interface TokenSession {
   token: string;
-  login: { user: string; name?: string; tenant?: string };
+  login: { user: string; name?: string; tenant?: string; roles?: readonly string[] };
 }
 
 /** By `cookie` the gateway knows the browser; a `host` page that frames this one gives its tokens. */
@@ -38,9 +38,10 @@ export function userIdFrom(name: string): string {
 }
 
 /** Null when this server has no development login: the host product must sign people in. Rejects with `Problem`. */
-export async function signIn(name: string, tenant: string): Promise<TokenSession | null> {
+export async function signIn(name: string, tenant: string, admin: boolean): Promise<TokenSession | null> {
   const login: TokenSession["login"] = { user: userIdFrom(name), name: name.trim() };
   if (tenant.trim() !== "") login.tenant = tenant.trim();
+  if (admin) login.roles = ["admin"];
   const answer = await devLogin({ origin }, login);
   if (answer === null) return null;
   const session = { token: answer.token, login };

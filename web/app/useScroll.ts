@@ -27,6 +27,8 @@ export interface Scroll {
   content: RefObject<HTMLDivElement | null>;
   following: boolean;
   toEnd: () => void;
+  /** Puts a row into the middle and lets it stand out for a moment; says whether it is there. */
+  toRow: (row: string) => boolean;
 }
 
 interface Anchor {
@@ -105,7 +107,23 @@ export function useScroll(options: Options): Scroll {
     settle();
   }, [settle]);
 
-  return { box, content, following, toEnd };
+  const toRow = useCallback(
+    (name: string) => {
+      const scroller = box.current;
+      const row = content.current?.querySelector<HTMLElement>(`[data-row="${CSS.escape(name)}"]`);
+      if (scroller === null || !row) return false;
+      follows.current = false;
+      scroller.scrollTop = row.offsetTop - (scroller.clientHeight - row.offsetHeight) / 2;
+      row.dataset["found"] = "true";
+      row.addEventListener("animationend", () => delete row.dataset["found"], { once: true });
+      row.querySelector<HTMLElement>('[data-testid="message"]')?.focus({ preventScroll: true });
+      note();
+      return true;
+    },
+    [note],
+  );
+
+  return { box, content, following, toEnd, toRow };
 }
 
 function firstInSight(scroller: HTMLElement, content: HTMLElement | null): Anchor | null {

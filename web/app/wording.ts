@@ -86,6 +86,14 @@ export function listNames(names: readonly string[], shown = 2): string {
   return `${names.slice(0, shown).join(", ")} and ${rest} ${rest === 1 ? "other" : "others"}`;
 }
 
+/** How a length of time is said in a choice. */
+export function spanWords(seconds: number): string {
+  const units: readonly [number, string][] = [[86_400, "day"], [3_600, "hour"], [60, "minute"], [1, "second"]];
+  const [size, name] = units.find(([unit]) => seconds % unit === 0) ?? [1, "second"];
+  const count = seconds / size;
+  return `${count} ${name}${count === 1 ? "" : "s"}`;
+}
+
 const reasons: Readonly<Record<string, string>> = {
   NOT_A_MEMBER: "You are not a member of this channel.",
   NOT_ALLOWED: "You are not allowed to do that here.",

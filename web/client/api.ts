@@ -3,6 +3,8 @@ import type { ChannelSummary, Kind, Member, Message, Role } from "./frames";
 import type { PageQuery } from "./history";
 import { createHttp, Problem } from "./http";
 import type { HttpOptions } from "./http";
+import { moderationApi } from "./moderation";
+import type { Page } from "./moderation";
 
 export interface Me {
   user: string;
@@ -40,21 +42,20 @@ export interface UploadState {
   height?: number | null;
 }
 
-export type Api = ReturnType<typeof createApi>;
+/** As many messages as one answer holds. */
+const pageMax = 200;
 
-interface Items<T> {
-  items: readonly T[];
-  next?: string;
-}
+export type Api = ReturnType<typeof createApi>;
 
 /** Every function rejects with `Problem`. */
 export function createApi(options: HttpOptions) {
-  const { ask, bytes } = createHttp(options);
+  const http = createHttp(options);
+  const { ask, bytes } = http;
   const items = async <T>(path: string, query: Record<string, string | number | undefined> = {}) => {
     const all: T[] = [];
     let cursor: string | undefined;
     do {
-      const page: Items<T> = await ask<Items<T>>(path, { query: { ...query, cursor } });
+      const page: Page<T> = await ask<Page<T>>(path, { query: { ...query, cursor } });
       all.push(...page.items);
       cursor = page.next;
     } while (cursor !== undefined && query["limit"] === undefined);
@@ -76,19 +77,26 @@ export function createApi(options: HttpOptions) {
     join: (id: string) => ask<ChannelSummary>(`${channel(id)}/join`, { method: "POST" }),
     members: (id: string) => items<Member>(`${channel(id)}/members`),
     addMembers: (id: string, users: readonly string[]) =>
-      ask<Items<Member>>(`${channel(id)}/members`, { method: "POST", body: { users } }),
+      ask<Page<Member>>(`${channel(id)}/members`, { method: "POST", body: { users } }),
     removeMember: (id: string, user: string) => ask<undefined>(member(id, user), { method: "DELETE" }),
     changeRole: (id: string, user: string, role: Role) =>
       ask<Member>(member(id, user), { method: "PATCH", body: { role } }),
     mute: (id: string, muted: boolean) => ask<ChannelSummary>(`${channel(id)}/mute`, { method: "PUT", body: { muted } }),
     messages: async (id: string, query: PageQuery) =>
-      (await ask<Items<Message>>(`${channel(id)}/messages`, { query: { ...query } })).items,
+      (await ask<Page<Message>>(`${channel(id)}/messages`, { query: { ...query } })).items,
+    /** A message and what was answered to it, newest first. */
+    thread: async (id: string, message: string) =>
+      (await ask<Page<Message>>(`${channel(id)}/messages`, { query: { thread: message, limit: pageMax } })).items,
+    pinned: async (id: string) => (await ask<Page<Message>>(`${channel(id)}/messages`, { query: { pinned: 1, limit: pageMax } })).items,
+    /** What holds the words, newest first, in one channel or in all that the caller may read. */
+    search: (q: string, where: { channel?: string; cursor?: string; limit?: number }) => ask<Page<Message>>("/v1/search", { query: { q, ...where } }),
     createUpload: (body: { name: string; size: number; type: string; channel: string }) =>
       ask<UploadTicket>("/v1/uploads", { method: "POST", body }),
     completeUpload: (id: string) => ask<UploadState>(`/v1/uploads/${encodeURIComponent(id)}/complete`, { method: "POST" }),
     /** The file itself, or its small picture. 409 while it is not clean. */
     media: (id: string, variant?: "thumb") => bytes(`/v1/media/${encodeURIComponent(id)}`, { query: { variant } }),
     upload: (id: string) => ask<UploadState>(`/v1/uploads/${encodeURIComponent(id)}`),
+    ...moderationApi(http),
   };
 }
 
@@ -96,6 +104,7 @@ export interface DevLogin {
   user: string;
   name?: string;
   tenant?: string;
+  roles?: readonly string[];
   ttl?: number;
 }
 

@@ -143,6 +143,7 @@ export class HubbubClient {
     this.store.update(() => ({ openChannel: channel, loadFailure: null }));
     if (channel === null) return;
     void this.latest();
+    void this.directory.loadDetails(channel);
     void this.directory.loadMembers(channel);
   }
 
@@ -163,6 +164,17 @@ export class HubbubClient {
       this.#retryLatest?.();
       this.#retryLatest = this.#clock.after(loadRetryMs, () => void this.latest());
     }
+  }
+
+  /** Shows the open channel at message `seq`: loads it and what is around it, unless it is there already. */
+  async goTo(seq: number): Promise<void> {
+    const id = this.store.get().openChannel;
+    if (id === null) return;
+    const loaded = this.store.get().channels.get(id)?.timeline?.messages.some((m) => m.seq === seq) === true;
+    if (loaded) return;
+    this.#following = false;
+    await this.#attempt(() => this.#history.around(id, seq));
+    await this.newer();
   }
 
   older(): Promise<void> {

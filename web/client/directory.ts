@@ -1,8 +1,9 @@
 /** Owns reading about channels and people over HTTP into the store: names, members, the channel list. Leaves the log to `client`. */
-import type { Api } from "./api";
+import type { Api, Person } from "./api";
 import * as channels from "./channel";
 import type { Cancel, Clock } from "./clock";
 import type { ChannelSummary } from "./frames";
+import type { Page } from "./moderation";
 import type { ClientState } from "./state";
 import { withEntry } from "./store";
 import type { Store } from "./store";
@@ -40,6 +41,12 @@ export class Directory {
     this.#store.update((s) => ({ members: withEntry(s.members, channel, members) }));
   }
 
+  /** Reads what only a channel's own page says, such as its slow mode. */
+  async loadDetails(channel: string): Promise<void> {
+    const details = await this.#api.channel(channel).catch(() => null);
+    if (details !== null) this.summarise([details]);
+  }
+
   /** Reads the channel list: previews, counts, names. Tries until it has it. */
   async refresh(): Promise<void> {
     this.#retry?.();
@@ -62,6 +69,31 @@ export class Directory {
         if (known !== undefined) all.set(summary.id, channels.withSummary(known, summary));
       }
       return { channels: all };
+    });
+  }
+
+  /** Reads whom the caller has blocked; keeps what is known where that fails. */
+  async loadBlocked(): Promise<void> {
+    const blocked = new Set<string>();
+    let cursor: string | undefined;
+    do {
+      const page: Page<Person> | null = await this.#api.blocks(cursor).catch(() => null);
+      if (page === null) return;
+      this.learn(page.items);
+      for (const { user } of page.items) blocked.add(user);
+      cursor = page.next;
+    } while (cursor !== undefined);
+    this.#store.update(() => ({ blocked }));
+  }
+
+  /** Blocks a person, or lifts it. Rejects with `Problem`. */
+  async setBlocked(user: string, blocked: boolean): Promise<void> {
+    await (blocked ? this.#api.blockPeer(user) : this.#api.unblockPeer(user));
+    this.#store.update((s) => {
+      const changed = new Set(s.blocked);
+      if (blocked) changed.add(user);
+      else changed.delete(user);
+      return { blocked: changed };
     });
   }
 

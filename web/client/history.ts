@@ -41,7 +41,7 @@ export interface HistoryLimits {
 export const defaultLimits: HistoryLimits = { page: 60, span: 200, windowMax: 600, windowKeep: 400, recorded: 2000 };
 
 interface Load {
-  name: "latest" | "older" | "newer";
+  name: "latest" | "older" | "newer" | "around";
   recorded: LogEvent[];
   overflowed: boolean;
 }
@@ -83,6 +83,16 @@ export class History {
     await this.#load(channel, "latest", async () => {
       const page = await this.#source.page(channel, { limit: this.#limits.page });
       return () => ({ ...emptyTimeline, messages: merge([], page), atStart: page.length < this.#limits.page });
+    });
+  }
+
+  /** The stretch that ends with message `seq`, in place of what is loaded; what follows it comes by `newer`. */
+  async around(channel: string, seq: number): Promise<void> {
+    this.forget(channel);
+    await this.#load(channel, "around", async () => {
+      const page = await this.#source.page(channel, { before: seq + 1, limit: this.#limits.page });
+      const atStart = page.length < this.#limits.page;
+      return () => ({ messages: merge([], page), atStart, atEnd: false });
     });
   }
 

@@ -1,6 +1,9 @@
 /** The client core's public names. No React, no DOM beyond `fetch`, `WebSocket` and `crypto`. */
 export { createApi, devLogin } from "./api";
 export type { Api, Me, Person } from "./api";
+export type { AuditRecord, Page, Report, Sanction } from "./moderation";
+export { grantable, may, reaches } from "./policy";
+export type { Action } from "./policy";
 export { unread } from "./channel";
 export type { Channel } from "./channel";
 export { HubbubClient } from "./client";

@@ -22,6 +22,8 @@ export interface ClientState {
   members: ReadonlyMap<string, readonly Member[]>;
   /** Display names, as far as they were heard. */
   names: ReadonlyMap<string, string>;
+  /** Whom the caller has blocked. */
+  blocked: ReadonlySet<string>;
   presence: ReadonlyMap<string, Presence>;
   /** Who types, per channel. Entries go by themselves. */
   typing: ReadonlyMap<string, readonly string[]>;
@@ -40,6 +42,7 @@ export const initialState: ClientState = {
   listed: false,
   members: new Map(),
   names: new Map(),
+  blocked: new Set(),
   presence: new Map(),
   typing: new Map(),
   outbox: [],

@@ -1,0 +1,49 @@
+/** The client offers exactly what the server allows: both tables say the same. */
+import { readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+
+import { grantable, may, needed, reaches, roles } from "../client/policy";
+import type { Action } from "../client/policy";
+import type { Kind } from "../client/frames";
+
+/** What the rows of `docs/permissions.md` are called here; reading and one's own messages need no table. */
+const rows: Readonly<Record<string, Action>> = {
+  post: "post",
+  "post without waiting in slow mode": "skip slow mode",
+  "delete somebody else's message": "delete others",
+  react: "react",
+  "pin and unpin": "pin",
+  "change name, topic or slow mode": "change",
+  "add people": "add",
+  "change a member's role": "change roles",
+  "remove, ban and unban people": "remove",
+  "report a message to the moderators": "report",
+  "see and resolve reports": "see reports",
+  "silence a member for a while, and lift it": "silence",
+  leave: "leave",
+};
+const everybodys = ["read", "edit one's own message", "delete one's own message"];
+
+test("the table is the server's", () => {
+  const page = readFileSync(new URL("../../docs/permissions.md", import.meta.url), "utf8");
+  const lines = page.split("\n").filter((line) => line.startsWith("| ") && line.split("|").length === 8);
+  const [head = "", ...body] = lines.map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()));
+  const kinds = (head as string[]).slice(1).map((cell) => cell.replaceAll("`", "")) as Kind[];
+  const seen = body.filter(([name = ""]) => !everybodys.includes(name)).map(([name = "", ...cells]) => {
+    const action = rows[name];
+    expect(action, name).toBeDefined();
+    if (action !== undefined) expect(kinds.map((kind) => needed(action, kind) ?? "nobody"), name).toEqual(cells);
+    return name;
+  });
+  expect(seen.sort()).toEqual(Object.keys(rows).sort());
+});
+
+test("a role may what a lower one may, nobody what nobody may", () => {
+  expect(roles.map((role) => may("pin", { kind: "public", role }))).toEqual([false, false, true, true]);
+  expect(roles.some((role) => may("remove", { kind: "direct", role }))).toBe(false);
+});
+
+test("nobody acts on who stands above them, nor grants more than they have", () => {
+  expect([reaches("moderator", "owner"), reaches("moderator", "moderator"), reaches("owner", "owner")]).toEqual([false, true, true]);
+  expect(grantable("moderator")).toEqual(["moderator", "member", "reader"]);
+});
