@@ -1,4 +1,4 @@
-"""What is true of the repository itself: no addresses of one place's tools, files of a readable size."""
+"""What is true of the repository itself: no addresses of one place's tools, no keys, files of a readable size."""
 
 import re
 import subprocess
@@ -21,6 +21,7 @@ _REGISTRIES = [
     )
 ]
 _MACHINE_PATHS = [rf"(?<![\w.]){re.escape('/' + folder)}/" for folder in ("work", "home", "Users")]
+_PRIVATE_KEY = r"-----BEGIN [A-Z ]*PRIVATE KEY"
 _GENERATED = ("protos/gen/", "package-lock.json", ".lock", "requirements.lock")
 _CEILING_LINES = 400
 
@@ -43,6 +44,10 @@ def _texts() -> list[tuple[str, str]]:
 @pytest.mark.parametrize("pattern", [*map(re.escape, _REGISTRIES), *_MACHINE_PATHS])
 def test_no_tracked_file_names_a_registry_or_a_machines_path(pattern: str) -> None:
     assert [name for name, text in _texts() if re.search(pattern, text)] == []
+
+
+def test_no_tracked_file_holds_a_private_key() -> None:
+    assert [name for name, text in _texts() if re.search(_PRIVATE_KEY, text)] == []
 
 
 def test_no_source_file_is_longer_than_the_ceiling() -> None:
