@@ -5,18 +5,20 @@
 -- how many payloads, payload …
 local ALLOWANCE = 64
 
--- Lets the oldest entries go until the bounds are kept; what was just added stays, whatever its size.
+-- Lets the oldest entries go until the bounds are kept; what was just added stays, whatever its size. Looking at an entry copies it,
+-- and mostly as many must go as came: so no more are looked at, unless that was not enough.
 local function trim(stream, size, length, held, fresh, most_entries, most_bytes)
-    local before = held
+    local before, looks = held, math.min(16, fresh)
     while (length > most_entries or held > most_bytes) and length > fresh do
         local gone = {}
-        for _, entry in ipairs(redis.call('XRANGE', stream, '-', '+', 'COUNT', math.min(16, length - fresh))) do
+        for _, entry in ipairs(redis.call('XRANGE', stream, '-', '+', 'COUNT', math.min(looks, length - fresh))) do
             if length > most_entries or held > most_bytes then
                 gone[#gone + 1] = entry[1]
                 length, held = length - 1, held - #entry[2][2] - ALLOWANCE
             end
         end
         redis.call('XDEL', stream, unpack(gone))
+        looks = math.min(16, 2 * looks)
     end
     if held < before then
         redis.call('DECRBY', size, before - math.max(held, 0))
