@@ -3,4 +3,4 @@
 A target is a module with `SEEDS`, inputs to begin with, and `check`, which takes any bytes and raises for what must not be.
 """
 
-TARGETS = ("frames", "handshakes", "tokens", "bus_entries")
+TARGETS = ("frames", "sockets", "handshakes", "tokens", "bus_entries")

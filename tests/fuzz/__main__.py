@@ -6,6 +6,7 @@ interesting stays in `--folder` and is where the next run begins; the input of a
 
 import argparse
 import importlib
+import logging
 import re
 import sys
 import time
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 import atheris
+import structlog
 
 from tests.fuzz import TARGETS
 
@@ -59,6 +61,7 @@ def bounded(check: Callable[[bytes], None]) -> Callable[[bytes], None]:
 def main() -> None:
     """Fuzz; ends the process, with 0 where nothing was found."""
     wanted = _arguments()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     with atheris.instrument_imports(include=_READERS):
         target = cast("Target", importlib.import_module(f"tests.fuzz.{wanted.target}"))
     corpus, words = wanted.folder / wanted.target, wanted.folder / f"{wanted.target}.words"

@@ -9,7 +9,7 @@ import pytest
 
 from tests.fuzz import TARGETS
 
-RUNS = 4_000
+RUNS = 3_000
 
 
 @pytest.mark.parametrize("target", TARGETS)

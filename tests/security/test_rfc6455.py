@@ -330,7 +330,7 @@ async def test_7_the_longest_reason_is_taken_and_one_that_is_no_utf_8_closes_wit
 async def test_7_nothing_counts_that_comes_after_a_close(ann: Api, close: bytes, late: list[bytes]) -> None:
     async with wire(ann) as connection:
         await connection.send(spell(CLOSE, close), *late)
-        assert await connection.ended() in ({int.from_bytes(close[:2], "big")} if close else {0, 1000})
+        assert await connection.frames() == [Frame(CLOSE, close[:2])]
 
 
 async def test_7_a_text_before_a_close_is_answered_first(ann: Api) -> None:
@@ -338,6 +338,17 @@ async def test_7_a_text_before_a_close_is_answered_first(ann: Api) -> None:
         await connection.send(spell(TEXT, ASKED), spell(CLOSE, b"\x03\xe8"), spell(CLOSE, b"\x03\xe8"))
         await answered(connection)
         assert await connection.ended() == 1000
+
+
+@pytest.mark.parametrize(
+    "late", [spell(3), spell(CLOSE, b"\x03"), spell(TEXT, masked=False)], ids=["a reserved opcode", "an unfit close", "no mask"]
+)
+async def test_7_nothing_follows_a_close_of_ours_whatever_is_wrong_afterwards(ann: Api, late: bytes) -> None:
+    async with wire(ann) as connection:
+        await connection.send(spell(TEXT, b"\xff"))
+        assert (await connection.frame()).payload[:2] == NOT_UTF8.to_bytes(2, "big")
+        await connection.send(late)
+        assert await connection.frames() == []
 
 
 # 9: limits

@@ -15,7 +15,7 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport
 from gateway.connection import Connection
 from gateway.inbound.frames import FRAME_BYTES
 from gateway.outbound.wire import pong_frame
-from gateway.roster import NORMAL, Roster
+from gateway.roster import Roster
 
 PROTOCOL_ERROR = 1002
 UNSUPPORTED_DATA = 1003
@@ -75,14 +75,18 @@ class Socket(WSListener):
     def on_ws_refused(self, code: int) -> None:
         """Note that picows refuses what has come, and will write a close frame with this code next.
 
-        It reads one frame ahead of what it hands over: a close of the peer's before that one counts, and nothing after it.
+        Unless there is another: one of ours that picows does not know of, or one of the peer's, which picows has read (it reads a
+        frame ahead of what it hands over) and whose answer is the last word.
         """
         connection = self._connection
-        transport = None if connection.closing else _picows_of(connection)
-        answer = None if transport is None else _answer_to_close(transport)
-        self._roster.broken(connection, answer or code)
-        if transport is not None and answer is not None:
-            transport.send_close(answer)  # type: ignore[arg-type]  # any code; the one close frame that picows writes, then
+        closed, protocol = connection.closing, cast("Any", connection.transport).get_protocol()
+        answer = None if closed else _answer_to_close(protocol.transport)
+        if answer is None:
+            self._roster.broken(connection, code)
+        else:
+            self._roster.left(connection, answer)
+        if closed or answer is not None:
+            protocol.connection_lost(None)  # as far as picows knows: so it writes nothing
 
     def pause_writing(self) -> None:
         """Note that the peer reads more slowly than it is sent to."""
@@ -148,20 +152,11 @@ class Socket(WSListener):
         return not bucket.flooding
 
 
-def _picows_of(connection: Connection) -> WSTransport | None:
-    """What picows keeps of a socket; None before it is upgraded."""
-    if connection.transport is None:
-        return None
-    transport: WSTransport = connection.transport.get_protocol().transport  # type: ignore[attr-defined]  # picows' own protocol
-    return transport
-
-
 def _answer_to_close(transport: WSTransport) -> int | None:
-    """The code that answers the close which picows has read; None where there is none, or no fit one."""
-    handshake = cast(
-        "Any", transport.close_handshake
-    )  # None before there is one, and its codes are numbers, whatever its stub says
+    """The code that answers the close which picows has read, 0 for one without; None where there is none, or no fit one."""
+    # Whatever the stub says, it may be None, and its codes are numbers.
+    handshake = cast("Any", transport.close_handshake)
     if handshake is None or handshake.recv is None:
         return None
-    code = handshake.recv.code or NORMAL
-    return code if any(code in codes for codes in CLOSE_CODES) else None
+    code: int = handshake.recv.code
+    return code if not code or any(code in codes for codes in CLOSE_CODES) else None
