@@ -8,7 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from chassis.identity import GATEWAY
 from stack import Stack, probes
+from stack.callers import key_file
 from stack.process import Command, spawn, stop, until_ready
 from tests.security import provider as openid
 
@@ -24,6 +26,7 @@ def settings(product: Stack, folder: Path) -> dict[str, str]:
         "PYTHONSAFEPATH": "1",
         "HUBBUB_BUS_URL": str(known["HUBBUB_BUS_URL"]),
         **{f"HUBBUB_{name.upper()}_TARGET": services[name] for name in ("messages", "presence", "media")},
+        "HUBBUB_GATEWAY_KEY": key_file(product.data, GATEWAY).read_text(),
         "HUBBUB_DEV_LOGIN": "1",
         "HUBBUB_DEV_KEY_FILE": str(folder / "dev.pem"),
         "HUBBUB_WEB_ROOT": str(Path("web/dist").absolute()),
