@@ -1,6 +1,7 @@
 """Signing in as a person does: a real OpenID provider, gateways that know it, and what an attacker would try in between."""
 
 import contextlib
+import json
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, WebSocket, expect
 
 from chassis.config import Secret
 from gateway.connection import Identity
@@ -334,6 +335,28 @@ async def test_a_person_signs_in_with_a_browser_stays_so_and_signs_out(place: Pl
         await expect(page.get_by_test_id("sign-in-provider")).to_be_visible()
         assert [cookie["name"] for cookie in await context.cookies()] == []
         assert complaints == []
+
+
+async def test_a_session_near_its_end_goes_on_where_the_person_signs_in_beside_it(place: Place, browser: Browser) -> None:
+    async with await browser.new_context() as context:
+        page = await context.new_page()
+        sockets: list[WebSocket] = []
+        shown: list[str] = []
+        page.on("websocket", lambda socket: sockets.append(socket))  # noqa: PLW0108 - playwright takes no method of a list
+        page.on("websocket", lambda socket: socket.on("framesent", lambda frame: shown.append(str(json.loads(frame)["type"]))))
+        await page.clock.install()
+        await page.goto(place.urls[0])
+        await page.get_by_test_id("sign-in-provider").click()
+        await expect(page.get_by_test_id("connection")).to_have_attribute("data-state", "open")
+        await page.clock.fast_forward("11:57:00")  # of twelve hours
+        async with context.expect_page() as beside:
+            await page.get_by_test_id("stay").click()
+        if not (await beside.value).is_closed():
+            await (await beside.value).wait_for_event("close")
+        await expect(page.get_by_test_id("stay")).to_have_count(0)
+        await expect(page.get_by_test_id("connection")).to_have_attribute("data-state", "open")
+        assert "token" in shown, "the open socket was told"
+        assert len(sockets) == 1
 
 
 async def test_who_is_refused_reads_why_on_the_sign_in_screen(place: Place, browser: Browser) -> None:
