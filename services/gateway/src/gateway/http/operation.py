@@ -56,10 +56,12 @@ def operation(
     *refusals: type[HubbubError],
     first: Callable[[Request], None] | None = None,
 ) -> Callable[[Callable[..., Awaitable[Response]]], Operation]:
-    """Declare a handler; what it takes is what its parameters are called and of which type."""
+    """Declare a handler; what it takes is what its parameters are called and of which type. Raises `TypeError` for others."""
 
     def declare(handler: Callable[..., Awaitable[Response]]) -> Operation:
         hints = get_type_hints(handler)
+        if unknown := hints.keys() - {*TAKEN, "request", "_request", "return"}:
+            raise TypeError(f"nobody reads {sorted(unknown)} of a request")
         takes = {name: hints[name] for name in TAKEN if name in hints}
         return Operation(handler, takes, answers, refusals, first)
 
