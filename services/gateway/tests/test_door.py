@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import socket
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,7 +15,7 @@ import websockets
 
 from chassis.errors import Unavailable
 from gateway import server
-from services.gateway.tests.house import House
+from services.gateway.tests.house import House, open_house
 
 pytestmark = pytest.mark.filterwarnings("ignore::joserfc.errors.SecurityWarning")
 HANDSHAKE = (
@@ -164,6 +165,16 @@ async def test_a_head_that_never_ends_is_answered_in_time(house: House, monkeypa
     monkeypatch.setattr(server, "HEAD_SECONDS", 0.2)
     assert answer(await house.raw(b"GET /v1/connect HTTP/1.1\r\nHost: gw\r\n"))[0] == 408
     assert await house.raw(b"") == b""
+
+
+@pytest.mark.parametrize("path", ["/v1/signin", "/v1/signin/callback"])
+async def test_an_address_that_signs_in_all_the_time_is_told_to_wait(valkey_url: str, tmp_path: Path, path: str) -> None:
+    async with open_house(valkey_url, tmp_path, strangers_per_second=1) as house, httpx.AsyncClient() as client:
+        answers = [await client.get(f"{house.url}{path}") for _ in range(30)]
+    assert [answer.status_code for answer in answers[:10]] == [404] * 10  # there is no provider here
+    assert answers[-1].status_code == 429
+    assert answers[-1].json()["reason"] == "RATE_LIMITED"
+    assert int(answers[-1].headers["Retry-After"]) >= 1
 
 
 async def test_frames_sent_before_the_answer_are_taken_after_hello(house: House) -> None:

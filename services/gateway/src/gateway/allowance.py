@@ -95,7 +95,7 @@ class Allowances:
     """All kinds."""
 
     strangers: Allowance
-    """By address: logins of the local stack, and credentials that were refused."""
+    """By address: logins of the local stack, sign-ins that are begun or come back, and credentials that were refused."""
     sends: Allowance
     """By tenant and user: frames and posts."""
     rooms: Allowance

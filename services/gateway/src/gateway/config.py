@@ -157,7 +157,7 @@ class Config(ProcessConfig):
     joins_per_second: int = setting("HUBBUB_JOINS_PER_SECOND", whole(1, 100_000), 30)
     """Channels that one user may make or join."""
     strangers_per_second: int = setting("HUBBUB_STRANGERS_PER_SECOND", whole(1, 100_000), 200)
-    """Refused credentials, and logins of the local stack, from one address."""
+    """Refused credentials, sign-ins, and logins of the local stack, from one address."""
     trusted_proxies: tuple[str, ...] = setting("HUBBUB_TRUSTED_PROXIES", networks, _NO_NETWORKS)
     """Networks whose `X-Forwarded-For` says where a request comes from."""
     connections_per_user: int = setting("HUBBUB_CONNECTIONS_PER_USER", whole(1, 100_000), 20)

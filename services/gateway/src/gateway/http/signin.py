@@ -16,10 +16,10 @@ from msgspec import UNSET, UnsetType
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from chassis.errors import HubbubError, InvalidArgument, NotAllowed, NotAuthenticated, NotFound, Unavailable
+from chassis.errors import HubbubError, InvalidArgument, NotAllowed, NotAuthenticated, NotFound, RateLimited, Unavailable
 from gateway.config import Config, SignInConfig
 from gateway.cookies import Seal
-from gateway.http.api import answer, api_of, nothing
+from gateway.http.api import answer, api_of, count_stranger, nothing
 from gateway.http.cookie_session import CookieSessions
 from gateway.http.operation import operation
 from gateway.oidc import Attempt, Provider
@@ -83,7 +83,7 @@ async def options(request: Request) -> Response:
     )
 
 
-@operation({303: None}, InvalidArgument, NotFound, Unavailable)
+@operation({303: None}, InvalidArgument, NotFound, RateLimited, Unavailable, first=count_stranger)
 async def begin(request: Request, query: BeginQuery) -> Response:
     """Send the browser to the provider."""
     sign_in = _sign_in_of(request)
@@ -97,7 +97,7 @@ async def begin(request: Request, query: BeginQuery) -> Response:
     return response
 
 
-@operation({303: None}, NotAllowed, NotAuthenticated, NotFound, Unavailable)
+@operation({303: None}, NotAllowed, NotAuthenticated, NotFound, RateLimited, Unavailable, first=count_stranger)
 async def come_back(request: Request, query: AnswerQuery) -> Response:
     """Take the provider's answer, once: a session and on to where the person wanted to go, or why not."""
     sign_in = _sign_in_of(request)
