@@ -73,6 +73,23 @@ async def test_an_upload_goes_with_the_last_message_that_carries_it_and_comes_ba
     await town.service.GetChannel(asked, None)
 
 
+async def test_an_upload_of_before_ones_joining_shows_no_more_than_the_message_that_carries_it(town: Town) -> None:
+    channel = await town.channel("ann", "bob", history="joined")
+    upload = str(uuid.uuid4())
+    carrying = Post("look", attachments=[Attachment(upload, "a.png", 1, "image/png")])
+    await town.do(town.command(channel, "bob", carrying))
+    await town.people("dan")
+    await town.service.AddMembers(rpc.AddMembersRequest(caller=town.caller("ann"), channel=channel, users=["dan"]), None)
+
+    async def look(user: str) -> None:
+        await town.service.GetChannel(rpc.GetChannelRequest(caller=town.caller(user), channel=channel, upload=upload), None)
+
+    await look("ann")
+    await refused(look("dan"), NotFound)
+    await town.do(town.command(channel, "bob", carrying))
+    await look("dan")
+
+
 async def test_deleting_erases_what_was_said_from_every_place(town: Town, channel: str) -> None:
     secret = Post("a secret", attachments=[Attachment("u", "secret.png", 1, "image/png")], mentions=[UserId("cat")])
     (posted,) = await town.do(town.command(channel, "bob", secret))

@@ -32,7 +32,7 @@ Whoever may read a channel, reads it at every door; whoever may not, at none. Wi
 | live events, receipts, typing (socket) | members | the gateway's `hub`, entry by entry in the order of the log: after the removal nothing is sent |
 | resuming (`sync`) | members | `queries.log.POSITIONS`; else `gone` |
 | search | members | `queries.messages.SEARCH` joins the caller's memberships |
-| upload, its link and thumbnail (`/v1/uploads`, `/v1/media`) | members of its channel, at the moment of asking; nobody, once the messages that carried it were deleted | the gateway asks the messages service for the channel |
+| upload, its link and thumbnail (`/v1/uploads`, `/v1/media`) | members of its channel, at the moment of asking; of what was posted, who may read a message that carries it | the gateway asks the messages service for the channel |
 | details of a channel | members; of a {joinable} channel the whole tenant | `service.access.visible` |
 | presence (`watch`), people (`GET /v1/users`) | everybody of the tenant | the tenant of the token |
 

@@ -36,10 +36,12 @@ WHERE mb.tenant = %(tenant)s AND mb."user" = %(user)s
 ORDER BY m.id DESC LIMIT %(limit)s
 """
 
-# Whether an upload went with the deleted messages that carried it.
-WITHDRAWN = """
-SELECT EXISTS (SELECT FROM withdrawn WHERE channel = %(channel)s AND upload = %(upload)s AND tenant = %(tenant)s)
-  AND NOT EXISTS (
-    SELECT FROM messages WHERE channel = %(channel)s AND tenant = %(tenant)s AND details ? 'attachments'
-      AND details->'attachments' @> jsonb_build_array(jsonb_build_object('id', %(upload)s::text)))
+# Whether an upload is out of a member's sight: every message that carries it is older than what they may read, or all that
+# carried it were deleted. Where neither can be, the messages are not walked.
+OUT_OF_SIGHT = """
+WITH gone AS (SELECT FROM withdrawn WHERE channel = %(channel)s AND upload = %(upload)s AND tenant = %(tenant)s)
+SELECT (%(floor)s > 0 OR EXISTS (SELECT FROM gone)) AND COALESCE(
+  (SELECT NOT bool_or(seq > %(floor)s) FROM messages WHERE channel = %(channel)s AND tenant = %(tenant)s
+    AND details ? 'attachments' AND details->'attachments' @> jsonb_build_array(jsonb_build_object('id', %(upload)s::text))),
+  EXISTS (SELECT FROM gone))
 """

@@ -27,18 +27,18 @@ class Channels(Desk):
         return rpc.ListChannelsResponse(channels=[convert.view(view) for view in views])
 
     async def GetChannel(self, request: rpc.GetChannelRequest, _context: object) -> rpc.GetChannelResponse:
-        """One channel as the caller sees it; where an upload is asked for, as a member, unless it went with its messages."""
+        """One channel as the caller sees it. For an upload, to members who see a message with it, if any has carried it."""
         caller = await self._admitted(request.caller)
         channel = limits.channel_id(request.channel)
         standing = access.visible(await self._standing(caller, channel))
         if request.upload:
             access.member(standing)
-            await self._refuse_withdrawn(caller, channel, limits.uuid(request.upload))
+            await self._refuse_unseen(caller, channel, limits.uuid(request.upload), standing.floor)
         return rpc.GetChannelResponse(channel=await self._view(caller, channel))
 
-    async def _refuse_withdrawn(self, caller: Caller, channel: ChannelId, upload: str) -> None:
+    async def _refuse_unseen(self, caller: Caller, channel: ChannelId, upload: str, floor: int) -> None:
         async with self._database.connection([caller.tenant]) as connection:
-            if await messages.withdrawn(connection, caller.tenant, channel, upload):
+            if await messages.out_of_sight(connection, caller.tenant, channel, upload, floor=floor):
                 raise NotFound
 
     async def CreateChannel(self, request: rpc.CreateChannelRequest, _context: object) -> rpc.CreateChannelResponse:

@@ -65,10 +65,10 @@ async def search(
     return [from_row(row) for row in rows]
 
 
-async def withdrawn(connection: Connection, tenant: TenantId, channel: ChannelId, upload: str) -> bool:
-    """Whether an upload was carried by messages of the channel, all of which were deleted."""
-    parameters = {"tenant": tenant, "channel": channel, "upload": upload}
-    row: Any = await (await connection.execute(queries.WITHDRAWN, parameters)).fetchone()
+async def out_of_sight(connection: Connection, tenant: TenantId, channel: ChannelId, upload: str, *, floor: int) -> bool:
+    """Whether messages of the channel carried an upload, none of which stands and lies beyond what is not shown (`floor`)."""
+    parameters = {"tenant": tenant, "channel": channel, "upload": upload, "floor": floor}
+    row: Any = await (await connection.execute(queries.OUT_OF_SIGHT, parameters)).fetchone()
     return bool(row[0])
 
 

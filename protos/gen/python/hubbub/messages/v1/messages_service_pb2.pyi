@@ -593,7 +593,9 @@ class GetChannelRequest(_message.Message):
     channel: _builtins.str
     """Channel id."""
     upload: _builtins.str
-    """An upload of the channel that they want to see, where given: NOT_FOUND when the messages that carried it were deleted."""
+    """An upload of the channel that they want to see, where given: NOT_FOUND when the messages that carried it were deleted, or
+    are older than what they may read.
+    """
     @_builtins.property
     def caller(self) -> _messages_pb2.Caller:
         """Who asks."""
