@@ -136,7 +136,7 @@ async def test_somebody_blocked_is_kept_from_writing_directly_until_it_is_lifted
     await ann.confirm()
     await expect(ann.page.get_by_test_id("blocked-note")).to_contain_text("Bob")
     await bob.say("hello?")
-    await expect(bob.pending("hello?").get_by_role("alert")).to_contain_text("not allowed")
+    await expect(bob.pending("hello?").get_by_role("alert")).to_contain_text("may not write")
     await ann.choose(ann.page.get_by_test_id("account-menu"), "blocked")
     await ann.page.get_by_test_id("blocked-person").get_by_role("button").click()
     await expect(ann.page.get_by_test_id("blocked-person")).to_have_count(0)

@@ -10,6 +10,7 @@ import { saveAs } from "./saveAs";
 import { channelTitle, fullTime, personName, refusal, shortTime } from "./wording";
 
 const pageSize = 100;
+const peopleMax = 200;
 
 export function AuditDialog({ onClose }: { onClose: () => void }) {
   const client = useClient();
@@ -39,7 +40,9 @@ export function AuditDialog({ onClose }: { onClose: () => void }) {
 
   useEffect(() => {
     void load(0);
-  }, [load]);
+    // Whom it names may be in no conversation that is known here.
+    void attempt(async () => client.directory.learn(await client.api.people("", peopleMax)));
+  }, [load, attempt, client]);
 
   return (
     <Dialog title="Audit log" onClose={onClose} wide>
@@ -101,10 +104,16 @@ function RecordRow({ record }: { record: AuditRecord }) {
           {shortTime(record.at)}
         </time>
       </td>
-      <td>{personName({ names }, record.actor)}</td>
-      <td dir="auto">{done}</td>
-      <td dir="auto">{where}</td>
-      <td dir="auto" className="muted">
+      <td className="audit-who" dir="auto">
+        {personName({ names }, record.actor)}
+      </td>
+      <td className="audit-done" dir="auto">
+        {done}
+      </td>
+      <td className="audit-where" dir="auto">
+        {where}
+      </td>
+      <td className="audit-note muted" dir="auto">
         {note}
       </td>
     </tr>

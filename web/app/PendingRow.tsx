@@ -10,6 +10,7 @@ export function PendingRow({ item, headed }: { item: OutboxItem; headed: boolean
   const me = useClientState((state) => state.me);
   const online = useClientState((state) => state.connection.name === "open");
   const name = me?.name ?? me?.user ?? "";
+  const slowed = item.state.name === "waiting" && item.state.reason === "SLOW_MODE";
   const failed = item.state.name === "failed" ? item.state : null;
 
   return (
@@ -26,9 +27,10 @@ export function PendingRow({ item, headed }: { item: OutboxItem; headed: boolean
           <RichText text={item.text} />
         </p>
         {item.attachments !== undefined && <p className="muted">{item.attachments.map((attachment) => attachment.name).join(", ")}</p>}
+        {slowed && <p className="message-state">Goes out as soon as slow mode allows it</p>}
         {failed !== null && (
           <p className="message-failure" role="alert">
-            {refusal(failed.reason, failed.detail)}
+            {failed.reason === "NOT_ALLOWED" ? "You may not write here at the moment." : refusal(failed.reason, failed.detail)}
             <button type="button" className="link-button" data-testid="retry" onClick={() => client.retry(item.key)}>
               Send again
             </button>

@@ -110,10 +110,12 @@ export function applyEvent(channel: Channel, event: LogEvent, me: string): Chann
 /** The caller read up to `seq`, here or on another device. Never moves back. */
 export function withRead(channel: Channel, seq: number): Channel {
   if (seq <= channel.readSeq) return channel;
+  // What was counted may end with something that is no message.
+  const all = seq >= channel.countedSeq || (channel.last !== null && seq >= channel.last.seq);
   return {
     ...channel,
     readSeq: seq,
-    unreadBefore: seq >= channel.countedSeq ? 0 : channel.unreadBefore,
+    unreadBefore: all ? 0 : channel.unreadBefore,
     unreadSince: channel.unreadSince.filter((s) => s > seq),
   };
 }

@@ -17,7 +17,8 @@ export interface Draft {
 }
 
 export type ItemState =
-  | { name: "waiting" }
+  /** For its turn, a connection, or what the server asked to wait for: then `reason` says it. */
+  | { name: "waiting"; reason?: string }
   | { name: "sending" }
   /** Stored under this number; shown until the event itself arrives. */
   | { name: "stored"; seq: number }
@@ -125,7 +126,7 @@ export class Outbox {
     if (item === undefined) return false;
     this.#release(item.channel);
     if (passing.has(error.reason)) {
-      this.#set(waiting(item));
+      this.#set({ ...item, state: { name: "waiting", reason: error.reason } });
       this.#pause(item.channel, error.retry_after === undefined ? defaultRetryMs : error.retry_after * 1000);
       return true;
     }

@@ -53,6 +53,17 @@ describe("client", () => {
     expect(world.socket?.toServer).toEqual([{ type: "read", channel: "a", seq: 3 }]);
   });
 
+  test("the last message read is all read, whatever happened after it", async () => {
+    const world = new World();
+    world.server.room("a");
+    post(world);
+    world.server.append("a", "ada", { kind: "channel.updated", name: "new name" });
+    await world.started();
+    expect(count(world)).toBe(1);
+    world.client.read("a", 1);
+    expect(count(world)).toBe(0);
+  });
+
   test("a read position told while disconnected is told after coming back", async () => {
     const world = await started(3);
     world.socket?.drop();
