@@ -1,4 +1,4 @@
-"""Gateways beside the product's own that sign people in at a provider of the tests'."""
+"""Gateways beside the product's own that sign people in at a provider of the tests', and how somebody does."""
 
 import contextlib
 import os
@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 from chassis.identity import GATEWAY
 from stack import Stack, probes
@@ -70,3 +72,23 @@ async def gateway(env: dict[str, str], folder: Path) -> AsyncIterator[None]:
             yield
         finally:
             await stop(process, command)
+
+
+async def ask_provider(http: httpx.AsyncClient, path: str = "/v1/signin") -> str:
+    """Begin, and come to where the provider sends the browser back to."""
+    begun = await http.get(path)
+    assert begun.status_code == 303, begun.text
+    answered = await http.get(begun.headers["location"])
+    assert answered.status_code == 303, answered.text
+    return str(answered.headers["location"])
+
+
+async def sign_in(http: httpx.AsyncClient, path: str = "/v1/signin") -> httpx.Response:
+    """Sign in; the answer that carries the session."""
+    return await http.get(await ask_provider(http, path))
+
+
+def refused(response: httpx.Response, status: int = 401) -> bool:
+    """No session came of it, and the answer is a problem."""
+    problem = response.headers["content-type"].startswith("application/problem+json") and response.json()["status"] == status
+    return response.status_code == status and problem and not response.cookies.get("hubbub")

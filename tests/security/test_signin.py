@@ -21,7 +21,7 @@ from gateway.cookies import Seal
 from stack import Stack, ports
 from tests.client import Api, Refusal, connect
 from tests.security import provider as openid
-from tests.security.signing import KEY, another_gateway, gateway, settings
+from tests.security.signing import KEY, another_gateway, ask_provider, gateway, refused, settings, sign_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 OLD_KEY = "a-session-key-of-yesterday-0123456789"
@@ -70,25 +70,6 @@ async def http(place: Place) -> AsyncIterator[httpx.AsyncClient]:
     """A browser without windows: it keeps cookies, and follows nothing by itself."""
     async with httpx.AsyncClient(base_url=place.urls[0], timeout=15) as client:
         yield client
-
-
-async def ask_provider(http: httpx.AsyncClient, path: str = "/v1/signin") -> str:
-    """Begin, and come to where the provider sends the browser back to."""
-    begun = await http.get(path)
-    assert begun.status_code == 303, begun.text
-    answered = await http.get(begun.headers["location"])
-    assert answered.status_code == 303, answered.text
-    return str(answered.headers["location"])
-
-
-async def sign_in(http: httpx.AsyncClient, path: str = "/v1/signin") -> httpx.Response:
-    return await http.get(await ask_provider(http, path))
-
-
-def refused(response: httpx.Response, status: int = 401) -> bool:
-    """No session came of it, and the answer is a problem."""
-    problem = response.headers["content-type"].startswith("application/problem+json") and response.json()["status"] == status
-    return response.status_code == status and problem and not response.cookies.get("hubbub")
 
 
 async def test_somebody_signs_in_and_is_known_with_tenant_name_and_roles(http: httpx.AsyncClient) -> None:
