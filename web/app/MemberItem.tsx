@@ -18,7 +18,7 @@ export function MemberItem({ channel, member }: { channel: Channel; member: Memb
   const mine = useClientState((state) => state.me?.user === member.user);
   const admin = useClientState((state) => state.me?.roles.includes("admin") === true);
   const blocked = useClientState((state) => state.blocked.has(member.user));
-  const status = useClientState((state) => (mine ? "online" : (state.presence.get(member.user)?.status ?? "offline")));
+  const status = useClientState((state) => (mine ? state.status : (state.presence.get(member.user)?.status ?? "offline")));
   const [asking, setAsking] = useState<SanctionName | null>(null);
   const [failure, setFailure] = useState<string | null>(null);
   const name = member.name ?? member.user;
@@ -64,6 +64,7 @@ export function MemberItem({ channel, member }: { channel: Channel; member: Memb
   }
   if (admin && !mine) {
     tenant.push({ id: "revoke", label: "Sign out everywhere…", icon: <LeaveIcon />, danger: true, onPick: () => setAsking("revoke") });
+    tenant.push({ id: "readmit", label: "Lift workspace block", icon: <CheckIcon />, onPick: () => void attempt(() => client.api.unblockUser(member.user)) });
     tenant.push({ id: "expel", label: "Block from workspace…", icon: <BanIcon />, danger: true, onPick: () => setAsking("expel") });
   }
 

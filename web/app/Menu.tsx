@@ -7,6 +7,8 @@ export interface MenuItem {
   label: string;
   icon: ReactNode;
   danger?: boolean;
+  /** Of several, the one that holds now; absent where it is no choice. */
+  checked?: boolean;
   /** Only where there is little room: elsewhere a button stands for it. */
   narrow?: boolean;
   onPick: () => void;
@@ -117,7 +119,8 @@ function Menu({ label, groups, anchor, onClose }: MenuProps) {
             <button
               key={item.id}
               type="button"
-              role="menuitem"
+              role={item.checked === undefined ? "menuitem" : "menuitemradio"}
+              aria-checked={item.checked}
               tabIndex={-1}
               className={item.danger === true ? "menu-item menu-danger" : "menu-item"}
               data-testid={`menu-${item.id}`}
@@ -137,5 +140,5 @@ function Menu({ label, groups, anchor, onClose }: MenuProps) {
 }
 
 function items(box: HTMLElement): HTMLElement[] {
-  return [...box.querySelectorAll<HTMLElement>(`[role="menuitem"]`)].filter((item) => item.checkVisibility());
+  return [...box.querySelectorAll<HTMLElement>(`[role^="menuitem"]`)].filter((item) => item.checkVisibility());
 }

@@ -8,12 +8,14 @@ import { useClient } from "./hooks";
 import { PeoplePicker } from "./PeoplePicker";
 import { refusal } from "./wording";
 
-type Choice = "direct" | "group" | "public";
+type Choice = "direct" | "group" | "public" | "broadcast" | "qa";
 
 const choices: readonly { kind: Choice; title: string; note: string }[] = [
   { kind: "direct", title: "Direct", note: "You and one other person." },
   { kind: "group", title: "Group", note: "Only the people you add." },
   { kind: "public", title: "Public", note: "Anyone in this workspace can join." },
+  { kind: "broadcast", title: "News", note: "Moderators write, the people you add read." },
+  { kind: "qa", title: "Q&A", note: "Questions and answers among the people you add." },
 ];
 
 interface Props {
@@ -25,6 +27,7 @@ export function NewChannel({ onClose, onMade }: Props) {
   const client = useClient();
   const [kind, setKind] = useState<Choice>("direct");
   const [name, setName] = useState("");
+  const [whole, setWhole] = useState(true);
   const [people, setPeople] = useState<readonly Person[]>([]);
   const [busy, setBusy] = useState(false);
   const [failure, setFailure] = useState<string | null>(null);
@@ -35,7 +38,7 @@ export function NewChannel({ onClose, onMade }: Props) {
     setFailure(null);
     try {
       const users = members.map((person) => person.user);
-      const made = await client.api.createChannel(kind === "direct" ? { kind, members: users } : { kind, name: name.trim(), members: users });
+      const made = await client.api.createChannel(kind === "direct" ? { kind, members: users } : { kind, name: name.trim(), members: users, history: whole ? "all" : "joined" });
       client.adopt(made);
       onMade(made.id);
       onClose();
@@ -75,6 +78,12 @@ export function NewChannel({ onClose, onMade }: Props) {
           <span>{kind === "direct" ? "Person" : "People"}</span>
           <PeoplePicker key={kind} chosen={people} onChange={setPeople} single={kind === "direct"} />
         </div>
+        {kind !== "direct" && (
+          <label className="check">
+            <input type="checkbox" data-testid="channel-history" checked={whole} onChange={(event) => setWhole(event.target.checked)} />
+            Whoever comes later sees what was written before
+          </label>
+        )}
         <p className="form-error" role="alert">
           {failure}
         </p>

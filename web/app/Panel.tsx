@@ -1,5 +1,5 @@
 /** Owns the frame of what stands beside a conversation, and over it where there is little room. */
-import { useEffect, useRef } from "react";
+import { useEffect, useRef, useState } from "react";
 import type { ReactNode } from "react";
 
 import { CloseIcon } from "./icons";
@@ -13,19 +13,21 @@ interface Props {
 }
 
 export function Panel({ title, note, testid, onClose, children }: Props) {
+  const box = useRef<HTMLElement>(null);
   const close = useRef<HTMLButtonElement>(null);
+  const [opener] = useState(() => document.activeElement);
 
-  // Opened by a button elsewhere, so the keyboard follows, and finds back.
+  // Opened by a button elsewhere, so the keyboard follows, unless something in here has it already; and finds back.
   useEffect(() => {
-    const opener = document.activeElement;
-    close.current?.focus({ preventScroll: true });
+    if (box.current?.contains(document.activeElement) !== true) close.current?.focus({ preventScroll: true });
     return () => {
       if (opener instanceof HTMLElement && opener.isConnected) opener.focus({ preventScroll: true });
     };
-  }, []);
+  }, [opener]);
 
   return (
     <aside
+      ref={box}
       className="panel"
       aria-label={title}
       data-testid={testid}

@@ -24,6 +24,7 @@ export function Sidebar({ current, onNew, onSwitch }: Props) {
   const channels = useClientState((state) => state.channels);
   const listed = useClientState((state) => state.listed);
   const me = useClientState((state) => state.me);
+  const status = useClientState((state) => (state.connection.name === "open" ? state.status : "offline"));
   const list = useRef<HTMLUListElement>(null);
   const ordered = useMemo(() => byActivity(channels.values()), [channels]);
   const name = me?.name ?? me?.user ?? "";
@@ -65,7 +66,7 @@ export function Sidebar({ current, onNew, onSwitch }: Props) {
         )}
       </div>
       <footer className="sidebar-foot">
-        <PersonAvatar id={me?.user ?? ""} name={name} />
+        <PersonAvatar id={me?.user ?? ""} name={name} status={status} />
         <span className="sidebar-me" data-testid="me" title={me === null ? "" : `${me.user} · ${me.tenant}`}>
           {name}
         </span>

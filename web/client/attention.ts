@@ -3,7 +3,7 @@
  * is harmless, so nothing here is repeated except on a new connection.
  */
 import type { Cancel, Clock } from "./clock";
-import type { ClientFrame } from "./frames";
+import type { ChosenStatus, ClientFrame } from "./frames";
 
 const typingEveryMs = 3_000;
 /** Longer than the sender's pause, so that an indicator does not blink between two signals. */
@@ -25,6 +25,8 @@ export class Attention {
   readonly #reads = new Map<string, number>();
   #readsDue = false;
   #watched: readonly string[] = [];
+  /** Null until the caller chooses one: then the server's own idea counts. */
+  #status: ChosenStatus | null = null;
 
   constructor(options: AttentionOptions) {
     this.#options = options;
@@ -33,7 +35,14 @@ export class Attention {
   /** A new connection: what this one must know again. */
   opened(): void {
     if (this.#watched.length > 0) this.#options.send({ type: "watch", users: this.#watched });
+    if (this.#status !== null) this.#options.send({ type: "status", status: this.#status });
     this.#flushReads();
+  }
+
+  /** How present the caller wants to be seen, here and on every later connection. */
+  status(status: ChosenStatus): void {
+    this.#status = status;
+    this.#options.send({ type: "status", status });
   }
 
   /** The caller typed something. Signals at most every 3 s per channel. */

@@ -13,7 +13,7 @@ import type { Credentials } from "./credentials";
 import { Connection } from "./connection";
 import type { ConnectionState, SocketLike } from "./connection";
 import { Directory } from "./directory";
-import type { Ack, ChannelHead, ChannelSummary, Command, Hello, LogEvent, ServerFrame, Synced } from "./frames";
+import type { Ack, ChannelHead, ChosenStatus, ChannelSummary, Command, Hello, LogEvent, ServerFrame, Synced } from "./frames";
 import { defaultLimits, History } from "./history";
 import type { HistoryLimits } from "./history";
 import { Problem } from "./http";
@@ -213,6 +213,11 @@ export class HubbubClient {
 
   typed(channel: string): void {
     this.#attention.typed(channel);
+  }
+
+  setStatus(status: ChosenStatus): void {
+    this.store.update(() => ({ status }));
+    this.#attention.status(status);
   }
 
   watch(users: readonly string[]): void {

@@ -7,6 +7,8 @@
 export type Role = "owner" | "moderator" | "member" | "reader";
 export type Kind = "direct" | "group" | "public" | "broadcast" | "qa";
 export type Status = "online" | "away" | "dnd" | "offline";
+/** What one can say of oneself. */
+export type ChosenStatus = Exclude<Status, "offline">;
 
 export interface Attachment {
   id: string;
@@ -227,7 +229,7 @@ export type ClientFrame =
   | { type: "read"; channel: string; seq: number }
   | { type: "typing"; channel: string }
   | { type: "watch"; users: readonly string[] }
-  | { type: "status"; status: Exclude<Status, "offline"> }
+  | { type: "status"; status: ChosenStatus }
   | { type: "ping"; ref?: string };
 
 /** Parses one text frame. Returns null for what is no object with a `type`: a client ignores what it cannot read. */

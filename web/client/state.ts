@@ -2,7 +2,7 @@
 import type { Me } from "./api";
 import type { Channel } from "./channel";
 import type { ConnectionState } from "./connection";
-import type { Member, Status } from "./frames";
+import type { ChosenStatus, Member, Status } from "./frames";
 import type { OutboxItem } from "./outbox";
 
 export interface Presence {
@@ -14,6 +14,8 @@ export interface Presence {
 export interface ClientState {
   connection: ConnectionState;
   me: Me | null;
+  /** How present the caller wants to be seen. */
+  status: ChosenStatus;
   /** When the sign-in ends (milliseconds since the epoch), where it could not be renewed by itself so far. */
   endingAt: number | null;
   channels: ReadonlyMap<string, Channel>;
@@ -37,6 +39,7 @@ export interface ClientState {
 export const initialState: ClientState = {
   connection: { name: "idle" },
   me: null,
+  status: "online",
   endingAt: null,
   channels: new Map(),
   listed: false,

@@ -149,6 +149,18 @@ describe("client", () => {
     await lost;
   });
 
+  test("a chosen status is said again on the next connection", async () => {
+    const world = await started();
+    world.client.setStatus("dnd");
+    expect(world.socket?.toServer).toEqual([{ type: "status", status: "dnd" }]);
+    world.socket?.drop();
+    world.clock.advance(2_000);
+    await settled();
+    await world.answer();
+    while (world.socket?.deliver() === true);
+    expect(world.socket?.toServer).toContainEqual({ type: "status", status: "dnd" });
+  });
+
   test("the presence that was asked for is asked for again on the next connection", async () => {
     const world = await started();
     world.client.watch(["ben", "ada", "ben"]);
