@@ -274,17 +274,21 @@ async def test_a_member_removed_while_its_gateway_hangs_receives_nothing_above_t
 ) -> None:
     root, eve, bob = people
     room = await world.room(root, eve, bob)
-    async with live(eve) as victim, live(bob) as friend:
+    async with live(eve) as victim, live(bob) as friend, live(root) as owner:
         await victim.round_trip()
         with hanging(world.stack, "gateway-1"):
             await root.post(room, "before")
             await remove(world, root, room, way)
             secret = await root.post(room, "after")
+            await owner.expect("event", channel=room, seq=secret["seq"])
+            await owner.send("typing", channel=room)
+            await owner.round_trip()
         await friend.expect("event", channel=room, seq=secret["seq"])
         await victim.expect("left", channel=room)
         await victim.round_trip()
         kinds = [(frame["seq"], frame["kind"]) for frame in victim.received("event", channel=room)]
         assert kinds == [(secret["seq"] - 2, "message.posted"), (secret["seq"] - 1, "member.removed")]
+        assert victim.received("typing") == []
 
 
 async def test_sockets_that_open_during_the_decision_do_not_escape_it(world: World, people: tuple[Api, Api, Api]) -> None:

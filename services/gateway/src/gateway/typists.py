@@ -32,6 +32,8 @@ class Typed(msgspec.Struct, frozen=True, array_like=True):
     tenant: str
     channel: str
     user: str
+    head: int = 0
+    """How far the typist's gateway knew the channel's log: whoever is behind that may not know yet who has been removed."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -64,7 +66,8 @@ class Typists:
         if key in self._signalled or self._waiting.full():
             return
         self._signalled.add(key)
-        self._waiting.put_nowait(Typed(connection.account.tenant, channel, connection.account.user))
+        account = connection.account
+        self._waiting.put_nowait(Typed(account.tenant, channel, account.user, account.channels[channel].head))
 
     async def send(self) -> None:
         """Send what waits, for ever."""
@@ -94,7 +97,7 @@ class Typists:
 
     def _tell(self, typed: Typed) -> None:
         channel = self._hub.channels.get(typed.channel)
-        if channel is None or channel.tenant != typed.tenant:
+        if channel is None or channel.tenant != typed.tenant or channel.head < typed.head:
             return
         frame = encode(Typing(typed.channel, typed.user))
         others = [each for each in channel.open_connections() if each.account.user != typed.user]
