@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pytest
+from joserfc.jwk import OKPKey
 
 from chassis.config import ConfigError, Secret, load
 from gateway.config import Config
@@ -20,6 +21,7 @@ GIVEN = {
     "HUBBUB_MESSAGES_TARGET": "a:1",
     "HUBBUB_PRESENCE_TARGET": "a:2",
     "HUBBUB_MEDIA_TARGET": "a:3",
+    "HUBBUB_GATEWAY_KEY": OKPKey.generate_key("Ed25519").as_pem(private=True).decode(),
 }
 SIGN_IN = {
     "HUBBUB_OIDC_ISSUER": "https://login.example",
