@@ -9,7 +9,7 @@ from playwright.async_api import Browser, Page, Route, WebSocket, expect
 from stack import Stack
 from tests.browser.window import windows
 
-LIFE_SECONDS = 4
+LIFE_SECONDS = 3
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -59,8 +59,9 @@ export function MessageList({ channel, title, editing, onEdit, sent, target, onT
   const ready = timeline !== null;
   useEffect(() => {
     if (target === null || !ready) return;
-    void client.goTo(target).then(() => {
-      if (toRow(`m-${target}`)) onTarget(null);
+    // A row that is loaded and not drawn yet is drawn with the next rows.
+    void client.goTo(target).then((there) => {
+      if (!there || toRow(`m-${target}`)) onTarget(null);
     });
   }, [client, target, ready, rows, toRow, onTarget]);
 

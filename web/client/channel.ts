@@ -125,6 +125,12 @@ export function withReceipt(channel: Channel, user: string, seq: number): Channe
   return { ...channel, receipts: new Map(channel.receipts).set(user, seq) };
 }
 
+/** Whether the member list changed and is still the caller's to read. */
+export function changesMembers(event: LogEvent, me: string): boolean {
+  const gone = event.kind === "member.left" || event.kind === "member.removed";
+  return event.kind.startsWith("member.") && !(gone && event.data.user === me);
+}
+
 /** The server sends nothing up to `seq`: what was loaded may be wrong and goes, the preview and the count are asked for again. */
 export function afterReset(channel: Channel, seq: number): Channel {
   return { ...channel, seq, countedSeq: 0, unreadSince: [], last: null, timeline: null };

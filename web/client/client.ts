@@ -166,15 +166,16 @@ export class HubbubClient {
     }
   }
 
-  /** Shows the open channel at message `seq`: loads it and what is around it, unless it is there already. */
-  async goTo(seq: number): Promise<void> {
+  /** Loads message `seq` of the open channel and what is around it, unless it is there already. False where there is no such message. */
+  async goTo(seq: number): Promise<boolean> {
     const id = this.store.get().openChannel;
-    if (id === null) return;
-    const loaded = this.store.get().channels.get(id)?.timeline?.messages.some((m) => m.seq === seq) === true;
-    if (loaded) return;
+    if (id === null) return false;
+    const loaded = () => this.store.get().channels.get(id)?.timeline?.messages.some((m) => m.seq === seq) === true;
+    if (loaded()) return true;
     this.#following = false;
     await this.#attempt(() => this.#history.around(id, seq));
     await this.newer();
+    return loaded();
   }
 
   older(): Promise<void> {
@@ -308,7 +309,7 @@ export class HubbubClient {
       if (event.actor === this.#me && event.data.key !== undefined) this.#outbox.seen(event.data.key);
     }
     this.#outbox.folded(event.channel, event.seq);
-    if (concernsOthers(event, this.#me) && this.store.get().members.has(event.channel)) void this.directory.loadMembers(event.channel);
+    if (channels.changesMembers(event, this.#me) && this.store.get().members.has(event.channel)) void this.directory.loadMembers(event.channel);
   }
 
   #synced(frame: Synced): void {
@@ -387,10 +388,4 @@ export class HubbubClient {
       this.store.update(() => ({ loadFailure: error.reason }));
     }
   }
-}
-
-/** The member list changed, and is still ours to read. */
-function concernsOthers(event: LogEvent, me: string): boolean {
-  const gone = event.kind === "member.left" || event.kind === "member.removed";
-  return event.kind.startsWith("member.") && !(gone && event.data.user === me);
 }

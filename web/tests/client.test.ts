@@ -115,6 +115,26 @@ describe("client", () => {
     expect(world.socket?.toServer).toHaveLength(3);
   });
 
+  test("a message far back is gone to, with what is around it; one that is none is not looked for again", async () => {
+    const world = new World({ page: 3, span: 4, windowMax: 50, windowKeep: 40, recorded: 100 });
+    world.server.room("a");
+    for (let n = 0; n < 20; n++) post(world);
+    await world.started();
+    world.client.open("a");
+    await world.flush();
+    const seqs = () => channel(world)?.timeline?.messages.map((m) => m.seq);
+    const gone = async (seq: number) => {
+      const there = world.client.goTo(seq);
+      await world.flush();
+      return there;
+    };
+    expect(await gone(7)).toBe(true);
+    expect(seqs()).toEqual([5, 6, 7, 8, 9, 10, 11]);
+    expect(await gone(9)).toBe(true);
+    expect(seqs()).toEqual([5, 6, 7, 8, 9, 10, 11]);
+    expect(await gone(99)).toBe(false);
+  });
+
   test("a channel that is lost is forgotten, and nothing more of it is shown", async () => {
     const world = await started(3);
     world.client.open("a");
