@@ -9,8 +9,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bus.bus import Bus, Delivery, Work
-from bus.topics import commands
+import pytest
+
+from bus.bus import Bus, BusFull, Delivery, Work
+from bus.topics import Topic, WhenFull, commands, events
 
 if TYPE_CHECKING:
     from libs.bus.tests.conftest import World
@@ -44,6 +46,31 @@ async def test_a_delivery_has_at_most_count_entries_and_the_next_goes_on_from_th
             seen.append(_payloads(delivery))
             await work.acknowledge(delivery)
         assert seen == [[b"0", b"1"], [b"2", b"3"], [b"4"]]
+
+
+async def test_what_came_of_deliveries_is_published_with_their_acknowledgement(world: World) -> None:
+    bus = world.connect()
+    await bus.publish([(commands(0), b"a1"), (commands(1), b"b1"), (commands(0), b"a2")])
+    async with bus.follow([events(0)]) as followed, bus.work([commands(0), commands(1)], "group", "one", count=1) as work:
+        await work.complete([await _next(work), await _next(work)], [(events(0), b"done"), (events(0), b"and more")])
+        assert _payloads(await _next(work)) == [b"a2"]
+        async with asyncio.timeout(10):
+            seen = await anext(aiter(followed))
+        assert isinstance(seen, Delivery)
+        assert _payloads(seen) == [b"done", b"and more"]
+    async with world.connect().work([commands(0), commands(1)], "group", "two") as work:
+        assert _payloads(await _next(work)) == [b"a2"]
+
+
+async def test_where_a_topic_refuses_what_came_of_deliveries_they_are_still_in_hand(world: World) -> None:
+    bus, full = world.connect(), Topic("full", 1, WhenFull.REFUSE)
+    await bus.publish([(commands(0), b"a1"), (full, b"there is no room")])
+    async with bus.work([commands(0)], "group", "one") as work:
+        delivery = await _next(work)
+        with pytest.raises(BusFull):
+            await work.complete([delivery], [(full, b"for this")])
+        await work.release(delivery)
+        assert _payloads(await _next(work)) == [b"a1"]
 
 
 async def test_a_topic_waits_while_its_delivery_is_outstanding_and_other_topics_do_not(world: World) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from bus.bus import Delivery, Lost
+from bus.bus import Bus, Delivery, Lost
 from bus.memory import MemoryBus
 from bus.memory_attendance import MemoryAttendance
 from bus.topics import Topic, commands, control, partition_of, rejected, replies
@@ -45,7 +45,7 @@ class Town:
 
     url: str
     database: Database
-    bus: MemoryBus
+    bus: Bus
     service: MessagesService
     publisher: Publisher
     gateways: MemoryAttendance

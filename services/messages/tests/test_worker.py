@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import psycopg
 import pytest
+import redis.asyncio
 from prometheus_client import REGISTRY
 
 from bus.bus import Delivery
@@ -185,28 +186,37 @@ async def test_while_the_database_takes_no_writes_nothing_is_lost_and_it_recover
     assert [event.seq for event in listener.events] == [3]
 
 
-async def test_while_the_bus_takes_no_events_the_commands_stay_and_their_entries_wait(
-    own_town: Town, unused_tcp_port: int
-) -> None:
-    town = own_town
+async def test_while_the_bus_takes_no_events_the_commands_stay_and_their_entries_wait(own_town: Town, valkey_url: str) -> None:
+    town, bus = own_town, RedisBus(valkey_url)
     channel = await town.channel("ann")
     await Sweeper(town.database, town.publisher).forget_published()
-    away = RedisBus(f"redis://127.0.0.1:{unused_tcp_port}/0")
+    town.bus, town.publisher = bus, Publisher(bus, PARTITIONS)
     released = _released("bus")
-    async with town.working(Publisher(away, PARTITIONS)):
-        await town.send(town.wish(channel, "ann"))
+    async with bus.follow(town.event_topics()) as feed, redis.asyncio.from_url(valkey_url) as server, town.working():
+        async with town.database.transaction(EVERY_TENANT) as blocker:  # it is taken before the bus is full, and stored after
+            await blocker.execute("SELECT FROM channels WHERE id = %s FOR UPDATE", [channel])
+            await town.send(town.wish(channel, "ann"))
+            async with asyncio.timeout(10):
+                while not await _waiting(blocker):  # noqa: ASYNC110 - the database is the only witness
+                    await asyncio.sleep(0.01)
+            await server.config_set("maxmemory", 1)
         async with asyncio.timeout(20):
-            while _released("bus") < released + 2:  # noqa: ASYNC110 - as above
+            while _released("bus") < released + 1:  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.01)
-    away.close()
-    async with town.bus.follow(town.event_topics()) as feed:
-        sweeper = Sweeper(town.database, town.publisher, stale_seconds=0)
-        assert await sweeper.sweep() == 1
+        await server.config_set("maxmemory", 0)
+        assert await Sweeper(town.database, town.publisher, stale_seconds=0).sweep() == 1
         listener = Listener(feed)
-        await listener.until(lambda heard: bool(heard.events))
-        async with town.working():
-            await listener.until(lambda heard: len(heard.events) == 2)
+        await listener.until(lambda heard: len(heard.events) == 2)
+    bus.close()
     assert [event.seq for event in listener.events] == [3, 3]
+
+
+async def _waiting(connection: psycopg.AsyncConnection) -> bool:
+    """Whether somebody waits for a lock in this database."""
+    cursor = await connection.execute(
+        "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    return await cursor.fetchone() is not None
 
 
 async def test_a_slow_partition_does_not_stop_the_others(town: Town, listener: Listener) -> None:

@@ -79,6 +79,14 @@ class Work(Protocol):
         """
         ...
 
+    async def complete(self, deliveries: Sequence[Delivery], batch: Sequence[tuple[Topic, bytes]]) -> None:
+        """Publish what came of these deliveries, and acknowledge them, in one round trip.
+
+        Raises `BusFull` and `BusUnavailable` as publishing does: then they are not acknowledged, as far as is known, and
+        are still the caller's, to be completed or released.
+        """
+        ...
+
     async def release(self, delivery: Delivery) -> None:
         """The effect could not happen: the same entries come again, at once, before any later one of the topic.
 

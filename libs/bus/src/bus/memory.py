@@ -190,6 +190,12 @@ class _Member:
             log.trim(len(log.entries) - 1)
         await self.release(delivery)
 
+    async def complete(self, deliveries: Sequence[Delivery], batch: Sequence[tuple[Topic, bytes]]) -> None:
+        """Publish, then take the entries off their topics."""
+        await self._bus.publish(batch)
+        for delivery in deliveries:
+            await self.acknowledge(delivery)
+
     async def release(self, delivery: Delivery) -> None:
         """Let what now is the oldest of the topic come."""
         if self._group.taken.get(delivery.topic) == (self, delivery):

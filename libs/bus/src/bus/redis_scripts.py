@@ -29,7 +29,6 @@ class Scripts:
     """All of them."""
 
     publish: Script
-    acknowledge: Script
     look: Script
     share: Script
     give: Script

@@ -22,7 +22,9 @@ from bus.bus import BusError, BusUnavailable, Delivery
 from bus.redis_connection import Address
 from bus.redis_holding import Holding, Offer
 from bus.redis_link import CALL_SECONDS, Link
+from bus.redis_publish import RedisPublisher
 from bus.redis_scripts import Scripts
+from bus.topics import Topic
 
 _TURNS_PER_LEASE = 10
 
@@ -45,9 +47,10 @@ class Membership:
 class Member:
     """A member's block: entered, it iterates over deliveries of the topics that it holds."""
 
-    def __init__(self, address: Address, link: Link, scripts: Scripts, membership: Membership) -> None:
+    def __init__(self, address: Address, link: Link, publisher: RedisPublisher, scripts: Scripts, membership: Membership) -> None:
         self._address = address
         self._link = link
+        self._publisher = publisher
         self._scripts = scripts
         self._topics = {name: redis_keys.stream(name) for name in membership.topics}
         """Stream keys by topic name."""
@@ -109,10 +112,14 @@ class Member:
     async def acknowledge(self, delivery: Delivery) -> None:
         """Take the entries off their topic and let its next ones come."""
         try:
-            keys = [self._topics[delivery.topic], redis_keys.size(delivery.topic)]
-            entries = [value for entry in delivery.entries for value in (entry.id, len(entry.payload))]
-            await self._link.call([self._scripts.acknowledge.call(keys, *entries)])
+            await self._publisher.publish((), [delivery])
         finally:
+            await self.release(delivery)
+
+    async def complete(self, deliveries: Sequence[Delivery], batch: Sequence[tuple[Topic, bytes]]) -> None:
+        """Publish, take the entries off their topics, and let their next ones come."""
+        await self._publisher.publish(batch, deliveries)
+        for delivery in deliveries:
             await self.release(delivery)
 
     async def release(self, delivery: Delivery) -> None:

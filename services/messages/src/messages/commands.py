@@ -115,6 +115,11 @@ class Stored(msgspec.Struct, frozen=True):
     noted: list[int]
     """Rows of `unpublished` that remember `entries`."""
 
+    @classmethod
+    def nothing(cls) -> Stored:
+        """Of no commands."""
+        return cls([], [], [], [])
+
 
 def called() -> CommandId:
     """The id of what a call asks for, `<request>/<random>`: the row names the request. No connection's command is spelled so."""

@@ -34,21 +34,19 @@ class Publisher:
 
     async def publish_stored(self, stored: Stored) -> None:
         """Publish what a batch left: its events, receipts and replies. Raises `BusError`; then nothing is settled."""
+        await self._publish(self.batch(stored))
+        self.settle(stored.noted)
+
+    def batch(self, stored: Stored) -> list[tuple[Topic, bytes]]:
+        """What a batch left, for the bus. Whoever publishes it tells `settle` of the rows that `stored` noted."""
         gateways = {outcome.command: outcome.gateway for outcome in stored.outcomes}
-        batch = self._events(stored.entries, gateways)
-        batch += self._receipts(stored.receipts)
-        batch += _replies(outcome for outcome in stored.outcomes if _needs_reply(outcome))
-        await self._publish(batch)
-        self._settled += stored.noted
+        events_of = self._events(stored.entries, gateways)
+        return events_of + self._receipts(stored.receipts) + replies(filter(_needs_reply, stored.outcomes))
 
     async def publish_entries(self, entries: Sequence[Entry], noted: Sequence[int]) -> None:
         """Publish entries that nobody awaits. Raises as `publish_stored`."""
         await self._publish(self._events(entries, {}))
         self._settled += noted
-
-    async def publish_replies(self, outcomes: Iterable[Outcome]) -> None:
-        """Tell the gateways what became of commands. Raises `BusError`."""
-        await self._publish(_replies(outcomes))
 
     async def publish_rejected(self, payloads: Sequence[bytes]) -> None:
         """Set poison aside for people to look at. Raises `BusError`."""
@@ -106,7 +104,8 @@ def _needs_reply(outcome: Outcome) -> bool:
     return outcome.error is not None or outcome.verdict is Verdict.DUPLICATE
 
 
-def _replies(outcomes: Iterable[Outcome]) -> list[tuple[Topic, bytes]]:
+def replies(outcomes: Iterable[Outcome]) -> list[tuple[Topic, bytes]]:
+    """What tells the gateways of these outcomes, for the bus."""
     batches: dict[str, events.ReplyBatch] = {}
     for outcome in outcomes:
         if outcome.gateway:

@@ -19,7 +19,7 @@ from itertools import chain
 import structlog
 from google.protobuf.message import DecodeError
 
-from bus.bus import BusError, BusUnavailable, Delivery, Work
+from bus.bus import BusError, Delivery, Work
 from chassis.errors import HubbubError, Internal, Unavailable
 from chassis.lifecycle import pause
 from chassis.metrics import DEFECTS
@@ -29,8 +29,8 @@ from messages import convert
 from messages.commands import Command, Outcome, Stored
 from messages.handlers import handle, kind_of
 from messages.message import CommandId
-from messages.metrics import COMMANDS, REJECTED, RETRIES
-from messages.publisher import Publisher
+from messages.metrics import COMMANDS, PUBLISH_SECONDS, REJECTED, RETRIES
+from messages.publisher import Publisher, replies
 
 GROUP = "messages"
 log = structlog.get_logger()
@@ -115,23 +115,19 @@ class Worker:
     async def _deliver_group(self, work: Work, tasks: asyncio.TaskGroup) -> None:
         """Carry out what waits, together; each by itself when that fails."""
         group, self._waiting, self._gathering = self._waiting, [], False
-        started = time.perf_counter()
         try:
-            entries, commands = await self._carry_out_together(group)
+            await self._carry_out_together(work, group)
         except Exception as error:  # noqa: BLE001 - the consume loop: each by itself meets its own trouble, and reports it
             log.info("group_parted", deliveries=len(group), error=type(error).__name__)
             for delivery in group:
                 tasks.create_task(self._deliver(work, delivery))
-        else:
-            await self._settle(work, group, entries, commands, started)
         finally:
             self._groups -= 1
             self._begin_group(work, tasks)
 
     async def _deliver(self, work: Work, delivery: Delivery) -> None:
-        started = time.perf_counter()
         try:
-            entries, commands = await self._carry_out(delivery)
+            await self._carry_out(work, delivery)
         except Unavailable:
             await self._postpone(work, delivery, "database")
         except BusError:
@@ -142,12 +138,6 @@ class Worker:
             await self._postpone(work, delivery, "defect")
         else:
             self._failures.pop(delivery.topic, None)
-            await self._settle(work, [delivery], entries, commands, started)
-
-    async def _settle(self, work: Work, done: Sequence[Delivery], entries: int, commands: int, started: float) -> None:
-        await asyncio.gather(*(_acknowledge(work, delivery) for delivery in done))
-        milliseconds = round((time.perf_counter() - started) * 1e3, 2)
-        log.debug("batch_stored", deliveries=len(done), commands=commands, entries=entries, milliseconds=milliseconds)
 
     async def _postpone(self, work: Work, delivery: Delivery, cause: str) -> None:
         """Give a delivery back, after a pause that grows with the failures of its topic."""
@@ -157,30 +147,35 @@ class Worker:
         await pause(self._stopping, _PAUSES_SECONDS[min(failures, len(_PAUSES_SECONDS)) - 1])
         await work.release(delivery)
 
-    async def _carry_out_together(self, group: Sequence[Delivery]) -> tuple[int, int]:
-        """Store and publish all of a group, in which nothing may fail; returns how many entries of how many commands."""
+    async def _carry_out_together(self, work: Work, group: Sequence[Delivery]) -> None:
+        """Store and publish all of a group, in which nothing may fail."""
         decoded = decode(*group)
         if decoded.poison:
             raise Internal
-        entries = 0
+        stored = Stored.nothing()
         for part in _parts(decoded.commands):
+            await self._publisher.publish_stored(stored)
             stored = await handle(self._database, part, wait_for_locks=False)
-            await self._publisher.publish_stored(stored)
-            entries += len(stored.entries)
-        await self._publisher.publish_replies(decoded.refused)
-        return entries, len(decoded.commands)
+        await self._complete(work, group, decoded, stored)
 
-    async def _carry_out(self, delivery: Delivery) -> tuple[int, int]:
-        """Store and publish all of a delivery; returns how many entries of how many commands."""
+    async def _carry_out(self, work: Work, delivery: Delivery) -> None:
+        """Store and publish all of a delivery, and set aside what cannot be."""
         decoded = decode(delivery)
-        entries = 0
+        stored = Stored.nothing()
         for part in _parts(decoded.commands):
-            stored = await self._store(part, decoded.sources)
             await self._publisher.publish_stored(stored)
-            entries += len(stored.entries)
-        await self._publisher.publish_replies(decoded.refused)
+            stored = await self._store(part, decoded.sources)
         await self._set_aside(decoded.poison, "entry")
-        return entries, len(decoded.commands)
+        await self._complete(work, [delivery], decoded, stored)
+
+    async def _complete(self, work: Work, done: Sequence[Delivery], decoded: Decoded, last: Stored) -> None:
+        """Publish the last that came of deliveries, and with it acknowledge them. Raises `BusError`: they are still in hand."""
+        batch = self._publisher.batch(last) + replies(decoded.refused)
+        started = time.perf_counter()
+        await work.complete(done, batch)
+        PUBLISH_SECONDS.observe(time.perf_counter() - started)
+        self._publisher.settle(last.noted)
+        log.debug("batch_stored", deliveries=len(done), commands=len(decoded.commands))
 
     async def _store(self, commands: Sequence[Command], sources: Mapping[CommandId, events.Command]) -> Stored:
         """Store a batch, or, when the database refuses it, all of it but the culprits. Raises `Unavailable`."""
@@ -193,7 +188,7 @@ class Worker:
             return await self._store_one_by_one(commands, sources)
 
     async def _store_one_by_one(self, commands: Sequence[Command], sources: Mapping[CommandId, events.Command]) -> Stored:
-        together = Stored([], [], [], [])
+        together = Stored.nothing()
         for command in commands:
             try:
                 stored = await handle(self._database, [command])
@@ -217,13 +212,6 @@ class Worker:
             await self._publisher.publish_rejected(payloads)
             REJECTED.labels(what).inc(len(payloads))
             log.error("poison_set_aside", what=what, count=len(payloads))
-
-
-async def _acknowledge(work: Work, delivery: Delivery) -> None:
-    try:
-        await work.acknowledge(delivery)
-    except BusUnavailable:  # it may come again, and finds its entries made
-        log.warning("delivery_not_acknowledged", topic=delivery.topic)
 
 
 def _parts(commands: Sequence[Command]) -> Iterator[Sequence[Command]]:
