@@ -250,6 +250,18 @@ async def test_a_slow_consumer_is_closed_with_4002_and_cut_off_in_time(world: Wo
     assert world.transports[ann].aborted
 
 
+async def test_a_transport_that_raises_silences_nobody_else(world: World) -> None:
+    world.join("c", "ann", "bob")
+    ann, bob = world.connect("ann"), world.connect("bob")
+    await world.sync(ann)
+    await world.sync(bob)
+    world.transports[ann].aborted = True  # and nobody has been told yet
+    world.say("c", 2)
+    await world.settle()
+    world.say("c")
+    assert (await world.seen(bob))[-3:] == ["c:3", "c:4", "c:5"]
+
+
 async def test_frames_of_one_tick_go_in_one_write(world: World) -> None:
     world.join("c", "ann")
     ann = world.connect("ann")

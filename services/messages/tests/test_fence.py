@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
+
+import msgspec
 
 from chassis.errors import NotAllowed, NotAMember, NotAuthenticated, NotFound
 from chassis.postgres import EVERY_TENANT, open_database
@@ -146,3 +149,16 @@ async def test_what_a_blocked_user_had_queued_is_refused(town: Town) -> None:
     (outcome,) = await town.do(queued)
     assert type(outcome.error) is NotAuthenticated
     await refused(town.post(channel, "bob"), NotAuthenticated)
+
+
+async def test_what_was_queued_under_a_revoked_token_is_refused(town: Town) -> None:
+    channel = await town.channel("ann", "bob")
+    message = MessageId((await town.post(channel, "bob")).message)
+    bodies: list[Body] = [Post("late"), Edit(message, "late"), Delete(message), React(message, "x"), Pin(message)]
+    before = time.time() - 1
+    await town.service.RevokeUser(rpc.RevokeUserRequest(caller=town.caller("root", admin=True), user="bob"), None)
+    queued = [town.command(channel, "bob", body) for body in bodies]
+    outcomes = await town.do(*(msgspec.structs.replace(each, token_issued_at=before) for each in queued))
+    assert [type(outcome.error) for outcome in outcomes] == [NotAuthenticated] * 5
+    (later,) = await town.do(msgspec.structs.replace(queued[0], token_issued_at=time.time() + 1))
+    assert later.verdict is Verdict.FRESH

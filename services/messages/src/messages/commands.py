@@ -75,6 +75,8 @@ class Command(msgspec.Struct, frozen=True, gc=False):
     gateway: str
     """Who awaits the outcome; empty when nobody does."""
     body: Body
+    token_issued_at: float = 0.0
+    """Unix seconds, of the actor's token; 0 for a service acting for the user."""
 
 
 class Verdict(StrEnum):

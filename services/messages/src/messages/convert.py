@@ -46,6 +46,7 @@ def command(given: events.Command) -> Command:
         CommandId(given.id),
         given.gateway,
         _body(given),
+        given.token_issued_at,
     )
 
 

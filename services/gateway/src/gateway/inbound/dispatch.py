@@ -184,7 +184,7 @@ class Dispatch:
         command.tenant, command.channel, command.actor = identity.tenant, channel, identity.user
         command.id = command_id = f"{connection.id}.{connection.commands}"
         command.key = key or OWN_KEY + command_id
-        command.gateway = self._gateway
+        command.gateway, command.token_issued_at = self._gateway, identity.issued_at
         return command
 
     def _publish(self, connection: Connection, command: Command, ref: Ref) -> None:

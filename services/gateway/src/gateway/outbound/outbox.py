@@ -17,9 +17,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Iterable
 
+import structlog
+
+from chassis.metrics import DEFECTS
 from gateway.connection import Connection
 from gateway.metrics import WRITES, WRITTEN_BYTES
 
+log = structlog.get_logger()
 UNREAD_BYTES = 1024 * 1024
 """What the transport may hold for one peer."""
 SLICE = 256
@@ -173,7 +177,13 @@ class Outbox:
                 last = backlog
                 data = backlog[0] if len(backlog) == 1 else b"".join(backlog)
             connection.backlog = []
-            transport.write(data)
+            try:
+                transport.write(data)
+            except Exception as error:  # a callback of the loop's: one socket's trouble must not silence the others
+                DEFECTS.labels("write").inc()
+                log.exception("write_failed", connection=connection.id, error=type(error).__name__)
+                transport.abort()
+                continue
             writes += 1
             size += len(data)
             if connection.paused and transport.get_write_buffer_size() > UNREAD_BYTES:

@@ -28,7 +28,9 @@ DELETE FROM unpublished WHERE id IN (SELECT id FROM unpublished WHERE id = ANY(%
 # Who is no member learns NOT_FOUND, unless the channel is one that its tenant sees.
 _VISIBILITY = """
     WHEN ch.id IS NULL THEN 'NOT_FOUND'
-    WHEN EXISTS (SELECT FROM users u WHERE u.tenant = c.tenant AND u.id = c.actor AND u.blocked) THEN 'NOT_AUTHENTICATED'
+    WHEN EXISTS (
+      SELECT FROM users u WHERE u.tenant = c.tenant AND u.id = c.actor
+        AND (u.blocked OR c.issued > 0 AND u.revoked_before > to_timestamp(c.issued))) THEN 'NOT_AUTHENTICATED'
     WHEN mb.role IS NULL AND ch.kind <> ALL(%(joinable)s) THEN 'NOT_FOUND'
     WHEN mb.role IS NULL AND EXISTS (
       SELECT FROM bans b WHERE b.channel = c.channel AND b."user" = c.actor AND b.until > now()) THEN 'NOT_ALLOWED'
@@ -78,7 +80,7 @@ judged AS MATERIALIZED ( -- else the planner judges once for each use of the ver
     END AS judgement
   FROM moment, json_to_recordset(%(posts)s::json) AS c(
     n int, tenant text, channel uuid, actor text, key text, id text, digest bigint, thread uuid, text text, details jsonb,
-    made uuid, place int, own_place int)
+    made uuid, place int, own_place int, issued float8)
   {_COMMAND}
 ),
 paced AS NOT MATERIALIZED (
@@ -138,7 +140,7 @@ def _change(judgement: str, effect: str, *, join: str = "", repeated: str = "NUL
     return f"""
 WITH c AS MATERIALIZED (
   SELECT %(tenant)s::text AS tenant, %(channel)s::uuid AS channel, %(actor)s::text AS actor, %(key)s::text AS key,
-    %(id)s::text AS id, %(message)s::uuid AS message
+    %(id)s::text AS id, %(message)s::uuid AS message, %(issued)s::float8 AS issued
 ),
 target AS (
   SELECT c.*, ch.head + 1 AS next, known.seq AS known_seq, msg.seq AS posted_seq, {repeated} AS repeated_seq,

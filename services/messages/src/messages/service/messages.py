@@ -48,7 +48,7 @@ class Messages(Desk):
         return rpc.DeleteMessageResponse(seq=outcome.seq, at=convert.timestamp(outcome.at) if outcome.at else None)
 
     async def _carry_out(self, caller: Caller, channel: ChannelId, key: str, body: Body) -> Outcome:
-        command = Command(caller.tenant, channel, caller.user, key, called(), "", body)
+        command = Command(caller.tenant, channel, caller.user, key, called(), "", body, caller.token_issued_at)
         stored = await handle(self._database, [command])
         try:
             await self._publisher.publish_stored(stored)

@@ -88,6 +88,7 @@ async def ask_change(connection: Connection, command: Command) -> Asked:
         "actor": command.actor,
         "key": command.key or None,
         "id": command.id or None,
+        "issued": command.token_issued_at,
         "joinable": _JOINABLE,
         "text": None,
         "details": None,
@@ -167,6 +168,7 @@ class _PostRow(msgspec.Struct, gc=False):
     made: MessageId
     place: int
     own_place: int
+    issued: float
 
 
 def _post_rows(run: Sequence[Command]) -> list[_PostRow]:
@@ -180,7 +182,7 @@ def _post_rows(run: Sequence[Command]) -> list[_PostRow]:
         own_places[channel, actor] = own_place = own_places.get((channel, actor), 0) + 1
         rows.append(_PostRow(
             n, command.tenant, channel, actor, command.key, command.id or None, _digest(post), post.thread, post.text,
-            details_of(post), made, place, own_place,
+            details_of(post), made, place, own_place, command.token_issued_at,
         ))  # fmt: skip
     return rows
 

@@ -307,6 +307,7 @@ class Command(_message.Message):
     KEY_FIELD_NUMBER: _builtins.int
     ID_FIELD_NUMBER: _builtins.int
     GATEWAY_FIELD_NUMBER: _builtins.int
+    TOKEN_ISSUED_AT_FIELD_NUMBER: _builtins.int
     POST_FIELD_NUMBER: _builtins.int
     EDIT_FIELD_NUMBER: _builtins.int
     DELETE_FIELD_NUMBER: _builtins.int
@@ -325,6 +326,8 @@ class Command(_message.Message):
     """Unique id of this command, `<connection>.<n>`; kept in the entry's row so that a redelivered command knows its own entry."""
     gateway: _builtins.str
     """Gateway incarnation that awaits the outcome; empty when nobody does."""
+    token_issued_at: _builtins.float
+    """When the actor's token was issued (Unix seconds): what was revoked meanwhile is not stored. 0 for a service acting for the user."""
     @_builtins.property
     def post(self) -> Global___PostMessage:
         """Post a message."""
@@ -358,6 +361,7 @@ class Command(_message.Message):
         key: _builtins.str = ...,
         id: _builtins.str = ...,
         gateway: _builtins.str = ...,
+        token_issued_at: _builtins.float = ...,
         post: Global___PostMessage | None = ...,
         edit: Global___EditMessage | None = ...,
         delete: Global___DeleteMessage | None = ...,
@@ -367,7 +371,7 @@ class Command(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "delete", b"delete", "edit", b"edit", "pin", b"pin", "post", b"post", "react", b"react", "read", b"read"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "body", b"body", "channel", b"channel", "delete", b"delete", "edit", b"edit", "gateway", b"gateway", "id", b"id", "key", b"key", "pin", b"pin", "post", b"post", "react", b"react", "read", b"read", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "body", b"body", "channel", b"channel", "delete", b"delete", "edit", b"edit", "gateway", b"gateway", "id", b"id", "key", b"key", "pin", b"pin", "post", b"post", "react", b"react", "read", b"read", "tenant", b"tenant", "token_issued_at", b"token_issued_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["post", "edit", "delete", "react", "pin", "read"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
