@@ -11,7 +11,7 @@ committed before: a removal, a ban, a number taken by somebody else. Then each s
     noted     id of the row in `unpublished` that remembers the new entries until the bus has them
     now       the moment of all new entries. This and `noted` are told once, in the row of n = 0
 
-Who may do what comes in as data from `policy`. The indexes: primary keys, `entries_key` and `entries_edits`.
+Who may do what comes in as data from `policy`. The indexes: primary keys, `entries_key`, `entries_edits` and `users_void`.
 """
 
 LOCK_CHANNELS = """
@@ -29,7 +29,7 @@ DELETE FROM unpublished WHERE id IN (SELECT id FROM unpublished WHERE id = ANY(%
 _VISIBILITY = """
     WHEN ch.id IS NULL THEN 'NOT_FOUND'
     WHEN EXISTS (
-      SELECT FROM users u WHERE u.tenant = c.tenant AND u.id = c.actor
+      SELECT FROM users u WHERE u.tenant = c.tenant AND u.id = c.actor AND (u.blocked OR u.revoked_before IS NOT NULL)
         AND (u.blocked OR c.issued > 0 AND u.revoked_before > to_timestamp(c.issued))) THEN 'NOT_AUTHENTICATED'
     WHEN mb.role IS NULL AND ch.kind <> ALL(%(joinable)s) THEN 'NOT_FOUND'
     WHEN mb.role IS NULL AND EXISTS (
