@@ -34,8 +34,8 @@ def told(job: str, variable: str, server: Postgres) -> str:
     return urlunsplit(parts._replace(netloc=f"{credentials}@127.0.0.1:{server.port}"))
 
 
-async def test_each_service_can_migrate_its_own_database_and_enter_no_other(tmp_path: Path) -> None:
-    async with postgres(tmp_path) as server:
+async def test_each_service_can_migrate_its_own_database_and_enter_no_other(server_data: Path) -> None:
+    async with postgres(server_data / "development") as server:
         await initialised(server)
         for service in ("messages", "media"):
             variable = f"HUBBUB_{service.upper()}_DATABASE_URL"

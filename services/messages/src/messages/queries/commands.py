@@ -30,7 +30,7 @@ _VISIBILITY = """
     WHEN ch.id IS NULL THEN 'NOT_FOUND'
     WHEN EXISTS (
       SELECT FROM users u WHERE u.tenant = c.tenant AND u.id = c.actor AND (u.blocked OR u.revoked_before IS NOT NULL)
-        AND (u.blocked OR c.issued > 0 AND u.revoked_before > to_timestamp(c.issued))) THEN 'NOT_AUTHENTICATED'
+        AND (u.blocked OR c.issued > 0 AND EXTRACT(epoch FROM u.revoked_before) > c.issued)) THEN 'NOT_AUTHENTICATED'
     WHEN mb.role IS NULL AND ch.kind <> ALL(%(joinable)s) THEN 'NOT_FOUND'
     WHEN mb.role IS NULL AND EXISTS (
       SELECT FROM bans b WHERE b.channel = c.channel AND b."user" = c.actor AND b.until > now()) THEN 'NOT_ALLOWED'
