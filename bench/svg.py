@@ -98,7 +98,7 @@ def _decades(low: float, high: float) -> list[float]:
 def _steps(low: float, high: float) -> list[float]:
     wide = high - low or abs(high) or 1.0
     step = 10.0 ** math.floor(math.log10(wide))
-    step = next(step * part for part in (0.1, 0.2, 0.25, 0.5, 1.0) if wide / (step * part) <= 6)  # noqa: PLR2004
+    step = next(step * part for part in (0.1, 0.2, 0.25, 0.5, 1.0, 2.0) if wide / (step * part) <= 6)  # noqa: PLR2004
     first = math.floor(low / step + 1e-9)
     return [index * step for index in range(first, math.ceil(high / step - 1e-9) + 1)]
 
