@@ -2,9 +2,9 @@
 import { useId, useState } from "react";
 import type { ReactNode } from "react";
 
-import { Problem } from "../client";
 import { Dialog } from "./Dialog";
-import { refusal, spanWords } from "./wording";
+import { useAttempt } from "./useAttempt";
+import { spanWords } from "./wording";
 
 const reasonMax = 500;
 
@@ -34,22 +34,15 @@ export interface ActionProps {
 export function ActionDialog({ title, children, action, danger = false, ready: complete = true, reason, spans, run, onClose }: ActionProps) {
   const [words, setWords] = useState("");
   const [span, setSpan] = useState(0);
-  const [busy, setBusy] = useState(false);
-  const [failure, setFailure] = useState<string | null>(null);
+  const { busy, failure, attempt } = useAttempt();
   const id = useId();
   const ready = complete && (reason?.needed !== true || words.trim() !== "");
 
   async function submit() {
-    setBusy(true);
-    setFailure(null);
-    try {
+    await attempt(async () => {
       await run({ reason: words.trim(), seconds: spans?.[span] ?? undefined });
       onClose();
-    } catch (error) {
-      if (!(error instanceof Problem)) throw error;
-      setFailure(refusal(error.reason, error.detail));
-      setBusy(false);
-    }
+    });
   }
 
   return (

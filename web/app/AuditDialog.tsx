@@ -1,13 +1,13 @@
 /** Owns showing the audit log to an administrator, oldest first as it was written, and saving all of it. */
 import { useCallback, useEffect, useState } from "react";
 
-import { Problem } from "../client";
 import type { AuditRecord } from "../client";
 import { auditWords } from "./auditWords";
 import { Dialog } from "./Dialog";
 import { useClient, useClientState } from "./hooks";
 import { saveAs } from "./saveAs";
-import { channelTitle, fullTime, personName, refusal, shortTime } from "./wording";
+import { useAttempt } from "./useAttempt";
+import { channelTitle, fullTime, personName, shortTime } from "./wording";
 
 const pageSize = 100;
 const peopleMax = 200;
@@ -16,17 +16,7 @@ export function AuditDialog({ onClose }: { onClose: () => void }) {
   const client = useClient();
   const [records, setRecords] = useState<readonly AuditRecord[] | null>(null);
   const [whole, setWhole] = useState(true);
-  const [failure, setFailure] = useState<string | null>(null);
-
-  const attempt = useCallback(async (action: () => Promise<unknown>) => {
-    try {
-      await action();
-      setFailure(null);
-    } catch (error) {
-      if (!(error instanceof Problem)) throw error;
-      setFailure(refusal(error.reason, error.detail));
-    }
-  }, []);
+  const { failure, attempt } = useAttempt();
 
   const load = useCallback(
     (after: number) =>

@@ -1,30 +1,26 @@
 /** Owns the list of people whom the caller has blocked. */
-import { useEffect, useState } from "react";
+import { useEffect } from "react";
 
-import { Problem } from "../client";
 import { PersonAvatar } from "./Avatar";
 import { Dialog } from "./Dialog";
 import { useClient, useClientState } from "./hooks";
-import { personName, refusal } from "./wording";
+import { useAttempt } from "./useAttempt";
+import { personName } from "./wording";
 
 export function BlockedDialog({ onClose }: { onClose: () => void }) {
   const client = useClient();
   const blocked = useClientState((state) => state.blocked);
   const names = useClientState((state) => state.names);
-  const [failure, setFailure] = useState<string | null>(null);
+  const { failure, attempt } = useAttempt();
 
   useEffect(() => {
     void client.directory.loadBlocked();
   }, [client]);
 
   async function lift(user: string) {
-    try {
+    await attempt(async () => {
       await client.directory.setBlocked(user, false);
-      setFailure(null);
-    } catch (error) {
-      if (!(error instanceof Problem)) throw error;
-      setFailure(refusal(error.reason, error.detail));
-    }
+    });
   }
 
   return (

@@ -1,26 +1,22 @@
 /** Owns the line in a direct conversation whose other person the caller has blocked. */
-import { useState } from "react";
 
-import { Problem } from "../client";
 import type { Channel } from "../client";
 import { useClient, useClientState } from "./hooks";
-import { peerOf, personName, refusal } from "./wording";
+import { useAttempt } from "./useAttempt";
+import { peerOf, personName } from "./wording";
 
 export function BlockedNote({ channel }: { channel: Channel }) {
   const client = useClient();
   const peer = useClientState((state) => peerOf(state, channel));
   const blocked = useClientState((state) => peer !== null && state.blocked.has(peer));
   const name = useClientState((state) => (peer === null ? "" : personName(state, peer)));
-  const [failure, setFailure] = useState<string | null>(null);
+  const { failure, attempt } = useAttempt();
   if (peer === null || !blocked) return null;
 
   async function lift(user: string) {
-    try {
+    await attempt(async () => {
       await client.directory.setBlocked(user, false);
-    } catch (error) {
-      if (!(error instanceof Problem)) throw error;
-      setFailure(refusal(error.reason, error.detail));
-    }
+    });
   }
 
   return (

@@ -1,11 +1,11 @@
 /** Owns changing a channel: its name, its topic, and how long people wait between two messages. */
 import { useState } from "react";
 
-import { Problem } from "../client";
 import type { Channel } from "../client";
 import { Dialog } from "./Dialog";
 import { useClient } from "./hooks";
-import { refusal, spanWords } from "./wording";
+import { useAttempt } from "./useAttempt";
+import { spanWords } from "./wording";
 
 const waits = [0, 5, 10, 30, 60, 300, 900, 3_600, 21_600];
 
@@ -14,8 +14,7 @@ export function ChannelSettings({ channel, onClose }: { channel: Channel; onClos
   const [name, setName] = useState(channel.name ?? "");
   const [topic, setTopic] = useState(channel.topic ?? "");
   const [wait, setWait] = useState(channel.slowModeSeconds);
-  const [busy, setBusy] = useState(false);
-  const [failure, setFailure] = useState<string | null>(null);
+  const { busy, failure, attempt } = useAttempt();
   const choices = waits.includes(wait) ? waits : [...waits, wait].sort((a, b) => a - b);
 
   async function save() {
@@ -25,16 +24,10 @@ export function ChannelSettings({ channel, onClose }: { channel: Channel; onClos
       ...(wait === channel.slowModeSeconds ? {} : { slow_mode_seconds: wait }),
     };
     if (Object.keys(changes).length === 0) return onClose();
-    setBusy(true);
-    setFailure(null);
-    try {
+    await attempt(async () => {
       client.adopt(await client.api.changeChannel(channel.id, changes));
       onClose();
-    } catch (error) {
-      if (!(error instanceof Problem)) throw error;
-      setFailure(refusal(error.reason, error.detail));
-      setBusy(false);
-    }
+    });
   }
 
   return (

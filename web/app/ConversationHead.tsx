@@ -1,7 +1,7 @@
 /** Owns the bar above a conversation: what it is, the ways to its panels, and what can be done with it as a whole. */
 import { useState } from "react";
 
-import { may, Problem } from "../client";
+import { may } from "../client";
 import type { Channel } from "../client";
 import { ActionDialog } from "./ActionDialog";
 import { ChannelAvatar, PersonAvatar } from "./Avatar";
@@ -13,7 +13,8 @@ import type { MenuItem } from "./Menu";
 import { goTo, linkTo } from "./route";
 import { BlockDialog } from "./Sanction";
 import { SearchDialog } from "./SearchDialog";
-import { peerOf, refusal, shortTime } from "./wording";
+import { useAttempt } from "./useAttempt";
+import { peerOf, shortTime } from "./wording";
 
 export type PanelName = "members" | "pinned" | "reports" | "thread";
 
@@ -34,18 +35,8 @@ export function ConversationHead({ channel, title, panel, reports, onPanel }: Pr
   const peer = useClientState((state) => peerOf(state, channel));
   const blocked = useClientState((state) => peer !== null && state.blocked.has(peer));
   const [asking, setAsking] = useState<Asking>(null);
-  const [failure, setFailure] = useState<string | null>(null);
+  const { failure, attempt } = useAttempt();
   const done = () => setAsking(null);
-
-  async function attempt(action: () => Promise<unknown>) {
-    try {
-      await action();
-      setFailure(null);
-    } catch (error) {
-      if (!(error instanceof Problem)) throw error;
-      setFailure(refusal(error.reason, error.detail));
-    }
-  }
 
   /** On a phone the menu holds what has no room in the bar. */
   const views: MenuItem[] = [

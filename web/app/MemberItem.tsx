@@ -1,7 +1,7 @@
 /** Owns one member in the list: who they are, their role, and what the caller may do with them. */
 import { useState } from "react";
 
-import { grantable, may, Problem, reaches } from "../client";
+import { grantable, may, reaches } from "../client";
 import type { Channel, Member } from "../client";
 import { PersonAvatar } from "./Avatar";
 import { useClient, useClientState } from "./hooks";
@@ -11,7 +11,7 @@ import type { MenuItem } from "./Menu";
 import { goTo } from "./route";
 import { Sanction } from "./Sanction";
 import type { SanctionName } from "./Sanction";
-import { refusal } from "./wording";
+import { useAttempt } from "./useAttempt";
 
 export function MemberItem({ channel, member }: { channel: Channel; member: Member }) {
   const client = useClient();
@@ -20,18 +20,8 @@ export function MemberItem({ channel, member }: { channel: Channel; member: Memb
   const blocked = useClientState((state) => state.blocked.has(member.user));
   const status = useClientState((state) => (mine ? state.status : (state.presence.get(member.user)?.status ?? "offline")));
   const [asking, setAsking] = useState<SanctionName | null>(null);
-  const [failure, setFailure] = useState<string | null>(null);
+  const { failure, attempt } = useAttempt();
   const name = member.name ?? member.user;
-
-  async function attempt(action: () => Promise<unknown>) {
-    try {
-      await action();
-      setFailure(null);
-    } catch (error) {
-      if (!(error instanceof Problem)) throw error;
-      setFailure(refusal(error.reason, error.detail));
-    }
-  }
 
   const others: MenuItem[] = [];
   const rule: MenuItem[] = [];

@@ -1,7 +1,7 @@
 /** Owns the list of a channel's members and adding people; what can be done with one of them is `MemberItem`'s. */
 import { useMemo, useState } from "react";
 
-import { may, Problem } from "../client";
+import { may } from "../client";
 import type { Channel, Member, Person, Role } from "../client";
 import { ActionDialog } from "./ActionDialog";
 import { useClient, useClientState } from "./hooks";
@@ -9,7 +9,7 @@ import { BanIcon, PlusIcon } from "./icons";
 import { MemberItem } from "./MemberItem";
 import { Panel } from "./Panel";
 import { PeoplePicker } from "./PeoplePicker";
-import { refusal } from "./wording";
+import { useAttempt } from "./useAttempt";
 
 const nobody: readonly Member[] = [];
 const rank: Record<Role, number> = { owner: 0, moderator: 1, member: 2, reader: 3 };
@@ -20,18 +20,14 @@ export function MembersPanel({ channel, onClose }: { channel: Channel; onClose: 
   const ordered = useMemo(() => [...members].sort((a, b) => rank[a.role] - rank[b.role] || nameOf(a).localeCompare(nameOf(b))), [members]);
   const [adding, setAdding] = useState(false);
   const [lifting, setLifting] = useState(false);
-  const [failure, setFailure] = useState<string | null>(null);
+  const { failure, attempt } = useAttempt();
 
   async function add(people: readonly Person[]) {
     setAdding(false);
-    try {
+    await attempt(async () => {
       await client.api.addMembers(channel.id, people.map((person) => person.user));
       await client.directory.loadMembers(channel.id);
-      setFailure(null);
-    } catch (error) {
-      if (!(error instanceof Problem)) throw error;
-      setFailure(refusal(error.reason, error.detail));
-    }
+    });
   }
 
   return (

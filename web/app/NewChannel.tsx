@@ -1,12 +1,11 @@
 /** Owns starting a conversation: a direct message by choosing a person, or a room by naming it. */
 import { useState } from "react";
 
-import { Problem } from "../client";
 import type { Person } from "../client";
 import { Dialog } from "./Dialog";
 import { useClient } from "./hooks";
 import { PeoplePicker } from "./PeoplePicker";
-import { refusal } from "./wording";
+import { useAttempt } from "./useAttempt";
 
 type Choice = "direct" | "group" | "public" | "broadcast" | "qa";
 
@@ -29,24 +28,17 @@ export function NewChannel({ onClose, onMade }: Props) {
   const [name, setName] = useState("");
   const [whole, setWhole] = useState(true);
   const [people, setPeople] = useState<readonly Person[]>([]);
-  const [busy, setBusy] = useState(false);
-  const [failure, setFailure] = useState<string | null>(null);
+  const { busy, failure, attempt } = useAttempt();
   const ready = kind === "direct" ? people.length === 1 : name.trim() !== "";
 
   async function make(members: readonly Person[]) {
-    setBusy(true);
-    setFailure(null);
-    try {
+    await attempt(async () => {
       const users = members.map((person) => person.user);
       const made = await client.api.createChannel(kind === "direct" ? { kind, members: users } : { kind, name: name.trim(), members: users, history: whole ? "all" : "joined" });
       client.adopt(made);
       onMade(made.id);
       onClose();
-    } catch (error) {
-      if (!(error instanceof Problem)) throw error;
-      setFailure(refusal(error.reason, error.detail));
-      setBusy(false);
-    }
+    });
   }
 
   return (

@@ -1,14 +1,13 @@
 /** Owns the moderators' queue: what was reported, by whom and why, what stands around it, and closing it. */
-import { useState } from "react";
 
-import { Problem } from "../client";
 import type { Message, Report } from "../client";
 import { useConversation } from "./conversationContext";
 import { useClient, useClientState } from "./hooks";
 import { CheckIcon } from "./icons";
 import { Panel } from "./Panel";
+import { useAttempt } from "./useAttempt";
 import type { Reports } from "./useReports";
-import { personName, plainText, refusal, shortTime } from "./wording";
+import { personName, plainText, shortTime } from "./wording";
 
 export function ReportsPanel({ reports, onClose }: { reports: Reports; onClose: () => void }) {
   const { items, failure, more } = reports;
@@ -45,22 +44,16 @@ function ReportItem({ report, onResolved }: { report: Report; onResolved: () => 
   const client = useClient();
   const { id: channel, goToMessage } = useConversation();
   const names = useClientState((state) => state.names);
-  const [busy, setBusy] = useState(false);
-  const [failure, setFailure] = useState<string | null>(null);
+  const { busy, failure, attempt } = useAttempt();
   const message = report.context.find((one) => one.id === report.message);
   const name = (user: string) => personName({ names }, user);
 
   async function close(resolution: "dismissed" | "acted", first: () => Promise<unknown> = () => Promise.resolve()) {
-    setBusy(true);
-    try {
+    await attempt(async () => {
       await first();
       await client.api.resolve(channel, report.id, resolution);
       onResolved();
-    } catch (error) {
-      if (!(error instanceof Problem)) throw error;
-      setFailure(refusal(error.reason, error.detail));
-      setBusy(false);
-    }
+    });
   }
 
   return (

@@ -26,7 +26,7 @@ async def main(url: str, lease_seconds: str, topic: str) -> None:
             sys.stdout.flush()
             if not await asyncio.to_thread(sys.stdin.readline):
                 return
-            await work.acknowledge(delivery)
+            await work.complete([delivery])
 
 
 uvloop.run(main(*sys.argv[1:]))  # as the services do

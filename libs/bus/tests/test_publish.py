@@ -72,7 +72,7 @@ async def test_acknowledging_makes_room_in_a_refusing_topic(world: World) -> Non
     with pytest.raises(BusFull):
         await bus.publish([(SMALL, b"4")])
     async with bus.work([SMALL], "group", "one") as work, asyncio.timeout(10):
-        await work.acknowledge(await anext(aiter(work)))
+        await work.complete([await anext(aiter(work))])
     await bus.publish([(SMALL, b"4")])
 
 
@@ -84,7 +84,7 @@ async def test_a_refusing_topic_is_bounded_in_bytes_too_and_acknowledging_makes_
         await bus.publish([(topic, bytes(4_000))])
     await bus.publish([(topic, bytes(3_000))])
     async with bus.work([topic], "group", "one", count=1) as work, asyncio.timeout(10):
-        await work.acknowledge(await anext(aiter(work)))
+        await work.complete([await anext(aiter(work))])
     await bus.publish([(topic, bytes(4_000))])
     with pytest.raises(BusFull):
         await bus.publish([(topic, bytes(4_000))])

@@ -213,7 +213,8 @@ async def test_a_server_killed_under_a_member_brings_back_what_was_not_acknowled
             delivery = await anext(aiter(work))
         await server.kill()
         with pytest.raises(BusUnavailable):
-            await work.acknowledge(delivery)
+            await work.complete([delivery])
+        await work.release(delivery)
         await server.start()
         assert await _next(work) == [b"1"]
 
@@ -281,7 +282,7 @@ async def test_a_paused_member_that_wakes_beside_its_successor_delivers_nothing_
             assert [entry.payload for entry in delivery.entries] == [b"1", b"2"]
             child.send_signal(signal.SIGCONT)
             _acknowledge(child)  # the child acknowledges 1, which is harmless, and must not go on to 2
-            await work.acknowledge(delivery)
+            await work.complete([delivery])
             await bus.publish([(commands(0), b"4")])
             assert await _next(work) == [b"3", b"4"]
         assert await _line(child) == ["3"]  # its turn again, once the successor left

@@ -44,7 +44,7 @@ async def test_a_delivery_has_at_most_count_entries_and_the_next_goes_on_from_th
         for _ in range(3):
             delivery = await _next(work)
             seen.append(_payloads(delivery))
-            await work.acknowledge(delivery)
+            await work.complete([delivery])
         assert seen == [[b"0", b"1"], [b"2", b"3"], [b"4"]]
 
 
@@ -79,7 +79,7 @@ async def test_a_topic_waits_while_its_delivery_is_outstanding_and_other_topics_
     async with bus.work([commands(0), commands(1)], "group", "one", count=1) as work:
         first, second = await _next(work), await _next(work)
         assert {first.topic, second.topic} == {"commands.0", "commands.1"}
-        await work.acknowledge(second)
+        await work.complete([second])
         third = await _next(work)
         assert third.topic == second.topic
         assert _payloads(third) != _payloads(second)
@@ -101,7 +101,7 @@ async def test_what_a_member_left_unacknowledged_comes_first_to_its_successor(wo
     bus = world.connect()
     await bus.publish([(commands(0), b"1"), (commands(0), b"2"), (commands(0), b"3")])
     async with bus.work([commands(0)], "group", "one", count=1) as work:
-        await work.acknowledge(await _next(work))
+        await work.complete([await _next(work)])
         assert _payloads(await _next(work)) == [b"2"]
     async with world.connect().work([commands(0)], "group", "two") as work:
         assert _payloads(await _next(work)) == [b"2", b"3"]
@@ -114,9 +114,9 @@ async def test_acknowledging_after_leaving_does_no_harm(world: World) -> None:
         delivery = await _next(left)
     async with bus.work([commands(0)], "group", "two") as work:
         again = await _next(work)
-        await left.acknowledge(delivery)
+        await left.complete([delivery])
         await bus.publish([(commands(0), b"2")])
-        await work.acknowledge(again)
+        await work.complete([again])
         assert _payloads(await _next(work)) == [b"2"]
 
 
@@ -181,7 +181,7 @@ async def test_a_wiped_bus_goes_on_with_what_is_published_afterwards(world: Worl
     async with bus.work([commands(0)], "group", "one") as work:
         delivery = await _next(work)
         await world.wipe()
-        await work.acknowledge(delivery)
+        await work.complete([delivery])
         await bus.publish([(commands(0), b"2")])
         assert _payloads(await _next(work)) == [b"2"]
 
@@ -198,7 +198,7 @@ class _Record:
             async with self._more:
                 self.seen += [(delivery.topic, entry.payload, name) for entry in delivery.entries]
                 self._more.notify_all()
-            await work.acknowledge(delivery)
+            await work.complete([delivery])
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(15), self._more:

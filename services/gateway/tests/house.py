@@ -75,7 +75,7 @@ class Services(Store):
                 for entry in delivery.entries:
                     for command in CommandBatch.FromString(entry.payload).commands:
                         await self._do(bus, command)
-                await deliveries.acknowledge(delivery)
+                await deliveries.complete([delivery])
 
     async def _do(self, bus: Bus, command: Any) -> None:
         if command.channel not in self.logs:

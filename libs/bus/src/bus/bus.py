@@ -68,21 +68,14 @@ class Work(Protocol):
     """One member's share of a group's topics."""
 
     def __aiter__(self) -> AsyncIterator[Delivery]:
-        """Deliveries; the next of a topic comes only after the former was acknowledged or released."""
+        """Deliveries; the next of a topic comes only after the former was completed or released."""
         ...
 
-    async def acknowledge(self, delivery: Delivery) -> None:
-        """The effect has happened: these entries are not delivered again (and leave the topic).
+    async def complete(self, deliveries: Sequence[Delivery], batch: Sequence[tuple[Topic, bytes]] = ()) -> None:
+        """The effect has happened: publish what came of it and acknowledge the deliveries, in this order, in one round trip.
 
-        Harmless when the topic belongs to somebody else by now. Raises `BusUnavailable`; then they may come again, so this
-        is not to be repeated.
-        """
-        ...
-
-    async def complete(self, deliveries: Sequence[Delivery], batch: Sequence[tuple[Topic, bytes]]) -> None:
-        """Publish what came of these deliveries, and acknowledge them, in one round trip.
-
-        Raises `BusFull` and `BusUnavailable` as publishing does: then they are not acknowledged, as far as is known, and
+        Acknowledged entries are not delivered again (and leave the topic); harmless when the topic belongs to somebody else by
+        now. Raises `BusFull` and `BusUnavailable` as publishing does: then they are not acknowledged, as far as is known, and
         are still the caller's, to be completed or released.
         """
         ...

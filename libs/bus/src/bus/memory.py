@@ -182,19 +182,15 @@ class _Member:
         metrics.DELIVERED_ENTRIES.labels(metrics.kind_of(delivery.topic), "work").inc(len(delivery.entries))
         return delivery
 
-    async def acknowledge(self, delivery: Delivery) -> None:
-        """Take the entries off their topic."""
-        log = self._bus.log(delivery.topic)
-        done = {entry.id for entry in delivery.entries}
-        while log.entries and log.entries[0].id in done:
-            log.trim(len(log.entries) - 1)
-        await self.release(delivery)
-
-    async def complete(self, deliveries: Sequence[Delivery], batch: Sequence[tuple[Topic, bytes]]) -> None:
+    async def complete(self, deliveries: Sequence[Delivery], batch: Sequence[tuple[Topic, bytes]] = ()) -> None:
         """Publish, then take the entries off their topics."""
         await self._bus.publish(batch)
         for delivery in deliveries:
-            await self.acknowledge(delivery)
+            log = self._bus.log(delivery.topic)
+            done = {entry.id for entry in delivery.entries}
+            while log.entries and log.entries[0].id in done:
+                log.trim(len(log.entries) - 1)
+            await self.release(delivery)
 
     async def release(self, delivery: Delivery) -> None:
         """Let what now is the oldest of the topic come."""

@@ -28,7 +28,7 @@ class Offer:
     holding: Holding
     delivery: Delivery
     settled: asyncio.Event = field(default_factory=asyncio.Event)
-    """It was acknowledged, released or declined: the topic's next may come."""
+    """It was completed, released or declined: the topic's next may come."""
 
     def settle(self) -> None:
         """Let the topic's next come."""

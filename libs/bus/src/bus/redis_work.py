@@ -68,7 +68,7 @@ class Member:
         self._offers: asyncio.Queue[Offer | None] = asyncio.Queue(maxsize=len(self._topics))
         """One offer per topic, and void ones of holdings that ended; None says that keeping ended."""
         self._taken: dict[str, Offer] = {}
-        """By topic name: handed out, neither acknowledged nor released."""
+        """By topic name: handed out, neither completed nor released."""
         self._leaving: set[str] = set()
         """Topics beyond the fair share that are to be given up once what was handed out of them is settled."""
         self._leases_change = asyncio.Lock()
@@ -109,14 +109,7 @@ class Member:
                 return delivery
             offer.settle()
 
-    async def acknowledge(self, delivery: Delivery) -> None:
-        """Take the entries off their topic and let its next ones come."""
-        try:
-            await self._publisher.publish((), [delivery])
-        finally:
-            await self.release(delivery)
-
-    async def complete(self, deliveries: Sequence[Delivery], batch: Sequence[tuple[Topic, bytes]]) -> None:
+    async def complete(self, deliveries: Sequence[Delivery], batch: Sequence[tuple[Topic, bytes]] = ()) -> None:
         """Publish, take the entries off their topics, and let their next ones come."""
         await self._publisher.publish(batch, deliveries)
         for delivery in deliveries:

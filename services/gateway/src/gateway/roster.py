@@ -113,7 +113,7 @@ class Roster:
         """The peer has vanished."""
         if not connection.closing:
             connection.closing = -1
-            connection.backlog = []  # writing to a transport that is gone raises, and would end the outbox's round for everybody
+            connection.backlog = []  # there is nobody to write it to, and trying raises
             self._end(connection)
 
     def _slow(self, connection: Connection) -> None:

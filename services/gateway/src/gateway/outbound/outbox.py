@@ -2,8 +2,8 @@
 
 No event loop joins writes by itself, and the kernel's `send` is the cost of a delivery: whoever has something to say
 appends it to the socket's backlog, and a round writes the backlogs out, in the same tick. A round of more than a slice of
-sockets lets the loop go on between slices, and is followed by a rest twice as long: what comes meanwhile is joined, so
-that a hot room costs at most a third of the loop's time. What a frame says, and to whom, is `hub`'s.
+sockets lets the loop go on between slices, and is followed by a rest twice as long, within a bound: what comes meanwhile is
+joined, so that a hot room leaves the loop time for others. What a frame says, and to whom, is `hub`'s.
 
 Bounds: whoever brings many frames waits until what is queued has gone (`paced`); behind a backlog the transport holds what
 the peer has not read yet. A socket with more than `UNREAD_BYTES` there is closed with 4002 and cut off if it does not read
