@@ -14,6 +14,7 @@ from bus.memory import MemoryBus
 from bus.memory_attendance import MemoryAttendance
 from bus.topics import commands, events
 from chassis.migrate import migrate, migrations
+from chassis.pipeline import Statement
 from chassis.postgres import Database, open_database
 from gateway.inbound.pending import Pending
 from gateway.inbound.publish import Publisher as CommandPublisher
@@ -34,6 +35,8 @@ STATEMENTS = 2
 """The channels' locks and the posts; the tenants only when they are others than the connection's last ones."""
 SYNCS = 1
 """A batch is one round trip."""
+FLUSH = Statement("SELECT pg_stat_force_next_flush()")
+FETCHED = Statement("SELECT sum(idx_tup_fetch)::int FROM pg_stat_user_tables")
 INSTRUCTIONS = 450
 """Of a post, in the worker, storing it aside. Measured 431."""
 
@@ -49,7 +52,7 @@ async def test_the_commands_of_a_tick_are_one_bus_entry_per_partition() -> None:
 
 @dataclass
 class Town:
-    """A database with a channel, one connection to it, and a bus."""
+    """A database with a channel, one pipeline to it, and a bus."""
 
     database: Database
     bus: MemoryBus
@@ -75,7 +78,7 @@ class Town:
 async def _town(url: str) -> AsyncIterator[Town]:
     await migrate(url, migrations("messages"))
     bus = MemoryBus()
-    async with open_database(url, connections=1, name="guard") as database:
+    async with open_database(url, connections=1, pipelines=1, name="guard") as database:
         publisher = EventPublisher(bus, PARTITIONS)
         service = MessagesService(database, publisher, Decisions(publisher, MemoryAttendance()))
         caller = messages_pb2.Caller(tenant=TENANT, user="owner")
@@ -92,11 +95,10 @@ async def test_a_batch_of_posts_is_one_round_trip_of_few_statements(database: st
     async with _town(database) as town:
         await handle(town.database, town.posts(2))  # prepares what is prepared once
         with tempfile.TemporaryFile("w+") as file:
-            async with town.database.connection([TENANT]) as connection:
-                connection.pgconn.trace(file.fileno())
+            (pipeline,) = town.database._pipelines._idle  # noqa: SLF001 - the only one
+            pipeline._pgconn.trace(file.fileno())  # noqa: SLF001 - libpq's own word for what it sends
             stored = await handle(town.database, town.posts(count))
-            async with town.database.connection([TENANT]) as connection:
-                connection.pgconn.untrace()
+            pipeline._pgconn.untrace()  # noqa: SLF001 - as above
             file.seek(0)
             sent = [line.split("\t")[3].strip() for line in file if line.split("\t")[1:2] == ["F"]]
     assert len(stored.entries) == count
@@ -120,12 +122,10 @@ async def _rows_read(town: Town, *, posts: int) -> int:
 
 
 async def _fetched(town: Town) -> int:
-    async with town.database.connection([TENANT]) as connection:  # the only one, so its counts are all
-        await connection.execute("SELECT pg_stat_force_next_flush()")
-        row = await (await connection.execute("SELECT sum(idx_tup_fetch)::int FROM pg_stat_user_tables")).fetchone()
-    assert row
-    assert isinstance(row[0], int)
-    return row[0]
+    await town.database.pipeline([TENANT], [FLUSH.query({})])  # the only one, so its counts are all
+    (((fetched,),),) = await town.database.pipeline([TENANT], [FETCHED.query({})])
+    assert isinstance(fetched, int)
+    return fetched
 
 
 async def test_a_post_takes_the_worker_few_instructions(database: str) -> None:

@@ -19,48 +19,6 @@ async def opened(database: str) -> AsyncIterator[Database]:
         yield opened
 
 
-async def test_a_pipeline_is_one_transaction_in_one_round_trip(opened: Database) -> None:
-    async with opened.pipeline(EVERY_TENANT) as connection:
-        first = await connection.execute("SELECT pg_current_xact_id()::text")
-        second = await connection.execute("SELECT pg_current_xact_id()::text")
-        assert connection.info.pipeline_status
-    assert await first.fetchall() == await second.fetchall()
-
-
-async def test_a_pipeline_whose_statement_fails_leaves_nothing_and_a_usable_connection(opened: Database) -> None:
-    async with opened.connection(EVERY_TENANT) as connection:
-        await connection.execute("CREATE TABLE things (n int CHECK (n > 0))")
-    with pytest.raises(psycopg.errors.CheckViolation):  # noqa: PT012 - the block is what is under test
-        async with opened.pipeline(EVERY_TENANT) as connection:
-            await connection.execute("INSERT INTO things VALUES (1)")
-            await connection.execute("INSERT INTO things VALUES (0)")
-            await connection.execute("INSERT INTO things VALUES (2)")
-    for _ in range(3):
-        async with opened.transaction(EVERY_TENANT) as connection:
-            assert await (await connection.execute("SELECT count(*) FROM things")).fetchone() == (0,)
-
-
-async def test_a_pipeline_that_is_left_halfway_leaves_nothing(opened: Database) -> None:
-    async with opened.connection(EVERY_TENANT) as connection:
-        await connection.execute("CREATE TABLE things (n int)")
-    with pytest.raises(RuntimeError):  # noqa: PT012 - as above
-        async with opened.pipeline(EVERY_TENANT) as connection:
-            await connection.execute("INSERT INTO things VALUES (1)")
-            raise RuntimeError
-    async with opened.connection(EVERY_TENANT) as connection:
-        assert await (await connection.execute("SELECT count(*) FROM things")).fetchone() == (0,)
-
-
-async def test_a_pipeline_that_cannot_be_committed_is_unavailable(opened: Database) -> None:
-    async with opened.connection(EVERY_TENANT) as connection:
-        await connection.execute("CREATE TABLE things (n int UNIQUE DEFERRABLE INITIALLY DEFERRED)")
-    with pytest.raises(Unavailable):
-        async with opened.pipeline(EVERY_TENANT) as connection:
-            await connection.execute("INSERT INTO things VALUES (1), (1)")
-    async with opened.connection(EVERY_TENANT) as connection:
-        assert await (await connection.execute("SELECT count(*) FROM things")).fetchone() == (0,)
-
-
 async def test_a_statement_that_waits_too_long_for_a_lock_is_unavailable(opened: Database) -> None:
     async with opened.connection(EVERY_TENANT) as connection:
         await connection.execute("CREATE TABLE things (n int)")

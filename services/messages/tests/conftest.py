@@ -181,7 +181,7 @@ async def shared_url(postgres_server: Postgres) -> str:
 @contextlib.asynccontextmanager
 async def opened_town(url: str) -> AsyncIterator[Town]:
     bus, gateways = MemoryBus(), MemoryAttendance(lambda: 0.0)
-    async with open_database(url, connections=8, name="tests") as database:
+    async with open_database(url, connections=8, pipelines=8, name="tests") as database:
         publisher = Publisher(bus, PARTITIONS)
         service = MessagesService(database, publisher, Decisions(publisher, gateways))
         yield Town(url, database, bus, service, publisher, gateways)

@@ -7,6 +7,7 @@ from typing import Any, LiteralString
 import psycopg
 import pytest
 
+from chassis.pipeline import Statement
 from chassis.postgres import EVERY_TENANT
 from messages.commands import Post, React
 from messages.message import MessageId
@@ -78,10 +79,10 @@ async def test_a_connection_keeps_nothing_of_whom_it_served_before(town: Town) -
     await lively(town)
     async with town.database.transaction([town.tenant]) as connection:
         assert await (await connection.execute("SELECT count(*) FROM messages")).fetchone() == (1,)
+    count = Statement("SELECT count(*) FROM messages").query({})
     for _ in range(8):  # as many as the pool has
-        async with town.database.pipeline(["somebody-else"]) as connection:
-            cursor = await connection.execute("SELECT count(*) FROM messages")
-        assert await cursor.fetchone() == (0,)
+        assert await town.database.pipeline([town.tenant], [count]) == [[(1,)]]
+        assert await town.database.pipeline(["somebody-else"], [count]) == [[(0,)]]
         async with town.database.connection([]) as connection:
             assert await (await connection.execute("SELECT count(*) FROM messages")).fetchone() == (0,)
 

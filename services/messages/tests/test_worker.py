@@ -196,12 +196,10 @@ async def test_while_the_bus_takes_no_events_the_commands_stay_and_their_entries
         async with town.database.transaction(EVERY_TENANT) as blocker:  # it is taken before the bus is full, and stored after
             await blocker.execute("SELECT FROM channels WHERE id = %s FOR UPDATE", [channel])
             await town.send(town.wish(channel, "ann"))
-            async with asyncio.timeout(10):
-                while not await _waiting(blocker):  # noqa: ASYNC110 - the database is the only witness
-                    await asyncio.sleep(0.01)
+            await _until_waiting(town)
             await server.config_set("maxmemory", 1)
         async with asyncio.timeout(20):
-            while _released("bus") < released + 1:  # noqa: ASYNC110 - as above
+            while _released("bus") < released + 1:  # noqa: ASYNC110 - the metric is the only witness
                 await asyncio.sleep(0.01)
         await server.config_set("maxmemory", 0)
         assert await Sweeper(town.database, town.publisher, stale_seconds=0).sweep() == 1
@@ -209,14 +207,6 @@ async def test_while_the_bus_takes_no_events_the_commands_stay_and_their_entries
         await listener.until(lambda heard: len(heard.events) == 2)
     bus.close()
     assert [event.seq for event in listener.events] == [3, 3]
-
-
-async def _waiting(connection: psycopg.AsyncConnection) -> bool:
-    """Whether somebody waits for a lock in this database."""
-    cursor = await connection.execute(
-        "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
-    return await cursor.fetchone() is not None
 
 
 async def test_a_slow_partition_does_not_stop_the_others(town: Town, listener: Listener) -> None:

@@ -10,15 +10,17 @@ from __future__ import annotations
 import asyncio
 import select
 import weakref
-from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 
 import psycopg
 import structlog
+from psycopg.conninfo import make_conninfo
 from psycopg.types.string import TextLoader
 from psycopg_pool import AsyncConnectionPool
 
 from chassis.errors import Unavailable
+from chassis.pipeline import Pipelines, Query, Rows
 
 log = structlog.get_logger()
 Connection = psycopg.AsyncConnection[tuple[object, ...]]
@@ -58,10 +60,11 @@ def is_transient(error: psycopg.Error) -> bool:
 
 
 class Database:
-    """A pool of connections to one database. Times come back in UTC, UUIDs as text."""
+    """Connections to one database. Times come back in UTC, UUIDs as text."""
 
-    def __init__(self, pool: AsyncConnectionPool[Connection]) -> None:
+    def __init__(self, pool: AsyncConnectionPool[Connection], pipelines: Pipelines) -> None:
         self._pool = pool
+        self._pipelines = pipelines
         self._scopes: weakref.WeakKeyDictionary[Connection, list[str]] = weakref.WeakKeyDictionary()
         """The tenants that a connection's session was last told, outside any transaction."""
 
@@ -72,24 +75,22 @@ class Database:
         Raises `Unavailable` for what is transient and past the deadline, else `psycopg.Error`.
         """
         async with self._taken() as connection:
-            await self._tell(connection, tenants)
+            scope = list(tenants)
+            if self._scopes.get(connection) != scope:
+                self._scopes.pop(connection, None)
+                await connection.execute(_SCOPE, [scope])
+                self._scopes[connection] = scope
             yield connection
 
     @asynccontextmanager
     async def _taken(self) -> AsyncIterator[Connection]:
-        try:
+        with _failures():
             async with asyncio.timeout(_OPERATION_SECONDS):
                 connection = await self._take()
                 try:
                     yield connection
                 finally:
                     await self._pool.putconn(connection)
-        except TimeoutError as error:
-            raise Unavailable from error
-        except psycopg.Error as error:
-            if is_transient(error):
-                raise Unavailable from error
-            raise
 
     async def _take(self) -> Connection:
         """A connection whose server has not hung up while it lay idle, found out without asking it."""
@@ -100,35 +101,20 @@ class Database:
             await connection.close()
             await self._pool.putconn(connection)
 
-    async def _tell(self, connection: Connection, tenants: Collection[str]) -> None:
-        scope = list(tenants)
-        if self._scopes.get(connection) != scope:
-            self._scopes.pop(connection, None)
-            await connection.execute(_SCOPE, [scope])
-            self._scopes[connection] = scope
-
     @asynccontextmanager
     async def transaction(self, tenants: Collection[str]) -> AsyncIterator[Connection]:
         """A connection in a transaction, committed on leaving, rolled back on an exception. Else as `connection`."""
         async with self.connection(tenants) as connection, connection.transaction():
             yield connection
 
-    @asynccontextmanager
-    async def pipeline(self, tenants: Collection[str]) -> AsyncIterator[Connection]:
-        """A transaction that goes to the server in one round trip: fetch results after the block. Else as `connection`.
+    async def pipeline(self, tenants: Collection[str], queries: Sequence[Query]) -> list[Rows]:
+        """Carry `queries` out in one transaction and one round trip, and return each one's rows. Else as `connection`.
 
-        When one statement fails, all of it is rolled back, and leaving the block raises that statement's error. There is no
-        BEGIN and no COMMIT to pay for: what is sent before the Sync that ends a pipeline is one transaction by itself
-        (PostgreSQL's manual, "Message Flow", Pipelining).
+        When one of them fails all are rolled back, and its error is raised.
         """
-        async with self._taken() as connection:
-            try:
-                async with connection.pipeline(), _no_half(connection):
-                    await self._tell(connection, tenants)
-                    yield connection
-            except BaseException:  # cancelled, too
-                self._scopes.pop(connection, None)  # rolled back, perhaps
-                raise
+        with _failures():
+            async with asyncio.timeout(_OPERATION_SECONDS):
+                return await self._pipelines.run(list(tenants), queries)
 
     async def ping(self) -> None:
         """Raise `Unavailable` unless the server answers."""
@@ -137,19 +123,32 @@ class Database:
 
 
 @asynccontextmanager
-async def open_database(url: str, *, connections: int, name: str) -> AsyncIterator[Database]:
-    """A pool of at most `connections` inside the block. Opens also while the server is away: it connects when it can."""
-    pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+async def open_database(url: str, *, connections: int, pipelines: int = 0, name: str) -> AsyncIterator[Database]:
+    """At most `connections` for one statement after another, and `pipelines` besides, inside the block.
+
+    Opens also while the server is away: it connects when it can.
+    """
+    address = make_conninfo(
         url,
-        kwargs={
-            "autocommit": True,
-            "prepare_threshold": 0,
-            "application_name": name,
-            "connect_timeout": 3,
-            "tcp_user_timeout": 5_000,
-            "keepalives_idle": 10,
-            "options": " ".join(f"-c {key}={value}" for key, value in _OPTIONS.items()),
-        },
+        application_name=name,
+        connect_timeout=3,
+        tcp_user_timeout=5_000,
+        keepalives_idle=10,
+        options=" ".join(f"-c {key}={value}" for key, value in _OPTIONS.items()),
+    )
+
+    async def connect() -> Connection:
+        connection = await psycopg.AsyncConnection.connect(address, autocommit=True)
+        try:
+            await _configure(connection)
+        except BaseException:  # cancelled, too
+            await connection.close()
+            raise
+        return connection
+
+    pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+        address,
+        kwargs={"autocommit": True, "prepare_threshold": 0},
         min_size=1,
         max_size=connections,
         timeout=_POOL_SECONDS,
@@ -158,24 +157,25 @@ async def open_database(url: str, *, connections: int, name: str) -> AsyncIterat
         configure=_configure,
         open=False,
     )
+    opened = Pipelines(connect, pipelines)
     await pool.open()
     try:
-        yield Database(pool)
+        yield Database(pool, opened)
     finally:
+        opened.close()
         await pool.close()
 
 
-@asynccontextmanager
-async def _no_half(connection: Connection) -> AsyncIterator[None]:
-    """Hang up when a pipeline is left before all of it was sent: its Sync would commit the half that was.
-
-    What the server itself refused it has rolled back.
-    """
+@contextmanager
+def _failures() -> Iterator[None]:
+    """Tell what is transient from what is not."""
     try:
         yield
-    except BaseException as error:  # cancelled, too
-        if not isinstance(error, psycopg.Error) or error.sqlstate is None:
-            await connection.close()
+    except TimeoutError as error:
+        raise Unavailable from error
+    except psycopg.Error as error:
+        if is_transient(error):
+            raise Unavailable from error
         raise
 
 

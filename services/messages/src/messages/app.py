@@ -31,8 +31,8 @@ from messages.sweeper import Sweeper
 from messages.worker import GROUP, Worker
 
 log = structlog.get_logger()
-_API_CONNECTIONS = 16
-_WORKER_CONNECTIONS = 8
+_API_CONNECTIONS, _API_PIPELINES = 12, 4
+_WORKER_CONNECTIONS, _WORKER_PIPELINES = 4, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +61,10 @@ class Resources:
 
 
 @asynccontextmanager
-async def open_resources(config: WorkerConfig, connections: int) -> AsyncIterator[Resources]:
+async def open_resources(config: WorkerConfig, connections: int, pipelines: int) -> AsyncIterator[Resources]:
     """Open database and bus inside the block; neither has to answer yet."""
     async with (
-        open_database(config.database_url, connections=connections, name=config.instance) as database,
+        open_database(config.database_url, connections=connections, pipelines=pipelines, name=config.instance) as database,
         open_bus(config.bus_url) as bus,
     ):
         yield Resources(database, bus, Publisher(bus, config.bus_partitions))
@@ -73,7 +73,7 @@ async def open_resources(config: WorkerConfig, connections: int) -> AsyncIterato
 async def api(config: ApiConfig, life: Lifecycle) -> None:
     """Serve the RPCs until told to stop."""
     async with (
-        open_resources(config, _API_CONNECTIONS) as resources,
+        open_resources(config, _API_CONNECTIONS, _API_PIPELINES) as resources,
         open_attendance(config.bus_url, GATEWAYS) as gateways,
         asyncio.TaskGroup() as tasks,
     ):
@@ -90,7 +90,7 @@ async def api(config: ApiConfig, life: Lifecycle) -> None:
 
 async def worker(config: WorkerConfig, life: Lifecycle) -> None:
     """Work for the command topics until told to stop."""
-    async with open_resources(config, _WORKER_CONNECTIONS) as resources, asyncio.TaskGroup() as tasks:
+    async with open_resources(config, _WORKER_CONNECTIONS, _WORKER_PIPELINES) as resources, asyncio.TaskGroup() as tasks:
         tasks.create_task(Sweeper(resources.database, resources.publisher).run(life.stopping))
         tasks.create_task(lifecycle.keep_ready(life, resources.reachable))
         command_topics = [topics.commands(number) for number in range(config.bus_partitions)]

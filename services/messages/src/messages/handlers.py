@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from chassis.errors import error_for
-from chassis.postgres import Connection, Database
+from chassis.postgres import Database
 from messages.commands import Command, Delete, Edit, Outcome, Pin, Post, React, Read, Stored, Verdict
 from messages.message import NO_DETAILS, Details, Entry, EntryKind, Range
 from messages.metrics import BATCH_COMMANDS, BATCH_SECONDS, COMMANDS
@@ -34,19 +34,22 @@ async def handle(database: Database, batch: Sequence[Command], *, wait_for_locks
     started = time.perf_counter()
     tenants = sorted({command.tenant for command in batch})
     reads = [(command, command.body) for command in batch if isinstance(command.body, Read)]
-    async with database.pipeline(tenants) as connection:
-        await store.lock_channels(connection, sorted({command.channel for command in batch}), wait=wait_for_locks)
-        asked = [await _ask(connection, run) for run in _runs(batch)]
-        asked_reads = await store.ask_reads(connection, reads) if reads else None
+    asked = [_ask(run) for run in _runs(batch)]
+    asked_reads = store.ask_reads(reads) if reads else None
+    queries = [store.ask_locks(sorted({command.channel for command in batch}), wait=wait_for_locks)]
+    queries += [each.query for each in asked]
+    if asked_reads:
+        queries.append(asked_reads.query)
+    _, *found = await database.pipeline(tenants, queries)
     BATCH_COMMANDS.observe(len(batch))
     BATCH_SECONDS.observe(time.perf_counter() - started)
     result = _Result()
-    for each in asked:
-        for command, answer in await each.answers():
+    for each, rows in zip(asked, found, strict=False):  # the last rows may be those of reads
+        for command, answer in each.answers(rows):
             result.add(command, answer)
     for labels, count in result.counts.items():
         COMMANDS.labels(*labels).inc(count)
-    receipts = await asked_reads.receipts() if asked_reads else []
+    receipts = asked_reads.receipts(found[-1]) if asked_reads else []
     entries = await _with_again(database, tenants, result)
     return Stored(result.outcomes, entries, receipts, sorted(result.noted))
 
@@ -121,10 +124,8 @@ def _runs(batch: Sequence[Command]) -> Iterator[list[Command]]:
         yield run
 
 
-async def _ask(connection: Connection, run: list[Command]) -> Asked:
-    if isinstance(run[0].body, Post):
-        return await store.ask_posts(connection, run)
-    return await store.ask_change(connection, run[0])
+def _ask(run: list[Command]) -> Asked:
+    return store.ask_posts(run) if isinstance(run[0].body, Post) else store.ask_change(run[0])
 
 
 def _entry(command: Command, answer: Answer) -> Entry:

@@ -1,4 +1,4 @@
-"""Sends the statements that judge, number and store commands, and reads their answers. In which order is `handlers`' matter."""
+"""Asks for commands to be judged, numbered and stored, and reads the answers. In which order is `handlers`' matter."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
-from typing import Any, assert_never
+from typing import assert_never
 
 import msgspec
-from psycopg import AsyncCursor
 
+from chassis.pipeline import Query, Rows, Statement, Value, spelled
 from chassis.postgres import Connection
 from messages import audit, policy
 from messages.commands import Command, Delete, Edit, Pin, Post, React, Read
@@ -22,7 +22,15 @@ from messages.queries import commands as queries
 
 _ENCODER = msgspec.json.Encoder()
 _FIRST = itemgetter(0)
-_JOINABLE = [kind.value for kind in policy.JOINABLE]
+_LOCK_CHANNELS = Statement(queries.LOCK_CHANNELS)
+_LOCK_FREE_CHANNELS = Statement(queries.LOCK_FREE_CHANNELS)
+_POSTS = Statement(queries.POSTS)
+_EDIT, _DELETE = Statement(queries.EDIT), Statement(queries.DELETE)
+_REACT, _PIN = Statement(queries.REACT), Statement(queries.PIN)
+_READS = Statement(queries.READS)
+# What never changes is spelled once.
+_JOINABLE = spelled([kind.value for kind in policy.JOINABLE])
+_STANDINGS = {action: spelled(standings(action)) for action in Action}
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
@@ -39,14 +47,14 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Statements that were sent; `answers` may be read once the pipeline has ended."""
+    """What is asked of commands, and how to read its rows."""
 
     commands: Sequence[Command]
-    cursor: AsyncCursor[Any]
+    query: Query
 
-    async def answers(self) -> list[tuple[Command, Answer]]:
+    def answers(self, rows: Rows) -> list[tuple[Command, Answer]]:
         """Each command with its row, in order."""
-        rows = sorted(await self.cursor.fetchall(), key=_FIRST)
+        rows.sort(key=_FIRST)
         now = rows[0][-1]
         return [
             (command, Answer(verdict, seq, message, at or now, wait, noted))
@@ -54,13 +62,14 @@ class Asked:
         ]
 
 
-async def lock_channels(connection: Connection, channels: Sequence[ChannelId], *, wait: bool = True) -> None:
-    """Lock the channels that exist, in one order for everybody. Held until the transaction ends.
+async def lock_channels(connection: Connection, channels: Sequence[ChannelId]) -> None:
+    """Lock the channels that exist, in one order for everybody. Held until the transaction ends."""
+    await connection.execute(queries.LOCK_CHANNELS, {"channels": _array(channels)})
 
-    Without `wait`, a lock that somebody else holds is an error at once.
-    """
-    statement = queries.LOCK_CHANNELS if wait else queries.LOCK_FREE_CHANNELS
-    await connection.execute(statement, {"channels": f"{{{','.join(channels)}}}"})  # UUIDs: nothing to escape
+
+def ask_locks(channels: Sequence[ChannelId], *, wait: bool = True) -> Query:
+    """Lock as `lock_channels`. Without `wait`, a lock that somebody else holds is an error at once."""
+    return (_LOCK_CHANNELS if wait else _LOCK_FREE_CHANNELS).query({"channels": _array(channels)})
 
 
 async def forget_published(connection: Connection, noted: Sequence[int]) -> None:
@@ -68,21 +77,21 @@ async def forget_published(connection: Connection, noted: Sequence[int]) -> None
     await connection.execute(queries.FORGET_PUBLISHED, {"ids": list(noted)})
 
 
-async def ask_posts(connection: Connection, run: Sequence[Command]) -> Asked:
+def ask_posts(run: Sequence[Command]) -> Asked:
     """Store a run of posts, none of which shares (channel, actor, key) with another."""
     parameters = {
-        "posts": _ENCODER.encode(_post_rows(run)).decode(),
+        "posts": _ENCODER.encode(_post_rows(run)),
         "joinable": _JOINABLE,
-        "allowed": standings(Action.POST),
-        "unhurried": standings(Action.SKIP_SLOW_MODE),
+        "allowed": _STANDINGS[Action.POST],
+        "unhurried": _STANDINGS[Action.SKIP_SLOW_MODE],
     }
-    return Asked(run, await connection.execute(queries.POSTS, parameters))
+    return Asked(run, _POSTS.query(parameters))
 
 
-async def ask_change(connection: Connection, command: Command) -> Asked:
+def ask_change(command: Command) -> Asked:
     """Store one edit, deletion, reaction or pin."""
     body = command.body
-    parameters: dict[str, object] = {
+    parameters: dict[str, Value] = {
         "tenant": command.tenant,
         "channel": command.channel,
         "actor": command.actor,
@@ -95,44 +104,44 @@ async def ask_change(connection: Connection, command: Command) -> Asked:
     }
     match body:
         case Edit():
-            statement, action, kind = queries.EDIT, Action.EDIT_OWN, EntryKind.MESSAGE_EDITED
+            statement, action, kind = _EDIT, Action.EDIT_OWN, EntryKind.MESSAGE_EDITED
             parameters["text"] = body.text
         case Delete():
-            statement, action, kind = queries.DELETE, Action.DELETE_OWN, EntryKind.MESSAGE_DELETED
-            parameters |= {"others": standings(Action.DELETE_OTHERS), "via": audit.via()}
+            statement, action, kind = _DELETE, Action.DELETE_OWN, EntryKind.MESSAGE_DELETED
+            parameters |= {"others": _STANDINGS[Action.DELETE_OTHERS], "via": audit.via()}
         case React():
-            statement, action = queries.REACT, Action.REACT
+            statement, action = _REACT, Action.REACT
             kind = EntryKind.REACTION_REMOVED if body.remove else EntryKind.REACTION_ADDED
-            parameters |= {"emoji": body.emoji, "remove": body.remove, "details": _json(Details(emoji=body.emoji))}
+            parameters |= {"emoji": body.emoji, "remove": body.remove, "details": _ENCODER.encode(Details(emoji=body.emoji))}
         case Pin():
-            statement, action = queries.PIN, Action.PIN
+            statement, action = _PIN, Action.PIN
             kind = EntryKind.MESSAGE_UNPINNED if body.remove else EntryKind.MESSAGE_PINNED
             parameters["remove"] = body.remove
         case Post() | Read():
             raise AssertionError(body)
         case _:
             assert_never(body)
-    parameters |= {"message": body.message, "kind": kind.value, "allowed": standings(action)}
-    return Asked([command], await connection.execute(statement, parameters))
+    parameters |= {"message": body.message, "kind": kind.value, "allowed": _STANDINGS[action]}
+    return Asked([command], statement.query(parameters))
 
 
 @dataclass(frozen=True, slots=True)
 class AskedReads:
-    """Read positions that were sent; `receipts` may be read once the pipeline has ended."""
+    """What is asked of read positions, and how to read its rows."""
 
     newest: dict[tuple[str, str], Command]
-    cursor: AsyncCursor[Any]
+    query: Query
 
-    async def receipts(self) -> list[Receipt]:
+    def receipts(self, rows: Rows) -> list[Receipt]:
         """Those that moved."""
         found = []
-        for channel, user, read_seq in await self.cursor.fetchall():
+        for channel, user, read_seq in rows:
             command = self.newest[channel, user]
             found.append(Receipt(command.tenant, ChannelId(channel), UserId(user), read_seq, command.id))
         return found
 
 
-async def ask_reads(connection: Connection, reads: Sequence[tuple[Command, Read]]) -> AskedReads:
+def ask_reads(reads: Sequence[tuple[Command, Read]]) -> AskedReads:
     """Move read positions; of several for the same (channel, user) the furthest counts."""
     furthest: dict[tuple[str, str], tuple[int, Command]] = {}
     for command, body in reads:
@@ -143,8 +152,8 @@ async def ask_reads(connection: Connection, reads: Sequence[tuple[Command, Read]
         {"tenant": command.tenant, "channel": command.channel, "actor": command.actor, "seq": seq}
         for seq, command in furthest.values()
     ]
-    cursor = await connection.execute(queries.READS, {"reads": _json(rows)})
-    return AskedReads({place: command for place, (_, command) in furthest.items()}, cursor)
+    newest = {place: command for place, (_, command) in furthest.items()}
+    return AskedReads(newest, _READS.query({"reads": _ENCODER.encode(rows)}))
 
 
 def details_of(post: Post) -> Details | None:
@@ -193,5 +202,5 @@ def _digest(post: Post) -> int:
     return int.from_bytes(hashlib.blake2b(said, digest_size=8).digest(), signed=True)
 
 
-def _json(value: object) -> str:
-    return _ENCODER.encode(value).decode()
+def _array(channels: Sequence[ChannelId]) -> str:
+    return f"{{{','.join(channels)}}}"  # UUIDs: nothing to escape
