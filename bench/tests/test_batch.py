@@ -5,6 +5,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,7 @@ from messages.decisions import Decisions
 from messages.handlers import handle
 from messages.message import ChannelId, CommandId, TenantId, UserId
 from messages.publisher import Publisher as EventPublisher
+from messages.queries import commands as queries
 from messages.service import MessagesService
 from messages.worker import decode
 
@@ -37,6 +39,8 @@ SYNCS = 1
 """A batch is one round trip."""
 FLUSH = Statement("SELECT pg_stat_force_next_flush()")
 FETCHED = Statement("SELECT sum(idx_tup_fetch)::int FROM pg_stat_user_tables")
+NODES = {queries.POST: 37, queries.POSTS: 52}
+"""Of the plan that PostgreSQL sets up each time: most of what a small batch costs it."""
 INSTRUCTIONS = 450
 """Of a post, in the worker, storing it aside. Measured 431."""
 
@@ -104,6 +108,18 @@ async def test_a_batch_of_posts_is_one_round_trip_of_few_statements(database: st
     assert len(stored.entries) == count
     assert 1 <= sent.count("Execute") <= STATEMENTS
     assert 1 <= sent.count("Sync") <= SYNCS
+
+
+@pytest.mark.parametrize("statement", NODES)
+async def test_posts_take_a_plan_of_few_nodes(database: str, statement: str) -> None:
+    async with _town(database) as town, town.database.connection([TENANT]) as connection:
+        explain = b"EXPLAIN (GENERIC_PLAN, FORMAT JSON) " + Statement(statement).text
+        row: Any = await (await connection.execute(explain, prepare=False)).fetchone()
+    assert _nodes(row[0][0]["Plan"]) <= NODES[statement]
+
+
+def _nodes(plan: Any) -> int:
+    return 1 + sum(_nodes(child) for child in plan.get("Plans", []))
 
 
 async def test_posts_read_as_little_in_a_long_log_as_in_a_short_one(database: str) -> None:

@@ -12,6 +12,9 @@ committed before: a removal, a ban, a number taken by somebody else. Then each s
     now       the moment of all new entries. This and `noted` are told once, in the row of n = 0
 
 Who may do what comes in as data from `policy`. The indexes: primary keys, `entries_key`, `entries_edits` and `users_void`.
+
+A statement sets up all of its plan each time, whatever of it will run: that was a third of what a batch of one cost. So looks
+that few commands cause are functions of the database (`is_banned`, `is_blocked`, `is_posted`), set up when they are called.
 """
 
 LOCK_CHANNELS = """
@@ -28,20 +31,15 @@ DELETE FROM unpublished WHERE id IN (SELECT id FROM unpublished WHERE id = ANY(%
 # Who is no member learns NOT_FOUND, unless the channel is one that its tenant sees.
 _VISIBILITY = """
     WHEN ch.id IS NULL THEN 'NOT_FOUND'
-    WHEN EXISTS (
-      SELECT FROM users u WHERE u.tenant = c.tenant AND u.id = c.actor AND (u.blocked OR u.revoked_before IS NOT NULL)
-        AND (u.blocked OR c.issued > 0 AND EXTRACT(epoch FROM u.revoked_before) > c.issued)) THEN 'NOT_AUTHENTICATED'
+    WHEN void.blocked OR c.issued > 0 AND EXTRACT(epoch FROM void.revoked_before) > c.issued THEN 'NOT_AUTHENTICATED'
     WHEN mb.role IS NULL AND ch.kind <> ALL(%(joinable)s) THEN 'NOT_FOUND'
-    WHEN mb.role IS NULL AND EXISTS (
-      SELECT FROM bans b WHERE b.channel = c.channel AND b."user" = c.actor AND b.until > now()) THEN 'NOT_ALLOWED'
+    WHEN mb.role IS NULL AND is_banned(c.channel, c.actor) THEN 'NOT_ALLOWED'
     WHEN mb.role IS NULL THEN 'NOT_A_MEMBER'
 """
 # A moderator has silenced them, or the other person of a direct channel does not want to hear them.
 _HUSHED = """
     WHEN mb.silenced_until > now() THEN 'NOT_ALLOWED'
-    WHEN ch.kind = 'direct' AND EXISTS (
-      SELECT FROM blocks b JOIN members peer ON peer.channel = ch.id AND peer."user" = b."user"
-      WHERE b.tenant = c.tenant AND b.blocked = c.actor) THEN 'NOT_ALLOWED'
+    WHEN ch.kind = 'direct' AND is_blocked(ch.id, c.tenant, c.actor) THEN 'NOT_ALLOWED'
 """
 # What lies at or before this position is not shown to the member.
 _FLOOR = "CASE ch.history WHEN 'joined' THEN mb.joined_seq ELSE 0 END"
@@ -50,6 +48,9 @@ _FLOOR = "CASE ch.history WHEN 'joined' THEN mb.joined_seq ELSE 0 END"
 # other. So these leave no choice: each row is looked up by itself, by what one index alone has (an order, for `entries_key`).
 _COMMAND = """
   LEFT JOIN LATERAL (SELECT * FROM channels WHERE channels.id = c.channel OFFSET 0) ch ON ch.tenant = c.tenant
+  LEFT JOIN LATERAL (
+    SELECT blocked, revoked_before FROM users
+    WHERE users.tenant = c.tenant AND users.id = c.actor AND (blocked OR revoked_before IS NOT NULL) OFFSET 0) void ON true
   LEFT JOIN LATERAL (SELECT * FROM members WHERE members.channel = ch.id AND members."user" = c.actor OFFSET 0) mb ON true
   LEFT JOIN LATERAL (
     SELECT seq, message, at, digest, command FROM entries
@@ -57,67 +58,105 @@ _COMMAND = """
     ORDER BY entries.key LIMIT 1) known ON true
 """
 
-# A run of posts, none of which shares its (channel, actor, key) with another. Order is the order of `n`, which counts from 0. The
-# caller has counted each post's place in its channel and among its author's there (from 1), as if none were refused: most
-# often none is, and counting here would sort and copy all of them twice. Then only the few refused ones are looked through.
-POSTS = f"""
-WITH moment AS MATERIALIZED (SELECT date_trunc('milliseconds', clock_timestamp()) AS at),
-judged AS MATERIALIZED ( -- else the planner judges once for each use of the verdict
-  SELECT c.*, moment.at AS now, ch.head, ch.posts, known.seq AS known_seq, known.message AS known_message, known.at AS known_at,
-    CASE WHEN ch.slow_mode_seconds > 0 AND ch.kind || '/' || mb.role <> ALL(%(unhurried)s)
-      THEN ch.slow_mode_seconds END AS pace,
-    mb.last_posted_at + make_interval(secs => ch.slow_mode_seconds) AS free_at,
-    CASE
+# What posts are judged by, one or many. `now` is the moment of the statement, and so after the locks were granted.
+_NOW = "date_trunc('milliseconds', statement_timestamp())"
+_FREE_AT = "mb.last_posted_at + make_interval(secs => ch.slow_mode_seconds)"
+_HURRIED = "ch.slow_mode_seconds > 0 AND ch.kind || '/' || mb.role <> ALL(%(unhurried)s)"
+_JUDGEMENT = f"""CASE
       WHEN known.command = c.id THEN 'again'
       {_VISIBILITY}
       WHEN known.digest = c.digest THEN 'duplicate'
       WHEN known.seq IS NOT NULL THEN 'KEY_REUSED'
       WHEN ch.kind || '/' || mb.role <> ALL(%(allowed)s) THEN 'NOT_ALLOWED'
       {_HUSHED}
-      WHEN c.thread IS NOT NULL AND NOT EXISTS (
-        SELECT FROM messages root WHERE root.id = c.thread AND root.channel = c.channel AND root.seq > {_FLOOR}) THEN 'NOT_FOUND'
+      WHEN c.thread IS NOT NULL AND NOT is_posted(c.thread, c.channel, {_FLOOR}) THEN 'NOT_FOUND'
+      WHEN {_HURRIED} AND {_FREE_AT} > {_NOW} THEN 'SLOW_MODE'
       ELSE 'fresh'
-    END AS judgement
-  FROM moment, json_to_recordset(%(posts)s::json) AS c(
+    END"""
+
+# One post: what `POSTS` does, without what it takes to number many.
+POST = f"""
+WITH c AS NOT MATERIALIZED (
+  SELECT %(tenant)s::text AS tenant, %(channel)s::uuid AS channel, %(actor)s::text AS actor, %(key)s::text AS key,
+    %(id)s::text AS id, %(digest)s::bigint AS digest, %(thread)s::uuid AS thread, %(text)s::text AS text,
+    %(details)s::jsonb AS details, %(made)s::uuid AS made, %(issued)s::float8 AS issued
+),
+judged AS MATERIALIZED (
+  SELECT ch.head + 1 AS next, ch.posts + 1 AS ordinal, known.seq AS known_seq, known.message AS known_message,
+    known.at AS known_at, {_NOW} AS now, {_FREE_AT} AS free_at, {_JUDGEMENT} AS verdict
+  FROM c
+  {_COMMAND}
+),
+fresh AS NOT MATERIALIZED (SELECT * FROM judged, c WHERE verdict = 'fresh'),
+logged AS (
+  INSERT INTO entries (channel, seq, tenant, kind, actor, at, key, digest, command, message, text, details)
+  SELECT channel, next, tenant, 1, actor, now, key, digest, id, made, text, details FROM fresh
+),
+posted AS (
+  INSERT INTO messages (id, channel, seq, ordinal, tenant, sender, at, text, details)
+  SELECT made, channel, next, ordinal, tenant, actor, now, text, details FROM fresh
+),
+counted AS (UPDATE channels SET head = next, posts = ordinal FROM fresh WHERE channels.id = fresh.channel),
+moved AS (
+  UPDATE members SET read_seq = next, last_posted_at = now FROM fresh
+  WHERE members.channel = fresh.channel AND members."user" = fresh.actor
+),
+noted AS (
+  INSERT INTO unpublished (channels, firsts, lasts) SELECT ARRAY[channel], ARRAY[next], ARRAY[next] FROM fresh RETURNING id
+)
+SELECT 0 AS n, verdict,
+  CASE verdict WHEN 'fresh' THEN next ELSE known_seq END AS seq,
+  CASE verdict WHEN 'fresh' THEN %(made)s::uuid ELSE known_message END AS message,
+  known_at AS at,
+  CASE verdict WHEN 'SLOW_MODE' THEN EXTRACT(epoch FROM free_at - now)::float8 END AS wait,
+  (SELECT id FROM noted) AS noted, now
+FROM judged
+"""
+
+# A run of posts, none of which shares its (channel, actor, key) with another. Order is the order of `n`, which counts from 0. The
+# caller has counted each post's place in its channel and among its author's there (from 1), as if none were refused: most
+# often none is, and counting here would sort and copy all of them twice. Then only the few refused ones are looked through.
+POSTS = f"""
+WITH judged AS MATERIALIZED ( -- else the planner judges once for each use of the verdict
+  SELECT c.n, c.tenant, c.channel, c.actor, c.key, c.id, c.digest, c.text, c.details, c.made, c.place, c.own_place,
+    ch.head, ch.posts, known.seq AS known_seq, known.message AS known_message, known.at AS known_at,
+    {_NOW} AS now, {_FREE_AT} AS free_at, CASE WHEN {_HURRIED} THEN ch.slow_mode_seconds END AS pace, {_JUDGEMENT} AS judgement
+  FROM json_to_recordset(%(posts)s::json) AS c(
     n int, tenant text, channel uuid, actor text, key text, id text, digest bigint, thread uuid, text text, details jsonb,
     made uuid, place int, own_place int, issued float8)
   {_COMMAND}
 ),
-paced AS NOT MATERIALIZED (
+paced AS NOT MATERIALIZED ( -- of an author's posts in a slow channel only the first may be fresh
   SELECT *, CASE
-      WHEN judgement <> 'fresh' OR pace IS NULL THEN judgement
-      WHEN own_place > 1 AND EXISTS (
+      WHEN judgement = 'fresh' AND pace IS NOT NULL AND own_place > 1 AND EXISTS (
         SELECT FROM judged earlier WHERE earlier.channel = judged.channel AND earlier.actor = judged.actor
           AND earlier.n < judged.n AND earlier.judgement = 'fresh') THEN 'SLOW_MODE'
-      WHEN free_at > now THEN 'SLOW_MODE'
-      ELSE 'fresh'
+      ELSE judgement
     END AS verdict
   FROM judged
 ),
 refused AS MATERIALIZED (SELECT channel, n FROM paced WHERE verdict <> 'fresh'),
 numbered AS MATERIALIZED (
-  SELECT *, verdict = 'fresh' AS fresh,
-    place - CASE WHEN EXISTS (SELECT FROM refused) THEN (
+  SELECT *, place - CASE WHEN EXISTS (SELECT FROM refused) THEN (
       SELECT count(*) FROM refused WHERE refused.channel = paced.channel AND refused.n < paced.n) ELSE 0 END AS nth
   FROM paced
 ),
+fresh AS NOT MATERIALIZED (SELECT *, head + nth AS seq FROM numbered WHERE verdict = 'fresh'),
 logged AS (
   INSERT INTO entries (channel, seq, tenant, kind, actor, at, key, digest, command, message, text, details)
-  SELECT channel, head + nth, tenant, 1, actor, now, key, digest, id, made, text, details FROM numbered WHERE fresh
+  SELECT channel, seq, tenant, 1, actor, now, key, digest, id, made, text, details FROM fresh
 ),
 posted AS (
   INSERT INTO messages (id, channel, seq, ordinal, tenant, sender, at, text, details)
-  SELECT made, channel, head + nth, posts + nth, tenant, actor, now, text, details FROM numbered WHERE fresh
+  SELECT made, channel, seq, posts + nth, tenant, actor, now, text, details FROM fresh
 ),
-ranges AS MATERIALIZED (
-  SELECT channel, min(head + nth) AS first, max(head + nth) AS last FROM numbered WHERE fresh GROUP BY channel
-),
+ranges AS MATERIALIZED (SELECT channel, min(seq) AS first, max(seq) AS last FROM fresh GROUP BY channel),
 counted AS (
   UPDATE channels SET head = ranges.last, posts = posts + ranges.last - head FROM ranges WHERE channels.id = ranges.channel
 ),
 moved AS (
-  UPDATE members SET read_seq = GREATEST(read_seq, own.seq), last_posted_at = own.at
-  FROM (SELECT channel, actor, max(head + nth) AS seq, max(now) AS at FROM numbered WHERE fresh GROUP BY channel, actor) own
+  UPDATE members SET read_seq = own.seq, last_posted_at = own.at
+  FROM (SELECT channel, actor, max(seq) AS seq, max(now) AS at FROM fresh GROUP BY channel, actor) own
   WHERE members.channel = own.channel AND members."user" = own.actor
 ),
 noted AS (
@@ -125,10 +164,10 @@ noted AS (
   SELECT array_agg(channel), array_agg(first), array_agg(last) FROM ranges HAVING count(*) > 0 RETURNING id
 )
 SELECT n, verdict,
-  CASE WHEN fresh THEN head + nth ELSE known_seq END AS seq,
-  CASE WHEN fresh THEN made ELSE known_message END AS message,
+  CASE verdict WHEN 'fresh' THEN head + nth ELSE known_seq END AS seq,
+  CASE verdict WHEN 'fresh' THEN made ELSE known_message END AS message,
   known_at AS at,
-  CASE WHEN verdict = 'SLOW_MODE' THEN
+  CASE verdict WHEN 'SLOW_MODE' THEN
     CASE WHEN free_at > now THEN EXTRACT(epoch FROM free_at - now)::float8 ELSE pace END END AS wait,
   CASE n WHEN 0 THEN (SELECT id FROM noted) END AS noted, CASE n WHEN 0 THEN now END AS now
 FROM numbered
@@ -138,7 +177,7 @@ FROM numbered
 def _change(judgement: str, effect: str, *, join: str = "", repeated: str = "NULL::bigint") -> str:
     """The statement of one command about a message: `judgement` adds CASE branches, `repeated` is the first entry's seq."""
     return f"""
-WITH c AS MATERIALIZED (
+WITH c AS NOT MATERIALIZED (
   SELECT %(tenant)s::text AS tenant, %(channel)s::uuid AS channel, %(actor)s::text AS actor, %(key)s::text AS key,
     %(id)s::text AS id, %(message)s::uuid AS message, %(issued)s::float8 AS issued
 ),

@@ -24,7 +24,7 @@ _ENCODER = msgspec.json.Encoder()
 _FIRST = itemgetter(0)
 _LOCK_CHANNELS = Statement(queries.LOCK_CHANNELS)
 _LOCK_FREE_CHANNELS = Statement(queries.LOCK_FREE_CHANNELS)
-_POSTS = Statement(queries.POSTS)
+_POST, _POSTS = Statement(queries.POST), Statement(queries.POSTS)
 _EDIT, _DELETE = Statement(queries.EDIT), Statement(queries.DELETE)
 _REACT, _PIN = Statement(queries.REACT), Statement(queries.PIN)
 _READS = Statement(queries.READS)
@@ -79,12 +79,14 @@ async def forget_published(connection: Connection, noted: Sequence[int]) -> None
 
 def ask_posts(run: Sequence[Command]) -> Asked:
     """Store a run of posts, none of which shares (channel, actor, key) with another."""
-    parameters = {
-        "posts": _ENCODER.encode(_post_rows(run)),
+    parameters: dict[str, Value] = {
         "joinable": _JOINABLE,
         "allowed": _STANDINGS[Action.POST],
         "unhurried": _STANDINGS[Action.SKIP_SLOW_MODE],
     }
+    if len(run) == 1:
+        return Asked(run, _POST.query(parameters | _one_post(run[0])))
+    parameters["posts"] = _ENCODER.encode(_post_rows(run))
     return Asked(run, _POSTS.query(parameters))
 
 
@@ -163,6 +165,25 @@ def details_of(post: Post) -> Details | None:
     return None
 
 
+def _one_post(command: Command) -> dict[str, Value]:
+    post = command.body
+    assert isinstance(post, Post)  # noqa: S101 - `handlers` sorted them by kind
+    details = details_of(post)
+    return {
+        "tenant": command.tenant,
+        "channel": command.channel,
+        "actor": command.actor,
+        "key": command.key,
+        "id": command.id or None,
+        "digest": _digest(post),
+        "thread": post.thread,
+        "text": post.text,
+        "details": _ENCODER.encode(details) if details else None,
+        "made": message_ids(1)[0],
+        "issued": command.token_issued_at,
+    }
+
+
 class _PostRow(msgspec.Struct, gc=False):
     n: int
     tenant: str
@@ -186,7 +207,7 @@ def _post_rows(run: Sequence[Command]) -> list[_PostRow]:
     rows = []
     for n, (command, made) in enumerate(zip(run, message_ids(len(run)), strict=True)):
         post, channel, actor = command.body, command.channel, command.actor
-        assert isinstance(post, Post)  # noqa: S101 - `handlers` sorted them by kind
+        assert isinstance(post, Post)  # noqa: S101 - as above
         places[channel] = place = places.get(channel, 0) + 1
         own_places[channel, actor] = own_place = own_places.get((channel, actor), 0) + 1
         rows.append(_PostRow(
