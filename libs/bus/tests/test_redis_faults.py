@@ -282,7 +282,7 @@ async def test_a_paused_member_that_wakes_beside_its_successor_delivers_nothing_
             assert [entry.payload for entry in delivery.entries] == [b"1", b"2"]
             child.send_signal(signal.SIGCONT)
             _acknowledge(child)  # the child acknowledges 1, which is harmless, and must not go on to 2
-            await work.complete([delivery])
             await bus.publish([(commands(0), b"4")])
+            await work.complete([delivery])
             assert await _next(work) == [b"3", b"4"]
         assert await _line(child) == ["3"]  # its turn again, once the successor left

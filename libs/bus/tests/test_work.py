@@ -73,6 +73,30 @@ async def test_where_a_topic_refuses_what_came_of_deliveries_they_are_still_in_h
         assert _payloads(await _next(work)) == [b"a1"]
 
 
+async def test_a_delivery_is_completed_after_a_refusal_and_does_not_come_again(world: World) -> None:
+    bus, full = world.connect(), Topic("full", 1, WhenFull.REFUSE)
+    await bus.publish([(commands(0), b"1"), (commands(0), b"2"), (full, b"there is no room")])
+    async with bus.work([commands(0)], "group", "one", count=1) as work:
+        delivery = await _next(work)
+        with pytest.raises(BusFull):
+            await work.complete([delivery], [(full, b"for this")])
+        await work.complete([delivery])
+        assert _payloads(await _next(work)) == [b"2"]
+
+
+async def test_a_delivery_whose_completion_was_given_up_is_completed_later_and_does_not_come_again(world: World) -> None:
+    bus = world.connect()
+    await bus.publish([(commands(0), b"1"), (commands(0), b"2")])
+    async with bus.work([commands(0)], "group", "one", count=1) as work:
+        delivery = await _next(work)
+        completing = asyncio.create_task(work.complete([delivery], [(events(0), b"done")]))
+        await asyncio.sleep(0)  # it has begun
+        completing.cancel()
+        await asyncio.wait([completing])
+        await work.complete([delivery])
+        assert _payloads(await _next(work)) == [b"2"]
+
+
 async def test_a_topic_waits_while_its_delivery_is_outstanding_and_other_topics_do_not(world: World) -> None:
     bus = world.connect()
     await bus.publish([(commands(0), b"a1"), (commands(0), b"a2"), (commands(1), b"b1"), (commands(1), b"b2")])

@@ -92,6 +92,8 @@ class Connection(asyncio.Protocol):
         """Goes off at the earliest deadline of a call, or before it."""
         self._on_push = on_push
         self._lost = asyncio.Event()
+        self._held: list[bytes] = []
+        """Commands that go with the next."""
         self._full = False
         """The server does not read as fast as we write."""
 
@@ -124,16 +126,17 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
         self._gone("closed")
 
-    async def wait_closed(self, seconds: float) -> None:
+    async def wait_closed(self, seconds: float | None = None) -> None:
         """Return when the connection is closed, or after `seconds`."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._lost.wait()
 
-    def send(self, commands: Sequence[Command], seconds: float) -> asyncio.Future[list[Any]]:
+    def send(self, commands: Sequence[Command], seconds: float, *, more: bool = False) -> asyncio.Future[list[Any]]:
         """Write `commands` now, in one piece; the future brings their answers within `seconds`, errors among them, or raises.
 
-        Raises BusUnavailable, then nothing was sent.
+        With `more` they go in one piece with the next, which must be sent at once: a write costs more than all else that is done
+        here. Raises BusUnavailable, then nothing was sent.
         """
         if self._transport is None:
             raise BusUnavailable("not connected")
@@ -143,12 +146,18 @@ class Connection(asyncio.Protocol):
         self._calls.append(call)
         if self._watch is None or call.deadline < self._watch.when():
             self._watch_until(call.deadline)
-        self._transport.write(b"".join(map(_pack, commands)))
+        packed = [*self._held, *map(_pack, commands)]
+        self._held = packed if more else []
+        if not more:
+            self._transport.write(packed[0] if len(packed) == 1 else b"".join(packed))
         return call.done
 
     async def answer(self, sent: asyncio.Future[list[Any]]) -> list[Any]:
         """Wait for what `send` returned. Raises BusUnavailable, also when an answer is an error."""
-        answers = await sent
+        return self.checked(await sent)
+
+    def checked(self, answers: list[Any]) -> list[Any]:
+        """Return answers that came. Raises BusUnavailable, and closes, when one is an error."""
         for reply in answers:
             if isinstance(reply, hiredis.ReplyError):
                 self.close()

@@ -19,7 +19,7 @@ import structlog
 
 from bus import metrics, redis_keys
 from bus.bus import BusError, BusUnavailable, Delivery
-from bus.redis_connection import Address
+from bus.redis_connection import Address, Connection
 from bus.redis_holding import Holding, Offer
 from bus.redis_link import CALL_SECONDS, Link
 from bus.redis_publish import RedisPublisher
@@ -65,8 +65,10 @@ class Member:
         self._first_turn = True
         self._holdings: dict[str, Holding] = {}
         """By topic name; only topics whose lease the server said is ours."""
-        self._offers: asyncio.Queue[Offer | None] = asyncio.Queue(maxsize=len(self._topics))
-        """One offer per topic, and void ones of holdings that ended; None says that keeping ended."""
+        self._offers: dict[str, Offer] = {}
+        """By topic name, the oldest first: on their way to whoever iterates."""
+        self._some = asyncio.Event()
+        """Set by each offer, and when keeping has ended."""
         self._taken: dict[str, Offer] = {}
         """By topic name: handed out, neither completed nor released."""
         self._leaving: set[str] = set()
@@ -77,6 +79,7 @@ class Member:
 
     async def __aenter__(self) -> Self:
         self._keeping = asyncio.create_task(self._keep(), name=f"bus-member-{self._token}")
+        self._keeping.add_done_callback(lambda _: self._some.set())
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -98,52 +101,65 @@ class Member:
 
     async def __anext__(self) -> Delivery:
         while True:
-            offer = await self._offers.get()
-            if offer is None:
-                self._stopped()
-                raise BusError("the member stopped") from self._failure()
+            await self._until_offered()
+            topic = next(iter(self._offers))
+            offer = self._offers.pop(topic)
             if offer.holding.held():
-                delivery = offer.delivery
-                self._taken[delivery.topic] = offer
-                metrics.DELIVERED_ENTRIES.labels(metrics.kind_of(delivery.topic), "work").inc(len(delivery.entries))
-                return delivery
+                self._taken[topic] = offer
+                metrics.DELIVERED_ENTRIES.labels(metrics.kind_of(topic), "work").inc(len(offer.delivery.entries))
+                return offer.delivery
             offer.settle()
+
+    async def _until_offered(self) -> None:
+        while not self._offers:
+            if self._keeping is None or self._keeping.done():
+                raise BusError("the member stopped") from self._failure()
+            self._some.clear()
+            await self._some.wait()
 
     async def complete(self, deliveries: Sequence[Delivery], batch: Sequence[tuple[Topic, bytes]] = ()) -> None:
         """Publish, take the entries off their topics, and let their next ones come."""
-        await self._publisher.publish(batch, deliveries)
+        holding = next((offer.holding for offer in self._in_hand(deliveries) if offer.holding.idle()), None)
+        if holding is None:
+            await self._publisher.publish(batch, deliveries)
+        else:
+            try:
+                await self._publisher.publish(batch, deliveries, holding.call)
+            except BaseException:  # cancelled, too
+                holding.retract()
+                raise
         for delivery in deliveries:
             await self.release(delivery)
 
     async def release(self, delivery: Delivery) -> None:
         """Let what now is the oldest of the topic come."""
-        offer = self._taken.get(delivery.topic)
-        if offer is not None and offer.delivery is delivery:
+        for offer in self._in_hand([delivery]):
             del self._taken[delivery.topic]
             if delivery.topic in self._leaving:
                 async with self._leases_change:
                     await self._give([delivery.topic])
             offer.settle()
 
+    def _in_hand(self, deliveries: Sequence[Delivery]) -> list[Offer]:
+        """Return those that were handed out and not settled since."""
+        offers = [self._taken.get(delivery.topic) for delivery in deliveries]
+        return [offer for offer, delivery in zip(offers, deliveries, strict=True) if offer and offer.delivery is delivery]
+
     async def _keep(self) -> None:
         """Take turns for as long as the block lasts."""
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                while True:
-                    try:
-                        async with self._leases_change:
-                            await self._turn(tasks)
-                    except BusUnavailable as error:
-                        _log.warning("bus_leases_not_renewed", reason=str(error))
-                    await asyncio.sleep(self._lease_seconds / _TURNS_PER_LEASE)
-        finally:
-            self._stopped()
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                try:
+                    async with self._leases_change:
+                        await self._turn(tasks)
+                except BusUnavailable as error:
+                    _log.warning("bus_leases_not_renewed", reason=str(error))
+                await asyncio.sleep(self._lease_seconds / _TURNS_PER_LEASE)
 
-    def _stopped(self) -> None:
-        """Let whoever iterates find out."""
-        if self._offers.full():
-            self._offers.get_nowait()
-        self._offers.put_nowait(None)
+    def _offer(self, offer: Offer) -> None:
+        """Take an offer for whoever iterates."""
+        self._offers[offer.delivery.topic] = offer
+        self._some.set()
 
     def _failure(self) -> BaseException | None:
         ended = self._keeping is not None and self._keeping.done() and not self._keeping.cancelled()
@@ -173,13 +189,16 @@ class Member:
         if holding is None and name in self._taken:
             return  # lost and won back while a delivery was being worked on: nothing more before that is settled
         if holding is None:
-            holding = Holding(name, self._topics[name], self._count, self._offers, self._address)
+            holding = Holding(name, self._topics[name], self._count, self._offer, self._connect)
             holding.renewed(until)
             holding.begin(tasks)
             self._holdings[name] = holding
             metrics.LEASE_CHANGES.labels("taken").inc()
             _log.info("bus_lease_taken", topic=name)
         holding.renewed(until)
+
+    async def _connect(self) -> Connection:
+        return await Connection.open(self._address, CALL_SECONDS, scripts=self._scripts.sources())
 
     async def _give_up(self, surplus: int) -> None:
         """Give back what is more than a fair share: at once what nobody works on, the rest when that is settled."""
