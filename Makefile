@@ -19,11 +19,12 @@ export VIRTUAL_ENV := $(CURDIR)/.venv
 # protoc looks for its plugins there.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-LIBRARIES := protos/gen/python libs/chassis libs/bus libs/stack
+LIBRARIES := protos/gen/python libs/chassis libs/bus libs/sendmany libs/stack
 SERVICES := gateway messages presence media
 MEMBERS := $(LIBRARIES) $(SERVICES:%=services/%)
-NAMES := protos chassis bus stack $(SERVICES)
+NAMES := protos chassis bus sendmany stack $(SERVICES)
 PROJECTS := $(MEMBERS:%=%/pyproject.toml)
+NATIVE := $(wildcard libs/*/src/*/*.c)
 SOURCES := $(wildcard libs/*/src libs/*/tests services/*/src services/*/tests protos/*.py tests bench)
 WEB_SOURCES = $(shell find web -type f -not -path 'web/node_modules/*' -not -path 'web/dist/*')
 
@@ -131,7 +132,7 @@ $(UV):
 	$(PYTHON) -m venv .venv
 	$(VENV)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
-$(STAMPS)/python: requirements-dev.lock pyproject.toml $(PROJECTS) $(UV) | $(STAMPS)
+$(STAMPS)/python: requirements-dev.lock pyproject.toml $(PROJECTS) $(NATIVE) $(UV) | $(STAMPS)
 	@echo "Installing Python dependencies"
 	$(UV) pip install --quiet --require-hashes -r requirements-dev.lock
 	$(UV) pip install --quiet --no-deps $(MEMBERS:%=--editable %)

@@ -6,6 +6,8 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
+from sendmany import NATIVE
+
 _ASK_SECONDS = 10
 _PACKAGES = ("picows", "uvicorn", "uvloop", "msgspec", "hiredis", "grpcio", "psycopg")
 
@@ -20,6 +22,7 @@ async def describe(root: Path) -> dict[str, str]:
         "Python": platform.python_version(),
         "packages": ", ".join(f"{name} {found}" for name in _PACKAGES if (found := _version(name))),
         "Node": await _ask("node", "--version"),
+        "gateway's sends": "compiled" if NATIVE else "not compiled",
         "compiler": (await _ask("cc", "--version")).splitlines()[0],
     }
 

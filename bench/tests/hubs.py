@@ -1,7 +1,10 @@
 """A gateway's hub with sockets in one channel, without bus and network: what the guards count in."""
 
 import asyncio
+import contextlib
+import socket
 import time
+from collections.abc import Iterator
 
 from gateway.connection import Identity
 from gateway.inbound.limits import Bucket
@@ -15,7 +18,7 @@ PAYLOAD = b'{"type":"event","channel":"%s","seq":1,"data":{"text":"%s"}}' % (CHA
 
 
 class CountingTransport(asyncio.Transport):
-    """Where a socket's bytes end: they are counted and forgotten, as the kernel would take them."""
+    """Where the bytes end that a socket's own send has left over: they are counted and forgotten."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,14 +37,31 @@ class CountingTransport(asyncio.Transport):
 
 
 class Room:
-    """A hub with one channel in which `size` users have a socket each that receives."""
+    """A hub with one channel in which `size` users have a socket each that receives; a block with it closes the sockets."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self) -> None:
         self.roster = Roster("guard", 60)
-        self.transports = [CountingTransport() for _ in range(size)]
+        self._transports: list[CountingTransport] = []
+        self._ends: list[socket.socket] = []
+        """Where what was sent arrives, a packet for each send."""
+        self._open = contextlib.ExitStack()
         self._seq = 0
-        for number, transport in enumerate(self.transports):
-            self.open(f"user-{number}", CHANNEL, transport)
+        self.writes = 0
+        """How many writes all sockets had, by the last `read`."""
+        self.size = 0
+        """How many bytes all sockets were given, by then."""
+        self.left_over = 0
+        """How many of the writes were left to transports."""
+
+    @classmethod
+    @contextlib.contextmanager
+    def of(cls, size: int) -> Iterator["Room"]:
+        """A room of so many, for the length of the block."""
+        room = cls()
+        with room._open:
+            for number in range(size):
+                room.open(f"user-{number}", CHANNEL)
+            yield room
 
     def say(self, count: int = 1) -> None:
         """Let the bus bring posts, within one tick of the loop."""
@@ -50,25 +70,33 @@ class Room:
             kind = EventKind.EVENT_KIND_MESSAGE_POSTED
             self.roster.hub.take(Event(tenant=TENANT, channel=CHANNEL, seq=self._seq, kind=kind, payload=PAYLOAD))
 
-    @property
-    def writes(self) -> int:
-        """How many writes all sockets had."""
-        return sum(transport.writes for transport in self.transports)
-
-    @property
-    def size(self) -> int:
-        """How many bytes all sockets were given."""
-        return sum(transport.size for transport in self.transports)
-
     async def until_written(self) -> None:
-        """Return when everything is with the transports."""
+        """Return when everything is with the sockets."""
         await self.roster.outbox.flushed()
 
-    def open(self, user: str, channel: str, transport: CountingTransport) -> None:
+    def read(self) -> None:
+        """Take what has arrived, and count it."""
+        for end in self._ends:
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    self.size += len(end.recv(1 << 20, socket.MSG_DONTWAIT))
+                    self.writes += 1
+        for transport in self._transports:
+            self.size += transport.size
+            self.writes += transport.writes
+            self.left_over += transport.writes
+            transport.size = transport.writes = 0
+
+    def open(self, user: str, channel: str) -> None:
         """Open a socket of `user`, who is in `channel`, and let it receive."""
         identity = Identity(TENANT, user, "", (), 0.0, time.time() + 3600)
         connection = self.roster.admit(identity, Bucket(100, 100))
-        connection.transport = transport
+        near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._open.enter_context(near)
+        self._ends.append(self._open.enter_context(far))
+        connection.transport = CountingTransport()
+        connection.file = near.fileno()
+        self._transports.append(connection.transport)
         with self.roster.recent.load(0) as load:
             self.roster.hub.open(connection, [ChannelView(channel, "group", "", "member", self._seq, 0)], load)
         connection.flowing = True

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import socket
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Literal
 
@@ -60,6 +61,12 @@ class Socket:
         """The first frame."""
         self._refs = itertools.count(1)
         """Numbers for `ref`."""
+
+    @property
+    def kernel(self) -> socket.socket:
+        """The kernel's socket under it, to ask it what it counted."""
+        found: socket.socket = self._connection.transport.get_extra_info("socket")
+        return found
 
     async def send(self, type_: str, **fields: Any) -> None:
         """Send a frame. Raises Closed."""

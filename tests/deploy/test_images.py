@@ -18,6 +18,7 @@ MEMBERS = {
     "hubbub-protos": "protos/gen/python",
     "hubbub-chassis": "libs/chassis",
     "hubbub-bus": "libs/bus",
+    "hubbub-sendmany": "libs/sendmany",
     "hubbub-stack": "libs/stack",
     **{f"hubbub-{service}": f"services/{service}" for service in SERVICES},
 }
@@ -62,7 +63,7 @@ def test_third_parties_come_from_the_service_own_lock_and_are_checked(service: s
     assert locks == {"deploy/docker/build.lock", f"services/{service}/requirements.lock"}
     for run in build.runs:
         for command in re.split(r" && ", run):
-            if " install " in command:
+            if "pip install " in command:
                 assert "--require-hashes" in command or ("--no-deps" in command and "--offline" in command)
     for lock in locks:
         assert "--hash=sha256:" in (ROOT / lock).read_text()

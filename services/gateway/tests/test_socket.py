@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
 from bus.topics import control, events
+from gateway.connection import NOWHERE
 from hubbub.events.v1.events_pb2 import EventKind
 from hubbub.presence.v1.presence_service_pb2 import ConnectionChange
 from services.gateway.tests.house import PARTITIONS, House, open_house
@@ -50,6 +52,14 @@ async def send_raw(connection: ClientConnection, *frames: Frame | bytes) -> None
     """Send frames as they are, also such as a client must not."""
     for frame in frames:
         connection.transport.write(frame if isinstance(frame, bytes) else frame.serialize(mask=True))
+
+
+async def publish(house: House, number: int, data: str) -> None:
+    """Have the bus bring an event with a payload of one's own."""
+    event = house.store.append(CHANNEL)
+    event.payload = json.dumps({"type": "event", "seq": event.seq, "number": number, "data": data}).encode()
+    await house.store.publish(house.bus, event)
+    await asyncio.sleep(0)
 
 
 def forged(first_byte: int, payload: bytes) -> bytes:
@@ -262,6 +272,42 @@ async def test_a_reader_that_stops_costs_its_bound_and_is_closed_with_4002(house
         assert connection.transport.get_write_buffer_size() < 2 * 1024 * 1024
         ann.transport.resume_reading()
         assert await close_code(ann) == 4002
+
+
+async def test_a_reader_that_stops_for_a_while_gets_everything_once_and_in_order(house: House) -> None:
+    house.store.append(CHANNEL, JOINED, "ann")
+    async with house.connect("ann", max_queue=1) as ann:
+        await receive(ann)
+        await say(ann, type="sync", positions={})
+        await receive(ann, "synced")
+        (connection,) = house.gateway.roster.connections.values()
+        said, heard = 0, list[int]()
+        for _ in range(3):
+            ann.transport.pause_reading()
+            async with asyncio.timeout(20):
+                while not connection.paused:  # once it is, one frame has gone in part past the transport, in part by it
+                    said += 1
+                    await publish(house, said, "x" * 9_973)
+            ann.transport.resume_reading()
+            for _ in range(100):  # now there is room again, for what the transport holds first
+                said += 1
+                await publish(house, said, "x" * 9_973)
+            while len(heard) < said:
+                heard.append((await receive(ann, "event"))["number"])
+        assert heard == list(range(1, said + 1))
+
+
+@pytest.mark.parametrize("leave", ["close", "abort"])
+async def test_a_descriptor_is_the_sockets_own_until_its_end_is_known(house: House, leave: str) -> None:
+    async with house.connect("ann") as ann:
+        await receive(ann)
+        (connection,) = house.gateway.roster.connections.values()
+        inode, at_the_end = os.fstat(connection.file).st_ino, asyncio.Queue[int]()
+        house.gateway.roster.on_end.append(lambda gone: at_the_end.put_nowait(os.fstat(gone.file).st_ino))
+        getattr(ann.transport, leave)()
+        async with asyncio.timeout(5):
+            assert await at_the_end.get() == inode
+        assert connection.file == NOWHERE
 
 
 async def test_sockets_that_come_and_go_while_presence_is_away_leave_nothing_to_report(house: House) -> None:

@@ -16,7 +16,7 @@ from chassis.errors import Unavailable
 from gateway.connection import Connection
 from gateway.inbound.pending import Pending
 from gateway.inbound.publish import Publisher
-from gateway.outbound.outbox import HELD_FRAMES, SLOW_CONSUMER
+from gateway.outbound.outbox import HELD_BYTES, SLOW_CONSUMER
 from gateway.outbound.wire import text_frame
 from gateway.tenure import Tenure
 from hubbub.events.v1.events_pb2 import Command, ControlBatch
@@ -184,8 +184,8 @@ async def test_whom_the_store_vouches_for_is_not_kept_waiting_by_the_others(cut_
 
 async def test_what_is_held_back_has_a_bound(cut_off: World) -> None:
     ann = cut_off.connect("ann")
-    for _ in range(HELD_FRAMES + 1):
-        cut_off.roster.outbox.send(ann, text_frame(b"{}"))
+    for _ in range(HELD_BYTES // 1_000):
+        cut_off.roster.outbox.send(ann, text_frame(b"x" * 1_000))
     await asyncio.wait_for(cut_off.roster.outbox.flushed(), 5)
     assert ann.closing == SLOW_CONSUMER
 

@@ -48,6 +48,7 @@ from gateway.session import Sessions
 from gateway.tenure import Tenure
 from gateway.tickets import Tickets
 from gateway.typists import Typists
+from sendmany import NATIVE
 
 log = structlog.get_logger()
 
@@ -142,7 +143,7 @@ class Gateway:
         )
         server = make_server(make_app(api), upgrades.begin)
         serving = self.group.create_task(server.serve(sockets=[listening]))
-        log.info("gateway_started", gateway=self.id, address=str(self.config.listen))
+        log.info("gateway_started", gateway=self.id, address=str(self.config.listen), compiled_sends=NATIVE)
         await self.lifecycle.stopping.wait()
         await drain(self.roster, self._publisher, self._pending, self.config.drain_seconds)
         server.should_exit = True

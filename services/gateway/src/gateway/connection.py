@@ -9,7 +9,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from hubbub.messages.v1.messages_pb2 import Caller
 
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from gateway.outbound.channel import Channel, Gain
 
 
+Backlog: TypeAlias = "bytes | tuple[Backlog, bytes]"
+"""A frame, or what waits before it and a frame: sockets for which the same waits share it."""
+NOWHERE = -1
+"""No file descriptor."""
 _LATEST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 """What can still be spelled as a date; some tokens never end."""
 
@@ -79,6 +83,7 @@ class Connection:
         "closing",
         "commands",
         "due",
+        "file",
         "flow",
         "flowing",
         "heard",
@@ -100,10 +105,12 @@ class Connection:
         self.account = account
         self.transport: asyncio.Transport | None = None
         """Where bytes go; None before the upgrade."""
-        self.backlog: list[bytes] = []
-        """Frames of this tick, complete with their headers."""
+        self.file = NOWHERE
+        """The socket's file descriptor: its own until the peer is gone, as long as there may be a backlog."""
+        self.backlog: Backlog | None = None
+        """Frames of this tick, complete with their headers. None before the upgrade and after the end."""
         self.paused = False
-        """The transport holds more than its high-water mark."""
+        """The transport holds something that the peer has not made room for."""
         self.resumed: asyncio.Future[None] | None = None
         """Resolved when `paused` ends, for whoever waits."""
         self.closing = 0

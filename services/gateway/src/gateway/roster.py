@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import structlog
 
-from gateway.connection import Account, Connection, Identity
+from gateway.connection import NOWHERE, Account, Connection, Identity
 from gateway.inbound.limits import Bucket
 from gateway.metrics import CLOSED, CONNECTIONS, close_label
 from gateway.outbound.hub import Hub
@@ -113,8 +113,9 @@ class Roster:
         """The peer has vanished."""
         if not connection.closing:
             connection.closing = -1
-            connection.backlog = []  # there is nobody to write it to, and trying raises
+            connection.backlog = None  # there is nobody to write it to, and trying raises
             self._end(connection)
+        connection.file = NOWHERE  # the transport closes it as soon as this returns
 
     def _slow(self, connection: Connection) -> None:
         self.close(connection, SLOW_CONSUMER)

@@ -167,6 +167,8 @@ class Upgrades:
         _forget_handshake(protocol.transport)
         transport.set_protocol(_NOBODY)  # uvloop keeps the last unbuffered protocol for life: five kilobytes, were it the door's
         transport.set_protocol(protocol)
+        transport.set_write_buffer_limits(high=0)  # so that `paused` says whether anything is unsent
+        connection.file = transport.get_extra_info("socket").fileno()
         if rest:  # sent before the answer came: taken once the socket is in place
             asyncio.get_running_loop().call_soon(_feed, protocol, rest)
         transport.resume_reading()

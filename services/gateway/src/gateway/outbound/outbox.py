@@ -1,9 +1,13 @@
 """Joins everything that goes to a socket within one tick of the loop into one write, and bounds what a slow reader may cost.
 
 No event loop joins writes by itself, and the kernel's `send` is the cost of a delivery: whoever has something to say
-appends it to the socket's backlog, and a round writes the backlogs out, in the same tick. A round of more than a slice of
+adds it to the socket's backlog, and a round writes the backlogs out, in the same tick. A round of more than a slice of
 sockets lets the loop go on between slices, and is followed by a rest twice as long, within a bound: what comes meanwhile is
 joined, so that a hot room leaves the loop time for others. What a frame says, and to whom, is `hub`'s.
+
+A slice is sent in one call (`sendmany`), past the transports: to a socket whose transport holds nothing unsent (else it is
+`paused`) and which has not been lost (else it has no backlog), so that its file descriptor is its own and its bytes keep
+their order. What cannot be sent so is given to the transport.
 
 Bounds: whoever brings many frames waits until what is queued has gone (`paced`); behind a backlog the transport holds what
 the peer has not read yet. A socket with more than `UNREAD_BYTES` there is closed with 4002 and cut off if it does not read
@@ -20,8 +24,9 @@ from collections.abc import Callable, Collection, Iterable
 import structlog
 
 from chassis.metrics import DEFECTS
-from gateway.connection import Connection
+from gateway.connection import NOWHERE, Backlog, Connection
 from gateway.metrics import WRITES, WRITTEN_BYTES
+from sendmany import send_each
 
 log = structlog.get_logger()
 UNREAD_BYTES = 1024 * 1024
@@ -36,7 +41,7 @@ QUEUED_FRAMES = 20_000
 """Frames queued, counted per socket, beyond which `paced` waits."""
 SLOW_CONSUMER = 4002
 REVOKED = 4501
-HELD_FRAMES = 2_000
+HELD_BYTES = UNREAD_BYTES
 """What one socket may be held back; more is a slow consumer, whoever is at fault."""
 HELD_SECONDS = 0.02
 """Between two looks whether what is held back may go."""
@@ -70,21 +75,30 @@ class Outbox:
         """Queue one frame for one socket; nothing once it is closing."""
         if connection.closing:
             return
-        if not connection.backlog:
+        backlog = connection.backlog
+        if backlog is None:
+            connection.backlog = frame
             self._dirty.append(connection)
             if not self._scheduled:
                 self._schedule()
-        connection.backlog.append(frame)
+        else:
+            connection.backlog = (backlog, frame)
 
     def broadcast(self, connections: Collection[Connection], frame: bytes) -> None:
         """Queue one frame for many sockets, none of which is closing: the hub holds open ones only."""
         self._queued += len(connections)
         dirty = self._dirty
+        last: Backlog | None = None
+        longer: Backlog = frame
         for connection in connections:
             backlog = connection.backlog
-            if not backlog:
+            if backlog is None:
+                connection.backlog = frame
                 dirty.append(connection)
-            backlog.append(frame)
+                continue
+            if backlog is not last:  # in a room most have been given the same
+                last, longer = backlog, (backlog, frame)
+            connection.backlog = longer
         if dirty and not self._scheduled:
             self._schedule()
 
@@ -113,18 +127,18 @@ class Outbox:
 
     def finish(self, connection: Connection, code: int, last: bytes) -> None:
         """Write the backlog, unless it must not go, and the last bytes now; nothing of ours goes out afterwards."""
-        frames = [] if code == REVOKED or self._cut_off() else connection.backlog
-        connection.backlog = []
+        backlog = None if code == REVOKED or self._cut_off() else connection.backlog
+        connection.backlog = None
         connection.closing = code
         if connection.transport is not None and not connection.transport.is_closing():
-            connection.transport.write(b"".join((*frames, last)))
+            connection.transport.write(last if backlog is None else joined((backlog, last)))
 
     def release(self, connections: Iterable[Connection]) -> None:
         """Write these sockets' backlogs now, although others are held back."""
         for connection in connections:
-            if connection.backlog and connection.transport is not None:
-                connection.transport.write(b"".join(connection.backlog))
-                connection.backlog.clear()
+            if connection.backlog is not None and connection.transport is not None:
+                connection.transport.write(joined(connection.backlog))
+                connection.backlog = None
                 WRITES.inc()
 
     def _schedule(self) -> None:
@@ -165,38 +179,57 @@ class Outbox:
         self._tell_flushed()
 
     def _write(self, due: Iterable[Connection]) -> None:
-        writes = size = 0
-        last: list[bytes] = []
-        data = b""
+        last: Backlog | None = None
+        chunk = b""
+        size = 0
+        connections: list[Connection] = []
+        files: list[int] = []
+        chunks: list[bytes] = []
         for connection in due:
             backlog = connection.backlog
-            transport = connection.transport
-            if not backlog or transport is None:
+            if backlog is None:  # released, or lost meanwhile
                 continue
-            if backlog != last:  # in a room most have been given the same, and compare as fast as two pointers
-                last = backlog
-                data = backlog[0] if len(backlog) == 1 else b"".join(backlog)
-            connection.backlog = []
-            try:
-                transport.write(data)
-            except Exception as error:  # a callback of the loop's: one socket's trouble must not silence the others
-                DEFECTS.labels("write").inc()
-                log.exception("write_failed", connection=connection.id, error=type(error).__name__)
-                transport.abort()
-                continue
-            writes += 1
-            size += len(data)
-            if connection.paused and transport.get_write_buffer_size() > UNREAD_BYTES:
-                self._on_slow(connection)
-        WRITES.inc(writes)
+            connection.backlog = None
+            if backlog is not last:
+                last, chunk = backlog, joined(backlog)
+            connections.append(connection)
+            files.append(NOWHERE if connection.paused else connection.file)
+            chunks.append(chunk)
+            size += len(chunk)
+        for index, sent in send_each(files, chunks):
+            self._give(connections[index], chunks[index][sent:])
+        WRITES.inc(len(chunks))
         WRITTEN_BYTES.inc(size)
+
+    def _give(self, connection: Connection, rest: bytes) -> None:
+        """Have the transport send what the socket did not take at once."""
+        transport = connection.transport
+        if transport is None:
+            return
+        try:
+            transport.write(rest)
+        except Exception as error:  # a callback of the loop's: one socket's trouble must not silence the others
+            DEFECTS.labels("write").inc()
+            log.exception("write_failed", connection=connection.id, error=type(error).__name__)
+            transport.abort()
+            return
+        if connection.paused and transport.get_write_buffer_size() > UNREAD_BYTES:
+            self._on_slow(connection)
 
     def _hold(self) -> None:
         held = [*reversed(self._round), *self._dirty]
+        last: Backlog | None = None
+        whole = b""
         for connection in held:
-            if len(connection.backlog) > HELD_FRAMES:
+            backlog = connection.backlog
+            if backlog is None:  # released, or ended
+                continue
+            if backlog is not last:
+                last, whole = backlog, joined(backlog)
+            connection.backlog = whole
+            if len(whole) > HELD_BYTES:
                 self._on_slow(connection)
-        self._round, self._dirty = [], [each for each in held if each.backlog]  # the others were released or have ended
+        self._round, self._dirty = [], [each for each in held if each.backlog is not None]
         if self._dirty:
             self._loop.call_later(HELD_SECONDS, self._flush)
             self.on_held(self._dirty)
@@ -208,3 +241,16 @@ class Outbox:
         if not self._dirty and not self._round and self._flushed is not None:
             self._flushed.set_result(None)
             self._flushed = None
+
+
+def joined(backlog: Backlog) -> bytes:
+    """All frames of a backlog as one write."""
+    frames = []
+    while isinstance(backlog, tuple):
+        backlog, frame = backlog
+        frames.append(frame)
+    if not frames:
+        return backlog
+    frames.append(backlog)
+    frames.reverse()
+    return b"".join(frames)

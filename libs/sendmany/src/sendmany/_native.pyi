@@ -1,0 +1,3 @@
+from collections.abc import Sequence
+
+def send_each(files: Sequence[int], chunks: Sequence[bytes], /) -> list[tuple[int, int]]: ...
