@@ -144,11 +144,14 @@ async def test_a_lock_that_is_waited_for_too_long_is_unavailable_and_the_connect
     assert (await one(opened, BACKEND), await one(opened, COUNT)) == (backend, 0)
 
 
-async def test_what_takes_too_long_is_unavailable(opened: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_takes_too_long_is_unavailable_and_so_is_what_waits_for_it(
+    opened: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     backend = await one(opened, BACKEND)
     monkeypatch.setattr("chassis.postgres._OPERATION_SECONDS", 0.1)
-    with pytest.raises(Unavailable):
-        await opened.pipeline(EVERY_TENANT, [Statement("SELECT pg_sleep(1)").query({})])
+    sleep = Statement("SELECT pg_sleep(1)")
+    both = await asyncio.gather(one(opened, sleep), one(opened, sleep), return_exceptions=True)
+    assert [type(each) for each in both] == [Unavailable, Unavailable]
     monkeypatch.undo()
     assert await one(opened, BACKEND) != backend
 

@@ -105,13 +105,14 @@ class Pipeline:
         self._pgconn.enter_pipeline_mode()
         self._loop.add_reader(self._socket, self._read)
 
-    @property
-    def usable(self) -> bool:
-        """Whether it is young, and the server has not hung up while it lay idle, found out without asking it.
+    def still_up(self) -> bool:
+        """Whether it can be used again. It cannot once it is old, or once the server has hung up while it lay idle.
 
-        Nobody asked, so anything that there is to read is the server's farewell.
+        That is found out without asking the server: nobody has asked it, so anything that there is to read is its farewell.
         """
-        return not self.closed and self._loop.time() < self._until and not self._farewell.poll(0)
+        if self._loop.time() >= self._until or (not self.closed and self._farewell.poll(0)):
+            self.close()
+        return not self.closed
 
     def close(self) -> None:
         """Hang up. Of what was not sent to its end the server keeps nothing."""
@@ -121,8 +122,8 @@ class Pipeline:
             self._loop.remove_writer(self._socket)
             self._pgconn.finish()
 
-    async def run(self, tenants: list[str], queries: Sequence[Query]) -> list[Rows]:
-        """Carry out `queries` in one transaction, which sees the rows of `tenants` alone.
+    async def run(self, tenants: list[str], queries: Sequence[Query], deadline: float) -> list[Rows]:
+        """Carry out `queries` in one transaction, which sees the rows of `tenants` alone; `deadline` is the loop's time.
 
         There is no BEGIN and no COMMIT to pay for: what is sent before the Sync that ends a pipeline is one transaction by itself
         (PostgreSQL's manual, "Message Flow", Pipelining). Raises `psycopg.Error`: that of the first statement that failed, with
@@ -131,6 +132,7 @@ class Pipeline:
         told = tenants == self._tenants
         self._tenants = None  # until it is known that this was not rolled back
         self._answered = self._loop.create_future()
+        watch = self._loop.call_at(deadline, self._lost, psycopg.OperationalError("no answer in time"))
         try:
             self._send(queries if told else [TELL.query({"tenants": tenants}), *queries])
             await self._answered
@@ -138,6 +140,7 @@ class Pipeline:
             self.close()
             raise
         finally:
+            watch.cancel()
             self._answered = None
         found = [self._rows(answer) for answer in self._judged()]
         self._tenants = tenants
@@ -214,30 +217,32 @@ class Pipelines:
     """At most so many pipelines, opened as they are needed."""
 
     def __init__(self, connect: Callable[[], Awaitable[psycopg.AsyncConnection[Any]]], most: int) -> None:
+        self._loop = asyncio.get_running_loop()
         self._connect = connect
-        self._places = asyncio.Semaphore(most)
-        self._idle: list[Pipeline] = []
-        """Used from its end, so that few of them stay warm."""
+        self._places: asyncio.LifoQueue[Pipeline | None] = asyncio.LifoQueue()
+        """Idle ones, and None for one that may be opened. What was used last is used first, so that few of them stay warm."""
+        for _ in range(most):
+            self._places.put_nowait(None)
 
-    async def run(self, tenants: list[str], queries: Sequence[Query]) -> list[Rows]:
-        """Have a pipeline that is free `run` it. Also raises the `psycopg.Error` of a server that cannot be reached."""
-        async with self._places:
-            pipeline = self._usable() or Pipeline(await self._connect())
-            try:
-                return await pipeline.run(tenants, queries)
-            finally:
-                if not pipeline.closed:
-                    self._idle.append(pipeline)
+    async def run(self, tenants: list[str], queries: Sequence[Query], seconds: float) -> list[Rows]:
+        """Have one that is free `run` them within `seconds`. Also raises `TimeoutError`, `psycopg.Error` if none connects."""
+        deadline = self._loop.time() + seconds
+        if self._places.empty():
+            async with asyncio.timeout_at(deadline):
+                pipeline = await self._places.get()
+        else:
+            pipeline = self._places.get_nowait()
+        try:
+            if pipeline is None or not pipeline.still_up():
+                async with asyncio.timeout_at(deadline):
+                    pipeline = Pipeline(await self._connect())
+            return await pipeline.run(tenants, queries, deadline)
+        finally:
+            self._places.put_nowait(None if pipeline is None or pipeline.closed else pipeline)
 
     def close(self) -> None:
         """Hang up where nobody waits for an answer."""
-        while self._idle:
-            self._idle.pop().close()
-
-    def _usable(self) -> Pipeline | None:
-        while self._idle:
-            pipeline = self._idle.pop()
-            if pipeline.usable:
-                return pipeline
-            pipeline.close()
-        return None
+        while not self._places.empty():
+            pipeline = self._places.get_nowait()
+            if pipeline is not None:
+                pipeline.close()

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import select
 import weakref
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
 
 import psycopg
 import structlog
@@ -59,6 +59,20 @@ def is_transient(error: psycopg.Error) -> bool:
     return error.sqlstate[:2] in _TRANSIENT
 
 
+class _Failures:
+    """Tells what is transient from what is not, at the end of a block."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, TimeoutError) or (isinstance(error, psycopg.Error) and is_transient(error)):
+            raise Unavailable from error
+
+
+_FAILURES = _Failures()
+
+
 class Database:
     """Connections to one database. Times come back in UTC, UUIDs as text."""
 
@@ -84,7 +98,7 @@ class Database:
 
     @asynccontextmanager
     async def _taken(self) -> AsyncIterator[Connection]:
-        with _failures():
+        with _FAILURES:
             async with asyncio.timeout(_OPERATION_SECONDS):
                 connection = await self._take()
                 try:
@@ -112,9 +126,8 @@ class Database:
 
         When one of them fails all are rolled back, and its error is raised.
         """
-        with _failures():
-            async with asyncio.timeout(_OPERATION_SECONDS):
-                return await self._pipelines.run(list(tenants), queries)
+        with _FAILURES:
+            return await self._pipelines.run(list(tenants), queries, _OPERATION_SECONDS)
 
     async def ping(self) -> None:
         """Raise `Unavailable` unless the server answers."""
@@ -164,19 +177,6 @@ async def open_database(url: str, *, connections: int, pipelines: int = 0, name:
     finally:
         opened.close()
         await pool.close()
-
-
-@contextmanager
-def _failures() -> Iterator[None]:
-    """Tell what is transient from what is not."""
-    try:
-        yield
-    except TimeoutError as error:
-        raise Unavailable from error
-    except psycopg.Error as error:
-        if is_transient(error):
-            raise Unavailable from error
-        raise
 
 
 def _hung_up(connection: Connection) -> bool:

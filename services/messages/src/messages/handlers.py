@@ -7,14 +7,13 @@ the caller, and happens after the commit.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import assert_never
 
 from chassis.errors import error_for
 from chassis.postgres import Database
-from messages.commands import Command, Delete, Edit, Outcome, Pin, Post, React, Read, Stored, Verdict
+from messages.commands import Body, Command, Delete, Edit, Outcome, Pin, Post, React, Read, Stored, Verdict
 from messages.message import NO_DETAILS, Details, Entry, EntryKind, Range
 from messages.metrics import BATCH_COMMANDS, BATCH_SECONDS, COMMANDS
 from messages.store import commands as store
@@ -47,8 +46,8 @@ async def handle(database: Database, batch: Sequence[Command], *, wait_for_locks
     for each, rows in zip(asked, found, strict=False):  # the last rows may be those of reads
         for command, answer in each.answers(rows):
             result.add(command, answer)
-    for labels, count in result.counts.items():
-        COMMANDS.labels(*labels).inc(count)
+    for (body, verdict), count in result.counts.items():
+        COMMANDS.labels(kind_of(body), verdict).inc(count)
     receipts = asked_reads.receipts(found[-1]) if asked_reads else []
     entries = await _with_again(database, tenants, result)
     return Stored(result.outcomes, entries, receipts, sorted(result.noted))
@@ -62,12 +61,13 @@ class _Result:
     entries: list[Entry] = field(default_factory=list)
     again: list[Range] = field(default_factory=list)
     noted: set[int] = field(default_factory=set)
-    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """By kind of command and what became of it."""
+    counts: dict[tuple[type[Body], str], int] = field(default_factory=dict)
+    """By what commands wanted and what became of them."""
 
     def add(self, command: Command, answer: Answer) -> None:
         """Take one command's answer in."""
-        self.counts[kind_of(command), answer.verdict] += 1
+        counted = type(command.body), answer.verdict
+        self.counts[counted] = self.counts.get(counted, 0) + 1
         if answer.noted is not None:
             self.noted.add(answer.noted)
         verdict = _VERDICTS.get(answer.verdict)
@@ -83,9 +83,9 @@ class _Result:
             self.again.append(Range(command.channel, seq - 1, seq))
 
 
-def kind_of(command: Command) -> str:
+def kind_of(body: type[Body]) -> str:
     """What a command wants, in a word for metrics."""
-    return type(command.body).__name__.lower()
+    return body.__name__.lower()
 
 
 async def _with_again(database: Database, tenants: Sequence[str], result: _Result) -> list[Entry]:

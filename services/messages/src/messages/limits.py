@@ -75,7 +75,7 @@ def text(value: str, *, may_be_empty: bool = False) -> str:
 
 def key(value: str) -> str:
     """A client's idempotency key; raises `InvalidArgument`."""
-    if not 1 <= len(value) <= KEY_CHARACTERS or _CONTROL.search(value):
+    if not 1 <= len(value) <= KEY_CHARACTERS or (not value.isprintable() and _CONTROL.search(value)):
         raise InvalidArgument(f"A key has 1 to {KEY_CHARACTERS} characters, none of them a control character")
     return value
 

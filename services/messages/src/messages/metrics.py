@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Gauge
 
 from chassis.metrics import LATENCY_BUCKETS, SIZE_BUCKETS
+from chassis.tally import Counter, Histogram
 
 COMMANDS = Counter("hubbub_commands_total", "Commands, by what they wanted and what became of them.", ["kind", "outcome"])
 BATCH_COMMANDS = Histogram("hubbub_batch_commands", "Commands stored in one transaction.", buckets=SIZE_BUCKETS)

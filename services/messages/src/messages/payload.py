@@ -5,6 +5,7 @@ The same stored entry gives the same bytes at every door: live, caught up, read 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import assert_never
@@ -34,7 +35,7 @@ class _Posted(msgspec.Struct, gc=False):
     text: str | None
     thread: str | None
     attachments: list[Attachment]
-    mentions: list[str]
+    mentions: Sequence[str]
 
 
 class _Edited(msgspec.Struct):
@@ -81,7 +82,7 @@ def _data(entry: Entry) -> _Data:
     details = entry.details
     match entry.kind:
         case EntryKind.MESSAGE_POSTED:
-            return _Posted(entry.message, entry.key, entry.text, details.thread, details.attachments, list[str](details.mentions))
+            return _Posted(entry.message, entry.key, entry.text, details.thread, details.attachments, details.mentions)
         case EntryKind.MESSAGE_EDITED:
             return _Edited(entry.message, entry.text)
         case EntryKind.MESSAGE_DELETED | EntryKind.MESSAGE_PINNED | EntryKind.MESSAGE_UNPINNED:

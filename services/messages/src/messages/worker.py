@@ -196,7 +196,7 @@ class Worker:
                 raise
             except Exception as error:  # as above: this is the culprit
                 DEFECTS.labels("command").inc()
-                COMMANDS.labels(kind_of(command), Internal.reason).inc()
+                COMMANDS.labels(kind_of(type(command.body)), Internal.reason).inc()
                 log.exception("command_set_aside", command=command.id, error=type(error).__name__)
                 await self._set_aside([events.CommandBatch(commands=[sources[command.id]]).SerializeToString()], "command")
                 together.outcomes.append(Outcome(command.id, command.gateway, command.channel, error=Internal()))
