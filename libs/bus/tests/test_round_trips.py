@@ -1,4 +1,4 @@
-"""How often the server hears of a message on its way: a guard of what each costs, which no clock decides."""
+"""How often the server hears of a message on its way, and how often it makes room: guards of cost that no clock decides."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import contextlib
 
 import redis.asyncio
 
+from bus import redis_keys
 from bus.redis_streams import RedisBus
-from bus.topics import Topic, commands, events
+from bus.topics import Topic, WhenFull, commands, events
 
 MESSAGES = 200
 
@@ -28,3 +29,17 @@ async def test_a_message_there_and_back_takes_three_reads_of_the_server(valkey_u
                         before = int((await admin.info("stats"))["total_reads_processed"])
                 reads = int((await admin.info("stats"))["total_reads_processed"]) - before
     assert reads <= 3.1 * MESSAGES
+
+
+async def test_a_full_topic_makes_room_for_many_at_once_and_never_passes_its_bound(valkey_url: str) -> None:
+    full = Topic("events.full", 2_560, WhenFull.TRIM)
+    async with redis.asyncio.from_url(valkey_url) as admin:
+        with contextlib.closing(RedisBus(valkey_url)) as bus:
+            await bus.publish([(full, b"old")] * full.bound)
+            await admin.config_resetstat()
+            for _ in range(110):
+                await bus.publish([(full, b"new")])
+                assert full.bound * 255 / 256 <= await admin.xlen(redis_keys.stream(full.name)) <= full.bound
+            assert int((await admin.info("commandstats"))["cmdstat_xtrim"]["calls"]) == 10
+            held = await admin.xlen(redis_keys.stream(full.name))
+            assert int(await admin.get(redis_keys.size(full.name)) or 0) == held * (3 + 64)

@@ -17,7 +17,7 @@ class WhenFull(Enum):
     REFUSE = "refuse"
     """Publishing raises `BusFull`: what waits for work must not be thrown away."""
     TRIM = "trim"
-    """The oldest entries go: followers that fell behind are told with `Lost`."""
+    """The oldest entries go, a few more than must: followers that fell behind are told with `Lost`."""
 
 
 _MEBIBYTE = 1024 * 1024

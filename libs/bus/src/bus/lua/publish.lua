@@ -7,20 +7,20 @@
 -- them its id and the bytes of its payload.
 local ALLOWANCE = 64
 
--- Lets the oldest entries go until the bounds are kept; what was just added stays, whatever its size. Looking at an entry copies it,
--- and mostly as many must go as came: so no more are looked at, unless that was not enough.
+-- Lets the oldest entries go until the bounds are kept with a 256th of them to spare, so that those who publish next find room; what
+-- was just added stays, whatever its size. Looking at an entry copies it: no more are looked at than must go if all are alike.
 local function trim(stream, size, length, held, fresh, most_entries, most_bytes)
-    local before, looks = held, math.min(16, fresh)
+    local before = held
+    most_entries, most_bytes = math.ceil(most_entries * 255 / 256), math.ceil(most_bytes * 255 / 256)
     while (length > most_entries or held > most_bytes) and length > fresh do
-        local gone = {}
-        for _, entry in ipairs(redis.call('XRANGE', stream, '-', '+', 'COUNT', math.min(looks, length - fresh))) do
+        local surplus = math.max(length - most_entries, math.ceil((held - most_bytes) * length / held))
+        local oldest = redis.call('XRANGE', stream, '-', '+', 'COUNT', math.min(16, surplus, length - fresh))
+        for _, entry in ipairs(oldest) do
             if length > most_entries or held > most_bytes then
-                gone[#gone + 1] = entry[1]
                 length, held = length - 1, held - #entry[2][2] - ALLOWANCE
             end
         end
-        redis.call('XDEL', stream, unpack(gone))
-        looks = math.min(16, 2 * looks)
+        redis.call('XTRIM', stream, 'MAXLEN', length)
     end
     if held < before then
         redis.call('DECRBY', size, before - math.max(held, 0))
