@@ -10,7 +10,7 @@ import socket
 from collections.abc import Iterator
 from typing import Any, cast
 
-from gateway.connection import Connection, Identity
+from gateway.connection import NOWHERE, Connection, Identity
 from gateway.inbound import upgrade
 from gateway.inbound.limits import Bucket
 from gateway.roster import Roster
@@ -106,6 +106,7 @@ async def _heard(reads: list[bytes]) -> tuple[list[bytes], list[Frame]]:
     )
     wire, connection = _Wire(), _admitted(roster)
     upgrades._hand_over(connection, wire, _KEY, None, b"")  # noqa: SLF001 - what comes of a handshake
+    connection.file = NOWHERE  # so that the wire gets everything
     begins = len(wire.written)
     for data in reads:
         if not wire.is_closing():

@@ -64,8 +64,8 @@ class Socket(WSListener):
             self._take_fragment(frame)
         elif kind == WSMsgType.BINARY:
             self._roster.close(connection, UNSUPPORTED_DATA)
-        elif self._tolerated() and kind == WSMsgType.PING and not connection.paused:  # who does not read gets no pongs piled up
-            self._roster.outbox.send(connection, pong_frame(frame.get_payload_as_bytes()))
+        elif self._tolerated() and kind == WSMsgType.PING:
+            self._roster.outbox.answer(connection, pong_frame(frame.get_payload_as_bytes()))
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """Note that the peer is gone."""

@@ -31,6 +31,8 @@ from sendmany import send_each
 log = structlog.get_logger()
 UNREAD_BYTES = 1024 * 1024
 """What the transport may hold for one peer."""
+LITTLE_BYTES = 64 * 1024
+"""What a transport may hold for a peer that counts as reading."""
 SLICE = 256
 """Sockets written before others get their turn."""
 REST = 2
@@ -83,6 +85,13 @@ class Outbox:
                 self._schedule()
         else:
             connection.backlog = (backlog, frame)
+
+    def answer(self, connection: Connection, frame: bytes) -> None:
+        """Queue a frame that may be left out: who does not read gets none piled up."""
+        transport = connection.transport
+        if connection.paused and transport is not None and transport.get_write_buffer_size() > LITTLE_BYTES:
+            return
+        self.send(connection, frame)
 
     def broadcast(self, connections: Collection[Connection], frame: bytes) -> None:
         """Queue one frame for many sockets, none of which is closing: the hub holds open ones only."""
