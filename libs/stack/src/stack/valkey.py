@@ -26,7 +26,7 @@ maxmemory-policy noeviction
 databases 16
 loglevel notice
 """
-"""What is left at its default was tried at 500 messages a second, where each costs the server some 210 us: `hz`, latency tracking,
+"""What is left at its default was tried at 500 messages a second, each of which costs it some 210 us: `hz`, latency tracking,
 the command log and the allocator's settings make no difference that can be measured. The append-only file costs 17 us."""
 
 
