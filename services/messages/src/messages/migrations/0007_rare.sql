@@ -1,19 +1,15 @@
 -- What every statement that stores a post paid for, and few posts need.
 
--- Looks that few commands cause: a sub-select is set up with each statement, a function only when it is called. `OFFSET 0`: each
--- looks rows up by what is sure to be few, also if its plan was made of empty tables (as in `queries.commands`).
+-- Looks that hardly any command causes: a sub-select is set up with each statement, a function only when it is called. `OFFSET 0`:
+-- rows are looked up by what is sure to be few, also if the plan was made of empty tables (as in `queries.commands`).
 CREATE FUNCTION is_banned(in_channel uuid, who text) RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT EXISTS (SELECT FROM bans WHERE channel = in_channel AND "user" = who AND until > now())
 $$;
+-- By the other person.
 CREATE FUNCTION is_blocked(in_direct_channel uuid, in_tenant text, who text) RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT EXISTS (
         SELECT FROM (SELECT "user" FROM members WHERE channel = in_direct_channel OFFSET 0) peer
         JOIN blocks ON blocks.tenant = in_tenant AND blocks.blocked = who AND blocks."user" = peer."user")
-$$;
-CREATE FUNCTION is_posted(wanted uuid, in_channel uuid, after bigint) RETURNS boolean LANGUAGE sql STABLE AS $$
-    SELECT EXISTS (
-        SELECT FROM (SELECT channel, seq FROM messages WHERE id = wanted OFFSET 0) found
-        WHERE found.channel = in_channel AND found.seq > after)
 $$;
 
 -- PostgreSQL reads and plans a table's CHECKs anew for each statement that updates it, whatever it updates. Triggers tell by the
