@@ -219,30 +219,29 @@ class Pipelines:
     def __init__(self, connect: Callable[[], Awaitable[psycopg.AsyncConnection[Any]]], most: int) -> None:
         self._loop = asyncio.get_running_loop()
         self._connect = connect
-        self._places: asyncio.LifoQueue[Pipeline | None] = asyncio.LifoQueue()
+        self._places: list[Pipeline | None] = [None] * most
         """Idle ones, and None for one that may be opened. What was used last is used first, so that few of them stay warm."""
-        for _ in range(most):
-            self._places.put_nowait(None)
+        self._freed = asyncio.Event()
 
     async def run(self, tenants: list[str], queries: Sequence[Query], seconds: float) -> list[Rows]:
         """Have one that is free `run` them within `seconds`. Also raises `TimeoutError`, `psycopg.Error` if none connects."""
         deadline = self._loop.time() + seconds
-        if self._places.empty():
+        while not self._places:
+            self._freed.clear()
             async with asyncio.timeout_at(deadline):
-                pipeline = await self._places.get()
-        else:
-            pipeline = self._places.get_nowait()
+                await self._freed.wait()
+        pipeline = self._places.pop()
         try:
             if pipeline is None or not pipeline.still_up():
                 async with asyncio.timeout_at(deadline):
                     pipeline = Pipeline(await self._connect())
             return await pipeline.run(tenants, queries, deadline)
         finally:
-            self._places.put_nowait(None if pipeline is None or pipeline.closed else pipeline)
+            self._places.append(None if pipeline is None or pipeline.closed else pipeline)
+            self._freed.set()
 
     def close(self) -> None:
         """Hang up where nobody waits for an answer."""
-        while not self._places.empty():
-            pipeline = self._places.get_nowait()
+        for pipeline in self._places:
             if pipeline is not None:
                 pipeline.close()

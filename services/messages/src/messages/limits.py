@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from chassis.errors import InvalidArgument, NotFound, TooLarge
 from messages.message import ChannelId, MessageId, UserId
@@ -41,6 +42,7 @@ def message_id(value: str) -> MessageId:
     return MessageId(uuid(value))
 
 
+@lru_cache(4_096)
 def uuid(value: str) -> str:
     """An id of ours, in its one spelling; raises `NotFound` for what is none."""
     if not _UUID.fullmatch(value):
@@ -48,6 +50,7 @@ def uuid(value: str) -> str:
     return value
 
 
+@lru_cache(1_024)
 def tenant(value: str) -> str:
     """A tenant; raises `InvalidArgument`."""
     if not _TENANT.fullmatch(value):

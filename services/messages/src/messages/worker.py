@@ -153,8 +153,9 @@ class Worker:
         if decoded.poison:
             raise Internal
         stored = Stored.nothing()
-        for part in _parts(decoded.commands):
-            await self._publisher.publish_stored(stored)
+        for n, part in enumerate(_parts(decoded.commands)):
+            if n:
+                await self._publisher.publish_stored(stored)
             stored = await handle(self._database, part, wait_for_locks=False)
         await self._complete(work, group, decoded, stored)
 
@@ -162,8 +163,9 @@ class Worker:
         """Store and publish all of a delivery, and set aside what cannot be."""
         decoded = decode(delivery)
         stored = Stored.nothing()
-        for part in _parts(decoded.commands):
-            await self._publisher.publish_stored(stored)
+        for n, part in enumerate(_parts(decoded.commands)):
+            if n:
+                await self._publisher.publish_stored(stored)
             stored = await self._store(part, decoded.sources)
         await self._set_aside(decoded.poison, "entry")
         await self._complete(work, [delivery], decoded, stored)
