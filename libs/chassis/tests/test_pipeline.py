@@ -45,8 +45,12 @@ async def test_a_pipeline_is_one_transaction_whose_statements_see_what_those_bef
 
 async def test_what_one_statement_fails_for_all_leave_nothing_of_and_the_connection_stays(opened: Database) -> None:
     backend = await one(opened, BACKEND)
+    broken = Statement("SELECT broken")
     with pytest.raises(psycopg.errors.CheckViolation):
         await opened.pipeline(EVERY_TENANT, [add(1), add(0), add(2), COUNT.query({})])
+    for _ in range(2):
+        with pytest.raises(psycopg.errors.UndefinedColumn):
+            await opened.pipeline(EVERY_TENANT, [add(1), broken.query({})])
     assert await one(opened, COUNT) == 0
     assert await one(opened, BACKEND) == backend
 
@@ -59,7 +63,7 @@ async def test_what_cannot_be_committed_is_refused(opened: Database) -> None:
 
 async def test_a_statement_is_prepared_once(opened: Database) -> None:
     for n in (1, 2):
-        await opened.pipeline(EVERY_TENANT, [add(n)])
+        await opened.pipeline(EVERY_TENANT, [add(n), add(-n + 5)])
         assert await one(opened, Statement("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE 'INSERT%'")) == 1
 
 

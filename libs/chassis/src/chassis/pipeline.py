@@ -72,7 +72,7 @@ def _quoted(element: str) -> str:
     return '"' + element.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-TELL = Statement("SELECT set_config('hubbub.tenants', %(tenants)s::text[]::text, false)")
+_TELL = Statement("SELECT set_config('hubbub.tenants', %(tenants)s::text[]::text, false)")
 
 
 class Pipeline:
@@ -89,7 +89,7 @@ class Pipeline:
         self._socket = self._pgconn.socket
         self._transformer = Transformer(connection)
         self._names: dict[Statement, bytes] = {}
-        """Under which the server has prepared statements."""
+        """Under which the server has prepared statements, or is about to."""
         self._named = 0
         self._tenants: list[str] | None = None
         """Those the session was told."""
@@ -134,7 +134,7 @@ class Pipeline:
         self._answered = self._loop.create_future()
         watch = self._loop.call_at(deadline, self._lost, psycopg.OperationalError("no answer in time"))
         try:
-            self._send(queries if told else [TELL.query({"tenants": tenants}), *queries])
+            self._send(queries if told else [_TELL.query({"tenants": tenants}), *queries])
             await self._answered
         except BaseException:  # cancelled, too
             self.close()
@@ -152,7 +152,7 @@ class Pipeline:
             name = self._names.get(statement)
             if name is None:
                 self._named += 1
-                name = b"%d" % self._named
+                name = self._names[statement] = b"%d" % self._named
                 self._pgconn.send_prepare(name, statement.text)
                 self._sent.append((statement, name))
             self._pgconn.send_query_prepared(name, parameters)
@@ -197,13 +197,13 @@ class Pipeline:
         """The answers to what was executed. Raises what the server refused."""
         executed = []
         for n, answer in enumerate(self._answers):
-            if answer.status == _FAILED:  # what comes after it the server has not looked at
+            if answer.status == _FAILED:
+                for statement, name in self._sent[n:]:  # what comes after it the server has not looked at
+                    if name is not None:
+                        del self._names[statement]
                 raise error_from_result(answer)
-            statement, name = self._sent[n]
-            if name is None:
+            if self._sent[n][1] is None:
                 executed.append(answer)
-            else:
-                self._names[statement] = name
         return executed
 
     def _rows(self, answer: PGresult) -> Rows:
