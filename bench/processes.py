@@ -44,6 +44,12 @@ def tree_seconds(root: int) -> float:
     return sum(stat.ticks + stat.reaped_ticks for stat in below) / _TICKS_PER_SECOND
 
 
+def seconds(pids: Iterable[int]) -> float:
+    """Return the processor time of processes, without their children's."""
+    stats = _all()
+    return sum(stats[pid].ticks for pid in pids if pid in stats) / _TICKS_PER_SECOND
+
+
 def memory_kib(pid: int) -> int:
     """Return the process's own memory: private pages and its share of shared ones (Pss), in KiB."""
     for line in (_PROC / str(pid) / "smaps_rollup").read_text().splitlines():

@@ -16,11 +16,12 @@ from pathlib import Path
 
 from bench import machine, report
 from bench.build import BUILD, HERE, BuildError, Programs, build
+from bench.feeder import FeedError
 from bench.generator import LoadError
 from bench.measure import BusyError
 from bench.outcome import Outcome
 from bench.people import Issuer
-from bench.scenarios import crowd, fanout, flatness, latency, recovery, rooms, sockets
+from bench.scenarios import crowd, fanout, flatness, latency, recovery, rooms, sockets, worker
 from bench.stage import BARE_REFERENCE, FLOOR, FULL, HUBBUB, JOINED_FLOOR, QUICK, REFERENCE, Scale, Stage
 from bench.svg import number
 from bench.systems.floor import floor
@@ -41,7 +42,7 @@ SIDE_BY_SIDE: dict[str, Scenario] = {
     "latency": latency.latency,
 }
 """With one gateway, beside the reference stack and the floor; all that the quick run does."""
-ALONE: dict[str, Scenario] = {"members": flatness.members, "channels": flatness.channels}
+ALONE: dict[str, Scenario] = {"worker": worker.worker, "members": flatness.members, "channels": flatness.channels}
 """With one gateway, nothing beside it."""
 SPREAD: dict[str, Scenario] = {"gateways": flatness.gateways, "recovery": recovery.recovery, "crowd": crowd.crowd}
 """With four gateways, nothing beside them."""
@@ -120,7 +121,7 @@ async def _play(stage: Stage, scenarios: Mapping[str, Scenario], outcomes: list[
         began = time.monotonic()
         try:
             outcome = await scenario(stage)
-        except (BusyError, LoadError, StackError) as error:
+        except (BusyError, FeedError, LoadError, StackError) as error:
             failures[name] = str(error)
             print(f"{name}: {error}", flush=True)
             continue

@@ -105,11 +105,15 @@ class Stage:
         """Seat the people, unless they are, and return the generator's plan for those who speak in the layers named."""
         if people.name not in self._tokens:
             self._tokens[people.name] = [self.issuer.token(people.user(number)) for number in range(people.users)]
+        path = self.folder / f"{people.name} {system.name}.plan".replace(" ", "-")
+        return people.write_plan(path, self._tokens[people.name], await self.seated(system, people), speak_in)
+
+    async def seated(self, system: System, people: People) -> list[list[str]]:
+        """Seat the people, unless they are, and return their rooms' ids by layer."""
         place_of = (system.name, people.name)
         if place_of not in self._ids:
             self._ids[place_of] = await system.seat(people)
-        path = self.folder / f"{people.name} {system.name}.plan".replace(" ", "-")
-        return people.write_plan(path, self._tokens[people.name], self._ids[place_of], speak_in)
+        return self._ids[place_of]
 
     @contextlib.asynccontextmanager
     async def connected(

@@ -27,7 +27,7 @@ const FIND = "SELECT seq::int, at FROM messages WHERE sender = $2 AND channel = 
 
 /** Opens the store. Without `durable` messages are numbered in memory only: what the fan-out alone costs. */
 export async function openStore(url, { durable }) {
-  const pool = new pg.Pool({ connectionString: url, max: 20 });
+  const pool = new pg.Pool({ connectionString: url, max: 20, idleTimeoutMillis: 0 }); // kept: connecting is dear
   pool.on("error", (error) => console.error("postgres", error.message));
   await pool.query(SCHEMA);
   let lastSeq = 0;

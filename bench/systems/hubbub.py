@@ -51,6 +51,11 @@ class Hubbub:
         """Where the gateways listen."""
         return [gateway.url.removeprefix("http://") for gateway in self._stack.gateways]
 
+    @property
+    def bus_url(self) -> str:
+        """Where its bus is."""
+        return str(self._stack.endpoints["HUBBUB_BUS_URL"])
+
     def watch(self) -> dict[str, list[int]]:
         """Return its processes by role; the gateways are the server, however many they are."""
         roles: dict[str, list[int]] = {}
