@@ -3,6 +3,7 @@
 Leaves deciding what any of it means to `contention` and to the scenarios.
 """
 
+import contextlib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -69,8 +70,9 @@ def written_calls(pid: int) -> int:
 def pin(pids: Iterable[int], cores: set[int]) -> None:
     """Let the processes run on `cores` only, with every thread that they have; their future children too."""
     for pid in pids:
-        for thread in (_PROC / str(pid) / "task").iterdir():
-            os.sched_setaffinity(int(thread.name), cores)
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a connection's process has ended meanwhile
+            for thread in (_PROC / str(pid) / "task").iterdir():
+                os.sched_setaffinity(int(thread.name), cores)
 
 
 def _all() -> dict[int, _Stat]:
