@@ -24,15 +24,15 @@ RECEIVERS = 20
 
 # What things cost. Measured by `make bench` unless it says otherwise; processor time in microseconds of one core.
 SOCKET_KIB = 12.0
-DELIVERY_US = 7.0
+DELIVERY_US = 5.5
 """One socket.send() and what leads to it; a fraction of it where messages are joined."""
-GATEWAY_MESSAGE_US = 46.0
+GATEWAY_MESSAGE_US = 48.0
 """Frame in, command to the bus, event back, acknowledgement out: at the sender's gateway."""
 GATEWAY_EVENT_US = 8.0
 """At every other gateway. Estimated: decoding an event is a sixth of the above."""
-WORKER_US = 26.0
-POSTGRES_US = 43.0
-VALKEY_US = 11.0
+WORKER_US = 23.0
+POSTGRES_US = 49.0
+VALKEY_US = 13.0
 VALKEY_READ_US = 0.3
 """For each further gateway that reads the event. Estimated: entries hold many events."""
 EVENT_BYTES = 600
