@@ -7,6 +7,8 @@ import gc
 import json
 import os
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,17 @@ async def send_raw(connection: ClientConnection, *frames: Frame | bytes) -> None
     """Send frames as they are, also such as a client must not."""
     for frame in frames:
         connection.transport.write(frame if isinstance(frame, bytes) else frame.serialize(mask=True))
+
+
+@asynccontextmanager
+async def slow_reader(house: House) -> AsyncIterator[ClientConnection]:
+    """A member's socket whose flow is open, at a client that keeps next to nothing for itself."""
+    house.store.append(CHANNEL, JOINED, "ann")
+    async with house.connect("ann", max_queue=1) as ann:
+        await receive(ann)
+        await say(ann, type="sync", positions={})
+        await receive(ann, "synced")
+        yield ann
 
 
 async def publish(house: House, number: int, data: str) -> None:
@@ -255,11 +268,7 @@ async def test_leaving_tells_when_to_come_back_and_closes_with_1012(valkey_url: 
 
 
 async def test_a_reader_that_stops_costs_its_bound_and_is_closed_with_4002(house: House) -> None:
-    house.store.append(CHANNEL, JOINED, "ann")
-    async with house.connect("ann", max_queue=1) as ann:
-        await receive(ann)
-        await say(ann, type="sync", positions={})
-        await receive(ann, "synced")
+    async with slow_reader(house) as ann:
         ann.transport.pause_reading()
         (connection,) = house.gateway.roster.connections.values()
         async with asyncio.timeout(20):
@@ -275,11 +284,7 @@ async def test_a_reader_that_stops_costs_its_bound_and_is_closed_with_4002(house
 
 
 async def test_a_reader_that_stops_for_a_while_gets_everything_once_and_in_order(house: House) -> None:
-    house.store.append(CHANNEL, JOINED, "ann")
-    async with house.connect("ann", max_queue=1) as ann:
-        await receive(ann)
-        await say(ann, type="sync", positions={})
-        await receive(ann, "synced")
+    async with slow_reader(house) as ann:
         (connection,) = house.gateway.roster.connections.values()
         said, heard = 0, list[int]()
         for _ in range(3):

@@ -106,9 +106,9 @@ class Connection:
         self.transport: asyncio.Transport | None = None
         """Where bytes go; None before the upgrade."""
         self.file = NOWHERE
-        """The socket's file descriptor: its own until the peer is gone, as long as there may be a backlog."""
+        """The socket's file descriptor, from the upgrade until the peer is gone: as long as there may be a backlog."""
         self.backlog: Backlog | None = None
-        """Frames of this tick, complete with their headers. None before the upgrade and after the end."""
+        """What waits for the next round, complete with headers; None while nothing does."""
         self.paused = False
         """The transport holds something that the peer has not made room for."""
         self.resumed: asyncio.Future[None] | None = None
