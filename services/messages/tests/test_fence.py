@@ -6,8 +6,10 @@ import asyncio
 import time
 
 import msgspec
+import psycopg
+import pytest
 
-from chassis.errors import NotAllowed, NotAMember, NotAuthenticated, NotFound
+from chassis.errors import NotAllowed, NotAMember, NotAuthenticated, NotFound, Unavailable
 from chassis.postgres import EVERY_TENANT, open_database
 from hubbub.events.v1 import events_pb2 as events
 from hubbub.messages.v1 import messages_service_pb2 as rpc
@@ -43,7 +45,7 @@ async def test_a_post_that_waits_for_a_removal_sees_it(town: Town) -> None:
     channel = await town.channel("ann", "bob")
     async with open_database(town.url, connections=2, name="removal") as elsewhere:
         async with elsewhere.transaction(EVERY_TENANT) as removal:
-            await commands.lock_channels(removal, [ChannelId(channel)])
+            await commands.take_channel(removal, ChannelId(channel))
             waiting = asyncio.create_task(handle(town.database, [town.command(channel, "bob", Post("late"))]))
             await _until_somebody_waits(town)
             await removal.execute('DELETE FROM members WHERE channel = %s AND "user" = %s', [channel, "bob"])
@@ -54,13 +56,59 @@ async def test_a_post_that_waits_for_a_removal_sees_it(town: Town) -> None:
 async def test_a_post_that_waits_for_another_takes_the_next_number(town: Town) -> None:
     channel = await town.channel("ann", "bob")
     async with town.database.transaction(EVERY_TENANT) as first:
-        await commands.lock_channels(first, [ChannelId(channel)])
+        await commands.take_channel(first, ChannelId(channel))
         waiting = asyncio.create_task(town.do(town.command(channel, "bob", Post("second"))))
         await _until_somebody_waits(town)
         taken = await first.execute("UPDATE channels SET head = head + 1 WHERE id = %s RETURNING head + 1", [channel])
         next_free = await taken.fetchone()
     (outcome,) = await waiting
     assert (outcome.seq,) == next_free
+
+
+async def test_a_post_that_was_judged_before_a_removal_is_not_stored_after_it(town: Town) -> None:
+    channel = await town.channel("ann", "bob")
+    late = town.command(channel, "bob", Post("late"))
+    among_others = town.command(await town.channel("zoe"), "zoe", Post("elsewhere"))
+    for run in ([late], [late, among_others]):
+        async with open_database(town.url, connections=2, name="removal") as elsewhere:
+            async with elsewhere.transaction(EVERY_TENANT) as removal:
+                await commands.take_channel(removal, ChannelId(channel))
+                judged = asyncio.create_task(town.database.pipeline([town.tenant], [commands.ask_posts(run).query]))
+                await _until_somebody_waits(town)
+                await removal.execute('DELETE FROM members WHERE channel = %s AND "user" = %s', [channel, "bob"])
+            with pytest.raises(Unavailable) as refused:
+                await judged
+            assert isinstance(refused.value.__cause__, psycopg.errors.SerializationFailure)
+            async with elsewhere.transaction(EVERY_TENANT) as return_:
+                members = 'INSERT INTO members (channel, "user", tenant, role, joined_seq, read_seq)'
+                await return_.execute(f"{members} VALUES (%s, 'bob', %s, 'member', 1, 1)", [channel, town.tenant])
+    for untouched in (channel, among_others.channel):
+        assert events.EVENT_KIND_MESSAGE_POSTED not in {entry.kind for entry in await town.log(untouched)}
+
+
+async def test_a_post_whose_channel_somebody_holds_is_given_up_soon_or_waited_for(town: Town) -> None:
+    channel = await town.channel("ann", "bob")
+    command = town.command(channel, "bob", Post("hello"))
+    async with town.database.transaction(EVERY_TENANT) as holder:
+        await commands.take_channel(holder, ChannelId(channel))
+        with pytest.raises(Unavailable) as given_up:
+            await handle(town.database, [command], patient=False)
+        assert isinstance(given_up.value.__cause__, psycopg.errors.LockNotAvailable)
+        waiting = asyncio.create_task(town.do(command))
+        await _until_somebody_waits(town)
+    (outcome,) = await waiting
+    assert outcome.verdict is Verdict.FRESH
+
+
+@pytest.mark.parametrize("patient", [True, False])
+async def test_posts_take_the_numbers_after_those_of_anybody_before_them(town: Town, patient: bool) -> None:
+    channel = await town.channel("ann", "bob")
+    numbers = []
+    for run in (["one"], ["two", "three"], ["four"]):
+        posts = [town.command(channel, "bob", Post(text)) for text in run]
+        numbers += [outcome.seq for outcome in (await handle(town.database, posts, patient=patient)).outcomes]
+    first = numbers[0]
+    assert numbers == [first, first + 1, first + 2, first + 3]
 
 
 async def _until_somebody_waits(town: Town) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from chassis.pipeline import Statement
 from chassis.postgres import EVERY_TENANT
-from messages.commands import Post, React
+from messages.commands import Edit, Post, React
 from messages.message import MessageId
 from services.messages.tests.conftest import Town
 
@@ -41,13 +41,14 @@ async def lively(town: Town) -> str:
     room = await town.channel("ann", "bob")
     (posted,) = await town.do(town.command(room, "ann", Post("hello")))
     assert posted.message is not None
-    await town.do(town.command(room, "bob", React(MessageId(posted.message), "+1")))
+    message = MessageId(posted.message)
+    await town.do(town.command(room, "bob", React(message, "+1")), town.command(room, "ann", Edit(message, "hello again")))
     return room
 
 
 async def test_every_table_with_a_tenant_is_walled_against_its_owner_too(town: Town) -> None:
     found = await rows(town, EVERY_TENANT, _TABLES)
-    assert {name for name, _ in found} >= {"users", "channels", "members", "bans", "entries", "messages", "reactions"}
+    assert {name for name, _ in found} >= {"users", "channels", "members", "bans", "entries", "changes", "reactions"}
     assert all(forced for _, forced in found), found
 
 
@@ -67,7 +68,7 @@ async def test_a_row_of_a_tenant_that_was_not_named_is_not_written(town: Town) -
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         async with town.database.connection(["somebody-else"]) as connection:
             await connection.execute(insert, [town.tenant])
-    for statement in ("UPDATE messages SET text = 'mine'", "DELETE FROM reactions"):
+    for statement in ("UPDATE entries SET text = 'mine'", "DELETE FROM reactions"):
         async with town.database.connection(["somebody-else"]) as connection:
             assert (await connection.execute(statement)).rowcount == 0
     with pytest.raises(psycopg.errors.InsufficientPrivilege):

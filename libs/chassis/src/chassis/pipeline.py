@@ -72,7 +72,13 @@ def _quoted(element: str) -> str:
     return '"' + element.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-_TELL = Statement("SELECT set_config('hubbub.tenants', %(tenants)s::text[]::text, false)")
+_TELL = Statement("""
+SELECT set_config('hubbub.tenants', %(tenants)s::text[]::text, false), set_config('lock_timeout', %(lock_milliseconds)s, false)
+""")
+
+
+def _tell(tenants: list[str], lock_seconds: float) -> Query:
+    return _TELL.query({"tenants": tenants, "lock_milliseconds": str(round(lock_seconds * 1000))})
 
 
 class Pipeline:
@@ -91,8 +97,8 @@ class Pipeline:
         self._names: dict[Statement, bytes] = {}
         """Under which the server has prepared statements, or is about to."""
         self._named = 0
-        self._tenants: list[str] | None = None
-        """Those the session was told."""
+        self._told: tuple[list[str], float] | None = None
+        """The tenants, and the seconds to wait for a lock, that the session was told."""
         self._sent: list[tuple[Statement, bytes | None]] = []
         """What is to be answered; to be prepared where there is a name, else to be executed."""
         self._answers: list[PGresult] = []
@@ -122,19 +128,20 @@ class Pipeline:
             self._loop.remove_writer(self._socket)
             self._pgconn.finish()
 
-    async def run(self, tenants: list[str], queries: Sequence[Query], deadline: float) -> list[Rows]:
+    async def run(self, tenants: list[str], queries: Sequence[Query], lock_seconds: float, deadline: float) -> list[Rows]:
         """Carry out `queries` in one transaction, which sees the rows of `tenants` alone; `deadline` is the loop's time.
 
         There is no BEGIN and no COMMIT to pay for: what is sent before the Sync that ends a pipeline is one transaction by itself
         (PostgreSQL's manual, "Message Flow", Pipelining). Raises `psycopg.Error`: that of the first statement that failed, with
         nothing stored, or that of a lost connection, when it is not known what became of them. Whoever is cancelled loses it.
         """
-        told = tenants == self._tenants
-        self._tenants = None  # until it is known that this was not rolled back
+        wanted = tenants, lock_seconds
+        told = wanted == self._told
+        self._told = None  # until it is known that this was not rolled back
         self._answered = self._loop.create_future()
         watch = self._loop.call_at(deadline, self._lost, psycopg.OperationalError("no answer in time"))
         try:
-            self._send(queries if told else [_TELL.query({"tenants": tenants}), *queries])
+            self._send(queries if told else [_tell(tenants, lock_seconds), *queries])
             await self._answered
         except BaseException:  # cancelled, too
             self.close()
@@ -143,7 +150,7 @@ class Pipeline:
             watch.cancel()
             self._answered = None
         found = [self._rows(answer) for answer in self._judged()]
-        self._tenants = tenants
+        self._told = wanted
         return found if told else found[1:]
 
     def _send(self, queries: Sequence[Query]) -> None:
@@ -223,7 +230,7 @@ class Pipelines:
         """Idle ones, and None for one that may be opened. What was used last is used first, so that few of them stay warm."""
         self._freed = asyncio.Event()
 
-    async def run(self, tenants: list[str], queries: Sequence[Query], seconds: float) -> list[Rows]:
+    async def run(self, tenants: list[str], queries: Sequence[Query], lock_seconds: float, seconds: float) -> list[Rows]:
         """Have one that is free `run` them within `seconds`. Also raises `TimeoutError`, `psycopg.Error` if none connects."""
         deadline = self._loop.time() + seconds
         while not self._places:
@@ -235,7 +242,7 @@ class Pipelines:
             if pipeline is None or not pipeline.still_up():
                 async with asyncio.timeout_at(deadline):
                     pipeline = Pipeline(await self._connect())
-            return await pipeline.run(tenants, queries, deadline)
+            return await pipeline.run(tenants, queries, lock_seconds, deadline)
         finally:
             self._places.append(None if pipeline is None or pipeline.closed else pipeline)
             self._freed.set()

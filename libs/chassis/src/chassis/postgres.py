@@ -28,6 +28,7 @@ Connection = psycopg.AsyncConnection[tuple[object, ...]]
 EVERY_TENANT = ("*",)
 """For work that is nobody's: sweeping, scanning, auditing heads. No tenant has this name."""
 STATEMENT_SECONDS = 5
+LOCK_SECONDS = 3.0
 _OPERATION_SECONDS = 10.0
 """A whole operation: waiting for a connection, its statements, the commit."""
 _POOL_SECONDS = 2.0
@@ -36,7 +37,7 @@ _RECONNECT_SECONDS = 1.0
 # Every statement here walks indexes, and must go on doing so when a table was empty at the moment its plan was made.
 _OPTIONS = {
     "statement_timeout": f"{STATEMENT_SECONDS}s",
-    "lock_timeout": "3s",
+    "lock_timeout": f"{LOCK_SECONDS}s",
     "idle_in_transaction_session_timeout": "10s",
     "timezone": "UTC",
     "jit": "off",
@@ -121,13 +122,15 @@ class Database:
         async with self.connection(tenants) as connection, connection.transaction():
             yield connection
 
-    async def pipeline(self, tenants: Collection[str], queries: Sequence[Query]) -> list[Rows]:
+    async def pipeline(
+        self, tenants: Collection[str], queries: Sequence[Query], *, lock_seconds: float = LOCK_SECONDS
+    ) -> list[Rows]:
         """Carry `queries` out in one transaction and one round trip, and return each one's rows. Else as `connection`.
 
-        When one of them fails all are rolled back, and its error is raised.
+        When one of them fails, or waits for a lock longer than `lock_seconds`, all are rolled back, and its error is raised.
         """
         with _FAILURES:
-            return await self._pipelines.run(list(tenants), queries, _OPERATION_SECONDS)
+            return await self._pipelines.run(list(tenants), queries, lock_seconds, _OPERATION_SECONDS)
 
     async def ping(self) -> None:
         """Raise `Unavailable` unless the server answers."""

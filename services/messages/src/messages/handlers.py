@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from chassis.errors import error_for
-from chassis.postgres import Database
+from chassis.postgres import LOCK_SECONDS, Database
 from messages.commands import Body, Command, Delete, Edit, Outcome, Pin, Post, React, Read, Stored, Verdict
 from messages.message import NO_DETAILS, Details, Entry, EntryKind, Range
 from messages.metrics import BATCH_COMMANDS, BATCH_SECONDS, COMMANDS
@@ -20,26 +20,32 @@ from messages.store import commands as store
 from messages.store import log
 from messages.store.commands import Answer, Asked
 
+_IMPATIENT_SECONDS = 0.05
+"""So long an impatient batch waits for whoever is changing one of its channels."""
 _VERDICTS: dict[str, Verdict] = {verdict.value: verdict for verdict in Verdict}
 
 
-async def handle(database: Database, batch: Sequence[Command], *, wait_for_locks: bool = True) -> Stored:
+async def handle(database: Database, batch: Sequence[Command], *, patient: bool = True) -> Stored:
     """Store a batch. Order within each channel is the batch's.
 
-    Unless `wait_for_locks`, a channel that somebody else is changing makes it raise `Unavailable`, with nothing stored.
     Idempotent: a command that comes again finds the entry it made. Raises `Unavailable`, after which it is not known
     whether the batch is stored (so repeat it), and `psycopg.Error` when the database refuses it: then nothing of it is stored.
+    Unless `patient`, it costs less while nobody else changes these channels, and else fails rather than wait.
     """
     started = time.perf_counter()
     tenants = sorted({command.tenant for command in batch})
     reads = [(command, command.body) for command in batch if isinstance(command.body, Read)]
     asked = [_ask(run) for run in _runs(batch)]
     asked_reads = store.ask_reads(reads) if reads else None
-    queries = [store.ask_locks(sorted({command.channel for command in batch}), wait=wait_for_locks)]
-    queries += [each.query for each in asked]
+    queries = [each.query for each in asked]
     if asked_reads:
         queries.append(asked_reads.query)
-    _, *found = await database.pipeline(tenants, queries)
+    lock_seconds = LOCK_SECONDS if patient else _IMPATIENT_SECONDS
+    if patient or len(asked) > 1 or any(not isinstance(command.body, Post | Read) for command in batch):
+        locks = store.ask_locks(sorted({command.channel for command in batch}))
+        _, *found = await database.pipeline(tenants, [locks, *queries], lock_seconds=lock_seconds)
+    else:
+        found = await database.pipeline(tenants, queries, lock_seconds=lock_seconds)
     BATCH_COMMANDS.observe(len(batch))
     BATCH_SECONDS.observe(time.perf_counter() - started)
     result = _Result()

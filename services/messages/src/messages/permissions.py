@@ -18,7 +18,7 @@ Roles, lowest first: {roles}. A cell names the **lowest** role that may; all abo
 
 _TAIL = """
 Nobody grants a role above their own, nor acts on a member who stands above them. Whoever may not is answered `NOT_ALLOWED`.
-The worker judges every command in the transaction that stores it, with the channel locked: a removal or a lost role holds for
+The worker judges every command in the transaction that stores it, by the channel as it is then: a removal or a lost role holds for
 every command that is stored after it, whichever gateway took it and whenever.
 
 ## Reading

@@ -156,7 +156,7 @@ class Worker:
         for n, part in enumerate(_parts(decoded.commands)):
             if n:
                 await self._publisher.publish_stored(stored)
-            stored = await handle(self._database, part, wait_for_locks=False)
+            stored = await handle(self._database, part, patient=False)
         await self._complete(work, group, decoded, stored)
 
     async def _carry_out(self, work: Work, delivery: Delivery) -> None:

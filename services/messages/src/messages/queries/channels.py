@@ -1,4 +1,4 @@
-"""Channels as one user sees them. Primary keys, `members_of_user`, `messages_by_seq`, `channels_direct`, `channels_of_tenant`."""
+"""Channels as one user sees them. Primary keys, `members_of_user`, `channels_direct`, `channels_of_tenant`."""
 
 from messages.queries.messages import MESSAGE
 
@@ -12,9 +12,9 @@ WHERE ch.id = %(channel)s AND ch.tenant = %(tenant)s"""
 
 STANDING = f"SELECT {_STANDING}, {_BANNED} {_MINE}"
 
-# Sending moves one's own position, so whatever lies after it is somebody else's: the unread are a difference of two ordinals.
+# Sending moves one's own position, so whatever lies after it is somebody else's: the unread are a difference of two counts.
 _UNREAD = """CASE WHEN mb.role IS NULL THEN 0 ELSE ch.posts - COALESCE((
-    SELECT r.ordinal FROM messages r WHERE r.channel = ch.id AND r.seq <= mb.read_seq ORDER BY r.seq DESC LIMIT 1), 0) END"""
+    SELECT posts FROM entries last_read WHERE last_read.channel = ch.id AND last_read.seq = mb.read_seq), 0) END"""
 _PEER = """CASE ch.kind WHEN 'direct' THEN (
     SELECT json_build_object('id', u.id, 'name', u.name)::text FROM members other
     JOIN users u ON u.tenant = other.tenant AND u.id = other."user"
@@ -25,8 +25,8 @@ FROM channels ch
 LEFT JOIN members mb ON mb.channel = ch.id AND mb."user" = %(user)s
 LEFT JOIN LATERAL (
   SELECT {MESSAGE} FROM messages m
-  WHERE m.channel = ch.id AND m.seq > CASE ch.history WHEN 'joined' THEN mb.joined_seq ELSE 0 END AND mb.role IS NOT NULL
-  ORDER BY m.seq DESC LIMIT 1) last ON true
+  WHERE m.channel = ch.id AND m.seq = ch.last_post AND mb.role IS NOT NULL
+    AND m.seq > CASE ch.history WHEN 'joined' THEN mb.joined_seq ELSE 0 END) last ON true
 """
 
 VIEW = f"""{_VIEW}

@@ -1,7 +1,11 @@
 """The statements that judge, number and store commands. `handlers` sends them in one pipeline, in one transaction.
 
-First the channels of the batch are locked, so that every statement after it, with a fresh snapshot of its own, sees all that was
-committed before: a removal, a ban, a number taken by somebody else. Then each statement answers one row for each command:
+Numbers need one decider for each channel at a time (`docs/adr/0004`, `0018`). Either the channels of the batch are locked first,
+so that every statement after it, with a fresh snapshot of its own, sees all that was committed before: a removal, a ban, a number
+taken by somebody else. Or a run of posts goes without: it stores nothing, with SQLSTATE 40001, when the row of one of its
+channels was written since it was judged. So whoever decides about a channel writes its row.
+
+Each statement answers one row for each command:
 
     verdict   fresh      an entry was made: seq and message are the new one's
               again      this very command was stored before (a redelivery): the stored entry's
@@ -11,7 +15,8 @@ committed before: a removal, a ban, a number taken by somebody else. Then each s
     noted     id of the row in `unpublished` that remembers the new entries until the bus has them
     now       the moment of all new entries. This and `noted` are told once, in the row of n = 0
 
-Who may do what comes in as data from `policy`. The indexes: primary keys, `entries_key`, `entries_edits` and `users_void`.
+Who may do what comes in as data from `policy`. The indexes: primary keys, `entries_key`, `entries_posted`, `entries_edits` and
+`users_void`; a channel's row is written where it was read (its ctid).
 
 A statement sets up all of its plan each time, whatever of it will run: that was a third of what a batch of one cost. So looks
 that hardly any command causes are functions of the database (`is_banned`, `is_blocked`), which are set up when they are called:
@@ -21,8 +26,10 @@ ten times the cost of looking a row up by the statement's own plan.
 LOCK_CHANNELS = """
 SELECT FROM channels WHERE id = ANY(%(channels)s::uuid[]) ORDER BY id FOR NO KEY UPDATE
 """
-LOCK_FREE_CHANNELS = """
-SELECT FROM channels WHERE id = ANY(%(channels)s::uuid[]) ORDER BY id FOR NO KEY UPDATE NOWAIT
+
+# A lock that leaves its trace, also where nothing is numbered: the row is a new one.
+TAKE_CHANNEL = """
+UPDATE channels SET head = head WHERE id = %(channel)s
 """
 
 FORGET_PUBLISHED = """
@@ -49,7 +56,8 @@ _FLOOR = "CASE ch.history WHEN 'joined' THEN mb.joined_seq ELSE 0 END"
 # A plan lives as long as its connection, and the first one is made when the tables are empty and every index looks as good as any
 # other. So these leave no choice: each row is looked up by itself, by what one index alone has (an order, for `entries_key`).
 _COMMAND = """
-  LEFT JOIN LATERAL (SELECT * FROM channels WHERE channels.id = c.channel OFFSET 0) ch ON ch.tenant = c.tenant
+  LEFT JOIN LATERAL (
+    SELECT *, ctid AS place, xmin AS writer FROM channels WHERE channels.id = c.channel OFFSET 0) ch ON ch.tenant = c.tenant
   LEFT JOIN LATERAL (
     SELECT blocked, revoked_before FROM users
     WHERE users.tenant = c.tenant AND users.id = c.actor AND (blocked OR revoked_before IS NOT NULL) OFFSET 0) void ON true
@@ -72,10 +80,14 @@ _JUDGEMENT = f"""CASE
       WHEN ch.kind || '/' || mb.role <> ALL(%(allowed)s) THEN 'NOT_ALLOWED'
       {_HUSHED}
       WHEN c.thread IS NOT NULL AND NOT EXISTS (
-        SELECT FROM messages root WHERE root.id = c.thread AND root.channel = c.channel AND root.seq > {_FLOOR}) THEN 'NOT_FOUND'
+        SELECT FROM entries root WHERE root.message = c.thread AND root.kind = 1 AND root.channel = c.channel
+          AND root.seq > {_FLOOR}) THEN 'NOT_FOUND'
       WHEN {_HURRIED} AND {_FREE_AT} > {_NOW} THEN 'SLOW_MODE'
       ELSE 'fresh'
     END"""
+
+# A channel's new head, unless its row was written since it was judged.
+_STILL = "channels.ctid = {0}.place AND channels.xmin = {0}.writer"
 
 # One post: what `POSTS` does, without what it takes to number many.
 POST = f"""
@@ -85,27 +97,26 @@ WITH c AS NOT MATERIALIZED (
     %(details)s::jsonb AS details, %(made)s::uuid AS made, %(issued)s::float8 AS issued
 ),
 judged AS MATERIALIZED (
-  SELECT ch.head + 1 AS next, ch.posts + 1 AS ordinal, known.seq AS known_seq, known.message AS known_message,
+  SELECT ch.head + 1 AS next, ch.posts + 1 AS posts, ch.place, ch.writer, known.seq AS known_seq, known.message AS known_message,
     known.at AS known_at, {_NOW} AS now, {_FREE_AT} AS free_at, {_JUDGEMENT} AS verdict
   FROM c
   {_COMMAND}
 ),
 fresh AS NOT MATERIALIZED (SELECT * FROM judged, c WHERE verdict = 'fresh'),
 logged AS (
-  INSERT INTO entries (channel, seq, tenant, kind, actor, at, key, digest, command, message, text, details)
-  SELECT channel, next, tenant, 1, actor, now, key, digest, id, made, text, details FROM fresh
+  INSERT INTO entries (channel, seq, posts, tenant, kind, actor, at, key, digest, command, message, text, details)
+  SELECT channel, next, posts, tenant, 1, actor, now, key, digest, id, made, text, details FROM fresh
 ),
-posted AS (
-  INSERT INTO messages (id, channel, seq, ordinal, tenant, sender, at, text, details)
-  SELECT made, channel, next, ordinal, tenant, actor, now, text, details FROM fresh
+counted AS (
+  UPDATE channels SET head = next, posts = fresh.posts, last_post = next FROM fresh WHERE {_STILL.format("fresh")} RETURNING true
 ),
-counted AS (UPDATE channels SET head = next, posts = ordinal FROM fresh WHERE channels.id = fresh.channel),
 moved AS (
   UPDATE members SET read_seq = next, last_posted_at = now FROM fresh
   WHERE members.channel = fresh.channel AND members."user" = fresh.actor
 ),
 noted AS (
-  INSERT INTO unpublished (channels, firsts, lasts) SELECT ARRAY[channel], ARRAY[next], ARRAY[next] FROM fresh RETURNING id
+  INSERT INTO unpublished (channels, firsts, lasts) SELECT ARRAY[channel], ARRAY[next], ARRAY[next] FROM fresh
+  WHERE CASE WHEN EXISTS (SELECT FROM counted) THEN true ELSE channel_changed() END RETURNING id
 )
 SELECT 0 AS n, verdict,
   CASE verdict WHEN 'fresh' THEN next ELSE known_seq END AS seq,
@@ -117,21 +128,23 @@ FROM judged
 """
 
 # A run of posts, none of which shares its (channel, actor, key) with another. Order is the order of `n`, which counts from 0. The
-# caller has counted each post's place in its channel and among its author's there (from 1), as if none were refused: most
+# caller has counted each post's turn in its channel and among its author's there (from 1), as if none were refused: most
 # often none is, and counting here would sort and copy all of them twice. Then only the few refused ones are looked through.
 POSTS = f"""
 WITH judged AS MATERIALIZED ( -- else the planner judges once for each use of the verdict
-  SELECT c.n, c.tenant, c.channel, c.actor, c.key, c.id, c.digest, c.text, c.details, c.made, c.place, c.own_place,
-    ch.head, ch.posts, known.seq AS known_seq, known.message AS known_message, known.at AS known_at,
+  SELECT c.n, c.tenant, c.channel, c.actor, c.key, c.id, c.digest, c.text, c.details, c.made, c.turn, c.own_turn,
+    ch.head, ch.posts, ch.place, ch.writer, known.seq AS known_seq, known.message AS known_message, known.at AS known_at,
     {_NOW} AS now, {_FREE_AT} AS free_at, CASE WHEN {_HURRIED} THEN ch.slow_mode_seconds END AS pace, {_JUDGEMENT} AS judgement
-  FROM json_to_recordset(%(posts)s::json) AS c(
-    n int, tenant text, channel uuid, actor text, key text, id text, digest bigint, thread uuid, text text, details jsonb,
-    made uuid, place int, own_place int, issued float8)
+  FROM (
+    SELECT n, t AS tenant, c AS channel, a AS actor, k AS key, i AS id, d AS digest, r AS thread, x AS text, e AS details,
+      m AS made, COALESCE(u, 1) AS turn, o AS own_turn, s AS issued
+    FROM json_to_recordset(%(posts)s::json) AS posts(
+      n int, t text, c uuid, a text, k text, i text, d bigint, r uuid, x text, e jsonb, m uuid, u int, o int, s float8)) c
   {_COMMAND}
 ),
 paced AS NOT MATERIALIZED ( -- of an author's posts in a slow channel only the first may be fresh
   SELECT *, CASE
-      WHEN judgement = 'fresh' AND pace IS NOT NULL AND own_place > 1 AND EXISTS (
+      WHEN judgement = 'fresh' AND pace IS NOT NULL AND own_turn > 1 AND EXISTS (
         SELECT FROM judged earlier WHERE earlier.channel = judged.channel AND earlier.actor = judged.actor
           AND earlier.n < judged.n AND earlier.judgement = 'fresh') THEN 'SLOW_MODE'
       ELSE judgement
@@ -140,22 +153,22 @@ paced AS NOT MATERIALIZED ( -- of an author's posts in a slow channel only the f
 ),
 refused AS MATERIALIZED (SELECT channel, n FROM paced WHERE verdict <> 'fresh'),
 numbered AS MATERIALIZED (
-  SELECT *, place - CASE WHEN EXISTS (SELECT FROM refused) THEN (
+  SELECT *, turn - CASE WHEN EXISTS (SELECT FROM refused) THEN (
       SELECT count(*) FROM refused WHERE refused.channel = paced.channel AND refused.n < paced.n) ELSE 0 END AS nth
   FROM paced
 ),
 fresh AS NOT MATERIALIZED (SELECT *, head + nth AS seq FROM numbered WHERE verdict = 'fresh'),
 logged AS (
-  INSERT INTO entries (channel, seq, tenant, kind, actor, at, key, digest, command, message, text, details)
-  SELECT channel, seq, tenant, 1, actor, now, key, digest, id, made, text, details FROM fresh
+  INSERT INTO entries (channel, seq, posts, tenant, kind, actor, at, key, digest, command, message, text, details)
+  SELECT channel, seq, posts + nth, tenant, 1, actor, now, key, digest, id, made, text, details FROM fresh
 ),
-posted AS (
-  INSERT INTO messages (id, channel, seq, ordinal, tenant, sender, at, text, details)
-  SELECT made, channel, seq, posts + nth, tenant, actor, now, text, details FROM fresh
+ranges AS MATERIALIZED (
+  SELECT channel, any_value(place) AS place, any_value(writer) AS writer, min(seq) AS first, max(seq) AS last
+  FROM fresh GROUP BY channel
 ),
-ranges AS MATERIALIZED (SELECT channel, min(seq) AS first, max(seq) AS last FROM fresh GROUP BY channel),
 counted AS (
-  UPDATE channels SET head = ranges.last, posts = posts + ranges.last - head FROM ranges WHERE channels.id = ranges.channel
+  UPDATE channels SET head = ranges.last, posts = posts + ranges.last - head, last_post = ranges.last
+  FROM ranges WHERE {_STILL.format("ranges")} RETURNING true
 ),
 moved AS (
   UPDATE members SET read_seq = own.seq, last_posted_at = own.at
@@ -164,7 +177,8 @@ moved AS (
 ),
 noted AS (
   INSERT INTO unpublished (channels, firsts, lasts)
-  SELECT array_agg(channel), array_agg(first), array_agg(last) FROM ranges HAVING count(*) > 0 RETURNING id
+  SELECT array_agg(channel), array_agg(first), array_agg(last) FROM ranges
+  HAVING CASE count(*) WHEN 0 THEN false WHEN (SELECT count(*) FROM counted) THEN true ELSE channel_changed() END RETURNING id
 )
 SELECT n, verdict,
   CASE verdict WHEN 'fresh' THEN head + nth ELSE known_seq END AS seq,
@@ -185,7 +199,7 @@ WITH c AS NOT MATERIALIZED (
     %(id)s::text AS id, %(message)s::uuid AS message, %(issued)s::float8 AS issued
 ),
 target AS (
-  SELECT c.*, ch.head + 1 AS next, known.seq AS known_seq, msg.seq AS posted_seq, {repeated} AS repeated_seq,
+  SELECT c.*, ch.head + 1 AS next, ch.posts, known.seq AS known_seq, msg.seq AS posted_seq, {repeated} AS repeated_seq,
     CASE
       WHEN known.command = c.id THEN 'again'
       {_VISIBILITY}
@@ -207,8 +221,8 @@ judged AS MATERIALIZED (
 ),
 fresh AS (SELECT * FROM judged WHERE verdict = 'fresh'),
 logged AS (
-  INSERT INTO entries (channel, seq, tenant, kind, actor, at, key, command, message, text, details)
-  SELECT channel, seq, tenant, %(kind)s, actor, now, key, id, message, %(text)s, %(details)s::jsonb FROM fresh
+  INSERT INTO entries (channel, seq, posts, tenant, kind, actor, at, key, command, message, text, details)
+  SELECT channel, seq, posts, tenant, %(kind)s, actor, now, key, id, message, %(text)s, %(details)s::jsonb FROM fresh
 ),
 counted AS (UPDATE channels SET head = fresh.seq FROM fresh WHERE channels.id = fresh.channel),
 noted AS (
@@ -229,7 +243,11 @@ EDIT = _change(
       {_HUSHED}
       WHEN msg.deleted_seq IS NOT NULL THEN 'CONFLICT'
 """,
-    "edited AS (UPDATE messages SET text = %(text)s, edited_at = now FROM fresh WHERE messages.id = fresh.message)",
+    """edited AS (
+  INSERT INTO changes (message, channel, seq, tenant, text, edited_at)
+  SELECT message, channel, posted_seq, tenant, %(text)s, now FROM fresh
+  ON CONFLICT (message) DO UPDATE SET text = excluded.text, edited_at = excluded.edited_at
+)""",
 )
 
 # Erases what was said wherever it stands, in the same transaction; the numbers stay. What it carried is remembered as withdrawn,
@@ -241,21 +259,23 @@ DELETE = _change(
       WHEN msg.deleted_seq IS NOT NULL THEN 'duplicate'
 """,
     """deleted AS (
-  UPDATE messages SET text = NULL, details = details - '{attachments,mentions}'::text[], deleted_seq = fresh.seq
-  FROM fresh WHERE messages.id = fresh.message
-  RETURNING CASE WHEN messages.sender <> fresh.actor THEN audit_append(
-    fresh.tenant, fresh.actor, 'message.deleted', fresh.channel, messages.sender,
-    json_strip_nulls(json_build_object('message', fresh.message, 'seq', fresh.seq, 'via', %(via)s::text))::text) END
+  INSERT INTO changes (message, channel, seq, tenant, deleted_seq)
+  SELECT message, channel, posted_seq, tenant, seq FROM fresh
+  ON CONFLICT (message) DO UPDATE SET text = NULL, deleted_seq = excluded.deleted_seq
 ),
 taken_back AS (
   INSERT INTO withdrawn (channel, upload, tenant)
   SELECT fresh.channel, carried->>'id', fresh.tenant FROM fresh
-  JOIN messages ON messages.id = fresh.message, jsonb_array_elements(messages.details->'attachments') AS carried
+  JOIN entries post ON post.channel = fresh.channel AND post.seq = fresh.posted_seq,
+    jsonb_array_elements(post.details->'attachments') AS carried
   ON CONFLICT DO NOTHING
 ),
 unsaid AS (
   UPDATE entries SET text = NULL, details = details - '{attachments,mentions}'::text[]
   FROM fresh WHERE entries.channel = fresh.channel AND entries.seq = fresh.posted_seq
+  RETURNING CASE WHEN entries.actor <> fresh.actor THEN audit_append(
+    fresh.tenant, fresh.actor, 'message.deleted', fresh.channel, entries.actor,
+    json_strip_nulls(json_build_object('message', fresh.message, 'seq', fresh.seq, 'via', %(via)s::text))::text) END
 ),
 unedited AS (UPDATE entries SET text = NULL FROM fresh WHERE entries.message = fresh.message AND entries.kind = 2)""",
     repeated="msg.deleted_seq",
@@ -286,7 +306,11 @@ PIN = _change(
       WHEN msg.pinned <> %(remove)s AND msg.pin_seq IS NOT NULL THEN 'duplicate'
       WHEN %(remove)s AND NOT msg.pinned THEN 'CONFLICT'
 """,
-    "pinned AS (UPDATE messages SET pinned = NOT %(remove)s, pin_seq = fresh.seq FROM fresh WHERE messages.id = fresh.message)",
+    """pinned AS (
+  INSERT INTO changes (message, channel, seq, tenant, pinned, pin_seq)
+  SELECT message, channel, posted_seq, tenant, NOT %(remove)s, seq FROM fresh
+  ON CONFLICT (message) DO UPDATE SET pinned = excluded.pinned, pin_seq = excluded.pin_seq
+)""",
     repeated="msg.pin_seq",
 )
 

@@ -3,13 +3,13 @@
 # The channel is locked by the caller. Numbers in the order given; answers each entry's number and moment.
 APPEND = """
 WITH given AS MATERIALIZED (
-  SELECT e.*, ch.id AS channel, ch.tenant, ch.head + e.n AS seq, date_trunc('milliseconds', clock_timestamp()) AS at
+  SELECT e.*, ch.id AS channel, ch.tenant, ch.head + e.n AS seq, ch.posts, date_trunc('milliseconds', clock_timestamp()) AS at
   FROM channels ch, json_to_recordset(%(entries)s::json) AS e(n int, kind smallint, actor text, details jsonb)
   WHERE ch.id = %(channel)s AND ch.tenant = %(tenant)s
 ),
 logged AS (
-  INSERT INTO entries (channel, seq, tenant, kind, actor, at, command, details)
-  SELECT channel, seq, tenant, kind, actor, at, %(command)s, details FROM given
+  INSERT INTO entries (channel, seq, posts, tenant, kind, actor, at, command, details)
+  SELECT channel, seq, posts, tenant, kind, actor, at, %(command)s, details FROM given
 ),
 counted AS (
   UPDATE channels SET head = (SELECT max(seq) FROM given) WHERE id = %(channel)s

@@ -1,4 +1,4 @@
-"""Messages as they stand now. `messages_by_seq`, `messages_carrying`, primary keys."""
+"""Messages as they stand now: the view. Primary keys, `entries_posted`, `entries_carrying`, `changes_pinned`."""
 
 _REACTIONS = """(
   SELECT json_agg(json_build_object('emoji', emoji, 'count', count, 'users', users) ORDER BY first)::text FROM (
@@ -19,10 +19,14 @@ ORDER BY m.seq DESC LIMIT %(limit)s
 """
 LIST = _BETWEEN + _NEWEST
 
-# The same of a thread, of what is pinned, or both. Walks the channel's messages; an index of either would slow every post.
-CHOSEN = f"""{_BETWEEN}
-  AND (%(thread)s::uuid IS NULL OR m.id = %(thread)s OR m.details->>'thread' = %(thread)s::text)
-  AND (m.pinned AND m.deleted_seq IS NULL OR NOT %(pinned)s){_NEWEST}"""
+# The same of a thread. Walks the channel's messages; an index would slow every post.
+_OF_THREAD = "(m.id = %(thread)s OR m.details->>'thread' = %(thread)s::text)"
+THREAD = f"""{_BETWEEN} AND {_OF_THREAD}{_NEWEST}"""
+
+# The same of what is pinned, in a thread or anywhere.
+PINNED = f"""{_BETWEEN} AND m.seq = ANY (ARRAY(
+    SELECT seq FROM changes WHERE channel = %(channel)s AND pinned AND deleted_seq IS NULL))
+  AND (%(thread)s::uuid IS NULL OR {_OF_THREAD}){_NEWEST}"""
 
 # Walks the messages of the caller's channels, newest first (ids are in order of time). An index of words would slow every post.
 SEARCH = f"""

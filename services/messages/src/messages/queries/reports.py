@@ -1,4 +1,4 @@
-"""Reports of messages. Primary key, `reports_open`, `messages_by_seq`. The channel is locked by the caller where they change."""
+"""Reports of messages. Primary key, `reports_open`, `entries_posted`. The channel is locked by the caller where they change."""
 
 from messages.queries.messages import MESSAGE
 

@@ -77,7 +77,7 @@ class Desk:
     async def _changing(self, caller: Caller, channel: ChannelId) -> AsyncIterator[Change]:
         """Change a channel inside the block: nobody else numbers, joins or leaves meanwhile. Leaving commits, then publishes."""
         async with self._database.transaction([caller.tenant]) as connection:
-            await commands.lock_channels(connection, [channel])
+            await commands.take_channel(connection, channel)
             change = Change(connection, caller, channel, await channels.standing(connection, caller, channel))
             yield change
         await self._publish(change.entries, change.noted)

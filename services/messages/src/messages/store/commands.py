@@ -23,7 +23,6 @@ from messages.queries import commands as queries
 _ENCODER = msgspec.json.Encoder()
 _FIRST = itemgetter(0)
 _LOCK_CHANNELS = Statement(queries.LOCK_CHANNELS)
-_LOCK_FREE_CHANNELS = Statement(queries.LOCK_FREE_CHANNELS)
 _POST, _POSTS = Statement(queries.POST), Statement(queries.POSTS)
 _EDIT, _DELETE = Statement(queries.EDIT), Statement(queries.DELETE)
 _REACT, _PIN = Statement(queries.REACT), Statement(queries.PIN)
@@ -62,14 +61,14 @@ class Asked:
         ]
 
 
-async def lock_channels(connection: Connection, channels: Sequence[ChannelId]) -> None:
-    """Lock the channels that exist, in one order for everybody. Held until the transaction ends."""
-    await connection.execute(queries.LOCK_CHANNELS, {"channels": _array(channels)})
+async def take_channel(connection: Connection, channel: ChannelId) -> None:
+    """Lock a channel, if it exists, until the transaction ends; posts that were judged before are judged again."""
+    await connection.execute(queries.TAKE_CHANNEL, {"channel": channel})
 
 
-def ask_locks(channels: Sequence[ChannelId], *, wait: bool = True) -> Query:
-    """Lock as `lock_channels`. Without `wait`, a lock that somebody else holds is an error at once."""
-    return (_LOCK_CHANNELS if wait else _LOCK_FREE_CHANNELS).query({"channels": _array(channels)})
+def ask_locks(channels: Sequence[ChannelId]) -> Query:
+    """Lock the channels that exist, in one order for everybody."""
+    return _LOCK_CHANNELS.query({"channels": f"{{{','.join(channels)}}}"})  # UUIDs: nothing to escape
 
 
 async def forget_published(connection: Connection, noted: Sequence[int]) -> None:
@@ -184,35 +183,43 @@ def _one_post(command: Command) -> dict[str, Value]:
     }
 
 
-class _PostRow(msgspec.Struct, gc=False):
+_SHORT = {
+    "tenant": "t", "channel": "c", "actor": "a", "key": "k", "digest": "d", "text": "x", "made": "m", "id": "i", "turn": "u",
+    "own_turn": "o", "issued": "s", "thread": "r", "details": "e",
+}  # fmt: skip
+
+
+class _PostRow(msgspec.Struct, gc=False, omit_defaults=True, rename=_SHORT):
+    """PostgreSQL reads each name of each row, so they are short. What is not said is NULL there."""
+
     n: int
     tenant: str
     channel: str
     actor: str
     key: str
-    id: CommandId | None
     digest: int
-    thread: str | None
     text: str
-    details: Details | None
     made: MessageId
-    place: int
-    own_place: int
-    issued: float
+    id: CommandId | None = None
+    turn: int = 1
+    own_turn: int = 1
+    issued: float | None = None
+    thread: str | None = None
+    details: Details | None = None
 
 
 def _post_rows(run: Sequence[Command]) -> list[_PostRow]:
-    places: dict[str, int] = {}
-    own_places: dict[tuple[str, str], int] = {}
+    turns: dict[str, int] = {}
+    own_turns: dict[tuple[str, str], int] = {}
     rows = []
     for n, (command, made) in enumerate(zip(run, message_ids(len(run)), strict=True)):
         post, channel, actor = command.body, command.channel, command.actor
         assert isinstance(post, Post)  # noqa: S101 - as above
-        places[channel] = place = places.get(channel, 0) + 1
-        own_places[channel, actor] = own_place = own_places.get((channel, actor), 0) + 1
+        turns[channel] = turn = turns.get(channel, 0) + 1
+        own_turns[channel, actor] = own_turn = own_turns.get((channel, actor), 0) + 1
         rows.append(_PostRow(
-            n, command.tenant, channel, actor, command.key, command.id or None, _digest(post), post.thread, post.text,
-            details_of(post), made, place, own_place, command.token_issued_at,
+            n, command.tenant, channel, actor, command.key, _digest(post), post.text, made,
+            command.id or None, turn, own_turn, command.token_issued_at or None, post.thread, details_of(post),
         ))  # fmt: skip
     return rows
 
@@ -221,7 +228,3 @@ def _digest(post: Post) -> int:
     """What tells whether a key comes again for the same: it survives the deletion of what it digests."""
     said = _ENCODER.encode((post.text, post.thread, [each.id for each in post.attachments], post.mentions))
     return int.from_bytes(hashlib.blake2b(said, digest_size=8).digest(), signed=True)
-
-
-def _array(channels: Sequence[ChannelId]) -> str:
-    return f"{{{','.join(channels)}}}"  # UUIDs: nothing to escape

@@ -36,8 +36,9 @@ async def chosen(
 ) -> list[Message]:
     """As `page`, of a thread (with the message that it answers) or of what is pinned."""
     bounds = {"tenant": tenant, "channel": channel, "after": after, "before": before, "limit": limit}
-    parameters = {**bounds, "thread": thread, "pinned": pinned}
-    rows: list[tuple[Any, ...]] = await (await connection.execute(queries.CHOSEN, parameters)).fetchall()
+    parameters = {**bounds, "thread": thread}
+    query = queries.PINNED if pinned else queries.THREAD
+    rows: list[tuple[Any, ...]] = await (await connection.execute(query, parameters)).fetchall()
     return [from_row(row) for row in rows]
 
 
