@@ -28,7 +28,7 @@ NATIVE := $(wildcard libs/*/src/*/*.c)
 SOURCES := $(wildcard libs/*/src libs/*/tests services/*/src services/*/tests protos/*.py tests bench)
 WEB_SOURCES = $(shell find web -type f -not -path 'web/node_modules/*' -not -path 'web/dist/*')
 
-.PHONY: help run test unit flow browser fuzz faults bench bench-quick fmt lint types contracts protos protos-check docs lock web web-test chromium clean
+.PHONY: help run test unit flow compiled browser fuzz faults bench bench-quick fmt lint types contracts protos protos-check docs lock web web-test chromium clean
 
 ##@ Use
 
@@ -42,8 +42,9 @@ run: $(STAMPS)/python $(STAMPS)/web ## run the whole product here, until Ctrl-C
 
 ##@ Check
 
-test: $(STAMPS)/python lint types contracts protos-check $(STAMPS)/web web-test chromium ## everything that CI checks
+test: compiled lint types contracts protos-check $(STAMPS)/web web-test chromium ## everything that CI checks
 	$(VENV)/pytest
+	$(VENV)/python -c 'import sys; from gateway import compiled; sys.exit(not compiled.use() or __import__("pytest").main(["services/gateway"]))'
 
 unit: $(STAMPS)/python ## the members' own tests
 	$(VENV)/pytest libs services
@@ -54,7 +55,7 @@ flow: $(STAMPS)/python $(STAMPS)/web ## tests of the whole product, with two gat
 browser: $(STAMPS)/python $(STAMPS)/web chromium ## tests of the web app in a browser
 	$(VENV)/pytest tests/browser
 
-faults: $(STAMPS)/python ## break things at random while people chat, and judge; SECONDS (60), SEED, PAUSE, FAULTS
+faults: compiled ## break things at random while people chat, and judge; SECONDS (60), SEED, PAUSE, FAULTS
 	@$(VENV)/python -m tests.faults
 
 SECONDS_OF_FUZZ = $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),60)
@@ -86,10 +87,10 @@ web-test: $(STAMPS)/node ## lint, types and tests of the web app
 
 ##@ Measure
 
-bench: $(STAMPS)/python $(STAMPS)/web ## Hubbub, its rivals and the floor side by side; alone on the machine, half an hour
+bench: compiled $(STAMPS)/web ## Hubbub, its rivals and the floor side by side; alone on the machine, half an hour
 	$(VENV)/python -m bench.run
 
-bench-quick: $(STAMPS)/python $(STAMPS)/web ## the same in less than two minutes, with fewer and shorter rounds
+bench-quick: compiled $(STAMPS)/web ## the same in less than two minutes, with fewer and shorter rounds
 	$(VENV)/python -m bench.run --quick
 
 ##@ Change
@@ -104,6 +105,9 @@ protos: $(STAMPS)/python ## generate the stubs anew from the protos
 docs: $(STAMPS)/python ## write the pages that are made from code
 	$(VENV)/python -m messages permissions > docs/permissions.md
 	$(VENV)/python -m gateway openapi > docs/openapi.json
+
+compiled: $(STAMPS)/python ## compile the gateway's hot modules anew where their sources have changed; until then those run
+	$(VENV)/python services/gateway/compile.py
 
 web: $(STAMPS)/web ## build the web app into web/dist
 
@@ -136,6 +140,7 @@ $(STAMPS)/python: requirements-dev.lock pyproject.toml $(PROJECTS) $(NATIVE) $(U
 	@echo "Installing Python dependencies"
 	$(UV) pip install --quiet --require-hashes -r requirements-dev.lock
 	$(UV) pip install --quiet --no-deps $(MEMBERS:%=--editable %)
+	$(VENV)/python services/gateway/compile.py
 	touch $@
 
 $(STAMPS)/node: web/package.json web/package-lock.json | $(STAMPS)

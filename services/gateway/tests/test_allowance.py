@@ -10,8 +10,9 @@ import pytest
 
 from bus.memory_signals import MemorySignals
 from chassis.errors import RateLimited
-from gateway.allowance import KNOWN, SIGNAL, Allowance, Allowances, Sharing, Spent, encode
+from gateway.allowance import KNOWN, SIGNAL, Allowance, Allowances, Sharing
 from gateway.inbound.limits import Bucket
+from gateway.spending import Spent, encode
 
 
 class Clock:

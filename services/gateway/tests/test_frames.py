@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.inbound import frames
-from gateway.inbound.frames import FrameRefused, Malformed, decode
+from gateway.inbound.reading import FrameRefused, Malformed, decode
 
 SEND = {"type": "send", "channel": "c", "key": "k", "text": "hello"}
 

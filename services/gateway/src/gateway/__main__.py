@@ -2,8 +2,12 @@
 
 import sys
 
-from gateway.app import start
-from gateway.http import openapi
+from gateway import compiled
+
+compiled.use()
+
+from gateway.app import start  # noqa: E402 - its modules may come compiled
+from gateway.http import openapi  # noqa: E402 - as above
 
 match sys.argv[1:]:
     case []:

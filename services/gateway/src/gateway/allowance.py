@@ -24,6 +24,7 @@ from chassis.errors import RateLimited
 from gateway.backoff import delays
 from gateway.config import Config
 from gateway.inbound.limits import Bucket
+from gateway.spending import Spent, decode, encode
 
 log = structlog.get_logger()
 KNOWN = 50_000
@@ -34,17 +35,6 @@ SHARED_PART = 0.125
 SIGNAL = "spending"
 IPV6_PREFIX = 64
 """What one customer of a provider holds."""
-
-
-class Spent(msgspec.Struct, frozen=True, array_like=True):
-    """What a gateway tells the others: how much of each kind has been spent there just now, by key."""
-
-    gateway: str
-    kinds: dict[str, list[tuple[tuple[str, ...], float]]]
-
-
-encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Spent).decode
 
 
 class Allowance:
@@ -167,7 +157,7 @@ class Sharing:
     def heard(self, payload: bytes) -> None:
         """Take off what one gateway tells."""
         try:
-            spent = _decode(payload)
+            spent = decode(payload)
         except msgspec.DecodeError:
             log.warning("spending_unreadable")
             return

@@ -16,7 +16,7 @@ from bus.bus import Bus
 from bus.connect import open_bus, open_signals
 from bus.signals import Signals
 from chassis.lifecycle import Lifecycle, run
-from gateway import readiness
+from gateway import compiled, readiness
 from gateway.admission import Admission
 from gateway.allowance import Allowances, Sharing
 from gateway.auth import Authenticator
@@ -143,7 +143,8 @@ class Gateway:
         )
         server = make_server(make_app(api), upgrades.begin)
         serving = self.group.create_task(server.serve(sockets=[listening]))
-        log.info("gateway_started", gateway=self.id, address=str(self.config.listen), compiled_sends=NATIVE)
+        native = {"compiled": compiled.used(), "compiled_sends": NATIVE}
+        log.info("gateway_started", gateway=self.id, address=str(self.config.listen), **native)
         await self.lifecycle.stopping.wait()
         await drain(self.roster, self._publisher, self._pending, self.config.drain_seconds)
         server.should_exit = True

@@ -9,7 +9,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hubbub.messages.v1.messages_pb2 import Caller
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from gateway.outbound.channel import Channel, Gain
 
 
-Backlog: TypeAlias = "bytes | tuple[Backlog, bytes]"
-"""A frame, or what waits before it and a frame: sockets for which the same waits share it."""
+Backlog: TypeAlias = bytes | tuple[Any, ...]
+"""A frame, or a pair of what waits before it (a backlog) and a frame: sockets for which the same waits share it."""
 NOWHERE = -1
 """No file descriptor."""
 _LATEST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()

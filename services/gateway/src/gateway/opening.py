@@ -11,8 +11,8 @@ from gateway.config import Config
 from gateway.connection import Connection, Identity
 from gateway.control import Control
 from gateway.convert import channel_view
-from gateway.inbound.frames import FRAME_BYTES, TEXT_BYTES
 from gateway.inbound.limits import Bucket
+from gateway.inbound.reading import FRAME_BYTES, TEXT_BYTES
 from gateway.outbound.audit import Audit
 from gateway.outbound.frames import Hello, Limits, encode
 from gateway.roster import Roster

@@ -17,7 +17,7 @@ from gateway.http.api import Limit, Position, Words, answer, api_of, ask, name_i
 from gateway.http.channels import UserId
 from gateway.http.operation import operation
 from gateway.inbound.attachments import resolve
-from gateway.inbound.frames import check_id, check_text
+from gateway.inbound.reading import check_id, check_text
 from hubbub.events.v1.events_pb2 import PostMessage
 from hubbub.messages.v1.messages_service_pb2 import (
     ListEventsRequest,

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from chassis.errors import HubbubError, NotFound, RateLimited, TooLarge, Unavailable
-from gateway.inbound import frames
+from gateway.inbound import frames, reading
 from gateway.inbound.attachments import Attachments
 from gateway.inbound.pending import Pending
 from gateway.inbound.publish import Publisher
@@ -43,7 +43,7 @@ FLOODING = 4004
 MALFORMED = 4502
 WATCHED_USERS = 1_000
 OWN_KEY = "\x01"
-"""Keys of commands that have none of the client's begin with this; `frames` refuses it in a client's key."""
+"""Keys of commands that have none of the client's begin with this; `reading` refuses it in a client's key."""
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _COST: dict[type, float] = {frames.Ping: 0.2, frames.Typing: 0.2, frames.Status: 0.5, frames.Token: 5.0}
 """What a frame costs where it is not one; checking a signature is dear."""
@@ -100,11 +100,11 @@ class Dispatch:
     def receive(self, connection: Connection, data: bytes) -> None:
         """Handle one text message, which is UTF-8 and within the frame's bound."""
         try:
-            frame = frames.decode(data)
-        except frames.Malformed:
+            frame = reading.decode(data)
+        except reading.Malformed:
             self._close(connection, MALFORMED)
             return
-        except frames.FrameRefused as refused:
+        except reading.FrameRefused as refused:
             self._wrong.inc()
             if self._granted(connection, 1.0, refused.ref):
                 self._outbox.send(connection, refusal(refused.error, refused.ref))

@@ -13,7 +13,7 @@ from typing import Any, cast
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
 from gateway.connection import Connection
-from gateway.inbound.frames import FRAME_BYTES
+from gateway.inbound.reading import FRAME_BYTES
 from gateway.outbound.wire import pong_frame
 from gateway.roster import Roster
 

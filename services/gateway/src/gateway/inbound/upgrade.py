@@ -24,7 +24,7 @@ from chassis.errors import HubbubError, Internal, InvalidArgument, NotAllowed, N
 from chassis.metrics import DEFECTS
 from gateway.connection import Connection, Identity
 from gateway.http import problems
-from gateway.inbound.frames import FRAME_BYTES
+from gateway.inbound.reading import FRAME_BYTES
 from gateway.inbound.socket import INTERNAL_ERROR, PROTOCOL_ERROR, Receive, Socket
 from gateway.metrics import OPENED
 from gateway.origin import may_use
