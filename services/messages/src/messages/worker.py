@@ -34,7 +34,7 @@ from messages.publisher import Publisher, replies
 
 GROUP = "messages"
 log = structlog.get_logger()
-_TRANSACTION_COMMANDS = 500
+_TRANSACTION_COMMANDS = 1_000
 _GROUPS = 2
 """Groups of deliveries under way: while one is being committed the other is read and encoded."""
 _PAUSES_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)
