@@ -44,7 +44,7 @@ run: $(STAMPS)/python $(STAMPS)/web ## run the whole product here, until Ctrl-C
 
 test: compiled lint types contracts protos-check $(STAMPS)/web web-test chromium ## everything that CI checks
 	$(VENV)/pytest
-	$(VENV)/python -c 'import sys; from gateway import compiled; sys.exit(not compiled.use() or __import__("pytest").main(["services/gateway"]))'
+	$(VENV)/python -c 'import sys, pytest; from gateway import compiled; compiled.use() and sys.exit(pytest.main(["services/gateway"]))'
 
 unit: $(STAMPS)/python ## the members' own tests
 	$(VENV)/pytest libs services
@@ -119,7 +119,6 @@ lock: $(UV) ## bring every lock file to the newest versions that the members all
 	for service in $(SERVICES); do
 		lock services/$$service/pyproject.toml --constraint requirements-dev.lock --output-file services/$$service/requirements.lock
 	done
-	lock deploy/docker/build.in --output-file deploy/docker/build.lock
 
 clean: ## remove what the tools made; the data of 'make run' stays
 	rm -rf .venv .make .mypy_cache .pytest_cache .ruff_cache .import_linter_cache web/node_modules web/dist
@@ -140,7 +139,7 @@ $(STAMPS)/python: requirements-dev.lock pyproject.toml $(PROJECTS) $(NATIVE) $(U
 	@echo "Installing Python dependencies"
 	$(UV) pip install --quiet --require-hashes -r requirements-dev.lock
 	$(UV) pip install --quiet --no-deps $(MEMBERS:%=--editable %)
-	$(VENV)/python services/gateway/compile.py
+	-$(VENV)/python services/gateway/compile.py
 	touch $@
 
 $(STAMPS)/node: web/package.json web/package-lock.json | $(STAMPS)

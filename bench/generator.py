@@ -118,8 +118,16 @@ class Generator:
         commands.write((" ".join(words) + "\n").encode())
         await commands.drain()
 
+    async def listen(self, expect: int, timeout_seconds: float) -> None:
+        """Have it wait for deliveries of another generator's messages, and return once it does; `hear` returns its answer."""
+        await self.tell("listen", expect=expect, timeout=timeout_seconds)
+        await self._line(timeout_seconds)
+
     async def hear(self, timeout_seconds: float) -> Answer:
         """Return the answer to the command begun first."""
+        return msgspec.json.decode(await self._line(timeout_seconds), type=Answer)
+
+    async def _line(self, timeout_seconds: float) -> bytes:
         _, _, answers = self._running
         try:
             line = await asyncio.wait_for(answers.readline(), timeout_seconds)
@@ -127,7 +135,7 @@ class Generator:
             raise LoadError(f"The load generator had no answer in {timeout_seconds:g} s.") from None
         if not line:
             raise LoadError("The load generator ended early; its last words are above.")
-        return msgspec.json.decode(line, type=Answer)
+        return line
 
     @property
     def _running(self) -> tuple[asyncio.subprocess.Process, asyncio.StreamWriter, asyncio.StreamReader]:

@@ -6,7 +6,7 @@
  *         window=1 [burst=1]                 … keep that many under way (burst: only all anew when all are done)
  *         rate=500                           … or so many a second whatever happens; times count from the schedule
  *         messages=N                         … and at most so many
- *   listen expect=N timeout=10               wait for deliveries of another generator's messages
+ *   listen expect=N timeout=10               wait for deliveries of another generator's messages; "listening" comes first
  *   idle seconds=5                           heartbeats only
  *   recover expect=N spread_ms=2000 timeout=30   sockets that end come back to the next target; until N have
  */
@@ -141,6 +141,8 @@ static void listen_in(struct load *load, const char *command)
 {
     uint64_t began_ns = begin(load, command), until_ns = later_ns(number_of(command, "timeout", 10));
     uint64_t expected = (uint64_t)number_of(command, "expect", 0);
+    puts("listening"); /* what comes before it is not counted */
+    fflush(stdout);
     while (load->tally.deliveries < expected && clock_ns() < until_ns)
         crowd_turn(load, until_ns);
     finish(load, command, began_ns, load->tally.deliveries >= expected);

@@ -84,7 +84,7 @@ async def _one_message(generators: Sequence[Generator], people: People) -> list[
     """Have the first generator send, and all of them wait for their share of the deliveries."""
     sender, *others = generators
     for generator in others:
-        await generator.tell("listen", expect=people.users // _GENERATORS, timeout=_ARRIVAL_SECONDS)
+        await generator.listen(people.users // _GENERATORS, _ARRIVAL_SECONDS)
     await sender.tell("round", window=1, messages=1, seconds=_ARRIVAL_SECONDS)
     return list(await asyncio.gather(*(generator.hear(_ARRIVAL_SECONDS + 10) for generator in generators)))
 

@@ -1,13 +1,15 @@
 """Compiles the gateway's hot modules with mypyc, for `gateway.compiled` to load: `python services/gateway/compile.py [PYTHON]`.
 
-Optional: without mypyc or a C compiler it says so and leaves nothing behind, and the gateway runs its sources. PYTHON is one that
-has what the gateway imports, this one unless given. Types are checked by `make types`; here they only have to be known.
+Optional: where it fails it says so and leaves nothing behind, and the gateway runs its sources; without a C compiler that is no
+error. PYTHON is one that has what the gateway imports, this one unless given. Types are checked by `make types`; here they only
+have to be known.
 """
 
 import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 
@@ -31,6 +33,10 @@ def _source(module: str) -> Path:
     return next(file for folder in SOURCES if (file := folder / f"{module.replace('.', '/')}.py").is_file())
 
 
+def _compiler() -> str:
+    return str(sysconfig.get_config_var("CC") or "cc").split()[0]
+
+
 def build(folder: Path, interpreter: str) -> None:
     """Compile into `folder`; ends the process where that fails."""
     from mypyc.build import mypycify  # noqa: PLC0415 - may be missing
@@ -44,7 +50,7 @@ def build(folder: Path, interpreter: str) -> None:
 
 
 def compile_all(interpreter: str) -> None:
-    """Compile and put each where it is looked for, unless that has been done."""
+    """Compile and put each where it is looked for, unless that has been done. Ends the process where a compiler fails."""
     if current():
         return
     shutil.rmtree(FOLDER, ignore_errors=True)
@@ -57,7 +63,7 @@ def compile_all(interpreter: str) -> None:
         if done.returncode:
             said = "\n  ".join(done.stdout.splitlines()[-3:])
             sys.stderr.write(f"The gateway's modules are not compiled, and it is slower:\n  {said}\n")
-            return
+            sys.exit(1 if shutil.which(_compiler()) else 0)
         FOLDER.mkdir()
         made = Path(folder, "lib")
         for file in made.rglob("*.so"):
