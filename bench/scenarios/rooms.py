@@ -43,15 +43,15 @@ async def durable(stage: Stage) -> Outcome:
     at_best = {
         name: max(_UNDER_WAY_TO_DISK, key=lambda window: median(rates[window][name])) for name in rates[_UNDER_WAY_TO_DISK[0]]
     }
-    answers = {name: found[window][name] for name, window in at_best.items()}
-    rate = Table.of("messages acknowledged per second, at best", "/s", {name: rates[at_best[name]][name] for name in answers})
-    roles = sorted({role for each_found in answers.values() for answer in each_found for role in answer.cpu} - {"load"})
+    rate = Table.of("messages acknowledged per second, at best", "/s", {name: rates[at_best[name]][name] for name in at_best})
     shares = [
-        Table.of(f"processor time per message, at best: {role}", "µs", {
-            name: [1e6 * answer.cpu[role] / answer.acked for answer in each_found if role in answer.cpu and answer.acked]
-            for name, each_found in answers.items()
+        Table.of(f"processor time per message: {role}", "µs", {
+            f"{name}, {window:,} under way": [1e6 * answer.cpu[role] / answer.acked for answer in answers[name] if answer.acked]
+            for name in at_best
+            for window, answers in found.items()
+            if role in answers[name][0].cpu
         })
-        for role in roles
+        for role in ("server", "worker", "postgres", "valkey", "load")
     ]  # fmt: skip
     outcome = Outcome(
         "durable",
@@ -70,11 +70,14 @@ async def durable(stage: Stage) -> Outcome:
                 "Durable messages per second",
                 "messages under way",
                 "acknowledged per second",
-                {name: [(window, median(rates[window][name])) for window in _UNDER_WAY_TO_DISK] for name in answers},
+                {name: [(window, median(rates[window][name])) for window in _UNDER_WAY_TO_DISK] for name in at_best},
                 log_x=True,
             ),
         },
-        notes=[f"{name} does best with {window:,} under way." for name, window in at_best.items()] + troubles(answers),
+        notes=[
+            *(f"{name} does best with {window:,} under way." for name, window in at_best.items()),
+            *(f"{window:,} under way: {trouble}" for window, answers in found.items() for trouble in troubles(answers)),
+        ],
     )
     outcome.expect_at_least("durable messages/s: Hubbub", rate.median_of(HUBBUB), 10_000)
     outcome.expect_at_least("durable messages/s: Hubbub / Socket.IO stack", rate.ratio(HUBBUB, REFERENCE), 5.0)
