@@ -11,8 +11,8 @@ from tests.flow.world import World, live
 _PLANT = """
 WITH last AS (SELECT * FROM entries WHERE channel = %(channel)s ORDER BY seq DESC LIMIT 1),
 planted AS (
-  INSERT INTO entries (channel, seq, tenant, kind, actor, at, message, text)
-  SELECT channel, seq + 1, tenant, 2, actor, at, message, 'planted' FROM last
+  INSERT INTO entries (channel, seq, posts, tenant, kind, actor, at, message, text)
+  SELECT channel, seq + 1, posts, tenant, 2, actor, at, message, 'planted' FROM last
 )
 UPDATE channels SET head = head + 1 WHERE id = %(channel)s
 """

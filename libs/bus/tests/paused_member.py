@@ -12,6 +12,7 @@ import sys
 import structlog
 import uvloop
 
+from bus.bus import BusUnavailable
 from bus.redis_streams import RedisBus
 from bus.topics import Topic, WhenFull
 
@@ -26,7 +27,10 @@ async def main(url: str, lease_seconds: str, topic: str) -> None:
             sys.stdout.flush()
             if not await asyncio.to_thread(sys.stdin.readline):
                 return
-            await work.complete([delivery])
+            try:
+                await work.complete([delivery])
+            except BusUnavailable:  # the topic is somebody else's by now, and its connection may have gone with it
+                await work.release(delivery)
 
 
 uvloop.run(main(*sys.argv[1:]))  # as the services do
