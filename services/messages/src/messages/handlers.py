@@ -40,12 +40,11 @@ async def handle(database: Database, batch: Sequence[Command], *, patient: bool 
     queries = [each.query for each in asked]
     if asked_reads:
         queries.append(asked_reads.query)
-    lock_seconds = LOCK_SECONDS if patient else _IMPATIENT_SECONDS
+    locks = []
     if patient or len(asked) > 1 or any(not isinstance(command.body, Post | Read) for command in batch):
-        locks = store.ask_locks(sorted({command.channel for command in batch}))
-        _, *found = await database.pipeline(tenants, [locks, *queries], lock_seconds=lock_seconds)
-    else:
-        found = await database.pipeline(tenants, queries, lock_seconds=lock_seconds)
+        locks = [store.ask_locks(sorted({command.channel for command in batch}))]
+    lock_seconds = LOCK_SECONDS if patient else _IMPATIENT_SECONDS
+    found = (await database.pipeline(tenants, [*locks, *queries], lock_seconds=lock_seconds))[len(locks) :]
     BATCH_COMMANDS.observe(len(batch))
     BATCH_SECONDS.observe(time.perf_counter() - started)
     result = _Result()

@@ -3,7 +3,7 @@
 
 SELECT set_config('hubbub.tenants', '{*}', true); -- rows of everybody are moved
 
-ALTER TABLE entries ADD COLUMN posts bigint; -- how many messages the channel had once this was appended: counts the unread unread
+ALTER TABLE entries ADD COLUMN posts bigint; -- how many messages the channel had once this was appended: the unread are counted by it
 UPDATE entries SET posts = counted.posts
 FROM (
     SELECT channel, seq, count(*) FILTER (WHERE kind = 1) OVER (PARTITION BY channel ORDER BY seq) AS posts FROM entries
@@ -48,7 +48,7 @@ DROP TABLE messages;
 CREATE INDEX entries_posted ON entries (message) WHERE kind = 1; -- ids are in order of time: this grows at its end
 CREATE INDEX entries_carrying ON entries (channel) WHERE kind = 1 AND details ? 'attachments'; -- few: most posts carry nothing
 
--- Messages as they stand now: what folding the log gives.
+-- Messages as they stand now: what folding the log gives. The columns are the former table's, so that the release before can read.
 CREATE VIEW messages WITH (security_invoker = true) AS
 SELECT e.message AS id, e.channel, e.seq, e.posts AS ordinal, e.tenant, e.actor AS sender, e.at,
     CASE WHEN c.edited_at IS NULL THEN e.text ELSE c.text END AS text, e.details,

@@ -86,7 +86,7 @@ _JUDGEMENT = f"""CASE
       ELSE 'fresh'
     END"""
 
-# A channel's new head, unless its row was written since it was judged.
+# Whether a channel's row is still the version that was judged.
 _STILL = "channels.ctid = {0}.place AND channels.xmin = {0}.writer"
 
 # One post: what `POSTS` does, without what it takes to number many.
