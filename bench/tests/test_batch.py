@@ -25,6 +25,7 @@ from hubbub.messages.v1 import messages_pb2, messages_service_pb2
 from messages.commands import Command, Post
 from messages.decisions import Decisions
 from messages.handlers import handle
+from messages.heads import Heads
 from messages.message import ChannelId, CommandId, TenantId, UserId
 from messages.publisher import Publisher as EventPublisher
 from messages.queries import commands as queries
@@ -97,12 +98,12 @@ async def _town(url: str) -> AsyncIterator[Town]:
 @pytest.mark.parametrize("count", [1, 100, 500])
 async def test_a_batch_of_posts_is_one_round_trip_of_few_statements(database: str, count: int) -> None:
     async with _town(database) as town:
-        await handle(town.database, town.posts(2), patient=False)  # prepares what is prepared once
+        await handle(town.database, town.posts(2), heads=Heads())  # prepares what is prepared once
         with tempfile.TemporaryFile("w+") as file:
             (pipeline,) = town.database._pipelines._places  # noqa: SLF001 - the only one
             assert pipeline
             pipeline._pgconn.trace(file.fileno())  # noqa: SLF001 - libpq's own word for what it sends
-            stored = await handle(town.database, town.posts(count), patient=False)
+            stored = await handle(town.database, town.posts(count), heads=Heads())
             pipeline._pgconn.untrace()  # noqa: SLF001 - as above
             file.seek(0)
             sent = [line.split("\t")[3].strip() for line in file if line.split("\t")[1:2] == ["F"]]

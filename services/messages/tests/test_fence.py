@@ -15,6 +15,7 @@ from hubbub.events.v1 import events_pb2 as events
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages.commands import Body, Delete, Edit, Pin, Post, React, Read, Verdict
 from messages.handlers import handle
+from messages.heads import Heads
 from messages.message import ChannelId, MessageId
 from messages.store import commands
 from services.messages.tests.conftest import Town, refused
@@ -92,7 +93,7 @@ async def test_a_post_whose_channel_somebody_holds_is_given_up_soon_or_waited_fo
     async with town.database.transaction(EVERY_TENANT) as holder:
         await commands.take_channel(holder, ChannelId(channel))
         with pytest.raises(Unavailable) as given_up:
-            await handle(town.database, [command], patient=False)
+            await handle(town.database, [command], heads=Heads())
         assert isinstance(given_up.value.__cause__, psycopg.errors.LockNotAvailable)
         waiting = asyncio.create_task(town.do(command))
         await _until_somebody_waits(town)
@@ -100,13 +101,13 @@ async def test_a_post_whose_channel_somebody_holds_is_given_up_soon_or_waited_fo
     assert outcome.verdict is Verdict.FRESH
 
 
-@pytest.mark.parametrize("patient", [True, False])
-async def test_posts_take_the_numbers_after_those_of_anybody_before_them(town: Town, patient: bool) -> None:
+@pytest.mark.parametrize("heads", [None, Heads()])
+async def test_posts_take_the_numbers_after_those_of_anybody_before_them(town: Town, heads: Heads | None) -> None:
     channel = await town.channel("ann", "bob")
     numbers = []
     for run in (["one"], ["two", "three"], ["four"]):
         posts = [town.command(channel, "bob", Post(text)) for text in run]
-        numbers += [outcome.seq for outcome in (await handle(town.database, posts, patient=patient)).outcomes]
+        numbers += [outcome.seq for outcome in (await handle(town.database, posts, heads=heads)).outcomes]
     first = numbers[0]
     assert numbers == [first, first + 1, first + 2, first + 3]
 

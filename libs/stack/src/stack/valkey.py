@@ -20,6 +20,8 @@ dir {folder}
 requirepass {password}
 appendonly yes
 appendfsync everysec
+auto-aof-rewrite-min-size 256mb
+rdbcompression no
 save ""
 maxmemory 512mb
 maxmemory-policy noeviction

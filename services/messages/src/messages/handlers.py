@@ -7,55 +7,98 @@ the caller, and happens after the commit.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import assert_never
 
-from chassis.errors import error_for
+from psycopg.errors import SerializationFailure, UniqueViolation
+
+from chassis.errors import Unavailable, error_for
+from chassis.pipeline import Query, Rows
 from chassis.postgres import LOCK_SECONDS, Database
 from messages.commands import Body, Command, Delete, Edit, Outcome, Pin, Post, React, Read, Stored, Verdict
-from messages.message import NO_DETAILS, Details, Entry, EntryKind, Range
-from messages.metrics import BATCH_COMMANDS, BATCH_SECONDS, COMMANDS
+from messages.heads import Heads
+from messages.message import NO_DETAILS, Details, Entry, EntryKind, Range, Receipt
+from messages.metrics import BATCH_COMMANDS, BATCH_SECONDS, COMMANDS, NUMBERED, OUTDATED
 from messages.store import commands as store
 from messages.store import log
-from messages.store.commands import Answer, Asked
+from messages.store.commands import Answer, Asked, AskedNumbered, AskedReads
 
 _IMPATIENT_SECONDS = 0.05
 """So long an impatient batch waits for whoever is changing one of its channels."""
 _VERDICTS: dict[str, Verdict] = {verdict.value: verdict for verdict in Verdict}
 
 
-async def handle(database: Database, batch: Sequence[Command], *, patient: bool = True) -> Stored:
+async def handle(database: Database, batch: Sequence[Command], *, heads: Heads | None = None) -> Stored:
     """Store a batch. Order within each channel is the batch's.
 
     Idempotent: a command that comes again finds the entry it made. Raises `Unavailable`, after which it is not known
     whether the batch is stored (so repeat it), and `psycopg.Error` when the database refuses it: then nothing of it is stored.
-    Unless `patient`, it costs less while nobody else changes these channels, and else fails rather than wait.
+    With `heads` it costs less while nobody else changes these channels, and fails rather than wait for somebody who does.
     """
+    if heads is None:
+        return await _handle(database, batch, None, [])
+    try:
+        return await _handle_by_heads(database, batch, heads)
+    except BaseException:  # cancelled, too
+        heads.forget({command.channel for command in batch})
+        raise
+
+
+async def _handle_by_heads(database: Database, batch: Sequence[Command], heads: Heads) -> Stored:
+    run = heads.run_of(batch)
+    try:
+        return await _handle(database, batch, heads, run)
+    except (Unavailable, UniqueViolation) as error:
+        if not run or not isinstance(error.__cause__ or error, SerializationFailure | UniqueViolation):
+            raise
+    OUTDATED.inc()
+    heads.suspect({command.channel for command in run})
+    return await _handle(database, batch, heads, [])
+
+
+async def _handle(database: Database, batch: Sequence[Command], heads: Heads | None, run: Sequence[Command]) -> Stored:
+    """Store a batch: the posts of `run` with the numbers that `heads` gives them, the others as they are judged."""
     started = time.perf_counter()
     tenants = sorted({command.tenant for command in batch})
-    reads = [(command, command.body) for command in batch if isinstance(command.body, Read)]
-    asked = [_ask(run) for run in _runs(batch)]
-    asked_reads = store.ask_reads(reads) if reads else None
-    queries = [each.query for each in asked]
-    if asked_reads:
-        queries.append(asked_reads.query)
-    locks = []
-    if patient or len(asked) > 1 or any(not isinstance(command.body, Post | Read) for command in batch):
-        locks = [store.ask_locks(sorted({command.channel for command in batch}))]
-    lock_seconds = LOCK_SECONDS if patient else _IMPATIENT_SECONDS
-    found = (await database.pipeline(tenants, [*locks, *queries], lock_seconds=lock_seconds))[len(locks) :]
+    result = _Result()
+    steps = list(_steps(batch, heads, run, result))
+    lock_seconds = LOCK_SECONDS if heads is None else _IMPATIENT_SECONDS
+    found = await database.pipeline(tenants, [query for query, _ in steps], lock_seconds=lock_seconds)
     BATCH_COMMANDS.observe(len(batch))
     BATCH_SECONDS.observe(time.perf_counter() - started)
-    result = _Result()
-    for each, rows in zip(asked, found, strict=False):  # the last rows may be those of reads
-        for command, answer in each.answers(rows):
-            result.add(command, answer)
+    for (_, take), rows in zip(steps, found, strict=True):
+        take(rows)
     for (body, verdict), count in result.counts.items():
         COMMANDS.labels(kind_of(body), verdict).inc(count)
-    receipts = asked_reads.receipts(found[-1]) if asked_reads else []
     entries = await _with_again(database, tenants, result)
-    return Stored(result.outcomes, entries, receipts, sorted(result.noted))
+    return Stored(result.outcomes, entries, result.receipts, sorted(result.noted))
+
+
+def _steps(
+    batch: Sequence[Command], heads: Heads | None, run: Sequence[Command], result: _Result
+) -> Iterator[tuple[Query, Callable[[Rows], object]]]:
+    """What is asked, in order, each with what takes its rows in."""
+    numbered = store.ask_numbered(run, heads) if heads and run else None
+    others = [command for command in batch if command.channel not in numbered.heads] if numbered else batch
+    runs = list(_runs(others))
+    if heads is None or len(runs) > 1 or any(not isinstance(command.body, Post | Read) for command in others):
+        yield store.ask_locks(sorted({command.channel for command in others})), _ignore
+    if heads and numbered:
+        yield numbered.query, partial(result.take_numbered, numbered, heads)
+    for each in runs:
+        asked = _ask(each)
+        yield asked.query, partial(result.take, asked)
+    if reads := [(command, command.body) for command in batch if isinstance(command.body, Read)]:
+        asked_reads = store.ask_reads(reads)
+        yield asked_reads.query, partial(result.take_reads, asked_reads)
+    if heads and (unknown := heads.to_learn({command.channel for each in runs for command in each})):
+        yield store.ask_heads(unknown), partial(result.take_heads, heads)
+
+
+def _ignore(_rows: Rows) -> None:
+    """Locks say nothing."""
 
 
 @dataclass(slots=True)
@@ -64,13 +107,36 @@ class _Result:
 
     outcomes: list[Outcome] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
+    receipts: list[Receipt] = field(default_factory=list)
     again: list[Range] = field(default_factory=list)
     noted: set[int] = field(default_factory=set)
+    judged: list[tuple[Command, Answer]] = field(default_factory=list)
     counts: dict[tuple[type[Body], str], int] = field(default_factory=dict)
     """By what commands wanted and what became of them."""
 
-    def add(self, command: Command, answer: Answer) -> None:
-        """Take one command's answer in."""
+    def take(self, asked: Asked, rows: Rows) -> None:
+        """Take in what became of commands that were judged."""
+        answers = asked.answers(rows)
+        self.judged += answers
+        for command, answer in answers:
+            self._add(command, answer)
+
+    def take_numbered(self, asked: AskedNumbered, heads: Heads, rows: Rows) -> None:
+        """Take in that posts were stored as they were numbered."""
+        NUMBERED.inc(len(asked.run))
+        heads.keep(asked.heads)
+        for command, answer in asked.answers(rows):
+            self._add(command, answer)
+
+    def take_reads(self, asked: AskedReads, rows: Rows) -> None:
+        """Take in which read positions moved."""
+        self.receipts = asked.receipts(rows)
+
+    def take_heads(self, heads: Heads, rows: Rows) -> None:
+        """Take in where the channels of what was judged stand now."""
+        heads.learn(store.heads_of(rows), ((command, answer.verdict) for command, answer in self.judged))
+
+    def _add(self, command: Command, answer: Answer) -> None:
         counted = type(command.body), answer.verdict
         self.counts[counted] = self.counts.get(counted, 0) + 1
         if answer.noted is not None:

@@ -28,6 +28,7 @@ from hubbub.events.v1 import events_pb2 as events
 from messages import convert
 from messages.commands import Command, Outcome, Stored
 from messages.handlers import handle, kind_of
+from messages.heads import Heads
 from messages.message import CommandId
 from messages.metrics import COMMANDS, PUBLISH_SECONDS, REJECTED, RETRIES
 from messages.publisher import Publisher, replies
@@ -82,6 +83,8 @@ class Worker:
         self._publisher = publisher
         self._stopping = stopping
         """Once set, what is in hand is finished and nothing new is taken."""
+        self._heads = Heads()
+        """Of the channels that are posted to."""
         self._failures: dict[str, int] = {}
         """How often in a row deliveries of each topic were given back."""
         self._waiting: list[Delivery] = []
@@ -156,7 +159,7 @@ class Worker:
         for n, part in enumerate(_parts(decoded.commands)):
             if n:
                 await self._publisher.publish_stored(stored)
-            stored = await handle(self._database, part, patient=False)
+            stored = await handle(self._database, part, heads=self._heads)
         await self._complete(work, group, decoded, stored)
 
     async def _carry_out(self, work: Work, delivery: Delivery) -> None:

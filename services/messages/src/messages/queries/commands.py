@@ -89,6 +89,49 @@ _JUDGEMENT = f"""CASE
 # Whether a channel's row is still the version that was judged.
 _STILL = "channels.ctid = {0}.place AND channels.xmin = {0}.writer"
 
+# A run of posts that are numbered already, from where a worker remembers each channel to stand (`messages.heads`). Where one stands
+# elsewhere by now, nothing is stored. Nothing is looked up, either: a key that was used before violates `entries_key`, and whether
+# an author may post, the newest version of their row says in being updated.
+NUMBERED = f"""
+WITH counted AS (
+  UPDATE channels SET head = known.last, posts = known.posts, last_post = known.last
+  FROM unnest(%(channels)s::uuid[], %(firsts)s::bigint[], %(lasts)s::bigint[], %(posts_then)s::bigint[])
+    AS known(id, first, last, posts)
+  WHERE channels.id = known.id AND channels.head = known.first - 1 AND channels.slow_mode_seconds = 0
+  RETURNING true
+),
+moved AS (
+  UPDATE members SET read_seq = own.s, last_posted_at = {_NOW}
+  FROM json_to_recordset(%(authors)s::json) AS own(c uuid, a text, k text, s bigint, i float8)
+  WHERE members.channel = own.c AND members."user" = own.a AND own.k || '/' || members.role = ANY(%(allowed)s)
+    AND (members.silenced_until > now()) IS NOT TRUE
+    AND NOT EXISTS (
+      SELECT FROM users WHERE users.tenant = members.tenant AND users.id = members."user"
+        AND (blocked OR revoked_before IS NOT NULL) AND (blocked OR EXTRACT(epoch FROM revoked_before) > own.i))
+    AND NOT (own.k = 'direct' AND EXISTS (SELECT FROM blocks b WHERE b.tenant = members.tenant AND b.blocked = members."user")
+      AND is_blocked(members.channel, members.tenant, members."user"))
+  RETURNING true
+),
+logged AS (
+  INSERT INTO entries (channel, seq, posts, tenant, kind, actor, at, key, digest, command, message, text, details)
+  SELECT c, s, p, t, 1, a, {_NOW}, k, d, i, m, x, e
+  FROM json_to_recordset(%(posts)s::json) AS posts(
+    c uuid, s bigint, p bigint, t text, a text, k text, d bigint, i text, m uuid, x text, e jsonb)
+),
+noted AS (
+  INSERT INTO unpublished (channels, firsts, lasts) SELECT %(channels)s::uuid[], %(firsts)s::bigint[], %(lasts)s::bigint[]
+  WHERE CASE WHEN (SELECT count(*) FROM counted) = cardinality(%(channels)s::uuid[])
+    AND (SELECT count(*) FROM moved) = json_array_length(%(authors)s::json) THEN true ELSE channel_changed() END
+  RETURNING id
+)
+SELECT id, {_NOW} FROM noted
+"""
+
+# Where channels stand, for the next `NUMBERED`.
+HEADS = """
+SELECT id, tenant, kind, slow_mode_seconds > 0, head, posts FROM channels WHERE id = ANY(%(channels)s::uuid[])
+"""
+
 # One post: what `POSTS` does, without what it takes to number many.
 POST = f"""
 WITH c AS NOT MATERIALIZED (

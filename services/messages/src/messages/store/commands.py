@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
@@ -15,6 +16,7 @@ from chassis.pipeline import Query, Rows, Statement, Value, spelled
 from chassis.postgres import Connection
 from messages import audit, policy
 from messages.commands import Command, Delete, Edit, Pin, Post, React, Read
+from messages.heads import Head, Heads
 from messages.ids import message_ids
 from messages.message import ChannelId, CommandId, Details, EntryKind, MessageId, Receipt, UserId
 from messages.policy import Action, standings
@@ -23,7 +25,8 @@ from messages.queries import commands as queries
 _ENCODER = msgspec.json.Encoder()
 _FIRST = itemgetter(0)
 _LOCK_CHANNELS = Statement(queries.LOCK_CHANNELS)
-_POST, _POSTS = Statement(queries.POST), Statement(queries.POSTS)
+_POST, _POSTS, _NUMBERED = Statement(queries.POST), Statement(queries.POSTS), Statement(queries.NUMBERED)
+_HEADS = Statement(queries.HEADS)
 _EDIT, _DELETE = Statement(queries.EDIT), Statement(queries.DELETE)
 _REACT, _PIN = Statement(queries.REACT), Statement(queries.PIN)
 _READS = Statement(queries.READS)
@@ -68,7 +71,22 @@ async def take_channel(connection: Connection, channel: ChannelId) -> None:
 
 def ask_locks(channels: Sequence[ChannelId]) -> Query:
     """Lock the channels that exist, in one order for everybody."""
-    return _LOCK_CHANNELS.query({"channels": f"{{{','.join(channels)}}}"})  # UUIDs: nothing to escape
+    return _LOCK_CHANNELS.query({"channels": _plain(channels)})
+
+
+def ask_heads(channels: Sequence[ChannelId]) -> Query:
+    """Where channels stand; `heads_of` reads the rows."""
+    return _HEADS.query({"channels": _plain(channels)})
+
+
+def heads_of(rows: Rows) -> dict[ChannelId, Head]:
+    """The heads of the channels that exist."""
+    return {channel: Head(*told) for channel, *told in rows}
+
+
+def _plain(elements: Iterable[object]) -> str:
+    """An array of what needs no escaping: UUIDs, numbers."""
+    return f"{{{','.join(map(str, elements))}}}"
 
 
 async def forget_published(connection: Connection, noted: Sequence[int]) -> None:
@@ -87,6 +105,60 @@ def ask_posts(run: Sequence[Command]) -> Asked:
         return Asked(run, _POST.query(parameters | _one_post(run[0])))
     parameters["posts"] = _ENCODER.encode(_post_rows(run))
     return Asked(run, _POSTS.query(parameters))
+
+
+@dataclass(frozen=True, slots=True)
+class AskedNumbered:
+    """What is asked of posts that are numbered already, and how to read its row."""
+
+    run: Sequence[tuple[Command, int, MessageId]]
+    """Each with its number and id."""
+    heads: dict[ChannelId, Head]
+    """Where the channels stand afterwards."""
+    query: Query
+
+    def answers(self, rows: Rows) -> list[tuple[Command, Answer]]:
+        """Each post, stored."""
+        ((noted, now),) = rows
+        return [(command, Answer("fresh", seq, made, now, None, noted)) for command, seq, made in self.run]
+
+
+def ask_numbered(run: Sequence[Command], heads: Heads) -> AskedNumbered:
+    """Store posts with the numbers that follow upon `heads`: all of them or, where one of these is not so any more, none."""
+    before: dict[ChannelId, Head] = {}
+    after: dict[ChannelId, Head] = {}
+    authors: dict[tuple[str, str], _AuthorRow] = {}
+    numbered, rows = [], []
+    for command, made in zip(run, message_ids(len(run)), strict=True):
+        post, channel, actor = command.body, command.channel, command.actor
+        assert isinstance(post, Post)  # noqa: S101 - `heads` chose them
+        head = after.get(channel)
+        if head is None:
+            before[channel] = heads[channel]
+            after[channel] = head = copy(before[channel])
+        head.seq = seq = head.seq + 1
+        head.posts += 1
+        own = authors.get((channel, actor))
+        if own is None:
+            authors[channel, actor] = own = _AuthorRow(channel, actor, head.kind, seq)
+        own.wrote(seq, command.token_issued_at)
+        numbered.append((command, seq, made))
+        rows.append(_NumberedRow(
+            channel, seq, head.posts, command.tenant, actor, command.key, _digest(post), post.text, made,
+            command.id or None, details_of(post),
+        ))  # fmt: skip
+    query = _NUMBERED.query(
+        {
+            "channels": _plain(before),
+            "firsts": _plain(head.seq + 1 for head in before.values()),
+            "lasts": _plain(head.seq for head in after.values()),
+            "posts_then": _plain(head.posts for head in after.values()),
+            "authors": _ENCODER.encode(list(authors.values())),
+            "posts": _ENCODER.encode(rows),
+            "allowed": _STANDINGS[Action.POST],
+        }
+    )
+    return AskedNumbered(numbered, after, query)
 
 
 def ask_change(command: Command) -> Asked:
@@ -185,7 +257,7 @@ def _one_post(command: Command) -> dict[str, Value]:
 
 _SHORT = {
     "tenant": "t", "channel": "c", "actor": "a", "key": "k", "digest": "d", "text": "x", "made": "m", "id": "i", "turn": "u",
-    "own_turn": "o", "issued": "s", "thread": "r", "details": "e",
+    "own_turn": "o", "issued": "s", "thread": "r", "details": "e", "seq": "s", "posts": "p", "kind": "k",
 }  # fmt: skip
 
 
@@ -206,6 +278,40 @@ class _PostRow(msgspec.Struct, gc=False, omit_defaults=True, rename=_SHORT):
     issued: float | None = None
     thread: str | None = None
     details: Details | None = None
+
+
+class _NumberedRow(msgspec.Struct, gc=False, omit_defaults=True, rename=_SHORT):
+    """A post as `NUMBERED` reads it."""
+
+    channel: str
+    seq: int
+    posts: int
+    tenant: str
+    actor: str
+    key: str
+    digest: int
+    text: str
+    made: MessageId
+    id: CommandId | None = None
+    details: Details | None = None
+
+
+class _AuthorRow(msgspec.Struct, gc=False, omit_defaults=True, rename=_SHORT | {"issued": "i"}):
+    """An author as `NUMBERED` reads them."""
+
+    channel: str
+    actor: str
+    kind: str
+    seq: int
+    """Of their last post."""
+    issued: float | None = None
+    """The oldest of their tokens."""
+
+    def wrote(self, seq: int, token_issued_at: float) -> None:
+        """Take a post of theirs in."""
+        self.seq = seq
+        if token_issued_at and (self.issued is None or token_issued_at < self.issued):
+            self.issued = token_issued_at
 
 
 def _post_rows(run: Sequence[Command]) -> list[_PostRow]:
