@@ -29,14 +29,28 @@ async def in_turn(
 
     In turn, so that whatever drifts on the machine drifts for all of them. Raises BusyError.
     """
-    for subject in subjects:
-        await subject.ask(command, **{**options, "seconds": stage.scale.warm_seconds})
-    answers: dict[str, list[Answer]] = {subject.name: [] for subject in subjects}
-    for _ in range(rounds or stage.scale.rounds):
-        for subject in subjects:
-            ask = partial(subject.ask, command, **{"seconds": stage.scale.seconds, **options})
-            answers[subject.name].append(await undisturbed(stage, ask))
+    (answers,) = await in_turns(stage, subjects, [options], command, rounds=rounds)
     return answers
+
+
+async def in_turns(
+    stage: Stage,
+    subjects: Sequence[Subject],
+    settings: Sequence[Mapping[str, float]],
+    command: str = "round",
+    *,
+    rounds: int | None = None,
+) -> list[dict[str, list[Answer]]]:
+    """The same with several settings, each subject with each of them in every round; return the answers of each setting."""
+    turns = [(options, subject, number) for number, options in enumerate(settings) for subject in subjects]
+    for options, subject, _ in turns:
+        await subject.ask(command, **{**options, "seconds": stage.scale.warm_seconds})
+    found: list[dict[str, list[Answer]]] = [{subject.name: [] for subject in subjects} for _ in settings]
+    for _ in range(rounds or stage.scale.rounds):
+        for options, subject, number in turns:
+            ask = partial(subject.ask, command, **{"seconds": stage.scale.seconds, **options})
+            found[number][subject.name].append(await undisturbed(stage, ask))
+    return found
 
 
 async def undisturbed(stage: Stage, measure: Callable[[], Awaitable[_Found]]) -> _Found:

@@ -4,7 +4,7 @@ from statistics import median
 
 from bench import svg
 from bench.generator import Answer
-from bench.measure import each, in_turn, troubles
+from bench.measure import each, in_turn, in_turns, troubles
 from bench.outcome import Outcome, Table
 from bench.scenarios.town import PAIRS, TENS, TOWN
 from bench.stage import BARE_REFERENCE, HUBBUB, REFERENCE, Stage
@@ -39,7 +39,7 @@ async def durable(stage: Stage) -> Outcome:
     """As many acknowledged messages as one worker and one PostgreSQL take, all cores for everybody."""
     windows = _UNDER_WAY_TO_DISK[stage.scale.name]
     async with stage.connected(TOWN, [PAIRS], [HUBBUB, REFERENCE], pinned=False) as subjects:
-        found = {window: await in_turn(stage, subjects, window=window) for window in windows}
+        found = dict(zip(windows, await in_turns(stage, subjects, [{"window": window} for window in windows]), strict=True))
     rates = {window: each(answers, lambda answer: answer.acked / answer.seconds) for window, answers in found.items()}
     at_best = {name: max(windows, key=lambda window: median(rates[window][name])) for name in rates[windows[0]]}
     rate = Table.of("messages acknowledged per second, at best", "/s", {name: rates[at_best[name]][name] for name in at_best})

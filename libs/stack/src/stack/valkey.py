@@ -29,7 +29,8 @@ databases 16
 loglevel notice
 """
 """What is left at its default was tried at 500 messages a second, each of which costs it some 210 us: `hz`, latency tracking,
-the command log and the allocator's settings make no difference that can be measured. The append-only file costs 17 us."""
+the command log and the allocator's settings make no difference that can be measured. The append-only file costs 17 us. At 20,000
+messages a second, rewriting it whenever it had 64 MiB, and compressed, took a twentieth of the machine."""
 
 
 @dataclass(frozen=True, slots=True)

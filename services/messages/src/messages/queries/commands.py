@@ -1,11 +1,12 @@
 """The statements that judge, number and store commands. `handlers` sends them in one pipeline, in one transaction.
 
-Numbers need one decider for each channel at a time (`docs/adr/0004`, `0018`). Either the channels of the batch are locked first,
-so that every statement after it, with a fresh snapshot of its own, sees all that was committed before: a removal, a ban, a number
-taken by somebody else. Or a run of posts goes without: it stores nothing, with SQLSTATE 40001, when the row of one of its
-channels was written since it was judged. So whoever decides about a channel writes its row.
+Numbers need one decider for each channel at a time (`docs/adr/0004`, `0018`, `0020`). Either the channels of the batch are locked
+first, so that every statement after it, with a fresh snapshot of its own, sees all that was committed before: a removal, a ban, a
+number taken by somebody else. Or a run of posts goes without: it stores nothing, with SQLSTATE 40001, when the row of one of its
+channels was written since it was judged. So whoever decides about a channel writes its row. Or the worker has numbered the posts,
+and nothing is stored, with the same SQLSTATE, unless every channel still stands where it thinks and every author may post.
 
-Each statement answers one row for each command:
+Each statement that judges answers one row for each command:
 
     verdict   fresh      an entry was made: seq and message are the new one's
               again      this very command was stored before (a redelivery): the stored entry's
@@ -89,9 +90,9 @@ _JUDGEMENT = f"""CASE
 # Whether a channel's row is still the version that was judged.
 _STILL = "channels.ctid = {0}.place AND channels.xmin = {0}.writer"
 
-# A run of posts that are numbered already, from where a worker remembers each channel to stand (`messages.heads`). Where one stands
-# elsewhere by now, nothing is stored. Nothing is looked up, either: a key that was used before violates `entries_key`, and whether
-# an author may post, the newest version of their row says in being updated.
+# A run of posts that are numbered already, from where a worker remembers each channel to stand (`messages.heads`). Nothing is
+# stored when one stands elsewhere by now. Nothing is looked up, either: a key that was used before violates `entries_key`, and
+# whether an author may post, the newest version of their row says in being updated.
 NUMBERED = f"""
 WITH counted AS (
   UPDATE channels SET head = known.last, posts = known.posts, last_post = known.last
