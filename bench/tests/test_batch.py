@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from bench.tests.counting import instructions
 from bus.bus import Delivery, Entry
@@ -40,7 +41,7 @@ SYNCS = 1
 """A batch is one round trip."""
 FLUSH = Statement("SELECT pg_stat_force_next_flush()")
 FETCHED = Statement("SELECT sum(idx_tup_fetch)::int FROM pg_stat_user_tables")
-NODES = {queries.POST: 39, queries.POSTS: 56}
+NODES = {queries.POST: 39, queries.POSTS: 56, queries.NUMBERED: 27}
 """Of the plan that PostgreSQL sets up each time: most of what a small batch costs it."""
 INSTRUCTIONS = 425
 """Of a post, in the worker, storing it aside. Measured 405."""
@@ -96,20 +97,30 @@ async def _town(url: str) -> AsyncIterator[Town]:
 
 
 @pytest.mark.parametrize("count", [1, 100, 500])
-async def test_a_batch_of_posts_is_one_round_trip_of_few_statements(database: str, count: int) -> None:
+@pytest.mark.parametrize("known", [False, True])
+async def test_a_batch_of_posts_is_one_round_trip_of_few_statements(database: str, count: int, known: bool) -> None:
     async with _town(database) as town:
-        await handle(town.database, town.posts(2), heads=Heads())  # prepares what is prepared once
+        heads = await _learnt(town)  # prepares what is prepared once
         with tempfile.TemporaryFile("w+") as file:
             (pipeline,) = town.database._pipelines._places  # noqa: SLF001 - the only one
             assert pipeline
             pipeline._pgconn.trace(file.fileno())  # noqa: SLF001 - libpq's own word for what it sends
-            stored = await handle(town.database, town.posts(count), heads=Heads())
+            stored = await handle(town.database, town.posts(count), heads=heads if known else Heads())
             pipeline._pgconn.untrace()  # noqa: SLF001 - as above
             file.seek(0)
             sent = [line.split("\t")[3].strip() for line in file if line.split("\t")[1:2] == ["F"]]
     assert len(stored.entries) == count
+    assert (heads[town.channel].seq == stored.entries[-1].seq) is known  # else it was not the way that is meant
     assert sent.count("Execute") == STATEMENTS
     assert 1 <= sent.count("Sync") <= SYNCS
+
+
+async def _learnt(town: Town) -> Heads:
+    """What a worker remembers that has posted often enough to number the next post itself, and has done so once."""
+    heads = Heads()
+    for _ in range(3):
+        await handle(town.database, town.posts(2), heads=heads)
+    return heads
 
 
 @pytest.mark.parametrize("statement", NODES)
@@ -124,20 +135,28 @@ def _nodes(plan: Any) -> int:
     return 1 + sum(_nodes(child) for child in plan.get("Plans", []))
 
 
+@pytest.mark.parametrize("known", [False, True])
 @pytest.mark.parametrize("together", [1, 50])
-async def test_posts_read_as_little_in_a_long_log_as_in_a_short_one(database: str, together: int) -> None:
+async def test_posts_read_as_little_in_a_long_log_as_in_a_short_one(database: str, together: int, known: bool) -> None:
     async with _town(database) as town:  # the first plan, which stays, is made of empty tables
-        few = await _rows_read(town, 50, together)
+        heads, numbered = await _learnt(town) if known else None, _numbered()
+        few = await _rows_read(town, 50, together, heads)
         for _ in range(4):
-            await handle(town.database, town.posts(500))
-        assert await _rows_read(town, 50, together) == few
+            await handle(town.database, town.posts(500), heads=heads)
+        assert await _rows_read(town, 50, together, heads) == few
+        assert _numbered() - numbered == (2_100 if known else 0)
 
 
-async def _rows_read(town: Town, count: int, together: int) -> int:
+def _numbered() -> float:
+    """How many posts were numbered from what a worker remembered."""
+    return REGISTRY.get_sample_value("hubbub_numbered_posts_total") or 0
+
+
+async def _rows_read(town: Town, count: int, together: int, heads: Heads | None) -> int:
     """How many rows indexes lead to while posts are stored, so many in a batch."""
     before = await _fetched(town)
     for _ in range(count // together):
-        await handle(town.database, town.posts(together))
+        await handle(town.database, town.posts(together), heads=heads)
     return await _fetched(town) - before
 
 
