@@ -278,6 +278,16 @@ async def test_a_channel_that_is_gone_costs_one_second_try_and_no_more(town: Tow
         assert found == Counted(0, outdated)
 
 
+async def test_a_channel_that_was_restored_to_other_posts_under_the_same_head_is_judged(town: Town) -> None:
+    channel, heads = await town.channel("ann"), Heads(Clock())
+    await learn(town, heads, (channel, "ann"))
+    async with town.database.connection(EVERY_TENANT) as connection:  # as if the end of the log had been lost, and written anew
+        await connection.execute("UPDATE entries SET kind = 13, posts = 1, key = NULL WHERE channel = %s AND seq = 4", [channel])
+        await connection.execute("UPDATE channels SET posts = 1 WHERE id = %s", [channel])
+    await told(town, heads, town.command(channel, "ann", Post("next")))
+    assert [row["posts"] for row in await rows(town, "entries", channel, "seq", [])][-1] == 2
+
+
 async def test_two_workers_that_post_in_turn_leave_no_gap(town: Town) -> None:
     channel, clock = await town.channel("ann", "bob"), Clock()
     both = [Heads(clock), Heads(clock)]

@@ -110,7 +110,7 @@ class Stored(msgspec.Struct, frozen=True):
     """What a batch left in the database, committed."""
 
     outcomes: list[Outcome]
-    """Of every command but reads, in the order of the batch."""
+    """Of every command but reads, ordered within each channel."""
     entries: list[Entry]
     """To be published: ordered within each channel, with what was published before when a command came again."""
     receipts: list[Receipt]
