@@ -98,8 +98,8 @@ WITH counted AS (
   UPDATE channels SET head = known.last, posts = known.posts, last_post = known.last
   FROM unnest(%(channels)s::uuid[], %(firsts)s::bigint[], %(lasts)s::bigint[], %(posts_then)s::bigint[])
     AS known(id, first, last, posts)
-  WHERE channels.id = known.id AND channels.head = known.first - 1 AND channels.posts = known.posts - (known.last - known.first + 1)
-    AND channels.slow_mode_seconds = 0
+  WHERE channels.id = known.id AND channels.slow_mode_seconds = 0
+    AND channels.head = known.first - 1 AND channels.posts = known.posts - (known.last - known.first + 1)
   RETURNING true
 ),
 moved AS (
