@@ -49,7 +49,7 @@ class Scale:
 
 
 FULL = Scale("full", rounds=5, seconds=4.0, warm_seconds=1.5)
-QUICK = Scale("quick", rounds=3, seconds=0.7, warm_seconds=0.3)
+QUICK = Scale("quick", rounds=3, seconds=0.6, warm_seconds=0.2)
 
 
 @dataclass(frozen=True, slots=True)
