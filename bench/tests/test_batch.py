@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 from bench.tests.counting import instructions
 from bus.bus import Delivery, Entry
 from bus.memory import MemoryBus
-from bus.memory_attendance import MemoryAttendance
+from bus.memory_gateway_leases import MemoryGatewayLeases
 from bus.topics import commands, events
 from chassis.migrate import migrate, migrations
 from chassis.pipeline import Statement
@@ -24,12 +24,12 @@ from gateway.outbound.outbox import Outbox
 from hubbub.events.v1 import events_pb2
 from hubbub.messages.v1 import messages_pb2, messages_service_pb2
 from messages.commands import Command, Post
-from messages.decisions import Decisions
 from messages.handlers import handle
 from messages.heads import Heads
 from messages.message import ChannelId, CommandId, TenantId, UserId
 from messages.publisher import Publisher as EventPublisher
 from messages.queries import commands as queries
+from messages.revocations import Revocations
 from messages.service import MessagesService
 from messages.worker import decode
 
@@ -86,7 +86,7 @@ async def _town(url: str) -> AsyncIterator[Town]:
     bus = MemoryBus()
     async with open_database(url, connections=1, pipelines=1, name="guard") as database:
         publisher = EventPublisher(bus, PARTITIONS)
-        service = MessagesService(database, publisher, Decisions(publisher, MemoryAttendance()))
+        service = MessagesService(database, publisher, Revocations(publisher, MemoryGatewayLeases()))
         caller = messages_pb2.Caller(tenant=TENANT, user="owner")
         sessions = [messages_service_pb2.AdmitUserRequest(caller=caller)]
         await service.OpenSessions(messages_service_pb2.OpenSessionsRequest(sessions=sessions), None)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from bus.bus import Delivery, Lost
-from bus.topics import Topic, WhenFull, control, events, replies
+from bus.topics import Topic, WhenFull, events, replies, revocations
 
 if TYPE_CHECKING:
     from libs.bus.tests.conftest import World
@@ -43,7 +43,7 @@ async def test_every_follower_sees_what_is_published_after_it_began_and_nothing_
 
 async def test_a_topic_need_not_exist_yet(world: World) -> None:
     bus = world.connect()
-    async with bus.follow([replies("gateway-0"), control()]) as feed:
+    async with bus.follow([replies("gateway-0"), revocations()]) as feed:
         await bus.publish([(replies("gateway-0"), b"1")])
         item = await _next(feed)
         assert isinstance(item, Delivery)

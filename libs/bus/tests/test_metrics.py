@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import REGISTRY
 
 from bus import metrics
-from bus.topics import Topic, WhenFull, commands, control, events, rejected, replies
+from bus.topics import Topic, WhenFull, commands, events, rejected, replies, revocations
 
 if TYPE_CHECKING:
     from libs.bus.tests.conftest import World
@@ -33,5 +33,12 @@ async def test_what_is_published_and_delivered_is_counted_by_kind_of_topic(world
 
 
 def test_no_topic_name_becomes_a_label() -> None:
-    topics = [commands(1), events(2), replies("gateway-7f"), control(), rejected(), Topic("gateway-7f", 1, WhenFull.TRIM)]
-    assert [metrics.kind_of(topic.name) for topic in topics] == ["commands", "events", "replies", "control", "rejected", "other"]
+    topics = [commands(1), events(2), replies("gateway-7f"), revocations(), rejected(), Topic("gateway-7f", 1, WhenFull.TRIM)]
+    assert [metrics.kind_of(topic.name) for topic in topics] == [
+        "commands",
+        "events",
+        "replies",
+        "revocations",
+        "rejected",
+        "other",
+    ]

@@ -17,7 +17,7 @@ import redis.asyncio
 from bus import redis_keys
 from bus.bus import Bus, BusUnavailable, Delivery, Lost, Work
 from bus.redis_streams import RedisBus
-from bus.topics import commands, control, events
+from bus.topics import commands, events, revocations
 
 if TYPE_CHECKING:
     from libs.bus.tests.conftest import Server
@@ -63,7 +63,7 @@ async def _publish(bus: Bus, payload: bytes) -> None:
 
 
 async def test_a_cut_connection_loses_nothing_and_says_nothing(bus_of: Open, admin: redis.asyncio.Redis) -> None:
-    async with bus_of().follow([events(0), control()]) as feed:
+    async with bus_of().follow([events(0), revocations()]) as feed:
         seen: list[bytes | str] = []
         for number in range(20):
             if number % 5 == 2:
@@ -77,19 +77,19 @@ async def test_a_cut_connection_loses_nothing_and_says_nothing(bus_of: Open, adm
 
 async def test_a_server_restarted_empty_is_said_and_followed_on(bus_of: Open, server: Server) -> None:
     bus = bus_of()
-    async with bus.follow([events(0), control()]) as feed:
+    async with bus.follow([events(0), revocations()]) as feed:
         await _publish(bus, b"1")
         await _until(feed, b"1")
         await server.kill(forget=True)
         await server.start()
-        assert set(await _lost(feed)) == {"events.0", "control"}
+        assert set(await _lost(feed)) == {"events.0", "revocations"}
         await _publish(bus, b"2")
         assert await _until(feed, b"2") == [b"2"]
 
 
 async def test_a_server_restarted_with_its_file_is_said_and_nothing_comes_twice(bus_of: Open, server: Server) -> None:
     bus = bus_of()
-    async with bus.follow([events(0), control()]) as feed:
+    async with bus.follow([events(0), revocations()]) as feed:
         await _publish(bus, b"1")
         await _until(feed, b"1")
         await server.kill()
@@ -121,8 +121,8 @@ async def test_a_wipe_before_anything_was_seen_is_said(bus_of: Open, admin: redi
 
 async def test_a_deleted_stream_is_said_and_only_that(bus_of: Open, admin: redis.asyncio.Redis) -> None:
     bus = bus_of()
-    async with bus.follow([events(0), control()]) as feed:
-        await bus.publish([(events(0), b"1"), (control(), b"1")])
+    async with bus.follow([events(0), revocations()]) as feed:
+        await bus.publish([(events(0), b"1"), (revocations(), b"1")])
         await _until(feed, b"1")
         await admin.delete(redis_keys.stream(events(0).name))
         losses = [item async for item in _items_until_lost(feed)]

@@ -15,10 +15,10 @@ import httpx
 import redis.asyncio
 import websockets
 
-from bus.attendance import GATEWAYS, open_attendance
 from bus.bus import Bus
 from bus.connect import open_bus, open_signals
-from bus.topics import commands, control, events, partition_of, replies
+from bus.gateway_leases import open_gateway_leases
+from bus.topics import commands, events, partition_of, replies, revocations
 from chassis.config import Address, Secret
 from chassis.errors import HubbubError
 from chassis.lifecycle import Lifecycle
@@ -28,7 +28,7 @@ from gateway.clients import Clients
 from gateway.config import Config
 from gateway.issuers import DEV_AUDIENCE, DEV_ISSUER, DevIssuer, dev_key
 from gateway.server import bind
-from hubbub.events.v1.events_pb2 import CommandBatch, ControlBatch, EventBatch, Reply, ReplyBatch, UserControl
+from hubbub.events.v1.events_pb2 import CommandBatch, EventBatch, Reply, ReplyBatch, Revocation, RevocationBatch
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from hubbub.messages.v1.messages_pb2 import Channel, User
 from services.gateway.tests.world import TENANT, Store
@@ -143,8 +143,8 @@ class House:
             return error.response
 
     async def decide(self, user: str, *, revoked_before: float = 0.0, blocked: bool = False) -> None:
-        decision = UserControl(id=uuid.uuid4().hex, tenant=TENANT, user=user, revoked_before=revoked_before, blocked=blocked)
-        await self.bus.publish([(control(), ControlBatch(users=[decision]).SerializeToString())])
+        decision = Revocation(id=uuid.uuid4().hex, tenant=TENANT, user=user, revoked_before=revoked_before, blocked=blocked)
+        await self.bus.publish([(revocations(), RevocationBatch(users=[decision]).SerializeToString())])
 
     async def wipe(self) -> None:
         """Lose everything that the bus holds."""
@@ -181,14 +181,12 @@ async def open_house(bus_url: str, folder: Path, **settings: Any) -> AsyncIterat
     async with (
         open_bus(bus_url) as bus,
         open_signals(bus_url) as signals,
-        open_attendance(bus_url, GATEWAYS) as attendance,
+        open_gateway_leases(bus_url) as leases,
         asyncio.TaskGroup() as group,
     ):
         house = House(config, DevIssuer(dev_key(key_file)), listening.getsockname()[1], bus)
         clients = Clients(cast(Any, house.store), cast(Any, _NoPresence()), cast(Any, None))
-        house.gateway = Gateway(
-            config, house.lifecycle, bus=bus, signals=signals, attendance=attendance, clients=clients, group=group
-        )
+        house.gateway = Gateway(config, house.lifecycle, bus=bus, signals=signals, leases=leases, clients=clients, group=group)
         serving = group.create_task(house.gateway.serve(listening))
         working = group.create_task(house.store.work(bus))
         await _until_ready(house)

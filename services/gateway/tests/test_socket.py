@@ -17,7 +17,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
-from bus.topics import control, events
+from bus.topics import events, revocations
 from gateway.connection import NOWHERE
 from hubbub.events.v1.events_pb2 import EventKind
 from hubbub.presence.v1.presence_service_pb2 import ConnectionChange
@@ -226,7 +226,7 @@ async def test_bytes_on_the_bus_that_are_no_entry_harm_nobody(house: House) -> N
     async with house.connect("ann") as ann:
         await receive(ann)
         await say(ann, type="sync", positions={})
-        for topic in (*(events(number) for number in range(PARTITIONS)), control()):
+        for topic in (*(events(number) for number in range(PARTITIONS)), revocations()):
             await house.bus.publish([(topic, b"\xff garbage")])
         await house.store.publish(house.bus, house.store.append(CHANNEL))
         assert (await receive(ann, "event"))["seq"] == 2

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Iterable
 
 import pytest
 
-from bus.attendance import LEASE_SECONDS, RedisAttendance
 from bus.bus import Delivery
+from bus.gateway_leases import LEASE_SECONDS, RedisGatewayLeases
 from bus.memory import MemoryBus
-from bus.topics import control
+from bus.topics import revocations
 from chassis.errors import Unavailable
 from gateway.connection import Connection
 from gateway.inbound.pending import Pending
@@ -19,7 +19,7 @@ from gateway.inbound.publish import Publisher
 from gateway.outbound.outbox import HELD_BYTES, SLOW_CONSUMER
 from gateway.outbound.wire import text_frame
 from gateway.tenure import Tenure
-from hubbub.events.v1.events_pb2 import Command, ControlBatch
+from hubbub.events.v1.events_pb2 import Command, RevocationBatch
 from services.gateway.tests.world import MemoryTransport, World
 
 
@@ -32,25 +32,25 @@ class Clock:
 
 
 class Office:
-    """A tenure on a real attendance, and what it says on the bus; the test decides when that is read."""
+    """A tenure on a real leases, and what it says on the bus; the test decides when that is read."""
 
     def __init__(self, url: str) -> None:
         self.clock = Clock()
         self.bus = MemoryBus()
-        self.attendance = RedisAttendance(url, "gateways")
-        self.tenure = Tenure(self.attendance, self.bus, "g", self.clock)
+        self.leases = RedisGatewayLeases(url)
+        self.tenure = Tenure(self.leases, self.bus, "g", self.clock)
 
     async def until_echoes(self, count: int) -> list[str]:
         """Run until it has renewed; its echoes, oldest first."""
         echoes: list[str] = []
-        async with self.bus.follow([control()]) as deliveries:
+        async with self.bus.follow([revocations()]) as deliveries:
             running = asyncio.create_task(self.tenure.run())
             try:
                 async with asyncio.timeout(10):
                     while len(echoes) < count:
                         delivery = await anext(deliveries)
                         assert isinstance(delivery, Delivery)
-                        echoes += [ControlBatch.FromString(entry.payload).echo for entry in delivery.entries]
+                        echoes += [RevocationBatch.FromString(entry.payload).echo for entry in delivery.entries]
             finally:
                 running.cancel()
         return echoes
@@ -59,7 +59,7 @@ class Office:
 @pytest.fixture
 async def office(valkey_url: str) -> AsyncIterator[Office]:
     office = Office(valkey_url)
-    with contextlib.closing(office.attendance):
+    with contextlib.closing(office.leases):
         yield office
 
 

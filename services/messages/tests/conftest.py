@@ -17,8 +17,8 @@ import pytest_asyncio
 
 from bus.bus import Bus, Delivery, Lost
 from bus.memory import MemoryBus
-from bus.memory_attendance import MemoryAttendance
-from bus.topics import Topic, commands, control, partition_of, rejected, replies
+from bus.memory_gateway_leases import MemoryGatewayLeases
+from bus.topics import Topic, commands, partition_of, rejected, replies, revocations
 from bus.topics import events as event_topic
 from chassis.errors import HubbubError
 from chassis.migrate import migrate, migrations
@@ -27,10 +27,10 @@ from hubbub.events.v1 import events_pb2 as events
 from hubbub.messages.v1 import messages_pb2 as nouns
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages.commands import Body, Command, Outcome, Stored
-from messages.decisions import Decisions
 from messages.handlers import handle
 from messages.message import ChannelId, CommandId, TenantId, UserId
 from messages.publisher import Publisher
+from messages.revocations import Revocations
 from messages.service import MessagesService
 from messages.worker import GROUP, Worker
 from stack.postgres import Postgres
@@ -48,7 +48,7 @@ class Town:
     bus: Bus
     service: MessagesService
     publisher: Publisher
-    gateways: MemoryAttendance
+    gateways: MemoryGatewayLeases
     """Time stands still there: no lease ends."""
     tenant: str = field(default_factory=lambda: f"t-{uuid.uuid4().hex}")
     counter: int = 0
@@ -95,7 +95,7 @@ class Town:
         return [event_topic(number) for number in range(PARTITIONS)]
 
     def gateway_topics(self) -> list[Topic]:
-        return [replies(GATEWAY), control(), rejected()]
+        return [replies(GATEWAY), revocations(), rejected()]
 
     async def send(self, *wanted: events.Command) -> None:
         """Put commands on the bus as a gateway does, one entry for each."""
@@ -139,7 +139,7 @@ class Listener:
         self.events: list[events.Event] = []
         self.receipts: list[events.Receipt] = []
         self.replies: dict[str, events.Reply] = {}
-        self.controls: list[events.UserControl] = []
+        self.controls: list[events.Revocation] = []
         self.rejected: list[bytes] = []
 
     async def until(self, enough: Callable[[Listener], bool]) -> None:
@@ -158,8 +158,8 @@ class Listener:
             self.receipts += batch.receipts
         elif topic.startswith("replies."):
             self.replies |= {reply.command: reply for reply in events.ReplyBatch.FromString(payload).replies}
-        elif topic == "control":
-            self.controls += events.ControlBatch.FromString(payload).users
+        elif topic == "revocations":
+            self.controls += events.RevocationBatch.FromString(payload).users
         else:
             self.rejected.append(payload)
 
@@ -180,10 +180,10 @@ async def shared_url(postgres_server: Postgres) -> str:
 
 @contextlib.asynccontextmanager
 async def opened_town(url: str) -> AsyncIterator[Town]:
-    bus, gateways = MemoryBus(), MemoryAttendance(lambda: 0.0)
+    bus, gateways = MemoryBus(), MemoryGatewayLeases(lambda: 0.0)
     async with open_database(url, connections=8, pipelines=8, name="tests") as database:
         publisher = Publisher(bus, PARTITIONS)
-        service = MessagesService(database, publisher, Decisions(publisher, gateways))
+        service = MessagesService(database, publisher, Revocations(publisher, gateways))
         yield Town(url, database, bus, service, publisher, gateways)
 
 

@@ -15,7 +15,7 @@ from hubbub.events.v1 import events_pb2 as events
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 from messages.config import ApiConfig
-from messages.decisions import Decisions
+from messages.revocations import Revocations
 from messages.service import SERVICE_NAME, add_service
 from services.messages.tests.conftest import Town, refused
 
@@ -26,7 +26,7 @@ async def stub(town: Town) -> AsyncIterator[MessagesServiceStub]:
     config = ApiConfig(database_url=town.url, bus_url="", listen=listen)  # type: ignore[arg-type]
 
     def add(server: grpc.aio.Server) -> None:
-        add_service(server, town.database, town.publisher, Decisions(town.publisher, town.gateways))
+        add_service(server, town.database, town.publisher, Revocations(town.publisher, town.gateways))
 
     async with serve(config, listen, add, [SERVICE_NAME], callers=None) as port:
         channel = open_channel(f"127.0.0.1:{port}")

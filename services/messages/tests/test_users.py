@@ -12,8 +12,8 @@ from bus.redis_streams import RedisBus
 from chassis.errors import InvalidArgument, NotAllowed, NotAuthenticated, NotFound, Unavailable
 from chassis.postgres import EVERY_TENANT
 from hubbub.messages.v1 import messages_service_pb2 as rpc
-from messages.decisions import Decisions
 from messages.publisher import Publisher
+from messages.revocations import Revocations
 from messages.service import MessagesService
 from services.messages.tests.conftest import Listener, Town, refused
 
@@ -58,7 +58,7 @@ async def test_tokens_issued_before_a_revocation_are_void_and_later_ones_good(to
     await town.people("ann")
     before = time.time() - 1
     revoke = rpc.RevokeUserRequest(caller=town.caller("root", admin=True), user="ann")
-    control = (await town.service.RevokeUser(revoke, None)).control
+    control = (await town.service.RevokeUser(revoke, None)).revocation
     await refused(town.service.AdmitUser(_admit(town, "ann", issued=before), None), NotAuthenticated)
     await town.service.AdmitUser(_admit(town, "ann", issued=time.time() + 1), None)
     await town.service.AdmitUser(_admit(town, "ann"), None)
@@ -103,7 +103,7 @@ async def test_a_decision_that_no_gateway_could_be_told_is_not_answered_as_done(
     await town.people("ann")
     away = RedisBus(f"redis://127.0.0.1:{unused_tcp_port}/0")
     publisher = Publisher(away, 1)
-    service = MessagesService(town.database, publisher, Decisions(publisher, town.gateways))
+    service = MessagesService(town.database, publisher, Revocations(publisher, town.gateways))
     revoke = rpc.RevokeUserRequest(caller=town.caller("root", admin=True), user="ann")
     await refused(service.RevokeUser(revoke, None), Unavailable)
     away.close()
@@ -122,21 +122,21 @@ async def test_a_decision_is_announced_until_every_present_gateway_has_confirmed
 ) -> None:
     await town.people("ann")
     for gateway in ("one", "two"):
-        await town.gateways.attend(gateway)
+        await town.gateways.renew(gateway)
     deciding = asyncio.ensure_future(_decided(town, town.service, way))
     await listener.until(lambda heard: bool(heard.controls))
-    await town.gateways.confirm("one", listener.controls[0].id)
+    await town.gateways.acknowledge("one", listener.controls[0].id)
     await listener.until(lambda heard: len(heard.controls) > 1)
     assert not deciding.done()
-    await town.gateways.confirm("two", listener.controls[0].id)
-    decided = (await deciding).control
+    await town.gateways.acknowledge("two", listener.controls[0].id)
+    decided = (await deciding).revocation
     assert all(control == decided for control in listener.controls)
 
 
 async def test_a_decision_that_a_present_gateway_does_not_confirm_is_stored_but_not_answered_as_done(town: Town) -> None:
     await town.people("ann")
-    await town.gateways.attend("deaf")
-    service = MessagesService(town.database, town.publisher, Decisions(town.publisher, town.gateways, hold_seconds=0.1))
+    await town.gateways.renew("deaf")
+    service = MessagesService(town.database, town.publisher, Revocations(town.publisher, town.gateways, hold_seconds=0.1))
     await refused(_decided(town, service, "block"), Unavailable)
     await refused(town.service.AdmitUser(_admit(town, "ann"), None), NotAuthenticated)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from prometheus_client import Gauge
 
-from chassis.tally import Counter, Histogram
+from chassis.counters import Counter, Histogram
 
 PUBLISHED_ENTRIES = Counter("hubbub_bus_published_entries_total", "Entries published", ["topic_kind"])
 PUBLISHED_BYTES = Counter("hubbub_bus_published_bytes_total", "Payload bytes published", ["topic_kind"])
@@ -24,7 +24,7 @@ LEASE_CHANGES = Counter("hubbub_bus_lease_changes_total", "Topics taken, given u
 BACKLOG = Gauge("hubbub_bus_backlog_entries", "Unacknowledged entries of the topics this member holds", ["topic_kind"])
 SIGNALS = Counter("hubbub_bus_signals_total", "Signals sent, received, and dropped because a listener was slow", ["direction"])
 
-_KINDS = frozenset({"commands", "events", "replies", "control", "rejected"})
+_KINDS = frozenset({"commands", "events", "replies", "revocations", "rejected"})
 
 
 def kind_of(topic: str) -> str:

@@ -21,9 +21,10 @@ import structlog
 from bus import metrics, redis_keys
 from bus.bus import BusUnavailable, Delivery, Entry, Lost
 from bus.redis_connection import Address, Command, Connection
-from bus.redis_link import CALL_SECONDS, Backoff
+from bus.redis_link import CALL_SECONDS
 from bus.redis_scripts import Scripts
 from bus.topics import Topic
+from chassis.backoff import Backoff
 
 _COUNT = 64
 """Entries of a topic per read; far below every bound, so that trimming cannot pass a follower that reads less."""

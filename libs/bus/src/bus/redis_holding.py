@@ -17,7 +17,8 @@ import structlog
 
 from bus.bus import BusUnavailable, Delivery, Entry
 from bus.redis_connection import Command, Connection
-from bus.redis_link import CALL_SECONDS, Backoff
+from bus.redis_link import CALL_SECONDS
+from chassis.backoff import Backoff
 
 _WAIT_SECONDS = 5.0
 """How long one read waits at the server."""

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 EPOCH = "bus:epoch"
 """A name for the data set, put there by some follower: a wipe takes it along."""
+GATEWAYS = "bus:gateways"
+"""The sorted set of gateways, by the end of their leases."""
+GATEWAYS_SINCE = "bus:gateways:since"
+"""The hash that holds since when `GATEWAYS` is recorded, and in which run of the server."""
 
 
 def stream(topic: str) -> str:
@@ -36,16 +40,6 @@ def value(name: str) -> str:
     return f"bus:value:{name}"
 
 
-def places(group: str) -> str:
-    """Return the sorted set that says who of a group is present, and until when."""
-    return f"bus:places:{group}"
-
-
-def birth(group: str) -> str:
-    """Return the hash that says since when a group's presence is recorded, and in which life of the server."""
-    return f"bus:birth:{group}"
-
-
-def confirmed(group: str, matter: str) -> str:
-    """Return the set of a group's members that have confirmed a matter."""
-    return f"bus:confirmed:{group}:{matter}"
+def acknowledged(revocation: str) -> str:
+    """Return the set of gateways that have acknowledged a revocation."""
+    return f"bus:acknowledged:{revocation}"

@@ -6,38 +6,15 @@ Leaves the wire to `redis_connection`.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Sequence
 from typing import Any
 
 from bus.bus import BusUnavailable
 from bus.redis_connection import Address, Command, Connection
+from chassis.backoff import Backoff
 
 CALL_SECONDS = 2.0
 """The deadline of a call, connecting included."""
-_SHORTEST_PAUSE_SECONDS = 0.02
-_LONGEST_PAUSE_SECONDS = 1.0
-
-
-class Backoff:
-    """How long to wait before the next attempt: twice as long after each failure, up to a second, at random below that."""
-
-    def __init__(self) -> None:
-        self._failures = 0
-
-    def succeeded(self) -> None:
-        """Start again from the shortest pause."""
-        self._failures = 0
-
-    def failed(self) -> float:
-        """Count a failure and return the seconds to wait."""
-        longest: float = min(_LONGEST_PAUSE_SECONDS, _SHORTEST_PAUSE_SECONDS * (1 << min(self._failures, 10)))
-        self._failures += 1
-        return longest * random.uniform(0.5, 1.0)
-
-    async def wait(self) -> None:
-        """Count a failure and wait."""
-        await asyncio.sleep(self.failed())
 
 
 class Link:

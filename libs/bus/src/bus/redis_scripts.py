@@ -32,8 +32,8 @@ class Scripts:
     look: Script
     share: Script
     give: Script
-    attend: Script
-    awaited: Script
+    renew_lease: Script
+    unacknowledged: Script
 
     @classmethod
     def read(cls) -> Scripts:

@@ -15,8 +15,9 @@ from bus import metrics, redis_keys
 from bus.bus import BusUnavailable
 from bus.mailbox import Mailbox
 from bus.redis_connection import Address, Connection
-from bus.redis_link import CALL_SECONDS, Backoff, Link
+from bus.redis_link import CALL_SECONDS, Link
 from bus.signals import Signal
+from chassis.backoff import Backoff
 
 _PROBE_SECONDS = 5.0
 """How often a listener makes sure that the server is still there."""

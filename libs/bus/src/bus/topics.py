@@ -57,9 +57,9 @@ def replies(gateway: str) -> Topic:
     return Topic(f"replies.{gateway}", 10_000, WhenFull.TRIM, idle_seconds=300, bound_bytes=8 * _MEBIBYTE)
 
 
-def control() -> Topic:
+def revocations() -> Topic:
     """Decisions about users, followed by every gateway."""
-    return Topic("control", 10_000, WhenFull.TRIM)
+    return Topic("revocations", 10_000, WhenFull.TRIM)
 
 
 def rejected() -> Topic:

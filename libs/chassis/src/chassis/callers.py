@@ -22,6 +22,7 @@ from chassis import jwt
 from chassis.config import Address, ConfigError
 from chassis.errors import CallerNotAllowed, CallerTooFast, CallerUnknown
 from chassis.identity import GATEWAY
+from chassis.ids import TENANT
 from chassis.jwt import InvalidTokenError, Moment, VerificationKey, usable_keys
 from chassis.scopes import Needed, Scope
 from chassis.tenancy import tenants
@@ -45,7 +46,7 @@ class CallerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keys: Annotated[list[dict[str, object]], Meta(min_length=1, max_length=4)]
     """Public JWKs, each with its `kid`; two while one replaces the other."""
     scopes: Annotated[list[Scope], Meta(min_length=1)]
-    tenants: Annotated[list[Annotated[str, Meta(pattern=r"\A([a-z0-9-]{1,64}|\*)\Z")]], Meta(min_length=1)]
+    tenants: Annotated[list[Annotated[str, Meta(pattern=rf"\A({TENANT}|\*)\Z")]], Meta(min_length=1)]
     """For whose users it may speak; `*` for everybody's."""
     calls_per_second: Annotated[int, Meta(ge=0, le=1_000_000)] = 50
     """To one process, sustained; 0 for no bound."""

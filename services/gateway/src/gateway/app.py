@@ -11,9 +11,9 @@ from pathlib import Path
 
 import structlog
 
-from bus.attendance import GATEWAYS, Attendance, open_attendance
 from bus.bus import Bus
 from bus.connect import open_bus, open_signals
+from bus.gateway_leases import GatewayLeases, open_gateway_leases
 from bus.signals import Signals
 from chassis.lifecycle import Lifecycle, run
 from gateway import compiled, readiness
@@ -63,7 +63,7 @@ class Gateway:
         *,
         bus: Bus,
         signals: Signals,
-        attendance: Attendance,
+        leases: GatewayLeases,
         clients: Clients,
         group: asyncio.TaskGroup,
     ) -> None:
@@ -71,7 +71,7 @@ class Gateway:
         """Unique per start: replies to another incarnation's commands are not ours."""
         self.config, self.lifecycle, self.group = config, lifecycle, group
         self._bus, self._clients = bus, clients
-        self._tenure = tenure = Tenure(attendance, bus, self.id)
+        self._tenure = tenure = Tenure(leases, bus, self.id)
         self.roster = roster = Roster(self.id, 2 * config.heartbeat_seconds, lambda: tenure.cut_off)
         messages = clients.messages
 
@@ -83,7 +83,7 @@ class Gateway:
         self._admission = Admission(messages, cut_off=lambda: tenure.cut_off)
         self._control = Control(roster, self._admission, messages, tenure)
         roster.outbox.on_held = self._control.held
-        self._decisions = Decisions(bus, attendance, tenure, self._control, self.id)
+        self._decisions = Decisions(bus, leases, tenure, self._control, self.id)
         self._audit = Audit(roster.hub, messages, config.bus_partitions, config.audit_seconds)
         self._pending = Pending(roster.outbox, roster.connections)
         self._fills = Fills(roster.hub, messages, self._pending.stored, group)
@@ -191,11 +191,11 @@ async def main(config: Config, lifecycle: Lifecycle) -> None:
     async with (
         open_bus(config.bus_url) as bus,
         open_signals(config.bus_url) as signals,
-        open_attendance(config.bus_url, GATEWAYS) as attendance,
+        open_gateway_leases(config.bus_url) as leases,
         connect(config) as clients,
         asyncio.TaskGroup() as group,
     ):
-        gateway = Gateway(config, lifecycle, bus=bus, signals=signals, attendance=attendance, clients=clients, group=group)
+        gateway = Gateway(config, lifecycle, bus=bus, signals=signals, leases=leases, clients=clients, group=group)
         await gateway.serve(listening)
 
 

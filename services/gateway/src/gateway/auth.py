@@ -16,6 +16,7 @@ from msgspec import Meta
 
 from chassis import jwt
 from chassis.errors import NotAuthenticated
+from chassis.ids import Tenant
 from chassis.jwt import InvalidTokenError, Moment
 from gateway.connection import Identity
 from gateway.issuers import DevIssuer, Issuer
@@ -34,7 +35,7 @@ class Claims(msgspec.Struct, frozen=True):
     exp: Moment
     iat: Moment
     sub: Annotated[str, Meta(min_length=1, max_length=128)]
-    tenant: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\A[a-z0-9-]+\Z")]
+    tenant: Tenant
     name: Annotated[str, Meta(max_length=128)] | None = None
     roles: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=32)] = []
     nbf: Moment = 0

@@ -17,7 +17,7 @@ from typing import Final
 
 MODULES: Final = (
     "bus.topics",
-    "chassis.tally",
+    "chassis.counters",
     "gateway.allowance",
     "gateway.connection",
     "gateway.inbound.dispatch",

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated
 from urllib.parse import urlsplit
 
 import msgspec
-from msgspec import Meta
 
 from chassis.config import Address, ConfigError, ProcessConfig, Secret, address, flag, secret, setting, text, whole
 from chassis.identity import GATEWAY, Identity, private_key
+from chassis.ids import Tenant
 from gateway.origin import origin_of
 
 KEY_CHARACTERS = 32
@@ -51,9 +50,6 @@ def networks(value: str) -> tuple[str, ...]:
 def origins(value: str) -> frozenset[str]:
     """A comma list of origins such as https://shop.example."""
     return frozenset(origin_of(each) for each in value.split(",") if each.strip())
-
-
-Tenant = Annotated[str, Meta(pattern=r"\A[a-z0-9-]{1,64}\Z")]
 
 
 def tenants(value: str) -> tuple[tuple[str, str], ...]:

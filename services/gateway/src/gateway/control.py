@@ -23,7 +23,7 @@ from gateway.convert import channel_view
 from gateway.outbound.outbox import REVOKED
 from gateway.roster import Roster
 from gateway.tenure import Tenure
-from hubbub.events.v1.events_pb2 import UserControl
+from hubbub.events.v1.events_pb2 import Revocation
 from hubbub.messages.v1.messages_service_pb2 import AdmitUserRequest, OpenSessionsRequest, OpenSessionsResponse
 from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 
@@ -47,7 +47,7 @@ class Control:
         self._wake = asyncio.Event()
         roster.hub.on_doubt = self.doubt
 
-    def decided(self, control: UserControl) -> None:
+    def decided(self, control: Revocation) -> None:
         """Carry one decision out."""
         self.carried_out += 1
         self._admission.forget(control.tenant, control.user)

@@ -12,15 +12,15 @@ from collections import OrderedDict
 import structlog
 from google.protobuf.message import DecodeError
 
-from bus.attendance import Attendance
 from bus.bus import Bus, BusUnavailable, Delivery, Lost
-from bus.topics import control
+from bus.gateway_leases import GatewayLeases
+from bus.topics import revocations
 from chassis.metrics import DEFECTS
 from gateway.backoff import delays
 from gateway.control import Control
 from gateway.metrics import BUS_LOST
 from gateway.tenure import Tenure
-from hubbub.events.v1.events_pb2 import ControlBatch, UserControl
+from hubbub.events.v1.events_pb2 import Revocation, RevocationBatch
 
 log = structlog.get_logger()
 REMEMBERED = 1_000
@@ -30,9 +30,9 @@ REMEMBERED = 1_000
 class Decisions:
     """Decisions about users, as they come to this gateway."""
 
-    def __init__(self, bus: Bus, attendance: Attendance, tenure: Tenure, user_control: Control, member: str) -> None:
+    def __init__(self, bus: Bus, leases: GatewayLeases, tenure: Tenure, user_control: Control, member: str) -> None:
         self._bus = bus
-        self._attendance = attendance
+        self._leases = leases
         self._tenure = tenure
         self._control = user_control
         self._member = member
@@ -43,7 +43,7 @@ class Decisions:
         """Carry out and confirm, for ever. Apart from the events, so that no backlog of those holds a decision up."""
         async for _attempt in delays(math.inf):  # until the bus is there; afterwards it never ends by itself
             try:
-                async with self._bus.follow([control()]) as deliveries:
+                async with self._bus.follow([revocations()]) as deliveries:
                     async for delivery in deliveries:
                         await self._take(delivery)
             except BusUnavailable:
@@ -59,10 +59,10 @@ class Decisions:
 
     async def _read(self, payload: bytes) -> None:
         try:
-            batch = ControlBatch.FromString(payload)
+            batch = RevocationBatch.FromString(payload)
         except DecodeError:
             DEFECTS.labels("bus_entry").inc()
-            log.error("bus_entry_unreadable", topic=control().name)  # noqa: TRY400 - a trace says nothing more
+            log.error("bus_entry_unreadable", topic=revocations().name)  # noqa: TRY400 - a trace says nothing more
             self._lost("unreadable")
             return
         for decision in batch.users:
@@ -71,7 +71,7 @@ class Decisions:
         if batch.echo:
             self._tenure.heard(batch.echo)
 
-    def _carry_out(self, decision: UserControl) -> None:
+    def _carry_out(self, decision: Revocation) -> None:
         if decision.id in self._done:
             return
         self._control.decided(decision)
@@ -79,9 +79,9 @@ class Decisions:
         if len(self._done) > REMEMBERED:
             self._done.popitem(last=False)
 
-    async def _confirm(self, decision: UserControl) -> None:
+    async def _confirm(self, decision: Revocation) -> None:
         try:
-            await self._attendance.confirm(self._member, decision.id)
+            await self._leases.acknowledge(self._member, decision.id)
         except BusUnavailable:  # who waits for it announces it again
             log.warning("decision_not_confirmed", control=decision.id, error="BusUnavailable")
 

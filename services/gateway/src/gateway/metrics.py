@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import Gauge
 
+from chassis.counters import Counter, Histogram
 from chassis.metrics import LATENCY_BUCKETS, SIZE_BUCKETS
-from chassis.tally import Counter, Histogram
 
 CONNECTIONS = Gauge("hubbub_gateway_connections", "Sockets that are open.")
 CHANNELS = Gauge("hubbub_gateway_channels", "Channels with a local member.")

@@ -19,11 +19,11 @@ from collections.abc import Callable
 
 import structlog
 
-from bus.attendance import LEASE_SECONDS, Attendance
 from bus.bus import Bus, BusError
-from bus.topics import control
+from bus.gateway_leases import LEASE_SECONDS, GatewayLeases
+from bus.topics import revocations
 from gateway.metrics import CUT_OFFS
-from hubbub.events.v1.events_pb2 import ControlBatch
+from hubbub.events.v1.events_pb2 import RevocationBatch
 
 log = structlog.get_logger()
 RENEW_SECONDS = 0.4
@@ -37,8 +37,8 @@ def boot_clock() -> float:
 class Tenure:
     """This gateway's presence among the gateways."""
 
-    def __init__(self, attendance: Attendance, bus: Bus, member: str, clock: Callable[[], float] = boot_clock) -> None:
-        self._attendance = attendance
+    def __init__(self, leases: GatewayLeases, bus: Bus, member: str, clock: Callable[[], float] = boot_clock) -> None:
+        self._leases = leases
         self._bus = bus
         self._member = member
         self._clock = clock
@@ -73,7 +73,7 @@ class Tenure:
     async def leave(self) -> None:
         """Be present no longer, so that nobody waits for the lease's end."""
         try:
-            await self._attendance.leave(self._member)
+            await self._leases.leave(self._member)
         except BusError:
             log.info("tenure_not_left")
 
@@ -95,14 +95,14 @@ class Tenure:
 
     async def _renew(self) -> None:
         began = self._clock()
-        await self._attendance.attend(self._member)
+        await self._leases.renew(self._member)
         if self._clock() >= self._until:  # there was a gap, and only what is read from now on closes it
             self._echo, self._heard = secrets.token_hex(8), False
             CUT_OFFS.inc()
             log.info("tenure_began", gateway=self._member)
         self._until = began + LEASE_SECONDS
         if self._echo:
-            await self._bus.publish([(control(), ControlBatch(echo=self._echo).SerializeToString())])
+            await self._bus.publish([(revocations(), RevocationBatch(echo=self._echo).SerializeToString())])
 
     def _take_up(self) -> None:
         if self._echo and self._heard and not self._missed and self._clock() < self._until:

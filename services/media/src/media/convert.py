@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 
 from chassis.errors import InvalidArgument, NotFound, TooLarge
+from chassis.ids import is_tenant, is_uuid
 from hubbub.media.v1 import media_pb2 as nouns
 from hubbub.media.v1 import media_service_pb2 as rpc
 from media.objects import Form
 from media.upload import Announcement, State, Upload
 
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _TYPE = re.compile(r"[a-z0-9][a-z0-9.+-]{0,62}/[a-z0-9][a-z0-9.+-]{0,62}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_TENANT = re.compile(r"[a-z0-9-]{1,64}")
 _USER = re.compile(r"[^\x00-\x1f\x7f]{1,128}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NAME_CHARACTERS = 255
@@ -38,7 +37,7 @@ def announcement(request: rpc.CreateUploadRequest, max_bytes: int) -> Announceme
         raise InvalidArgument("A media type is type/subtype in lower case, without parameters")
     if request.sha256 and not _SHA256.fullmatch(request.sha256):
         raise InvalidArgument("A SHA-256 is 64 characters of lower-case hex")
-    if not _TENANT.fullmatch(request.tenant) or not _USER.fullmatch(request.user):
+    if not is_tenant(request.tenant) or not _USER.fullmatch(request.user):
         raise InvalidArgument("An upload has a tenant and an owner")
     return Announcement(
         request.tenant,
@@ -53,7 +52,7 @@ def announcement(request: rpc.CreateUploadRequest, max_bytes: int) -> Announceme
 
 def tenant(value: str) -> str:
     """A tenant that there could be; raises `NotFound` for what is none: no store can hold it, so nothing is in it."""
-    if not _TENANT.fullmatch(value):
+    if not is_tenant(value):
         raise NotFound
     return value
 
@@ -67,7 +66,7 @@ def user(value: str) -> str:
 
 def upload_id(value: str) -> str:
     """An id of ours; raises `NotFound` for what is none."""
-    if not _UUID.fullmatch(value):
+    if not is_uuid(value):
         raise NotFound
     return value
 

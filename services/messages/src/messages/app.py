@@ -12,9 +12,9 @@ import grpc
 import structlog
 
 from bus import topics
-from bus.attendance import GATEWAYS, open_attendance
 from bus.bus import Bus, BusError
 from bus.connect import open_bus
+from bus.gateway_leases import open_gateway_leases
 from chassis import grpc_server, lifecycle
 from chassis.callers import judge_of
 from chassis.errors import Unavailable
@@ -23,8 +23,8 @@ from chassis.migrate import migrate, migrations
 from chassis.postgres import Database, open_database
 from messages import permissions
 from messages.config import ApiConfig, MigrateConfig, WorkerConfig
-from messages.decisions import Decisions
 from messages.publisher import Publisher
+from messages.revocations import Revocations
 from messages.service import SERVICE_NAME, add_service
 from messages.store import audit
 from messages.sweeper import Sweeper
@@ -74,14 +74,14 @@ async def api(config: ApiConfig, life: Lifecycle) -> None:
     """Serve the RPCs until told to stop."""
     async with (
         open_resources(config, _API_CONNECTIONS, _API_PIPELINES) as resources,
-        open_attendance(config.bus_url, GATEWAYS) as gateways,
+        open_gateway_leases(config.bus_url) as gateways,
         asyncio.TaskGroup() as tasks,
     ):
         tasks.create_task(Sweeper(resources.database, resources.publisher).run(life.stopping))
         tasks.create_task(lifecycle.keep_ready(life, resources.store_reachable))
 
         def add(server: grpc.aio.Server) -> None:
-            add_service(server, resources.database, resources.publisher, Decisions(resources.publisher, gateways))
+            add_service(server, resources.database, resources.publisher, Revocations(resources.publisher, gateways))
 
         async with grpc_server.serve(config, config.listen, add, [SERVICE_NAME], callers=judge_of(config.callers)) as port:
             log.info("api_started", port=port)

@@ -212,9 +212,9 @@ def message(known: Message) -> nouns.Message:
     )
 
 
-def control(decision: str, tenant: TenantId, user_id: UserId, revoked_before: float, *, blocked: bool) -> events.UserControl:
+def revocation(decision: str, tenant: TenantId, user_id: UserId, revoked_before: float, *, blocked: bool) -> events.Revocation:
     """A decision about a user that every gateway must carry out."""
-    return events.UserControl(id=decision, tenant=tenant, user=user_id, revoked_before=revoked_before, blocked=blocked)
+    return events.Revocation(id=decision, tenant=tenant, user=user_id, revoked_before=revoked_before, blocked=blocked)
 
 
 def audit_record(record: Record) -> nouns.AuditRecord:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from chassis.errors import InvalidArgument, NotFound, TooLarge
+from chassis.ids import is_tenant, is_uuid
 from messages.message import ChannelId, MessageId, UserId
 
 TEXT_BYTES = 16 * 1024
@@ -27,8 +28,6 @@ MEMBERS_AT_ONCE = 200
 SLOW_MODE_SECONDS = 21_600
 MAX_SEQ = 2**63 - 1
 
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_TENANT = re.compile(r"[a-z0-9-]{1,64}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -45,7 +44,7 @@ def message_id(value: str) -> MessageId:
 @lru_cache(4_096)
 def uuid(value: str) -> str:
     """An id of ours, in its one spelling; raises `NotFound` for what is none."""
-    if not _UUID.fullmatch(value):
+    if not is_uuid(value):
         raise NotFound
     return value
 
@@ -53,7 +52,7 @@ def uuid(value: str) -> str:
 @lru_cache(1_024)
 def tenant(value: str) -> str:
     """A tenant; raises `InvalidArgument`."""
-    if not _TENANT.fullmatch(value):
+    if not is_tenant(value):
         raise InvalidArgument("A tenant is 1 to 64 of a-z 0-9 -")
     return value
 

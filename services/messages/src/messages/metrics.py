@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from prometheus_client import Gauge
 
+from chassis.counters import Counter, Histogram
 from chassis.metrics import LATENCY_BUCKETS, SIZE_BUCKETS
-from chassis.tally import Counter, Histogram
 
 COMMANDS = Counter("hubbub_commands_total", "Commands, by what they wanted and what became of them.", ["kind", "outcome"])
 NUMBERED = Counter("hubbub_numbered_posts_total", "Posts numbered from what the worker remembered of their channels.")
 OUTDATED = Counter("hubbub_outdated_batches_total", "Batches judged again, as a channel was not as the worker remembered it.")
 BATCH_COMMANDS = Histogram("hubbub_batch_commands", "Commands stored in one transaction.", buckets=SIZE_BUCKETS)
 BATCH_SECONDS = Histogram("hubbub_batch_seconds", "Time to store one batch.", buckets=LATENCY_BUCKETS)
-DECISION_SECONDS = Histogram(
-    "hubbub_decision_seconds", "Until a decision about a user held at every gateway.", buckets=LATENCY_BUCKETS
+REVOCATION_SECONDS = Histogram(
+    "hubbub_revocation_seconds", "Until a decision about a user held at every gateway.", buckets=LATENCY_BUCKETS
 )
 PUBLISH_SECONDS = Histogram("hubbub_publish_seconds", "Time to put one batch on the bus.", buckets=LATENCY_BUCKETS)
 UNPUBLISHED = Gauge("hubbub_unpublished", "Batches that may not have reached the bus yet.")

@@ -52,9 +52,9 @@ class Publisher:
         """Set poison aside for people to look at. Raises `BusError`."""
         await self._publish([(topics.rejected(), payload) for payload in payloads])
 
-    async def publish_control(self, decision: events.UserControl) -> None:
+    async def publish_revocation(self, decision: events.Revocation) -> None:
         """Tell every gateway about a user. Raises `BusError`."""
-        await self._publish([(topics.control(), events.ControlBatch(users=[decision]).SerializeToString())])
+        await self._publish([(topics.revocations(), events.RevocationBatch(users=[decision]).SerializeToString())])
 
     def take_settled(self) -> list[int]:
         """The rows to remove, once: give them back with `settle` when removing fails."""

@@ -5,19 +5,17 @@ Leaves meaning to `attachment` and `service`.
 
 from __future__ import annotations
 
-import re
-
 from chassis.errors import InvalidArgument
+from chassis.ids import is_tenant
 from hubbub.presence.v1 import presence_pb2, presence_service_pb2
 from presence.here import STATUSES, Change, Presence, User
 
-_TENANT = re.compile(r"[a-z0-9-]{1,64}")
 _MOST_CHARACTERS = 128
 
 
 def user_from(message: presence_pb2.UserRef) -> User:
     """Read a user. Raises InvalidArgument."""
-    if not _TENANT.fullmatch(message.tenant):
+    if not is_tenant(message.tenant):
         raise InvalidArgument("tenant must be 1 to 64 of a-z, 0-9 and -")
     if not 1 <= len(message.user) <= _MOST_CHARACTERS:
         raise InvalidArgument("user must have 1 to 128 characters")

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from chassis.errors import NotAuthenticated, NotFound, RateLimited
+from chassis.ids import Tenant
 from gateway import shapes
 from gateway.auth import DEFAULT_TTL_SECONDS, issue
 from gateway.connection import Identity
@@ -30,7 +31,7 @@ class DevLogin(msgspec.Struct, forbid_unknown_fields=True):
 
     user: UserId
     name: Name | None = None
-    tenant: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\A[a-z0-9-]+\Z")] = "default"
+    tenant: Tenant = "default"
     roles: Annotated[list[Role], Meta(max_length=32)] = []
     ttl: Annotated[int, Meta(ge=1, le=MAX_TTL_SECONDS)] = DEFAULT_TTL_SECONDS
 

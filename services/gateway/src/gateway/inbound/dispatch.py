@@ -7,12 +7,12 @@ moment behind a change made through another door, and a "no" that is no longer t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from chassis.errors import HubbubError, NotFound, RateLimited, TooLarge, Unavailable
+from chassis.ids import is_uuid
 from gateway.inbound import frames, reading
 from gateway.inbound.attachments import Attachments
 from gateway.inbound.pending import Pending
@@ -44,7 +44,6 @@ MALFORMED = 4502
 WATCHED_USERS = 1_000
 OWN_KEY = "\x01"
 """Keys of commands that have none of the client's begin with this; `reading` refuses it in a client's key."""
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _COST: dict[type, float] = {frames.Ping: 0.2, frames.Typing: 0.2, frames.Status: 0.5, frames.Token: 5.0}
 """What a frame costs where it is not one; checking a signature is dear."""
 
@@ -176,7 +175,7 @@ class Dispatch:
         self._publisher.add(self._command(connection, frame.channel, read=MarkRead(seq=frame.seq)))
 
     def _command(self, connection: Connection, channel: str, key: str = "", **body: Any) -> Command:
-        if channel not in connection.account.channels and not _UUID.fullmatch(channel):
+        if channel not in connection.account.channels and not is_uuid(channel):
             raise NotFound  # and it must not reach another partition under another spelling
         connection.commands += 1
         identity = connection.identity

@@ -7,8 +7,8 @@ import grpc
 from chassis.postgres import Database
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from hubbub.messages.v1 import messages_service_pb2_grpc as stubs
-from messages.decisions import Decisions
 from messages.publisher import Publisher
+from messages.revocations import Revocations
 from messages.service.channels import Channels
 from messages.service.log import Log
 from messages.service.members import Members
@@ -24,6 +24,6 @@ class MessagesService(Users, Channels, Members, Messages, Log, Moderation, Repor
     """hubbub.messages.v1.MessagesService."""
 
 
-def add_service(server: grpc.aio.Server, database: Database, publisher: Publisher, decisions: Decisions) -> None:
+def add_service(server: grpc.aio.Server, database: Database, publisher: Publisher, revocations: Revocations) -> None:
     """Serve the RPCs on `server`."""
-    stubs.add_MessagesServiceServicer_to_server(MessagesService(database, publisher, decisions), server)
+    stubs.add_MessagesServiceServicer_to_server(MessagesService(database, publisher, revocations), server)

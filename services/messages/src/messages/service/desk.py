@@ -15,9 +15,9 @@ from chassis.postgres import Connection, Database
 from hubbub.messages.v1 import messages_pb2 as nouns
 from messages import convert
 from messages.audit import Deed
-from messages.decisions import Decisions
 from messages.message import Caller, ChannelId, Details, Entry, EntryKind, Standing
 from messages.publisher import Publisher
+from messages.revocations import Revocations
 from messages.store import audit, channels, commands, log, users
 from messages.store.log import Draft
 from messages.store.users import Arrival
@@ -55,10 +55,10 @@ class Change:
 class Desk:
     """Serves callers. The RPCs of each noun are a subclass."""
 
-    def __init__(self, database: Database, publisher: Publisher, decisions: Decisions) -> None:
+    def __init__(self, database: Database, publisher: Publisher, revocations: Revocations) -> None:
         self._database = database
         self._publisher = publisher
-        self._decisions = decisions
+        self._revocations = revocations
 
     async def _admitted(self, given: nouns.Caller) -> Caller:
         """The caller, known from now on; raises `NotAuthenticated` for the blocked and revoked."""

@@ -70,7 +70,7 @@ class Users(Desk):
             decision = await users.revoke(connection, caller.tenant, user)
             if decision:
                 await audit.append(connection, caller, Deed.USER_REVOKED, subject=user)
-        return rpc.RevokeUserResponse(control=await self._carried_out(caller.tenant, user, decision))
+        return rpc.RevokeUserResponse(revocation=await self._carried_out(caller.tenant, user, decision))
 
     async def BlockUser(self, request: rpc.BlockUserRequest, _context: object) -> rpc.BlockUserResponse:
         """Keep a user out of the tenant, or lift it; answers when that holds at every gateway."""
@@ -80,7 +80,7 @@ class Users(Desk):
             if decision:
                 deed = Deed.USER_BLOCKED if request.blocked else Deed.USER_UNBLOCKED
                 await audit.append(connection, caller, deed, subject=user)
-        return rpc.BlockUserResponse(control=await self._carried_out(caller.tenant, user, decision))
+        return rpc.BlockUserResponse(revocation=await self._carried_out(caller.tenant, user, decision))
 
     async def _administrator(self, given: nouns.Caller, user: str) -> tuple[Caller, UserId]:
         caller = await self._admitted(given)
@@ -91,12 +91,12 @@ class Users(Desk):
         except InvalidArgument as error:
             raise NotFound from error
 
-    async def _carried_out(self, tenant: TenantId, user: UserId, decision: Decision | None) -> events.UserControl:
+    async def _carried_out(self, tenant: TenantId, user: UserId, decision: Decision | None) -> events.Revocation:
         """What every gateway was told and has done; raises `NotFound` without a decision, `Unavailable` as `hold_everywhere`."""
         if decision is None:
             raise NotFound
-        control = convert.control(uuid.uuid4().hex, tenant, user, decision.revoked_before, blocked=decision.blocked)
-        await self._decisions.hold_everywhere(control)
+        control = convert.revocation(uuid.uuid4().hex, tenant, user, decision.revoked_before, blocked=decision.blocked)
+        await self._revocations.hold_everywhere(control)
         return control
 
 

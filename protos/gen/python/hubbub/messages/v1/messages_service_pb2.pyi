@@ -1599,19 +1599,19 @@ class RevokeUserResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    CONTROL_FIELD_NUMBER: _builtins.int
+    REVOCATION_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def control(self) -> _events_pb2.UserControl:
+    def revocation(self) -> _events_pb2.Revocation:
         """The decision as every gateway was told it and has carried it out."""
 
     def __init__(
         self,
         *,
-        control: _events_pb2.UserControl | None = ...,
+        revocation: _events_pb2.Revocation | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["control", b"control"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["revocation", b"revocation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["control", b"control"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["revocation", b"revocation"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1655,19 +1655,19 @@ class BlockUserResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    CONTROL_FIELD_NUMBER: _builtins.int
+    REVOCATION_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def control(self) -> _events_pb2.UserControl:
+    def revocation(self) -> _events_pb2.Revocation:
         """The decision as every gateway was told it and has carried it out."""
 
     def __init__(
         self,
         *,
-        control: _events_pb2.UserControl | None = ...,
+        revocation: _events_pb2.Revocation | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["control", b"control"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["revocation", b"revocation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["control", b"control"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["revocation", b"revocation"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -6,7 +6,7 @@ import prometheus_client
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from chassis import tally
+from chassis import counters
 
 BUCKETS = (0.1, 1.0, 10.0)
 VALUES = (0.05, 0.1, 0.100001, 5, 10, 11)
@@ -24,7 +24,7 @@ def registries() -> tuple[CollectorRegistry, CollectorRegistry]:
 
 def test_counters_show_as_prometheus_own(registries: tuple[CollectorRegistry, CollectorRegistry]) -> None:
     ours, theirs = registries
-    for make, registry in ((tally.Counter, ours), (prometheus_client.Counter, theirs)):
+    for make, registry in ((counters.Counter, ours), (prometheus_client.Counter, theirs)):
         plain = make("plain_total", "Plain.", registry=registry)
         by_kind = make("kinds_total", 'By "kind".', ["kind"], registry=registry)
         plain.inc()
@@ -36,7 +36,7 @@ def test_counters_show_as_prometheus_own(registries: tuple[CollectorRegistry, Co
 
 def test_histograms_show_as_prometheus_own(registries: tuple[CollectorRegistry, CollectorRegistry]) -> None:
     ours, theirs = registries
-    for make, registry in ((tally.Histogram, ours), (prometheus_client.Histogram, theirs)):
+    for make, registry in ((counters.Histogram, ours), (prometheus_client.Histogram, theirs)):
         plain = make("plain_seconds", "Plain.", buckets=BUCKETS, registry=registry)
         by_kind = make("kinds_seconds", "By kind.", ["kind"], buckets=BUCKETS, registry=registry)
         for value in VALUES:
@@ -47,12 +47,12 @@ def test_histograms_show_as_prometheus_own(registries: tuple[CollectorRegistry, 
 
 
 def test_labels_are_those_that_were_declared(registries: tuple[CollectorRegistry, CollectorRegistry]) -> None:
-    counter = tally.Counter("kinds_total", "By kind.", ["kind"], registry=registries[0])
+    counter = counters.Counter("kinds_total", "By kind.", ["kind"], registry=registries[0])
     with pytest.raises(ValueError, match="kind"):
         counter.labels("a", "b")
 
 
 def test_a_name_is_given_once(registries: tuple[CollectorRegistry, CollectorRegistry]) -> None:
-    tally.Counter("plain_total", "Plain.", registry=registries[0])
+    counters.Counter("plain_total", "Plain.", registry=registries[0])
     with pytest.raises(ValueError, match="plain"):
-        tally.Counter("plain_total", "Plain.", registry=registries[0])
+        counters.Counter("plain_total", "Plain.", registry=registries[0])

@@ -12,11 +12,11 @@ import time
 
 import structlog
 
-from bus.attendance import Attendance
 from bus.bus import BusError
+from bus.gateway_leases import GatewayLeases
 from chassis.errors import Unavailable
-from hubbub.events.v1.events_pb2 import UserControl
-from messages.metrics import DECISION_SECONDS
+from hubbub.events.v1.events_pb2 import Revocation
+from messages.metrics import REVOCATION_SECONDS
 from messages.publisher import Publisher
 
 log = structlog.get_logger()
@@ -26,31 +26,31 @@ LOOK_SECONDS = 0.02
 REPEAT_SECONDS = 0.4
 
 
-class Decisions:
-    """Decisions about users, on their way to every gateway."""
+class Revocations:
+    """Revocations about users, on their way to every gateway."""
 
-    def __init__(self, publisher: Publisher, attendance: Attendance, hold_seconds: float = HOLD_SECONDS) -> None:
+    def __init__(self, publisher: Publisher, leases: GatewayLeases, hold_seconds: float = HOLD_SECONDS) -> None:
         self._publisher = publisher
-        self._attendance = attendance
+        self._leases = leases
         """Of the gateways."""
         self._hold_seconds = hold_seconds
 
-    async def hold_everywhere(self, decision: UserControl) -> None:
+    async def hold_everywhere(self, decision: Revocation) -> None:
         """Return when it holds at every gateway. Raises `Unavailable` when that is not known; it is stored, so ask again."""
         began = time.monotonic()
         try:
             async with asyncio.timeout(self._hold_seconds):
-                await self._publisher.publish_control(decision)
+                await self._publisher.publish_revocation(decision)
                 await self._confirmed(decision)
         except (TimeoutError, BusError) as error:
             log.warning("decision_not_confirmed", control=decision.id, error=type(error).__name__)
             raise Unavailable("It is decided, but not every gateway has confirmed yet") from None
-        DECISION_SECONDS.observe(time.monotonic() - began)
+        REVOCATION_SECONDS.observe(time.monotonic() - began)
 
-    async def _confirmed(self, decision: UserControl) -> None:
+    async def _confirmed(self, decision: Revocation) -> None:
         repeat = time.monotonic() + REPEAT_SECONDS
-        while (awaited := await self._attendance.awaited(decision.id)) is None or awaited:
+        while (awaited := await self._leases.unacknowledged(decision.id)) is None or awaited:
             await asyncio.sleep(LOOK_SECONDS)
             if time.monotonic() >= repeat:
                 repeat += REPEAT_SECONDS
-                await self._publisher.publish_control(decision)
+                await self._publisher.publish_revocation(decision)

@@ -1,0 +1,91 @@
+"""Keeps the leases of the running gateways and their acknowledgements of revocations.
+
+A revocation must hold at every gateway before its caller is answered. Each gateway renews a short lease. `unacknowledged` returns
+every gateway whose lease may still be valid, so a gateway must stop trusting its lease `LEASE_SECONDS` after it *began* the last
+successful renewal. Then an empty answer is true even for gateways that hang, crash or are partitioned.
+The server's clock ends leases: it must not jump forward by a second or more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+from bus import redis_keys
+from bus.redis_connection import Address
+from bus.redis_link import Link
+from bus.redis_scripts import Scripts
+
+LEASE_SECONDS = 1.5
+"""Lifetime of a lease after a renewal."""
+_CALL_SECONDS = 1.0
+_ACKNOWLEDGED_SECONDS = 60
+"""How long acknowledgements are kept."""
+
+
+class GatewayLeases(Protocol):
+    """Leases and acknowledgements. Every call has its own deadline and raises `BusUnavailable` when it passes."""
+
+    async def renew(self, gateway: str) -> None:
+        """Take or renew a gateway's lease for at least `LEASE_SECONDS`."""
+        ...
+
+    async def leave(self, gateway: str) -> None:
+        """End a gateway's lease."""
+        ...
+
+    async def acknowledge(self, gateway: str, revocation: str) -> None:
+        """Record that a gateway has applied a revocation, named by its id."""
+        ...
+
+    async def unacknowledged(self, revocation: str) -> frozenset[str] | None:
+        """Gateways that hold a lease and have not acknowledged.
+
+        None while the record is younger than a lease: after a restart or a wipe of the server it may miss gateways.
+        """
+        ...
+
+
+class RedisGatewayLeases:
+    """Leases on a Redis or Valkey server."""
+
+    def __init__(self, url: str) -> None:
+        self._scripts = Scripts.read()
+        self._link = Link(Address.parse(url), self._scripts.sources())
+        """A connection of its own, so that a renewal never queues behind other commands."""
+        self._record = [redis_keys.GATEWAYS, redis_keys.GATEWAYS_SINCE]
+
+    async def renew(self, gateway: str) -> None:
+        """Take or renew a lease."""
+        command = self._scripts.renew_lease.call(self._record, gateway, int(LEASE_SECONDS * 1000))
+        await self._link.call([command], _CALL_SECONDS)
+
+    async def leave(self, gateway: str) -> None:
+        """End a lease."""
+        await self._link.call([("ZREM", redis_keys.GATEWAYS, gateway)], _CALL_SECONDS)
+
+    async def acknowledge(self, gateway: str, revocation: str) -> None:
+        """Record an acknowledgement."""
+        key = redis_keys.acknowledged(revocation)
+        await self._link.call([("SADD", key, gateway), ("EXPIRE", key, _ACKNOWLEDGED_SECONDS)], _CALL_SECONDS)
+
+    async def unacknowledged(self, revocation: str) -> frozenset[str] | None:
+        """Gateways that have not acknowledged."""
+        command = self._scripts.unacknowledged.call([*self._record, redis_keys.acknowledged(revocation)])
+        ((age, *gateways),) = await self._link.call([command], _CALL_SECONDS)
+        return frozenset(gateway.decode() for gateway in gateways) if age >= LEASE_SECONDS * 1000 else None
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._link.close()
+
+
+@asynccontextmanager
+async def open_gateway_leases(url: str) -> AsyncIterator[GatewayLeases]:
+    """Yield the leases kept on the server at `url`. Raises ValueError for a malformed URL."""
+    leases = RedisGatewayLeases(url)
+    try:
+        yield leases
+    finally:
+        leases.close()
