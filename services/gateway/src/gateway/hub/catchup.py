@@ -202,20 +202,20 @@ class CatchUps:
 
     def _take_status(self, sync: _Sync, status: CatchUpStatus) -> None:
         read = sync.reads[status.channel]
-        said = _GONE
+        outcome = _GONE
         match status.status:
             case "complete":
                 read.upcoming, read.through = max(status.after, read.position) + 1, status.seq
-                said = SyncStatus("complete", status.seq)
+                outcome = SyncStatus("complete", status.seq)
             case "reset":
                 read.upcoming, read.through = status.seq + 1, status.seq
-                said = SyncStatus("reset", status.seq)
+                outcome = SyncStatus("reset", status.seq)
             case _:
                 read.channel.remove(sync.connection)
                 del sync.reads[status.channel]
         if read.named:
-            sync.statuses[status.channel] = said
-        elif said is _GONE:
+            sync.statuses[status.channel] = outcome
+        elif outcome is _GONE:
             sync.lost.append(status.channel)
 
     def _pass_on(self, sync: _Sync, event: Event) -> None:

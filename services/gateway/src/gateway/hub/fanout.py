@@ -92,7 +92,7 @@ class Fanout:
             handle(payload)
         except DecodeError:  # the entry's events show as a gap
             DEFECTS.labels("bus_entry").inc()
-            log.error("bus_entry_unreadable", topic=topic)  # noqa: TRY400 - a trace says nothing more
+            log.error("bus_entry_unreadable", topic=topic)  # noqa: TRY400 - a traceback adds nothing
             self._lost((topic,), "unreadable")
         except Exception as error:  # the consume loop: one entry must not stop the others
             DEFECTS.labels("fanout").inc()
