@@ -1,4 +1,4 @@
-"""Serves the web app: hashed assets for ever, everything else from its one page, under a strict content security policy.
+"""Serves the web app: hashed assets forever, everything else from its one page, under a strict content security policy.
 
 The same page is a tenant's widget under `/widget/<tenant>`: there, and there alone, pages of that tenant's may frame it.
 """

@@ -61,7 +61,7 @@ class Fanout:
         }
 
     async def run(self, on_following: Callable[[], None]) -> None:
-        """Follow, for ever. `on_following` is called when nothing published from then on is missed."""
+        """Follow, forever. `on_following` is called when nothing published from then on is missed."""
         async for attempt in retrying(BusUnavailable):
             with attempt:
                 await self._follow(on_following)

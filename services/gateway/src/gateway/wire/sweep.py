@@ -43,7 +43,7 @@ class Sweep:
         self._to_abort.setdefault(self.now + seconds, set()).add(transport)
 
     async def run(self) -> None:
-        """Advance every second, for ever."""
+        """Advance every second, forever."""
         while True:
             await asyncio.sleep(1.0)
             self.advance(int(time.monotonic()))
