@@ -1,4 +1,4 @@
-"""Tells whether somebody else used the machine during a round. Leaves repeating the round to `measure`."""
+"""Tells whether other processes used the machine during a round. Leaves repeating the round to `measure`."""
 
 import os
 import time

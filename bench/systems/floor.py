@@ -1,4 +1,4 @@
-"""The floor as a system: the C program that sends whatever comes to everybody. Leaves what it does to floor/floor.c."""
+"""The floor as a system: the C program that sends every message to every socket. Leaves what it does to floor/floor.c."""
 
 import asyncio
 import contextlib
