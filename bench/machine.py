@@ -14,7 +14,7 @@ _PACKAGES = ("picows", "uvicorn", "uvloop", "msgspec", "hiredis", "grpcio", "psy
 
 
 async def describe(root: Path) -> dict[str, str]:
-    """Return what a reader of the figures wants to know, by name."""
+    """Return the description, by name."""
     return {
         "processor": f"{_processor()}, {os.cpu_count()} cores",
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
