@@ -6,7 +6,6 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
-from gateway import compiled
 from sendmany import NATIVE
 
 _ASK_SECONDS = 10
@@ -24,7 +23,6 @@ async def describe(root: Path) -> dict[str, str]:
         "packages": ", ".join(f"{name} {found}" for name in _PACKAGES if (found := _version(name))),
         "Node": await _ask("node", "--version"),
         "gateway's sends": "compiled" if NATIVE else "not compiled",
-        "gateway's modules": "compiled" if compiled.current() else "not compiled",
         "compiler": (await _ask("cc", "--version")).splitlines()[0],
     }
 
