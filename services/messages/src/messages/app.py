@@ -22,6 +22,7 @@ from chassis.lifecycle import Lifecycle
 from chassis.migrate import migrate, migrations
 from chassis.postgres import Database, open_database
 from messages import permissions
+from messages.commands.judgement import PLANNER_SETTINGS
 from messages.config import ApiConfig, MigrateConfig, WorkerConfig
 from messages.publisher import Publisher
 from messages.revocations import Revocations
@@ -64,7 +65,13 @@ class Resources:
 async def open_resources(config: WorkerConfig, connections: int, pipelines: int) -> AsyncIterator[Resources]:
     """Open database and bus inside the block; neither has to answer yet."""
     async with (
-        open_database(config.database_url, connections=connections, pipelines=pipelines, name=config.instance) as database,
+        open_database(
+            config.database_url,
+            connections=connections,
+            pipelines=pipelines,
+            pipeline_settings=PLANNER_SETTINGS,
+            name=config.instance,
+        ) as database,
         open_bus(config.bus_url) as bus,
     ):
         yield Resources(database, bus, Publisher(bus, config.bus_partitions))

@@ -1,17 +1,15 @@
-"""Commands: what somebody wants done to a channel, and what became of it.
+"""The commands that change a channel, and their outcomes, as values.
 
-What there is one of for each message stays out of the garbage collector's sight: nothing in it can lead back to it.
+Structs that exist once per message are untracked by the garbage collector (`gc=False`): they cannot be part of a cycle.
 """
 
 from __future__ import annotations
 
-import secrets
 from datetime import datetime
 from enum import StrEnum
 
 import msgspec
 
-from chassis.context import current_request_id
 from chassis.errors import HubbubError
 from messages.message import Attachment, ChannelId, CommandId, Entry, MessageId, Receipt, TenantId, UserId
 
@@ -39,7 +37,7 @@ class Delete(msgspec.Struct, frozen=True):
 
 
 class React(msgspec.Struct, frozen=True):
-    """Add or remove one's reaction."""
+    """Add or remove the actor's reaction."""
 
     message: MessageId
     emoji: str
@@ -54,7 +52,7 @@ class Pin(msgspec.Struct, frozen=True):
 
 
 class Read(msgspec.Struct, frozen=True):
-    """Move one's read position."""
+    """Move the actor's read position."""
 
     seq: int
 
@@ -63,66 +61,61 @@ Body = Post | Edit | Delete | React | Pin | Read
 
 
 class Command(msgspec.Struct, frozen=True, gc=False):
-    """One wish to change a channel."""
+    """A request to change a channel."""
 
     tenant: TenantId
     channel: ChannelId
     actor: UserId
     key: str
-    """(channel, actor, key) makes one entry for ever. Empty where an RPC edits or deletes: nothing delivers that again."""
+    """Idempotency key: (channel, actor, key) makes at most one entry, for ever. Empty when an RPC edits or deletes."""
     id: CommandId
-    """The same for every delivery of this command; empty where it came through an RPC."""
+    """The same for every delivery of this command."""
     gateway: str
-    """Who awaits the outcome; empty when nobody does."""
+    """The gateway that awaits the outcome; empty for an RPC."""
     body: Body
     token_issued_at: float = 0.0
-    """Unix seconds, of the actor's token; 0 for a service acting for the user."""
+    """Unix seconds when the actor's token was issued; 0 for a service acting for the user."""
 
 
 class Verdict(StrEnum):
-    """What became of a command, when it was not refused."""
+    """The result of a command that was not refused."""
 
     FRESH = "fresh"
     """It made an entry."""
     AGAIN = "again"
-    """It was delivered again and had made its entry before."""
+    """A redelivery: this command made its entry before."""
     DUPLICATE = "duplicate"
-    """Its wish had been fulfilled by another command."""
+    """A repeat: another command had the same effect before."""
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
-    """What became of a command."""
+    """The result of a command."""
 
     command: CommandId
     gateway: str
-    """Who awaits it; empty when nobody does."""
+    """The gateway that awaits it; empty for an RPC."""
     channel: str
     verdict: Verdict | None = None
     """None when refused."""
     error: HubbubError | None = None
-    """Why it was refused."""
+    """The reason for refusing it."""
     seq: int = 0
     message: MessageId | None = None
     at: datetime | None = None
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """What a batch left in the database, committed."""
+    """The committed results of a batch."""
 
     outcomes: list[Outcome]
-    """Of every command but reads, ordered within each channel."""
+    """One for each command except reads, in the order of the batch."""
     entries: list[Entry]
-    """To be published: ordered within each channel, with what was published before when a command came again."""
+    """To be published, ordered within each channel. Includes the entries of redelivered commands."""
     receipts: list[Receipt]
-    noted: list[int]
-    """Rows of `unpublished` that remember `entries`."""
+    unpublished: list[int]
+    """Rows of the table `unpublished` that cover `entries`; they may be deleted once the bus has the entries."""
 
     @classmethod
     def nothing(cls) -> Stored:
-        """Of no commands."""
+        """The result of an empty batch."""
         return cls([], [], [], [])
-
-
-def called() -> CommandId:
-    """The id of what a call asks for, `<request>/<random>`: the row names the request. No connection's command is spelled so."""
-    return CommandId(f"{current_request_id() or ''}/{secrets.token_hex(6)}")
