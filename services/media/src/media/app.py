@@ -9,7 +9,7 @@ import grpc
 import structlog
 
 from chassis import grpc_server, lifecycle
-from chassis.callers import judge_of
+from chassis.callers import callers_of
 from chassis.errors import Unavailable
 from chassis.lifecycle import Lifecycle
 from chassis.migrate import migrate, migrations
@@ -40,7 +40,7 @@ async def serve(config: Config, life: Lifecycle) -> None:
         def add(server: grpc.aio.Server) -> None:
             add_service(server, service)
 
-        async with grpc_server.serve(config, config.listen, add, [SERVICE_NAME], callers=judge_of(config.callers)) as port:
+        async with grpc_server.serve(config, config.listen, add, [SERVICE_NAME], callers=callers_of(config.callers)) as port:
             log.info("media_started", port=port)
             await life.stopping.wait()
 

@@ -7,7 +7,7 @@ import asyncio
 import structlog
 
 from chassis import grpc_server
-from chassis.callers import judge_of
+from chassis.callers import callers_of
 from chassis.lifecycle import Lifecycle
 from hubbub.presence.v1.presence_service_pb2_grpc import add_PresenceServiceServicer_to_server
 from presence import sweeper
@@ -33,7 +33,7 @@ async def main(config: Config, lifecycle: Lifecycle) -> None:
             config.listen,
             lambda server: add_PresenceServiceServicer_to_server(service, server),
             [SERVICE],
-            callers=judge_of(config.callers),
+            callers=callers_of(config.callers),
         ) as port:
             _log.info("presence_served", port=port)
             await lifecycle.stopping.wait()
