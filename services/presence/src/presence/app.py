@@ -1,4 +1,4 @@
-"""Puts a presence process together. Leaves being a process to the chassis."""
+"""Composes a presence process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _log = structlog.get_logger(__name__)
 
 
 async def main(config: Config, lifecycle: Lifecycle) -> None:
-    """Serve until told to stop."""
+    """Serve until stopping."""
     async with connect(config.redis_url) as client, asyncio.TaskGroup() as tasks:
         leases = Leases(client)
         watch = Watch(client, leases)
