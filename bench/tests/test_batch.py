@@ -10,8 +10,8 @@ import pytest
 
 from bench.tests.counting import instructions
 from bus.bus import Delivery, Entry
+from bus.gateway_leases import MemoryGatewayLeases
 from bus.memory import MemoryBus
-from bus.memory_gateway_leases import MemoryGatewayLeases
 from bus.topics import commands, events
 from chassis.migrate import migrate, migrations
 from chassis.pipeline import Statement

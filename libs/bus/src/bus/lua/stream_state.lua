@@ -1,6 +1,6 @@
--- Says what a follower needs to know whether it missed anything.
--- KEYS: epoch, stream … ARGV: a name for the epoch if there is none (a wipe took it with everything else).
--- Answers the epoch, then for each stream nil or {entries ever added, entries it holds, first id or '', last id ever given}.
+-- Returns the counters from which a follower detects missed entries.
+-- KEYS: epoch, stream, … ARGV: a new epoch, used if there is none (a wipe removes it).
+-- Returns the epoch, then for each stream nil or {entries ever added, length, first id or '', last generated id}.
 local epoch = redis.call('GET', KEYS[1])
 if not epoch then
     epoch = ARGV[1]
