@@ -64,10 +64,17 @@ class Fanout:
         """Follow, for ever. `on_following` is called when nothing published from then on is missed."""
         async for attempt in retrying(BusUnavailable):
             with attempt:
-                async with self._bus.follow(self._topics) as deliveries:
-                    on_following()
-                    async for delivery in deliveries:
-                        await self._take(delivery)
+                await self._follow(on_following)
+
+    async def _follow(self, on_following: Callable[[], None]) -> None:
+        try:
+            async with self._bus.follow(self._topics) as deliveries:
+                on_following()
+                async for delivery in deliveries:
+                    await self._take(delivery)
+        except BusUnavailable:
+            log.warning("bus_not_followed")
+            raise
 
     async def _take(self, delivery: Delivery | Lost) -> None:
         match delivery:
