@@ -2,7 +2,7 @@
 import { useCallback, useEffect, useMemo, useState } from "react";
 
 import { Problem } from "../client";
-import type { HubbubClient, WaysToSignIn } from "../client";
+import type { HubbubClient, SignInOptions } from "../client";
 import { ClientContext, SessionContext } from "./hooks";
 import type { SessionView } from "./hooks";
 import { goTo } from "./route";
@@ -14,7 +14,7 @@ import { Splash } from "./Splash";
 
 export function App() {
   const [session, setSession] = useState<Session | null>(loadSession);
-  const [ways, setWays] = useState<WaysToSignIn | null>(null);
+  const [ways, setWays] = useState<SignInOptions | null>(null);
   const [mayEnter, setMayEnter] = useState(true);
   const [client, setClient] = useState<HubbubClient | null>(null);
   const [failure, setFailure] = useState<Problem | null>(null);

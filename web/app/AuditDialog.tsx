@@ -31,7 +31,7 @@ export function AuditDialog({ onClose }: { onClose: () => void }) {
   useEffect(() => {
     void load(0);
     // Whom it names may be in no conversation that is known here.
-    void attempt(async () => client.directory.learn(await client.api.people("", peopleMax)));
+    void attempt(async () => client.directory.addNames(await client.api.people("", peopleMax)));
   }, [load, attempt, client]);
 
   return (

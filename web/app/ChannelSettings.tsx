@@ -25,7 +25,7 @@ export function ChannelSettings({ channel, onClose }: { channel: Channel; onClos
     };
     if (Object.keys(changes).length === 0) return onClose();
     await attempt(async () => {
-      client.adopt(await client.api.changeChannel(channel.id, changes));
+      client.addChannel(await client.api.changeChannel(channel.id, changes));
       onClose();
     });
   }

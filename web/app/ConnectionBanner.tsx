@@ -15,9 +15,9 @@ export function ConnectionBanner() {
   const now = useNow(connection.name === "waiting");
   const troubled = useTroubled(connection.name);
   const { kind, signOut } = useSession();
-  const endingAt = useClientState((state) => state.endingAt);
+  const expiresAt = useClientState((state) => state.expiresAt);
   /** Only a person renews a cookie; everything else is asked for again by itself. */
-  const ending = endingAt !== null && kind === "cookie" && connection.name === "open";
+  const ending = expiresAt !== null && kind === "cookie" && connection.name === "open";
   const shown = connection.name === "ended" || ending || troubled;
   const again = kind === "cookie" ? signInBeside : (signOut ?? (() => client.start()));
 
@@ -25,9 +25,9 @@ export function ConnectionBanner() {
     <div className="banner-slot" data-testid="connection" data-state={connection.name}>
       {shown && (
         <div className="banner" data-tone={connection.name === "ended" ? "bad" : "wait"} role="status">
-          <span>{ending ? `Your sign-in ends at ${clockTime(new Date(endingAt).toISOString())}.` : wording(connection, now)}</span>
+          <span>{ending ? `Your sign-in ends at ${clockTime(new Date(expiresAt).toISOString())}.` : wording(connection, now)}</span>
           {connection.name === "waiting" && (
-            <button type="button" className="link-button" onClick={() => client.hurry()}>
+            <button type="button" className="link-button" onClick={() => client.reconnectNow()}>
               Try now
             </button>
           )}

@@ -46,7 +46,7 @@ export function ConversationHead({ channel, title, panel, reports, onPanel }: Pr
   const own: MenuItem[] = [];
   if (may("see reports", channel)) own.push({ id: "reports", label: reports > 0 ? `Reports (${reports})` : "Reports", icon: <FlagIcon />, onPick: () => onPanel("reports") });
   if (may("change", channel)) own.push({ id: "settings", label: "Settings…", icon: <GearIcon />, onPick: () => setAsking("settings") });
-  const mute = async () => client.adopt(await client.api.mute(channel.id, !channel.muted));
+  const mute = async () => client.addChannel(await client.api.mute(channel.id, !channel.muted));
   own.push({ id: "mute", label: channel.muted ? "Unmute" : "Mute", icon: channel.muted ? <BellIcon /> : <MutedIcon />, onPick: () => void attempt(mute) });
   if (channel.kind === "public" && window.isSecureContext) {
     own.push({ id: "link", label: "Copy link to join", icon: <LinkIcon />, onPick: () => void navigator.clipboard.writeText(linkTo(channel.id)) });

@@ -27,7 +27,7 @@ export function JoinChannel({ id }: { id: string }) {
 
   async function join() {
     try {
-      client.adopt(await client.api.join(id));
+      client.addChannel(await client.api.join(id));
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       setFailure(error);

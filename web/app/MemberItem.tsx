@@ -1,7 +1,7 @@
 /** Owns one member in the list: who they are, their role, and what the caller may do with them. */
 import { useState } from "react";
 
-import { grantable, may, reaches } from "../client";
+import { grantableRoles, may, mayModerate } from "../client";
 import type { Channel, Member } from "../client";
 import { PersonAvatar } from "./Avatar";
 import { useClient, useClientState } from "./hooks";
@@ -29,16 +29,16 @@ export function MemberItem({ channel, member }: { channel: Channel; member: Memb
   if (!mine) {
     const write = async () => {
       const direct = await client.api.createChannel({ kind: "direct", members: [member.user] });
-      client.adopt(direct);
+      client.addChannel(direct);
       goTo(direct.id);
     };
     if (channel.kind !== "direct") others.push({ id: "message", label: "Message directly", icon: <ChatIcon />, onPick: () => void attempt(write) });
     if (blocked) others.push({ id: "unblock", label: "Unblock", icon: <CheckIcon />, onPick: () => void attempt(() => client.directory.setBlocked(member.user, false)) });
     else others.push({ id: "block", label: "Block…", icon: <BanIcon />, onPick: () => setAsking("block") });
   }
-  if (!mine && reaches(channel.role, member.role)) {
+  if (!mine && mayModerate(channel.role, member.role)) {
     if (may("change roles", channel)) {
-      for (const role of grantable(channel.role).filter((one) => one !== member.role)) {
+      for (const role of grantableRoles(channel.role).filter((one) => one !== member.role)) {
         const change = () => client.api.changeRole(channel.id, member.user, role);
         rule.push({ id: `role-${role}`, label: `Make ${role}`, icon: <RoleIcon />, onPick: () => void attempt(change) });
       }

@@ -38,16 +38,16 @@ export function MessageList({ channel, title, editing, onEdit, sent, target, onT
   const last = messages.at(-1);
 
   const pending = useMemo(() => outbox.filter((item) => item.channel === id), [outbox, id]);
-  const onFollow = useCallback((following: boolean) => client.follow(following), [client]);
-  const onNearStart = useCallback(() => void client.older(), [client]);
-  const onNearEnd = useCallback(() => void client.newer(), [client]);
+  const onFollow = useCallback((following: boolean) => client.view.follow(following), [client]);
+  const onNearStart = useCallback(() => void client.view.older(), [client]);
+  const onNearEnd = useCallback(() => void client.view.newer(), [client]);
   const unseenAfter = useNewMark({ messages: timeline?.messages ?? null, me, readSeq, attentive: visible && last !== undefined && readSeq >= last.seq, sent });
   const rows = useMemo(() => rowsOf({ messages, pending: atEnd ? pending : [], newAfter: unseenAfter, me }), [messages, pending, atEnd, unseenAfter, me]);
   const { byId, replies } = useMemo(() => threadsOf(messages), [messages]);
   const { box, content, following, toEnd, toRow } = useScroll({ rows, atEnd, onNearStart, onNearEnd, onFollow });
 
   const jump = useCallback(() => {
-    void client.latest().then(toEnd);
+    void client.view.latest().then(toEnd);
   }, [client, toEnd]);
   useEffect(() => {
     if (sent > 0) jump();
@@ -60,7 +60,7 @@ export function MessageList({ channel, title, editing, onEdit, sent, target, onT
   useEffect(() => {
     if (target === null || !ready) return;
     // A row that is loaded and not drawn yet is drawn with the next rows.
-    void client.goTo(target).then((there) => {
+    void client.view.goTo(target).then((there) => {
       if (!there || toRow(`m-${target}`)) onTarget(null);
     });
   }, [client, target, ready, rows, toRow, onTarget]);

@@ -35,7 +35,7 @@ export function NewChannel({ onClose, onMade }: Props) {
     await attempt(async () => {
       const users = members.map((person) => person.user);
       const made = await client.api.createChannel(kind === "direct" ? { kind, members: users } : { kind, name: name.trim(), members: users, history: whole ? "all" : "joined" });
-      client.adopt(made);
+      client.addChannel(made);
       onMade(made.id);
       onClose();
     });

@@ -97,7 +97,7 @@ function usePeople(query: string): readonly Person[] {
     const timer = setTimeout(() => {
       client.api.people(query.trim()).then(
         (people) => {
-          client.directory.learn(people);
+          client.directory.addNames(people);
           if (current) setFound(people.filter((person) => person.user !== me));
         },
         (error: unknown) => {

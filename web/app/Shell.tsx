@@ -37,7 +37,7 @@ export function Shell() {
       event.preventDefault();
       setDialog("switch");
     };
-    const onOnline = () => client.hurry();
+    const onOnline = () => client.reconnectNow();
     window.addEventListener("keydown", onKey);
     window.addEventListener("online", onOnline);
     return () => {

@@ -3,14 +3,14 @@ import { useState } from "react";
 import type { SyntheticEvent } from "react";
 
 import { Problem } from "../client";
-import type { WaysToSignIn } from "../client";
+import type { SignInOptions } from "../client";
 import { Mark } from "./icons";
 import { providerLink, signIn, takeSignInFailure } from "./session";
 import type { Session } from "./session";
 import { refusal, signInRefusal } from "./wording";
 
 interface Props {
-  ways: WaysToSignIn;
+  ways: SignInOptions;
   onSignedIn: (session: Session) => void;
 }
 

@@ -2,8 +2,8 @@
  * Owns who is signed in in this tab, and how to go on when the session ends. Leaves the conversation to the client core.
  * A token is kept in sessionStorage, so that two tabs can be two people; a cookie is the browser's, and so is the person.
  */
-import { browserSocket, cookieCredentials, createApi, devLogin, HubbubClient, localOutbox, Problem, signOut, tokenCredentials, waysToSignIn } from "../client";
-import type { Credentials, WaysToSignIn } from "../client";
+import { browserSocket, cookieCredentials, createApi, devLogin, HubbubClient, localOutbox, Problem, signOut, tokenCredentials, signInOptions } from "../client";
+import type { Credentials, SignInOptions } from "../client";
 import { hostCredentials, widgetTenant } from "./host";
 import { local, session as store } from "./storage";
 
@@ -50,8 +50,8 @@ export async function signIn(name: string, tenant: string, admin: boolean): Prom
 }
 
 /** How one can sign in here. A server that does not say is asked by its development form. */
-export async function waysIn(): Promise<WaysToSignIn> {
-  return (await waysToSignIn({ origin })) ?? { development: true, provider: null, signed_in: false, ends_at: null };
+export async function waysIn(): Promise<SignInOptions> {
+  return (await signInOptions({ origin })) ?? { development: true, provider: null, signed_in: false, ends_at: null };
 }
 
 /** Resolves when nothing of the session is left in this browser. */

@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 import { rowsOf } from "../app/rows";
 import { isJumbo, RichText } from "../app/text";
 import { listNames } from "../app/wording";
-import type { Message } from "../client/frames";
+import type { Message } from "../client/shapes";
 
 const message = (seq: number, sender: string, minute: number, day = 1): Message => ({
   id: `m${seq}`, channel: "a", seq, sender, text: "t", at: new Date(2026, 0, day, 12, minute).toISOString(), edited_at: null,

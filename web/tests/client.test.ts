@@ -124,7 +124,7 @@ describe("client", () => {
     await world.flush();
     const seqs = () => channel(world)?.timeline?.messages.map((m) => m.seq);
     const gone = async (seq: number) => {
-      const there = world.client.goTo(seq);
+      const there = world.client.view.goTo(seq);
       await world.flush();
       return there;
     };

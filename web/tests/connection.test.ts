@@ -118,7 +118,7 @@ describe("coming back", () => {
   test("hurry ends a wait", async () => {
     const { open, connection, wires } = bench();
     (await open()).onclose?.({ code: 1006, reason: "" });
-    connection.hurry();
+    connection.reconnectNow();
     await settled();
     expect(wires).toHaveLength(2);
   });

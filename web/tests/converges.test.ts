@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 
 import { unread } from "../client/channel";
-import type { Message } from "../client/frames";
+import type { Message } from "../client/shapes";
 import { me } from "./modelServer";
 import { World } from "./world";
 import { settled } from "./fakeClock";
@@ -72,18 +72,18 @@ async function take(world: World, one: Step): Promise<void> {
     case "answer": await world.answer(one.which); break;
     case "scroll":
       for (let n = 0; n < one.times; n++) {
-        void (one.up ? client.older() : client.newer());
+        void (one.up ? client.view.older() : client.view.newer());
         await world.flush();
       }
       break;
     case "fail": server.asked.shift()?.fail(); break;
-    case "older": void client.older(); break;
-    case "newer": void client.newer(); break;
-    case "latest": void client.latest(); break;
+    case "older": void client.view.older(); break;
+    case "newer": void client.view.newer(); break;
+    case "latest": void client.view.latest(); break;
     case "look away": client.open(null); break;
     case "reload": world.reload(); break;
     case "open": client.open(one.channel); break;
-    case "follow": client.follow(one.following); break;
+    case "follow": client.view.follow(one.following); break;
     case "bound": server.syncEvents = one.events; break;
     case "wait": world.clock.advance(one.ms); break;
   }

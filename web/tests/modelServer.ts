@@ -3,7 +3,8 @@
  * protocol over fake sockets and a fake `fetch`; every delivery in either direction waits until a test lets it through.
  */
 import type { SocketLike } from "../client/connection";
-import type { ChannelHead, ChannelSummary, ClientFrame, LogEvent, Message, ServerFrame, SyncVerdict } from "../client/frames";
+import type { ClientFrame, LogEvent, ServerFrame, SyncVerdict } from "../client/frames";
+import type { ChannelHead, ChannelSummary, Message } from "../client/shapes";
 
 type Change =
   | { kind: "message.posted"; text: string; key?: string }

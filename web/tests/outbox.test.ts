@@ -82,9 +82,9 @@ describe("outbox", () => {
     const { outbox, ack, states } = bench();
     outbox.add(draft("one"));
     ack("k1", 5);
-    outbox.folded("a", 4);
+    outbox.applied("a", 4);
     expect(states()).toEqual(["stored"]);
-    outbox.folded("a", 5);
+    outbox.applied("a", 5);
     expect(states()).toEqual([]);
   });
 

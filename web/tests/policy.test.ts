@@ -2,9 +2,9 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 
-import { grantable, may, needed, reaches, roles } from "../client/policy";
+import { grantableRoles, lowestRole, may, mayModerate, roles } from "../client/policy";
 import type { Action } from "../client/policy";
-import type { Kind } from "../client/frames";
+import type { Kind } from "../client/shapes";
 
 /** What the rows of `docs/permissions.md` are called here; reading and one's own messages need no table. */
 const rows: Readonly<Record<string, Action>> = {
@@ -32,7 +32,7 @@ test("the table is the server's", () => {
   const seen = body.filter(([name = ""]) => !everybodys.includes(name)).map(([name = "", ...cells]) => {
     const action = rows[name];
     expect(action, name).toBeDefined();
-    if (action !== undefined) expect(kinds.map((kind) => needed(action, kind) ?? "nobody"), name).toEqual(cells);
+    if (action !== undefined) expect(kinds.map((kind) => lowestRole(action, kind) ?? "nobody"), name).toEqual(cells);
     return name;
   });
   expect(seen.sort()).toEqual(Object.keys(rows).sort());
@@ -44,6 +44,6 @@ test("a role may what a lower one may, nobody what nobody may", () => {
 });
 
 test("nobody acts on who stands above them, nor grants more than they have", () => {
-  expect([reaches("moderator", "owner"), reaches("moderator", "moderator"), reaches("owner", "owner")]).toEqual([false, true, true]);
-  expect(grantable("moderator")).toEqual(["moderator", "member", "reader"]);
+  expect([mayModerate("moderator", "owner"), mayModerate("moderator", "moderator"), mayModerate("owner", "owner")]).toEqual([false, true, true]);
+  expect(grantableRoles("moderator")).toEqual(["moderator", "member", "reader"]);
 });

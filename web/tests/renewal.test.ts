@@ -53,7 +53,7 @@ describe("on the open socket", () => {
     const world = await worldWith(10 * unit);
     world.fresh = () => Promise.reject(new Problem(0, "UNAVAILABLE", ""));
     await pass(world, 7.1 * unit);
-    expect(world.client.store.get().endingAt).toBe(start + 10 * unit);
+    expect(world.client.store.get().expiresAt).toBe(start + 10 * unit);
     const asked = world.renewals;
     for (let n = 0; n < 3; n++) await pass(world, unit / 2);
     expect(world.renewals).toBe(asked + 3);
@@ -61,7 +61,7 @@ describe("on the open socket", () => {
     await pass(world, unit / 2);
     world.socket?.toClient.push({ type: "token", ref: tokens(world)[0]?.ref ?? "", expires_at: "" });
     await world.flush();
-    expect(world.client.store.get().endingAt).toBeNull();
+    expect(world.client.store.get().expiresAt).toBeNull();
   });
 
   test("a device whose clock is wrong neither asks without end nor too late", () => {

@@ -1,7 +1,7 @@
 /** The bookkeeping of positions, case by case. */
 import { describe, expect, test } from "vitest";
 
-import type { ChannelHead } from "../client/frames";
+import type { ChannelHead } from "../client/shapes";
 import { Sync } from "../client/sync";
 
 const head = (id: string, seq: number): ChannelHead => ({ id, kind: "group", name: id, role: "member", seq, read_seq: 0 });
