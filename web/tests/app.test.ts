@@ -3,9 +3,9 @@ import { renderToStaticMarkup } from "react-dom/server";
 import { createElement } from "react";
 import { describe, expect, test } from "vitest";
 
-import { rowsOf } from "../app/rows";
-import { isJumbo, RichText } from "../app/text";
-import { listNames } from "../app/wording";
+import { rowsOf } from "../app/conversation/rows";
+import { isJumbo, RichText } from "../app/text/RichText";
+import { listNames } from "../app/text/wording";
 import type { Message } from "../client/shapes";
 
 const message = (seq: number, sender: string, minute: number, day = 1): Message => ({
