@@ -1,6 +1,6 @@
 /**
- * The model: the log is the truth. Whatever order catch-up, live events, history, disconnects, lost and repeated frames and
- * resets come in, a client at rest shows exactly what the server has.
+ * Convergence: catch-up, live events, history, disconnects, lost and repeated frames, and resets happen in random order. A
+ * client at rest must show exactly what the model server has.
  */
 import fc from "fast-check";
 import { expect, test } from "vitest";
@@ -53,7 +53,7 @@ function change(world: World, { channel, mine, what, which }: Step & { do: "chan
   else if (what === 6) server.append(channel, actor, { kind: "reaction.added", message: target.id, emoji: "x" });
   else if (what === 7) server.append(channel, actor, { kind: "reaction.removed", message: target.id, emoji: "x" });
   else if (what === 8) server.append(channel, actor, { kind: target.pinned ? "message.unpinned" : "message.pinned", message: target.id });
-  else server.append(channel, actor, { kind: "nobody.knows" });
+  else server.append(channel, actor, { kind: "unknown.kind" });
 }
 
 async function take(world: World, one: Step): Promise<void> {
@@ -93,7 +93,7 @@ async function take(world: World, one: Step): Promise<void> {
 /** Comparable: reactions are sets. */
 function plain(message: Message): unknown {
   const reactions = message.reactions.map(({ emoji, count, users }) => ({ emoji, count, users: [...users].sort() }));
-  // An edit whose text was deleted is sent without it, so its time is not known either; nobody sees it.
+  // The edit of a deleted message is sent without its text, so its time is unknown; it is not shown.
   return { ...message, reactions, edited_at: message.deleted ? null : message.edited_at };
 }
 
@@ -115,10 +115,10 @@ function agrees(world: World): void {
   }
 }
 
-// Slow machines are slow; the run ends by its count, not by the clock.
-const patienceMs = 120_000;
+// The run ends by its count; the timeout allows for slow machines.
+const timeoutMs = 120_000;
 
-test("a client at rest shows what the log says, whatever came in between", { timeout: patienceMs }, async () => {
+test("a client at rest shows what the log contains", { timeout: timeoutMs }, async () => {
   await fc.assert(
     fc.asyncProperty(fc.nat(60), fc.array(step, { minLength: 10, maxLength: 120, size: "max" }), async (before, steps) => {
       const world = new World(limits);
@@ -127,7 +127,7 @@ test("a client at rest shows what the log says, whatever came in between", { tim
       await world.started();
       world.client.open("a");
       for (const one of steps) await take(world, one);
-      // A hole at the very end shows only with the next event; the log always goes on.
+      // A gap at the very end is detected with the next event.
       await world.rest();
       for (const id of channels) world.server.append(id, "ada", { kind: "message.posted", text: "end" });
       await world.rest();

@@ -24,7 +24,7 @@ export function PeoplePicker({ chosen, onChange, single = false, without = [] }:
   const found = usePeople(query);
   const taken = new Set([...without, ...chosen.map((person) => person.user)]);
   const people = found?.filter((person) => !taken.has(person.user)) ?? [];
-  const none = query === "" ? "No other people in this workspace yet." : "No people found.";
+  const none = query !== "" ? "No people found." : found?.length === 0 ? "No other people in this workspace yet." : "Everyone has been added.";
 
   function choose(person: Person) {
     onChange(single ? [person] : [...chosen, person]);
@@ -44,7 +44,7 @@ export function PeoplePicker({ chosen, onChange, single = false, without = [] }:
           <SearchField
             label="Search people"
             data-testid="people-search"
-            data-autofocus={single}
+            autoFocus={single}
             placeholder={chosen.length === 0 ? "Search by name" : ""}
             onKeyDown={(event) => {
               if (event.key === "Backspace" && query === "") onChange(chosen.slice(0, -1));

@@ -44,7 +44,7 @@ export function SearchDialog({ channel, onClose }: Props) {
       <SearchList query={query} onQuery={setQuery}>
         <div className="search-box">
           <SearchIcon />
-          <SearchField label="Search messages" className="switcher-input" data-testid="search-input" data-autofocus placeholder="Search messages" maxLength={200} />
+          <SearchField label="Search messages" className="switcher-input" data-testid="search-input" autoFocus placeholder="Search messages" maxLength={200} />
           {channel !== null && (
             <button type="button" className="chip" data-testid="search-scope" aria-pressed={!everywhere} onClick={() => setEverywhere(!everywhere)}>
               {everywhere ? "Everywhere" : "This conversation"}

@@ -45,7 +45,7 @@ export function QuickSwitcher({ onClose, onPick, onSearch }: Props) {
   return (
     <Dialog title="Find a conversation" onClose={onClose} bare>
       <SearchList query={query} onQuery={setQuery}>
-        <SearchField label="Find a conversation" className="switcher-input" data-testid="switcher" data-autofocus placeholder="Find a conversation" />
+        <SearchField label="Find a conversation" className="switcher-input" data-testid="switcher" autoFocus placeholder="Find a conversation" />
         <SearchResults label="Conversations" note={hits.length === 0 ? "No conversations found." : null}>
           {hits.map(({ id, kind, title, peer, note }) => (
             <SearchResult key={id} data-testid="switcher-option" onClick={() => pick(id)}>

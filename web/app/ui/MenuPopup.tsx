@@ -18,6 +18,9 @@ export interface MenuItem {
 /** Groups of items, separated by lines. */
 export type MenuGroups = readonly (readonly MenuItem[])[];
 
+/** On a narrow screen the menu is modal, and the style sheet places it at the bottom edge. */
+const sheet = { modal: true, backdrop: <div className="veil" />, wrapperProps: { className: "menu-sheet" }, updatePosition: () => undefined };
+
 interface Props {
   label: string;
   groups: MenuGroups;
@@ -27,7 +30,7 @@ interface Props {
 
 export function MenuPopup({ label, groups, anchor, onClose }: Props) {
   const [narrow] = useState(() => window.matchMedia("(max-width: 759px)").matches);
-  const menu = useMenuStore({ open: true, setOpen: (open) => !open && onClose(), placement: "bottom-end" });
+  const menu = useMenuStore({ open: true, setOpen: (open) => !open && onClose(), placement: "bottom-end", focusLoop: true });
   useLayoutEffect(() => {
     menu.setAnchorElement(anchor.current);
     menu.setDisclosureElement(anchor.current);
@@ -42,12 +45,15 @@ export function MenuPopup({ label, groups, anchor, onClose }: Props) {
       className="menu"
       aria-label={label}
       portal
-      modal={narrow}
-      backdrop={narrow && <div className="veil" />}
+      preserveTabOrder={false}
       gutter={6}
       overflowPadding={8}
-      // A narrow screen shows the menu at its bottom edge, which the style sheet places.
-      {...(narrow && { updatePosition: () => undefined })}
+      onKeyDown={(event) => {
+        if (event.key !== "Tab") return;
+        event.preventDefault();
+        onClose();
+      }}
+      {...(narrow && sheet)}
     >
       {shown.map((group) => (
         <MenuGroup key={group[0]?.id} className="menu-group">

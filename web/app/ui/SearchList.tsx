@@ -15,13 +15,13 @@ interface SearchListProps {
 /** Contains one `SearchField` and one `SearchResults`. */
 export function SearchList({ query, onQuery, children }: SearchListProps) {
   return (
-    <ComboboxProvider open inputValue={query} setInputValue={onQuery} compositeElementInFocusOrder={false}>
+    <ComboboxProvider open inputValue={query} setInputValue={onQuery} focusLoop compositeElementInFocusOrder={false}>
       {children}
     </ComboboxProvider>
   );
 }
 
-/** `label` is the accessible name; `data-autofocus` focuses the field when its dialog opens. */
+/** `label` is the accessible name. */
 export function SearchField({ label, ...props }: ComboboxProps & { label: string }) {
   return <Combobox autoSelect="always" aria-label={label} {...props} />;
 }
