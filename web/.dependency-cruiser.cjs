@@ -43,6 +43,12 @@ module.exports = {
       to: { path: "^app/", pathNot: "^app/(browser|text|state|ui)/" },
     },
     {
+      name: "only-ui-uses-ariakit",
+      severity: "error",
+      from: { path: "^app/", pathNot: "^app/ui/" },
+      to: { path: "@ariakit/" },
+    },
+    {
       name: "state-knows-no-ui",
       severity: "error",
       from: { path: "^app/(browser|text|state)/" },

@@ -10,7 +10,7 @@ import { lazily } from "../ui/lazily";
 import { MenuButton } from "../ui/Menu";
 import type { MenuItem } from "../ui/Menu";
 
-const EmojiPicker = lazily(() => import("./EmojiPicker").then((module) => module.EmojiPicker));
+const EmojiPicker = lazily(() => import("../ui/EmojiPicker").then((module) => module.EmojiPicker));
 const DeleteDialog = lazily(() => import("./MessageDialogs").then((module) => module.DeleteDialog));
 const ReportDialog = lazily(() => import("./MessageDialogs").then((module) => module.ReportDialog));
 
