@@ -1,4 +1,4 @@
-"""Tells whether somebody else used the machine during a round. `measure` repeats the round."""
+"""Tells whether other processes used the machine during a round. `measure` repeats the round."""
 
 import os
 import time

@@ -37,7 +37,7 @@ class Fed:
 
 
 class Feeder:
-    """Somebody who posts as everybody, in everybody's rooms in turn."""
+    """Posts as every user, in every user's rooms in turn."""
 
     def __init__(self, bus: Bus, places: Sequence[tuple[str, str]]) -> None:
         self._bus = bus

@@ -1,4 +1,4 @@
-"""Measures in rounds: every system in turn, again when somebody else used the machine meanwhile.
+"""Measures in rounds: every system in turn, repeated if other processes used the machine meanwhile.
 
 The scenarios define a round; `contention` detects contention.
 """
@@ -27,7 +27,7 @@ async def in_turn(
 ) -> dict[str, list[Answer]]:
     """Warm every subject up, then measure each as often as the scale says, always in turn; return the answers by name.
 
-    In turn, so that whatever drifts on the machine drifts for all of them. Raises BusyError.
+    In turn, so that drift of the machine affects all of them. Raises BusyError.
     """
     (answers,) = await in_turns(stage, subjects, [options], command, rounds=rounds)
     return answers
@@ -54,7 +54,7 @@ async def in_turns(
 
 
 async def undisturbed(stage: Stage, measure: Callable[[], Awaitable[_Found]]) -> _Found:
-    """Return what `measure` found while nobody else used the machine; repeat it until that is so. Raises BusyError."""
+    """Repeat `measure` until no other process disturbed it, and return its result. Raises BusyError."""
     contention = Contention(0.0, 0.0)
     for attempt in range(_TRIES):
         watch = Watch()

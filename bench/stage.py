@@ -86,7 +86,7 @@ class Stage:
     """Rooms by system's and people's name."""
 
     def disturbed(self, contention: Contention) -> None:
-        """Take note that somebody else used the machine."""
+        """Record that other processes used the machine."""
         self.disturbances += 1
         self.worst = max(self.worst, contention, key=lambda each: each.foreign_cores + each.stolen_cores)
 

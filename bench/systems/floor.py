@@ -1,4 +1,4 @@
-"""The floor as a system: the C program that sends whatever comes to everybody. floor/floor.c implements it."""
+"""The floor as a system: the C program that sends every message to every socket. floor/floor.c implements it."""
 
 import asyncio
 import contextlib

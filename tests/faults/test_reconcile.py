@@ -16,7 +16,7 @@ planted AS (
 )
 UPDATE channels SET head = head + 1 WHERE id = %(channel)s
 """
-HOLES = re.compile(r"^hubbub_gateway_audit_holes_total (\S+)$", re.MULTILINE)
+HOLES = re.compile(r"^hubbub_gateway_reconcile_holes_total (\S+)$", re.MULTILINE)
 
 
 async def test_a_planted_hole_is_found_filled_and_counted(open_world: World) -> None:

@@ -23,9 +23,9 @@ ACK_SECONDS = Histogram("hubbub_gateway_ack_seconds", "Time from a command's fra
 CATCH_UPS = Counter("hubbub_gateway_catch_ups_total", "Catch-ups, by outcome.", ["outcome"])
 GAPS = Counter("hubbub_gateway_gaps_total", "Gaps in a channel's events, by outcome.", ["outcome"])
 COMPARED = Counter(
-    "hubbub_gateway_audited_channels_total", "Channels whose head was compared with the store, by reason.", ["reason"]
+    "hubbub_gateway_reconciled_channels_total", "Channels whose head was compared with the store, by reason.", ["reason"]
 )
-HOLES = Counter("hubbub_gateway_audit_holes_total", "Gaps that only the periodic comparison with the store found.")
+HOLES = Counter("hubbub_gateway_reconcile_holes_total", "Gaps that only the periodic comparison with the store found.")
 BUS_LOST = Counter("hubbub_gateway_bus_lost_total", "Times the bus reported that entries may be lost, by reason.", ["reason"])
 CUT_OFFS = Counter("hubbub_gateway_cut_offs_total", "Times the gateway had no valid lease, its start included.")
 SESSIONS = Histogram("hubbub_gateway_session_batch", "Sessions opened by one call.", buckets=SIZE_BUCKETS)

@@ -1,4 +1,4 @@
-"""Between the domain and protobuf, both ways. An event's client JSON is made here, by `payload`, once in its life."""
+"""Converts between domain values and protobuf, both ways. The client's JSON of an event is encoded by `payload`."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from chassis.errors import InvalidArgument
 from hubbub.events.v1 import events_pb2 as events
 from hubbub.messages.v1 import messages_pb2 as nouns
-from messages import limits
+from messages import validate
 from messages.audit import Record
-from messages.commands import Body, Command, Delete, Edit, Pin, Post, React, Read
+from messages.commands.model import Body, Command, Delete, Edit, Pin, Post, React, Read
 from messages.message import (
     Attachment,
     Caller,
+    ChannelListing,
     CommandId,
     Entry,
     EntryKind,
     Member,
+    MembershipView,
     Message,
     Receipt,
-    Standing,
     TenantId,
     User,
     UserId,
-    View,
 )
 from messages.payload import event_frame, rfc3339
 from messages.store.reports import Report
@@ -37,11 +37,11 @@ _MEMBER_KINDS = frozenset({
 
 
 def command(given: events.Command) -> Command:
-    """Read one command of a batch; raises a `HubbubError` for what can never be stored."""
+    """Read one command of a batch. Raises a `HubbubError` when it is invalid."""
     return Command(
-        TenantId(limits.tenant(given.tenant)),
-        limits.channel_id(given.channel),
-        limits.user_id(given.actor),
+        TenantId(validate.tenant(given.tenant)),
+        validate.channel_id(given.channel),
+        validate.user_id(given.actor),
         given.key,
         CommandId(given.id),
         given.gateway,
@@ -53,66 +53,66 @@ def command(given: events.Command) -> Command:
 def _body(given: events.Command) -> Body:
     match given.WhichOneof("body"):
         case "post":
-            limits.key(given.key)
+            validate.key(given.key)
             return post(given.post)
         case "edit":
-            return Edit(limits.message_id(given.edit.message), limits.text(given.edit.text))
+            return Edit(validate.message_id(given.edit.message), validate.text(given.edit.text))
         case "delete":
-            return Delete(limits.message_id(given.delete.message))
+            return Delete(validate.message_id(given.delete.message))
         case "react":
             react = given.react
-            return React(limits.message_id(react.message), limits.emoji(react.emoji), react.remove)
+            return React(validate.message_id(react.message), validate.emoji(react.emoji), react.remove)
         case "pin":
-            return Pin(limits.message_id(given.pin.message), given.pin.remove)
+            return Pin(validate.message_id(given.pin.message), given.pin.remove)
         case "read":
-            return Read(limits.seq(given.read.seq))
+            return Read(validate.seq(given.read.seq))
         case _:
-            raise InvalidArgument("The command wants nothing that is known here")
+            raise InvalidArgument("Unknown kind of command")
 
 
 def post(given: events.PostMessage) -> Post:
-    """Read what somebody wants to post; raises a `HubbubError`."""
+    """Read a message to post. Raises a `HubbubError` when it is invalid."""
     attachments, mentions, thread = given.attachments, given.mentions, given.thread
-    if not attachments and not mentions and not thread:  # most of them
-        return Post(limits.text(given.text))
-    limits.at_most(attachments, limits.ATTACHMENTS, "attachments")
-    limits.at_most(mentions, limits.MENTIONS, "mentions")
+    if not attachments and not mentions and not thread:  # as in most messages
+        return Post(validate.text(given.text))
+    validate.at_most(attachments, validate.ATTACHMENTS, "attachments")
+    validate.at_most(mentions, validate.MENTIONS, "mentions")
     return Post(
-        limits.text(given.text, may_be_empty=bool(attachments)),
-        limits.message_id(thread) if thread else None,
+        validate.text(given.text, may_be_empty=bool(attachments)),
+        validate.message_id(thread) if thread else None,
         [_attachment(each) for each in attachments],
-        [limits.user_id(user) for user in mentions],
+        [validate.user_id(user) for user in mentions],
     )
 
 
 def _attachment(given: events.Attachment) -> Attachment:
-    """Whoever accepted the command has asked the media service about it; here only its form is looked at."""
+    """Only the form is checked here: the gateway has checked the upload with the media service."""
     return Attachment(
-        limits.uuid(given.id),
-        limits.line(given.name, "file name", limits.FILE_NAME_CHARACTERS),
+        validate.uuid(given.id),
+        validate.line(given.name, "file name", validate.FILE_NAME_CHARACTERS),
         given.size,
-        limits.line(given.type, "media type", limits.MEDIA_TYPE_CHARACTERS),
+        validate.line(given.type, "media type", validate.MEDIA_TYPE_CHARACTERS),
         given.width,
         given.height,
     )
 
 
 def caller(given: nouns.Caller) -> Caller:
-    """Read on whose behalf a call is made; raises `InvalidArgument`."""
-    return Caller(TenantId(limits.tenant(given.tenant)), limits.user_id(given.user), given.admin, given.token_issued_at)
+    """Read the user on whose behalf a call is made. Raises `InvalidArgument`."""
+    return Caller(TenantId(validate.tenant(given.tenant)), validate.user_id(given.user), given.admin, given.token_issued_at)
 
 
 def event(entry: Entry) -> events.Event:
-    """A log entry for whoever reads the log."""
+    """A log entry as an event."""
     made = events.Event()
     write_event(made, entry)
     return made
 
 
 def write_event(made: events.Event, entry: Entry, gateway: str = "") -> int:
-    """Write a log entry into an empty event; `gateway` is who awaits its acknowledgement. Returns the payload's bytes.
+    """Write a log entry into an empty event of a batch; `gateway` awaits the acknowledgement. Returns the payload's bytes.
 
-    Into one that its batch has made, field by field: a sixth of what it costs to make one from keywords and copy it there.
+    Setting the fields in place costs a sixth of building an event from keywords and copying it into the batch.
     """
     at = rfc3339(entry.at)
     payload = event_frame(entry, at)
@@ -136,7 +136,7 @@ def write_event(made: events.Event, entry: Entry, gateway: str = "") -> int:
 
 
 def receipt(moved: Receipt) -> events.Receipt:
-    """A read position that moved. The connection is the command's id without its number."""
+    """A read position that moved. The connection is the command id without its counter."""
     return events.Receipt(
         tenant=moved.tenant,
         channel=moved.channel,
@@ -147,51 +147,51 @@ def receipt(moved: Receipt) -> events.Receipt:
 
 
 def timestamp(at: datetime) -> Timestamp:
-    """A moment."""
+    """A point in time."""
     made = Timestamp()
     made.FromDatetime(at)
     return made
 
 
 def user(known: User) -> nouns.User:
-    """A user."""
+    """A user as protobuf."""
     return nouns.User(id=known.id, name=known.name)
 
 
 def members(known: Iterable[Member]) -> list[nouns.Member]:
-    """Members."""
+    """Members as protobuf."""
     return [nouns.Member(user=each.user, name=each.name, role=each.role) for each in known]
 
 
-def channel(standing: Standing) -> nouns.Channel:
-    """A channel without what only lists show."""
+def channel(membership: MembershipView) -> nouns.Channel:
+    """A channel without the fields that only listings show."""
     return nouns.Channel(
-        id=standing.id,
-        kind=standing.kind,
-        name=standing.name,
-        topic=standing.topic,
-        role=standing.role or "",
-        seq=standing.head,
-        read_seq=standing.read_seq,
-        muted=standing.muted,
-        slow_mode_seconds=standing.slow_mode_seconds,
-        history=standing.history,
+        id=membership.id,
+        kind=membership.kind,
+        name=membership.name,
+        topic=membership.topic,
+        role=membership.role or "",
+        seq=membership.head,
+        read_seq=membership.read_seq,
+        muted=membership.muted,
+        slow_mode_seconds=membership.slow_mode_seconds,
+        history=membership.history,
     )
 
 
-def view(seen: View) -> nouns.Channel:
-    """A channel as a user's list shows it."""
-    made = channel(seen.standing)
-    made.unread = seen.unread
-    if seen.peer:
-        made.peer.CopyFrom(user(seen.peer))
-    if seen.last_message:
-        made.last_message.CopyFrom(message(seen.last_message))
+def channel_listing(listed: ChannelListing) -> nouns.Channel:
+    """A channel as a user's channel list shows it."""
+    made = channel(listed.membership)
+    made.unread = listed.unread
+    if listed.peer:
+        made.peer.CopyFrom(user(listed.peer))
+    if listed.last_message:
+        made.last_message.CopyFrom(message(listed.last_message))
     return made
 
 
 def message(known: Message) -> nouns.Message:
-    """A message as it stands now."""
+    """A message in its current state."""
     return nouns.Message(
         id=known.id,
         channel=known.channel,
@@ -212,13 +212,15 @@ def message(known: Message) -> nouns.Message:
     )
 
 
-def revocation(decision: str, tenant: TenantId, user_id: UserId, revoked_before: float, *, blocked: bool) -> events.Revocation:
-    """A decision about a user that every gateway must carry out."""
-    return events.Revocation(id=decision, tenant=tenant, user=user_id, revoked_before=revoked_before, blocked=blocked)
+def revocation(
+    revocation_id: str, tenant: TenantId, user_id: UserId, revoked_before: float, *, blocked: bool
+) -> events.Revocation:
+    """The revocation state of a user, to be applied by every gateway."""
+    return events.Revocation(id=revocation_id, tenant=tenant, user=user_id, revoked_before=revoked_before, blocked=blocked)
 
 
 def audit_record(record: Record) -> nouns.AuditRecord:
-    """What was done."""
+    """A record of the audit log."""
     return nouns.AuditRecord(
         number=record.number,
         at=timestamp(record.at),
@@ -233,7 +235,7 @@ def audit_record(record: Record) -> nouns.AuditRecord:
 
 
 def report(found: Report, context: Iterable[Message]) -> nouns.Report:
-    """A reported message, with its neighbours."""
+    """A report, with the messages around the reported one."""
     return nouns.Report(
         id=found.id,
         message=found.message,

@@ -18,7 +18,7 @@ MemberRole = Literal["owner", "moderator", "member", "reader"]
 
 Whole = Annotated[int, Meta(ge=0)]
 Uuid = Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
-Moment = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+NumericDate = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 """RFC 3339, UTC."""
 KindName = Annotated[str, Meta(extra_json_schema={"enum": get_args(ChannelKind)})]
 HistoryName = Annotated[str, Meta(extra_json_schema={"enum": get_args(History)})]
@@ -85,8 +85,8 @@ class Message(msgspec.Struct):
     seq: Whole
     sender: str
     text: str | None
-    at: Moment
-    edited_at: Moment | None
+    at: NumericDate
+    edited_at: NumericDate | None
     deleted: bool
     thread: Uuid | None
     attachments: list[Attachment]
@@ -127,7 +127,7 @@ class Entry(msgspec.Struct):
     seq: Annotated[int, Meta(ge=1)]
     kind: str
     actor: str
-    at: Moment
+    at: NumericDate
     data: dict[str, Any]
 
 
@@ -136,7 +136,7 @@ class Posted(msgspec.Struct, omit_defaults=True):
 
     message: Uuid
     seq: Annotated[int, Meta(ge=1)]
-    at: Moment
+    at: NumericDate
     duplicate: bool = False
 
 
@@ -167,7 +167,7 @@ class SignInOptions(msgspec.Struct):
     development: bool
     provider: SignInProvider | None
     signed_in: bool
-    ends_at: Moment | None
+    ends_at: NumericDate | None
     """When the session ends."""
 
 
@@ -216,7 +216,7 @@ class Report(msgspec.Struct):
     text: str
     reporter: str
     reason: str
-    at: Moment
+    at: NumericDate
     context: list[Message]
 
 
@@ -224,7 +224,7 @@ class AuditRecord(msgspec.Struct):
     """An action of a moderator or administrator. `details` is a JSON text; `previous` and `digest` are hexadecimal."""
 
     number: Annotated[int, Meta(ge=1)]
-    at: Moment
+    at: NumericDate
     actor: str
     action: str
     channel: Uuid | None

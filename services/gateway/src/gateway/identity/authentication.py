@@ -16,7 +16,7 @@ from msgspec import Meta
 from chassis import jwt
 from chassis.errors import NotAuthenticated
 from chassis.ids import Tenant
-from chassis.jwt import InvalidTokenError, Moment
+from chassis.jwt import InvalidTokenError, NumericDate
 from gateway.identity.identity import Identity
 from gateway.identity.issuers import DevIssuer, Issuer
 
@@ -31,13 +31,13 @@ class Claims(msgspec.Struct, frozen=True):
 
     iss: str
     aud: str | list[str]
-    exp: Moment
-    iat: Moment
+    exp: NumericDate
+    iat: NumericDate
     sub: Annotated[str, Meta(min_length=1, max_length=128)]
     tenant: Tenant
     name: Annotated[str, Meta(max_length=128)] | None = None
     roles: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=32)] = []
-    nbf: Moment = 0
+    nbf: NumericDate = 0
 
 
 class Authenticator:

@@ -20,7 +20,7 @@ import msgspec
 import structlog
 from joserfc.jwk import OKPKey
 
-from chassis.jwt import VerificationKey, usable_keys
+from chassis.jwt import VerificationKey, verification_keys
 from gateway.config import IssuerConfig
 from gateway.identity.safe_fetch import FetchError, ask
 
@@ -42,7 +42,7 @@ def parse_jwks(data: bytes) -> dict[str, VerificationKey]:
     except msgspec.DecodeError as error:
         raise FetchError("not a JWKS") from error
     try:
-        keys = usable_keys(listed)
+        keys = verification_keys(listed)
     except ValueError as error:
         raise FetchError(str(error)) from error
     if not keys:

@@ -21,7 +21,7 @@ from authlib.oauth2.client import OAuth2Client
 from msgspec import Meta
 
 from chassis.errors import NotAllowed, NotAuthenticated, Unavailable
-from chassis.jwt import Moment
+from chassis.jwt import NumericDate
 from gateway.config import IssuerConfig, SignInConfig
 from gateway.identity.authentication import LEEWAY_SECONDS, UNFIT, verify
 from gateway.identity.identity import Identity
@@ -65,8 +65,8 @@ class IdToken(msgspec.Struct, frozen=True):
     """The claims of an ID token; the settings name those of the tenant and roles."""
 
     aud: str | list[str]
-    exp: Moment
-    iat: Moment
+    exp: NumericDate
+    iat: NumericDate
     sub: Annotated[str, Meta(min_length=1, max_length=128)]
     nonce: str
     azp: str | None = None
