@@ -97,13 +97,13 @@ function RecordRow({ record }: { record: AuditRecord }) {
       <td className="audit-who" dir="auto">
         {personName({ names }, record.actor)}
       </td>
-      <td className="audit-done" dir="auto">
+      <td className="audit-action" dir="auto">
         {action}
       </td>
       <td className="audit-where" dir="auto">
         {where}
       </td>
-      <td className="audit-note muted" dir="auto">
+      <td className="audit-reason muted" dir="auto">
         {reason}
       </td>
     </tr>
