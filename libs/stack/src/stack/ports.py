@@ -1,7 +1,4 @@
-"""Free ports on the loopback interface.
-
-Leaves listening on them to whoever asked.
-"""
+"""Chooses free ports on the loopback interface. The caller listens on them."""
 
 import contextlib
 import random
@@ -14,15 +11,16 @@ from stack.errors import InUseError
 LOOPBACK = "127.0.0.1"
 _LOWEST = 12_000
 _TRIES = 500
-_given: set[int] = set()
-"""Handed out by this process already, though perhaps not listened on yet."""
+_reserved: dict[int, socket.socket] = {}
+"""The ports that this process has chosen, each with the socket that reserves it; see `_reserve`."""
 
 
 def free(count: int = 1, *, offsets: tuple[int, ...] = (0,)) -> list[int]:
     """Return `count` different ports that nothing listens on, each free at all of its `offsets` too.
 
-    They lie below the range that the kernel gives to outgoing connections: a server that comes back after a crash finds
-    its port free, and a client that knocks meanwhile cannot connect to itself. Raises InUseError when none is found.
+    No other Hubbub process on this machine is given them while this one runs, so test runs and stacks can start side by side.
+    They lie below the range that the kernel gives to outgoing connections: a server that restarts after a crash finds its
+    port free, and a client that retries meanwhile cannot connect to itself. Raises InUseError when none is found.
     """
     return [_free_one(offsets) for _ in range(count)]
 
@@ -44,10 +42,24 @@ def _free_one(offsets: tuple[int, ...]) -> int:
     for _ in range(_TRIES):
         port = random.randrange(_LOWEST, _first_outgoing() - max(offsets))
         wanted = {port + offset for offset in offsets}
-        if wanted.isdisjoint(_given) and all(map(is_free, wanted)):
-            _given.update(wanted)
+        if all(map(is_free, wanted)) and all(map(_reserve, wanted)):
             return port
     raise InUseError("No free port was found on the loopback interface.")
+
+
+def _reserve(port: int) -> bool:
+    """Reserve the port until this process ends; False when a process has reserved it already.
+
+    The kernel lets one process at a time bind an abstract Unix socket (unix(7)) and frees the name when that process ends.
+    """
+    reservation = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        reservation.bind(f"\0hubbub-port-{port}")
+    except OSError:
+        reservation.close()
+        return False
+    _reserved[port] = reservation
+    return True
 
 
 def _first_outgoing() -> int:
