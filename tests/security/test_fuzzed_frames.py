@@ -3,12 +3,14 @@
 import json
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+import pytest
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.inbound import reading
 
-_FUZZ = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+pytestmark = pytest.mark.soak
+
 _names = ["type", "ref", "channel", "key", "text", "thread", "attachments", "mentions", "message", "emoji", "remove"]
 _names += ["positions", "seq", "users", "status", "tenant"]
 _kinds = ["send", "edit", "delete", "react", "pin", "sync", "read", "typing", "watch", "status", "ping"]
@@ -32,7 +34,6 @@ def judged(data: bytes) -> object:
         return refused
 
 
-@_FUZZ
 @given(_json | _frame | _typed)
 def test_any_json_is_a_frame_or_refused_in_one_of_two_ways(value: Any) -> None:
     text = json.dumps(value)
@@ -44,13 +45,11 @@ def test_any_json_is_a_frame_or_refused_in_one_of_two_ways(value: Any) -> None:
         assert verdict.error.reason in {"INVALID_FRAME", "TOO_LARGE"}
 
 
-@_FUZZ
 @given(st.text(max_size=200))
 def test_any_text_is_answered_without_a_defect(text: str) -> None:
     judged(text.encode("utf-8", "surrogatepass"))
 
 
-@_FUZZ
 @given(_typed, st.data())
 def test_a_frame_with_a_few_bytes_changed_is_answered_without_a_defect(frame: dict[str, Any], data: st.DataObject) -> None:
     spoiled = bytearray(json.dumps(frame).encode())

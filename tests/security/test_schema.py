@@ -36,6 +36,8 @@ _CHECKS = [
 _DOCUMENT = json.loads(openapi.document())
 _OPERATIONS = [f"{method.upper()} {path}" for path, methods in _DOCUMENT["paths"].items() for method in methods]
 
+pytestmark = pytest.mark.xdist_group("schema")
+
 
 def asking(*, most: int, boundaries: bool) -> schemathesis.BaseSchema:
     """The document as what to ask: `most` questions at random of each operation, always the same, and those at its boundaries."""

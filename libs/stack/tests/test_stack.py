@@ -23,6 +23,8 @@ from stack.identity import Identity
 _STANDIN = Path(__file__).with_name("standin.py")
 _NAMES = {"gateway-0", "messages-api", "messages-worker-0", "presence", "media", "postgres", "valkey", "objects"}
 
+pytestmark = pytest.mark.xdist_group("stack")  # one stack at a time: a restart within 2 seconds needs a processor
+
 
 @pytest.fixture
 def services(tmp_path: Path) -> dict[str, str]:
