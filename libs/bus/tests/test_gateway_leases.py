@@ -59,15 +59,15 @@ async def test_who_is_present_is_awaited_until_it_confirms(leases_of: Open) -> N
     assert await known(two, "another", "a", "b") == {"a", "b"}
 
 
-async def test_who_does_not_renew_is_awaited_no_longer_than_its_lease(leases_of: Open) -> None:
+async def test_a_gateway_that_does_not_renew_is_awaited_until_its_lease_ends(leases_of: Open) -> None:
     leases = leases_of()
     await known(leases, "matter", "a")
     began = time.monotonic()
     await leases.renew("a")
-    async with asyncio.timeout(5):
-        while await leases.unacknowledged("matter"):  # noqa: ASYNC110 (time is what is awaited)
+    async with asyncio.timeout(LEASE_SECONDS + 10):
+        while await leases.unacknowledged("matter"):  # noqa: ASYNC110 (only time ends a lease)
             await asyncio.sleep(0.02)
-    assert LEASE_SECONDS <= time.monotonic() - began < LEASE_SECONDS + 1
+    assert time.monotonic() - began >= LEASE_SECONDS
 
 
 async def test_who_leaves_is_not_awaited(leases_of: Open) -> None:

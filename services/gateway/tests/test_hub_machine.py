@@ -308,4 +308,9 @@ class HubMachine(RuleBasedStateMachine):
 
 
 TestHubMachine = HubMachine.TestCase
-TestHubMachine.settings = settings(stateful_step_count=60, suppress_health_check=list(HealthCheck), report_multiple_bugs=False)
+TestHubMachine.settings = settings(
+    max_examples=5 * settings.default.max_examples,  # an example takes a hundredth of a second
+    stateful_step_count=60,
+    suppress_health_check=list(HealthCheck),
+    report_multiple_bugs=False,
+)
