@@ -7,7 +7,7 @@ import uuid
 from typing import Any
 
 from tests.client import Closed, Socket, connect
-from tests.flow.world import World, flood, keep_alive, live
+from tests.flow.world import World, keep_alive, live
 
 
 async def test_silence_for_twice_the_heartbeat_closes_with_4003_and_a_frame_in_each_keeps_it_open(world: World) -> None:
@@ -84,17 +84,6 @@ async def overdo(socket: Socket, room: str, per_second: int) -> None:
         for number in itertools.count():
             await socket.send("send", ref=str(number), channel=room, key=str(number), text="x")
             await asyncio.sleep(max(0.0, began + number / per_second - clock()))
-
-
-async def test_a_reader_that_does_not_read_is_closed_with_4002_and_others_are_not_held_up(world: World) -> None:
-    people = await world.people("ann", "bob", "cat", "dan", "eve", "flo")
-    room = await world.room(*people)
-    reader, beside = people[1], world.elsewhere(people[0])
-    async with live(reader) as stalled, live(beside) as witness:
-        async with stalled.deaf():
-            head = await flood(people, room, 1_000, text="x" * 16_000)
-            await witness.expect("event", within=30, seq=head)
-        assert await stalled.closed(within=30) == 4002
 
 
 async def test_whoever_was_too_slow_catches_up_on_return(world: World) -> None:

@@ -139,8 +139,8 @@ async def test_of_many_who_use_a_ticket_at_once_one_gets_in(world: World) -> Non
 
 
 async def test_an_unknown_ticket_gets_401(world: World) -> None:
-    assert (await refusal(world.anonymous(), query="?ticket=nobody-made-this")).status == 401
-    assert (await refusal(world.anonymous(), query="?ticket=")).status == 401
+    for ticket in ("unknown", "", "x" * 32, "%00"):
+        assert (await refusal(world.anonymous(), query=f"?ticket={ticket}")).status == 401
 
 
 async def test_tickets_are_for_the_authenticated(world: World) -> None:
@@ -160,25 +160,11 @@ async def test_the_servers_own_origin_is_allowed(world: World) -> None:
         assert socket.hello["user"] == "ann"
 
 
-async def test_a_socket_elsewhere_is_not_found(world: World) -> None:
+@pytest.mark.parametrize("path", ["/", "/v1/elsewhere", "/v1/connect/", "/v1/connectx"])
+async def test_an_upgrade_of_another_path_is_not_found(world: World, path: str) -> None:
     ann = await world.person("ann")
-    head = f"GET /v1/elsewhere HTTP/1.1\r\nAuthorization: Bearer {ann.token}\r\n"
+    head = f"GET {path} HTTP/1.1\r\nAuthorization: Bearer {ann.token}\r\n"
     assert await raw_upgrade(ann.url, head) == 404
-
-
-async def test_a_header_line_of_15_kib_is_read(world: World) -> None:
-    ann = await world.person("ann")
-    async with connect(ann, headers={"X-Long": "x" * 15 * 1024}) as socket:
-        assert socket.hello["user"] == "ann"
-
-
-@pytest.mark.parametrize("count", [1, 5], ids=["one line over 16 KiB", "headers over 64 KiB"])
-async def test_oversized_headers_are_answered_and_not_met_with_silence(world: World, count: int) -> None:
-    ann = await world.person("ann")
-    size = 17 * 1024 if count == 1 else 14 * 1024
-    bombs = "".join(f"X-Bomb-{number}: {'x' * size}\r\n" for number in range(count))
-    head = f"GET /v1/connect HTTP/1.1\r\nAuthorization: Bearer {ann.token}\r\nSec-WebSocket-Protocol: hubbub.v1\r\n{bombs}"
-    assert await raw_upgrade(ann.url, head) in (400, 431)
 
 
 async def raw_upgrade(url: str, head: str) -> int:

@@ -276,14 +276,3 @@ async def test_ids_that_there_are_not_and_ids_of_others_get_the_very_same_answer
             assert next(iter(answers))[0] == 404, (method, template, answers)
     assert (await foreign.ok("GET", "/v1/search?q=x"))["items"] == []
     assert await stranger.channels() == await foreign.channels() == []
-
-
-async def test_an_administrator_reaches_nobody_of_another_tenant(world: World) -> None:
-    ann, _ = await setting(world)
-    foreign = await world.person("root", tenant=f"{world.tenant}-x", roles=["admin"])
-    for method, path in (("POST", "/v1/admin/users/bob/revoke"), ("PUT", "/v1/admin/users/bob/block")):
-        await foreign.call(method, path)
-    bob = await world.person("bob")
-    await bob.ok("GET", "/v1/me")
-    assert len(await bob.channels()) == 1
-    await ann.ok("GET", "/v1/me")

@@ -309,7 +309,7 @@ class HubMachine(RuleBasedStateMachine):
 
 TestHubMachine = HubMachine.TestCase
 TestHubMachine.settings = settings(
-    max_examples=5 * settings.default.max_examples,  # an example takes a hundredth of a second
+    max_examples=5 * settings().max_examples,  # an example takes a hundredth of a second
     stateful_step_count=60,
     suppress_health_check=list(HealthCheck),
     report_multiple_bugs=False,
