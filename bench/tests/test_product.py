@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group(
 
 @dataclass
 class Running:
-    """A product, and callers for its people."""
+    """A running product, and callers for its users."""
 
     hubbub: Hubbub
     callers: list[Api]
@@ -45,7 +45,7 @@ class Running:
         return self.hubbub.watch()["server"][0]
 
     async def open(self, numbers: Iterable[int], until: AsyncExitStack) -> list[Socket]:
-        """Connect these people and open their flow."""
+        """Connect these users and open their flow."""
         gate = asyncio.Semaphore(AT_ONCE)
 
         async def one(number: int) -> Socket:
@@ -92,7 +92,7 @@ async def test_a_message_reaches_each_socket_with_one_send(running: Running) -> 
 
 
 def _segments(sockets: list[Socket]) -> int:
-    """How many segments with data have come to these sockets (tcpi_data_segs_in of Linux)."""
+    """Number of data segments that these sockets have received (tcpi_data_segs_in of Linux)."""
     return sum(_DATA_SEGMENTS.unpack_from(each.kernel.getsockopt(SOL_TCP, TCP_INFO, 160), 152)[0] for each in sockets)
 
 

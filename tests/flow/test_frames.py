@@ -13,7 +13,7 @@ from tests.client import Api, connect
 from tests.flow.world import World, live
 
 ROOM = "<room>"
-"""Stands for a channel in which the sender may write."""
+"""Placeholder for a channel in which the sender may write."""
 
 MALFORMED = {
     "not JSON": "hello",
@@ -72,7 +72,7 @@ async def test_a_ref_is_optional(world: World) -> None:
 
 @pytest.mark.parametrize("type_", ["send", "edit", "delete", "react", "pin"])
 @pytest.mark.parametrize("channel", ["unknown", "no uuid", "in capitals", "not visible"])
-async def test_a_channel_that_is_not_the_senders_is_not_found(world: World, type_: str, channel: str) -> None:
+async def test_a_channel_that_the_sender_cannot_see_is_not_found(world: World, type_: str, channel: str) -> None:
     ann = await world.person("ann")
     hidden = await world.person("bob")
     where = {

@@ -1,4 +1,4 @@
-"""The bounds of a connection, and the close code behind each."""
+"""The limits of a connection, and the close code of each."""
 
 import asyncio
 import contextlib
@@ -46,7 +46,9 @@ async def test_sending_beyond_the_burst_is_rate_limited_and_says_how_long_to_wai
     async with live(ann) as socket:
         count = int(socket.hello["limits"]["burst"]) + 50
         last: dict[str, Any] = {"type": "ack"}
-        while last["type"] == "ack":  # until it is the last frame that is refused: nothing after it takes what it waits for
+        while (
+            last["type"] == "ack"
+        ):  # until the last frame is refused, so that no later frame takes the allowance for which it waits
             keys = [str(uuid.uuid4()) for _ in range(count)]
             for key in keys:
                 await socket.send("send", ref=key, channel=room, key=key, text="x")
@@ -77,7 +79,7 @@ async def test_flooding_for_ten_seconds_closes_with_4004(world: World) -> None:
 
 
 async def overdo(socket: Socket, room: str, per_second: int) -> None:
-    """Send at a steady pace, whatever is answered; what a slow moment held up is made up for."""
+    """Send at a steady rate, regardless of the answers; catch up after a delay."""
     clock = asyncio.get_running_loop().time
     began = clock()
     with contextlib.suppress(Closed):
@@ -86,7 +88,7 @@ async def overdo(socket: Socket, room: str, per_second: int) -> None:
             await asyncio.sleep(max(0.0, began + number / per_second - clock()))
 
 
-async def test_whoever_was_too_slow_catches_up_on_return(world: World) -> None:
+async def test_a_client_that_was_disconnected_catches_up_on_return(world: World) -> None:
     ann, bob = await world.people("ann", "bob")
     room = await world.room(ann, bob)
     async with live(bob, **{room: 0}) as socket:
