@@ -1,4 +1,4 @@
-"""Counts what Python does: bytecode instructions, allocated blocks. The same on a slow machine and a busy one."""
+"""Counts bytecode instructions and allocated blocks of Python, which do not depend on the machine's speed or load."""
 
 import gc
 import sys
