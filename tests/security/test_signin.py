@@ -16,8 +16,8 @@ import pytest_asyncio
 from playwright.async_api import Browser, WebSocket, expect
 
 from chassis.config import Secret
-from gateway.connection import Identity
-from gateway.cookies import Seal
+from gateway.identity.cookies import Seal
+from gateway.identity.identity import Identity
 from stack import Stack, ports
 from tests.client import Api, Refusal, connect
 from tests.security import provider as openid

@@ -17,7 +17,7 @@ from chassis.errors import NotAllowed
 from chassis.postgres import EVERY_TENANT
 from hubbub.messages.v1 import messages_pb2 as nouns
 from hubbub.messages.v1 import messages_service_pb2 as rpc
-from messages.commands import Delete, Post
+from messages.commands.model import Delete, Post
 from messages.message import MessageId, TenantId
 from messages.store import audit
 from services.messages.tests.conftest import Town, refused

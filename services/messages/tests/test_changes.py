@@ -12,7 +12,7 @@ from chassis.errors import Conflict, KeyReused, NotAllowed, NotFound
 from chassis.postgres import EVERY_TENANT
 from hubbub.messages.v1 import messages_pb2 as nouns
 from hubbub.messages.v1 import messages_service_pb2 as rpc
-from messages.commands import Body, Delete, Edit, Pin, Post, React, Verdict
+from messages.commands.model import Body, Delete, Edit, Pin, Post, React, Verdict
 from messages.message import Attachment, MessageId, UserId
 from services.messages.tests.conftest import Town, refused
 

@@ -8,7 +8,7 @@ from typing import Any
 from chassis.errors import InvalidArgument, NotFound
 from hubbub.events.v1 import events_pb2 as events
 from hubbub.messages.v1 import messages_service_pb2 as rpc
-from messages.commands import Body, Delete, Edit, Pin, Post, React
+from messages.commands.model import Body, Delete, Edit, Pin, Post, React
 from messages.message import ChannelId, MessageId, Range
 from messages.store.log import pages
 from services.messages.tests.conftest import Town, refused

@@ -7,7 +7,7 @@ import pytest
 from chassis.errors import InvalidArgument, NotAllowed, NotFound
 from chassis.postgres import EVERY_TENANT
 from hubbub.messages.v1 import messages_service_pb2 as rpc
-from messages.commands import Body, Delete, Edit, Outcome, Pin, Post, React
+from messages.commands.model import Body, Delete, Edit, Outcome, Pin, Post, React
 from messages.message import MessageId
 from services.messages.tests.conftest import Town, refused
 

@@ -11,7 +11,7 @@ from chassis.errors import NotAllowed
 from hubbub.events.v1 import events_pb2 as events
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages import permissions, policy
-from messages.commands import Body, Delete, Edit, Pin, Post, React
+from messages.commands.model import Body, Delete, Edit, Pin, Post, React
 from messages.message import MessageId
 from messages.policy import Action, ChannelKind, Role
 from services.messages.tests.conftest import Town, refused

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from chassis.postgres import EVERY_TENANT, Database
-from messages.commands import Edit, Post
-from messages.handlers import handle
+from messages.commands.batch import handle
+from messages.commands.model import Edit, Post
 from messages.message import MessageId
-from messages.store import commands as store
+from messages.store import log
 from messages.sweeper import Sweeper
 from services.messages.tests.conftest import Listener, Town
 
@@ -78,11 +78,11 @@ async def test_forgetting_passes_over_rows_that_somebody_holds(own_town: Town) -
     town = own_town
     channel = await town.channel("ann")
     await town.do(town.command(channel, "ann", Post("x")))
-    (noted,) = town.stored[-1].noted
+    (noted,) = town.stored[-1].unpublished
     async with town.database.transaction(EVERY_TENANT) as other:
         await other.execute("SELECT FROM unpublished FOR UPDATE")
         async with asyncio.timeout(2), town.database.connection(EVERY_TENANT) as connection:
-            await store.forget_published(connection, [noted])
+            await log.delete_unpublished(connection, [noted])
     assert await _rows(town.database) >= 1
 
 

@@ -16,11 +16,11 @@ from bus.topics import commands, partition_of
 from chassis.postgres import EVERY_TENANT
 from hubbub.events.v1 import events_pb2 as events
 from hubbub.messages.v1 import messages_service_pb2 as rpc
-from messages.handlers import handle
+from messages.commands.batch import handle
 from messages.publisher import Publisher
 from messages.sweeper import Sweeper
 from messages.worker import GROUP, decode
-from services.messages.tests.conftest import GATEWAY, PARTITIONS, Listener, Town
+from services.messages.tests.conftest import GATEWAY, PARTITIONS, Listener, Town, until_a_lock_is_awaited
 
 
 async def _take(town: Town, channel: str) -> AsyncIterator[Delivery]:
@@ -196,7 +196,7 @@ async def test_while_the_bus_takes_no_events_the_commands_stay_and_their_entries
         async with town.database.transaction(EVERY_TENANT) as blocker:  # it is taken before the bus is full, and stored after
             await blocker.execute("SELECT FROM channels WHERE id = %s FOR UPDATE", [channel])
             await town.send(town.wish(channel, "ann"))
-            await _until_waiting(town)
+            await until_a_lock_is_awaited(town)
             await server.config_set("maxmemory", 1)
         async with asyncio.timeout(20):
             while _released("bus") < released + 1:  # noqa: ASYNC110 - the metric is the only witness
@@ -245,16 +245,9 @@ async def test_stopping_finishes_what_is_in_hand(town: Town) -> None:
     async with town.working(), town.database.transaction(EVERY_TENANT) as blocker:
         await blocker.execute("SELECT FROM channels WHERE id = %s FOR UPDATE", [channel])
         await town.send(town.wish(channel, "ann"))
-        await _until_waiting(town)
+        await until_a_lock_is_awaited(town)
         town.stopping.set()
     assert len(await town.log(channel)) == 3
-
-
-async def _until_waiting(town: Town) -> None:
-    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    async with asyncio.timeout(3), town.database.connection(EVERY_TENANT) as connection:
-        while await (await connection.execute(query)).fetchone() == (0,):
-            pass
 
 
 async def test_the_api_answers_yes_while_the_bus_is_away_and_the_sweeper_publishes_later(

@@ -50,11 +50,11 @@ class Statement:
 
     def query(self, parameters: Mapping[str, Value]) -> Query:
         """The statement, to be sent with these. Raises `psycopg.DataError` for what no text of PostgreSQL's can hold."""
-        return Query(self, [spelled(parameters[name]) for name in self._names])
+        return Query(self, [encoded(parameters[name]) for name in self._names])
 
 
-def spelled(value: Value) -> bytes | None:
-    """A value as PostgreSQL reads it. Raises as `Statement.query`."""
+def encoded(value: Value) -> bytes | None:
+    """A value in PostgreSQL's text format. Raises as `Statement.query`."""
     if value is None or isinstance(value, bytes):
         return value
     if isinstance(value, str):
@@ -65,7 +65,7 @@ def spelled(value: Value) -> bytes | None:
         return b"t" if value else b"f"
     if isinstance(value, int | float):
         return repr(value).encode()
-    return spelled("{" + ",".join(map(_quoted, value)) + "}")
+    return encoded("{" + ",".join(map(_quoted, value)) + "}")
 
 
 def _quoted(element: str) -> str:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import select
 import weakref
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 
 import psycopg
 import structlog
@@ -34,18 +35,14 @@ _OPERATION_SECONDS = 10.0
 _POOL_SECONDS = 2.0
 _RECONNECT_SECONDS = 1.0
 """After this the pool gives up trying; whoever asks next makes it try at once, so that a server's return is soon noticed."""
-# Every statement here walks indexes, and must go on doing so when a table was empty at the moment its plan was made.
-_OPTIONS = {
+_SETTINGS = {
     "statement_timeout": f"{STATEMENT_SECONDS}s",
     "lock_timeout": f"{LOCK_SECONDS}s",
     "idle_in_transaction_session_timeout": "10s",
     "timezone": "UTC",
     "jit": "off",
-    "plan_cache_mode": "force_generic_plan",
-    "enable_seqscan": "off",
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
 }
+_NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 _UNBOUND = "SELECT FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolbypassrls)"
 _SCOPE = "SELECT set_config('hubbub.tenants', %s::text[]::text, false)"
 # SQLSTATE classes after which the same statement may succeed later: connection, transaction state and rollback (also a
@@ -139,22 +136,23 @@ class Database:
 
 
 @asynccontextmanager
-async def open_database(url: str, *, connections: int, pipelines: int = 0, name: str) -> AsyncIterator[Database]:
-    """At most `connections` for one statement after another, and `pipelines` besides, inside the block.
+async def open_database(
+    url: str, *, connections: int, pipelines: int = 0, pipeline_settings: Mapping[str, str] = _NO_SETTINGS, name: str
+) -> AsyncIterator[Database]:
+    """Open a database inside the block: at most `connections` in the pool, and `pipelines` more for `Database.pipeline`.
 
-    Opens also while the server is away: it connects when it can.
+    `pipeline_settings` are server settings for the pipelines alone, declared by the module that owns their statements.
+    Succeeds while the server is away; connections are made once it is back.
     """
-    address = make_conninfo(
-        url,
-        application_name=name,
-        connect_timeout=3,
-        tcp_user_timeout=5_000,
-        keepalives_idle=10,
-        options=" ".join(f"-c {key}={value}" for key, value in _OPTIONS.items()),
-    )
+
+    def address(settings: Mapping[str, str]) -> str:
+        options = " ".join(f"-c {key}={value}" for key, value in settings.items())
+        return make_conninfo(
+            url, application_name=name, connect_timeout=3, tcp_user_timeout=5_000, keepalives_idle=10, options=options
+        )
 
     async def connect() -> Connection:
-        connection = await psycopg.AsyncConnection.connect(address, autocommit=True)
+        connection = await psycopg.AsyncConnection.connect(address({**_SETTINGS, **pipeline_settings}), autocommit=True)
         try:
             await _configure(connection)
         except BaseException:  # cancelled, too
@@ -163,7 +161,7 @@ async def open_database(url: str, *, connections: int, pipelines: int = 0, name:
         return connection
 
     pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
-        address,
+        address(_SETTINGS),
         kwargs={"autocommit": True, "prepare_threshold": 0},
         min_size=1,
         max_size=connections,

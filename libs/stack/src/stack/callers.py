@@ -11,7 +11,7 @@ import msgspec
 
 from chassis.callers import EVERY_TENANT, CallerConfig, callers
 from chassis.identity import GATEWAY, private_key, public_jwk
-from chassis.scopes import EVERY_SCOPE_OF_PRODUCTS, Scope
+from chassis.scopes import PRODUCT_SCOPES, Scope
 from stack import credentials
 from stack.errors import SettingsError
 from stack.settings import Settings
@@ -42,7 +42,7 @@ def trust(settings: Settings) -> Trust:
     """Make the keys where there are none. Raises SettingsError for added callers that are not right."""
     pems = {name: credentials.signing_key(key_file(settings.data, name)).read_text() for name in (GATEWAY, PRODUCT)}
     keys = {name: [public_jwk(private_key(pem))] for name, pem in pems.items()}
-    products, everywhere = sorted(EVERY_SCOPE_OF_PRODUCTS), [EVERY_TENANT]
+    products, everywhere = sorted(PRODUCT_SCOPES), [EVERY_TENANT]
     own = [
         CallerConfig(GATEWAY, keys[GATEWAY], list(Scope), everywhere, calls_per_second=0),
         CallerConfig(PRODUCT, keys[PRODUCT], products, everywhere, calls_per_second=_PRODUCT_CALLS_PER_SECOND),

@@ -1,7 +1,8 @@
-"""The gateway's settings. Which issuers it trusts is read here, what their keys are is `issuers`' matter."""
+"""The gateway's settings, from environment variables. `identity.issuers` fetches the keys of the issuers named here."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -13,14 +14,18 @@ import msgspec
 from chassis.config import Address, ConfigError, ProcessConfig, Secret, address, flag, secret, setting, text, whole
 from chassis.identity import GATEWAY, Identity, private_key
 from chassis.ids import Tenant
-from gateway.origin import origin_of
 
 KEY_CHARACTERS = 32
-"""The least that a session key may have: `openssl rand -hex 32` makes one of 64."""
+"""Minimum length of a session key; `openssl rand -hex 32` makes one of 64."""
+_ORIGIN = re.compile(
+    r"(?P<scheme>https?)://(?P<host>[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(?::(?P<port>[1-9][0-9]{0,4}))?/?"
+)
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_LAST_PORT = 65_535
 
 
 class IssuerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Somebody who may issue tokens, and for which tenants."""
+    """An issuer of tokens, and the tenants that it may name."""
 
     issuer: str
     audience: str
@@ -45,6 +50,17 @@ def issuers(value: str) -> tuple[IssuerConfig, ...]:
 def networks(value: str) -> tuple[str, ...]:
     """A comma list of networks such as 10.0.0.0/8."""
     return tuple(str(ip_network(each.strip())) for each in value.split(",") if each.strip())
+
+
+def origin_of(value: str) -> str:
+    """An origin as browsers spell it in the `Origin` header. Raises `ValueError` for anything else."""
+    spelled = value.strip().lower()
+    found = _ORIGIN.fullmatch(spelled)
+    if found is None or int(found["port"] or 0) > _LAST_PORT or ".." in found["host"]:
+        msg = f"holds {value.strip()!r}: an origin is like https://shop.example, without a path and without wildcards"
+        raise ValueError(msg)
+    scheme, host, port = found.group("scheme", "host", "port")
+    return f"{scheme}://{host}" if port is None or int(port) == _DEFAULT_PORTS[scheme] else f"{scheme}://{host}:{port}"
 
 
 def origins(value: str) -> frozenset[str]:
@@ -96,9 +112,9 @@ class SignInConfig:
     redirect_base: str
     tenant_claim: str
     tenants: Mapping[str, str]
-    """By the claim's value; `*` stands for everybody else."""
+    """By the claim's value; `*` matches every other value."""
     roles_claim: str
-    """Empty: nobody has a role in the tenant."""
+    """Empty if the provider assigns no roles."""
     session_keys: Secret
     session_seconds: int
 
@@ -152,13 +168,13 @@ class Config(ProcessConfig):
     """Of one user over all connections, HTTP and gateways; 0 for four times a socket's."""
     joins_per_second: int = setting("HUBBUB_JOINS_PER_SECOND", whole(1, 100_000), 30)
     """Channels that one user may make or join."""
-    strangers_per_second: int = setting("HUBBUB_STRANGERS_PER_SECOND", whole(1, 100_000), 200)
+    unauthenticated_per_second: int = setting("HUBBUB_STRANGERS_PER_SECOND", whole(1, 100_000), 200)
     """Refused credentials, sign-ins, and logins of the local stack, from one address."""
     trusted_proxies: tuple[str, ...] = setting("HUBBUB_TRUSTED_PROXIES", networks, _NO_NETWORKS)
     """Networks whose `X-Forwarded-For` says where a request comes from."""
     connections_per_user: int = setting("HUBBUB_CONNECTIONS_PER_USER", whole(1, 100_000), 20)
-    audit_seconds: int = setting("HUBBUB_AUDIT_SECONDS", whole(1, 86_400), 60)
-    """About how long one round of the head audit takes."""
+    reconcile_seconds: int = setting("HUBBUB_RECONCILE_SECONDS", whole(1, 86_400), 60)
+    """About how long it takes to compare the heads of all channels with the store."""
     oidc_issuer: str = setting("HUBBUB_OIDC_ISSUER", text, "")
     """The OpenID provider that people sign in at; the other OIDC settings count only where there is one."""
     oidc_client_id: str = setting("HUBBUB_OIDC_CLIENT_ID", text, "")
@@ -186,14 +202,14 @@ class Config(ProcessConfig):
 
     @property
     def identity(self) -> Identity | None:
-        """As whom the services are called; None where they ask nobody."""
+        """The identity with which the gateway calls the services; None where they do not ask for one."""
         if not self.gateway_key:
             return None
         return Identity(GATEWAY, private_key(self.gateway_key))
 
     @property
     def sign_in(self) -> SignInConfig | None:
-        """How people sign in; None where only tokens of others count."""
+        """How people sign in; None if the gateway accepts tokens only."""
         if not self.oidc_issuer:
             return None
         return SignInConfig(

@@ -16,12 +16,13 @@ from bus.bus import Bus, BusError
 from bus.connect import open_bus
 from bus.gateway_leases import open_gateway_leases
 from chassis import grpc_server, lifecycle
-from chassis.callers import judge_of
+from chassis.callers import callers_of
 from chassis.errors import Unavailable
 from chassis.lifecycle import Lifecycle
 from chassis.migrate import migrate, migrations
 from chassis.postgres import Database, open_database
 from messages import permissions
+from messages.commands.judgement import PLANNER_SETTINGS
 from messages.config import ApiConfig, MigrateConfig, WorkerConfig
 from messages.publisher import Publisher
 from messages.revocations import Revocations
@@ -64,7 +65,13 @@ class Resources:
 async def open_resources(config: WorkerConfig, connections: int, pipelines: int) -> AsyncIterator[Resources]:
     """Open database and bus inside the block; neither has to answer yet."""
     async with (
-        open_database(config.database_url, connections=connections, pipelines=pipelines, name=config.instance) as database,
+        open_database(
+            config.database_url,
+            connections=connections,
+            pipelines=pipelines,
+            pipeline_settings=PLANNER_SETTINGS,
+            name=config.instance,
+        ) as database,
         open_bus(config.bus_url) as bus,
     ):
         yield Resources(database, bus, Publisher(bus, config.bus_partitions))
@@ -83,7 +90,7 @@ async def api(config: ApiConfig, life: Lifecycle) -> None:
         def add(server: grpc.aio.Server) -> None:
             add_service(server, resources.database, resources.publisher, Revocations(resources.publisher, gateways))
 
-        async with grpc_server.serve(config, config.listen, add, [SERVICE_NAME], callers=judge_of(config.callers)) as port:
+        async with grpc_server.serve(config, config.listen, add, [SERVICE_NAME], callers=callers_of(config.callers)) as port:
             log.info("api_started", port=port)
             await life.stopping.wait()
 

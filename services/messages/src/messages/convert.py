@@ -10,9 +10,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from chassis.errors import InvalidArgument
 from hubbub.events.v1 import events_pb2 as events
 from hubbub.messages.v1 import messages_pb2 as nouns
-from messages import limits
+from messages import validate
 from messages.audit import Record
-from messages.commands import Body, Command, Delete, Edit, Pin, Post, React, Read
+from messages.commands.model import Body, Command, Delete, Edit, Pin, Post, React, Read
 from messages.message import (
     Attachment,
     Caller,
@@ -39,9 +39,9 @@ _MEMBER_KINDS = frozenset({
 def command(given: events.Command) -> Command:
     """Read one command of a batch; raises a `HubbubError` for what can never be stored."""
     return Command(
-        TenantId(limits.tenant(given.tenant)),
-        limits.channel_id(given.channel),
-        limits.user_id(given.actor),
+        TenantId(validate.tenant(given.tenant)),
+        validate.channel_id(given.channel),
+        validate.user_id(given.actor),
         given.key,
         CommandId(given.id),
         given.gateway,
@@ -53,19 +53,19 @@ def command(given: events.Command) -> Command:
 def _body(given: events.Command) -> Body:
     match given.WhichOneof("body"):
         case "post":
-            limits.key(given.key)
+            validate.key(given.key)
             return post(given.post)
         case "edit":
-            return Edit(limits.message_id(given.edit.message), limits.text(given.edit.text))
+            return Edit(validate.message_id(given.edit.message), validate.text(given.edit.text))
         case "delete":
-            return Delete(limits.message_id(given.delete.message))
+            return Delete(validate.message_id(given.delete.message))
         case "react":
             react = given.react
-            return React(limits.message_id(react.message), limits.emoji(react.emoji), react.remove)
+            return React(validate.message_id(react.message), validate.emoji(react.emoji), react.remove)
         case "pin":
-            return Pin(limits.message_id(given.pin.message), given.pin.remove)
+            return Pin(validate.message_id(given.pin.message), given.pin.remove)
         case "read":
-            return Read(limits.seq(given.read.seq))
+            return Read(validate.seq(given.read.seq))
         case _:
             raise InvalidArgument("The command wants nothing that is known here")
 
@@ -74,24 +74,24 @@ def post(given: events.PostMessage) -> Post:
     """Read what somebody wants to post; raises a `HubbubError`."""
     attachments, mentions, thread = given.attachments, given.mentions, given.thread
     if not attachments and not mentions and not thread:  # most of them
-        return Post(limits.text(given.text))
-    limits.at_most(attachments, limits.ATTACHMENTS, "attachments")
-    limits.at_most(mentions, limits.MENTIONS, "mentions")
+        return Post(validate.text(given.text))
+    validate.at_most(attachments, validate.ATTACHMENTS, "attachments")
+    validate.at_most(mentions, validate.MENTIONS, "mentions")
     return Post(
-        limits.text(given.text, may_be_empty=bool(attachments)),
-        limits.message_id(thread) if thread else None,
+        validate.text(given.text, may_be_empty=bool(attachments)),
+        validate.message_id(thread) if thread else None,
         [_attachment(each) for each in attachments],
-        [limits.user_id(user) for user in mentions],
+        [validate.user_id(user) for user in mentions],
     )
 
 
 def _attachment(given: events.Attachment) -> Attachment:
     """Whoever accepted the command has asked the media service about it; here only its form is looked at."""
     return Attachment(
-        limits.uuid(given.id),
-        limits.line(given.name, "file name", limits.FILE_NAME_CHARACTERS),
+        validate.uuid(given.id),
+        validate.line(given.name, "file name", validate.FILE_NAME_CHARACTERS),
         given.size,
-        limits.line(given.type, "media type", limits.MEDIA_TYPE_CHARACTERS),
+        validate.line(given.type, "media type", validate.MEDIA_TYPE_CHARACTERS),
         given.width,
         given.height,
     )
@@ -99,7 +99,7 @@ def _attachment(given: events.Attachment) -> Attachment:
 
 def caller(given: nouns.Caller) -> Caller:
     """Read on whose behalf a call is made; raises `InvalidArgument`."""
-    return Caller(TenantId(limits.tenant(given.tenant)), limits.user_id(given.user), given.admin, given.token_issued_at)
+    return Caller(TenantId(validate.tenant(given.tenant)), validate.user_id(given.user), given.admin, given.token_issued_at)
 
 
 def event(entry: Entry) -> events.Event:

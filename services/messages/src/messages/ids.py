@@ -6,9 +6,11 @@ Here and not in PostgreSQL, whose builds without OpenSSL open /dev/urandom for e
 from __future__ import annotations
 
 import os
+import secrets
 import time
 
-from messages.message import MessageId
+from chassis.context import current_request_id
+from messages.message import CommandId, MessageId
 
 _TICKS_PER_MILLISECOND = 4096
 """The 12 bits after the milliseconds tell their fraction (method 3 of section 6.2)."""
@@ -20,6 +22,11 @@ def message_ids(count: int) -> list[MessageId]:
     first = time.time_ns() * _TICKS_PER_MILLISECOND // 1_000_000
     noise = os.urandom(8 * count).hex()
     return [_spelled("%015x" % (first + n), noise[16 * n : 16 * n + 16]) for n in range(count)]
+
+
+def rpc_command_id() -> CommandId:
+    """A command id for an RPC: `<request>/<random>`. Ids of socket commands contain no slash."""
+    return CommandId(f"{current_request_id() or ''}/{secrets.token_hex(6)}")
 
 
 def _spelled(ticks: str, noise: str) -> MessageId:

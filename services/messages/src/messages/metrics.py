@@ -8,8 +8,6 @@ from chassis.counters import Counter, Histogram
 from chassis.metrics import LATENCY_BUCKETS, SIZE_BUCKETS
 
 COMMANDS = Counter("hubbub_commands_total", "Commands, by what they wanted and what became of them.", ["kind", "outcome"])
-NUMBERED = Counter("hubbub_numbered_posts_total", "Posts numbered from what the worker remembered of their channels.")
-OUTDATED = Counter("hubbub_outdated_batches_total", "Batches judged again, as a channel was not as the worker remembered it.")
 BATCH_COMMANDS = Histogram("hubbub_batch_commands", "Commands stored in one transaction.", buckets=SIZE_BUCKETS)
 BATCH_SECONDS = Histogram("hubbub_batch_seconds", "Time to store one batch.", buckets=LATENCY_BUCKETS)
 REVOCATION_SECONDS = Histogram(

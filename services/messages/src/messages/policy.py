@@ -1,6 +1,6 @@
 """Who may do what to a channel: the one table, by action, kind of channel and role. `docs/permissions.md` is made from it.
 
-Python asks `allows`; the statements that judge a batch of commands get the same table as data (`standings`). That nobody sees a
+Python asks `allows`; the statements that judge a batch of commands get the same table as data (`permitted`). That nobody sees a
 channel of another tenant or one they are no member of is not policy but visibility, and lives in the queries.
 """
 
@@ -105,6 +105,6 @@ def lowest(action: Action, kind: ChannelKind) -> Role | None:
 
 
 @cache
-def standings(action: Action) -> list[str]:
-    """Every `kind/role` that may do it, for the statements in `queries.commands`."""
+def permitted(action: Action) -> list[str]:
+    """Every `kind/role` that may do it, as a parameter for the statements in `messages.commands`."""
     return [f"{kind}/{role}" for kind in ChannelKind for role in Role if allows(action, kind, role)]

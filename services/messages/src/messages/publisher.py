@@ -13,7 +13,7 @@ from bus.bus import Bus
 from bus.topics import Topic, partition_of
 from hubbub.events.v1 import events_pb2 as events
 from messages import convert
-from messages.commands import Outcome, Stored, Verdict
+from messages.commands.model import Outcome, Stored, Verdict
 from messages.message import ChannelId, CommandId, Entry, Receipt
 from messages.metrics import PUBLISH_SECONDS
 from messages.payload import rfc3339
@@ -35,7 +35,7 @@ class Publisher:
     async def publish_stored(self, stored: Stored) -> None:
         """Publish what a batch left: its events, receipts and replies. Raises `BusError`; then nothing is settled."""
         await self._publish(self.batch(stored))
-        self.settle(stored.noted)
+        self.settle(stored.unpublished)
 
     def batch(self, stored: Stored) -> list[tuple[Topic, bytes]]:
         """What a batch left, for the bus. Whoever publishes it tells `settle` of the rows that `stored` noted."""

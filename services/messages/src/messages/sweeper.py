@@ -15,7 +15,7 @@ from chassis.lifecycle import pause
 from chassis.postgres import EVERY_TENANT, Database
 from messages.metrics import REPUBLISHED, UNPUBLISHED
 from messages.publisher import Publisher
-from messages.store import commands, log
+from messages.store import log
 
 events_log = structlog.get_logger()
 STALE_SECONDS = 2.0
@@ -52,7 +52,7 @@ class Sweeper:
             return
         try:
             async with self._database.connection(EVERY_TENANT) as connection:
-                await commands.forget_published(connection, settled)
+                await log.delete_unpublished(connection, settled)
         except Unavailable:
             self._publisher.settle(settled)
             raise
@@ -71,7 +71,7 @@ class Sweeper:
                 await self._publisher.publish_entries(entries, [])
                 published += len(entries)
             if noted:
-                await commands.forget_published(connection, noted)
+                await log.delete_unpublished(connection, noted)
         if published:
             REPUBLISHED.inc(published)
             events_log.info("entries_republished", entries=published)

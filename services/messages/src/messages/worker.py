@@ -26,9 +26,8 @@ from chassis.metrics import DEFECTS
 from chassis.postgres import Database
 from hubbub.events.v1 import events_pb2 as events
 from messages import convert
-from messages.commands import Command, Outcome, Stored
-from messages.handlers import handle, kind_of
-from messages.heads import Heads
+from messages.commands.batch import handle, kind_of
+from messages.commands.model import Command, Outcome, Stored
 from messages.message import CommandId
 from messages.metrics import COMMANDS, PUBLISH_SECONDS, REJECTED, RETRIES
 from messages.publisher import Publisher, replies
@@ -36,6 +35,8 @@ from messages.publisher import Publisher, replies
 GROUP = "messages"
 log = structlog.get_logger()
 _TRANSACTION_COMMANDS = 1_000
+_GROUP_LOCK_SECONDS = 0.05
+"""A group waits this long for a channel that another transaction has locked."""
 _GROUPS = 2
 """Groups of deliveries under way: while one is being committed the other is read and encoded."""
 _PAUSES_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)
@@ -83,8 +84,6 @@ class Worker:
         self._publisher = publisher
         self._stopping = stopping
         """Once set, what is in hand is finished and nothing new is taken."""
-        self._heads = Heads()
-        """Of the channels that are posted to."""
         self._failures: dict[str, int] = {}
         """How often in a row deliveries of each topic were given back."""
         self._waiting: list[Delivery] = []
@@ -159,7 +158,7 @@ class Worker:
         for n, part in enumerate(_parts(decoded.commands)):
             if n:
                 await self._publisher.publish_stored(stored)
-            stored = await handle(self._database, part, heads=self._heads)
+            stored = await handle(self._database, part, lock_seconds=_GROUP_LOCK_SECONDS)
         await self._complete(work, group, decoded, stored)
 
     async def _carry_out(self, work: Work, delivery: Delivery) -> None:
@@ -179,7 +178,7 @@ class Worker:
         started = time.perf_counter()
         await work.complete(done, batch)
         PUBLISH_SECONDS.observe(time.perf_counter() - started)
-        self._publisher.settle(last.noted)
+        self._publisher.settle(last.unpublished)
         log.debug("batch_stored", deliveries=len(done), commands=len(decoded.commands))
 
     async def _store(self, commands: Sequence[Command], sources: Mapping[CommandId, events.Command]) -> Stored:
@@ -209,7 +208,7 @@ class Worker:
             together.outcomes.extend(stored.outcomes)
             together.entries.extend(stored.entries)
             together.receipts.extend(stored.receipts)
-            together.noted.extend(stored.noted)
+            together.unpublished.extend(stored.unpublished)
         return together
 
     async def _set_aside(self, payloads: Sequence[bytes], what: str) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.connection import Identity
 from gateway.http.api import api_of, ask, name_in_path, nothing
 from gateway.http.operation import operation
+from gateway.identity.identity import Identity
 from hubbub.messages.v1.messages_service_pb2 import BlockUserRequest, RevokeUserRequest
 
 

@@ -10,10 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from chassis.errors import NotFound
-from gateway import convert, shapes
-from gateway.connection import Identity
+from gateway.http import convert, shapes
 from gateway.http.api import answer, api_of, ask, name_in_path, page
 from gateway.http.operation import operation
+from gateway.identity.identity import Identity
 from hubbub.messages.v1.messages_service_pb2 import (
     CreateChannelRequest,
     GetChannelRequest,
@@ -69,7 +69,7 @@ async def list_channels(request: Request, identity: Identity, query: ChannelsQue
 @operation({200: shapes.Channel, 201: shapes.Channel}, NotFound)
 async def create_channel(request: Request, identity: Identity, body: NewChannel) -> Response:
     """Make a channel; 200 where the direct channel existed."""
-    api_of(request).allowances.rooms.take(identity.tenant, identity.user)
+    api_of(request).rates.channel_joins.take(identity.tenant, identity.user)
     asked = CreateChannelRequest(
         caller=identity.caller, kind=body.kind, name=body.name, members=body.members, history=body.history
     )
@@ -102,7 +102,7 @@ async def update_channel(request: Request, identity: Identity, body: ChangedChan
 @operation({200: shapes.Channel})
 async def join_channel(request: Request, identity: Identity) -> Response:
     """Join a public channel."""
-    api_of(request).allowances.rooms.take(identity.tenant, identity.user)
+    api_of(request).rates.channel_joins.take(identity.tenant, identity.user)
     asked = JoinChannelRequest(caller=identity.caller, channel=name_in_path(request, "channel"))
     found = await ask(api_of(request).clients.messages.JoinChannel, asked)
     return answer(convert.channel(found.channel))

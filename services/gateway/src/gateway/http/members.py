@@ -9,11 +9,11 @@ from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway import convert, shapes
-from gateway.connection import Identity
+from gateway.http import convert, shapes
 from gateway.http.api import MAX_SEQ, Limit, Words, answer, api_of, ask, name_in_path, nothing, page
 from gateway.http.channels import UserId
 from gateway.http.operation import operation
+from gateway.identity.identity import Identity
 from hubbub.messages.v1.messages_service_pb2 import (
     AddMembersRequest,
     BanUserRequest,

@@ -11,13 +11,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from chassis.errors import BlockedMedia, InvalidArgument, KeyReused, NotAllowed, NotFound
-from gateway import convert, shapes
-from gateway.connection import Identity
+from gateway.commands.attachments import resolve
+from gateway.http import convert, shapes
 from gateway.http.api import Limit, Position, Words, answer, api_of, ask, name_in_path, page
 from gateway.http.channels import UserId
 from gateway.http.operation import operation
-from gateway.inbound.attachments import resolve
-from gateway.inbound.reading import check_id, check_text
+from gateway.identity.identity import Identity
+from gateway.protocol.incoming import check_id, check_text
 from hubbub.events.v1.events_pb2 import PostMessage
 from hubbub.messages.v1.messages_service_pb2 import (
     ListEventsRequest,
@@ -136,7 +136,7 @@ async def post_message(request: Request, identity: Identity, headers: PostHeader
     """Post a message; 200 with `duplicate` where the key was seen before."""
     key = _key_of(request, headers, body)
     _check(body, key)
-    api_of(request).allowances.sends.take(identity.tenant, identity.user)
+    api_of(request).rates.sends.take(identity.tenant, identity.user)
     posted = await _post(request, identity, body, key)
     return answer(convert.posted(posted), 200 if posted.duplicate else 201)
 

@@ -11,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from chassis.errors import NotAllowed
-from gateway import convert, shapes
-from gateway.connection import Identity
+from gateway.http import convert, shapes
 from gateway.http.api import MAX_SEQ, Limit, Position, Words, api_of, ask, name_in_path, nothing, page
 from gateway.http.operation import operation
+from gateway.identity.identity import Identity
 from hubbub.messages.v1.messages_pb2 import AuditRecord
 from hubbub.messages.v1.messages_service_pb2 import (
     BlockPeerRequest,

@@ -16,9 +16,9 @@ import msgspec
 from chassis import errors
 from chassis.errors import HubbubError
 from gateway.http import problems
-from gateway.http.cookie_session import COOKIE
 from gateway.http.operation import Operation
 from gateway.http.routes import DEVELOPMENT, TABLE
+from gateway.identity.cookies import COOKIE
 
 _REFERENCE = "#/components/schemas/{name}"
 _JSON = "application/json"

@@ -11,13 +11,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from chassis.errors import HubbubError, InvalidArgument, NotFound
-from gateway.connection import Identity
 from gateway.http import admin, channels, health, members, messages, moderation, problems, reports, signin, tokens, uploads, users
 from gateway.http.api import Api
 from gateway.http.cors import Cors
 from gateway.http.edge import Edge
 from gateway.http.operation import Operation, operation
 from gateway.http.web import WebApp, security_headers
+from gateway.identity.identity import Identity
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -55,7 +55,7 @@ TABLE: tuple[tuple[str, dict[str, Operation]], ...] = (
     ("/v1/tickets", {"POST": tokens.sell_ticket}),
     ("/v1/signin", {"GET": signin.begin}),
     ("/v1/signin/options", {"GET": signin.options}),
-    ("/v1/signin/callback", {"GET": signin.come_back}),
+    ("/v1/signin/callback", {"GET": signin.callback}),
     ("/v1/signout", {"POST": signin.end}),
     ("/v1/uploads", {"POST": uploads.create_upload}),
     (_UPLOAD, {"GET": uploads.get_upload}),

@@ -10,11 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from chassis.errors import BlockedMedia, Conflict, HubbubError, NotAllowed, NotFound
-from gateway import convert, shapes
-from gateway.connection import Identity
+from gateway.http import convert, shapes
 from gateway.http.api import MAX_SEQ, answer, api_of, ask, name_in_path
 from gateway.http.channels import UserId
 from gateway.http.operation import operation
+from gateway.identity.identity import Identity
 from hubbub.media.v1.media_pb2 import Upload
 from hubbub.media.v1.media_service_pb2 import (
     CompleteUploadRequest,

@@ -6,10 +6,10 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway import convert, shapes
-from gateway.connection import Identity
+from gateway.http import convert, shapes
 from gateway.http.api import Limit, Words, answer, api_of, ask, page
 from gateway.http.operation import operation
+from gateway.identity.identity import Identity
 from hubbub.messages.v1.messages_service_pb2 import ListUsersRequest
 
 _MOST = 200
@@ -26,7 +26,7 @@ class PeopleQuery(msgspec.Struct):
 @operation({200: shapes.Me})
 async def me(request: Request, identity: Identity) -> Response:
     """Who the caller is."""
-    name = await api_of(request).admission.admit(identity)  # remembered from the moment before
+    name = await api_of(request).access.admit(identity)  # remembered from the moment before
     return answer(shapes.Me(identity.user, identity.tenant, name, list(identity.roles)))
 
 

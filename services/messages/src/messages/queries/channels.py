@@ -70,6 +70,11 @@ UPDATE channels SET name = %(name)s, topic = %(topic)s, slow_mode_seconds = %(sl
 WHERE id = %(channel)s AND tenant = %(tenant)s
 """
 
+# Until the transaction ends, no other transaction numbers an entry of the channel or changes its members.
+LOCK = """
+SELECT FROM channels WHERE id = %(channel)s FOR NO KEY UPDATE
+"""
+
 MUTE = """
 UPDATE members SET muted = %(muted)s
 WHERE channel = %(channel)s AND "user" = %(user)s AND tenant = %(tenant)s AND muted <> %(muted)s

@@ -54,6 +54,11 @@ SELECT id, channels, firsts, lasts FROM unpublished WHERE created_at < now() - m
 ORDER BY id LIMIT 50 FOR UPDATE SKIP LOCKED
 """
 
+# Rows that another transaction is deleting are left to it.
+DELETE_UNPUBLISHED = """
+DELETE FROM unpublished WHERE id IN (SELECT id FROM unpublished WHERE id = ANY(%(ids)s) FOR UPDATE SKIP LOCKED)
+"""
+
 COUNT_UNPUBLISHED = """
 SELECT count(*) FROM unpublished WHERE created_at < now() - make_interval(secs => %(seconds)s)
 """

@@ -3,7 +3,7 @@
 _REACTIONS = """(
   SELECT json_agg(json_build_object('emoji', emoji, 'count', count, 'users', users) ORDER BY first)::text FROM (
     SELECT emoji, count(*) AS count, (array_agg("user" ORDER BY seq))[1:50] AS users, min(seq) AS first
-    FROM reactions WHERE message = m.id AND active AND m.deleted_seq IS NULL GROUP BY emoji) each)"""
+    FROM reactions WHERE channel = m.channel AND message = m.id AND active AND m.deleted_seq IS NULL GROUP BY emoji) each)"""
 
 MESSAGE = f"""m.id, m.channel, m.seq, m.sender, m.text, m.at, m.edited_at, m.deleted_seq IS NOT NULL,
   m.pinned AND m.deleted_seq IS NULL,

@@ -7,7 +7,7 @@ REPORT = """
 INSERT INTO reports (tenant, channel, message, seq, sender, text, reporter, reason)
 SELECT m.tenant, m.channel, m.id, m.seq, m.sender, m.text, %(reporter)s, %(reason)s FROM messages m
 WHERE m.id = %(message)s AND m.channel = %(channel)s AND m.tenant = %(tenant)s AND m.seq > %(floor)s AND m.deleted_seq IS NULL
-ON CONFLICT (message, reporter) DO UPDATE SET reporter = excluded.reporter
+ON CONFLICT (channel, message, reporter) DO UPDATE SET reporter = excluded.reporter
 RETURNING id, xmax = 0
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chassis.errors import InvalidArgument, NotAllowed, NotFound
 from hubbub.messages.v1 import messages_service_pb2 as rpc
-from messages import convert, limits, policy
+from messages import convert, policy, validate
 from messages.audit import Deed
 from messages.message import Caller, ChannelId, Details, EntryKind, UserId
 from messages.policy import Action, ChannelKind, Role
@@ -29,11 +29,11 @@ class Channels(Desk):
     async def GetChannel(self, request: rpc.GetChannelRequest, _context: object) -> rpc.GetChannelResponse:
         """One channel as the caller sees it. For an upload, to members who see a message with it, if any has carried it."""
         caller = await self._admitted(request.caller)
-        channel = limits.channel_id(request.channel)
+        channel = validate.channel_id(request.channel)
         standing = access.visible(await self._standing(caller, channel))
         if request.upload:
             access.member(standing)
-            await self._refuse_unseen(caller, channel, limits.uuid(request.upload), standing.floor)
+            await self._refuse_unseen(caller, channel, validate.uuid(request.upload), standing.floor)
         return rpc.GetChannelResponse(channel=await self._view(caller, channel))
 
     async def _refuse_unseen(self, caller: Caller, channel: ChannelId, upload: str, floor: int) -> None:
@@ -48,9 +48,9 @@ class Channels(Desk):
             kind, history = ChannelKind(request.kind), _HISTORIES[request.history]
         except (ValueError, KeyError) as error:
             raise InvalidArgument("No such kind or history") from error
-        name = limits.line(request.name, "name", limits.NAME_CHARACTERS)
-        limits.at_most(request.members, limits.MEMBERS_AT_ONCE, "members")
-        others = [limits.user_id(user) for user in dict.fromkeys(request.members) if user != caller.user]
+        name = validate.line(request.name, "name", validate.NAME_CHARACTERS)
+        validate.at_most(request.members, validate.MEMBERS_AT_ONCE, "members")
+        others = [validate.user_id(user) for user in dict.fromkeys(request.members) if user != caller.user]
         direct_key = None
         if kind is ChannelKind.DIRECT:
             if len(others) != 1 or name:
@@ -86,11 +86,11 @@ class Channels(Desk):
     async def UpdateChannel(self, request: rpc.UpdateChannelRequest, _context: object) -> rpc.UpdateChannelResponse:
         """Change name, topic or slow mode; nothing is logged where nothing changes."""
         caller = await self._admitted(request.caller)
-        channel = limits.channel_id(request.channel)
-        limits.line(request.name, "name", limits.NAME_CHARACTERS)
-        limits.line(request.topic, "topic", limits.TOPIC_CHARACTERS)
-        if request.slow_mode_seconds > limits.SLOW_MODE_SECONDS:
-            raise InvalidArgument(f"Slow mode is at most {limits.SLOW_MODE_SECONDS} seconds")
+        channel = validate.channel_id(request.channel)
+        validate.line(request.name, "name", validate.NAME_CHARACTERS)
+        validate.line(request.topic, "topic", validate.TOPIC_CHARACTERS)
+        if request.slow_mode_seconds > validate.SLOW_MODE_SECONDS:
+            raise InvalidArgument(f"Slow mode is at most {validate.SLOW_MODE_SECONDS} seconds")
         async with self._changing(caller, channel) as change:
             now, _ = access.may(change.standing, Action.CHANGE)
             wanted = Details(
@@ -108,7 +108,7 @@ class Channels(Desk):
     async def MuteChannel(self, request: rpc.MuteChannelRequest, _context: object) -> rpc.MuteChannelResponse:
         """The caller's own switch: state, not log."""
         caller = await self._admitted(request.caller)
-        channel = limits.channel_id(request.channel)
+        channel = validate.channel_id(request.channel)
         access.member(await self._standing(caller, channel))
         async with self._database.connection([caller.tenant]) as connection:
             await channels.mute(connection, caller, channel, muted=request.muted)

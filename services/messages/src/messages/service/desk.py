@@ -18,7 +18,7 @@ from messages.audit import Deed
 from messages.message import Caller, ChannelId, Details, Entry, EntryKind, Standing
 from messages.publisher import Publisher
 from messages.revocations import Revocations
-from messages.store import audit, channels, commands, log, users
+from messages.store import audit, channels, log, users
 from messages.store.log import Draft
 from messages.store.users import Arrival
 
@@ -77,7 +77,7 @@ class Desk:
     async def _changing(self, caller: Caller, channel: ChannelId) -> AsyncIterator[Change]:
         """Change a channel inside the block: nobody else numbers, joins or leaves meanwhile. Leaving commits, then publishes."""
         async with self._database.transaction([caller.tenant]) as connection:
-            await commands.take_channel(connection, channel)
+            await channels.lock(connection, channel)
             change = Change(connection, caller, channel, await channels.standing(connection, caller, channel))
             yield change
         await self._publish(change.entries, change.noted)

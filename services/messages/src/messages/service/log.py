@@ -12,7 +12,7 @@ from chassis.errors import InvalidArgument, NotFound
 from chassis.postgres import EVERY_TENANT
 from hubbub.events.v1 import events_pb2 as events
 from hubbub.messages.v1 import messages_service_pb2 as rpc
-from messages import convert, limits
+from messages import convert, validate
 from messages.message import Caller, ChannelId, Range, TenantId
 from messages.service import access
 from messages.service.desk import Desk, that_fit
@@ -30,7 +30,7 @@ class Log(Desk):
     async def CatchUp(self, request: rpc.CatchUpRequest, _context: object) -> AsyncIterator[rpc.CatchUpResponse]:
         """What a socket misses: first the status of every position, then the entries."""
         caller = await self._admitted(request.caller)
-        limits.at_most(request.positions, _POSITIONS, "positions")
+        validate.at_most(request.positions, _POSITIONS, "positions")
         statuses, ranges = await self._judge(caller, request)
         yield rpc.CatchUpResponse(statuses=statuses)
         for page in log.pages(ranges):
@@ -48,7 +48,7 @@ class Log(Desk):
 
     async def _judge(self, caller: Caller, request: rpc.CatchUpRequest) -> tuple[list[rpc.CatchUpStatus], list[Range]]:
         """The status of every position, and what of the log the complete ones miss."""
-        asked = [(_channel_id(position.channel), limits.seq(position.seq)) for position in request.positions]
+        asked = [(_channel_id(position.channel), validate.seq(position.seq)) for position in request.positions]
         async with self._database.connection([caller.tenant]) as connection:
             seen = await log.positions(connection, caller, [channel for channel, _ in asked if channel])
         places = iter(seen)
@@ -69,13 +69,15 @@ class Log(Desk):
 
     async def FetchEvents(self, request: rpc.FetchEventsRequest, _context: object) -> rpc.FetchEventsResponse:
         """Entries for a gateway that found a hole; as many as asked, or fewer where they are large."""
-        tenant, channel = TenantId(limits.tenant(request.tenant)), limits.channel_id(request.channel)
+        tenant, channel = TenantId(validate.tenant(request.tenant)), validate.channel_id(request.channel)
         async with self._database.connection([tenant]) as connection:
             head = await log.head(connection, tenant, channel)
         if head is None:
             raise NotFound
-        through = min(head, limits.seq(request.through or head))
-        found = await self._read(tenant, channel, limits.seq(request.after), through, limits.page(request.limit, _FETCH, _FETCH))
+        through = min(head, validate.seq(request.through or head))
+        found = await self._read(
+            tenant, channel, validate.seq(request.after), through, validate.page(request.limit, _FETCH, _FETCH)
+        )
         return rpc.FetchEventsResponse(events=found, head=head)
 
     async def GetHeads(self, request: rpc.GetHeadsRequest, _context: object) -> rpc.GetHeadsResponse:
@@ -90,10 +92,10 @@ class Log(Desk):
     async def ListEvents(self, request: rpc.ListEventsRequest, _context: object) -> rpc.ListEventsResponse:
         """The log itself, oldest first, for members."""
         caller = await self._admitted(request.caller)
-        channel = limits.channel_id(request.channel)
+        channel = validate.channel_id(request.channel)
         standing, _ = access.member(await self._standing(caller, channel))
-        after = max(limits.seq(request.after), standing.floor)
-        found = await self._read(caller.tenant, channel, after, standing.head, limits.page(request.limit, 200, 1_000))
+        after = max(validate.seq(request.after), standing.floor)
+        found = await self._read(caller.tenant, channel, after, standing.head, validate.page(request.limit, 200, 1_000))
         return rpc.ListEventsResponse(events=found)
 
     async def _read(self, tenant: TenantId, channel: ChannelId, after: int, through: int, limit: int) -> list[events.Event]:
@@ -106,6 +108,6 @@ class Log(Desk):
 
 def _channel_id(value: str) -> ChannelId | None:
     try:
-        return limits.channel_id(value)
+        return validate.channel_id(value)
     except NotFound:
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chassis.errors import InvalidArgument, NotAllowed, NotFound
 from hubbub.messages.v1 import messages_service_pb2 as rpc
-from messages import convert, cursors, limits, policy
+from messages import convert, cursors, policy, validate
 from messages.audit import Deed
 from messages.message import Details, EntryKind, Member, UserId
 from messages.policy import Action, Role
@@ -22,9 +22,9 @@ class Members(Desk):
     async def ListMembers(self, request: rpc.ListMembersRequest, _context: object) -> rpc.ListMembersResponse:
         """Members by user id, for members."""
         caller = await self._admitted(request.caller)
-        channel = limits.channel_id(request.channel)
+        channel = validate.channel_id(request.channel)
         access.member(await self._standing(caller, channel))
-        limit = limits.page(request.limit, 200, 1_000)
+        limit = validate.page(request.limit, 200, 1_000)
         async with self._database.connection([caller.tenant]) as connection:
             found = await members.page(connection, caller.tenant, channel, cursors.read(request.cursor, str, ""), limit + 1)
         page, more = found[:limit], found[limit:]
@@ -34,9 +34,9 @@ class Members(Desk):
     async def AddMembers(self, request: rpc.AddMembersRequest, _context: object) -> rpc.AddMembersResponse:
         """Add people, all or none; who is a member already stays as they are."""
         caller = await self._admitted(request.caller)
-        channel, role = limits.channel_id(request.channel), _role(request.role or Role.MEMBER)
-        limits.at_most(request.users, limits.MEMBERS_AT_ONCE, "users")
-        wanted = [limits.user_id(user) for user in dict.fromkeys(request.users)]
+        channel, role = validate.channel_id(request.channel), _role(request.role or Role.MEMBER)
+        validate.at_most(request.users, validate.MEMBERS_AT_ONCE, "users")
+        wanted = [validate.user_id(user) for user in dict.fromkeys(request.users)]
         async with self._changing(caller, channel) as change:
             _, own = access.may(change.standing, Action.ADD)
             access.touch(own, role)
@@ -54,7 +54,7 @@ class Members(Desk):
     async def JoinChannel(self, request: rpc.JoinChannelRequest, _context: object) -> rpc.JoinChannelResponse:
         """Join a public channel; harmless for a member."""
         caller = await self._admitted(request.caller)
-        channel = limits.channel_id(request.channel)
+        channel = validate.channel_id(request.channel)
         async with self._changing(caller, channel) as change:
             standing = access.visible(change.standing)
             if standing.role is None:
@@ -66,7 +66,7 @@ class Members(Desk):
     async def SetMemberRole(self, request: rpc.SetMemberRoleRequest, _context: object) -> rpc.SetMemberRoleResponse:
         """Change a member's role; the last owner may step down, the channel then has none."""
         caller = await self._admitted(request.caller)
-        channel, role = limits.channel_id(request.channel), _role(request.role)
+        channel, role = validate.channel_id(request.channel), _role(request.role)
         async with self._changing(caller, channel) as change:
             _, own = access.may(change.standing, Action.SET_ROLE)
             access.touch(own, role)
@@ -81,7 +81,7 @@ class Members(Desk):
     async def RemoveMember(self, request: rpc.RemoveMemberRequest, _context: object) -> rpc.RemoveMemberResponse:
         """Remove a member, or leave; also the last owner may leave, the channel then has none."""
         caller = await self._admitted(request.caller)
-        channel = limits.channel_id(request.channel)
+        channel = validate.channel_id(request.channel)
         async with self._changing(caller, channel) as change:
             if request.user == caller.user:
                 access.may(change.standing, Action.LEAVE)
@@ -96,8 +96,8 @@ class Members(Desk):
     async def BanUser(self, request: rpc.BanUserRequest, _context: object) -> rpc.BanUserResponse:
         """Keep a user of the tenant out of a channel; a member is removed."""
         caller = await self._admitted(request.caller)
-        channel = limits.channel_id(request.channel)
-        reason = limits.line(request.reason, "reason", limits.REASON_CHARACTERS)
+        channel = validate.channel_id(request.channel)
+        reason = validate.line(request.reason, "reason", validate.REASON_CHARACTERS)
         if request.seconds > _BAN_SECONDS:
             raise InvalidArgument(f"A ban lasts at most {_BAN_SECONDS} seconds, or for ever")
         async with self._changing(caller, channel) as change:
@@ -119,7 +119,7 @@ class Members(Desk):
     async def UnbanUser(self, request: rpc.UnbanUserRequest, _context: object) -> rpc.UnbanUserResponse:
         """Lift a ban; harmless where there is none."""
         caller = await self._admitted(request.caller)
-        channel = limits.channel_id(request.channel)
+        channel = validate.channel_id(request.channel)
         async with self._changing(caller, channel) as change:
             access.may(change.standing, Action.REMOVE)
             user = _known_spelling(request.user)
@@ -130,8 +130,8 @@ class Members(Desk):
     async def SilenceMember(self, request: rpc.SilenceMemberRequest, _context: object) -> rpc.SilenceMemberResponse:
         """Keep a member from posting, editing, reacting and pinning for a while, also if they leave and join again."""
         caller = await self._admitted(request.caller)
-        channel = limits.channel_id(request.channel)
-        reason = limits.line(request.reason, "reason", limits.REASON_CHARACTERS)
+        channel = validate.channel_id(request.channel)
+        reason = validate.line(request.reason, "reason", validate.REASON_CHARACTERS)
         if not 1 <= request.seconds <= _SILENCE_SECONDS:
             raise InvalidArgument(f"A silence lasts 1 to {_SILENCE_SECONDS} seconds")
         async with self._changing(caller, channel) as change:
@@ -145,7 +145,7 @@ class Members(Desk):
     async def UnsilenceMember(self, request: rpc.UnsilenceMemberRequest, _context: object) -> rpc.UnsilenceMemberResponse:
         """Let them write again; harmless where they may. Nobody lifts their own, or that of somebody above them."""
         caller = await self._admitted(request.caller)
-        channel = limits.channel_id(request.channel)
+        channel = validate.channel_id(request.channel)
         async with self._changing(caller, channel) as change:
             _, own = access.may(change.standing, Action.SILENCE)
             user = _known_spelling(request.user)
@@ -183,7 +183,7 @@ async def _member(change: Change, user: str, own: Role) -> Member:
 def _known_spelling(user: str) -> UserId:
     """A user id; one that cannot exist is one that does not."""
     try:
-        return limits.user_id(user)
+        return validate.user_id(user)
     except InvalidArgument as error:
         raise NotFound from error
 

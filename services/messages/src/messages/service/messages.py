@@ -7,9 +7,10 @@ import uuid
 from bus.bus import BusError
 from chassis.errors import InvalidArgument
 from hubbub.messages.v1 import messages_service_pb2 as rpc
-from messages import convert, cursors, limits
-from messages.commands import Body, Command, Delete, Edit, Outcome, Verdict, called
-from messages.handlers import handle
+from messages import convert, cursors, validate
+from messages.commands.batch import handle
+from messages.commands.model import Body, Command, Delete, Edit, Outcome, Verdict
+from messages.ids import rpc_command_id
 from messages.message import Caller, ChannelId
 from messages.service import access
 from messages.service.desk import Desk, logger, that_fit
@@ -24,7 +25,7 @@ class Messages(Desk):
     async def PostMessage(self, request: rpc.PostMessageRequest, _context: object) -> rpc.PostMessageResponse:
         """Post; stored when answered. Without a key every call is a message of its own."""
         caller = await self._admitted(request.caller)
-        channel, key = limits.channel_id(request.channel), limits.key(request.key or uuid.uuid4().hex)
+        channel, key = validate.channel_id(request.channel), validate.key(request.key or uuid.uuid4().hex)
         outcome = await self._carry_out(caller, channel, key, convert.post(request.message))
         return rpc.PostMessageResponse(
             message=outcome.message or "",
@@ -36,19 +37,19 @@ class Messages(Desk):
     async def EditMessage(self, request: rpc.EditMessageRequest, _context: object) -> rpc.EditMessageResponse:
         """Replace the text of one's own message."""
         caller = await self._admitted(request.caller)
-        channel, message = limits.channel_id(request.channel), limits.message_id(request.message)
-        outcome = await self._carry_out(caller, channel, "", Edit(message, limits.text(request.text)))
+        channel, message = validate.channel_id(request.channel), validate.message_id(request.message)
+        outcome = await self._carry_out(caller, channel, "", Edit(message, validate.text(request.text)))
         return rpc.EditMessageResponse(seq=outcome.seq, at=convert.timestamp(outcome.at) if outcome.at else None)
 
     async def DeleteMessage(self, request: rpc.DeleteMessageRequest, _context: object) -> rpc.DeleteMessageResponse:
         """Delete; repeating it answers the first deletion."""
         caller = await self._admitted(request.caller)
-        channel, message = limits.channel_id(request.channel), limits.message_id(request.message)
+        channel, message = validate.channel_id(request.channel), validate.message_id(request.message)
         outcome = await self._carry_out(caller, channel, "", Delete(message))
         return rpc.DeleteMessageResponse(seq=outcome.seq, at=convert.timestamp(outcome.at) if outcome.at else None)
 
     async def _carry_out(self, caller: Caller, channel: ChannelId, key: str, body: Body) -> Outcome:
-        command = Command(caller.tenant, channel, caller.user, key, called(), "", body, caller.token_issued_at)
+        command = Command(caller.tenant, channel, caller.user, key, rpc_command_id(), "", body, caller.token_issued_at)
         stored = await handle(self._database, [command])
         try:
             await self._publisher.publish_stored(stored)
@@ -62,12 +63,12 @@ class Messages(Desk):
     async def ListMessages(self, request: rpc.ListMessagesRequest, _context: object) -> rpc.ListMessagesResponse:
         """Messages as they stand now, newest first, for members."""
         caller = await self._admitted(request.caller)
-        channel = limits.channel_id(request.channel)
+        channel = validate.channel_id(request.channel)
         standing, _ = access.member(await self._standing(caller, channel))
-        after = max(limits.seq(request.after), standing.floor)
-        before = limits.seq(request.before or limits.MAX_SEQ)
-        limit = limits.page(request.limit, 50, 200)
-        thread = limits.message_id(request.thread) if request.thread else None
+        after = max(validate.seq(request.after), standing.floor)
+        before = validate.seq(request.before or validate.MAX_SEQ)
+        limit = validate.page(request.limit, 50, 200)
+        thread = validate.message_id(request.thread) if request.thread else None
         async with self._database.connection([caller.tenant]) as connection:
             if thread is None and not request.pinned:
                 page = await messages.page(connection, caller.tenant, channel, after=after, before=before, limit=limit)
@@ -87,15 +88,15 @@ class Messages(Desk):
     async def SearchMessages(self, request: rpc.SearchMessagesRequest, _context: object) -> rpc.SearchMessagesResponse:
         """Full text in what the caller may read, newest first."""
         caller = await self._admitted(request.caller)
-        if not limits.line(request.query, "query", _QUERY_CHARACTERS).strip():
+        if not validate.line(request.query, "query", _QUERY_CHARACTERS).strip():
             raise InvalidArgument("A query has words")
-        channel = limits.channel_id(request.channel) if request.channel else None
+        channel = validate.channel_id(request.channel) if request.channel else None
         if channel:
             access.member(await self._standing(caller, channel))
-        sender = limits.user_id(request.sender) if request.sender else None
+        sender = validate.user_id(request.sender) if request.sender else None
         cursor = cursors.read(request.cursor, str, "")
-        before = limits.message_id(cursor) if cursor else None
-        limit = limits.page(request.limit, 50, 200)
+        before = validate.message_id(cursor) if cursor else None
+        limit = validate.page(request.limit, 50, 200)
         async with self._database.connection([caller.tenant]) as connection:
             found = await messages.search(
                 connection, caller, request.query, channel=channel, sender=sender, before=before, limit=limit + 1

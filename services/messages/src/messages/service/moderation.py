@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chassis.errors import InvalidArgument, NotAllowed, NotFound
 from hubbub.messages.v1 import messages_service_pb2 as rpc
-from messages import convert, cursors, limits
+from messages import convert, cursors, validate
 from messages.service.desk import Desk, that_fit
 from messages.store import audit, moderation, users
 
@@ -16,7 +16,7 @@ class Moderation(Desk):
         """Keep somebody's direct messages from the caller, or let them through again; harmless when it is so already."""
         caller = await self._admitted(request.caller)
         try:
-            user = limits.user_id(request.user)
+            user = validate.user_id(request.user)
         except InvalidArgument as error:
             raise NotFound from error
         if user == caller.user:
@@ -30,7 +30,7 @@ class Moderation(Desk):
     async def ListBlockedPeers(self, request: rpc.ListBlockedPeersRequest, _context: object) -> rpc.ListBlockedPeersResponse:
         """Whom the caller has blocked, by user id."""
         caller = await self._admitted(request.caller)
-        limit = limits.page(request.limit, 200, 1_000)
+        limit = validate.page(request.limit, 200, 1_000)
         async with self._database.connection([caller.tenant]) as connection:
             found = await moderation.blocked_by(connection, caller, cursors.read(request.cursor, str, ""), limit + 1)
         page, more = found[:limit], found[limit:]
@@ -42,7 +42,7 @@ class Moderation(Desk):
         caller = await self._admitted(request.caller)
         if not caller.admin:
             raise NotAllowed
-        limit = limits.page(request.limit, 200, 1_000)
+        limit = validate.page(request.limit, 200, 1_000)
         async with self._database.connection([caller.tenant]) as connection:
-            records = await audit.page(connection, caller.tenant, limits.seq(request.after), limit)
+            records = await audit.page(connection, caller.tenant, validate.seq(request.after), limit)
         return rpc.ListAuditResponse(records=that_fit(convert.audit_record(each) for each in records))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chassis.errors import InvalidArgument, NotFound
 from hubbub.messages.v1 import messages_service_pb2 as rpc
-from messages import convert, cursors, limits
+from messages import convert, cursors, validate
 from messages.audit import Deed
 from messages.policy import Action
 from messages.service import access
@@ -20,8 +20,8 @@ class Reports(Desk):
     async def ReportMessage(self, request: rpc.ReportMessageRequest, _context: object) -> rpc.ReportMessageResponse:
         """Show a message that the caller sees to the moderators; saying it again answers the first report."""
         caller = await self._admitted(request.caller)
-        channel, message = limits.channel_id(request.channel), limits.message_id(request.message)
-        reason = limits.line(request.reason, "reason", limits.REASON_CHARACTERS)
+        channel, message = validate.channel_id(request.channel), validate.message_id(request.message)
+        reason = validate.line(request.reason, "reason", validate.REASON_CHARACTERS)
         async with self._changing(caller, channel) as change:
             standing, _ = access.may(change.standing, Action.REPORT)
             made = await reports.report(change.connection, caller, standing, message, reason)
@@ -32,12 +32,12 @@ class Reports(Desk):
     async def ListReports(self, request: rpc.ListReportsRequest, _context: object) -> rpc.ListReportsResponse:
         """Open reports, oldest first, each with the message and its neighbours as they stand now."""
         caller = await self._admitted(request.caller)
-        channel = limits.channel_id(request.channel)
+        channel = validate.channel_id(request.channel)
         standing, _ = access.may(await self._standing(caller, channel), Action.HANDLE_REPORTS)
         cursor = cursors.read(request.cursor, str, "")
-        limit = limits.page(request.limit, 20, 50)
+        limit = validate.page(request.limit, 20, 50)
         async with self._database.connection([caller.tenant]) as connection:
-            after = limits.uuid(cursor) if cursor else None
+            after = validate.uuid(cursor) if cursor else None
             found = await reports.still_open(connection, caller.tenant, standing, after, limit + 1)
             page, more = found[:limit], found[limit:]
             shown = [convert.report(each, await reports.context(connection, caller.tenant, standing, each.seq)) for each in page]
@@ -46,7 +46,7 @@ class Reports(Desk):
     async def ResolveReport(self, request: rpc.ResolveReportRequest, _context: object) -> rpc.ResolveReportResponse:
         """Close a report and forget what it kept; the first resolution stands."""
         caller = await self._admitted(request.caller)
-        channel, wanted = limits.channel_id(request.channel), limits.uuid(request.report)
+        channel, wanted = validate.channel_id(request.channel), validate.uuid(request.report)
         if request.resolution not in _RESOLUTIONS:
             raise InvalidArgument("A resolution is dismissed or acted")
         async with self._changing(caller, channel) as change:

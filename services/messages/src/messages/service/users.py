@@ -8,7 +8,7 @@ from chassis.errors import InvalidArgument, NotAllowed, NotAuthenticated, NotFou
 from hubbub.events.v1 import events_pb2 as events
 from hubbub.messages.v1 import messages_pb2 as nouns
 from hubbub.messages.v1 import messages_service_pb2 as rpc
-from messages import convert, cursors, limits
+from messages import convert, cursors, validate
 from messages.audit import Deed
 from messages.message import Caller, TenantId, User, UserId
 from messages.service.desk import Desk
@@ -33,7 +33,7 @@ class Users(Desk):
 
     async def OpenSessions(self, request: rpc.OpenSessionsRequest, _context: object) -> rpc.OpenSessionsResponse:
         """What sockets need to start: two statements, however many they are."""
-        limits.at_most(request.sessions, _SESSIONS, "sessions")
+        validate.at_most(request.sessions, _SESSIONS, "sessions")
         arrivals = [_arrival(each) for each in request.sessions]
         if not arrivals:
             return rpc.OpenSessionsResponse()
@@ -54,8 +54,8 @@ class Users(Desk):
     async def ListUsers(self, request: rpc.ListUsersRequest, _context: object) -> rpc.ListUsersResponse:
         """People of the tenant, by name."""
         caller = await self._admitted(request.caller)
-        limits.line(request.query, "query", limits.NAME_CHARACTERS)
-        limit = limits.page(request.limit, 50, 200)
+        validate.line(request.query, "query", validate.NAME_CHARACTERS)
+        limit = validate.page(request.limit, 50, 200)
         after = cursors.read(request.cursor, tuple[str, str], ("", ""))
         async with self._database.connection([caller.tenant]) as connection:
             people = await users.find_people(connection, caller.tenant, request.query, after, limit + 1)
@@ -87,7 +87,7 @@ class Users(Desk):
         if not caller.admin:
             raise NotAllowed
         try:
-            return caller, limits.user_id(user)
+            return caller, validate.user_id(user)
         except InvalidArgument as error:
             raise NotFound from error
 
@@ -101,7 +101,7 @@ class Users(Desk):
 
 
 def _arrival(request: rpc.AdmitUserRequest) -> Arrival:
-    return Arrival(convert.caller(request.caller), limits.display_name(request.name))
+    return Arrival(convert.caller(request.caller), validate.display_name(request.name))
 
 
 def _user(known: Known) -> nouns.User:

@@ -89,6 +89,11 @@ async def update(connection: Connection, tenant: TenantId, channel: ChannelId, w
     await connection.execute(queries.UPDATE, parameters)
 
 
+async def lock(connection: Connection, channel: ChannelId) -> None:
+    """Lock a channel, if it exists, until the transaction ends."""
+    await connection.execute(queries.LOCK, {"channel": channel})
+
+
 async def mute(connection: Connection, caller: Caller, channel: ChannelId, *, muted: bool) -> None:
     """Set the caller's own switch."""
     await connection.execute(queries.MUTE, {**_of(caller, channel), "muted": muted})

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from chassis.postgres import Connection
-from messages.commands import called
+from messages.ids import rpc_command_id
 from messages.message import (
     NO_DETAILS,
     Caller,
@@ -47,7 +47,12 @@ async def append(connection: Connection, tenant: TenantId, channel: ChannelId, d
     rows = [
         {"n": n, "kind": draft.kind.value, "actor": draft.actor, "details": draft.details} for n, draft in enumerate(drafts, 1)
     ]
-    parameters = {"tenant": tenant, "channel": channel, "command": called(), "entries": msgspec.json.encode(rows).decode()}
+    parameters = {
+        "tenant": tenant,
+        "channel": channel,
+        "command": rpc_command_id(),
+        "entries": msgspec.json.encode(rows).decode(),
+    }
     answers: list[tuple[Any, ...]] = await (await connection.execute(queries.APPEND, parameters)).fetchall()
     entries = [
         Entry(channel, seq, tenant, draft.kind, draft.actor, at, details=draft.details)
@@ -115,6 +120,11 @@ async def stale_unpublished(connection: Connection, older_than_seconds: float) -
         for channel, first, last in zip(channels, firsts, lasts, strict=True)
     ]
     return [row[0] for row in rows], ranges
+
+
+async def delete_unpublished(connection: Connection, ids: Sequence[int]) -> None:
+    """Delete rows of `unpublished` whose entries the bus has."""
+    await connection.execute(queries.DELETE_UNPUBLISHED, {"ids": list(ids)})
 
 
 async def count_unpublished(connection: Connection, older_than_seconds: float) -> int:
