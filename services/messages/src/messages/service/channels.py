@@ -12,8 +12,6 @@ from messages.service import access
 from messages.service.desk import Change, Desk
 from messages.store import channels, members, messages, moderation, users
 
-_HISTORIES = {"": "all", "all": "all", "joined": "joined"}
-
 
 class Channels(Desk):
     """Making, finding and changing channels."""
@@ -44,10 +42,7 @@ class Channels(Desk):
     async def CreateChannel(self, request: rpc.CreateChannelRequest, _context: object) -> rpc.CreateChannelResponse:
         """Make a channel; the same two people always get the same direct one."""
         caller = await self._admitted(request.caller)
-        try:
-            kind, history = ChannelKind(request.kind), _HISTORIES[request.history]
-        except (ValueError, KeyError) as error:
-            raise InvalidArgument("No such kind or history") from error
+        kind, history = convert.channel_kind(request.kind), convert.history(request.history)
         name = validate.line(request.name, "name", validate.NAME_CHARACTERS)
         validate.at_most(request.members, validate.MEMBERS_AT_ONCE, "members")
         others = [validate.user_id(user) for user in dict.fromkeys(request.members) if user != caller.user]
