@@ -39,7 +39,9 @@ async def _make(
     owner = _caller(members[0])
     first, *others = list(_portions(members[1:], _ADDED_AT_ONCE)) or [[]]
     async with gate:
-        create = messages_service_pb2.CreateChannelRequest(caller=owner, kind="group", name=name, members=first)
+        create = messages_service_pb2.CreateChannelRequest(
+            caller=owner, kind=messages_pb2.CHANNEL_KIND_GROUP, name=name, members=first
+        )
         channel: str = (await messages.CreateChannel(create, timeout=_CALL_SECONDS)).channel.id
         for users in others:
             add = messages_service_pb2.AddMembersRequest(caller=owner, channel=channel, users=users)

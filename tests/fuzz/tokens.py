@@ -1,4 +1,4 @@
-"""Tokens: `gateway.identity.authentication.Authenticator` with arbitrary tokens, and with tokens signed by a trusted issuer's key.
+"""Tokens: the gateway's `Authenticator` with arbitrary tokens, and with tokens signed by a trusted issuer's key.
 
 An input with a line break is a header and claims, which are signed; others are tokens. A token without a valid signature,
 or with claims that `protocol.md` does not allow, must be refused.

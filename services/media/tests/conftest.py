@@ -63,7 +63,9 @@ class Harness:
         request = rpc.GetUploadRequest(tenant=self.tenant, upload=upload)
         return (await self.service.GetUpload(request, None)).upload
 
-    async def link(self, upload: str, variant: str = "", tenant: str = "") -> str:
+    async def link(
+        self, upload: str, variant: nouns.LinkVariant.ValueType = nouns.LINK_VARIANT_UNSPECIFIED, tenant: str = ""
+    ) -> str:
         request = rpc.GetLinkRequest(tenant=tenant or self.tenant, upload=upload, variant=variant)
         return (await self.service.GetLink(request, None)).url
 

@@ -24,7 +24,7 @@ async def test_an_image_is_returned_byte_for_byte(harness: Harness) -> None:
     assert (answer.status_code, answer.content) == (200, picture)
     assert answer.headers["content-type"] == "image/png"
     assert answer.headers["content-disposition"] == "inline; filename*=UTF-8''a%20%E2%80%9Cpicture%E2%80%9D.png"
-    thumbnail = await get(await harness.link(upload.id, "thumb"))
+    thumbnail = await get(await harness.link(upload.id, nouns.LINK_VARIANT_THUMBNAIL))
     assert (thumbnail.status_code, thumbnail.headers["content-type"]) == (200, "image/webp")
     assert 0 < len(thumbnail.content) < 100_000
 
@@ -33,8 +33,8 @@ async def test_a_file_that_is_not_an_image_is_downloaded_and_has_no_thumbnail(ha
     upload = await harness.scanned(b"<script>alert(1)</script>", "text/plain", name="x.html")
     assert upload.state == nouns.UPLOAD_STATE_CLEAN
     assert (await get(await harness.link(upload.id))).headers["content-disposition"].startswith("attachment;")
-    await refused(harness.link(upload.id, "thumb"), NotFound)
-    await refused(harness.link(upload.id, "poster"), InvalidArgument)
+    await refused(harness.link(upload.id, nouns.LINK_VARIANT_THUMBNAIL), NotFound)
+    await refused(harness.link(upload.id, nouns.LinkVariant.ValueType(99)), InvalidArgument)
 
 
 async def test_the_form_accepts_exactly_the_announced_file(harness: Harness) -> None:

@@ -234,11 +234,11 @@ class Log(RuleBasedStateMachine):
         for room, seq, status in zip(self.rooms, positions, answers[0].statuses, strict=True):
             came = [json.loads(event.payload) for event in events if event.channel == room.id]
             if user not in room.members:
-                assert (status.status, came) == ("gone", [])
+                assert (status.status, came) == (rpc.RESUME_STATUS_GONE, [])
             elif seq > len(room.log):
-                assert (status.status, status.seq, came) == ("reset", len(room.log), [])
+                assert (status.status, status.seq, came) == (rpc.RESUME_STATUS_RESET, len(room.log), [])
             else:
-                assert (status.status, status.seq) == ("complete", len(room.log))
+                assert (status.status, status.seq) == (rpc.RESUME_STATUS_COMPLETE, len(room.log))
                 self._same(room, came, seq)
 
     @invariant()

@@ -61,14 +61,12 @@ class MediaService(stubs.MediaServiceServicer):
 
     async def GetLink(self, request: rpc.GetLinkRequest, _context: object) -> rpc.GetLinkResponse:
         """Return a link to a clean upload. Raises `Conflict` before the verdict, `BlockedMedia` if the upload is not clean."""
-        if request.variant not in {"", "thumb"}:
-            raise InvalidArgument("The variant must be thumb or empty")
+        thumbnail = convert.is_thumbnail(request.variant)
         upload = await self._load(request.tenant, request.upload)
         if upload.state in {State.PENDING, State.SCANNING}:
             raise Conflict("The upload has not been scanned yet")
         if upload.state is not State.CLEAN:
             raise BlockedMedia
-        thumbnail = request.variant == "thumb"
         if thumbnail and not upload.thumbnail:
             raise NotFound
         answer = rpc.GetLinkResponse(url=await self._objects.link(upload, thumbnail=thumbnail))
