@@ -111,7 +111,7 @@ async def tables(request: pytest.FixtureRequest, postgres_server: Postgres) -> A
         await connection.execute("SELECT set_config('hubbub.tenants', '{t}', false)")
         await connection.execute("SET jit = off")
         if request.param != "empty":
-            await connection.execute(FILL)  # type: ignore[arg-type]  # a constant
+            await connection.execute(FILL)
             await connection.execute("VACUUM")
             analyzed = "" if request.param == "analyzed" else "users, entries, changes, reactions, blocks"
             await connection.execute(f"ANALYZE {analyzed}".encode())
