@@ -1,4 +1,4 @@
-"""Makes what the bench runs: the C programs, the reference stack's modules. Leaves running them to `generator` and `systems`."""
+"""Builds what the bench runs: the C programs and the reference stack's modules. `generator` and `systems` run them."""
 
 import asyncio
 import shutil
@@ -7,30 +7,30 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 BUILD = HERE / ".build"
-"""Made by the bench and ignored by git: programs, plans, logs, the stacks' data."""
+"""Created by the bench and ignored by git: programs, plans, logs, the stacks' data."""
 
 _FLAGS = ("-O2", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wshadow", "-Werror")
 _BUILD_SECONDS = 120
 
 
 class BuildError(Exception):
-    """Something that the bench needs cannot be made; the message is one line for a person."""
+    """Something that the bench needs cannot be built; the message is one line for people."""
 
 
 @dataclass(frozen=True, slots=True)
 class Programs:
-    """What was built."""
+    """The built programs."""
 
     load: Path
     """The load generator."""
     floor: Path
     """The bare fan-out server."""
     reference: Path | None
-    """The reference stack's folder; None where it is left out."""
+    """The reference stack's folder; None if it is left out."""
 
 
 async def build(*, reference: bool) -> Programs:
-    """Compile what is older than its sources, and install the reference stack's modules. Raises BuildError."""
+    """Compile programs that are older than their sources, and install the reference stack's modules. Raises BuildError."""
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None:
         raise BuildError("The bench needs a C compiler: install gcc or clang.")

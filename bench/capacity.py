@@ -1,6 +1,6 @@
-"""`python -m bench.capacity`: the table of docs/capacity.md, computed from what things cost.
+"""`python -m bench.capacity`: computes the table of docs/capacity.md from measured costs.
 
-Owns the costs and the arithmetic; `make bench` measures the costs, the page says what they are and what follows.
+Owns the costs and the arithmetic. `make bench` measures the costs; the page explains them and draws conclusions.
 """
 
 import math
@@ -12,9 +12,9 @@ BEGIN, END = "<!-- computed by bench/capacity.py -->\n", "<!-- end -->\n"
 
 USERS = (500, 5_000, 50_000, 500_000)
 
-# The load that is assumed.
+# The assumed load.
 MESSAGES_PER_USER_MINUTE = 1.0
-"""Of each connected user, in the busy hour."""
+"""Per connected user, in the busy hour."""
 PEAK = 2.0
 """The busiest seconds of that hour, as a multiple."""
 DAY_SHARE = 0.3
@@ -22,10 +22,10 @@ DAY_SHARE = 0.3
 RECEIVERS = 20
 """Connected members that a message reaches, on average."""
 
-# What things cost. Measured by `make bench` unless it says otherwise; processor time in microseconds of one core.
+# Costs, measured by `make bench` unless marked otherwise; processor time in microseconds of one core.
 SOCKET_KIB = 12.0
 DELIVERY_US = 5.3
-"""One socket.send() and what leads to it; a fraction of it where messages are joined."""
+"""One socket.send() with the code around it; a fraction of that if messages are joined."""
 GATEWAY_MESSAGE_US = 41.0
 """Frame in, command to the bus, event back, acknowledgement out: at the sender's gateway."""
 GATEWAY_EVENT_US = 8.0
@@ -36,19 +36,19 @@ VALKEY_US = 7.0
 VALKEY_READ_US = 0.3
 """For each further gateway that reads the event. Estimated: entries hold many events."""
 EVENT_BYTES = 600
-"""Of an event on the bus."""
+"""An event on the bus."""
 WIRE_BYTES = 500
-"""Of a delivery of a text of 200 bytes, headers included."""
+"""A delivery of a text of 200 bytes, headers included."""
 ROW_BYTES = 600
-"""Of a message on disk: its entry of the log and three indexes. PostgreSQL's word for 85,000 messages with texts of 200 bytes."""
+"""A message on disk: its log entry and three indexes. PostgreSQL's own figure for 85,000 messages of 200 bytes."""
 
-# How full things may be.
+# Utilisation limits.
 BUSY = 0.5
-"""Share of a core that is used at the peak; the rest is for reconnects and for a neighbour that fails."""
+"""Share of a core used at the peak; the rest is for reconnects and for the load of a failed process."""
 SOCKETS_PER_GATEWAY = 15_000
-"""So that those of a gateway that dies are back at the others within 20 s."""
+"""So that the sockets of a dead gateway are back at the others within 20 s."""
 PROCESS_MIB = 100
-"""Of a gateway without sockets."""
+"""A gateway without sockets."""
 PARTITIONS_PER_WORKER = 4
 
 # Dollars a month. Assumed: rounded list prices of large clouds, on demand, everything twice where it holds state.
@@ -63,7 +63,7 @@ _MONTH_SECONDS = 30 * 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a number of connected users takes."""
+    """The hardware for a number of connected users."""
 
     users: int
 
@@ -79,7 +79,7 @@ class Plan:
 
     @property
     def gateways(self) -> int:
-        """Processes, each of one core: enough for sockets and processor time when one of them is gone."""
+        """Processes of one core each, enough for sockets and processor time when one of them is gone."""
         shared = self.messages * (GATEWAY_MESSAGE_US - GATEWAY_EVENT_US + RECEIVERS * DELIVERY_US) / 1e6
         each = self.messages * GATEWAY_EVENT_US / 1e6
         return 1 + max(1, math.ceil(self.users / SOCKETS_PER_GATEWAY), math.ceil(shared / (BUSY - each)))
@@ -96,17 +96,17 @@ class Plan:
 
     @property
     def partitions(self) -> int:
-        """Of the bus."""
+        """Partitions of the bus."""
         return max(8, PARTITIONS_PER_WORKER * self.workers)
 
     @property
     def postgres_cores(self) -> int:
-        """Of the primary."""
+        """Cores of the primary."""
         return max(2, math.ceil(self.messages * POSTGRES_US / 1e6 / BUSY))
 
     @property
     def disk_gb(self) -> float:
-        """What a month adds."""
+        """Disk space that a month adds."""
         return self.month_messages * ROW_BYTES / 1e9
 
     @property
@@ -116,12 +116,12 @@ class Plan:
 
     @property
     def valkey_mib(self) -> float:
-        """What it may hold at most: commands (24 MiB) and events (16) of each partition, replies (8) of each gateway."""
+        """The most that it may hold: commands (24 MiB) and events (16) of each partition, replies (8) of each gateway."""
         return self.partitions * 40 + self.gateways * 8
 
     @property
     def bus_megabits(self) -> float:
-        """From Valkey to the gateways, at the peak: every gateway sees all."""
+        """From Valkey to the gateways at the peak: every gateway sees every event."""
         return self.messages * self.gateways * EVENT_BYTES * 8 / 1e6
 
     @property
@@ -131,7 +131,7 @@ class Plan:
 
     @property
     def dollars(self) -> float:
-        """A month, with a year's messages on disk and a standby of each store; media, support and people not included."""
+        """Cost of a month, with a year's messages on disk and a standby of each store; media, support and people not included."""
         services = 3 if self.users < SOCKETS_PER_GATEWAY else 6  # messages api, presence, media
         cores = (self.gateways + self.workers + services) * CORE_PRICE
         stores = 2 * (self.postgres_cores * POSTGRES_CORE_PRICE + 12 * self.disk_gb * DISK_GB_PRICE + VALKEY_CORE_PRICE)
@@ -163,7 +163,7 @@ def table() -> str:
 
 
 def main() -> None:
-    """Put the table into the page."""
+    """Write the table into the page."""
     before, _, rest = PAGE.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
     PAGE.write_text(before + BEGIN + table() + END + after)

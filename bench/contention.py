@@ -1,4 +1,4 @@
-"""Tells whether somebody else used the machine during a round. Leaves repeating the round to `measure`."""
+"""Tells whether other processes used the machine during a round. `measure` repeats the round."""
 
 import os
 import time
@@ -15,10 +15,10 @@ _MOST_STOLEN_CORES = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Contention:
-    """What others took of the machine, in cores: 0.5 is half of one."""
+    """The machine time that other processes used, in cores: 0.5 is half a core."""
 
     foreign_cores: float
-    """Processor time of processes that are not the bench's."""
+    """Processor time of processes outside the bench."""
     stolen_cores: float
     """Processor time that the hypervisor gave to other machines."""
 
@@ -29,7 +29,7 @@ class Contention:
 
 
 class Watch:
-    """Watches the machine from its creation on."""
+    """Watches the machine from the moment it is created."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
@@ -37,7 +37,7 @@ class Watch:
         self._own = processes.tree_seconds(os.getpid())
 
     def so_far(self) -> Contention:
-        """Return what others took since then."""
+        """Return the machine time that other processes used since then."""
         busy, stolen = _machine_seconds()
         own = processes.tree_seconds(os.getpid())
         seconds = time.monotonic() - self._began
@@ -46,7 +46,7 @@ class Watch:
 
 
 def _machine_seconds() -> tuple[float, float]:
-    """Return the time that all cores together worked, and that was stolen from them, since boot."""
+    """Return the time since boot that all cores together worked, and that the hypervisor took from them."""
     fields = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
     user, nice, system, _idle, _waiting, interrupts, soft_interrupts, stolen = fields
     return (user + nice + system + interrupts + soft_interrupts) / _TICKS_PER_SECOND, stolen / _TICKS_PER_SECOND

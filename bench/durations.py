@@ -1,4 +1,4 @@
-"""Durations counted in buckets: percentiles, merging, and the curve for a plot. Leaves the counting to the load generator."""
+"""Durations counted in buckets by the load generator: percentiles, merging, and the curve for a plot."""
 
 from collections.abc import Iterable, Sequence
 

@@ -1,4 +1,4 @@
-"""Gives a worker commands over the bus, as gateways do, and waits for its events. Leaves when to `scenarios`."""
+"""Publishes commands for a worker as gateways do, and waits for its events."""
 
 import asyncio
 import contextlib
@@ -22,34 +22,34 @@ _STALL_SECONDS = 30
 
 
 class FeedError(Exception):
-    """An event was lost, or none came any more."""
+    """An event was lost, or events stopped arriving."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fed:
-    """What became of a round."""
+    """The result of a round."""
 
     stored: int
-    """Messages whose event came."""
+    """Messages whose event arrived."""
     seconds: float
     cpu: dict[str, float]
     """Seconds of processor time, by the names given to `watch`."""
 
 
 class Feeder:
-    """Somebody who posts as everybody, in everybody's rooms in turn."""
+    """Posts as every user, in every user's rooms in turn."""
 
     def __init__(self, bus: Bus, places: Sequence[tuple[str, str]]) -> None:
         self._bus = bus
         self._places = itertools.cycle(places)
         """Channel and user."""
         self._awaited: set[str] = set()
-        """Ids of the commands whose event has not come."""
+        """Ids of the commands whose event has not arrived."""
         self._came = asyncio.Event()
         self._stored = 0
 
     async def feed(self, watch: Mapping[str, Sequence[int]], *, window: int, seconds: float) -> Fed:
-        """Keep `window` messages under way for so long, then wait for the last. Raises FeedError."""
+        """Keep `window` messages in flight for so long, then wait for the last. Raises FeedError."""
         stored = self._stored
         before = {role: processes.seconds(pids) for role, pids in watch.items()}
         began = time.monotonic()
@@ -62,7 +62,7 @@ class Feeder:
         return Fed(self._stored - stored, took, cpu)
 
     async def listen(self, entered: asyncio.Event) -> None:
-        """Take events, for ever; `entered` is set once none is missed."""
+        """Read events, for ever; `entered` is set once none can be missed."""
         async with self._bus.follow([events(partition) for partition in range(_PARTITIONS)]) as deliveries:
             entered.set()
             async for delivery in deliveries:
@@ -84,7 +84,7 @@ class Feeder:
                 raise FeedError(f"{len(self._awaited)} messages were not stored within {_STALL_SECONDS} s") from error
 
     def _batches(self, count: int) -> Iterator[tuple[Topic, bytes]]:
-        """So many commands, as one entry for each partition."""
+        """A number of commands, as one entry per partition."""
         batches: dict[int, CommandBatch] = {}
         for channel, user in itertools.islice(self._places, count):
             id_ = str(uuid.uuid4())
@@ -98,7 +98,7 @@ class Feeder:
 
 @contextlib.asynccontextmanager
 async def feeding(url: str, places: Sequence[tuple[str, str]]) -> AsyncIterator[Feeder]:
-    """A feeder at the bus at `url` for the length of the block."""
+    """A feeder at the bus at `url` for the duration of the block."""
     async with open_bus(url) as bus, asyncio.TaskGroup() as tasks:
         feeder, entered = Feeder(bus, places), asyncio.Event()
         listening = tasks.create_task(feeder.listen(entered))

@@ -1,4 +1,4 @@
-"""Drives one load generator process: a command in, its measured answer out. Leaves what to ask to the scenarios."""
+"""Drives one load generator process: a command in, its measured answer out."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ _LINE_BYTES = 1 << 22
 
 
 class LoadError(Exception):
-    """The load generator failed, or did not do what was asked."""
+    """The load generator failed, or did not carry out the command."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -24,7 +24,7 @@ class Answer(msgspec.Struct, frozen=True):
 
     command: str
     whole: bool
-    """Everything asked for was done in time."""
+    """The whole command was carried out in time."""
     seconds: float
     ready: int
     unfinished: int
@@ -58,7 +58,7 @@ class Answer(msgspec.Struct, frozen=True):
 
     @property
     def trouble(self) -> str:
-        """What went wrong, in words; empty when nothing did."""
+        """What went wrong, in words; empty if nothing did."""
         found = [f"{reason}: {count}" for reason, count in self.reasons.items()]
         found += [f"{self.unfinished} messages unfinished"] if self.unfinished else []
         found += [f"{self.duplicates} duplicates"] if self.duplicates else []
@@ -66,7 +66,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Generator:
-    """One process of the load generator; an async context manager, whose end ends it."""
+    """One process of the load generator; an async context manager that ends it on exit."""
 
     def __init__(
         self, program: Path, speech: str, targets: Sequence[str], plan: Path, count: int, *options: str, cores: set[int]
@@ -102,7 +102,7 @@ class Generator:
     async def ask(
         self, command: str, watch: Mapping[str, Sequence[int]] | None = None, *, timeout_seconds: float = 120, **options: float
     ) -> Answer:
-        """Have `command` done and return what was counted; processor time of `watch`'s processes is taken around it.
+        """Carry out `command` and return the counts, with the processor time of `watch`'s processes meanwhile.
 
         Raises LoadError when the generator ended or has no answer in time.
         """
@@ -110,7 +110,7 @@ class Generator:
         return await self.hear(timeout_seconds)
 
     async def tell(self, command: str, watch: Mapping[str, Sequence[int]] | None = None, **options: float) -> None:
-        """Have `command` begun; `hear` returns its answer."""
+        """Start `command`; `hear` returns its answer."""
         _, commands, _ = self._running
         words = [command, *(f"{name}={value:g}" for name, value in options.items())]
         if watch:
@@ -119,12 +119,12 @@ class Generator:
         await commands.drain()
 
     async def listen(self, expect: int, timeout_seconds: float) -> None:
-        """Have it wait for deliveries of another generator's messages, and return once it does; `hear` returns its answer."""
+        """Make it wait for deliveries of another generator's messages, and return once it waits; `hear` returns its answer."""
         await self.tell("listen", expect=expect, timeout=timeout_seconds)
         await self._line(timeout_seconds)
 
     async def hear(self, timeout_seconds: float) -> Answer:
-        """Return the answer to the command begun first."""
+        """Return the answer to the oldest started command."""
         return msgspec.json.decode(await self._line(timeout_seconds), type=Answer)
 
     async def _line(self, timeout_seconds: float) -> bytes:

@@ -6,7 +6,6 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
-from gateway import compiled
 from sendmany import NATIVE
 
 _ASK_SECONDS = 10
@@ -14,7 +13,7 @@ _PACKAGES = ("picows", "uvicorn", "uvloop", "msgspec", "hiredis", "grpcio", "psy
 
 
 async def describe(root: Path) -> dict[str, str]:
-    """Return what a reader of the figures wants to know, by name."""
+    """Return the description, by name."""
     return {
         "processor": f"{_processor()}, {os.cpu_count()} cores",
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
@@ -24,7 +23,6 @@ async def describe(root: Path) -> dict[str, str]:
         "packages": ", ".join(f"{name} {found}" for name in _PACKAGES if (found := _version(name))),
         "Node": await _ask("node", "--version"),
         "gateway's sends": "compiled" if NATIVE else "not compiled",
-        "gateway's modules": "compiled" if compiled.current() else "not compiled",
         "compiler": (await _ask("cc", "--version")).splitlines()[0],
     }
 

@@ -1,6 +1,6 @@
-"""Measures in rounds: every system in turn, again when somebody else used the machine meanwhile.
+"""Measures in rounds: every system in turn, repeated if other processes used the machine meanwhile.
 
-Leaves what a round is to the scenarios, and telling contention to `contention`.
+The scenarios define a round; `contention` detects contention.
 """
 
 import asyncio
@@ -19,15 +19,15 @@ _Found = TypeVar("_Found")
 
 
 class BusyError(Exception):
-    """The machine did not become quiet; the message says what others took of it."""
+    """The machine did not become idle; the message says how much other processes used."""
 
 
 async def in_turn(
     stage: Stage, subjects: Sequence[Subject], command: str = "round", *, rounds: int | None = None, **options: float
 ) -> dict[str, list[Answer]]:
-    """Warm every subject up, then measure each as often as the scale asks, always in turn; return the answers by name.
+    """Warm every subject up, then measure each as often as the scale says, always in turn; return the answers by name.
 
-    In turn, so that whatever drifts on the machine drifts for all of them. Raises BusyError.
+    In turn, so that drift of the machine affects all of them. Raises BusyError.
     """
     (answers,) = await in_turns(stage, subjects, [options], command, rounds=rounds)
     return answers
@@ -54,7 +54,7 @@ async def in_turns(
 
 
 async def undisturbed(stage: Stage, measure: Callable[[], Awaitable[_Found]]) -> _Found:
-    """Return what `measure` found while nobody else used the machine; repeat it until that is so. Raises BusyError."""
+    """Repeat `measure` until no other process disturbed it, and return its result. Raises BusyError."""
     contention = Contention(0.0, 0.0)
     for attempt in range(_TRIES):
         watch = Watch()

@@ -1,4 +1,4 @@
-"""What a scenario found: figures, judged targets, plots. Leaves finding it to `scenarios`, and writing it down to `report`."""
+"""The result of a scenario: figures, judged targets, plots. `report` writes it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from statistics import median
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One quantity of one system, measured several times."""
+    """A quantity of one system, measured several times."""
 
     system: str
     values: tuple[float, ...]
@@ -15,7 +15,7 @@ class Figure:
 
     @property
     def median(self) -> float:
-        """The middle one."""
+        """The median."""
         return median(self.values)
 
     @property
@@ -49,13 +49,13 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Something that was asked of Hubbub, and what it was found to be."""
+    """A target for Hubbub, and the measured value."""
 
     text: str
     value: float
     limit: float
     at_most: bool
-    """The limit is the highest that is good enough, else the lowest."""
+    """The limit is the highest acceptable value, else the lowest."""
 
     @property
     def met(self) -> bool:
@@ -65,26 +65,26 @@ class Target:
 
 @dataclass(slots=True)
 class Outcome:
-    """What one scenario found."""
+    """The result of one scenario."""
 
     name: str
-    """Of the scenario, as in --only."""
+    """The scenario's name, as in --only."""
     title: str
     method: str
-    """How it was measured, for who wants to doubt it."""
+    """How it was measured, so that a reader can check it."""
     tables: list[Table] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
     plots: dict[str, str] = field(default_factory=dict)
     """SVG by file name without its ending."""
     notes: list[str] = field(default_factory=list)
-    """What a reader must know beside the figures: errors, contention, what was left out."""
+    """Remarks for the reader: errors, contention, omissions."""
 
     def expect_at_most(self, text: str, value: float | None, limit: float) -> None:
-        """Judge a value that should be small; nothing where it could not be found."""
+        """Judge a value that should be small; None if it could not be measured."""
         if value is not None:
             self.targets.append(Target(text, value, limit, at_most=True))
 
     def expect_at_least(self, text: str, value: float | None, limit: float) -> None:
-        """Judge a value that should be large; nothing where it could not be found."""
+        """Judge a value that should be large; None if it could not be measured."""
         if value is not None:
             self.targets.append(Target(text, value, limit, at_most=False))

@@ -1,4 +1,4 @@
-"""Who takes part in a scenario: users with tokens, and the rooms in which they are. Leaves making them known to `systems`."""
+"""The users of a scenario, with tokens and rooms. `systems` creates them in each system."""
 
 import base64
 import json
@@ -50,7 +50,7 @@ class People:
     """Users in layers of rooms: each layer puts every user into one room of its size, so a user has a room per layer."""
 
     name: str
-    """Tells these from others in the same run."""
+    """Distinguishes these users from others in the same run."""
     users: int
     layers: tuple[int, ...]
     """The size of the rooms of each layer."""

@@ -1,6 +1,6 @@
-"""What the kernel knows about processes: their children, their processor time, their memory, their cores.
+"""Reads the kernel's data about processes: children, processor time, memory, cores.
 
-Leaves deciding what any of it means to `contention` and to the scenarios.
+`contention` and the scenarios interpret them.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""Writes what was found: one Markdown page, its plots, and the figures as JSON. Leaves finding it to `scenarios`."""
+"""Writes the report: one Markdown page, its plots, and the figures as JSON."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,6 +1,6 @@
-"""`python -m bench.run`: Hubbub, the reference stack and the floor side by side on this machine, and a report of it.
+"""`python -m bench.run`: measures Hubbub, the reference stack and the floor side by side on this machine, and writes a report.
 
-Owns the order of things. Leaves each scenario to `scenarios`, each system to `systems`, and the page to `report`.
+Owns the order of scenarios. `scenarios` has each scenario, `systems` each system, `report` the page.
 """
 
 import argparse
@@ -43,9 +43,9 @@ SIDE_BY_SIDE: dict[str, Scenario] = {
 }
 """With one gateway, beside the reference stack and the floor; all that the quick run does."""
 ALONE: dict[str, Scenario] = {"worker": worker.worker, "members": flatness.members, "channels": flatness.channels}
-"""With one gateway, nothing beside it."""
+"""Hubbub alone, with one gateway."""
 SPREAD: dict[str, Scenario] = {"gateways": flatness.gateways, "recovery": recovery.recovery, "crowd": crowd.crowd}
-"""With four gateways, nothing beside them."""
+"""Hubbub alone, with four gateways."""
 _GATEWAYS = 4
 
 
@@ -96,7 +96,7 @@ async def _run(options: argparse.Namespace) -> int:
 
 @contextlib.asynccontextmanager
 async def _stage(scale: Scale, programs: Programs, wanted: set[str], gateways: int) -> AsyncIterator[Stage]:
-    """Bring the systems up for the length of the block."""
+    """Run the systems for the duration of the block."""
     folder = BUILD / "run"
     folder.mkdir(mode=0o711, parents=True, exist_ok=True)
     issuer = Issuer(folder)

@@ -1,6 +1,6 @@
-"""The stage of a run: systems that are up, people seated in them, load generators connected to them.
+"""The setup of a run: running systems, the users created in them, load generators connected to them.
 
-Leaves what is played on it to `scenarios`, and when to repeat it to `measure`.
+`scenarios` use it, `measure` repeats rounds.
 """
 
 import contextlib
@@ -38,9 +38,9 @@ class Scale:
     warm_seconds: float
     """Before the first round."""
     noise_allowed: bool = False
-    """Figures are only wanted to see that everything works."""
+    """The run only checks that everything works; its figures do not matter."""
     deadline: float = math.inf
-    """On the monotonic clock: afterwards disturbed rounds are reported as such, and not measured again."""
+    """Monotonic time after which disturbed rounds are reported as such and not measured again."""
 
     @property
     def takes_all(self) -> bool:
@@ -54,20 +54,20 @@ QUICK = Scale("quick", rounds=3, seconds=0.6, warm_seconds=0.2)
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A system with connected clients, ready to be asked."""
+    """A system with connected clients, ready to be measured."""
 
     name: str
     system: System
     generator: Generator
 
     async def ask(self, command: str, **options: float) -> Answer:
-        """Have its clients do something, and return what was counted, with the processor time of the system."""
+        """Let its clients carry out a command, and return the counts with the processor time of the system."""
         return await self.generator.ask(command, self.system.watch(), **options)
 
 
 @dataclass(slots=True)
 class Stage:
-    """What scenarios play on."""
+    """The setup that scenarios use."""
 
     scale: Scale
     programs: Programs
@@ -79,19 +79,19 @@ class Stage:
     worst: Contention = field(default_factory=lambda: Contention(0.0, 0.0))
     """The worst disturbance since the last scenario began."""
     disturbances: int = 0
-    """How many rounds were repeated, or reported nevertheless, since then."""
+    """How many disturbed rounds were repeated, or reported as such, since then."""
     _tokens: dict[str, list[str]] = field(default_factory=dict)
     """By people's name."""
     _ids: dict[tuple[str, str], list[list[str]]] = field(default_factory=dict)
     """Rooms by system's and people's name."""
 
     def disturbed(self, contention: Contention) -> None:
-        """Take note that somebody else used the machine."""
+        """Record that other processes used the machine."""
         self.disturbances += 1
         self.worst = max(self.worst, contention, key=lambda each: each.foreign_cores + each.stolen_cores)
 
     def disturbance(self) -> str:
-        """Return what is to be said of disturbances since the last call; nothing when there were none."""
+        """Return remarks on disturbances since the last call; none if there were none."""
         times, worst = self.disturbances, self.worst
         self.disturbances, self.worst = 0, Contention(0.0, 0.0)
         if not times:
@@ -102,14 +102,14 @@ class Stage:
         return f"{times} rounds were measured again because the machine was busy ({used})."
 
     async def plan(self, system: System, people: People, speak_in: Iterable[int]) -> Path:
-        """Seat the people, unless they are, and return the generator's plan for those who speak in the layers named."""
+        """Create the users unless they exist, and return the generator's plan for those who speak in the layers named."""
         if people.name not in self._tokens:
             self._tokens[people.name] = [self.issuer.token(people.user(number)) for number in range(people.users)]
         path = self.folder / f"{people.name} {system.name}.plan".replace(" ", "-")
         return people.write_plan(path, self._tokens[people.name], await self.seated(system, people), speak_in)
 
     async def seated(self, system: System, people: People) -> list[list[str]]:
-        """Seat the people, unless they are, and return their rooms' ids by layer."""
+        """Create the users unless they exist, and return their rooms' ids by layer."""
         place_of = (system.name, people.name)
         if place_of not in self._ids:
             self._ids[place_of] = await system.seat(people)
@@ -119,7 +119,7 @@ class Stage:
     async def connected(
         self, people: People, speak_in: Iterable[int], names: Sequence[str], *, pinned: bool = True, targets: int = 1
     ) -> AsyncIterator[list[Subject]]:
-        """Connect the people to each of the systems named that is up, at the first `targets` of its servers.
+        """Connect the users to each running system named, at the first `targets` of its servers.
 
         Raises LoadError when not all of them can be connected.
         """
@@ -145,7 +145,7 @@ class Stage:
 
 
 async def connect(generator: Generator, **options: float) -> Answer:
-    """Connect every client, and return what that took. Raises LoadError when not all of them could be."""
+    """Connect every client, and return the measured cost. Raises LoadError if some could not connect."""
     answer = await generator.ask("connect", None, timeout_seconds=_CONNECT_SECONDS + 5, timeout=_CONNECT_SECONDS, **options)
     if not answer.whole:
         raise LoadError(f"Only {answer.ready} clients could connect ({answer.trouble or 'no answer'}).")

@@ -1,4 +1,4 @@
-"""Draws the report's plots as SVG, by hand: bars and lines. Leaves what to draw to the scenarios."""
+"""Draws the report's plots as SVG, without a library: bars and lines."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -76,7 +76,7 @@ def lines(
 
 
 def number(value: float) -> str:
-    """Return a number for people: three digits that matter, thousands apart."""
+    """Format a number for people: three significant digits, thousands separated."""
     if value == 0:
         return "0"
     if abs(value) >= 100:  # noqa: PLR2004

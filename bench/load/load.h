@@ -109,7 +109,7 @@ void crowd_turn(struct load *load, uint64_t until_ns); /* serve sockets once, wa
 
 /* flight.c */
 void flight_start(struct load *load);
-bool flight_send(struct load *load, uint64_t at_ns, uint32_t senders, uint32_t text_size); /* false: nobody can */
+bool flight_send(struct load *load, uint64_t at_ns, uint32_t senders, uint32_t text_size); /* false: no sender can */
 void flight_acked(struct load *load, uint32_t id);
 void flight_failed(struct load *load, uint32_t id, const char *reason, size_t size);
 void flight_heard(struct load *load, const char *text, size_t size); /* a message's text arrived at a socket */

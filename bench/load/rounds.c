@@ -4,7 +4,7 @@
  *   disconnect                               close them all
  *   round seconds=5 [watch=name:pid,…]       send messages of text=200 bytes by the first senders=N sockets in turn:
  *         window=1 [burst=1]                 … keep that many under way (burst: only all anew when all are done)
- *         rate=500                           … or so many a second whatever happens; times count from the schedule
+ *         rate=500                           … or a fixed number a second; times count from the schedule
  *         messages=N                         … and at most so many
  *   listen expect=N timeout=10               wait for deliveries of another generator's messages; "listening" comes first
  *   idle seconds=5                           heartbeats only

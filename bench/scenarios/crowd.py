@@ -29,7 +29,7 @@ _MOST_MIB = 1.2e9 / 2**20
 
 
 async def crowd(stage: Stage) -> Outcome:
-    """Everybody connects, sits idle with heartbeats, and receives one message after another."""
+    """Every user connects, sits idle with heartbeats, and receives one message after another."""
     people, idle_seconds = _CITY[stage.scale.name], _IDLE_SECONDS[stage.scale.name]
     async with _connected(stage, people) as (generators, opened):
         idle = await asyncio.gather(
@@ -66,7 +66,7 @@ async def crowd(stage: Stage) -> Outcome:
 
 @contextlib.asynccontextmanager
 async def _connected(stage: Stage, people: People) -> AsyncIterator[tuple[list[Generator], list[Answer]]]:
-    """Connect everybody from several generators; yields them and their answers."""
+    """Connect every user from several generators; yields them and their answers."""
     hubbub = stage.systems[HUBBUB]
     plan = await stage.plan(hubbub, people, [0])
     place(hubbub, pinned=False)
@@ -81,7 +81,7 @@ async def _connected(stage: Stage, people: People) -> AsyncIterator[tuple[list[G
 
 
 async def _one_message(generators: Sequence[Generator], people: People) -> list[Answer]:
-    """Have the first generator send, and all of them wait for their share of the deliveries."""
+    """The first generator sends, and all of them wait for their share of the deliveries."""
     sender, *others = generators
     for generator in others:
         await generator.listen(people.users // _GENERATORS, _ARRIVAL_SECONDS)
@@ -90,7 +90,7 @@ async def _one_message(generators: Sequence[Generator], people: People) -> list[
 
 
 async def _floor_seconds(stage: Stage, people: People) -> list[float]:
-    """How long it takes to reach as many sockets with one `send` each and nothing else."""
+    """How long it takes to reach the same number of sockets with one `send` each and nothing else."""
     share = people.users // _GENERATORS
     async with contextlib.AsyncExitStack() as stack:
         generators: list[Generator] = []

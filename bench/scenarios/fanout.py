@@ -10,7 +10,7 @@ _JOINED = 16
 
 
 async def one_by_one(stage: Stage) -> Outcome:
-    """One message under way at a time: the next is sent when every member has the last."""
+    """One message in flight at a time: the next is sent when every member has the last."""
     async with stage.connected(TOWN, [EVERYBODY], [FLOOR, HUBBUB, REFERENCE]) as subjects:
         answers = await in_turn(stage, subjects, window=1)
     cost = Table.of("server's processor time per delivery", "µs", each(answers, server_us_per_delivery))
@@ -29,7 +29,7 @@ async def one_by_one(stage: Stage) -> Outcome:
 
 
 async def joined(stage: Stage) -> Outcome:
-    """Sixteen messages at a time into the same room, from sixteen members: what a hot room does."""
+    """Sixteen messages at a time into the same room, from sixteen members, as in a busy room."""
     async with stage.connected(TOWN, [EVERYBODY], [JOINED_FLOOR, HUBBUB, REFERENCE]) as subjects:
         answers = await in_turn(stage, subjects, window=_JOINED, burst=1)
     cost = Table.of("server's processor time per delivery", "µs", each(answers, server_us_per_delivery))

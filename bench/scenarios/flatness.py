@@ -28,7 +28,7 @@ class _Curve:
     notes: list[str] = field(default_factory=list)
 
     async def measure(self, at: int, people: People, *, window: int, targets: int = 1) -> None:
-        """Add a point: `people` speak in all their rooms (the town in its largest), `window` messages under way."""
+        """Add a point: `people` speak in all their rooms (the town in its largest), `window` messages in flight."""
         layers = [EVERYBODY] if people is TOWN else range(len(people.layers))
         async with self.stage.connected(people, layers, [HUBBUB], targets=targets) as subjects:
             answers = await in_turn(self.stage, subjects, rounds=min(_ROUNDS, self.stage.scale.rounds), window=window)
@@ -46,7 +46,7 @@ class _Curve:
 
 
 async def members(stage: Stage) -> Outcome:
-    """Rooms from 10 to 10,000 members, always about as many deliveries under way."""
+    """Rooms from 10 to 10,000 members, always about as many deliveries in flight."""
     curve = _Curve(stage, "members")
     for size in _MEMBERS:
         people = People(f"room{size}", max(1000, size), (size,))

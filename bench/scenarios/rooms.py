@@ -11,11 +11,11 @@ from bench.stage import BARE_REFERENCE, HUBBUB, REFERENCE, Stage
 
 _UNDER_WAY = 256
 _UNDER_WAY_TO_DISK = {"full": (128, 1_024, 8_192), "quick": (1_024, 8_192)}
-"""A system that is full gains nothing from more, and one that is not has not shown what it can."""
+"""A saturated system gains nothing from more, and an unsaturated one has not reached its limit."""
 
 
 async def rooms(stage: Stage) -> Outcome:
-    """Many small rooms at once, as much as goes through."""
+    """Many small rooms at once, at the highest throughput."""
     async with stage.connected(TOWN, TENS, [HUBBUB, BARE_REFERENCE, REFERENCE]) as subjects:
         answers = await in_turn(stage, subjects, window=_UNDER_WAY)
     per_core = Table.of("messages per second of the server's processor time", "/s", each(answers, _messages_per_core_second))
@@ -36,7 +36,7 @@ async def rooms(stage: Stage) -> Outcome:
 
 
 async def durable(stage: Stage) -> Outcome:
-    """As many acknowledged messages as one worker and one PostgreSQL take, all cores for everybody."""
+    """The most acknowledged messages with one worker and one PostgreSQL, all cores shared."""
     windows = _UNDER_WAY_TO_DISK[stage.scale.name]
     async with stage.connected(TOWN, [PAIRS], [HUBBUB, REFERENCE], pinned=False) as subjects:
         found = dict(zip(windows, await in_turns(stage, subjects, [{"window": window} for window in windows]), strict=True))

@@ -1,4 +1,4 @@
-"""What a socket costs that does nothing, and what it costs to open one."""
+"""The cost of an idle socket, and of opening one."""
 
 import asyncio
 from functools import partial
@@ -14,7 +14,7 @@ from bench.systems.system import System, place
 
 _VILLAGE = People("village", 5000, (10,) * 10)
 _FIRST = 100
-"""Sockets before the first reading: what a process loads for its first clients is not counted."""
+"""Sockets before the first reading, so that memory that a process allocates for its first clients is not counted."""
 _SETTLE_SECONDS = {"full": 3.0, "quick": 1.0}
 _BETWEEN_SECONDS = 1.0
 _AT_ONCE = 64
@@ -62,7 +62,7 @@ def _server_kib(system: System) -> int:
 
 
 async def connects(stage: Stage) -> Outcome:
-    """Everybody connects: token check, session, hello, the first sync."""
+    """Every user connects: token check, session, hello, the first sync."""
     async with stage.connected(TOWN, [0], [HUBBUB, REFERENCE]) as subjects:
         answers: dict[str, list[Answer]] = {subject.name: [] for subject in subjects}
         for _ in range(stage.scale.rounds):

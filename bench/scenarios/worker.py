@@ -1,4 +1,4 @@
-"""What one worker stores when nothing stands before it."""
+"""What one worker stores when no gateway limits it."""
 
 from functools import partial
 
@@ -14,7 +14,7 @@ _UNDER_WAY = 1024
 
 
 async def worker(stage: Stage) -> Outcome:
-    """As the durable scenario, without sockets: how far storing goes once gateways have machines of their own."""
+    """The durable scenario without sockets: the limit of storing when gateways have their own machines."""
     hubbub = stage.systems[HUBBUB]
     if not isinstance(hubbub, Hubbub):
         raise TypeError(hubbub)
@@ -29,7 +29,7 @@ async def worker(stage: Stage) -> Outcome:
     return Outcome(
         "worker",
         "Durable messages per second, the worker alone",
-        f"The same messages, but from the bench itself over the bus, {_UNDER_WAY:,} under way, and their events go to nobody's "
+        f"The same messages, but from the bench itself over the bus, {_UNDER_WAY:,} in flight, and their events go to no "
         "socket: what one worker, one PostgreSQL and one Valkey store on this machine when gateways have others.",
         tables=[
             Table.of("messages stored per second", "/s", {HUBBUB: [fed.stored / fed.seconds for fed in found]}),

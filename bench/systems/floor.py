@@ -1,4 +1,4 @@
-"""The floor as a system: the C program that sends whatever comes to everybody. Leaves what it does to floor/floor.c."""
+"""The floor as a system: the C program that sends every message to every socket. floor/floor.c implements it."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ from stack import ports
 from stack.process import Command, running
 
 _ROOM = "00000000-0000-7000-8000-000000000000"
-"""As long as a Hubbub channel's id; the floor sends to everybody anyway."""
+"""As long as a Hubbub channel's id; the floor sends to every socket anyway."""
 
 
 @dataclass(slots=True)
@@ -38,12 +38,12 @@ class Floor:
         return [[_ROOM for _ in layer] for layer in people.rooms]
 
     async def restart_server(self) -> None:
-        """Do nothing: it keeps nothing."""
+        """Do nothing: the floor has no state."""
 
 
 @contextlib.asynccontextmanager
 async def floor(name: str, program: Path, logs: Path, *, join: int = 1) -> AsyncIterator[Floor]:
-    """Run the floor for the length of the block; `join` messages go out in one write."""
+    """Run the floor for the duration of the block; `join` messages go out in one write."""
     port = ports.free()[0]
     ready = partial(_listens, port)
     command = Command("floor", (str(program), str(port), str(join)), ready)

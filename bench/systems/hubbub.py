@@ -1,6 +1,6 @@
 """Hubbub as a system: the whole product, exactly as `make run` starts it, in its production settings.
 
-Leaves starting it to `stack`, and making users and rooms known to `seating`.
+`stack` starts it, `seating` creates users and rooms.
 """
 
 import json
@@ -57,7 +57,7 @@ class Hubbub:
         return str(self._stack.endpoints["HUBBUB_BUS_URL"])
 
     def watch(self) -> dict[str, list[int]]:
-        """Return its processes by role; the gateways are the server, however many they are."""
+        """Return its processes by role; all gateways together are the server."""
         roles: dict[str, list[int]] = {}
         for name, pid in self._stack.pids.items():
             role = "server" if name.startswith("gateway") else "worker" if "worker" in name else name.removeprefix("messages-")
@@ -65,12 +65,12 @@ class Hubbub:
         return roles
 
     async def seat(self, people: People) -> list[list[str]]:
-        """Make users and rooms known through the messages service, as a gateway would: users by the portion."""
+        """Create users and rooms through the messages service, as a gateway would; users in portions."""
         async with self._stack.channel("messages", GATEWAY) as channel:
             return await seat(channel, people)
 
     async def restart_server(self) -> None:
-        """Replace every gateway by a fresh one."""
+        """Replace every gateway by a new one."""
         for gateway in self._stack.gateways:
             killed = self._stack.kill(gateway.name)
             await self._stack.started(gateway.name, after=killed, timeout_seconds=_STARTED_SECONDS)

@@ -1,4 +1,4 @@
-"""The reference stack as a system: Node with Socket.IO over PostgreSQL and Valkey. Leaves what it does to reference/*.mjs."""
+"""The reference stack as a system: Node with Socket.IO over PostgreSQL and Valkey. reference/*.mjs implements it."""
 
 import contextlib
 import os
@@ -42,7 +42,7 @@ class Reference:
     speech: str = "socketio"
     pid: int = 0
     _life: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
-    """Ends the server that runs now."""
+    """Ends the running server."""
 
     @property
     def targets(self) -> Sequence[str]:
@@ -73,7 +73,7 @@ class Reference:
         return ids
 
     async def restart_server(self) -> None:
-        """Replace Node by a fresh one."""
+        """Replace Node by a new process."""
         await self._life.aclose()
         await self.start()
 
@@ -88,7 +88,7 @@ class Reference:
 
 @contextlib.asynccontextmanager
 async def stores(data: Path) -> AsyncIterator[Stores]:
-    """Run PostgreSQL and Valkey for the length of the block, with fresh data under `data`."""
+    """Run PostgreSQL and Valkey for the duration of the block, with fresh data under `data`."""
     shutil.rmtree(data, ignore_errors=True)
     data.mkdir(mode=0o711, parents=True)  # noqa: ASYNC240 (nothing else runs yet)
     postgres = Postgres.place(data / "postgres", data / "secrets", ports.free()[0])
@@ -107,7 +107,7 @@ async def stores(data: Path) -> AsyncIterator[Stores]:
 async def reference(
     name: str, folder: Path, jwks_file: Path, stores: Stores, logs: Path, *, store: bool
 ) -> AsyncIterator[Reference]:
-    """Run the reference server for the length of the block; without `store` it keeps no message."""
+    """Run the reference server for the duration of the block; without `store` it stores no message."""
     port = ports.free()[0]
     env = {
         **os.environ,

@@ -1,4 +1,4 @@
-"""Makes users and channels known to Hubbub by its gRPC contract, many at a time. Leaves who they are to `people`."""
+"""Creates users and channels in Hubbub over gRPC, many at a time. `people` defines them."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ _Item = TypeVar("_Item")
 
 
 async def seat(channel: grpc.aio.Channel, people: People) -> list[list[str]]:
-    """Admit every user and make every room; return the channels' ids by layer. Raises grpc.aio.AioRpcError."""
+    """Admit every user and create every room; return the channels' ids by layer. Raises grpc.aio.AioRpcError."""
     messages = messages_service_pb2_grpc.MessagesServiceStub(channel)
     for numbers in _portions(range(people.users), _ADMITTED_AT_ONCE):
         sessions = [messages_service_pb2.AdmitUserRequest(caller=_caller(people.user(number))) for number in numbers]

@@ -1,4 +1,4 @@
-"""What the bench asks of a system under test, and on which cores it runs. Leaves each system to its own module."""
+"""The interface of a system under test, and the cores it runs on. Each system has its own module."""
 
 import os
 from collections.abc import Sequence
@@ -8,9 +8,9 @@ from bench import processes
 from bench.people import People
 
 SERVER_CORE = {0}
-"""Of the process that is measured: the gateway, Node, the floor."""
+"""The core of the measured process: the gateway, Node, the floor."""
 OTHER_CORES = set(range(1, os.cpu_count() or 1)) or {0}
-"""Of everything else: stores, workers, the load generator, the bench itself."""
+"""The cores of everything else: stores, workers, the load generator, the bench itself."""
 
 
 class System(Protocol):
@@ -29,14 +29,14 @@ class System(Protocol):
         """Return its processes by role; `server` is what is measured, the others are printed beside it."""
 
     async def seat(self, people: People) -> list[list[str]]:
-        """Make users and rooms known; return the rooms' ids by layer, in the order of `people.rooms`."""
+        """Create users and rooms; return the rooms' ids by layer, in the order of `people.rooms`."""
 
     async def restart_server(self) -> None:
-        """Replace the measured process by a fresh one, and return when it serves."""
+        """Replace the measured process by a new one, and return when it is ready."""
 
 
 def place(system: System, *, pinned: bool) -> None:
-    """Give the measured process a core of its own; unpinned, everything runs everywhere."""
+    """Give the measured process its own core; unpinned, all processes share all cores."""
     everywhere = SERVER_CORE | OTHER_CORES
     for role, pids in system.watch().items():
         cores = (SERVER_CORE if role == "server" else OTHER_CORES) if pinned else everywhere

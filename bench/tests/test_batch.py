@@ -10,15 +10,15 @@ import pytest
 
 from bench.tests.counting import instructions
 from bus.bus import Delivery, Entry
+from bus.gateway_leases import MemoryGatewayLeases
 from bus.memory import MemoryBus
-from bus.memory_gateway_leases import MemoryGatewayLeases
 from bus.topics import commands, events
 from chassis.migrate import migrate, migrations
 from chassis.pipeline import Statement
 from chassis.postgres import Database, open_database
-from gateway.inbound.pending import Pending
-from gateway.inbound.publish import Publisher as CommandPublisher
-from gateway.outbound.outbox import Outbox
+from gateway.commands.pending import Pending
+from gateway.commands.publisher import CommandPublisher
+from gateway.wire.writer import Writer
 from hubbub.events.v1 import events_pb2
 from hubbub.messages.v1 import messages_pb2, messages_service_pb2
 from messages.commands.batch import handle
@@ -44,7 +44,7 @@ INSTRUCTIONS = 600
 
 async def test_the_commands_of_a_tick_are_one_bus_entry_per_partition() -> None:
     bus = MemoryBus()
-    publisher = CommandPublisher(bus, PARTITIONS, Pending(Outbox(lambda _connection: None), {}))
+    publisher = CommandPublisher(bus, PARTITIONS, Pending(Writer(lambda _connection, _reason: None), {}))
     for number in range(200):
         publisher.add(events_pb2.Command(channel=f"channel-{number % 40}", id=str(number)))
     await publisher._publish(publisher._take())  # noqa: SLF001 - one turn of `run`, which never ends

@@ -1,4 +1,4 @@
-"""Plots of whatever was measured: none may fail for its numbers after half an hour of measuring."""
+"""Plots can be drawn for any measured numbers: none may fail after half an hour of measuring."""
 
 import pytest
 

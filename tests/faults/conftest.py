@@ -1,4 +1,4 @@
-"""The product that the tests of bounds, of leaving and of the audit share: its limits let a test flood it, its audit is quick."""
+"""The product that the tests of bounds, draining and reconciling share: its rate limits are high, and it reconciles often."""
 
 import os
 import uuid
@@ -12,7 +12,7 @@ import pytest_asyncio
 from stack import Stack
 from tests.flow.world import World
 
-_ENV = {"HUBBUB_SENDS_PER_SECOND": "100000", "HUBBUB_SEND_BURST": "100000", "HUBBUB_AUDIT_SECONDS": "2"}
+_ENV = {"HUBBUB_SENDS_PER_SECOND": "100000", "HUBBUB_SEND_BURST": "100000", "HUBBUB_RECONCILE_SECONDS": "2"}
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="session")

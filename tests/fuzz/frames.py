@@ -1,4 +1,4 @@
-"""Frames of clients: `gateway.inbound.reading.decode` against another reading of the same bytes.
+"""Frames of clients: `gateway.protocol.incoming.decode` against another reading of the same bytes.
 
 It takes a frame and loses nothing of it, refuses one that is wrong with a reference that can be echoed, and calls malformed
 exactly what is no JSON object or nests too deeply.
@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import msgspec
 from msgspec import UNSET
 
-from gateway.inbound import frames, reading
+from gateway.protocol import incoming
 
 SEEDS = [
     b'{"type":"send","ref":1,"channel":"c","key":"k","text":"hello","thread":"m","attachments":["u"],"mentions":["bob"]}',
@@ -32,7 +32,7 @@ SEEDS = [
     b'{"type":"ping","ref":NaN}',
     b'{"type":"ping","ref":"[[["} ',
 ]
-_decode = msgspec.json.Decoder(frames.Frame).decode
+_decode = msgspec.json.Decoder(incoming.Frame).decode
 
 
 def check(data: bytes) -> None:
@@ -40,10 +40,10 @@ def check(data: bytes) -> None:
     data = data.decode(errors="ignore").encode()  # whoever calls has seen that it is UTF-8
     said = _read(data)
     try:
-        frame = reading.decode(data)
-    except reading.Malformed:
+        frame = incoming.decode(data)
+    except incoming.Malformed:
         assert said is None, "a JSON object is not malformed"
-    except reading.FrameRefused as refused:
+    except incoming.FrameRefused as refused:
         _check_refusal(refused, said)
     else:
         assert said is not None, "what is no JSON object is no frame"
@@ -53,7 +53,7 @@ def check(data: bytes) -> None:
         assert said == {name: kept.get(name) for name in said}, "nothing is lost"
 
 
-def _check_refusal(refused: reading.FrameRefused, said: dict[str, Any] | None) -> None:
+def _check_refusal(refused: incoming.FrameRefused, said: dict[str, Any] | None) -> None:
     assert said is not None, "what is no JSON object is malformed"
     assert refused.error.reason in {"INVALID_FRAME", "TOO_LARGE"}, refused.error
     assert (refused.ref is UNSET) == ("ref" not in said), "the reference belongs to the answer"
@@ -64,7 +64,7 @@ def _read(data: bytes) -> dict[str, Any] | None:
     """The object, unless it is none or nests too deeply."""
     try:
         pairs = json.loads(data, object_pairs_hook=tuple, parse_constant=_refuse, parse_int=float)
-        if not isinstance(pairs, tuple) or _depth(pairs) > reading.DEPTH:
+        if not isinstance(pairs, tuple) or _depth(pairs) > incoming.DEPTH:
             return None
     except (ValueError, RecursionError):
         return None

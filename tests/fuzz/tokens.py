@@ -1,4 +1,4 @@
-"""Tokens: `gateway.auth.Authenticator`, given whatever strangers send, and whatever the key of a trusted issuer has signed.
+"""Tokens: `gateway.identity.authentication`, given arbitrary bytes, and arbitrary claims signed by a trusted issuer.
 
 An input with a line break is a header and claims, which are signed; without one it is a token as it stands. Nobody is known by
 what the key did not sign, nor by claims that are not the ones of `protocol.md`.
@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from joserfc.jwk import OKPKey
 
 from chassis.errors import NotAuthenticated
-from gateway.auth import LEEWAY_SECONDS, Authenticator
-from gateway.connection import Identity
-from gateway.issuers import DEV_AUDIENCE, DEV_ISSUER, DevIssuer
+from gateway.identity.authentication import LEEWAY_SECONDS, Authenticator
+from gateway.identity.identity import Identity
+from gateway.identity.issuers import DEV_AUDIENCE, DEV_ISSUER, DevIssuer
 
 _NOW = 1_000_000.0
 _key = Ed25519PrivateKey.from_private_bytes(bytes(32))

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.inbound import reading
+from gateway.protocol import incoming
 
 _FUZZ = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 _names = ["type", "ref", "channel", "key", "text", "thread", "attachments", "mentions", "message", "emoji", "remove"]
@@ -25,10 +25,10 @@ _typed = st.builds(lambda kind, frame: {**frame, "type": kind}, st.sampled_from(
 def judged(data: bytes) -> object:
     """The decoder's verdict: a frame, or one of its two refusals; anything else is a defect and passes through."""
     try:
-        return reading.decode(data)
-    except reading.Malformed:
-        return reading.Malformed
-    except reading.FrameRefused as refused:
+        return incoming.decode(data)
+    except incoming.Malformed:
+        return incoming.Malformed
+    except incoming.FrameRefused as refused:
         return refused
 
 
@@ -39,8 +39,8 @@ def test_any_json_is_a_frame_or_refused_in_one_of_two_ways(value: Any) -> None:
     verdict = judged(text.encode())
     fit = isinstance(value, dict) and "NaN" not in text and "Infinity" not in text
     if not fit and not isinstance(value, dict):
-        assert verdict is reading.Malformed
-    if isinstance(verdict, reading.FrameRefused):
+        assert verdict is incoming.Malformed
+    if isinstance(verdict, incoming.FrameRefused):
         assert verdict.error.reason in {"INVALID_FRAME", "TOO_LARGE"}
 
 

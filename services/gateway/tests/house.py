@@ -23,11 +23,11 @@ from chassis.config import Address, Secret
 from chassis.errors import HubbubError
 from chassis.lifecycle import Lifecycle
 from gateway.app import Gateway
-from gateway.auth import issue
 from gateway.clients import Clients
 from gateway.config import Config
-from gateway.issuers import DEV_AUDIENCE, DEV_ISSUER, DevIssuer, dev_key
-from gateway.server import bind
+from gateway.door.server import bind
+from gateway.identity.authentication import issue
+from gateway.identity.issuers import DEV_AUDIENCE, DEV_ISSUER, DevIssuer, dev_key
 from hubbub.events.v1.events_pb2 import CommandBatch, EventBatch, Reply, ReplyBatch, Revocation, RevocationBatch
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from hubbub.messages.v1.messages_pb2 import Channel, User

@@ -16,8 +16,8 @@ import pytest
 import pytest_asyncio
 
 from bus.bus import Bus, Delivery, Lost
+from bus.gateway_leases import MemoryGatewayLeases
 from bus.memory import MemoryBus
-from bus.memory_gateway_leases import MemoryGatewayLeases
 from bus.topics import Topic, commands, partition_of, rejected, replies, revocations
 from bus.topics import events as event_topic
 from chassis.errors import HubbubError

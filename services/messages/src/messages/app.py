@@ -16,7 +16,7 @@ from bus.bus import Bus, BusError
 from bus.connect import open_bus
 from bus.gateway_leases import open_gateway_leases
 from chassis import grpc_server, lifecycle
-from chassis.callers import judge_of
+from chassis.callers import callers_of
 from chassis.errors import Unavailable
 from chassis.lifecycle import Lifecycle
 from chassis.migrate import migrate, migrations
@@ -90,7 +90,7 @@ async def api(config: ApiConfig, life: Lifecycle) -> None:
         def add(server: grpc.aio.Server) -> None:
             add_service(server, resources.database, resources.publisher, Revocations(resources.publisher, gateways))
 
-        async with grpc_server.serve(config, config.listen, add, [SERVICE_NAME], callers=judge_of(config.callers)) as port:
+        async with grpc_server.serve(config, config.listen, add, [SERVICE_NAME], callers=callers_of(config.callers)) as port:
             log.info("api_started", port=port)
             await life.stopping.wait()
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Give the cluster the secrets gateway-identity and callers, unless it has both: skaffold runs this before each deployment, and
-# so development's key is made at the first and kept until the namespace goes. Leaves making them to make.sh.
+# Creates the secrets gateway-identity and callers in the cluster, unless it has both. skaffold runs this before each deployment:
+# the first one creates the development key, which stays until the namespace is deleted. make.sh makes the key.
 set -eu
 cd "$(dirname "$0")"
 
@@ -9,7 +9,7 @@ cluster() {
 }
 
 phase=$(cluster get namespace hubbub --ignore-not-found --output=jsonpath='{.status.phase}')
-if [ "$phase" = Terminating ]; then # the last `skaffold dev` was ended a moment ago, and its secrets go too
+if [ "$phase" = Terminating ]; then # the previous `skaffold dev` has just ended, and its secrets are being deleted
 	cluster wait namespace hubbub --for=delete --timeout=120s
 	phase=
 fi
@@ -26,6 +26,6 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 trap 'exit 1' HUP INT TERM
 sh make.sh "$folder"
-cluster delete secrets gateway-identity callers --ignore-not-found # one without the other is worth nothing
+cluster delete secrets gateway-identity callers --ignore-not-found # one is useless without the other
 cluster create secret generic callers --from-file="$folder/callers.json"
 cluster create secret generic gateway-identity --from-file="$folder/gateway.pem"

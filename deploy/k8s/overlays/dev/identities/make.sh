@@ -1,7 +1,7 @@
 #!/bin/sh
-# make.sh FOLDER: make a key for development's gateways, and the list of callers in which they stand alone: gateway.pem and
-# callers.json, for nobody else to read. Needs openssl only. Leaves bringing them into the cluster to hook.sh.
-set -euC # never over files that are there
+# make.sh FOLDER: writes a key for the development gateways (gateway.pem) and a list of callers with only them (callers.json),
+# readable by their owner only. Needs only openssl. hook.sh puts them into the cluster.
+set -euC # never overwrite files
 umask 077
 cd "$1"
 

@@ -1,4 +1,4 @@
-"""Reports of messages to the moderators. Who may is judged by the messages service."""
+"""Reports of messages to moderators. The messages service checks permissions."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway import convert, shapes
-from gateway.connection import Identity
+from gateway.http import convert, shapes
 from gateway.http.api import Limit, Words, answer, api_of, ask, name_in_path, nothing, page
 from gateway.http.operation import operation
+from gateway.identity.identity import Identity
 from hubbub.messages.v1.messages_service_pb2 import ListReportsRequest, ReportMessageRequest, ResolveReportRequest
 
 _MOST = 50
 
 
 class ReportsQuery(msgspec.Struct):
-    """Which page."""
+    """Which page to list."""
 
     limit: Limit = 20
     cursor: Words = ""
@@ -39,7 +39,7 @@ class Resolution(msgspec.Struct, forbid_unknown_fields=True):
 
 @operation({200: shapes.CreatedReport, 201: shapes.CreatedReport})
 async def report(request: Request, identity: Identity, body: NewReport) -> Response:
-    """Show a message to the moderators."""
+    """Report a message to the moderators."""
     asked = ReportMessageRequest(
         caller=identity.caller,
         channel=name_in_path(request, "channel"),
@@ -52,7 +52,7 @@ async def report(request: Request, identity: Identity, body: NewReport) -> Respo
 
 @operation({200: shapes.Page[shapes.Report]})
 async def list_reports(request: Request, identity: Identity, query: ReportsQuery) -> Response:
-    """What was reported and not resolved."""
+    """List open reports."""
     asked = ListReportsRequest(
         caller=identity.caller,
         channel=name_in_path(request, "channel"),
@@ -65,7 +65,7 @@ async def list_reports(request: Request, identity: Identity, query: ReportsQuery
 
 @operation({204: None})
 async def resolve(request: Request, identity: Identity, body: Resolution) -> Response:
-    """Close a report."""
+    """Resolve a report."""
     asked = ResolveReportRequest(
         caller=identity.caller,
         channel=name_in_path(request, "channel"),
