@@ -38,70 +38,72 @@ _MEMBER_KINDS = frozenset({
 })  # fmt: skip
 
 
-def command(given: events.Command) -> Command:
+def command(request: events.Command) -> Command:
     """Read one command of a batch. Raises a `HubbubError` when it is invalid."""
     return Command(
-        TenantId(validate.tenant(given.tenant)),
-        validate.channel_id(given.channel),
-        validate.user_id(given.actor),
-        given.key,
-        CommandId(given.id),
-        given.gateway,
-        _body(given),
-        given.token_issued_at,
+        TenantId(validate.tenant(request.tenant)),
+        validate.channel_id(request.channel),
+        validate.user_id(request.actor),
+        request.key,
+        CommandId(request.id),
+        request.gateway,
+        _body(request),
+        request.token_issued_at,
     )
 
 
-def _body(given: events.Command) -> Body:
-    match given.WhichOneof("body"):
+def _body(request: events.Command) -> Body:
+    match request.WhichOneof("body"):
         case "post":
-            validate.key(given.key)
-            return post(given.post)
+            validate.key(request.key)
+            return post(request.post)
         case "edit":
-            return Edit(validate.message_id(given.edit.message), validate.text(given.edit.text))
+            return Edit(validate.message_id(request.edit.message), validate.text(request.edit.text))
         case "delete":
-            return Delete(validate.message_id(given.delete.message))
+            return Delete(validate.message_id(request.delete.message))
         case "react":
-            react = given.react
+            react = request.react
             return React(validate.message_id(react.message), validate.emoji(react.emoji), react.remove)
         case "pin":
-            return Pin(validate.message_id(given.pin.message), given.pin.remove)
+            return Pin(validate.message_id(request.pin.message), request.pin.remove)
         case "read":
-            return Read(validate.seq(given.read.seq))
+            return Read(validate.seq(request.read.seq))
         case _:
             raise InvalidArgument("Unknown kind of command")
 
 
-def post(given: events.PostMessage) -> Post:
+def post(request: events.PostMessage) -> Post:
     """Read a message to post. Raises a `HubbubError` when it is invalid."""
-    attachments, mentions, thread = given.attachments, given.mentions, given.thread
+    attachments, mentions, thread = request.attachments, request.mentions, request.thread
     if not attachments and not mentions and not thread:  # as in most messages
-        return Post(validate.text(given.text))
+        return Post(validate.text(request.text))
     validate.at_most(attachments, validate.ATTACHMENTS, "attachments")
     validate.at_most(mentions, validate.MENTIONS, "mentions")
     return Post(
-        validate.text(given.text, may_be_empty=bool(attachments)),
+        validate.text(request.text, may_be_empty=bool(attachments)),
         validate.message_id(thread) if thread else None,
         [_attachment(each) for each in attachments],
         [validate.user_id(user) for user in mentions],
     )
 
 
-def _attachment(given: events.Attachment) -> Attachment:
+def _attachment(upload: events.Attachment) -> Attachment:
     """Only the form is checked here: the gateway has checked the upload with the media service."""
     return Attachment(
-        validate.uuid(given.id),
-        validate.line(given.name, "file name", validate.FILE_NAME_CHARACTERS),
-        given.size,
-        validate.line(given.type, "media type", validate.MEDIA_TYPE_CHARACTERS),
-        given.width,
-        given.height,
+        validate.uuid(upload.id),
+        validate.line(upload.name, "file name", validate.FILE_NAME_CHARACTERS),
+        upload.size,
+        validate.line(upload.type, "media type", validate.MEDIA_TYPE_CHARACTERS),
+        upload.width,
+        upload.height,
     )
 
 
-def caller(given: nouns.Caller) -> Caller:
+def caller(request: nouns.Caller) -> Caller:
     """Read the user on whose behalf a call is made. Raises `InvalidArgument`."""
-    return Caller(TenantId(validate.tenant(given.tenant)), validate.user_id(given.user), given.admin, given.token_issued_at)
+    return Caller(
+        TenantId(validate.tenant(request.tenant)), validate.user_id(request.user), request.admin, request.token_issued_at
+    )
 
 
 def role(given: events.Role.ValueType) -> Role:
@@ -175,14 +177,14 @@ def timestamp(at: datetime) -> Timestamp:
     return made
 
 
-def user(known: User) -> nouns.User:
+def user(value: User) -> nouns.User:
     """A user as protobuf."""
-    return nouns.User(id=known.id, name=known.name)
+    return nouns.User(id=value.id, name=value.name)
 
 
-def members(known: Iterable[Member]) -> list[nouns.Member]:
+def members(values: Iterable[Member]) -> list[nouns.Member]:
     """Members as protobuf."""
-    return [nouns.Member(user=each.user, name=each.name, role=from_word(events.Role, each.role)) for each in known]
+    return [nouns.Member(user=each.user, name=each.name, role=from_word(events.Role, each.role)) for each in values]
 
 
 def channel(membership: MembershipView) -> nouns.Channel:
@@ -212,25 +214,25 @@ def channel_listing(listed: ChannelListing) -> nouns.Channel:
     return made
 
 
-def message(known: Message) -> nouns.Message:
+def message(value: Message) -> nouns.Message:
     """A message in its current state."""
     return nouns.Message(
-        id=known.id,
-        channel=known.channel,
-        seq=known.seq,
-        sender=known.sender,
-        text=known.text,
-        at=timestamp(known.at),
-        edited_at=timestamp(known.edited_at) if known.edited_at else None,
-        deleted=known.deleted,
-        thread=known.details.thread or "",
+        id=value.id,
+        channel=value.channel,
+        seq=value.seq,
+        sender=value.sender,
+        text=value.text,
+        at=timestamp(value.at),
+        edited_at=timestamp(value.edited_at) if value.edited_at else None,
+        deleted=value.deleted,
+        thread=value.details.thread or "",
         attachments=[
             events.Attachment(id=each.id, name=each.name, size=each.size, type=each.type, width=each.width, height=each.height)
-            for each in known.details.attachments
+            for each in value.details.attachments
         ],
-        mentions=list[str](known.details.mentions),
-        reactions=[nouns.Reaction(emoji=each.emoji, count=each.count, users=list[str](each.users)) for each in known.reactions],
-        pinned=known.pinned,
+        mentions=list[str](value.details.mentions),
+        reactions=[nouns.Reaction(emoji=each.emoji, count=each.count, users=list[str](each.users)) for each in value.reactions],
+        pinned=value.pinned,
     )
 
 

@@ -65,15 +65,15 @@ def decode(*deliveries: Delivery) -> Decoded:
         except DecodeError:
             found.poison.append(entry.payload)
             continue
-        for given in batch.commands:
+        for received in batch.commands:
             try:
-                command = convert.command(given)
+                command = convert.command(received)
             except HubbubError as error:
-                COMMANDS.labels(given.WhichOneof("body") or "unknown", error.reason).inc()
-                found.refused.append(Outcome(CommandId(given.id), given.gateway, given.channel, error=error))
+                COMMANDS.labels(received.WhichOneof("body") or "unknown", error.reason).inc()
+                found.refused.append(Outcome(CommandId(received.id), received.gateway, received.channel, error=error))
             else:
                 found.commands.append(command)
-                found.sources[command.id] = given
+                found.sources[command.id] = received
     return found
 
 
@@ -174,7 +174,7 @@ class Worker:
         await self._complete(work, [delivery], decoded, stored)
 
     async def _complete(self, work: Work, done: Sequence[Delivery], decoded: Decoded, last: Stored) -> None:
-        """Publish the last results of deliveries and acknowledge them. Raises `BusError`; then neither has happened."""
+        """Publish the last results of deliveries and acknowledge them. Raises `BusError`; release them then."""
         batch = self._publisher.batch(last) + replies(decoded.refused)
         started = time.perf_counter()
         await work.complete(done, batch)

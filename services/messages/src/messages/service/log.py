@@ -53,14 +53,14 @@ class Log(RpcBase):
             seen = await log.positions(connection, caller, [channel for channel, _ in requested if channel])
         places = iter(seen)
         statuses, ranges = [], []
-        for (channel, position), given in zip(requested, request.positions, strict=True):
+        for (channel, seq), position in zip(requested, request.positions, strict=True):
             place = next(places) if channel else None
             if channel is None or place is None:
-                statuses.append(rpc.CatchUpStatus(channel=given.channel, status=rpc.RESUME_STATUS_GONE))
+                statuses.append(rpc.CatchUpStatus(channel=position.channel, status=rpc.RESUME_STATUS_GONE))
                 continue
             head, floor = place
-            missing = Range(channel, max(position, floor), head)
-            if position > head or missing.count > request.limit:
+            missing = Range(channel, max(seq, floor), head)
+            if seq > head or missing.count > request.limit:
                 statuses.append(rpc.CatchUpStatus(channel=channel, status=rpc.RESUME_STATUS_RESET, seq=head))
                 continue
             statuses.append(rpc.CatchUpStatus(channel=channel, status=rpc.RESUME_STATUS_COMPLETE, seq=head, after=missing.after))

@@ -60,12 +60,12 @@ class RpcBase:
         self._publisher = publisher
         self._revocations = revocations
 
-    async def _admitted(self, given: nouns.Caller) -> Caller:
+    async def _admitted(self, requester: nouns.Caller) -> Caller:
         """Read the caller and store them as a user. Raises `NotAuthenticated` for a blocked user or a revoked token."""
-        caller = convert.caller(given)
+        caller = convert.caller(requester)
         async with self._database.connection([caller.tenant]) as connection:
-            known = await users.admit(connection, [Admission(caller)])
-        if known[caller.tenant, caller.user].refuses(caller):
+            users_by_id = await users.admit(connection, [Admission(caller)])
+        if users_by_id[caller.tenant, caller.user].refuses(caller):
             raise NotAuthenticated
         return caller
 

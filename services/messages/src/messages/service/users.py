@@ -82,8 +82,8 @@ class Users(RpcBase):
                 await audit.append(connection, caller, action, subject=user)
         return rpc.BlockUserResponse(revocation=await self._apply(caller.tenant, user, state))
 
-    async def _administrator(self, given: nouns.Caller, user: str) -> tuple[Caller, UserId]:
-        caller = await self._admitted(given)
+    async def _administrator(self, requester: nouns.Caller, user: str) -> tuple[Caller, UserId]:
+        caller = await self._admitted(requester)
         if not caller.admin:
             raise NotAllowed
         try:

@@ -136,5 +136,5 @@ async def count_unpublished(connection: Connection, older_than_seconds: float) -
 
 def _entry(row: tuple[Any, ...]) -> Entry:
     channel, seq, tenant, kind, actor, at, key, command, message, text, details = row
-    known = _details(details) if details else NO_DETAILS
-    return Entry(channel, seq, tenant, EntryKind(kind), actor, at, key, command, message, text, known)
+    fields = _details(details) if details else NO_DETAILS
+    return Entry(channel, seq, tenant, EntryKind(kind), actor, at, key, command, message, text, fields)

@@ -45,21 +45,23 @@ class RevocationState(msgspec.Struct, frozen=True):
 async def admit(connection: Connection, admissions: Sequence[Admission]) -> dict[tuple[str, str], UserRecord]:
     """Store users; returns them by (tenant, id). Writes only new and changed ones."""
     wanted = {(each.caller.tenant, each.caller.user): each.name for each in admissions}
-    known = await _find(connection, list(wanted))
-    changed = sorted(place for place, name in wanted.items() if place not in known or (name and known[place].name != name))
+    found = await _find(connection, list(wanted))
+    changed = sorted(
+        user_id for user_id, name in wanted.items() if user_id not in found or (name and found[user_id].name != name)
+    )
     if changed:
         parameters = {
             "tenants": [tenant for tenant, _ in changed],
             "ids": [user for _, user in changed],
-            "names": [wanted[place] or place[1] for place in changed],
+            "names": [wanted[user_id] or user_id[1] for user_id in changed],
         }
         rows: list[tuple[Any, ...]] = await (await connection.execute(queries.UPSERT, parameters)).fetchall()
-        known |= {(row[0], row[1]): UserRecord(*row) for row in rows}
-    return known
+        found |= {(row[0], row[1]): UserRecord(*row) for row in rows}
+    return found
 
 
-async def _find(connection: Connection, places: Sequence[tuple[str, str]]) -> dict[tuple[str, str], UserRecord]:
-    parameters = {"tenants": [tenant for tenant, _ in places], "ids": [user for _, user in places]}
+async def _find(connection: Connection, user_ids: Sequence[tuple[str, str]]) -> dict[tuple[str, str], UserRecord]:
+    parameters = {"tenants": [tenant for tenant, _ in user_ids], "ids": [user for _, user in user_ids]}
     rows: list[tuple[Any, ...]] = await (await connection.execute(queries.FIND, parameters)).fetchall()
     return {(row[0], row[1]): UserRecord(*row) for row in rows}
 
