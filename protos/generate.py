@@ -1,4 +1,4 @@
-"""Generates the Python stubs under `gen/python` from the protos; with `--check` says whether the committed ones are current."""
+"""Generates the Python stubs in `gen/python` from the protos; with `--check`, reports whether the committed stubs are current."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COMMITTED = HERE / "gen" / "python"
 
 
 def generate(target: Path) -> None:
-    """Write messages, services and their types below `target`."""
+    """Write the stubs and their types to `target`."""
     sources = sorted(str(path.relative_to(HERE)) for path in (HERE / "hubbub").rglob("*.proto"))
     arguments = [
         "protoc",
@@ -26,7 +26,7 @@ def generate(target: Path) -> None:
         f"--mypy_out=quiet:{target}",
     ]
     if protoc.main([*arguments, *sources]) != 0:
-        sys.exit("protoc refused the protos")
+        sys.exit("protoc rejected the protos")
     services = [source for source in sources if source.endswith("_service.proto")]
     arguments = [
         "protoc",
@@ -36,14 +36,14 @@ def generate(target: Path) -> None:
         f"--mypy_grpc_out=quiet,only_async:{target}",
     ]
     if protoc.main([*arguments, *services]) != 0:
-        sys.exit("protoc refused the services")
+        sys.exit("protoc rejected the services")
     for folder in [target / "hubbub", *(path for path in (target / "hubbub").rglob("*") if path.is_dir())]:
         (folder / "__init__.py").write_text('"""Generated from protos/: do not edit."""\n')
     (target / "hubbub" / "py.typed").touch()
 
 
 def stale(fresh: Path) -> list[str]:
-    """Names of stubs that differ from the committed ones."""
+    """Return the stubs that differ from the committed ones."""
     names = {
         str(p.relative_to(root))
         for root in (fresh, COMMITTED)
@@ -60,9 +60,9 @@ def stale(fresh: Path) -> list[str]:
 
 
 def main() -> None:
-    """Generate, or check."""
+    """Generate or check the stubs."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; fail where the committed stubs are stale")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if the committed stubs are stale")
     if not parser.parse_args().check:
         generate(COMMITTED)
         return

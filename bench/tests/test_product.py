@@ -1,4 +1,4 @@
-"""What sockets cost the real gateway, in the kernel's own counts: bytes of an idle one, system calls of a delivery."""
+"""Kernel-level costs of the real gateway: memory per idle socket, system calls per delivery."""
 
 import asyncio
 import resource
@@ -20,12 +20,12 @@ from sendmany import NATIVE
 from tests.client import Api, Socket, connect
 
 SOCKET_KIB = 13.0
-"""`make bench` measures it with more sockets and less noise; its target is 16."""
+"""`make bench` measures it with more sockets and less noise. The target is 16."""
 OTHER_CALLS = 20
-"""For the bus, the other services and the log, while a message is delivered."""
+"""Writes to the bus, the other services and the log while a message is delivered."""
 SOCKETS = 1_000
 FIRST = 100
-"""Sockets before the first reading: what a process loads for its first clients is not counted."""
+"""Sockets before the first reading, to exclude memory that a process allocates for its first clients."""
 AT_ONCE = 50
 _DATA_SEGMENTS = struct.Struct("=I")
 PEOPLE = People("guards", SOCKETS, (200, *[10] * 9))
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @dataclass
 class Running:
-    """A product, and callers for its people."""
+    """A running product, and an API client per user."""
 
     hubbub: Hubbub
     callers: list[Api]
@@ -47,7 +47,7 @@ class Running:
         return self.hubbub.watch()["server"][0]
 
     async def open(self, numbers: Iterable[int], until: AsyncExitStack) -> list[Socket]:
-        """Connect these people and open their flow."""
+        """Connect these users and start their event flow."""
         gate = asyncio.Semaphore(AT_ONCE)
 
         async def one(number: int) -> Socket:
@@ -65,13 +65,13 @@ async def running(server_data: Path) -> AsyncIterator[Running]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     issuer = Issuer(server_data)
     async with Hubbub(server_data / "guards", issuer.jwks_file) as hubbub, httpx.AsyncClient() as http:
-        rooms = await hubbub.seat(PEOPLE)
+        rooms = await hubbub.provision(PEOPLE)
         users = [PEOPLE.user(number) for number in range(SOCKETS)]
         yield Running(hubbub, [Api(f"http://{hubbub.targets[0]}", issuer.token(user), http, user) for user in users], rooms)
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-async def test_an_idle_socket_costs_few_bytes(running: Running) -> None:
+async def test_an_idle_socket_uses_little_memory(running: Running) -> None:
     async with AsyncExitStack() as until:
         await running.open(range(FIRST), until)
         before = processes.memory_kib(running.gateway)
@@ -84,20 +84,20 @@ async def test_a_delivery_is_one_system_call(running: Running) -> None:
     room, members = running.rooms[0][0], PEOPLE.rooms[0][0]
     async with AsyncExitStack() as until:
         sockets = await running.open(members, until)
-        await _say(sockets, room, "first")
+        await _post(sockets, room, "first")
         segments, calls = _segments(sockets), processes.written_calls(running.gateway)
-        await _say(sockets, room, "counted")
-        # Each send is a segment of its own; the sender's acknowledgement and its own delivery travel together.
+        await _post(sockets, room, "counted")
+        # Each send is one segment. The sender's acknowledgement and its own delivery share one.
         assert _segments(sockets) - segments == len(members)
-        if NATIVE:  # the sends of a slice are no write(2)
+        if NATIVE:  # sendmany uses send(2), which is not counted
             assert processes.written_calls(running.gateway) - calls <= OTHER_CALLS
 
 
 def _segments(sockets: list[Socket]) -> int:
-    """How many segments with data have come to these sockets (tcpi_data_segs_in of Linux)."""
+    """Return the number of data segments received by these sockets (Linux: tcpi_data_segs_in)."""
     return sum(_DATA_SEGMENTS.unpack_from(each.kernel.getsockopt(SOL_TCP, TCP_INFO, 160), 152)[0] for each in sockets)
 
 
-async def _say(sockets: list[Socket], room: str, key: str) -> None:
+async def _post(sockets: list[Socket], room: str, key: str) -> None:
     await sockets[0].post(room, key, key)
     await asyncio.gather(*(socket.expect("event", channel=room) for socket in sockets))
