@@ -12,7 +12,7 @@ import pytest
 
 from gateway import compiled
 
-BASES = {"Exception", "Enum", "Collector", "Generic[_Child]", "_Family[Count]", "_Family[Spread]"}
+BASES = {"Exception", "Enum", "Collector", "Generic[_Child]", "_Family[CounterValue]", "_Family[HistogramValue]"}
 """What a class in them may derive from: nothing that msgspec reads, and nothing of anybody's native code."""
 built = pytest.mark.skipif(not compiled.current(), reason="nothing is compiled: make compiled")
 
