@@ -67,7 +67,8 @@ class MediaServiceServicer:
     """
 
     def CreateUpload(self, request, context):
-        """Announce a file and get the form that uploads it.
+        """Announce a file and get the form that uploads it. TOO_LARGE for a full quota of bytes, RATE_LIMITED for too many
+        announcements or too many open uploads.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -88,7 +89,7 @@ class MediaServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetLink(self, request, context):
-        """A link to a clean upload's bytes.
+        """A link to a clean upload. The original of a picture is for its owner; all others get a copy without metadata.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

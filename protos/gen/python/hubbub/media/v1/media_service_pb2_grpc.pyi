@@ -19,13 +19,15 @@ class MediaServiceStub:
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateUpload: _aio.UnaryUnaryMultiCallable[_media_service_pb2.CreateUploadRequest, _media_service_pb2.CreateUploadResponse]
-    """Announce a file and get the form that uploads it."""
+    """Announce a file and get the form that uploads it. TOO_LARGE for a full quota of bytes, RATE_LIMITED for too many
+    announcements or too many open uploads.
+    """
     CompleteUpload: _aio.UnaryUnaryMultiCallable[_media_service_pb2.CompleteUploadRequest, _media_service_pb2.CompleteUploadResponse]
     """Say that the bytes are there; scanning begins."""
     GetUpload: _aio.UnaryUnaryMultiCallable[_media_service_pb2.GetUploadRequest, _media_service_pb2.GetUploadResponse]
     """One upload."""
     GetLink: _aio.UnaryUnaryMultiCallable[_media_service_pb2.GetLinkRequest, _media_service_pb2.GetLinkResponse]
-    """A link to a clean upload's bytes."""
+    """A link to a clean upload. The original of a picture is for its owner; all others get a copy without metadata."""
     ResolveUploads: _aio.UnaryUnaryMultiCallable[_media_service_pb2.ResolveUploadsRequest, _media_service_pb2.ResolveUploadsResponse]
     """Uploads that a message wants to carry: all clean, of this channel and this owner, or an error."""
 
@@ -38,7 +40,9 @@ class MediaServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _media_service_pb2.CreateUploadRequest,
         context: _aio.ServicerContext[_media_service_pb2.CreateUploadRequest, _abc.Awaitable[_media_service_pb2.CreateUploadResponse]],
     ) -> _abc.Awaitable[_media_service_pb2.CreateUploadResponse]:
-        """Announce a file and get the form that uploads it."""
+        """Announce a file and get the form that uploads it. TOO_LARGE for a full quota of bytes, RATE_LIMITED for too many
+        announcements or too many open uploads.
+        """
 
     @_abc_1.abstractmethod
     def CompleteUpload(
@@ -62,7 +66,7 @@ class MediaServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _media_service_pb2.GetLinkRequest,
         context: _aio.ServicerContext[_media_service_pb2.GetLinkRequest, _abc.Awaitable[_media_service_pb2.GetLinkResponse]],
     ) -> _abc.Awaitable[_media_service_pb2.GetLinkResponse]:
-        """A link to a clean upload's bytes."""
+        """A link to a clean upload. The original of a picture is for its owner; all others get a copy without metadata."""
 
     @_abc_1.abstractmethod
     def ResolveUploads(
