@@ -1,4 +1,4 @@
-"""Between the domain and protobuf, and the checks of what comes in."""
+"""Converts between the domain and protobuf, and checks requests."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _STATES = {
 
 
 def announcement(request: rpc.CreateUploadRequest, max_bytes: int) -> Announcement:
-    """Read a file's announcement; raises `InvalidArgument`, `TooLarge`, `NotFound`."""
+    """A file's announcement; raises `InvalidArgument`, `TooLarge`, `NotFound`."""
     if not 1 <= len(request.name) <= _NAME_CHARACTERS or _CONTROL.search(request.name):
         raise InvalidArgument(f"A file name has 1 to {_NAME_CHARACTERS} characters, none of them a control character")
     if request.size < 1:
@@ -51,28 +51,28 @@ def announcement(request: rpc.CreateUploadRequest, max_bytes: int) -> Announceme
 
 
 def tenant(value: str) -> str:
-    """A tenant that there could be; raises `NotFound` for what is none: no store can hold it, so nothing is in it."""
+    """A well-formed tenant; raises `NotFound` for any other value, of which no upload can exist."""
     if not is_tenant(value):
         raise NotFound
     return value
 
 
 def user(value: str) -> str:
-    """A user that there could be; raises `NotFound` for what is none."""
+    """A well-formed user id; raises `NotFound`."""
     if not _USER.fullmatch(value):
         raise NotFound
     return value
 
 
 def upload_id(value: str) -> str:
-    """An id of ours; raises `NotFound` for what is none."""
+    """A well-formed upload or channel id; raises `NotFound`."""
     if not is_uuid(value):
         raise NotFound
     return value
 
 
 def upload(known: Upload) -> nouns.Upload:
-    """An upload."""
+    """An upload as protobuf."""
     return nouns.Upload(
         id=known.id,
         tenant=known.tenant,
@@ -85,9 +85,10 @@ def upload(known: Upload) -> nouns.Upload:
         reason=known.reason,
         width=known.width,
         height=known.height,
+        sha256=known.kept_sha256 or "",
     )
 
 
 def form(made: Form) -> nouns.UploadForm:
-    """How to upload."""
+    """A form as protobuf."""
     return nouns.UploadForm(method="POST", url=made.url, fields=made.fields)

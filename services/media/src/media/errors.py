@@ -1,4 +1,4 @@
-"""What object storage and scanners say, as the errors that callers know."""
+"""Errors of object storage, scanners and decoders."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from botocore.exceptions import BotoCoreError, ClientError
 from chassis.errors import Unavailable
 
 _ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
-_CHANGED = frozenset({"412", "PreconditionFailed"})
 
 
 class ObjectAbsentError(Exception):
     """There is no object of this key."""
 
 
-class ObjectChangedError(Exception):
-    """The object is not the one that was looked at before."""
-
-
 class UnscannedError(Exception):
-    """The scanner could not look at all of it, so nothing is known."""
+    """The file could not be examined, so nothing is known about it."""
+
+
+class DecoderCrashedError(UnscannedError):
+    """The decoder ended without a verdict, several times."""
+
+
+class BrokenImageError(Exception):
+    """The picture is broken, too large or too costly to be decoded."""
 
 
 @asynccontextmanager
 async def translated() -> AsyncIterator[None]:
-    """Raise `ObjectAbsentError`, `ObjectChangedError`, else `Unavailable` for what object storage refuses or does not answer."""
+    """Raise `ObjectAbsentError` for an object that is not there, `Unavailable` for any other failure of object storage."""
     try:
         yield
     except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "")
-        if code in _ABSENT:
+        if error.response.get("Error", {}).get("Code", "") in _ABSENT:
             raise ObjectAbsentError from error
-        if code in _CHANGED:
-            raise ObjectChangedError from error
         raise Unavailable from error
     except (BotoCoreError, aiohttp.ClientError, TimeoutError, OSError) as error:
         raise Unavailable from error

@@ -1,4 +1,4 @@
-"""Looks for malware: our own signatures (YARA) always, and a clamd where one is configured. Who cannot look says so."""
+"""Looks for malware: our own signatures (YARA) always, and a clamd where one is configured."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from media.errors import UnscannedError
 _SCAN_SECONDS = 30
 _CHUNK_BYTES = 256 * 1024
 _REPLY_BYTES = 4096
-# EICAR, the test virus that harms nobody, by its bytes, so that no scanner takes this file for one.
+# EICAR, the harmless test virus, in hex: no scanner takes this source file for it.
 _RULES = """
 rule eicar_test_file {
   strings:
@@ -33,7 +33,7 @@ class Scanners:
         self._clamd = clamd
 
     async def dangerous(self, file: Path) -> bool:
-        """Whether any scanner objects. Raises `UnscannedError` when one could not look at all of it."""
+        """Whether any scanner finds malware. Raises `UnscannedError` when one could not scan the whole file."""
         if await asyncio.to_thread(self._matches, file):
             return True
         return bool(self._clamd) and await self._clamd_objects(file)
@@ -47,7 +47,7 @@ class Scanners:
             raise UnscannedError from error
 
     async def _clamd_objects(self, file: Path) -> bool:
-        """Ask clamd by INSTREAM; it hangs up on a file that is longer than it takes, which is no answer."""
+        """Ask clamd by INSTREAM. It hangs up on a file above its limit, which is no verdict."""
         try:
             async with asyncio.timeout(_SCAN_SECONDS):
                 reader, writer = await self._connect()

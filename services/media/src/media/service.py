@@ -1,4 +1,4 @@
-"""The RPCs about uploads. Whether the caller may see an upload's channel is judged by whoever calls."""
+"""The RPCs about uploads. The calling service decides whether its user may see an upload's channel."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from media import convert, store
 from media.errors import ObjectAbsentError
 from media.metrics import UPLOADS
 from media.objects import LINK_SECONDS, Objects
+from media.quota import Quota, require
 from media.scan import Scan
-from media.upload import State, Upload
+from media.upload import THUMBNAIL_TYPE, State, Upload
 
 SERVICE_NAME: str = rpc.DESCRIPTOR.services_by_name["MediaService"].full_name
 _RESOLVED_AT_ONCE = 10
@@ -24,23 +25,25 @@ _RESOLVED_AT_ONCE = 10
 class MediaService(stubs.MediaServiceServicer):
     """hubbub.media.v1.MediaService."""
 
-    def __init__(self, database: Database, objects: Objects, scan: Scan, max_bytes: int) -> None:
+    def __init__(self, database: Database, objects: Objects, scan: Scan, max_bytes: int, quota: Quota) -> None:
         self._database = database
         self._objects = objects
         self._scan = scan
         self._max_bytes = max_bytes
+        self._quota = quota
 
     async def CreateUpload(self, request: rpc.CreateUploadRequest, _context: object) -> rpc.CreateUploadResponse:
-        """Announce a file and get the form that uploads it."""
+        """Announce a file and get the form that uploads it. Raises `TooLarge` and `RateLimited` by quota."""
         announced = convert.announcement(request, self._max_bytes)
-        async with self._database.connection([announced.tenant]) as connection:
-            upload = await store.create(connection, announced)
+        async with self._database.transaction([announced.tenant]) as connection:
+            upload, usage = await store.create(connection, announced, self._quota.user_per_minute)
+            require(self._quota, usage)
         UPLOADS.inc()
         form = await self._objects.form(upload)
         return rpc.CreateUploadResponse(upload=convert.upload(upload), form=convert.form(form))
 
     async def CompleteUpload(self, request: rpc.CompleteUploadRequest, _context: object) -> rpc.CompleteUploadResponse:
-        """Begin to scan; saying it again answers where the upload stands. Raises `Conflict` without the bytes."""
+        """Begin to scan; a repeated call answers the upload's state. Raises `Conflict` without the bytes."""
         upload = await self._known(request.tenant, request.upload)
         if upload.owner != request.user:
             raise NotFound
@@ -60,7 +63,10 @@ class MediaService(stubs.MediaServiceServicer):
         return rpc.GetUploadResponse(upload=convert.upload(await self._known(request.tenant, request.upload)))
 
     async def GetLink(self, request: rpc.GetLinkRequest, _context: object) -> rpc.GetLinkResponse:
-        """A link to a clean upload's bytes; raises `Conflict` before the verdict, `BlockedMedia` after a bad one."""
+        """A link to a clean upload; raises `Conflict` before the verdict, `BlockedMedia` after a bad one.
+
+        Only a picture's owner gets the original, to be saved; all others get the copy that was encoded anew.
+        """
         if request.variant not in {"", "thumb"}:
             raise InvalidArgument("A variant is thumb, or none")
         upload = await self._known(request.tenant, request.upload)
@@ -68,15 +74,21 @@ class MediaService(stubs.MediaServiceServicer):
             raise Conflict("The upload has not been examined yet")
         if upload.state is not State.CLEAN:
             raise BlockedMedia
-        thumbnail = request.variant == "thumb"
-        if thumbnail and not upload.thumbnail:
-            raise NotFound
-        answer = rpc.GetLinkResponse(url=await self._objects.link(upload, thumbnail=thumbnail))
+        key, kind = upload.kept, upload.type
+        if request.variant == "thumb":
+            if not upload.thumbnail:
+                raise NotFound
+            key, kind = upload.thumb, THUMBNAIL_TYPE
+        elif upload.thumbnail and upload.owner != request.user:
+            key = upload.picture
+            kind = THUMBNAIL_TYPE if key == upload.thumb else upload.type
+        link = await self._objects.link(key, kind, upload.name, inline=key != upload.kept)
+        answer = rpc.GetLinkResponse(url=link)
         answer.expires_at.FromDatetime(datetime.now(UTC) + timedelta(seconds=LINK_SECONDS))
         return answer
 
     async def ResolveUploads(self, request: rpc.ResolveUploadsRequest, _context: object) -> rpc.ResolveUploadsResponse:
-        """Uploads that a message wants to carry; raises `NotFound` for foreign ones, `BlockedMedia` for those not clean."""
+        """Uploads for a message to carry; raises `NotFound` for foreign ones, `BlockedMedia` for those not clean."""
         if len(request.uploads) > _RESOLVED_AT_ONCE:
             raise InvalidArgument(f"At most {_RESOLVED_AT_ONCE} uploads")
         ids = [convert.upload_id(each) for each in request.uploads]

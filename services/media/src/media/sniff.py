@@ -1,4 +1,4 @@
-"""Tells what bytes are from how they begin, and whether that fits what they claim to be."""
+"""Recognises media types by a file's first bytes, and compares them with the announced type."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"MZ", "application/x-msdownload"),
     (0, b"\x7fELF", "application/x-executable"),
 )
-# Types that share a container with the one whose signature is known.
+# Types that share a container, and its signature, with another.
 _FAMILIES = {
     "video/quicktime": "video/mp4",
     "audio/mp4": "video/mp4",
@@ -40,7 +40,7 @@ _MPEG_SYNC = 0xE0
 
 
 def sniff(head: bytes) -> str:
-    """The media type that the first bytes announce; empty where they announce none that is known here."""
+    """The media type whose signature the first bytes have; empty for none."""
     for offset, signature, kind in _SIGNATURES:
         if head.startswith(signature, offset):
             return kind
@@ -50,10 +50,10 @@ def sniff(head: bytes) -> str:
 
 
 def fits(claimed: str, head: bytes) -> bool:
-    """Whether bytes that begin so may call themselves `claimed`.
+    """Whether a file that begins with `head` may have the type `claimed`.
 
-    A type with a known signature must have it; text has no NUL; a type that is not known here must not have the signature of
-    one that is. `application/octet-stream` claims nothing.
+    A type with a known signature must have it. Text has no NUL. Any other type must not have a known signature.
+    `application/octet-stream` fits every file.
     """
     if claimed == _OPAQUE:
         return True
