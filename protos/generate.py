@@ -24,7 +24,7 @@ RELEASED = HERE / "released.binpb"
 
 
 def generate(target: Path) -> None:
-    """Write messages, services and their types below `target`."""
+    """Write the stubs and their types to `target`."""
     sources = sorted(str(path.relative_to(HERE)) for path in (HERE / "hubbub").rglob("*.proto"))
     arguments = [
         "protoc",
@@ -34,7 +34,7 @@ def generate(target: Path) -> None:
         f"--mypy_out=quiet:{target}",
     ]
     if protoc.main([*arguments, *sources]) != 0:
-        sys.exit("protoc refused the protos")
+        sys.exit("protoc rejected the protos")
     services = [source for source in sources if source.endswith("_service.proto")]
     arguments = [
         "protoc",
@@ -44,14 +44,14 @@ def generate(target: Path) -> None:
         f"--mypy_grpc_out=quiet,only_async:{target}",
     ]
     if protoc.main([*arguments, *services]) != 0:
-        sys.exit("protoc refused the services")
+        sys.exit("protoc rejected the services")
     for folder in [target / "hubbub", *(path for path in (target / "hubbub").rglob("*") if path.is_dir())]:
         (folder / "__init__.py").write_text('"""Generated from protos/: do not edit."""\n')
     (target / "hubbub" / "py.typed").touch()
 
 
 def stale(fresh: Path) -> list[str]:
-    """Names of stubs that differ from the committed ones."""
+    """Return the stubs that differ from the committed ones."""
     names = {
         str(p.relative_to(root))
         for root in (fresh, COMMITTED)

@@ -67,7 +67,7 @@ async def test_a_silent_socket_is_closed_with_4003_and_a_talking_one_is_not(worl
         world.registry.opened(connection)
     for _ in range(59):
         sweep.advance(sweep.now + 1)
-        talking.heard = sweep.now
+        talking.last_frame = sweep.now
     assert world.registry.connections.keys() == {silent.id, talking.id}
     sweep.advance(sweep.now + 1)
     assert silent.closing is Close.NO_HEARTBEAT

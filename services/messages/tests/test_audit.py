@@ -159,7 +159,7 @@ def behind(statement: LiteralString) -> Tamper:
         (behind("DELETE FROM audit WHERE number = 12"), 12, "missing"),
         (behind("DELETE FROM audit"), 1, "missing"),
         (behind("UPDATE audit SET number = 25 - number WHERE number IN (12)"), 12, "missing"),
-        (behind("UPDATE audit SET previous = sha256('x'), digest = sha256('y') WHERE number = 3"), 3, "does not follow"),
+        (behind("UPDATE audit SET previous = sha256('x'), digest = sha256('y') WHERE number = 3"), 3, "does not match"),
     ],
 )
 async def test_what_was_done_to_it_behind_its_back_shows_and_names_the_first_broken_row(
@@ -187,7 +187,7 @@ async def verified(url: str) -> tuple[int | None, str]:
 
 async def test_the_command_exits_with_1_when_the_log_was_changed(own_town: Town, postgres_server: Postgres) -> None:
     await busy(own_town)
-    assert await verified(own_town.url) == (0, "The audit log is whole.")
+    assert await verified(own_town.url) == (0, "The audit log is intact.")
     database = own_town.url.rpartition("/")[2]
     async with await psycopg.AsyncConnection.connect(postgres_server.url(database, "postgres"), autocommit=True) as superuser:
         await behind("UPDATE audit SET actor = 'eve' WHERE number = 4")(superuser)

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from hypothesis import HealthCheck, settings
+import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
@@ -288,9 +289,7 @@ def replace_command(command: Command, id_: CommandId, body: Post) -> Command:
     return Command(command.tenant, command.channel, command.actor, command.key, id_, command.gateway, body)
 
 
+@pytest.mark.soak
 def test_whatever_happens_the_log_is_what_the_protocol_says(shared_url: str) -> None:
     Log.url = shared_url
-    slow = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
-    run_state_machine_as_test(
-        Log, settings=settings(max_examples=40, stateful_step_count=20, deadline=None, suppress_health_check=slow)
-    )
+    run_state_machine_as_test(Log, settings=settings(stateful_step_count=20))

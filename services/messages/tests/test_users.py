@@ -138,7 +138,7 @@ async def test_a_decision_is_announced_until_every_present_gateway_has_confirmed
 async def test_a_decision_that_a_present_gateway_does_not_confirm_is_stored_but_not_answered_as_done(town: Town) -> None:
     await town.people("ann")
     await town.gateways.renew("deaf")
-    service = MessagesService(town.database, town.publisher, Revocations(town.publisher, town.gateways, hold_seconds=0.1))
+    service = MessagesService(town.database, town.publisher, Revocations(town.publisher, town.gateways, confirm_seconds=0.1))
     await refused(_decided(town, service, "block"), Unavailable)
     await refused(town.service.AdmitUser(_admit(town, "ann"), None), NotAuthenticated)
 

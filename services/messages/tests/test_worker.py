@@ -189,7 +189,7 @@ async def test_while_the_database_takes_no_writes_nothing_is_lost_and_it_recover
 async def test_while_the_bus_takes_no_events_the_commands_stay_and_their_entries_wait(own_town: Town, valkey_url: str) -> None:
     town, bus = own_town, RedisBus(valkey_url)
     channel = await town.channel("ann")
-    await Sweeper(town.database, town.publisher).forget_published()
+    await Sweeper(town.database, town.publisher).delete_published()
     town.bus, town.publisher = bus, Publisher(bus, PARTITIONS)
     released = _released("bus")
     async with bus.follow(town.event_topics()) as feed, redis.asyncio.from_url(valkey_url) as server, town.working():
@@ -256,7 +256,7 @@ async def test_the_api_answers_yes_while_the_bus_is_away_and_the_sweeper_publish
     town = own_town
     channel = await town.channel("ann")
     sweeper = Sweeper(town.database, town.publisher, stale_seconds=0)
-    await sweeper.forget_published()
+    await sweeper.delete_published()
     away = RedisBus(f"redis://127.0.0.1:{unused_tcp_port}/0")
     town.service._publisher = Publisher(away, PARTITIONS)  # noqa: SLF001 - the service's bus goes away
     posted = await town.post(channel, "ann")

@@ -108,7 +108,7 @@ class SignInConfig:
     client_secret: Secret
     """Empty for a public client: then PKCE alone protects the code."""
     label: str
-    """What the button names."""
+    """Label of the sign-in button."""
     redirect_base: str
     tenant_claim: str
     tenants: Mapping[str, str]
@@ -120,7 +120,7 @@ class SignInConfig:
 
     @property
     def redirect_uri(self) -> str:
-        """Where the provider sends the browser back to; to be registered there."""
+        """Where the provider redirects the browser to; must be registered there."""
         return f"{self.redirect_base}/v1/signin/callback"
 
     @property
@@ -139,7 +139,7 @@ _NO_NETWORKS: tuple[str, ...] = ()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config(ProcessConfig):
-    """What a gateway reads from its environment."""
+    """The settings of a gateway."""
 
     listen: Address = setting("HUBBUB_LISTEN", address)
     bus_url: Secret = setting("HUBBUB_BUS_URL", secret)
@@ -148,35 +148,35 @@ class Config(ProcessConfig):
     presence_target: str = setting("HUBBUB_PRESENCE_TARGET", text)
     media_target: str = setting("HUBBUB_MEDIA_TARGET", text)
     gateway_key: Secret = setting("HUBBUB_GATEWAY_KEY", secret, _NO_SECRET)
-    """Ed25519 private key (PEM) by which the services know a gateway; all gateways share it."""
+    """Ed25519 private key (PEM) that authenticates gateways to the services; all gateways share it."""
     dev_login: bool = setting("HUBBUB_DEV_LOGIN", flag, default=False)
     dev_key_file: str = setting("HUBBUB_DEV_KEY_FILE", text, "")
-    """Ed25519 private key (PEM) of the development issuer; made where it is missing."""
+    """Ed25519 private key (PEM) of the development issuer; generated if missing."""
     issuers: tuple[IssuerConfig, ...] = setting("HUBBUB_ISSUERS", issuers, _NO_ISSUERS)
     allowed_origins: frozenset[str] = setting("HUBBUB_ALLOWED_ORIGINS", origins, _NO_ORIGINS)
-    """Besides the server's own, which is always allowed."""
+    """Origins allowed besides the server's own."""
     widget_origins: tuple[tuple[str, tuple[str, ...]], ...] = setting("HUBBUB_WIDGET_ORIGINS", framers, _NO_FRAMERS)
-    """Whose pages may frame a tenant's widget; a tenant without any has none."""
+    """Origins whose pages may frame a tenant's widget. A tenant without any has no widget."""
     web_root: Path | None = setting("HUBBUB_WEB_ROOT", Path, None)
-    """The built web app; a gateway without one serves the API alone."""
+    """The built web app; without one the gateway serves the API only."""
     storage_endpoint: str = setting("HUBBUB_MEDIA_S3_PUBLIC_ENDPOINT", text, "")
     """Where browsers upload to and load media from; the content security policy allows it."""
     heartbeat_seconds: int = setting("HUBBUB_HEARTBEAT_SECONDS", whole(1, 600), 25)
     sends_per_second: int = setting("HUBBUB_SENDS_PER_SECOND", whole(1, 100_000), 50)
     burst: int = setting("HUBBUB_SEND_BURST", whole(1, 100_000), 200)
     user_sends_per_second: int = setting("HUBBUB_USER_SENDS_PER_SECOND", whole(0, 1_000_000), 0)
-    """Of one user over all connections, HTTP and gateways; 0 for four times a socket's."""
+    """Limit of one user over all connections, HTTP, and gateways; 0 means four times the limit of a connection."""
     joins_per_second: int = setting("HUBBUB_JOINS_PER_SECOND", whole(1, 100_000), 30)
-    """Channels that one user may make or join."""
+    """Channels that one user may create or join."""
     unauthenticated_per_second: int = setting("HUBBUB_STRANGERS_PER_SECOND", whole(1, 100_000), 200)
-    """Refused credentials, sign-ins, and logins of the local stack, from one address."""
+    """Rejected credentials, sign-ins, and development logins from one address."""
     trusted_proxies: tuple[str, ...] = setting("HUBBUB_TRUSTED_PROXIES", networks, _NO_NETWORKS)
-    """Networks whose `X-Forwarded-For` says where a request comes from."""
+    """Networks whose `X-Forwarded-For` is trusted."""
     connections_per_user: int = setting("HUBBUB_CONNECTIONS_PER_USER", whole(1, 100_000), 20)
     reconcile_seconds: int = setting("HUBBUB_RECONCILE_SECONDS", whole(1, 86_400), 60)
     """About how long it takes to compare the heads of all channels with the store."""
     oidc_issuer: str = setting("HUBBUB_OIDC_ISSUER", text, "")
-    """The OpenID provider that people sign in at; the other OIDC settings count only where there is one."""
+    """The OpenID provider; without one the other OIDC settings are ignored."""
     oidc_client_id: str = setting("HUBBUB_OIDC_CLIENT_ID", text, "")
     oidc_client_secret: Secret = setting("HUBBUB_OIDC_CLIENT_SECRET", secret, _NO_SECRET)
     oidc_label: str = setting("HUBBUB_OIDC_LABEL", text, "single sign-on")
@@ -188,7 +188,7 @@ class Config(ProcessConfig):
     session_seconds: int = setting("HUBBUB_SESSION_SECONDS", whole(60, 30 * 86_400), 43_200)
 
     def __post_init__(self) -> None:
-        """Refuse what must not run together."""
+        """Reject contradictory settings. Raises `ConfigError` with all problems."""
         problems = []
         if self.dev_login and self.production:
             problems.append("HUBBUB_DEV_LOGIN must not be set where HUBBUB_ENV=production")

@@ -76,9 +76,9 @@ class Connection:
         "file",
         "flow",
         "flowing",
-        "heard",
         "id",
         "identity",
+        "last_frame",
         "opened_at",
         "paused",
         "resumed",
@@ -89,7 +89,7 @@ class Connection:
     )
 
     def __init__(
-        self, connection_id: str, identity: Identity, account: Account, wire: Wire, *, bucket: Bucket, heard: int
+        self, connection_id: str, identity: Identity, account: Account, wire: Wire, *, bucket: Bucket, last_frame: int
     ) -> None:
         self.id = connection_id
         self.identity = identity
@@ -116,7 +116,7 @@ class Connection:
         """Channels in which it is catching up, including those that its user has left meanwhile; None if there are none."""
         self.due = 0
         """The second in which the sweep examines it."""
-        self.heard = heard
+        self.last_frame = last_frame
         """The second (of the sweep's clock) in which the last frame came."""
         self.bucket = bucket
         """Rate limit of this connection."""

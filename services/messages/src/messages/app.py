@@ -1,4 +1,4 @@
-"""Puts the processes together: `python -m messages api | worker | migrate | permissions | audit verify`."""
+"""The composition root of each process: `python -m messages api | worker | migrate | permissions | audit verify`."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ _WORKER_CONNECTIONS, _WORKER_PIPELINES = 4, 8
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What both processes use."""
+    """The database, the bus and the publisher of a process."""
 
     database: Database
     bus: Bus
     publisher: Publisher
 
     async def store_reachable(self) -> bool:
-        """Whether the database answers."""
+        """Whether the database responds."""
         try:
             await self.database.ping()
         except Unavailable:
@@ -53,7 +53,7 @@ class Resources:
         return True
 
     async def reachable(self) -> bool:
-        """Whether database and bus answer."""
+        """Whether the database and the bus respond."""
         try:
             await self.bus.ping()
         except BusError:
@@ -63,7 +63,7 @@ class Resources:
 
 @asynccontextmanager
 async def open_resources(config: WorkerConfig, connections: int, pipelines: int) -> AsyncIterator[Resources]:
-    """Open database and bus inside the block; neither has to answer yet."""
+    """Open the database and the bus inside the block. Succeeds while either is away."""
     async with (
         open_database(
             config.database_url,
@@ -78,7 +78,7 @@ async def open_resources(config: WorkerConfig, connections: int, pipelines: int)
 
 
 async def api(config: ApiConfig, life: Lifecycle) -> None:
-    """Serve the RPCs until told to stop."""
+    """Serve RPCs until the process is stopped."""
     async with (
         open_resources(config, _API_CONNECTIONS, _API_PIPELINES) as resources,
         open_gateway_leases(config.bus_url) as gateways,
@@ -96,7 +96,7 @@ async def api(config: ApiConfig, life: Lifecycle) -> None:
 
 
 async def worker(config: WorkerConfig, life: Lifecycle) -> None:
-    """Work for the command topics until told to stop."""
+    """Consume the command topics until the process is stopped."""
     async with open_resources(config, _WORKER_CONNECTIONS, _WORKER_PIPELINES) as resources, asyncio.TaskGroup() as tasks:
         tasks.create_task(Sweeper(resources.database, resources.publisher).run(life.stopping))
         tasks.create_task(lifecycle.keep_ready(life, resources.reachable))
@@ -107,14 +107,14 @@ async def worker(config: WorkerConfig, life: Lifecycle) -> None:
 
 
 async def _verify_audit(config: MigrateConfig, _life: Lifecycle) -> None:
-    """Say where the audit log was tampered with, a line for each tenant; exits with 1 when it was."""
+    """Print the first broken audit record of each tenant. Exits with 1 when there is one."""
     async with open_database(config.database_url, connections=1, name=config.instance) as database:
         broken = await audit.verify_all(database)
     for each in broken:
         sys.stdout.write(f"{each.tenant}: record {each.number}: {each.problem}\n")
     if broken:
         sys.exit(1)
-    sys.stdout.write("The audit log is whole.\n")
+    sys.stdout.write("The audit log is intact.\n")
 
 
 async def _migrate(config: MigrateConfig, _life: Lifecycle) -> None:
@@ -122,7 +122,7 @@ async def _migrate(config: MigrateConfig, _life: Lifecycle) -> None:
 
 
 def main() -> None:
-    """Be the process that the command line names."""
+    """Run the process named on the command line."""
     match sys.argv[1:]:
         case ["api"]:
             lifecycle.run(ApiConfig, api)

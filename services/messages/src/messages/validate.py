@@ -1,6 +1,6 @@
-"""What the parts of a command or request may be, and the checks: sizes, characters, spellings.
+"""Validates the fields of commands and requests: sizes, characters and formats.
 
-Ids that cannot exist are answered as those that do not: NOT_FOUND.
+An id with an invalid format is refused like an id that does not exist: NOT_FOUND.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def channel_id(value: str) -> ChannelId:
-    """A channel's id; raises `NotFound` for what is none."""
+    """A channel id; raises `NotFound` for an invalid one."""
     return ChannelId(uuid(value))
 
 
 def message_id(value: str) -> MessageId:
-    """A message's id; raises `NotFound` for what is none."""
+    """A message id; raises `NotFound` for an invalid one."""
     return MessageId(uuid(value))
 
 
 @lru_cache(4_096)
 def uuid(value: str) -> str:
-    """An id of ours, in its one spelling; raises `NotFound` for what is none."""
+    """A UUID in lower case; raises `NotFound` for anything else."""
     if not is_uuid(value):
         raise NotFound
     return value
@@ -58,7 +58,7 @@ def tenant(value: str) -> str:
 
 
 def user_id(value: str) -> UserId:
-    """A user's id; raises `InvalidArgument`."""
+    """A user id; raises `InvalidArgument`."""
     if not 1 <= len(value) <= USER_CHARACTERS or "\x00" in value:
         raise InvalidArgument(f"A user id has 1 to {USER_CHARACTERS} characters")
     return UserId(value)
@@ -69,9 +69,9 @@ def text(value: str, *, may_be_empty: bool = False) -> str:
     if len(value) * 4 > TEXT_BYTES and len(value.encode()) > TEXT_BYTES:
         raise TooLarge(f"A text has at most {TEXT_BYTES} bytes of UTF-8")
     if "\x00" in value:
-        raise InvalidArgument("A text has no NUL")
+        raise InvalidArgument("A text cannot contain NUL")
     if not value and not may_be_empty:
-        raise InvalidArgument("A text is not empty")
+        raise InvalidArgument("A text cannot be empty")
     return value
 
 
@@ -97,7 +97,7 @@ def line(value: str, what: str, characters: int) -> str:
 
 
 def display_name(value: str) -> str:
-    """What is left of the name in somebody's token, which is not theirs to correct: no control characters, cut to size."""
+    """The display name in a token, which its user cannot correct: without control characters and cut to size."""
     return _CONTROL.sub("", value)[:NAME_CHARACTERS]
 
 
@@ -107,11 +107,11 @@ def at_most(values: Sequence[object], bound: int, what: str) -> None:
         raise InvalidArgument(f"At most {bound} {what}")
 
 
-def page(asked: int, default: int, most: int) -> int:
-    """How many to answer: the default where nothing is asked, never more than `most`."""
-    return min(asked, most) if asked else default
+def page(requested: int, default: int, most: int) -> int:
+    """The size of a page: `default` when none was requested, at most `most`."""
+    return min(requested, most) if requested else default
 
 
 def seq(value: int) -> int:
-    """A position that the database can hold."""
+    """A position, limited to what the database can hold."""
     return min(value, MAX_SEQ)

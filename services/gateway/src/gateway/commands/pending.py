@@ -96,7 +96,7 @@ class Pending:
                 self._writer.send(connection, refusal(error, ref))
 
     async def run(self) -> None:
-        """Expire commands, for ever."""
+        """Expire commands, forever."""
         while True:
             await asyncio.sleep(EXPIRY_SECONDS)
             self.expire()

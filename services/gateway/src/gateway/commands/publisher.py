@@ -69,7 +69,7 @@ class CommandPublisher:
             self._idle.clear()
 
     async def run(self) -> None:
-        """Publish, for ever."""
+        """Publish, forever."""
         while True:
             await self._wake.wait()
             self._wake.clear()

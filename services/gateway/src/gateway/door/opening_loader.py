@@ -21,7 +21,7 @@ from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 BATCH = 100
 """Sessions opened by one call."""
 WAITING = 20_000
-"""Sessions that may wait; more are refused."""
+"""Sessions that may wait; more are rejected."""
 CONCURRENT = 4
 """Calls at one time."""
 GATHER_SECONDS = 0.01

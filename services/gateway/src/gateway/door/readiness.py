@@ -19,7 +19,7 @@ ANSWER_SECONDS = 2.0
 
 
 async def watch(lifecycle: Lifecycle, bus: Bus, messages: MessagesServiceStub, following: asyncio.Event) -> None:
-    """Check every second, for ever."""
+    """Check every second, forever."""
     await following.wait()
     while True:
         ready = await _reachable(bus, messages)

@@ -171,7 +171,7 @@ class Upgrades:
         _forget_handshake(protocol.transport)
         transport.set_protocol(_NO_PROTOCOL)  # uvloop keeps the last unbuffered protocol for life; `Door` would be 5 kB
         transport.set_protocol(protocol)
-        transport.set_write_buffer_limits(high=0)  # so that `paused` says whether anything is unsent
+        transport.set_write_buffer_limits(high=0)  # so that `paused` is exact
         connection.file = transport.get_extra_info("socket").fileno()
         if rest:  # sent with the request: handled once the connection is open
             asyncio.get_running_loop().call_soon(_feed, protocol, rest)

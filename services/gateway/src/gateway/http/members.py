@@ -29,21 +29,21 @@ _MOST = 1_000
 
 
 class MembersQuery(msgspec.Struct):
-    """Which page."""
+    """Which page to list."""
 
     limit: Limit = 200
     cursor: Words = ""
 
 
 class NewMembers(msgspec.Struct, forbid_unknown_fields=True):
-    """Body of an addition."""
+    """Body of new members."""
 
     users: Annotated[list[UserId], Meta(min_length=1, max_length=200)]
     role: shapes.MemberRole = "member"
 
 
 class ChangedRole(msgspec.Struct, forbid_unknown_fields=True):
-    """Body of a change of role."""
+    """Body of a role change."""
 
     role: shapes.MemberRole
 
@@ -57,7 +57,7 @@ class Ban(msgspec.Struct, forbid_unknown_fields=True):
 
 @operation({200: shapes.Page[shapes.Member]})
 async def list_members(request: Request, identity: Identity, query: MembersQuery) -> Response:
-    """Members of a channel."""
+    """List a channel's members."""
     asked = ListMembersRequest(
         caller=identity.caller,
         channel=name_in_path(request, "channel"),
@@ -70,7 +70,7 @@ async def list_members(request: Request, identity: Identity, query: MembersQuery
 
 @operation({200: shapes.Page[shapes.Member]})
 async def add_members(request: Request, identity: Identity, body: NewMembers) -> Response:
-    """Add people; answers those added."""
+    """Add members; returns those added."""
     asked = AddMembersRequest(
         caller=identity.caller, channel=name_in_path(request, "channel"), users=body.users, role=from_word(Role, body.role)
     )
@@ -103,7 +103,7 @@ async def remove_member(request: Request, identity: Identity) -> Response:
 
 @operation({204: None})
 async def ban(request: Request, identity: Identity, body: Ban) -> Response:
-    """Remove and keep out."""
+    """Ban a user: remove the member and prevent a return."""
     asked = BanUserRequest(
         caller=identity.caller,
         channel=name_in_path(request, "channel"),

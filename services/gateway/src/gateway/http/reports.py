@@ -1,4 +1,4 @@
-"""Reports of messages to the moderators. Who may is judged by the messages service."""
+"""Reports of messages to moderators. The messages service checks permissions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MOST = 50
 
 
 class ReportsQuery(msgspec.Struct):
-    """Which page."""
+    """Which page to list."""
 
     limit: Limit = 20
     cursor: Words = ""
@@ -41,7 +41,7 @@ class Resolution(msgspec.Struct, forbid_unknown_fields=True):
 
 @operation({200: shapes.CreatedReport, 201: shapes.CreatedReport})
 async def report(request: Request, identity: Identity, body: NewReport) -> Response:
-    """Show a message to the moderators."""
+    """Report a message to the moderators."""
     asked = ReportMessageRequest(
         caller=identity.caller,
         channel=name_in_path(request, "channel"),
@@ -54,7 +54,7 @@ async def report(request: Request, identity: Identity, body: NewReport) -> Respo
 
 @operation({200: shapes.Page[shapes.Report]})
 async def list_reports(request: Request, identity: Identity, query: ReportsQuery) -> Response:
-    """What was reported and not resolved."""
+    """List open reports."""
     asked = ListReportsRequest(
         caller=identity.caller,
         channel=name_in_path(request, "channel"),
@@ -67,7 +67,7 @@ async def list_reports(request: Request, identity: Identity, query: ReportsQuery
 
 @operation({204: None})
 async def resolve(request: Request, identity: Identity, body: Resolution) -> Response:
-    """Close a report."""
+    """Resolve a report."""
     asked = ResolveReportRequest(
         caller=identity.caller,
         channel=name_in_path(request, "channel"),

@@ -1,4 +1,4 @@
-"""The answers of the HTTP API as `protocol.md` shows them; the OpenAPI document is made from these types and the handlers' own.
+"""The answers of the HTTP API, as docs/protocol.md defines them. The OpenAPI document is generated from them.
 
 `convert` makes them from the services' answers. Log entries are not encoded here: `Entry` only describes them.
 """
@@ -27,15 +27,15 @@ StateName = Annotated[str, Meta(extra_json_schema={"enum": ("pending", "scanning
 
 
 class Page(msgspec.Struct, Generic[ItemT]):
-    """A list, and where it goes on if there is more."""
+    """A page of a list."""
 
     items: list[ItemT]
     next: str | UnsetType = UNSET
-    """A cursor."""
+    """Cursor of the next page; absent on the last one."""
 
 
 class User(msgspec.Struct):
-    """A person."""
+    """A user."""
 
     user: str
     name: str
@@ -70,7 +70,7 @@ class Attachment(msgspec.Struct):
 
 
 class Reaction(msgspec.Struct):
-    """Who reacted with an emoji."""
+    """An emoji and the users who reacted with it."""
 
     emoji: str
     count: Whole
@@ -78,7 +78,7 @@ class Reaction(msgspec.Struct):
 
 
 class Message(msgspec.Struct):
-    """A message as it stands now; a deleted one has no text."""
+    """A message in its present state; a deleted one has no text."""
 
     id: Uuid
     channel: Uuid
@@ -96,7 +96,7 @@ class Message(msgspec.Struct):
 
 
 class ChannelSummary(msgspec.Struct, kw_only=True):
-    """A channel as its viewer's list shows it; `role` is null for who is no member."""
+    """A channel in the caller's list; `role` is null if the caller is not a member."""
 
     id: Uuid
     kind: KindName
@@ -109,7 +109,7 @@ class ChannelSummary(msgspec.Struct, kw_only=True):
     muted: bool
     last_message: Message | None
     peer: User | UnsetType = UNSET
-    """The other person of a direct channel."""
+    """The other user of a direct channel."""
 
 
 class Channel(ChannelSummary, kw_only=True):
@@ -120,7 +120,7 @@ class Channel(ChannelSummary, kw_only=True):
 
 
 class Entry(msgspec.Struct):
-    """An entry of a channel's log; `data` is the kind's."""
+    """An event of a channel's log; `data` depends on the kind."""
 
     type: Literal["event"]
     channel: Uuid
@@ -132,7 +132,7 @@ class Entry(msgspec.Struct):
 
 
 class Posted(msgspec.Struct, omit_defaults=True):
-    """Where a message was stored; `duplicate` where its key was seen before."""
+    """Where a message was stored; `duplicate` if its key was used before."""
 
     message: Uuid
     seq: Annotated[int, Meta(ge=1)]
@@ -162,7 +162,7 @@ class SignInProvider(msgspec.Struct):
 
 
 class SignInOptions(msgspec.Struct):
-    """How one can sign in here, and whether this browser has."""
+    """The ways to sign in, and whether this browser is signed in."""
 
     development: bool
     provider: SignInProvider | None
@@ -185,7 +185,7 @@ class Upload(msgspec.Struct):
 
 
 class UploadForm(msgspec.Struct):
-    """How the bytes get where they belong; with `fields` it is a form whose file part is named `file`."""
+    """How to upload the bytes. With `fields` it is a form whose file part is named `file`."""
 
     method: str
     url: str
@@ -208,7 +208,7 @@ class CreatedReport(msgspec.Struct):
 
 
 class Report(msgspec.Struct):
-    """A reported message as it stood then, with its neighbours as they stand now."""
+    """A reported message as it was, with its neighbours in their present state."""
 
     id: Uuid
     message: Uuid
@@ -221,7 +221,7 @@ class Report(msgspec.Struct):
 
 
 class AuditRecord(msgspec.Struct):
-    """What a moderator or administrator did. `details` is a JSON text, `previous` and `digest` are hexadecimal."""
+    """An action of a moderator or administrator. `details` is a JSON text; `previous` and `digest` are hexadecimal."""
 
     number: Annotated[int, Meta(ge=1)]
     at: NumericDate

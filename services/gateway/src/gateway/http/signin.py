@@ -48,7 +48,7 @@ class AnswerQuery(msgspec.Struct):
 
 @operation({200: SignInOptions})
 async def options(request: Request) -> Response:
-    """How one can sign in here, and whether this browser has."""
+    """The ways to sign in, and whether this browser is signed in."""
     request.state.authenticated = True  # the answer must not be cached
     api = api_of(request)
     sign_in = api.sign_in
@@ -65,7 +65,7 @@ async def options(request: Request) -> Response:
 
 @operation({303: None}, InvalidArgument, NotFound, RateLimited, Unavailable, first=count_unauthenticated)
 async def begin(request: Request, query: BeginQuery) -> Response:
-    """Send the browser to the provider."""
+    """Redirect the browser to the provider."""
     sign_in = _sign_in_of(request)
     next_path = query.next or "/"
     if not _LOCAL_PATH.fullmatch(next_path):
@@ -79,7 +79,7 @@ async def begin(request: Request, query: BeginQuery) -> Response:
 
 @operation({303: None}, NotAllowed, NotAuthenticated, NotFound, RateLimited, Unavailable, first=count_unauthenticated)
 async def callback(request: Request, query: AnswerQuery) -> Response:
-    """Take the provider's answer, once: a session and on to where the person wanted to go, or why not."""
+    """Take the provider's answer, once: begin a session and redirect to `next`, or explain the failure."""
     sign_in = _sign_in_of(request)
     try:
         response = await _signed_in(request, sign_in, query)
@@ -94,7 +94,7 @@ async def callback(request: Request, query: AnswerQuery) -> Response:
 
 @operation({204: None}, NotAllowed, NotFound)
 async def end(request: Request) -> Response:
-    """Sign out of this browser; other sessions of the user last on."""
+    """Sign out of this browser; the user's other sessions stay."""
     sign_in = _sign_in_of(request)
     sign_in.sessions.check_origin(request)
     response = nothing()

@@ -16,7 +16,7 @@ _MOST = 200
 
 
 class PeopleQuery(msgspec.Struct):
-    """Whose name or id begins so, and which page."""
+    """Text that the name or id contains, and which page."""
 
     q: Words = ""
     limit: Limit = 50
@@ -25,14 +25,14 @@ class PeopleQuery(msgspec.Struct):
 
 @operation({200: shapes.Me})
 async def me(request: Request, identity: Identity) -> Response:
-    """Who the caller is."""
-    name = await api_of(request).access.admit(identity)  # remembered from the moment before
+    """Get the caller."""
+    name = await api_of(request).access.admit(identity)  # cached a moment ago
     return answer(shapes.Me(identity.user, identity.tenant, name, list(identity.roles)))
 
 
 @operation({200: shapes.Page[shapes.User]})
 async def list_users(request: Request, identity: Identity, query: PeopleQuery) -> Response:
-    """People of the tenant."""
+    """List users of the tenant."""
     asked = ListUsersRequest(
         caller=identity.caller,
         query=query.q,

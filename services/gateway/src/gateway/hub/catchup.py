@@ -210,19 +210,19 @@ class CatchUps:
 
     def _take_status(self, sync: _Sync, status: CatchUpStatus) -> None:
         read = sync.reads[status.channel]
-        said = _GONE
+        outcome = _GONE
         if status.status == RESUME_STATUS_COMPLETE:
             read.upcoming, read.through = max(status.after, read.position) + 1, status.seq
-            said = SyncStatus("complete", status.seq)
+            outcome = SyncStatus("complete", status.seq)
         elif status.status == RESUME_STATUS_RESET:
             read.upcoming, read.through = status.seq + 1, status.seq
-            said = SyncStatus("reset", status.seq)
+            outcome = SyncStatus("reset", status.seq)
         else:
             read.channel.remove(sync.connection)
             del sync.reads[status.channel]
         if read.named:
-            sync.statuses[status.channel] = said
-        elif said is _GONE:
+            sync.statuses[status.channel] = outcome
+        elif outcome is _GONE:
             sync.lost.append(status.channel)
 
     def _pass_on(self, sync: _Sync, event: Event) -> None:

@@ -61,13 +61,20 @@ class Fanout:
         }
 
     async def run(self, on_following: Callable[[], None]) -> None:
-        """Follow, for ever. `on_following` is called when nothing published from then on is missed."""
+        """Follow, forever. `on_following` is called when nothing published from then on is missed."""
         async for attempt in retrying(BusUnavailable):
             with attempt:
-                async with self._bus.follow(self._topics) as deliveries:
-                    on_following()
-                    async for delivery in deliveries:
-                        await self._take(delivery)
+                await self._follow(on_following)
+
+    async def _follow(self, on_following: Callable[[], None]) -> None:
+        try:
+            async with self._bus.follow(self._topics) as deliveries:
+                on_following()
+                async for delivery in deliveries:
+                    await self._take(delivery)
+        except BusUnavailable:
+            log.warning("bus_not_followed")
+            raise
 
     async def _take(self, delivery: Delivery | Lost) -> None:
         match delivery:
@@ -85,7 +92,7 @@ class Fanout:
             handle(payload)
         except DecodeError:  # the entry's events show as a gap
             DEFECTS.labels("bus_entry").inc()
-            log.error("bus_entry_unreadable", topic=topic)  # noqa: TRY400 - a trace says nothing more
+            log.error("bus_entry_unreadable", topic=topic)  # noqa: TRY400 - a traceback adds nothing
             self._lost((topic,), "unreadable")
         except Exception as error:  # the consume loop: one entry must not stop the others
             DEFECTS.labels("fanout").inc()

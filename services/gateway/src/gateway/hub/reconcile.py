@@ -57,7 +57,7 @@ class Reconciler:
         self.suspect(key for key in self._hub.channels if partition_of(key, self._partitions) in partitions)
 
     async def run(self) -> None:
-        """Compare suspected channels as they come, for ever; retry while the store does not answer."""
+        """Compare suspected channels as they come, forever; retry while the store does not answer."""
         backoff = Backoff()
         while True:
             await self._wake.wait()
@@ -77,7 +77,7 @@ class Reconciler:
                 self._wake.clear()
 
     async def run_periodically(self) -> None:
-        """Compare all channels, round after round, for ever."""
+        """Compare all channels, round after round, forever."""
         while True:
             keys = list(self._hub.channels)
             chunks = [keys[start : start + CHUNK] for start in range(0, len(keys), CHUNK)] or [[]]

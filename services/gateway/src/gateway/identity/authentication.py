@@ -50,9 +50,9 @@ class Authenticator:
 
     async def identify(self, token: str) -> Identity:
         """The identity of a token. Raises `NotAuthenticated`, without a reason, which would help an attacker."""
-        said, issuer = await verify(token, self._issuers)
+        raw, issuer = await verify(token, self._issuers)
         try:
-            claims = msgspec.convert(said, Claims)
+            claims = msgspec.convert(raw, Claims)
         except msgspec.ValidationError:
             raise NotAuthenticated from None
         self._check(claims, issuer)

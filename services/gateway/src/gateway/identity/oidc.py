@@ -114,8 +114,8 @@ class Provider:
         if not ours or not hmac.compare_digest(state.encode(), attempt.state.encode()):
             raise NotAuthenticated("This answer belongs to another sign-in; begin again")
         discovered, keys = await self._discovered()
-        said, _ = await verify(await self._exchange(discovered, code, attempt.verifier), {keys.name: keys})
-        return self._identity(said, attempt.nonce)
+        claims, _ = await verify(await self._exchange(discovered, code, attempt.verifier), {keys.name: keys})
+        return self._identity(claims, attempt.nonce)
 
     def _client(self, discovered: Discovered) -> _Client:
         config = self._config
@@ -185,9 +185,9 @@ class Provider:
             raise NotAuthenticated
         return token
 
-    def _identity(self, said: dict[str, Any], nonce: str) -> Identity:
+    def _identity(self, claims: dict[str, Any], nonce: str) -> Identity:
         try:
-            token = msgspec.convert(said, IdToken)
+            token = msgspec.convert(claims, IdToken)
         except msgspec.ValidationError:
             raise NotAuthenticated from None
         now, ours = self._clock(), self._config.client_id
@@ -201,22 +201,22 @@ class Provider:
             or UNFIT.search(token.sub)
         ):
             raise NotAuthenticated
-        name = said.get("name")
+        name = claims.get("name")
         name = name[:_NAME_CHARACTERS] if isinstance(name, str) and not UNFIT.search(name) else ""
         ends = now + self._config.session_seconds
-        return Identity(self._tenant(said), token.sub, name, self._roles(said), float(token.iat), ends)
+        return Identity(self._tenant(claims), token.sub, name, self._roles(claims), float(token.iat), ends)
 
-    def _tenant(self, said: dict[str, Any]) -> str:
+    def _tenant(self, claims: dict[str, Any]) -> str:
         """The tenant that the settings assign. Raises `NotAllowed` if there is none."""
-        claim, tenants = said.get(self._config.tenant_claim), self._config.tenants
+        claim, tenants = claims.get(self._config.tenant_claim), self._config.tenants
         named = tenants.get(claim) if isinstance(claim, str) and claim != ANY_VALUE else None
         tenant = named or tenants.get(ANY_VALUE)
         if tenant is None:
             raise NotAllowed("Your organisation is not set up for this service")
         return tenant
 
-    def _roles(self, said: dict[str, Any]) -> tuple[str, ...]:
-        listed = said.get(self._config.roles_claim) if self._config.roles_claim else None
+    def _roles(self, claims: dict[str, Any]) -> tuple[str, ...]:
+        listed = claims.get(self._config.roles_claim) if self._config.roles_claim else None
         if not isinstance(listed, list):
             return ()
         return tuple(each for each in listed if isinstance(each, str) and len(each) <= 64 and not UNFIT.search(each))[:_MAX_ROLES]  # noqa: PLR2004

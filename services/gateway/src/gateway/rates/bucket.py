@@ -1,6 +1,6 @@
-"""How much one socket may send: a token bucket, and the count that tells a flood from a burst.
+"""A token bucket that also distinguishes a flood from a burst.
 
-This one is keyed on the socket, which nobody can choose; what a user or an address may is `allowance`'s.
+Each connection has one; `rates.shared` keeps them by user and by address.
 """
 
 from __future__ import annotations
@@ -9,34 +9,34 @@ import time
 from collections.abc import Callable
 
 FLOOD_SECONDS = 10
-"""Seconds of sending at twice the limit or more that end a socket with 4004."""
+"""Seconds of sending at twice the limit or more after which a connection is closed."""
 
 
 class Bucket:
-    """What one socket may still send."""
+    """A token bucket."""
 
     __slots__ = ("_above", "_burst", "_clock", "_hot", "_offered", "_rate", "_second", "_stamp", "_tokens")
 
     def __init__(self, rate: float, burst: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._rate = rate
-        """Tokens a second."""
+        """Tokens per second."""
         self._burst = burst
-        """Tokens at most."""
+        """Maximum of tokens."""
         self._clock = clock
         self._tokens = burst
         self._stamp = clock()
-        """When `_tokens` was true."""
+        """The time of `_tokens`."""
         self._second = int(self._stamp)
         """The second being counted."""
         self._offered = 0.0
-        """What was asked for in it, granted or not."""
+        """Tokens requested in this second, granted or not."""
         self._hot = 0
-        """Seconds before it over which twice the rate was asked for."""
+        """Number of past seconds with twice the rate requested."""
         self._above = 0.0
-        """What was asked for beyond that; a second's worth at most, so that only a short pause is made up for."""
+        """Tokens requested beyond twice the rate, at most a second's worth: they make up for a short pause only."""
 
     def take(self, cost: float) -> float:
-        """Take tokens: 0 when granted, else the seconds after which they will be there."""
+        """Take tokens. Return 0 if granted, otherwise the seconds until they are available."""
         now = self._clock()
         self._count(int(now), cost)
         self._tokens = min(self._burst, self._tokens + (now - self._stamp) * self._rate)
@@ -47,12 +47,12 @@ class Bucket:
         return (cost - self._tokens) / self._rate
 
     def spend(self, cost: float) -> None:
-        """Take tokens that were granted elsewhere, whether they are there or not; the debt is at most a burst."""
+        """Take tokens that were granted elsewhere, even if that makes a debt of up to a burst."""
         self._tokens = max(-self._burst, self._tokens - cost)
 
     @property
     def flooding(self) -> bool:
-        """Whether it goes on and on at twice the limit or more."""
+        """Whether twice the rate was requested for `FLOOD_SECONDS`."""
         return self._hot >= FLOOD_SECONDS
 
     def _count(self, second: int, cost: float) -> None:

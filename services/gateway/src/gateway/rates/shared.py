@@ -142,7 +142,7 @@ class UsageExchange:
         self._gateway = gateway
 
     async def send(self) -> None:
-        """Send this gateway's usage to the others, for ever."""
+        """Send this gateway's usage to the others, forever."""
         while True:
             await asyncio.sleep(SHARE_SECONDS)
             usage = {name: notable for name, rate in self._rates.items() if (notable := rate.take_usage())}
@@ -154,7 +154,7 @@ class UsageExchange:
                 log.debug("usage_not_sent")
 
     async def listen(self) -> None:
-        """Subtract what other gateways report, for ever."""
+        """Subtract what other gateways report, forever."""
         async for attempt in retrying(BusUnavailable):
             with attempt:
                 async with self._signals.listen([SIGNAL]) as signals:

@@ -75,7 +75,7 @@ class Revocations:
         self._wake.set()
 
     async def run(self) -> None:
-        """Check users as doubts come, for ever; retry while the messages service does not answer."""
+        """Check users as doubts come, forever; retry while the messages service does not answer."""
         backoff = Backoff()
         while True:
             await self._wake.wait()

@@ -39,7 +39,7 @@ class RevocationFollower:
         """Ids of the last revocations applied."""
 
     async def follow(self) -> None:
-        """Apply and confirm, for ever. Separate from the events, so that no backlog of events delays a revocation."""
+        """Apply and confirm, forever. Separate from the events, so that no backlog of events delays a revocation."""
         async for attempt in retrying(BusUnavailable):
             with attempt:
                 async with self._bus.follow([topic()]) as deliveries:

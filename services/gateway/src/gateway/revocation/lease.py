@@ -58,7 +58,7 @@ class GatewayLease:
         return self._echo != "" or self._clock() >= self._until
 
     async def run(self) -> None:
-        """Renew the lease, for ever. A process that stops should call `leave`."""
+        """Renew the lease, forever. A process that stops should call `leave`."""
         while True:
             try:
                 await self._renew()

@@ -82,7 +82,7 @@ class Presences:
                 self._writer.send(connection, payload)
 
     async def run(self) -> None:
-        """Stay attached, for ever."""
+        """Stay attached, forever."""
         backoff = Backoff()
         while True:
             try:

@@ -69,7 +69,7 @@ class TypingSignals:
         self._waiting.put_nowait(Typed(account.tenant, channel, account.user, account.channels[channel].head))
 
     async def send(self) -> None:
-        """Send waiting signals, for ever."""
+        """Send waiting signals, forever."""
         while True:
             typed = await self._waiting.get()
             try:
@@ -78,7 +78,7 @@ class TypingSignals:
                 log.debug("typing_dropped")
 
     async def listen(self) -> None:
-        """Forward signals of every gateway to local members, for ever."""
+        """Forward signals of every gateway to local members, forever."""
         names = [self._name(partition) for partition in range(self._partitions)]
         async for attempt in retrying(BusUnavailable):
             with attempt:

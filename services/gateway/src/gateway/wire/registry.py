@@ -51,7 +51,7 @@ class Registry:
         if account is None:
             account = self.accounts[key] = Account(*key)
         connection = Connection(
-            f"{self._gateway}-{next(self._numbers):x}", identity, account, wire, bucket=bucket, heard=self.sweep.now
+            f"{self._gateway}-{next(self._numbers):x}", identity, account, wire, bucket=bucket, last_frame=self.sweep.now
         )
         account.connections.add(connection)
         self.connections[connection.id] = connection

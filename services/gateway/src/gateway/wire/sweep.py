@@ -43,7 +43,7 @@ class Sweep:
         self._to_abort.setdefault(self.now + seconds, set()).add(transport)
 
     async def run(self) -> None:
-        """Advance every second, for ever."""
+        """Advance every second, forever."""
         while True:
             await asyncio.sleep(1.0)
             self.advance(int(time.monotonic()))
@@ -60,7 +60,7 @@ class Sweep:
     def _examine(self, connection: Connection) -> None:
         if connection.closing or connection.transport is None:
             return
-        if self.now - connection.heard >= self._silence_seconds:
+        if self.now - connection.last_frame >= self._silence_seconds:
             self._close(connection, Close.NO_HEARTBEAT)
         elif connection.identity.expires_at <= time.time():
             self._close(connection, Close.TOKEN_EXPIRED)
@@ -68,6 +68,6 @@ class Sweep:
             self.watch(connection)
 
     def _due(self, connection: Connection) -> int:
-        silent = connection.heard + self._silence_seconds
+        silent = connection.last_frame + self._silence_seconds
         expired = self.now + int(min(connection.identity.expires_at - time.time(), _NEVER)) + 1
         return max(self.now + 1, min(silent, expired))

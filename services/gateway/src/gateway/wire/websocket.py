@@ -111,7 +111,7 @@ class WebSocketListener(WSListener):
             except UnicodeDecodeError:
                 self._registry.close(connection, Close.NOT_UTF8)
                 return
-        connection.heard = self._registry.sweep.now
+        connection.last_frame = self._registry.sweep.now
         self._receive(connection, payload)
 
     def _take_fragment(self, frame: WSFrame) -> None:

@@ -114,7 +114,7 @@ erased_post AS (
 ),
 erased_edits AS (
   UPDATE entries SET text = NULL
-  FROM fresh WHERE entries.channel = fresh.channel AND entries.message = fresh.message AND entries.kind = 2
+  WHERE channel = %(channel)s AND message = %(message)s AND kind = 2 AND EXISTS (SELECT FROM fresh)
 )""",
     repeated="msg.deleted_seq",
 )
