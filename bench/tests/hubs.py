@@ -6,10 +6,12 @@ import socket
 import time
 from collections.abc import Iterator
 
-from gateway.connection import Identity
-from gateway.inbound.limits import Bucket
-from gateway.outbound.frames import ChannelView
-from gateway.roster import Roster
+from gateway.hub.hub import Hub
+from gateway.identity.identity import Identity
+from gateway.protocol.outgoing import ChannelView
+from gateway.rates.bucket import Bucket
+from gateway.wire.framing import WEBSOCKET
+from gateway.wire.registry import Registry
 from hubbub.events.v1.events_pb2 import Event, EventKind
 
 TENANT = "guard"
@@ -40,7 +42,8 @@ class Room:
     """A hub with one channel and one receiving socket for each member."""
 
     def __init__(self) -> None:
-        self.roster = Roster("guard", 60)
+        self.registry = Registry("guard", 60)
+        self.hub = Hub(self.registry)
         self._transports: list[CountingTransport] = []
         self._ends: list[socket.socket] = []
         """The receiving ends, with one packet for each send."""
@@ -68,11 +71,11 @@ class Room:
         for _ in range(count):
             self._seq += 1
             kind = EventKind.EVENT_KIND_MESSAGE_POSTED
-            self.roster.hub.take(Event(tenant=TENANT, channel=CHANNEL, seq=self._seq, kind=kind, payload=PAYLOAD))
+            self.hub.take(Event(tenant=TENANT, channel=CHANNEL, seq=self._seq, kind=kind, payload=PAYLOAD))
 
     async def until_written(self) -> None:
-        """Wait until everything has been written to the sockets."""
-        await self.roster.outbox.flushed()
+        """Return when everything is with the sockets."""
+        await self.registry.writer.flushed()
 
     def read(self) -> None:
         """Read and count what has arrived."""
@@ -90,14 +93,14 @@ class Room:
     def open(self, user: str, channel: str) -> None:
         """Open a socket of `user`, a member of `channel`, and let it receive."""
         identity = Identity(TENANT, user, "", (), 0.0, time.time() + 3600)
-        connection = self.roster.admit(identity, Bucket(100, 100))
+        connection = self.registry.add(identity, WEBSOCKET, Bucket(100, 100))
         near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._open.enter_context(near)
         self._ends.append(self._open.enter_context(far))
         connection.transport = CountingTransport()
         connection.file = near.fileno()
         self._transports.append(connection.transport)
-        with self.roster.recent.load(0) as load:
-            self.roster.hub.open(connection, [ChannelView(channel, "group", "", "member", self._seq, 0)], load)
+        with self.hub.recent.load() as load:
+            self.hub.open(connection, [ChannelView(channel, "group", "", "member", self._seq, 0)], load)
         connection.flowing = True
-        self.roster.hub.place(self.roster.hub.channels[channel], connection, self._seq)
+        self.hub.channels[channel].place(connection, self._seq)

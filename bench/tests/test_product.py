@@ -63,7 +63,7 @@ async def running(server_data: Path) -> AsyncIterator[Running]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     issuer = Issuer(server_data)
     async with Hubbub(server_data / "guards", issuer.jwks_file) as hubbub, httpx.AsyncClient() as http:
-        rooms = await hubbub.seat(PEOPLE)
+        rooms = await hubbub.provision(PEOPLE)
         users = [PEOPLE.user(number) for number in range(SOCKETS)]
         yield Running(hubbub, [Api(f"http://{hubbub.targets[0]}", issuer.token(user), http, user) for user in users], rooms)
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
@@ -82,9 +82,9 @@ async def test_a_message_reaches_each_socket_with_one_send(running: Running) -> 
     room, members = running.rooms[0][0], PEOPLE.rooms[0][0]
     async with AsyncExitStack() as until:
         sockets = await running.open(members, until)
-        await _say(sockets, room, "first")
+        await _post(sockets, room, "first")
         segments, calls = _segments(sockets), processes.written_calls(running.gateway)
-        await _say(sockets, room, "counted")
+        await _post(sockets, room, "counted")
         # Each send is a segment. The author's acknowledgement usually shares one with the author's own delivery.
         assert _segments(sockets) - segments <= len(members) + 1
         if NATIVE:  # sendmany sends without write(2); a few calls go to the bus, to other services and to the log
@@ -96,6 +96,6 @@ def _segments(sockets: list[Socket]) -> int:
     return sum(_DATA_SEGMENTS.unpack_from(each.kernel.getsockopt(SOL_TCP, TCP_INFO, 160), 152)[0] for each in sockets)
 
 
-async def _say(sockets: list[Socket], room: str, key: str) -> None:
+async def _post(sockets: list[Socket], room: str, key: str) -> None:
     await sockets[0].post(room, key, key)
     await asyncio.gather(*(socket.expect("event", channel=room) for socket in sockets))

@@ -102,7 +102,7 @@ def test_every_service_knows_the_development_gateway(cluster: Cluster, tmp_path:
     for process in ("messages-api", "presence", "media"):
         known = Callers(started(process).callers)
         for needed in NEEDED.values():
-            known.identify([gateway.identity.credential(needed.audience)]).admit(needed)
+            known.identify([gateway.identity.credential(needed.audience)]).authorize(needed)
 
 
 def test_a_cluster_keeps_its_key(cluster: Cluster) -> None:

@@ -12,7 +12,7 @@ import pytest_asyncio
 from stack import Stack
 from tests.flow.world import World
 
-_ENV = {"HUBBUB_SENDS_PER_SECOND": "100000", "HUBBUB_SEND_BURST": "100000", "HUBBUB_AUDIT_SECONDS": "2"}
+_ENV = {"HUBBUB_SENDS_PER_SECOND": "100000", "HUBBUB_SEND_BURST": "100000", "HUBBUB_RECONCILE_SECONDS": "2"}
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="session")

@@ -45,7 +45,7 @@ async def log(messages: MessagesServiceStub, caller: Caller, channel: str) -> li
     found: list[dict[str, Any]] = []
     while True:
         after = found[-1]["seq"] if found else 0
-        request = ListEventsRequest(caller=caller, channel=channel, after=after, limit=_PAGE)
+        request = ListEventsRequest(caller=caller, channel=channel, after=after, page_size=_PAGE)
         page = (await messages.ListEvents(request, timeout=_SECONDS)).events
         if not page:
             return found

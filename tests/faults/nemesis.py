@@ -132,7 +132,7 @@ class Nemesis:
         if self.pair is not None:
             async with self._replication:
                 await self.pair.fail_over()
-                await self.pair.mend()
+                await self.pair.add_standby()
 
     async def read_only(self) -> None:
         """The messages database accepts no writes for a while, as if its disk were full or it were a replica."""

@@ -1,4 +1,4 @@
-"""Frames of clients: `gateway.inbound.reading.decode` against a second parser.
+"""Frames of clients: `gateway.protocol.incoming.decode` against a second parser.
 
 A valid frame is decoded without loss. A wrong frame is refused with a `ref` to echo. Exactly the bytes that are no JSON
 object, or that nest too deeply, are malformed.
@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import msgspec
 from msgspec import UNSET
 
-from gateway.inbound import frames, reading
+from gateway.protocol import incoming
 
 SEEDS = [
     b'{"type":"send","ref":1,"channel":"c","key":"k","text":"hello","thread":"m","attachments":["u"],"mentions":["bob"]}',
@@ -32,7 +32,7 @@ SEEDS = [
     b'{"type":"ping","ref":NaN}',
     b'{"type":"ping","ref":"[[["} ',
 ]
-_decode = msgspec.json.Decoder(frames.Frame).decode
+_decode = msgspec.json.Decoder(incoming.Frame).decode
 
 
 def check(data: bytes) -> None:
@@ -40,10 +40,10 @@ def check(data: bytes) -> None:
     data = data.decode(errors="ignore").encode()  # the caller has checked UTF-8
     said = _read(data)
     try:
-        frame = reading.decode(data)
-    except reading.Malformed:
+        frame = incoming.decode(data)
+    except incoming.Malformed:
         assert said is None, "a JSON object is not malformed"
-    except reading.FrameRefused as refused:
+    except incoming.FrameRefused as refused:
         _check_refusal(refused, said)
     else:
         assert said is not None, "a frame must be a JSON object"
@@ -53,7 +53,7 @@ def check(data: bytes) -> None:
         assert said == {name: kept.get(name) for name in said}, "nothing is lost"
 
 
-def _check_refusal(refused: reading.FrameRefused, said: dict[str, Any] | None) -> None:
+def _check_refusal(refused: incoming.FrameRefused, said: dict[str, Any] | None) -> None:
     assert said is not None, "a value that is no JSON object is malformed"
     assert refused.error.reason in {"INVALID_FRAME", "TOO_LARGE"}, refused.error
     assert (refused.ref is UNSET) == ("ref" not in said), "the reference belongs to the answer"
@@ -64,7 +64,7 @@ def _read(data: bytes) -> dict[str, Any] | None:
     """The object; None if it is no object or nests too deeply."""
     try:
         pairs = json.loads(data, object_pairs_hook=tuple, parse_constant=_refuse, parse_int=float)
-        if not isinstance(pairs, tuple) or _depth(pairs) > reading.DEPTH:
+        if not isinstance(pairs, tuple) or _depth(pairs) > incoming.DEPTH:
             return None
     except (ValueError, RecursionError):
         return None

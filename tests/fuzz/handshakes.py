@@ -3,8 +3,8 @@
 import base64
 
 from chassis.context import request_id_from
-from gateway.inbound import upgrade
-from gateway.origin import may_use
+from gateway.door import upgrade
+from gateway.identity.origin import may_use
 
 ALLOWED = frozenset({"https://shop.example"})
 SEEDS = [

@@ -1,4 +1,4 @@
-"""WebSocket frames: picows and `gateway.inbound.socket` against a simple implementation of RFC 6455 without buffers.
+"""WebSocket frames: picows and `gateway.wire.websocket` against a simple implementation of RFC 6455 without buffers.
 
 An input is a list of frames: the first byte of the header, a length, and the payload. When they arrive one by one, in halves,
 every message, pong and close must follow the RFC and `protocol.md`. When they arrive at once and a later frame is wrong,
@@ -10,10 +10,12 @@ import socket
 from collections.abc import Iterator
 from typing import Any, cast
 
-from gateway.connection import NOWHERE, Connection, Identity
-from gateway.inbound import upgrade
-from gateway.inbound.limits import Bucket
-from gateway.roster import Roster
+from gateway.door import upgrade
+from gateway.identity.identity import Identity
+from gateway.model import NO_FILE, Connection
+from gateway.rates.bucket import Bucket
+from gateway.wire.framing import WEBSOCKET
+from gateway.wire.registry import Registry
 
 Frame = tuple[int, bytes]
 """The first byte of the header, and the payload."""
@@ -92,31 +94,31 @@ class _Wire(asyncio.Transport):
 async def _heard(reads: list[bytes]) -> tuple[list[bytes], list[Frame]]:
     """Collects the messages of each read, and the answering frames."""
     messages: list[bytes] = []
-    roster = Roster("g", silence_seconds=3_600)
+    registry = Registry("g", silence_seconds=3_600)
     upgrades = upgrade.Upgrades(
-        roster,
+        registry,
         _UNUSED,
         group=_UNUSED,
         authenticator=_UNUSED,
         tickets=_UNUSED,
-        allowances=_UNUSED,
+        rates=_UNUSED,
         receive=lambda _connection, payload: messages.append(payload),
         allowed_origins=frozenset(),
         accepting=lambda: True,
     )
-    wire, connection = _Wire(), _admitted(roster)
+    wire, connection = _Wire(), _admitted(registry)
     upgrades._hand_over(connection, wire, _KEY, None, b"")  # noqa: SLF001 - what comes of a handshake
-    connection.file = NOWHERE  # so that the transport gets every byte
+    connection.file = NO_FILE  # so that the transport gets every byte
     begins = len(wire.written)
     for data in reads:
         if not wire.is_closing():
             upgrade._feed(wire.get_protocol(), data)  # noqa: SLF001
-        await roster.outbox.flushed()
+        await registry.writer.flushed()
     return messages, list(_frames(bytes(wire.written[begins:])))
 
 
-def _admitted(roster: Roster) -> Connection:
-    return roster.admit(Identity("t", "ann", "", (), 0.0, _PLENTY), Bucket(_PLENTY, _PLENTY))
+def _admitted(registry: Registry) -> Connection:
+    return registry.add(Identity("t", "ann", "", (), 0.0, _PLENTY), WEBSOCKET, Bucket(_PLENTY, _PLENTY))
 
 
 def _frames(data: bytes) -> Iterator[Frame]:

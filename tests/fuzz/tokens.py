@@ -1,4 +1,4 @@
-"""Tokens: `gateway.auth.Authenticator` with arbitrary tokens, and with tokens signed by a trusted issuer's key.
+"""Tokens: the gateway's `Authenticator` with arbitrary tokens, and with tokens signed by a trusted issuer's key.
 
 An input with a line break is a header and claims, which are signed; others are tokens. A token without a valid signature,
 or with claims that `protocol.md` does not allow, must be refused.
@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from joserfc.jwk import OKPKey
 
 from chassis.errors import NotAuthenticated
-from gateway.auth import LEEWAY_SECONDS, Authenticator
-from gateway.connection import Identity
-from gateway.issuers import DEV_AUDIENCE, DEV_ISSUER, DevIssuer
+from gateway.identity.authentication import LEEWAY_SECONDS, Authenticator
+from gateway.identity.identity import Identity
+from gateway.identity.issuers import DEV_AUDIENCE, DEV_ISSUER, DevIssuer
 
 _NOW = 1_000_000.0
 _key = Ed25519PrivateKey.from_private_bytes(bytes(32))

@@ -1,6 +1,6 @@
 """`python -m tests.security.echo_gateway PORT`: the gateway's WebSocket stack, which echoes instead of speaking the protocol.
 
-uvicorn, the upgrade, picows, `Socket` and the roster are the real ones; only authentication is missing. It is for the usual
+uvicorn, the upgrade, picows, the listener and the registry are the real ones; only authentication is missing. It is for the usual
 conformance suite: `wstest -m fuzzingclient` of autobahntestsuite (Python 2.7), with `{"servers": [{"agent": "hubbub",
 "url": "ws://127.0.0.1:PORT/v1/connect"}], "cases": ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "10.*"]}`. Its cases 1.2
 send binary, which `protocol.md` closes with 1003.
@@ -13,13 +13,13 @@ from typing import Any, cast
 import uvloop
 
 from chassis.config import Address
-from gateway.connection import Connection, Identity
-from gateway.inbound.limits import Bucket
-from gateway.inbound.upgrade import Upgrades
-from gateway.opening import HandOver
-from gateway.outbound.wire import text_frame
-from gateway.roster import Roster
-from gateway.server import bind, make_server
+from gateway.door.opening import HandOver
+from gateway.door.server import bind, make_server
+from gateway.door.upgrade import Upgrades
+from gateway.identity.identity import Identity
+from gateway.model import Connection, Wire
+from gateway.rates.bucket import Bucket
+from gateway.wire.registry import Registry
 
 _PLENTY = 1_000_000.0
 _UNUSED = cast("Any", None)
@@ -28,15 +28,15 @@ _UNUSED = cast("Any", None)
 class _Open:
     """Starts a socket for every caller, without a session and a `hello`."""
 
-    def __init__(self, roster: Roster) -> None:
-        self._roster = roster
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
 
-    async def open(self, identity: Identity, hand_over: HandOver) -> None:
-        connection = self._roster.admit(identity, Bucket(_PLENTY, _PLENTY))
+    async def open(self, identity: Identity, wire: Wire, hand_over: HandOver) -> None:
+        connection = self._registry.add(identity, wire, Bucket(_PLENTY, _PLENTY))
         if hand_over(connection):
-            self._roster.opened(connection)
+            self._registry.opened(connection)
         else:
-            self._roster.gone(connection)
+            self._registry.gone(connection)
 
 
 class _Upgrades(Upgrades):
@@ -48,20 +48,20 @@ class _Upgrades(Upgrades):
 
 async def serve(port: int) -> None:
     """Serve until the process is stopped."""
-    roster = Roster("echo", silence_seconds=3_600)
+    registry = Registry("echo", silence_seconds=3_600)
 
     def echo(connection: Connection, payload: bytes) -> None:
-        roster.outbox.send(connection, text_frame(payload))
+        registry.writer.send(connection, payload)
 
     async with asyncio.TaskGroup() as group:
-        sweeping = group.create_task(roster.sweep.run())
+        sweeping = group.create_task(registry.sweep.run())
         upgrades = _Upgrades(
-            roster,
-            cast("Any", _Open(roster)),
+            registry,
+            cast("Any", _Open(registry)),
             group=group,
             authenticator=_UNUSED,
             tickets=_UNUSED,
-            allowances=_UNUSED,
+            rates=_UNUSED,
             receive=echo,
             allowed_origins=frozenset({f"http://127.0.0.1:{port}"}),
             accepting=lambda: True,

@@ -13,8 +13,11 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from chassis.identity import GATEWAY
+from hubbub.events.v1.events_pb2 import Role
 from hubbub.media.v1 import media_service_pb2
+from hubbub.media.v1.media_pb2 import LinkVariant
 from hubbub.messages.v1 import messages_service_pb2
+from hubbub.messages.v1.messages_pb2 import ChannelKind, History, ReportResolution
 from hubbub.presence.v1 import presence_service_pb2
 from tests.flow.world import World
 from tests.security.hostile import MEGABYTE, STRANGE
@@ -42,10 +45,21 @@ LARGEST = {
     FieldDescriptor.CPPTYPE_INT32: (-(1 << 31), (1 << 31) - 1),
     FieldDescriptor.CPPTYPE_UINT32: ((1 << 32) - 1,),
     FieldDescriptor.CPPTYPE_DOUBLE: (float("nan"), float("inf"), -1e308),
-    FieldDescriptor.CPPTYPE_ENUM: (99,),
+    FieldDescriptor.CPPTYPE_ENUM: (99, -1),
 }
 
-NUMBERS = {"size": 1, "limit": 1, "seconds": 5, "slow_mode_seconds": 0}
+NUMBERS = {
+    "size": 1,
+    "limit": 1,
+    "page_size": 1,
+    "seconds": 5,
+    "slow_mode_seconds": 0,
+    "kind": ChannelKind.CHANNEL_KIND_GROUP,
+    "history": History.HISTORY_ALL,
+    "role": Role.ROLE_MEMBER,
+    "resolution": ReportResolution.REPORT_RESOLUTION_ACTED,
+    "variant": LinkVariant.LINK_VARIANT_ORIGINAL,
+}
 """Numbers that a request needs to be valid."""
 
 
@@ -111,8 +125,6 @@ async def named(world: World) -> dict[str, str]:
     return {
         "tenant": world.tenant,
         "user": "ann",
-        "kind": "group",
-        "role": "member",
         "key": "k",
         "text": "x",
         "emoji": "x",
@@ -123,7 +135,6 @@ async def named(world: World) -> dict[str, str]:
         "name": "a.txt",
         "type": "text/plain",
         "query": "x",
-        "history": "all",
         "reason": "r",
     }
 

@@ -10,6 +10,7 @@ import pytest
 
 from chassis.errors import HubbubError
 from chassis.rpc_errors import from_call
+from hubbub.events.v1 import events_pb2
 from hubbub.events.v1.events_pb2 import PostMessage
 from hubbub.messages.v1 import messages_pb2 as nouns
 from hubbub.messages.v1 import messages_service_pb2 as calls
@@ -216,7 +217,7 @@ async def test_adding_people(stage: Stage) -> None:
 
     async def rpc(stage: Stage, role: Role) -> str:
         users = [await stage.outsider()]
-        request = calls.AddMembersRequest(caller=stage.caller(role), channel=stage.room, users=users, role="reader")
+        request = calls.AddMembersRequest(caller=stage.caller(role), channel=stage.room, users=users, role=events_pb2.ROLE_READER)
         return await called(stage.rpc.AddMembers(request, timeout=5))
 
     await judge(stage, Action.ADD, http, rpc)

@@ -19,10 +19,10 @@ from joserfc import jws
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
 from chassis.errors import NotAuthenticated
-from gateway import foreign
-from gateway.auth import Authenticator
 from gateway.config import IssuerConfig
-from gateway.issuers import COOLDOWN_SECONDS, FRESH_SECONDS, Issuer
+from gateway.identity import safe_fetch
+from gateway.identity.authentication import Authenticator
+from gateway.identity.issuers import COOLDOWN_SECONDS, FRESH_SECONDS, Issuer
 from stack import Stack
 from tests.client import Api, connect
 from tests.flow.world import refusal
@@ -339,7 +339,7 @@ POISON: dict[str, dict[str, Any]] = {
     "not found": {"status": 404},
     "broken": {"status": 500},
     "elsewhere": {"status": 302, "location": "http://127.0.0.1:1/jwks"},
-    "huge": {"body": b'{"keys":[' + b" " * foreign.DOCUMENT_BYTES + b"]}"},
+    "huge": {"body": b'{"keys":[' + b" " * safe_fetch.DOCUMENT_BYTES + b"]}"},
     "no JSON": {"body": b"<html>"},
     "no keys": {"body": b'{"keys":[]}'},
     "another shape": {"body": b'{"keys":{"EdDSA":{}}}'},
@@ -355,7 +355,7 @@ POISON: dict[str, dict[str, Any]] = {
 async def test_the_last_valid_keys_are_kept_when_a_fetch_fails(
     provider: Provider, believes: Authenticator, clock: Clock, monkeypatch: pytest.MonkeyPatch, poison: str
 ) -> None:
-    monkeypatch.setattr(foreign, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(safe_fetch, "ANSWER_SECONDS", 0.3)
     await believes.identify(sign(claims()))
     for name, value in POISON[poison].items():
         setattr(provider, name, value)
@@ -369,7 +369,7 @@ async def test_the_last_valid_keys_are_kept_when_a_fetch_fails(
 async def test_a_slow_issuer_does_not_delay_tokens_whose_key_is_known(
     provider: Provider, believes: Authenticator, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(foreign, "ANSWER_SECONDS", 5.0)
+    monkeypatch.setattr(safe_fetch, "ANSWER_SECONDS", 5.0)
     await believes.identify(sign(claims()))
     provider.hang = True
     clock.now = FRESH_SECONDS

@@ -10,7 +10,7 @@ from typing import Any, get_args
 import pytest
 
 from gateway.http.routes import DEVELOPMENT, TABLE
-from gateway.inbound import frames
+from gateway.protocol import incoming
 from tests.client import Api, Socket
 from tests.flow.world import World, live
 from tests.security.neighbours import UNKNOWN, Neighbours, neighbours
@@ -172,7 +172,7 @@ FRAMES = {
 
 
 def test_every_frame_has_a_case() -> None:
-    assert FRAMES.keys() == {each.__struct_config__.tag for each in get_args(frames.Frame)}
+    assert FRAMES.keys() == {each.__struct_config__.tag for each in get_args(incoming.Frame)}
 
 
 @pytest.mark.parametrize("case", dict.fromkeys(FRAMES.values()), ids=lambda case: case.__name__)

@@ -14,13 +14,16 @@ import pytest
 from google.protobuf.descriptor import MethodDescriptor
 
 from chassis.identity import GATEWAY
-from hubbub.events.v1.events_pb2 import PostMessage
+from hubbub.events.v1.events_pb2 import PostMessage, Role
 from hubbub.media.v1 import media_service_pb2 as media_calls
+from hubbub.media.v1.media_pb2 import LinkVariant
 from hubbub.media.v1.media_service_pb2_grpc import MediaServiceStub
 from hubbub.messages.v1 import messages_service_pb2 as calls
+from hubbub.messages.v1.messages_pb2 import ChannelKind, ReportResolution
 from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 from hubbub.presence.v1 import presence_pb2
 from hubbub.presence.v1 import presence_service_pb2 as presence_calls
+from hubbub.presence.v1.presence_pb2 import Status
 from hubbub.presence.v1.presence_service_pb2_grpc import PresenceServiceStub
 from tests.flow.world import World, live
 from tests.security.neighbours import UNKNOWN, Neighbours, neighbours
@@ -147,9 +150,9 @@ async def list_channels(doors: Doors) -> None:
 
 
 async def create_channel(doors: Doors) -> None:
-    await doors.absent("CreateChannel", kind="group", name="x", members=["carol"])
-    assert (await doors.own("CreateChannel", kind="direct", members=["bob"])).created
-    assert not (await doors.theirs("CreateChannel", kind="direct", members=["bob"])).created
+    await doors.absent("CreateChannel", kind=ChannelKind.CHANNEL_KIND_GROUP, name="x", members=["carol"])
+    assert (await doors.own("CreateChannel", kind=ChannelKind.CHANNEL_KIND_DIRECT, members=["bob"])).created
+    assert not (await doors.theirs("CreateChannel", kind=ChannelKind.CHANNEL_KIND_DIRECT, members=["bob"])).created
 
 
 async def search_messages(doors: Doors) -> None:
@@ -166,7 +169,7 @@ async def catch_up(doors: Doors) -> None:
         asked = calls.CatchUpRequest(caller=caller, positions=positions, limit=100)
         told.append([answer async for answer in doors.messages.CatchUp(asked, timeout=5)])
     (gone,), complete = told
-    assert [(status.status, status.seq, status.after) for status in gone.statuses] == [("gone", 0, 0)] * 2
+    assert [(status.status, status.seq, status.after) for status in gone.statuses] == [(calls.RESUME_STATUS_GONE, 0, 0)] * 2
     assert not gone.events
     assert any(answer.events for answer in complete)
 
@@ -229,7 +232,10 @@ async def get_presence(doors: Doors) -> None:
         await ann.expect("presence", user="bob", status="online")
         users = [of(doors.pair.tenant), of(doors.pair.world.tenant)]
         answer = await doors.presence.GetPresence(presence_calls.GetPresenceRequest(users=users), timeout=5)
-    assert [(each.user, each.status) for each in answer.presences] == [(users[0], "offline"), (users[1], "online")]
+    assert [(each.user, each.status) for each in answer.presences] == [
+        (users[0], Status.STATUS_OFFLINE),
+        (users[1], Status.STATUS_ONLINE),
+    ]
 
 
 async def attach(doors: Doors) -> None:
@@ -238,16 +244,16 @@ async def attach(doors: Doors) -> None:
     async with live(doors.pair.ann) as ann, live(doors.pair.bob):
         await ann.send("watch", users=["bob"])
         await ann.expect("presence", user="bob", status="online")
-        change = presence_calls.ConnectionChange(user=namesakes[1], connection=uuid.uuid4().hex, status="dnd")
+        change = presence_calls.ConnectionChange(user=namesakes[1], connection=uuid.uuid4().hex, status=Status.STATUS_DND)
         first = presence_calls.AttachRequest(
             lease=presence_calls.Lease(gateway=uuid.uuid4().hex), changes=[change], watch=namesakes
         )
         attached = doors.presence.Attach(timeout=10)
         await attached.write(first)
-        shown: dict[str, str] = {}
-        while shown.get(doors.pair.tenant) != "dnd" or doors.pair.world.tenant not in shown:
+        shown: dict[str, Status.ValueType] = {}
+        while shown.get(doors.pair.tenant) != Status.STATUS_DND or doors.pair.world.tenant not in shown:
             shown |= {each.user.tenant: each.status for each in (await anext(aiter(attached))).presences}
-        assert shown == {doors.pair.world.tenant: "online", doors.pair.tenant: "dnd"}
+        assert shown == {doors.pair.world.tenant: Status.STATUS_ONLINE, doors.pair.tenant: Status.STATUS_DND}
         attached.cancel()
         await ann.round_trip()
         assert [frame["status"] for frame in ann.received("presence")] == ["online"]
@@ -271,7 +277,7 @@ CASES: dict[str, Callable[[Doors], Awaitable[None]]] = {
     "CreateUpload": create_upload,
     "CompleteUpload": uploads("CompleteUpload"),
     "GetUpload": uploads("GetUpload"),
-    "GetLink": uploads("GetLink", variant="thumb"),
+    "GetLink": uploads("GetLink", variant=LinkVariant.LINK_VARIANT_THUMBNAIL),
     "ResolveUploads": uploads("ResolveUploads"),
     "GetPresence": get_presence,
     "Attach": attach,
@@ -287,8 +293,14 @@ async def test_rpcs_about_a_channel_give_the_same_answer_for_foreign_and_unknown
     before = await doors.pair.ann.log(doors.pair.ids["channel"])
     for method in filter(about_a_channel, RPCS):
         name, fields = method.name, method.input_type.fields_by_name
-        filled: dict[str, Any] = {"caller": doors.pair.intruder, "user": "bob", "users": ["bob"], "role": "member"}
-        filled |= {"text": "x", "reason": "x", "seconds": 9, "resolution": "acted", "key": "the-key"}
+        filled: dict[str, Any] = {"caller": doors.pair.intruder, "user": "bob", "users": ["bob"], "role": Role.ROLE_MEMBER}
+        filled |= {
+            "text": "x",
+            "reason": "x",
+            "seconds": 9,
+            "resolution": ReportResolution.REPORT_RESOLUTION_ACTED,
+            "key": "the-key",
+        }
         told = []
         for known in (doors.pair.ids, UNKNOWN):
             given = {**filled, **known, "message": PostMessage(text="x") if name == "PostMessage" else known["message"]}

@@ -1,21 +1,21 @@
-/** Owns the step from a saved session to a running client; leaves the conversation to `Shell`. */
+/** From a saved session to a running client: sign-in, start, sign-out. `Shell` is the app itself. */
 import { useCallback, useEffect, useMemo, useState } from "react";
 
 import { Problem } from "../client";
-import type { HubbubClient, WaysToSignIn } from "../client";
-import { ClientContext, SessionContext } from "./hooks";
-import type { SessionView } from "./hooks";
-import { goTo } from "./route";
-import { endSession, loadSession, onSignedInElsewhere, openClient, waysIn } from "./session";
-import type { Session } from "./session";
+import type { HubbubClient, SignInOptions } from "../client";
+import { ClientContext, SessionContext } from "./state/client";
+import type { SessionView } from "./state/client";
+import { goTo } from "./browser/route";
+import { endSession, loadSession, onSignedInElsewhere, openClient, availableSignIn } from "./session/session";
+import type { Session } from "./session/session";
 import { Shell } from "./Shell";
-import { SignIn } from "./SignIn";
-import { Splash } from "./Splash";
+import { SignIn } from "./session/SignIn";
+import { Splash } from "./session/Splash";
 
 export function App() {
   const [session, setSession] = useState<Session | null>(loadSession);
-  const [ways, setWays] = useState<WaysToSignIn | null>(null);
-  const [mayEnter, setMayEnter] = useState(true);
+  const [options, setOptions] = useState<SignInOptions | null>(null);
+  const [resumeCookie, setResumeCookie] = useState(true);
   const [client, setClient] = useState<HubbubClient | null>(null);
   const [failure, setFailure] = useState<Problem | null>(null);
   const [attempt, setAttempt] = useState(0);
@@ -23,20 +23,20 @@ export function App() {
   useEffect(() => {
     if (session !== null) return;
     let current = true;
-    void waysIn().then((found) => {
+    void availableSignIn().then((found) => {
       if (!current) return;
-      if (found.signed_in && mayEnter) setSession("cookie");
-      else setWays(found);
+      if (found.signed_in && resumeCookie) setSession("cookie");
+      else setOptions(found);
     });
     return () => {
       current = false;
     };
-  }, [session, mayEnter]);
+  }, [session, resumeCookie]);
 
   const signOut = useCallback(async () => {
     await endSession(session);
     goTo(null);
-    setMayEnter(false);
+    setResumeCookie(false);
     setFailure(null);
     setSession(null);
   }, [session]);
@@ -91,7 +91,7 @@ export function App() {
     return { kind: session === "cookie" ? "cookie" : "login", signOut: () => void signOut() };
   }, [session, signOut]);
 
-  if (session === null && ways !== null) return <SignIn ways={ways} onSignedIn={setSession} />;
+  if (session === null && options !== null) return <SignIn options={options} onSignedIn={setSession} />;
   if (client === null) return <Splash failure={failure} onRetry={tryAgain} onSignOut={view.signOut} />;
   return (
     <SessionContext value={view}>

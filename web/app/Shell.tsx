@@ -1,17 +1,19 @@
-/** Owns the panes: list, conversation, members; on a phone one of them at a time. Leaves each pane to its component. */
+/** The layout: list and conversation, one at a time on narrow screens, and the dialogs that belong to neither. */
 import { useEffect, useState } from "react";
 
-import { ConnectionBanner } from "./ConnectionBanner";
-import { Conversation } from "./Conversation";
-import { useClient, useClientState } from "./hooks";
-import { JoinChannel } from "./JoinChannel";
-import { NewChannel } from "./NewChannel";
-import { QuickSwitcher } from "./QuickSwitcher";
-import { goTo, useRoute } from "./route";
-import { SearchDialog } from "./SearchDialog";
-import { Sidebar } from "./Sidebar";
-import { useAttention } from "./useAttention";
+import { ConnectionBanner } from "./session/ConnectionBanner";
+import { Conversation } from "./conversation/Conversation";
+import { useClient, useClientState } from "./state/client";
+import { JoinChannel } from "./channels/JoinChannel";
+import { goTo, useRoute } from "./browser/route";
+import { Sidebar } from "./sidebar/Sidebar";
+import { useMissingNames, usePresenceWatch, useUnreadTitle } from "./background";
+import { lazily } from "./ui/lazily";
 import { Welcome } from "./Welcome";
+
+const NewChannel = lazily(() => import("./channels/NewChannel").then((module) => module.NewChannel));
+const QuickSwitcher = lazily(() => import("./sidebar/QuickSwitcher").then((module) => module.QuickSwitcher));
+const SearchDialog = lazily(() => import("./search/SearchDialog").then((module) => module.SearchDialog));
 
 export function Shell() {
   const client = useClient();
@@ -19,17 +21,19 @@ export function Shell() {
   const listed = useClientState((state) => state.listed);
   const channel = useClientState((state) => (route === null ? undefined : state.channels.get(route)));
   const [dialog, setDialog] = useState<"new" | "switch" | "search" | null>(null);
-  const present = channel !== undefined;
+  const known = channel !== undefined;
 
-  useAttention();
+  useMissingNames();
+  usePresenceWatch();
+  useUnreadTitle();
 
   useEffect(() => {
     void client.directory.loadBlocked();
   }, [client]);
 
   useEffect(() => {
-    client.open(present ? route : null);
-  }, [client, route, present]);
+    client.open(known ? route : null);
+  }, [client, route, known]);
 
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
@@ -37,7 +41,7 @@ export function Shell() {
       event.preventDefault();
       setDialog("switch");
     };
-    const onOnline = () => client.hurry();
+    const onOnline = () => client.reconnectNow();
     window.addEventListener("keydown", onKey);
     window.addEventListener("online", onOnline);
     return () => {

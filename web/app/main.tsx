@@ -1,15 +1,15 @@
-/** Owns mounting the app; everything else is below `App`. */
+/** Mounts the app. */
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 
 import { App } from "./App";
-import { isSignedInWindow } from "./session";
-import { applyTheme } from "./theme";
+import { closeSignInWindow } from "./session/session";
+import { applyTheme } from "./browser/theme";
 import "./styles/index.css";
 
 applyTheme();
 const root = document.getElementById("root");
-if (root !== null && !isSignedInWindow()) {
+if (root !== null && !closeSignInWindow()) {
   createRoot(root).render(
     <StrictMode>
       <App />

@@ -1,9 +1,9 @@
-/** Owns opening a real browser WebSocket on the API's origin; leaves its life to `connection`. */
+/** Opens a browser WebSocket on the API's origin. */
 import type { SocketLike } from "./connection";
 
 const subprotocol = "hubbub.v1";
 
-/** `origin` as in `HttpOptions`: empty for the page's own. */
+/** `origin` is that of `HttpOptions`: empty for the page's own. */
 export function browserSocket(origin: string): (ticket: string) => SocketLike {
   return (ticket) => {
     const url = new URL("/v1/connect", origin === "" ? window.location.href : origin);

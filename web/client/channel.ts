@@ -1,12 +1,13 @@
 /**
- * Owns what is known about one channel besides its loaded messages' contents: names, role, read positions, the unread count,
- * the preview. Pure; leaves numbering to `sync` and the message list to `timeline`.
+ * The state of one channel: name, role, read positions, unread count, preview, and its timeline. Pure functions; `sync` checks
+ * the order of events and `timeline` changes messages.
  */
-import type { ChannelHead, ChannelSummary, Kind, LogEvent, Message, Role } from "./frames";
+import type { LogEvent } from "./frames";
+import type { ChannelHead, ChannelSummary, Kind, Message, Role } from "./shapes";
 import * as timeline from "./timeline";
 import type { Timeline } from "./timeline";
 
-/** An unread badge never needs to count further. */
+/** Badges show less; further messages are not counted. */
 const unreadCap = 1000;
 
 export interface Channel {
@@ -17,7 +18,7 @@ export interface Channel {
   role: Role;
   muted: boolean;
   slowModeSeconds: number;
-  /** The other person of a direct channel, where the server named one. */
+  /** The other user of a direct channel; null where the server named none. */
   peer: string | null;
   /** The number of the last event applied. */
   seq: number;
@@ -29,12 +30,10 @@ export interface Channel {
   /** Others' messages after `countedSeq` and after `readSeq`. */
   unreadSince: readonly number[];
   last: Message | null;
-  /** Null until someone looks at the channel. */
+  /** Null until the channel is opened. */
   timeline: Timeline | null;
-  /** Other members' read positions, as far as they were heard. */
+  /** Other members' read positions, as far as known. */
   receipts: ReadonlyMap<string, number>;
-  /** Grows with every membership event: the member list is to be read again. */
-  membership: number;
 }
 
 export function fromHead(head: ChannelHead): Channel {
@@ -55,7 +54,6 @@ export function fromHead(head: ChannelHead): Channel {
     last: null,
     timeline: null,
     receipts: new Map(),
-    membership: 0,
   };
 }
 
@@ -63,7 +61,7 @@ export function unread(channel: Channel): number {
   return channel.unreadBefore + channel.unreadSince.length;
 }
 
-/** Joins the server's count at `summary.seq` with the live messages after it, whichever came first. */
+/** Combines the server's unread count at `summary.seq` with the live messages after it, whichever arrived first. */
 export function withSummary(channel: Channel, summary: ChannelSummary): Channel {
   const readSeq = Math.max(channel.readSeq, summary.read_seq);
   const current = channel.countedSeq > summary.seq;
@@ -97,11 +95,7 @@ export function applyEvent(channel: Channel, event: LogEvent, me: string): Chann
     case "channel.updated":
       return withFields(next, event.data);
     case "member.role_changed":
-      return withMembership(event.data.user === me ? { ...next, role: event.data.role } : next);
-    case "member.joined":
-    case "member.left":
-    case "member.removed":
-      return withMembership(next);
+      return event.data.user === me ? { ...next, role: event.data.role } : next;
     default:
       return next;
   }
@@ -110,7 +104,7 @@ export function applyEvent(channel: Channel, event: LogEvent, me: string): Chann
 /** The caller read up to `seq`, here or on another device. Never moves back. */
 export function withRead(channel: Channel, seq: number): Channel {
   if (seq <= channel.readSeq) return channel;
-  // What was counted may end with something that is no message.
+  // The counted range may end with events that are not messages.
   const all = seq >= channel.countedSeq || (channel.last !== null && seq >= channel.last.seq);
   return {
     ...channel,
@@ -125,19 +119,19 @@ export function withReceipt(channel: Channel, user: string, seq: number): Channe
   return { ...channel, receipts: new Map(channel.receipts).set(user, seq) };
 }
 
-/** Whether the member list changed and is still the caller's to read. */
+/** Whether the event changed the member list, unless it removed the caller, who may then not read it. */
 export function changesMembers(event: LogEvent, me: string): boolean {
   const gone = event.kind === "member.left" || event.kind === "member.removed";
   return event.kind.startsWith("member.") && !(gone && event.data.user === me);
 }
 
-/** The server sends nothing up to `seq`: what was loaded may be wrong and goes, the preview and the count are asked for again. */
+/** The server cannot send the events up to `seq`: drops the loaded messages, the preview and the unread count. */
 export function afterReset(channel: Channel, seq: number): Channel {
   return { ...channel, seq, countedSeq: 0, unreadSince: [], last: null, timeline: null };
 }
 
 function withPosted(channel: Channel, event: LogEvent & { kind: "message.posted" }, me: string): Channel {
-  const last = newer(channel.last, timeline.posted(event));
+  const last = newer(channel.last, timeline.messageFrom(event));
   if (event.actor === me) return { ...withRead(channel, event.seq), last };
   const counted = event.seq <= channel.countedSeq || event.seq <= channel.readSeq || channel.unreadSince.length >= unreadCap;
   return { ...channel, last, unreadSince: counted ? channel.unreadSince : [...channel.unreadSince, event.seq] };
@@ -153,10 +147,6 @@ function withFields(
     topic: data.topic === undefined ? channel.topic : data.topic,
     slowModeSeconds: data.slow_mode_seconds ?? channel.slowModeSeconds,
   };
-}
-
-function withMembership(channel: Channel): Channel {
-  return { ...channel, membership: channel.membership + 1 };
 }
 
 function newer(a: Message | null, b: Message | null): Message | null {

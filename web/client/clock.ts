@@ -1,6 +1,6 @@
-/** Owns the client's view of time and chance, so that tests can hold both; leaves what to do with them to the other modules. */
+/** The client's source of time and randomness; tests replace it. */
 
-/** Cancels what it was returned for. Calling it late or twice does nothing. */
+/** Cancels a timer. Calling it late or twice does nothing. */
 export type Cancel = () => void;
 
 export interface Clock {

@@ -1,4 +1,4 @@
-/** Owns the frames that wait for their answer: edit, delete, react, pin, and fresh credentials. Leaves messages that must not be lost to `outbox`. */
+/** Frames that wait for an answer: edit, delete, react, pin and fresh credentials. They are not retried; new messages go through `outbox`. */
 import type { Cancel, Clock } from "./clock";
 import type { Ack, ClientFrame, Command, ErrorFrame, Proof, Renewed } from "./frames";
 import { Problem } from "./http";
@@ -13,35 +13,35 @@ interface Pending {
 
 export class Commands {
   readonly #clock: Clock;
-  readonly #send: (frame: ClientFrame) => boolean;
+  readonly #sendFrame: (frame: ClientFrame) => boolean;
   readonly #pending = new Map<string, Pending>();
   #count = 0;
 
   constructor(clock: Clock, send: (frame: ClientFrame) => boolean) {
     this.#clock = clock;
-    this.#send = send;
+    this.#sendFrame = send;
   }
 
-  /** Rejects with `Problem`: the server's reason, or `UNAVAILABLE` without a connection or an answer; the effect is then unknown. */
+  /** Rejects with `Problem`: the server's reason, or `UNAVAILABLE` without a connection or an answer. Without an answer the effect is unknown. */
   run(command: Command): Promise<Ack> {
-    return this.#ask<Ack>(command);
+    return this.#send<Ack>(command);
   }
 
-  /** Shows fresh credentials on the open socket. Rejects as `run`. */
-  show(proof: Proof): Promise<Renewed> {
-    return this.#ask<Renewed>({ type: "token", ...proof });
+  /** Presents fresh credentials on the open socket. Rejects like `run`. */
+  present(proof: Proof): Promise<Renewed> {
+    return this.#send<Renewed>({ type: "token", ...proof });
   }
 
   answered(answer: Ack | Renewed): void {
     this.#take(answer.ref)?.resolve(answer);
   }
 
-  #ask<A extends Ack | Renewed>(question: Command | ({ type: "token" } & Proof)): Promise<A> {
+  #send<A extends Ack | Renewed>(frame: Command | ({ type: "token" } & Proof)): Promise<A> {
     const ref = `c${(this.#count += 1)}`;
     return new Promise<A>((resolve, reject) => {
       const cancel = this.#clock.after(answerMs, () => this.#fail(ref, "No answer in time."));
       this.#pending.set(ref, { resolve: (answer) => resolve(answer as A), reject, cancel });
-      if (!this.#send({ ...question, ref })) this.#fail(ref, "You are not connected.");
+      if (!this.#sendFrame({ ...frame, ref })) this.#fail(ref, "You are not connected.");
     });
   }
 

@@ -1,15 +1,15 @@
 /**
- * Owns one connection's life: ticket, socket, hello, heartbeat, and coming back. Leaves the meaning of frames to its listener.
+ * The connection to the gateway: ticket, socket, `hello`, heartbeat, reconnects. Passes every other frame on.
  *
- * The rule of close codes (`docs/protocol.md`): 4500–4999 end it, everything else reconnects with full-jitter backoff,
- * 4001 (token expired) included: the ticket for the next socket is bought with whatever is valid by then.
+ * Close codes 4500–4999 end the connection (`docs/protocol.md`). Every other code leads to a reconnect with full-jitter backoff,
+ * also 4001 (token expired): the next ticket is requested with renewed credentials.
  */
 import type { Cancel, Clock } from "./clock";
 import type { ClientFrame, Hello, ServerFrame } from "./frames";
 import { parseFrame } from "./frames";
 import { Problem } from "./http";
 
-/** The part of the browser's WebSocket that is used, so that tests can bring their own. */
+/** The part of the browser's WebSocket that is used here; tests provide their own. */
 export interface SocketLike {
   send(text: string): void;
   close(code?: number, reason?: string): void;
@@ -21,19 +21,19 @@ export type ConnectionState =
   | { name: "idle" }
   | { name: "connecting"; attempt: number }
   | { name: "open"; hello: Hello }
-  /** Tries again at `retryAt` (milliseconds since the epoch). */
+  /** Reconnects at `retryAt` (milliseconds since the epoch). */
   | { name: "waiting"; attempt: number; retryAt: number }
-  /** Over: the server said "do not reconnect", or does not know the caller any more; `code` is 401 for the latter. */
+  /** Ended for good: the server forbade reconnecting, or no longer accepts the credentials (then `code` is 401). */
   | { name: "ended"; code: number; reason: string };
 
 export interface ConnectionOptions {
   clock: Clock;
-  /** A fresh one-time ticket. Rejects with `Problem`; 401 means that the caller is not known and cannot become so by itself. */
+  /** Returns a new one-time ticket. Rejects with `Problem`; 401 means that the credentials expired and could not be renewed. */
   ticket: () => Promise<string>;
-  /** Opens a socket; called with a ticket that has just been issued. */
+  /** Opens a socket with a new ticket. */
   socket: (ticket: string) => SocketLike;
   onState: (state: ConnectionState) => void;
-  /** Every frame after `hello`, in order. `hello` itself comes with the state `open`. */
+  /** Receives every frame after `hello`, in order. `hello` is part of the state `open`. */
   onFrame: (frame: Exclude<ServerFrame, Hello>) => void;
 }
 
@@ -43,13 +43,13 @@ const backoffMaxMs = 30_000;
 const helloMs = 10_000;
 /** From a ping to any frame. */
 const pongMs = 10_000;
-/** A connection that lived this long starts over with the shortest backoff. */
+/** After a connection of this length the backoff starts over. */
 const stableMs = 10_000;
 
 const closeNormal = 1000;
 const unauthorized = 401;
 
-/** Full jitter: anywhere between nothing and the exponential bound, so that a crowd does not return as one. */
+/** Full jitter: a random share of the exponential bound, so that clients do not reconnect in step. */
 export function backoffMs(attempt: number, random: number): number {
   return random * Math.min(backoffMaxMs, backoffBaseMs * 2 ** attempt);
 }
@@ -63,7 +63,7 @@ export class Connection {
   #state: ConnectionState = { name: "idle" };
   #socket: SocketLike | null = null;
   #attempt = 0;
-  /** Grows whenever what was under way no longer counts; asynchronous steps compare it. */
+  /** Incremented when a connection attempt is abandoned; asynchronous steps of the old attempt then stop. */
   #epoch = 0;
   readonly #timers = new Set<Cancel>();
   #lastHeard = 0;
@@ -87,20 +87,20 @@ export class Connection {
     this.#enter({ name: "idle" });
   }
 
-  /** Ends it as if the server had. */
+  /** Ends the connection as if the server had closed it for good. */
   end(code: number, reason: string): void {
     this.#abandon();
     this.#enter({ name: "ended", code, reason });
   }
 
-  /** The network came back or the user asks: a wait ends now. */
-  hurry(): void {
+  /** Ends the current backoff, when the network is back or the user asks for it. */
+  reconnectNow(): void {
     if (this.#state.name !== "waiting") return;
     this.#attempt = 0;
     void this.#connect();
   }
 
-  /** Says whether the frame was handed to an open socket; it may still never arrive. */
+  /** Returns whether the frame was passed to an open socket; it may still be lost. */
   send(frame: ClientFrame): boolean {
     if (this.#state.name !== "open" || this.#socket === null) return false;
     this.#socket.send(JSON.stringify(frame));
@@ -125,13 +125,13 @@ export class Connection {
   #open(ticket: string): void {
     const socket = this.#options.socket(ticket);
     this.#socket = socket;
-    this.#later(helloMs, () => this.#lost(0, "no hello"));
+    this.#later(helloMs, () => this.#closed(0, "no hello"));
     socket.onmessage = (event) => {
       this.#lastHeard = this.#options.clock.now();
       const frame = typeof event.data === "string" ? parseFrame(event.data) : null;
       if (frame !== null) this.#frame(frame);
     };
-    socket.onclose = (event) => this.#lost(event.code, event.reason);
+    socket.onclose = (event) => this.#closed(event.code, event.reason);
   }
 
   #frame(frame: ServerFrame): void {
@@ -139,27 +139,27 @@ export class Connection {
       this.#cancelTimers();
       this.#later(stableMs, () => (this.#attempt = 0));
       this.#enter({ name: "open", hello: frame });
-      this.#beat(frame.heartbeat_seconds * 1000);
+      this.#heartbeat(frame.heartbeat_seconds * 1000);
       return;
     }
-    // The server leaves: stay until the moment it names, then come back without the penalty of a failure.
+    // The server is shutting down: reconnect at the time it names, without backoff.
     if (frame.type === "reconnect") this.#later(frame.after_ms, () => void this.#connect());
     this.#options.onFrame(frame);
   }
 
-  /** Pings well within the heartbeat, and takes a server that does not answer for gone: half-open sockets never close by themselves. */
-  #beat(heartbeatMs: number): void {
+  /** Pings within the heartbeat interval and closes a socket that does not answer: half-open sockets never close by themselves. */
+  #heartbeat(heartbeatMs: number): void {
     this.#later(heartbeatMs * 0.8, () => {
-      const asked = this.#options.clock.now();
+      const pingedAt = this.#options.clock.now();
       this.send({ type: "ping" });
       this.#later(pongMs, () => {
-        if (this.#lastHeard < asked) this.#lost(0, "no heartbeat");
+        if (this.#lastHeard < pingedAt) this.#closed(0, "no heartbeat");
       });
-      this.#beat(heartbeatMs);
+      this.#heartbeat(heartbeatMs);
     });
   }
 
-  #lost(code: number, reason: string): void {
+  #closed(code: number, reason: string): void {
     if (!mayReconnect(code)) return this.end(code, reason);
     this.#abandon();
     this.#wait(0);
@@ -173,7 +173,7 @@ export class Connection {
     this.#later(delay, () => void this.#connect());
   }
 
-  /** Forgets socket and timers; nothing of them is heard again. */
+  /** Closes the socket and cancels the timers; no further callback of either runs. */
   #abandon(): void {
     this.#epoch += 1;
     this.#cancelTimers();

@@ -1,41 +1,41 @@
 /**
- * Owns what the caller is known by: the token or the cookie that counts now, how long it counts, and getting its successor.
- * Leaves when to get one to `renewal`, and to `http` where the server had to say it first.
+ * The caller's credentials: the current token or cookie, when it expires, and how to get the next one.
+ * `renewal` renews them ahead of their expiry, `http` after a 401.
  */
 import { systemClock } from "./clock";
 import type { Clock } from "./clock";
-import { waysToSignIn } from "./signin";
-import type { Where } from "./signin";
+import { signInOptions } from "./signin";
+import type { CookieHttpOptions } from "./signin";
 
-/** How long credentials count, by this device's clock. */
+/** The validity of credentials, by this device's clock. */
 export interface Term {
   /** Milliseconds since the epoch. */
   endsAt: number;
-  /** From beginning to end, in milliseconds. */
+  /** The whole lifetime, in milliseconds. */
   lifeMs: number;
 }
 
-/** Functions without `this`, so that `createApi({ origin, ...credentials })` is all that it takes. */
+/** The functions do not use `this`, so that they can be spread: `createApi({ origin, ...credentials })`. */
 export interface Credentials {
-  /** For `Authorization`; null where the browser's cookie speaks for the caller. */
+  /** For the `Authorization` header; null where the browser's cookie authenticates the caller. */
   token: () => string | null;
-  /** Null where the end is not known. */
+  /** Null where the expiry is unknown. */
   term: () => Term | null;
   /**
-   * Gets what counts next; false when there is none to be had. Whoever asks meanwhile gets the same answer.
-   * Rejects with `Problem` where it cannot be found out now.
+   * Gets the next credentials. Returns false when there are none: the caller must sign in again.
+   * Concurrent calls share one renewal. Rejects with `Problem` when the answer is unknown for now.
    */
   renew: () => Promise<boolean>;
 }
 
-/** Tokens, each from `next`: null when there is none any more; a rejection must be a `Problem`. */
+/** Credentials by token. `next` returns the following token, or null when there is none; it may reject only with `Problem`. */
 export function tokenCredentials(first: string, next: () => Promise<string | null>, clock: Clock = systemClock): Credentials {
   let token = first;
   let term = termOf(first, clock.now());
   return {
     token: () => token,
     term: () => term,
-    renew: alone(async () => {
+    renew: singleFlight(async () => {
       const fresh = await next();
       if (fresh === null) return false;
       token = fresh;
@@ -45,20 +45,20 @@ export function tokenCredentials(first: string, next: () => Promise<string | nul
   };
 }
 
-/** The browser's cookie, which only the person can renew, by signing in again in whatever window: `renew` finds out whether they did. */
-export async function cookieCredentials(where: Where, clock: Clock = systemClock): Promise<Credentials> {
-  const asked = async (): Promise<Term | null> => {
-    const ways = await waysToSignIn(where);
-    if (ways?.signed_in !== true || ways.ends_at === null) return null;
-    const endsAt = Date.parse(ways.ends_at);
+/** Credentials by cookie. Only the user can renew it, by signing in again in any window; `renew` checks whether they did. */
+export async function cookieCredentials(options: CookieHttpOptions, clock: Clock = systemClock): Promise<Credentials> {
+  const fetchTerm = async (): Promise<Term | null> => {
+    const session = await signInOptions(options);
+    if (session?.signed_in !== true || session.ends_at === null) return null;
+    const endsAt = Date.parse(session.ends_at);
     return { endsAt, lifeMs: Math.max(0, endsAt - clock.now()) };
   };
-  let term = await asked();
+  let term = await fetchTerm();
   return {
     token: () => null,
     term: () => term,
-    renew: alone(async () => {
-      const now = await asked();
+    renew: singleFlight(async () => {
+      const now = await fetchTerm();
       const renewed = now !== null && now.endsAt > (term?.endsAt ?? 0);
       if (renewed) term = now;
       return renewed;
@@ -66,7 +66,7 @@ export async function cookieCredentials(where: Where, clock: Clock = systemClock
   };
 }
 
-/** What a JWT says of its own life. A device's clock may be wrong, so no more is believed than the life that the token was given. */
+/** The validity that a JWT states. The device's clock may be wrong, so the rest is never longer than the token's lifetime. */
 function termOf(token: string, now: number): Term | null {
   const claims = claimsOf(token);
   const { exp, iat } = claims;
@@ -85,8 +85,8 @@ function claimsOf(token: string): { exp?: unknown; iat?: unknown } {
   }
 }
 
-/** One at a time: whoever asks while it runs waits for the same answer. */
-function alone(run: () => Promise<boolean>): () => Promise<boolean> {
+/** Calls made while `run` is under way share its answer. */
+function singleFlight(run: () => Promise<boolean>): () => Promise<boolean> {
   let running: Promise<boolean> | null = null;
   return () => (running ??= run().finally(() => (running = null)));
 }

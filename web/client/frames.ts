@@ -1,75 +1,10 @@
 /**
- * Owns the shapes that cross the wire, as `docs/protocol.md` names them; leaves their meaning to `sync`, `timeline` and `channel`.
+ * The frames of the socket, as `docs/protocol.md` names them.
  *
- * Frames are trusted to have the shape of their `type` (the server is ours); unknown types and kinds are kept, never thrown on.
+ * Frames are not validated beyond their `type`, because they come from our own server. Frames of unknown types and events of
+ * unknown kinds are ignored, so that an older client works with a newer server.
  */
-
-export type Role = "owner" | "moderator" | "member" | "reader";
-export type Kind = "direct" | "group" | "public" | "broadcast" | "qa";
-export type Status = "online" | "away" | "dnd" | "offline";
-/** What one can say of oneself. */
-export type ChosenStatus = Exclude<Status, "offline">;
-
-export interface Attachment {
-  id: string;
-  name: string;
-  size: number;
-  type: string;
-  width?: number | null;
-  height?: number | null;
-}
-
-export interface Reaction {
-  emoji: string;
-  count: number;
-  users: readonly string[];
-}
-
-/** A message as it stands now. `seq` is the number of the event that posted it and never changes. */
-export interface Message {
-  id: string;
-  channel: string;
-  seq: number;
-  sender: string;
-  /** Null once deleted. */
-  text: string | null;
-  /** RFC 3339, UTC. */
-  at: string;
-  edited_at: string | null;
-  deleted: boolean;
-  thread: string | null;
-  attachments: readonly Attachment[];
-  mentions: readonly string[];
-  reactions: readonly Reaction[];
-  pinned: boolean;
-}
-
-/** What `hello` and `joined` say about a channel. */
-export interface ChannelHead {
-  id: string;
-  kind: Kind;
-  name: string | null;
-  role: Role;
-  seq: number;
-  read_seq: number;
-}
-
-/** What `GET /v1/channels` says about a channel. */
-export interface ChannelSummary extends ChannelHead {
-  topic: string | null;
-  unread: number;
-  muted: boolean;
-  last_message: Message | null;
-  slow_mode_seconds?: number;
-  /** The other person of a direct channel. Additional to the protocol: absent where the server does not say. */
-  peer?: { user: string; name: string | null } | null;
-}
-
-export interface Member {
-  user: string;
-  name: string | null;
-  role: Role;
-}
+import type { Attachment, ChannelHead, ChosenStatus, Role, Status } from "./shapes";
 
 export interface Limits {
   frame_bytes: number;
@@ -109,9 +44,7 @@ interface ChannelFields {
   slow_mode_seconds?: number | null;
 }
 
-export type EventKind = keyof EventData;
-
-interface EventOf<K extends EventKind> {
+interface EventOf<K extends keyof EventData> {
   type: "event";
   channel: string;
   seq: number;
@@ -121,8 +54,8 @@ interface EventOf<K extends EventKind> {
   data: EventData[K];
 }
 
-/** One entry of a channel's log. The server may send kinds that are not listed: see `isKnown`. */
-export type LogEvent = { [K in EventKind]: EventOf<K> }[EventKind];
+/** One entry of a channel's log. The server may send kinds that are not listed here. */
+export type LogEvent = { [K in keyof EventData]: EventOf<K> }[keyof EventData];
 
 export interface Hello {
   type: "hello";
@@ -149,11 +82,11 @@ export interface ErrorFrame {
   ref?: string;
   reason: string;
   detail?: string;
-  /** Seconds. Present only where waiting helps. */
+  /** Seconds. Present only where a later retry can succeed. */
   retry_after?: number;
 }
 
-/** The socket now lives until then (RFC 3339, UTC). */
+/** The socket's credentials were renewed. They expire at `expires_at` (RFC 3339, UTC). */
 export interface Renewed {
   type: "token";
   ref?: string;
@@ -211,14 +144,14 @@ export interface SendFrame {
   mentions?: readonly string[];
 }
 
-/** The frames that are answered by `ack` or `error` carrying their `ref`. */
+/** Frames that the server answers with an `ack` or an `error` that repeats their `ref`. */
 export type Command =
   | { type: "edit"; channel: string; message: string; text: string }
   | { type: "delete"; channel: string; message: string }
   | { type: "react"; channel: string; message: string; emoji: string; remove?: boolean }
   | { type: "pin"; channel: string; message: string; remove?: boolean };
 
-/** What shows an open socket who is still there. */
+/** Credentials that extend the life of an open socket. */
 export type Proof = { token: string } | { ticket: string };
 
 export type ClientFrame =
@@ -232,7 +165,7 @@ export type ClientFrame =
   | { type: "status"; status: ChosenStatus }
   | { type: "ping"; ref?: string };
 
-/** Parses one text frame. Returns null for what is no object with a `type`: a client ignores what it cannot read. */
+/** Parses one text frame. Returns null unless it is an object with a `type`. */
 export function parseFrame(text: string): ServerFrame | null {
   try {
     const value: unknown = JSON.parse(text);

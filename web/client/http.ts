@@ -1,7 +1,8 @@
-/** Owns one HTTP question: token, deadline, JSON, problem+json as a typed error, and once more with a new token. Leaves paths and retries to `api` and its callers. */
+/** One HTTP request: token, deadline, JSON body, problem+json as a typed error, and one retry with a renewed token. */
 
-/** An answer that is not a success. `reason` is one of the protocol's, or `UNAVAILABLE` when no answer came at all. */
+/** Any unsuccessful request. `reason` comes from the protocol; it is `UNAVAILABLE` when no answer arrived. */
 export class Problem extends Error {
+  /** The HTTP status; 0 when no answer arrived. */
   readonly status: number;
   readonly reason: string;
   readonly detail: string;
@@ -19,65 +20,61 @@ export class Problem extends Error {
 }
 
 export interface HttpOptions {
-  /** Where the API lives, without a trailing slash; empty for the page's own origin. */
+  /** The API's origin without a trailing slash; empty for the page's own. */
   origin: string;
-  /** Null before sign-in, and where the browser's cookie speaks for the caller. */
+  /** Null before sign-in, and where the browser's cookie authenticates the caller. */
   token: () => string | null;
-  /** Asked once where the server no longer knows the caller; when it says true the question is put again. Rejects with `Problem`. */
+  /** Called once after a 401; the request is repeated if it returns true. Rejects with `Problem`. */
   renew?: () => Promise<boolean>;
   fetch?: typeof fetch;
-  /** Milliseconds until a question without an answer fails with `UNAVAILABLE`. */
+  /** Milliseconds until an unanswered request fails with `UNAVAILABLE`. */
   deadlineMs?: number;
 }
 
-export interface Question {
+export interface HttpRequest {
   method?: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   query?: Readonly<Record<string, string | number | undefined>>;
   body?: unknown;
 }
 
 export interface Http {
-  /** The answer's JSON; undefined for 204. */
-  ask: <T>(path: string, question?: Question) => Promise<T>;
-  /** The answer's bytes, from wherever the server redirects to. */
-  bytes: (path: string, question?: Question) => Promise<Blob>;
+  /** Returns the answer's JSON; undefined for 204. */
+  request: <T>(path: string, request?: HttpRequest) => Promise<T>;
+  /** Returns the answer's bytes, after any redirects. */
+  download: (path: string, request?: HttpRequest) => Promise<Blob>;
 }
 
 const unauthorized = 401;
 
-/** Both reject with `Problem` and nothing else. */
+/** Both functions reject with `Problem` and nothing else. */
 export function createHttp(options: HttpOptions): Http {
-  const send = options.fetch ?? globalThis.fetch.bind(globalThis);
-  const put = (path: string, question: Question, token: string | null): Promise<Response> => {
+  const fetch = options.fetch ?? globalThis.fetch.bind(globalThis);
+  const send = (path: string, { method = "GET", query, body }: HttpRequest, token: string | null): Promise<Response> => {
     const headers: Record<string, string> = {};
     if (token !== null) headers["Authorization"] = `Bearer ${token}`;
-    const init: RequestInit = {
-      method: question.method ?? "GET",
-      headers,
-      signal: AbortSignal.timeout(options.deadlineMs ?? 10_000),
-    };
-    if (question.body !== undefined) {
+    const init: RequestInit = { method, headers, signal: AbortSignal.timeout(options.deadlineMs ?? 10_000) };
+    if (body !== undefined) {
       headers["Content-Type"] = "application/json";
-      init.body = JSON.stringify(question.body);
+      init.body = JSON.stringify(body);
     }
-    return send(options.origin + path + search(question.query), init).catch(unreachable);
+    return fetch(options.origin + path + queryString(query), init).catch(unreachable);
   };
-  const respond = async (path: string, question: Question = {}): Promise<Response> => {
+  const sendRenewing = async (path: string, request: HttpRequest = {}): Promise<Response> => {
     const token = options.token();
-    let response = await put(path, question, token);
+    let response = await send(path, request, token);
     if (response.status === unauthorized && options.renew !== undefined) {
       const renewed = options.token() !== token || (await options.renew());
-      if (renewed) response = await put(path, question, options.token());
+      if (renewed) response = await send(path, request, options.token());
     }
     if (!response.ok) throw await problem(response);
     return response;
   };
   return {
-    ask: async <T>(path: string, question?: Question) => {
-      const response = await respond(path, question);
+    request: async <T>(path: string, request?: HttpRequest) => {
+      const response = await sendRenewing(path, request);
       return (response.status === 204 ? undefined : await response.json().catch(unreachable)) as T;
     },
-    bytes: async (path, question) => (await respond(path, question)).blob().catch(unreachable),
+    download: async (path, request) => (await sendRenewing(path, request)).blob().catch(unreachable),
   };
 }
 
@@ -85,7 +82,7 @@ function unreachable(error: unknown): never {
   throw new Problem(0, "UNAVAILABLE", error instanceof Error ? error.message : "");
 }
 
-function search(query: Question["query"]): string {
+function queryString(query: HttpRequest["query"]): string {
   const pairs = Object.entries(query ?? {}).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]));
   return pairs.length === 0 ? "" : `?${new URLSearchParams(pairs).toString()}`;
 }

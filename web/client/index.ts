@@ -1,22 +1,22 @@
-/** The client core's public names. No React, no DOM beyond `fetch`, `WebSocket` and `crypto`. */
+/** The client core's public names. No React; of the browser it uses only `fetch`, `WebSocket` and `crypto`. */
 export { createApi, devLogin } from "./api";
-export type { Api, Me, Person } from "./api";
-export type { AuditRecord, Page, Report, Sanction } from "./moderation";
-export { grantable, may, reaches } from "./policy";
-export type { Action } from "./policy";
+export type { Api } from "./api";
+export { browserSocket } from "./browser";
 export { unread } from "./channel";
 export type { Channel } from "./channel";
 export { HubbubClient } from "./client";
 export type { ClientOptions } from "./client";
 export type { ConnectionState } from "./connection";
-export { browserSocket } from "./browser";
-export type * from "./frames";
 export { cookieCredentials, tokenCredentials } from "./credentials";
 export type { Credentials } from "./credentials";
+export type { Command } from "./frames";
 export { Problem } from "./http";
+export type { AuditRecord, Report } from "./moderation";
 export { localOutbox } from "./outbox";
-export { signOut, waysToSignIn } from "./signin";
-export type { WaysToSignIn } from "./signin";
-export { upload } from "./upload";
 export type { Draft, OutboxItem, OutboxStorage } from "./outbox";
-export type { ClientState, Presence } from "./state";
+export { grantableRoles, may, mayModerate } from "./policy";
+export type * from "./shapes";
+export { signInOptions, signOut } from "./signin";
+export type { SignInOptions } from "./signin";
+export type { ClientState } from "./state";
+export { upload } from "./upload";

@@ -1,4 +1,4 @@
-/** Owns making idempotency keys, also where `crypto.randomUUID` is missing: browsers have it only on https and localhost. */
+/** Makes idempotency keys. `crypto.randomUUID` is not used because browsers offer it only on https and localhost. */
 
 /** A random UUID (RFC 9562, version 4). */
 export function newKey(): string {

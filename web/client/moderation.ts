@@ -1,18 +1,17 @@
-/** Owns the shapes and names of moderation over HTTP: silences, bans, reports, blocks, the audit log. Leaves who may to `policy`. */
-import type { Person } from "./api";
-import type { Message } from "./frames";
+/** The moderation resources of the HTTP API: silences, bans, reports, blocks, the audit log. `policy` says who may use them. */
 import type { Http } from "./http";
+import type { Message, Page, Person } from "./shapes";
 
 export interface Report {
   id: string;
   message: string;
   sender: string;
-  /** As it stood when it was reported. */
+  /** The text when it was reported. */
   text: string;
   reporter: string;
   reason: string;
   at: string;
-  /** The message and its neighbours, as they stand now. */
+  /** The current state of the message and its neighbours. */
   context: readonly Message[];
 }
 
@@ -29,41 +28,36 @@ export interface AuditRecord {
   digest: string;
 }
 
-export interface Page<T> {
-  items: readonly T[];
-  next?: string;
-}
-
 export interface Sanction {
   reason: string;
-  /** Without an end where it may be. */
+  /** Absent for no end, which only bans allow. */
   seconds?: number;
 }
 
 /** Every function rejects with `Problem`. */
-export function moderationApi({ ask, bytes }: Http) {
+export function moderationApi({ request, download }: Http) {
   const id = encodeURIComponent;
   const channel = (name: string) => `/v1/channels/${id(name)}`;
-  const put = (path: string, body?: unknown) => ask<undefined>(path, { method: "PUT", ...(body === undefined ? {} : { body }) });
-  const lift = (path: string) => ask<undefined>(path, { method: "DELETE" });
+  const put = (path: string, body?: unknown) => request<undefined>(path, { method: "PUT", ...(body === undefined ? {} : { body }) });
+  const lift = (path: string) => request<undefined>(path, { method: "DELETE" });
   return {
     ban: (where: string, user: string, sanction: Sanction) => put(`${channel(where)}/bans/${id(user)}`, sanction),
     unban: (where: string, user: string) => lift(`${channel(where)}/bans/${id(user)}`),
     silence: (where: string, user: string, sanction: Required<Sanction>) => put(`${channel(where)}/silences/${id(user)}`, sanction),
     unsilence: (where: string, user: string) => lift(`${channel(where)}/silences/${id(user)}`),
     report: (where: string, message: string, reason: string) =>
-      ask<{ id: string }>(`${channel(where)}/messages/${id(message)}/reports`, { method: "POST", body: { reason } }),
-    reports: (where: string, cursor?: string) => ask<Page<Report>>(`${channel(where)}/reports`, { query: { cursor } }),
+      request<{ id: string }>(`${channel(where)}/messages/${id(message)}/reports`, { method: "POST", body: { reason } }),
+    reports: (where: string, cursor?: string) => request<Page<Report>>(`${channel(where)}/reports`, { query: { cursor } }),
     resolve: (where: string, report: string, resolution: "dismissed" | "acted") =>
-      ask<undefined>(`${channel(where)}/reports/${id(report)}/resolve`, { method: "POST", body: { resolution } }),
-    blocks: (cursor?: string) => ask<Page<Person>>("/v1/me/blocks", { query: { cursor } }),
+      request<undefined>(`${channel(where)}/reports/${id(report)}/resolve`, { method: "POST", body: { resolution } }),
+    blocks: (cursor?: string) => request<Page<Person>>("/v1/me/blocks", { query: { cursor } }),
     blockPeer: (user: string) => put(`/v1/me/blocks/${id(user)}`),
     unblockPeer: (user: string) => lift(`/v1/me/blocks/${id(user)}`),
-    /** For administrators, as everything below. Pages by `number`. */
-    audit: (after: number, limit: number) => ask<Page<AuditRecord>>("/v1/admin/audit", { query: { after, limit } }),
-    auditExport: () => bytes("/v1/admin/audit/export"),
+    /** Only administrators may call this and everything below. Pages by `number`. */
+    audit: (after: number, limit: number) => request<Page<AuditRecord>>("/v1/admin/audit", { query: { after, limit } }),
+    auditExport: () => download("/v1/admin/audit/export"),
     blockUser: (user: string) => put(`/v1/admin/users/${id(user)}/block`),
     unblockUser: (user: string) => lift(`/v1/admin/users/${id(user)}/block`),
-    revokeUser: (user: string) => ask<undefined>(`/v1/admin/users/${id(user)}/revoke`, { method: "POST" }),
+    revokeUser: (user: string) => request<undefined>(`/v1/admin/users/${id(user)}/revoke`, { method: "POST" }),
   };
 }

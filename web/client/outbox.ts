@@ -1,12 +1,13 @@
 /**
- * Owns the messages that were written but are not known to be stored: keeps them across reloads, sends them in order per
- * channel, repeats them under the same key until the server answers. Leaves the socket to `connection`.
+ * Unsent messages: keeps them across reloads, sends them in order per channel, and repeats each under the same key until the
+ * server answers.
  *
- * Guarantee: an item leaves the outbox only when the server has the message, or when its author discards it. Sending one
- * twice (after a reconnect, from two tabs) is harmless: the server makes one message per key.
+ * Guarantee: an item leaves the outbox only when the server has stored the message, or when its author discards it. Sending an
+ * item twice (after a reconnect, or from two tabs) is harmless: the server stores one message per key.
  */
 import type { Cancel, Clock } from "./clock";
-import type { Ack, Attachment, ErrorFrame, SendFrame } from "./frames";
+import type { Ack, ErrorFrame, SendFrame } from "./frames";
+import type { Attachment } from "./shapes";
 
 export interface Draft {
   channel: string;
@@ -17,22 +18,22 @@ export interface Draft {
 }
 
 export type ItemState =
-  /** For its turn, a connection, or what the server asked to wait for: then `reason` says it. */
+  /** Waits for its turn, for a connection, or because the server asked to wait: `reason` is the server's. */
   | { name: "waiting"; reason?: string }
   | { name: "sending" }
-  /** Stored under this number; shown until the event itself arrives. */
+  /** Stored with this number; shown until its event arrives. */
   | { name: "stored"; seq: number }
-  /** The server refused it for good. `retry` or `discard` are up to the author. */
+  /** The server refused it for good. The author can `retry` or `discard` it. */
   | { name: "failed"; reason: string; detail: string };
 
 export interface OutboxItem extends Draft {
   key: string;
-  /** Milliseconds since the epoch, when the author sent it. */
+  /** When the author sent it, in milliseconds since the epoch. */
   writtenAt: number;
   state: ItemState;
 }
 
-/** Where unsent items outlive the page. Implementations must not throw; losing an item only costs its survival of a reload. */
+/** Keeps unsent items across reloads. Implementations must not throw; an item that could not be stored is lost on a reload. */
 export interface OutboxStorage {
   load(): readonly OutboxItem[];
   put(item: OutboxItem): void;
@@ -43,21 +44,21 @@ export interface OutboxOptions {
   storage: OutboxStorage;
   clock: Clock;
   newKey: () => string;
-  /** Sends a frame if the connection is open and its flow has begun; says whether it did. */
+  /** Sends a frame if the connection is ready; returns whether it did. */
   send: (frame: SendFrame) => boolean;
   changed: (items: readonly OutboxItem[]) => void;
 }
 
 /** Reasons for which the same frame may succeed later. */
-const passing = new Set(["RATE_LIMITED", "SLOW_MODE", "UNAVAILABLE", "INTERNAL"]);
-/** Without an answer for this long the item is sent again. */
+const retryable = new Set(["RATE_LIMITED", "SLOW_MODE", "UNAVAILABLE", "INTERNAL"]);
+/** An item without an answer is sent again after this long. */
 const answerMs = 10_000;
 const defaultRetryMs = 2_000;
 
 export class Outbox {
   readonly #options: OutboxOptions;
   #items: readonly OutboxItem[];
-  /** Channels whose head item has an answer or a pause to wait for. */
+  /** Channels whose first item waits for an answer or for a retry. */
   readonly #timers = new Map<string, Cancel>();
 
   constructor(options: OutboxOptions) {
@@ -68,23 +69,19 @@ export class Outbox {
     options.changed(this.#items);
   }
 
-  get items(): readonly OutboxItem[] {
-    return this.#items;
-  }
-
   add(draft: Draft): OutboxItem {
     const { clock, newKey, storage } = this.#options;
     const item: OutboxItem = { ...draft, key: newKey(), writtenAt: clock.now(), state: { name: "waiting" } };
     storage.put(item);
     this.#replace([...this.#items, item]);
-    this.#pump(item.channel);
+    this.#sendNext(item.channel);
     return item;
   }
 
   retry(key: string): void {
     const item = this.#find(key);
     if (item?.state.name !== "failed") return;
-    // A refused key may stay refused for its content, so the second try is a new message.
+    // The server may refuse the key again, so a retry is a new message.
     this.#drop(key);
     this.add(item);
   }
@@ -94,85 +91,82 @@ export class Outbox {
     if (item === undefined) return;
     this.#drop(key);
     if (item.state.name === "sending") this.#release(item.channel);
-    this.#pump(item.channel);
+    this.#sendNext(item.channel);
   }
 
-  /** The connection is open and its flow has begun. */
+  /** The connection is ready to send. */
   opened(): void {
-    for (const channel of new Set(this.#items.map((item) => item.channel))) this.#pump(channel);
+    for (const channel of new Set(this.#items.map((item) => item.channel))) this.#sendNext(channel);
   }
 
-  /** The connection is gone: what was on its way has an unknown fate and will be sent again. */
+  /** The connection closed: unanswered items will be sent again. */
   closed(): void {
     for (const cancel of this.#timers.values()) cancel();
     this.#timers.clear();
     this.#replace(this.#items.map((item) => (item.state.name === "sending" ? waiting(item) : item)));
   }
 
-  /** Returns false when `ref` is not one of ours. */
+  /** Returns false when `ref` belongs to no item. */
   acked(ack: Ack): boolean {
     const item = ack.ref === undefined ? undefined : this.#find(ack.ref);
     if (item === undefined) return false;
     this.#options.storage.remove(item.key);
     this.#set({ ...item, state: { name: "stored", seq: ack.seq } });
     this.#release(item.channel);
-    this.#pump(item.channel);
+    this.#sendNext(item.channel);
     return true;
   }
 
-  /** Returns false when `ref` is not one of ours. */
+  /** Returns false when `ref` belongs to no item. */
   refused(error: ErrorFrame): boolean {
     const item = error.ref === undefined ? undefined : this.#find(error.ref);
     if (item === undefined) return false;
     this.#release(item.channel);
-    if (passing.has(error.reason)) {
+    if (retryable.has(error.reason)) {
       this.#set({ ...item, state: { name: "waiting", reason: error.reason } });
-      this.#pause(item.channel, error.retry_after === undefined ? defaultRetryMs : error.retry_after * 1000);
+      this.#block(item.channel, error.retry_after === undefined ? defaultRetryMs : error.retry_after * 1000);
       return true;
     }
     const failed: OutboxItem = { ...item, state: { name: "failed", reason: error.reason, detail: error.detail ?? "" } };
     this.#options.storage.put(failed);
     this.#set(failed);
-    this.#pump(item.channel);
+    this.#sendNext(item.channel);
     return true;
   }
 
-  /** The message with `key` was seen in the log: whoever sent it, it is stored. */
+  /** The message with `key` is in the log, so it is stored, even if another tab sent it. */
   seen(key: string): void {
     const item = this.#find(key);
     if (item === undefined) return;
     this.#drop(key);
     if (item.state.name === "sending") this.#release(item.channel);
-    this.#pump(item.channel);
+    this.#sendNext(item.channel);
   }
 
-  /** The log is folded up to `seq`: stored items up to there are shown by it. */
-  folded(channel: string, seq: number): void {
+  /** The log is applied up to `seq`: stored items up to there are now shown as messages. */
+  applied(channel: string, seq: number): void {
     const shown = (item: OutboxItem) => item.channel === channel && item.state.name === "stored" && item.state.seq <= seq;
     if (this.#items.some(shown)) this.#replace(this.#items.filter((item) => !shown(item)));
   }
 
-  /** Sends the channel's first waiting item, unless one is on its way or the channel pauses. */
-  #pump(channel: string): void {
+  /** Sends the channel's first waiting item, unless one is unanswered or the channel waits for a retry. */
+  #sendNext(channel: string): void {
     if (this.#timers.has(channel)) return;
     const next = this.#items.find((item) => item.channel === channel && item.state.name === "waiting");
     if (next === undefined || !this.#options.send(toFrame(next))) return;
     this.#set({ ...next, state: { name: "sending" } });
-    this.#pauseFor(channel, answerMs, () => {
+    this.#block(channel, answerMs, () => {
       const unanswered = this.#find(next.key);
       if (unanswered?.state.name === "sending") this.#set(waiting(unanswered));
     });
   }
 
-  #pause(channel: string, ms: number): void {
-    this.#pauseFor(channel, ms, () => undefined);
-  }
-
-  #pauseFor(channel: string, ms: number, ended: () => void): void {
+  /** Sends nothing to the channel for `ms`, or until it is released. */
+  #block(channel: string, ms: number, timedOut?: () => void): void {
     const cancel = this.#options.clock.after(ms, () => {
       this.#timers.delete(channel);
-      ended();
-      this.#pump(channel);
+      timedOut?.();
+      this.#sendNext(channel);
     });
     this.#timers.set(channel, cancel);
   }
@@ -218,19 +212,19 @@ function toFrame(item: OutboxItem): SendFrame {
   };
 }
 
-/** One entry per item, so that two tabs never overwrite each other's. `prefix` must name tenant and user. */
+/** Stores each item under its own name, so that tabs do not overwrite each other's. `prefix` must contain tenant and user. */
 export function localOutbox(prefix: string, local: Storage): OutboxStorage {
-  const quietly = (run: () => void) => {
+  const ignoringErrors = (run: () => void) => {
     try {
       run();
     } catch {
-      // A full or forbidden storage costs the survival of a reload, never the message itself.
+      // With a full or forbidden storage an item does not survive a reload; it is still sent.
     }
   };
   return {
     load: () => {
       const items: OutboxItem[] = [];
-      quietly(() => {
+      ignoringErrors(() => {
         for (let index = 0; index < local.length; index++) {
           const name = local.key(index);
           const text = name?.startsWith(prefix) === true ? local.getItem(name) : null;
@@ -239,7 +233,7 @@ export function localOutbox(prefix: string, local: Storage): OutboxStorage {
       });
       return items;
     },
-    put: (item) => quietly(() => local.setItem(prefix + item.key, JSON.stringify(item))),
-    remove: (key) => quietly(() => local.removeItem(prefix + key)),
+    put: (item) => ignoringErrors(() => local.setItem(prefix + item.key, JSON.stringify(item))),
+    remove: (key) => ignoringErrors(() => local.removeItem(prefix + key)),
   };
 }

@@ -1,15 +1,15 @@
 /**
- * Owns what a role may do in a kind of channel, so that nobody is offered what the server refuses. The server judges; this repeats
- * its table (`docs/permissions.md`), and a test holds the two together.
+ * What each role may do in each kind of channel, so that the app offers only what the server allows. The server decides; this
+ * table repeats `docs/permissions.md`, and a test compares the two.
  */
-import type { Kind, Role } from "./frames";
+import type { Kind, Role } from "./shapes";
 
 /** Lowest first. */
 export const roles: readonly Role[] = ["reader", "member", "moderator", "owner"];
 
 const kinds: readonly Kind[] = ["direct", "group", "public", "broadcast", "qa"];
 
-/** The lowest role that may, by kind in the order of `kinds`; null for nobody. */
+/** The lowest role that may, for each kind in the order of `kinds`; null where no role may. */
 const table = {
   post: ["member", "member", "member", "moderator", "member"],
   "skip slow mode": [null, "moderator", "moderator", "moderator", "moderator"],
@@ -28,22 +28,22 @@ const table = {
 
 export type Action = keyof typeof table;
 
-/** Whose lowest role the action needs; null for nobody. */
-export function needed(action: Action, kind: Kind): Role | null {
+/** The lowest role that may do it; null where no role may. */
+export function lowestRole(action: Action, kind: Kind): Role | null {
   return table[action][kinds.indexOf(kind)] ?? null;
 }
 
 export function may(action: Action, { kind, role }: { kind: Kind; role: Role }): boolean {
-  const lowest = needed(action, kind);
+  const lowest = lowestRole(action, kind);
   return lowest !== null && roles.indexOf(role) >= roles.indexOf(lowest);
 }
 
-/** Nobody acts on a member who stands above them. */
-export function reaches(actor: Role, target: Role): boolean {
+/** Whether `actor` may moderate `target`: not a member with a higher role. */
+export function mayModerate(actor: Role, target: Role): boolean {
   return roles.indexOf(actor) >= roles.indexOf(target);
 }
 
-/** Nobody grants a role above their own. */
-export function grantable(actor: Role): readonly Role[] {
+/** The roles that `actor` may grant, highest first: none above their own. */
+export function grantableRoles(actor: Role): readonly Role[] {
   return roles.slice(0, roles.indexOf(actor) + 1).reverse();
 }

@@ -1,13 +1,13 @@
 /**
- * Owns keeping an open socket alive beyond the credentials that it began with: gets the next before they end and carries them in.
- * Leaves what they are to `credentials`. A renewal that fails costs nothing but a reconnect: the server closes with 4001.
+ * Keeps an open socket alive beyond the expiry of its credentials: renews them ahead of time and presents them on the socket.
+ * A failed renewal only costs a reconnect: the server closes the socket with 4001.
  */
 import type { Cancel, Clock } from "./clock";
 import type { Credentials, Term } from "./credentials";
 import type { Proof } from "./frames";
 import { Problem } from "./http";
 
-/** Time for a person to sign in again, or for a host product to answer. */
+/** Long enough for a user to sign in again, or for a host product to answer. */
 const leadMaxMs = 5 * 60_000;
 const retryMinMs = 1_000;
 const retryMaxMs = 30_000;
@@ -15,18 +15,18 @@ const retryMaxMs = 30_000;
 export interface RenewalOptions {
   clock: Clock;
   credentials: Credentials;
-  /** A one-time ticket, where there is no token to show. Rejects with `Problem`. */
+  /** A one-time ticket, presented where there is no token. Rejects with `Problem`. */
   ticket: () => Promise<string>;
-  /** Shows it on the open socket. Rejects with `Problem`. */
-  show: (proof: Proof) => Promise<unknown>;
-  /** When the credentials end, once they could not be renewed in time; null when all is well again. */
-  ending: (at: number | null) => void;
+  /** Presents credentials on the open socket. Rejects with `Problem`. */
+  present: (proof: Proof) => Promise<unknown>;
+  /** Called with the expiry when a renewal failed, and with null once one succeeded. */
+  expiring: (at: number | null) => void;
 }
 
-/** How long from now until the next are due. Spread, so that a crowd does not ask at once. */
+/** Milliseconds until the next renewal, with jitter so that clients do not renew in step. */
 export function dueMs({ endsAt, lifeMs }: Term, now: number, random: number): number {
   const leadMs = Math.min(leadMaxMs, lifeMs / 5) * (1 + random);
-  // Not again at once where a wrong clock says that what has just come is at its end.
+  // The floor keeps a wrong clock from causing a loop of renewals.
   return Math.max(endsAt - now - leadMs, lifeMs / 5);
 }
 
@@ -41,7 +41,7 @@ export class Renewal {
 
   opened(): void {
     this.#open = true;
-    this.#options.ending(null);
+    this.#options.expiring(null);
     this.#schedule();
   }
 
@@ -50,24 +50,24 @@ export class Renewal {
     this.#cancel?.();
   }
 
-  /** Does it now. Says whether the socket goes on under new credentials. */
+  /** Renews now. Returns whether the socket continues with new credentials. */
   async now(): Promise<boolean> {
     this.#cancel?.();
-    const renewed = await this.#renewed();
+    const renewed = await this.#renew();
     if (!this.#open) return renewed;
     if (renewed) {
-      this.#options.ending(null);
+      this.#options.expiring(null);
       this.#schedule();
-    } else this.#again();
+    } else this.#retry();
     return renewed;
   }
 
-  async #renewed(): Promise<boolean> {
-    const { credentials, ticket, show } = this.#options;
+  async #renew(): Promise<boolean> {
+    const { credentials, ticket, present } = this.#options;
     try {
       if (!(await credentials.renew())) return false;
       const token = credentials.token();
-      await show(token === null ? { ticket: await ticket() } : { token });
+      await present(token === null ? { ticket: await ticket() } : { token });
       return true;
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
@@ -81,12 +81,12 @@ export class Renewal {
     if (term !== null) this.#after(dueMs(term, clock.now(), clock.random()));
   }
 
-  /** Until the end: after that the server's 4001 leads to what is left to try. */
-  #again(): void {
-    const { clock, credentials, ending } = this.#options;
+  /** Retries until the expiry. After that the server closes with 4001, and `connection` reconnects. */
+  #retry(): void {
+    const { clock, credentials, expiring } = this.#options;
     const term = credentials.term();
     if (term === null) return;
-    ending(term.endsAt);
+    expiring(term.endsAt);
     if (clock.now() < term.endsAt) this.#after(Math.min(retryMaxMs, Math.max(retryMinMs, term.lifeMs / 20)));
   }
 

@@ -1,33 +1,33 @@
-/** Owns how a person's browser comes to be signed in at the gateway itself, by a cookie that no script sees; leaves tokens to `api`. */
+/** Sign-in by cookie: how a browser can sign in at the gateway, and signing out. Scripts never see the cookie. */
 import { createHttp, Problem } from "./http";
 import type { HttpOptions } from "./http";
 
-export interface WaysToSignIn {
-  /** Any name works. */
+export interface SignInOptions {
+  /** The development login is on: any name works. */
   development: boolean;
-  /** Where to send the browser, and what to call it. */
+  /** The identity provider: the label of its button, and where the button leads. */
   provider: { label: string; url: string } | null;
-  /** This browser holds a session already. */
+  /** This browser already holds a session. */
   signed_in: boolean;
   /** When that session ends (RFC 3339, UTC). */
   ends_at: string | null;
 }
 
-export type Where = Omit<HttpOptions, "token">;
+export type CookieHttpOptions = Omit<HttpOptions, "token">;
 
-/** Null when the server does not say. */
-export async function waysToSignIn(options: Where): Promise<WaysToSignIn | null> {
-  const { ask } = createHttp({ ...options, token: () => null });
-  return ask<WaysToSignIn>("/v1/signin/options").catch(nothing);
+/** Returns null when the server does not answer. */
+export function signInOptions(options: CookieHttpOptions): Promise<SignInOptions | null> {
+  const { request } = createHttp({ ...options, token: () => null });
+  return request<SignInOptions>("/v1/signin/options").catch(nullOnProblem);
 }
 
-/** Takes the session's cookie from this browser; a server that does not answer leaves it. */
-export async function signOut(options: Where): Promise<void> {
-  const { ask } = createHttp({ ...options, token: () => null });
-  await ask<undefined>("/v1/signout", { method: "POST" }).catch(nothing);
+/** Removes the session cookie from this browser, unless the server does not answer. Never rejects. */
+export async function signOut(options: CookieHttpOptions): Promise<void> {
+  const { request } = createHttp({ ...options, token: () => null });
+  await request<undefined>("/v1/signout", { method: "POST" }).catch(nullOnProblem);
 }
 
-function nothing(error: unknown): null {
+function nullOnProblem(error: unknown): null {
   if (error instanceof Problem) return null;
   throw error;
 }

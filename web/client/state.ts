@@ -1,38 +1,39 @@
-/** Owns the shape of what the client knows; leaves changing it to `client`. Everything in it is immutable. */
-import type { Me } from "./api";
+/** The shape of everything the client knows. All of it is immutable. */
 import type { Channel } from "./channel";
 import type { ConnectionState } from "./connection";
-import type { ChosenStatus, Member, Status } from "./frames";
 import type { OutboxItem } from "./outbox";
+import type { ChosenStatus, Me, Member, Status } from "./shapes";
+import { withEntry } from "./store";
+import type { Store } from "./store";
 
 export interface Presence {
   status: Status;
-  /** RFC 3339, UTC; null where it is not known. */
+  /** RFC 3339, UTC; null where unknown. */
   lastSeen: string | null;
 }
 
 export interface ClientState {
   connection: ConnectionState;
   me: Me | null;
-  /** How present the caller wants to be seen. */
+  /** The status that the caller chose. */
   status: ChosenStatus;
-  /** When the sign-in ends (milliseconds since the epoch), where it could not be renewed by itself so far. */
-  endingAt: number | null;
+  /** When the credentials expire, in milliseconds since the epoch; null unless their renewal failed. */
+  expiresAt: number | null;
   channels: ReadonlyMap<string, Channel>;
-  /** Whether the channel list was read at least once. */
+  /** The channel list was loaded at least once. */
   listed: boolean;
   members: ReadonlyMap<string, readonly Member[]>;
-  /** Display names, as far as they were heard. */
+  /** Display names by user, as far as known. */
   names: ReadonlyMap<string, string>;
-  /** Whom the caller has blocked. */
+  /** The users whom the caller has blocked. */
   blocked: ReadonlySet<string>;
   presence: ReadonlyMap<string, Presence>;
-  /** Who types, per channel. Entries go by themselves. */
+  /** The users who are typing, per channel. */
   typing: ReadonlyMap<string, readonly string[]>;
   outbox: readonly OutboxItem[];
-  /** The channel whose history is being kept loaded. */
+  /** The channel on screen, whose history is kept loaded. */
   openChannel: string | null;
-  /** Why loading the open channel's history failed, in the protocol's words. */
+  /** The protocol's reason why loading the open channel's history failed. */
   loadFailure: string | null;
 }
 
@@ -40,7 +41,7 @@ export const initialState: ClientState = {
   connection: { name: "idle" },
   me: null,
   status: "online",
-  endingAt: null,
+  expiresAt: null,
   channels: new Map(),
   listed: false,
   members: new Map(),
@@ -52,3 +53,13 @@ export const initialState: ClientState = {
   openChannel: null,
   loadFailure: null,
 };
+
+export type ClientStore = Store<ClientState>;
+
+/** Replaces one channel's state. Does nothing when the channel is unknown or `change` returns it unchanged. */
+export function changeChannel(store: ClientStore, id: string, change: (channel: Channel) => Channel): void {
+  const before = store.get().channels.get(id);
+  if (before === undefined) return;
+  const after = change(before);
+  if (after !== before) store.update((s) => ({ channels: withEntry(s.channels, id, after) }));
+}

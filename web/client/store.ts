@@ -1,4 +1,4 @@
-/** Owns one immutable snapshot and tells subscribers when it was replaced; leaves what is in it to whoever calls `update`. */
+/** One immutable snapshot, and subscribers that are told when it was replaced. */
 
 export class Store<T> {
   #value: T;
@@ -6,7 +6,7 @@ export class Store<T> {
   readonly #listeners = new Set<() => void>();
   readonly #schedule: (run: () => void) => void;
 
-  /** `schedule` decides when subscribers hear of a change; changes made before it runs are told once. */
+  /** `schedule` decides when subscribers are notified; changes made before it runs cause one notification. */
   constructor(value: T, schedule: (run: () => void) => void = queueMicrotask) {
     this.#value = value;
     this.#schedule = schedule;
@@ -14,7 +14,7 @@ export class Store<T> {
 
   readonly get = (): T => this.#value;
 
-  /** Shaped for React's `useSyncExternalStore`: returns the function that ends the subscription. */
+  /** Returns the function that ends the subscription, as React's `useSyncExternalStore` expects. */
   readonly subscribe = (listener: () => void): (() => void) => {
     this.#listeners.add(listener);
     return () => {
@@ -22,7 +22,7 @@ export class Store<T> {
     };
   };
 
-  /** `change` returns the fields that are new. `get` sees them at once, subscribers when `schedule` runs. */
+  /** `change` returns the changed fields. `get` sees them at once, subscribers when `schedule` runs. */
   update(change: (value: T) => Partial<T>): void {
     const next = { ...this.#value, ...change(this.#value) };
     this.#value = next;

@@ -1,24 +1,25 @@
 /**
- * Owns where the client stands in every channel's log, and decides for each frame what follows from it. Pure bookkeeping:
- * leaves sending to the caller and folding to `channel`.
+ * The client's position in every channel's log. Decides for each event whether to apply it, drop it, or ask for missing events.
+ * The caller sends the frames and applies the events.
  *
- * Guarantee: `apply` is decided exactly once per number and channel, in order, without a hole. Whatever the server or the
- * network does (duplicates, gaps, restarts), the worst outcome is another `sync` or a reset, never a silent hole.
+ * Guarantee: every event of a channel is applied exactly once, in order, without a gap. Duplicates, gaps and restarts of the
+ * server lead at worst to another `sync` or a reset, never to a silent gap.
  */
-import type { ChannelHead, LogEvent, Synced } from "./frames";
+import type { LogEvent, Synced } from "./frames";
+import type { ChannelHead } from "./shapes";
 
 export type Positions = Readonly<Record<string, number>>;
 
 export type Verdict =
-  /** The next number: fold it. */
+  /** The next event: apply it. */
   | "apply"
-  /** Already folded, or of a channel that is not ours (any more). */
+  /** Already applied, or of a channel that the caller is not a member of. */
   | "drop"
-  /** Numbers are missing before it: `request` the channel again. */
+  /** Events before it are missing: `request` the channel again. */
   | "gap";
 
 export interface Opening {
-  /** What the first `sync` of this connection must name. */
+  /** For the first `sync` of this connection. */
   positions: Positions;
   joined: readonly ChannelHead[];
   left: readonly string[];
@@ -30,18 +31,18 @@ export interface Resets {
 }
 
 export class Sync {
-  /** The last number folded, per channel. */
+  /** The number of the last event applied, per channel. */
   readonly #positions = new Map<string, number>();
-  /** Channels that a `sync` was sent for and how many answers are still to come. */
-  readonly #awaited = new Map<string, number>();
+  /** The number of unanswered `sync` requests, per channel. */
+  readonly #unanswered = new Map<string, number>();
 
   position(channel: string): number | undefined {
     return this.#positions.get(channel);
   }
 
-  /** A new connection begins: keeps the positions of channels that are still ours, and says what to ask for. */
+  /** Starts a new connection: keeps the positions of channels that `heads` still contains, and returns what to ask for. */
   hello(heads: readonly ChannelHead[]): Opening {
-    this.#awaited.clear();
+    this.#unanswered.clear();
     const present = new Set(heads.map((head) => head.id));
     const left = [...this.#positions.keys()].filter((id) => !present.has(id));
     for (const id of left) this.#positions.delete(id);
@@ -51,7 +52,7 @@ export class Sync {
     return { positions, joined, left };
   }
 
-  /** A channel was gained. Returns what to ask for: something only if numbers before it are already missing. */
+  /** The caller became a member. Returns what to ask for: nothing, unless events are already missing. */
   joined(head: ChannelHead): Positions {
     const position = this.#positions.get(head.id);
     if (position === undefined) this.#positions.set(head.id, head.seq);
@@ -61,7 +62,7 @@ export class Sync {
 
   left(channel: string): void {
     this.#positions.delete(channel);
-    this.#awaited.delete(channel);
+    this.#unanswered.delete(channel);
   }
 
   event(event: Pick<LogEvent, "channel" | "seq">): Verdict {
@@ -71,23 +72,23 @@ export class Sync {
       this.#positions.set(event.channel, event.seq);
       return "apply";
     }
-    // One question is enough: until it is answered, what comes too early comes again.
-    return this.#awaited.has(event.channel) ? "drop" : "gap";
+    // One request is enough: its answer contains every event that is dropped until then.
+    return this.#unanswered.has(event.channel) ? "drop" : "gap";
   }
 
-  /** Positions for a `sync` frame that the caller now sends. */
+  /** Returns the positions for a `sync` frame, which the caller must send. */
   request(channels: readonly string[]): Positions {
     const positions: Record<string, number> = {};
     for (const channel of channels) {
       const position = this.#positions.get(channel);
       if (position === undefined) continue;
       positions[channel] = position;
-      this.#awaited.set(channel, (this.#awaited.get(channel) ?? 0) + 1);
+      this.#unanswered.set(channel, (this.#unanswered.get(channel) ?? 0) + 1);
     }
     return positions;
   }
 
-  /** What to forget. Events up to a `complete`'s number follow by themselves. */
+  /** Returns the channels whose state is void. Channels answered with `complete` need nothing: their events follow. */
   synced(frame: Synced): Resets {
     const reset: { channel: string; seq: number }[] = [];
     const gone: string[] = [];
@@ -106,8 +107,8 @@ export class Sync {
   }
 
   #answered(channel: string): void {
-    const awaited = this.#awaited.get(channel) ?? 0;
-    if (awaited > 1) this.#awaited.set(channel, awaited - 1);
-    else this.#awaited.delete(channel);
+    const unanswered = this.#unanswered.get(channel) ?? 0;
+    if (unanswered > 1) this.#unanswered.set(channel, unanswered - 1);
+    else this.#unanswered.delete(channel);
   }
 }

@@ -1,25 +1,25 @@
 /**
- * Owns a channel's loaded messages: a contiguous stretch of the log, folded. Pure; leaves loading to `history`, numbering to `sync`.
+ * A channel's loaded messages: one contiguous range of the log with every later change applied. Pure functions; `history` loads.
  *
- * Folding is idempotent and order-tolerant in one way that matters: events may be applied again to messages that already
- * contain their effect (history is read "as it stands now", which may be ahead of the live log), and the result still
- * converges to the log once the live events catch up, because each event sets its own field for good.
+ * An event may be applied again to a message that already contains its effect, because pages of history may be ahead of the
+ * live log. The result still converges: every event sets its own field, and the last event on a field wins.
  */
-import type { LogEvent, Message, Reaction } from "./frames";
+import type { LogEvent } from "./frames";
+import type { Message, Reaction } from "./shapes";
 
 export interface Timeline {
-  /** Ascending by `seq`, without a message missing between the first and the last. */
+  /** Ascending by `seq`; no message between the first and the last is missing. */
   messages: readonly Message[];
-  /** No older message exists (that the caller may read). */
+  /** The caller may read no older message. */
   atStart: boolean;
-  /** Joined to the live log: new messages belong at the end. */
+  /** No newer message is missing: live messages are appended. */
   atEnd: boolean;
 }
 
 export const emptyTimeline: Timeline = { messages: [], atStart: false, atEnd: true };
 
-/** The message that a `message.posted` event makes. */
-export function posted(event: LogEvent & { kind: "message.posted" }): Message {
+/** The message that a `message.posted` event creates. */
+export function messageFrom(event: LogEvent & { kind: "message.posted" }): Message {
   const { message, text, thread, attachments, mentions } = event.data;
   return {
     id: message,
@@ -42,7 +42,7 @@ export function posted(event: LogEvent & { kind: "message.posted" }): Message {
 export function applyEvent(timeline: Timeline, event: LogEvent): Timeline {
   if (event.kind === "message.posted") {
     if (!timeline.atEnd) return timeline;
-    return withMessages(timeline, merge(timeline.messages, [posted(event)]));
+    return withMessages(timeline, merge(timeline.messages, [messageFrom(event)]));
   }
   const change = messageChange(event);
   if (change === null) return timeline;
@@ -71,11 +71,11 @@ function messageChange(event: LogEvent): Change | null {
     case "message.deleted":
       return { message: event.data.message, apply: deleted };
     case "reaction.added":
-      return { message: event.data.message, apply: standing((m) => reacted(m, event.data.emoji, event.actor)) };
+      return { message: event.data.message, apply: unlessDeleted((m) => reacted(m, event.data.emoji, event.actor)) };
     case "reaction.removed":
       return { message: event.data.message, apply: (m) => unreacted(m, event.data.emoji, event.actor) };
     case "message.pinned":
-      return { message: event.data.message, apply: standing((m) => (m.pinned ? m : { ...m, pinned: true })) };
+      return { message: event.data.message, apply: unlessDeleted((m) => (m.pinned ? m : { ...m, pinned: true })) };
     case "message.unpinned":
       return { message: event.data.message, apply: (m) => (m.pinned ? { ...m, pinned: false } : m) };
     default:
@@ -93,8 +93,8 @@ function deleted(message: Message): Message {
   return { ...message, text: null, deleted: true, attachments: [], mentions: [], reactions: [], pinned: false };
 }
 
-/** A change of a message that stands; a deleted one keeps nothing but its place, also when its past is told again. */
-function standing(apply: Change["apply"]): Change["apply"] {
+/** A deleted message stays empty, even when older events are applied to it again. */
+function unlessDeleted(apply: Change["apply"]): Change["apply"] {
   return (message) => (message.deleted ? message : apply(message));
 }
 
@@ -109,7 +109,7 @@ function reacted(message: Message, emoji: string, user: string): Message {
 
 function unreacted(message: Message, emoji: string, user: string): Message {
   const found = message.reactions.find((r) => r.emoji === emoji);
-  // Only the first reactors are listed; an unlisted one still counts.
+  // `users` lists only the first reactors; an unlisted one still counts.
   if (found === undefined || !(found.users.includes(user) || found.count > found.users.length)) return message;
   return withReaction(message, { emoji, count: found.count - 1, users: found.users.filter((u) => u !== user) });
 }
@@ -119,7 +119,7 @@ function withReaction(message: Message, reaction: Reaction): Message {
   return { ...message, reactions: reactions.filter((r) => r.count > 0) };
 }
 
-/** Both lists by `seq`. Where both have a message, the loaded one stays: it has seen every live event since. */
+/** Joins both lists by `seq`. A message in both keeps its loaded state, which contains every live event since. */
 export function merge(loaded: readonly Message[], page: readonly Message[]): readonly Message[] {
   const known = new Set(loaded.map((m) => m.seq));
   const added = page.filter((m) => !known.has(m.seq));
@@ -133,7 +133,7 @@ export function dropOldest(timeline: Timeline, keep: number): Timeline {
   return { ...timeline, messages: timeline.messages.slice(-keep), atStart: false };
 }
 
-/** Keeps the oldest `keep` messages; what was joined to the live log no longer is. */
+/** Keeps the oldest `keep` messages; live messages are then no longer appended. */
 export function dropNewest(timeline: Timeline, keep: number): Timeline {
   if (timeline.messages.length <= keep) return timeline;
   return { ...timeline, messages: timeline.messages.slice(0, keep), atEnd: false };
@@ -143,7 +143,7 @@ function withMessages(timeline: Timeline, messages: readonly Message[]): Timelin
   return messages === timeline.messages ? timeline : { ...timeline, messages };
 }
 
-/** Newest first: what changes is nearly always recent. */
+/** Searches from the newest: most changes concern recent messages. */
 function indexOfMessage(messages: readonly Message[], id: string): number {
   return messages.findLastIndex((m) => m.id === id);
 }

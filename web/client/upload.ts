@@ -1,15 +1,12 @@
-/**
- * Owns one file's way to the server: ask for a place, bring the bytes there, wait until they are found clean. Leaves
- * attaching the result to a message to its caller.
- */
+/** Uploads one file: asks for an upload slot, sends the bytes to object storage, and waits for the virus scan. */
 import type { Api, UploadState, UploadTicket } from "./api";
 import { systemClock } from "./clock";
 import type { Clock } from "./clock";
-import type { Attachment } from "./frames";
 import { Problem } from "./http";
+import type { Attachment } from "./shapes";
 
 export interface UploadOptions {
-  /** Ends the upload; the promise then rejects with the signal's reason or `Problem`. */
+  /** Cancels the upload; the promise then rejects with the signal's reason or a `Problem`. */
   signal: AbortSignal;
   clock?: Clock;
   fetch?: typeof fetch;
@@ -17,16 +14,16 @@ export interface UploadOptions {
 
 const firstPollMs = 250;
 const pollMaxMs = 2_000;
-/** How long bytes and scan may take. */
-const bytesMs = 120_000;
+/** Deadlines of the transfer and of the scan. */
+const transferMs = 120_000;
 const scanMs = 60_000;
 
-/** Resolves with what a message can carry. Rejects with `Problem`: `BLOCKED_MEDIA` when it was refused, else the server's reason. */
+/** Rejects with `Problem`: `BLOCKED_MEDIA` when the scan refused the file, otherwise the server's reason. */
 export async function upload(api: Api, file: File, channel: string, options: UploadOptions): Promise<Attachment> {
   const clock = options.clock ?? systemClock;
   const type = file.type === "" ? "application/octet-stream" : file.type;
   const ticket = await api.createUpload({ name: file.name, size: file.size, type, channel });
-  await bring(ticket.upload, file, options);
+  await transfer(ticket.upload, file, options);
   let state = await api.completeUpload(ticket.id);
   const until = clock.now() + scanMs;
   for (let wait = firstPollMs; state.state === "pending" || state.state === "scanning"; wait = Math.min(wait * 1.5, pollMaxMs)) {
@@ -39,17 +36,17 @@ export async function upload(api: Api, file: File, channel: string, options: Upl
   return attachment(state);
 }
 
-/** Straight to object storage: the token stays here. */
-async function bring(place: UploadTicket["upload"], file: File, options: UploadOptions): Promise<void> {
+/** Sends the bytes straight to object storage, without the caller's token. */
+async function transfer(slot: UploadTicket["upload"], file: File, options: UploadOptions): Promise<void> {
   const send = options.fetch ?? globalThis.fetch.bind(globalThis);
   let body: BodyInit = file;
-  if (place.fields !== undefined) {
+  if (slot.fields !== undefined) {
     body = new FormData();
-    for (const [name, value] of Object.entries(place.fields)) body.append(name, value);
+    for (const [name, value] of Object.entries(slot.fields)) body.append(name, value);
     body.append("file", file);
   }
-  const signal = AbortSignal.any([options.signal, AbortSignal.timeout(bytesMs)]);
-  const response = await send(place.url, { method: place.method, headers: place.headers, body, signal, credentials: "omit" }).catch(
+  const signal = AbortSignal.any([options.signal, AbortSignal.timeout(transferMs)]);
+  const response = await send(slot.url, { method: slot.method, headers: slot.headers, body, signal, credentials: "omit" }).catch(
     (error: unknown) => {
       options.signal.throwIfAborted();
       throw new Problem(0, "UNAVAILABLE", error instanceof Error ? error.message : "");

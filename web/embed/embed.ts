@@ -1,26 +1,26 @@
 /**
- * Owns what a host page loads to show Hubbub inside it: makes the frame, and answers it when it asks for a token. A classic
- * script without imports, so that `<script src="https://chat.example.com/embed.js">` is all that it takes: it makes `Hubbub.embed`.
+ * The script that a host page loads to show Hubbub in a frame: creates the frame and answers its requests for tokens.
+ * It is a classic script without imports: `<script src="https://chat.example.com/embed.js">` defines `Hubbub.embed`.
  */
 
 export interface EmbedOptions {
-  /** Where the frame goes; it fills it. */
+  /** The element that the frame is appended to and fills. */
   into: HTMLElement;
-  /** The tenant whose widget it is. */
+  /** The tenant whose widget is shown. */
   tenant: string;
-  /** A token of the person who looks at the page; null when there is none. Asked for at the start and ahead of each token's end. */
+  /** Returns a token of the current user, or null when there is none. Called at the start and before each token expires. */
   getToken: () => Promise<string | null> | string | null;
-  /** Read out to people who do not see the frame. */
+  /** The accessible name of the frame. */
   title?: string;
 }
 
 export interface Embedded {
   frame: HTMLIFrameElement;
-  /** Takes it away. */
+  /** Removes the frame. */
   remove: () => void;
 }
 
-// All that is top level here would be so in the host page as well.
+// A function scope, because top-level names of a classic script are global in the host page.
 (() => {
   const script = document.currentScript;
   const origin = script instanceof HTMLScriptElement ? new URL(script.src).origin : window.location.origin;
@@ -32,16 +32,15 @@ export interface Embedded {
     frame.allow = "clipboard-write";
     frame.style.cssText = "border:0;width:100%;height:100%";
 
-    async function hear({ source, origin: from, data }: MessageEvent<unknown>): Promise<void> {
-      if (source !== frame.contentWindow || from !== origin || !isQuestion(data)) return;
-      const answer = { hubbub: "token", ref: data.ref };
+    async function answer({ source, origin: from, data }: MessageEvent<unknown>): Promise<void> {
+      if (source !== frame.contentWindow || from !== origin || !isTokenRequest(data)) return;
       const token = await Promise.resolve()
         .then(getToken)
         .then((found) => ({ token: found }), () => ({ token: null, failed: true }));
-      frame.contentWindow?.postMessage({ ...answer, ...token }, origin);
+      frame.contentWindow?.postMessage({ hubbub: "token", ref: data.ref, ...token }, origin);
     }
 
-    const listen = (event: MessageEvent<unknown>) => void hear(event);
+    const listen = (event: MessageEvent<unknown>) => void answer(event);
     window.addEventListener("message", listen);
     into.append(frame);
     return {
@@ -53,7 +52,7 @@ export interface Embedded {
     };
   }
 
-  function isQuestion(data: unknown): data is { ref: unknown } {
+  function isTokenRequest(data: unknown): data is { ref: unknown } {
     return typeof data === "object" && data !== null && "hubbub" in data && data.hubbub === "token" && "ref" in data;
   }
 

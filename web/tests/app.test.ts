@@ -3,10 +3,10 @@ import { renderToStaticMarkup } from "react-dom/server";
 import { createElement } from "react";
 import { describe, expect, test } from "vitest";
 
-import { rowsOf } from "../app/rows";
-import { isJumbo, RichText } from "../app/text";
-import { listNames } from "../app/wording";
-import type { Message } from "../client/frames";
+import { rowsOf } from "../app/conversation/rows";
+import { isJumbo, RichText } from "../app/text/RichText";
+import { listNames } from "../app/text/wording";
+import type { Message } from "../client/shapes";
 
 const message = (seq: number, sender: string, minute: number, day = 1): Message => ({
   id: `m${seq}`, channel: "a", seq, sender, text: "t", at: new Date(2026, 0, day, 12, minute).toISOString(), edited_at: null,
@@ -22,11 +22,11 @@ describe("rows", () => {
     expect(shape(messages)).toEqual(["day", "1 head", "2", "3 head", "4 head", "day", "5 head"]);
   });
 
-  test("the line stands before the first message of others after the mark", () => {
+  test("the line is above the first message of others after the mark", () => {
     expect(shape([message(1, "ada", 0), message(2, "me", 0), message(3, "ada", 0)], 1)).toEqual(["day", "1 head", "2 head", "new", "3 head"]);
   });
 
-  test("no line without something new", () => {
+  test("no line without a new message", () => {
     expect(shape([message(1, "ada", 0), message(2, "me", 0)], 1)).toEqual(["day", "1 head", "2 head"]);
   });
 });
@@ -49,7 +49,7 @@ describe("text", () => {
     expect(["👍", "👩‍👩‍👧 🎉", "👍👍👍👍", "ok 👍", "3"].map(isJumbo)).toEqual([true, true, false, false, false]);
   });
 
-  test("names are listed as one says them", () => {
+  test("names are listed as in a sentence", () => {
     expect([[], ["A"], ["A", "B"], ["A", "B", "C"], ["A", "B", "C", "D"]].map((names) => listNames(names))).toEqual([
       "", "A", "A and B", "A, B and 1 other", "A, B and 2 others",
     ]);

@@ -1,4 +1,4 @@
-/** What people notice: unread counts, read positions, typing, receipts, being removed. */
+/** What users notice: unread counts, read positions, typing, receipts, being removed. */
 import { describe, expect, test } from "vitest";
 
 import { unread } from "../client/channel";
@@ -27,7 +27,7 @@ async function hear(world: World, frame: ServerFrame): Promise<void> {
 }
 
 describe("client", () => {
-  test("unread is the server's count plus what came since, whichever is heard first", async () => {
+  test("unread is the server's count plus the messages since, whichever arrives first", async () => {
     const world = new World();
     world.server.room("a");
     post(world);
@@ -44,7 +44,7 @@ describe("client", () => {
     expect(count(world)).toBe(2);
   });
 
-  test("reading clears the badge at once and tells the server the furthest of several, once", async () => {
+  test("reading clears the badge at once and sends the highest of several positions, once", async () => {
     const world = await started(3);
     world.client.read("a", 2);
     world.client.read("a", 3);
@@ -53,7 +53,7 @@ describe("client", () => {
     expect(world.socket?.toServer).toEqual([{ type: "read", channel: "a", seq: 3 }]);
   });
 
-  test("the last message read is all read, whatever happened after it", async () => {
+  test("reading the last message clears the badge, whatever other events follow it", async () => {
     const world = new World();
     world.server.room("a");
     post(world);
@@ -64,7 +64,7 @@ describe("client", () => {
     expect(count(world)).toBe(0);
   });
 
-  test("a read position told while disconnected is told after coming back", async () => {
+  test("a read position set while disconnected is sent after the reconnect", async () => {
     const world = await started(3);
     world.socket?.drop();
     world.client.read("a", 3);
@@ -79,7 +79,7 @@ describe("client", () => {
     expect(count(world)).toBe(0);
   });
 
-  test("sending moves one's own read position", async () => {
+  test("sending moves the caller's read position", async () => {
     const world = await started(3);
     post(world, me);
     await world.flush();
@@ -115,7 +115,7 @@ describe("client", () => {
     expect(world.socket?.toServer).toHaveLength(3);
   });
 
-  test("a message far back is gone to, with what is around it; one that is none is not looked for again", async () => {
+  test("goTo loads an old message and those around it, and returns false for a number without a message", async () => {
     const world = new World({ page: 3, span: 4, windowMax: 50, windowKeep: 40, recorded: 100 });
     world.server.room("a");
     for (let n = 0; n < 20; n++) post(world);
@@ -124,7 +124,7 @@ describe("client", () => {
     await world.flush();
     const seqs = () => channel(world)?.timeline?.messages.map((m) => m.seq);
     const gone = async (seq: number) => {
-      const there = world.client.goTo(seq);
+      const there = world.client.view.goTo(seq);
       await world.flush();
       return there;
     };
@@ -135,7 +135,7 @@ describe("client", () => {
     expect(await gone(99)).toBe(false);
   });
 
-  test("a channel that is lost is forgotten, and nothing more of it is shown", async () => {
+  test("a channel that the caller left is removed, and its events are ignored", async () => {
     const world = await started(3);
     world.client.open("a");
     await world.flush();
@@ -146,7 +146,7 @@ describe("client", () => {
     expect(world.client.store.get().openChannel).toBeNull();
   });
 
-  test("a channel gained while connected starts at its number and gets its name and count", async () => {
+  test("a channel joined while connected starts at its number and gets its name and count", async () => {
     const world = await started();
     world.server.append("b", "ada", { kind: "message.posted", text: "welcome" });
     await hear(world, { type: "joined", channel: world.server.head("b") });
@@ -155,7 +155,7 @@ describe("client", () => {
     expect(gained?.last?.text).toBe("welcome");
   });
 
-  test("a command ends with its answer, or says that none came", async () => {
+  test("a command ends with its answer, or with UNAVAILABLE without one", async () => {
     const world = await started(1);
     const edit = { type: "edit", channel: "a", message: "a-1", text: "x" } as const;
     const done = world.client.run(edit);
@@ -169,7 +169,7 @@ describe("client", () => {
     await lost;
   });
 
-  test("a chosen status is said again on the next connection", async () => {
+  test("a chosen status is sent again on the next connection", async () => {
     const world = await started();
     world.client.setStatus("dnd");
     expect(world.socket?.toServer).toEqual([{ type: "status", status: "dnd" }]);
@@ -181,7 +181,7 @@ describe("client", () => {
     expect(world.socket?.toServer).toContainEqual({ type: "status", status: "dnd" });
   });
 
-  test("the presence that was asked for is asked for again on the next connection", async () => {
+  test("the watched users are sent again on the next connection", async () => {
     const world = await started();
     world.client.watch(["ben", "ada", "ben"]);
     expect(world.socket?.toServer).toEqual([{ type: "watch", users: ["ada", "ben"] }]);

@@ -1,4 +1,4 @@
-/** The life of a connection: when it comes back, when it does not, and how long it waits. */
+/** When a connection reconnects, when it ends, and how long it waits. */
 import { describe, expect, test } from "vitest";
 
 import { backoffMs, Connection, mayReconnect } from "../client/connection";
@@ -65,13 +65,13 @@ describe("close codes", () => {
   });
 });
 
-describe("coming back", () => {
-  test("waits anywhere between nothing and a bound that doubles up to 30 s", () => {
+describe("reconnecting", () => {
+  test("the backoff is a random share of a bound that doubles up to 30 s", () => {
     expect([0, 1, 2, 3, 10].map((attempt) => backoffMs(attempt, 1))).toEqual([1_000, 2_000, 4_000, 8_000, 30_000]);
     expect(backoffMs(3, 0)).toBe(0);
   });
 
-  test("a connection that breaks at once waits longer each time; one that lived starts over", async () => {
+  test("a connection that breaks at once waits longer each time; a stable one starts over", async () => {
     const { open, wires, clock, connection } = bench();
     await open();
     const waits: number[] = [];
@@ -87,7 +87,7 @@ describe("coming back", () => {
     expect(waits).toEqual([500, 1_000, 500]);
   });
 
-  test("the server's reconnect frame is followed at its time, without a penalty", async () => {
+  test("the server's reconnect frame is followed at its time, without backoff", async () => {
     const { open, clock, wires, connection } = bench();
     const wire = await open();
     wire.say({ type: "reconnect", after_ms: 700 });
@@ -99,7 +99,7 @@ describe("coming back", () => {
     expect(wire.closedWith).toBe(1000);
   });
 
-  test("whoever is not known any more gets no ticket, and that ends it", async () => {
+  test("a refused ticket ends the connection", async () => {
     const { connection, tickets } = bench();
     tickets.push(() => Promise.reject(new Problem(401, "NOT_AUTHENTICATED", "")));
     connection.start();
@@ -107,7 +107,7 @@ describe("coming back", () => {
     expect(connection.state).toEqual({ name: "ended", code: 401, reason: "NOT_AUTHENTICATED" });
   });
 
-  test("a server that asks for patience gets it on top of the backoff", async () => {
+  test("Retry-After is added to the backoff", async () => {
     const { connection, tickets, clock } = bench();
     tickets.push(() => Promise.reject(new Problem(503, "UNAVAILABLE", "", 5_000)));
     connection.start();
@@ -115,15 +115,15 @@ describe("coming back", () => {
     expect(connection.state).toEqual({ name: "waiting", attempt: 1, retryAt: clock.now() + 5_500 });
   });
 
-  test("hurry ends a wait", async () => {
+  test("reconnectNow ends the backoff", async () => {
     const { open, connection, wires } = bench();
     (await open()).onclose?.({ code: 1006, reason: "" });
-    connection.hurry();
+    connection.reconnectNow();
     await settled();
     expect(wires).toHaveLength(2);
   });
 
-  test("a socket given up is not heard any more", async () => {
+  test("an abandoned socket is ignored", async () => {
     const { open, connection, heard } = bench();
     const wire = await open();
     connection.stop();
@@ -145,7 +145,7 @@ describe("heartbeat", () => {
     expect(connection.state.name).toBe("open");
   });
 
-  test("a half-open socket is given up when a ping stays unanswered", async () => {
+  test("a half-open socket is closed when a ping stays unanswered", async () => {
     const { open, clock, connection } = bench();
     await open();
     clock.advance(33_999);
@@ -154,7 +154,7 @@ describe("heartbeat", () => {
     expect(connection.state.name).toBe("waiting");
   });
 
-  test("a socket without hello is given up", async () => {
+  test("a socket without hello is closed", async () => {
     const { connection, clock } = bench();
     connection.start();
     await settled();

@@ -1,12 +1,12 @@
 /**
- * The model: the log is the truth. Whatever order catch-up, live events, history, disconnects, lost and repeated frames and
- * resets come in, a client at rest shows exactly what the server has.
+ * Convergence: catch-up, live events, history, disconnects, lost and repeated frames, and resets happen in random order. A
+ * client at rest must show exactly what the model server has.
  */
 import fc from "fast-check";
 import { expect, test } from "vitest";
 
 import { unread } from "../client/channel";
-import type { Message } from "../client/frames";
+import type { Message } from "../client/shapes";
 import { me } from "./modelServer";
 import { World } from "./world";
 import { settled } from "./fakeClock";
@@ -53,7 +53,7 @@ function change(world: World, { channel, mine, what, which }: Step & { do: "chan
   else if (what === 6) server.append(channel, actor, { kind: "reaction.added", message: target.id, emoji: "x" });
   else if (what === 7) server.append(channel, actor, { kind: "reaction.removed", message: target.id, emoji: "x" });
   else if (what === 8) server.append(channel, actor, { kind: target.pinned ? "message.unpinned" : "message.pinned", message: target.id });
-  else server.append(channel, actor, { kind: "nobody.knows" });
+  else server.append(channel, actor, { kind: "unknown.kind" });
 }
 
 async function take(world: World, one: Step): Promise<void> {
@@ -72,18 +72,18 @@ async function take(world: World, one: Step): Promise<void> {
     case "answer": await world.answer(one.which); break;
     case "scroll":
       for (let n = 0; n < one.times; n++) {
-        void (one.up ? client.older() : client.newer());
+        void (one.up ? client.view.older() : client.view.newer());
         await world.flush();
       }
       break;
     case "fail": server.asked.shift()?.fail(); break;
-    case "older": void client.older(); break;
-    case "newer": void client.newer(); break;
-    case "latest": void client.latest(); break;
+    case "older": void client.view.older(); break;
+    case "newer": void client.view.newer(); break;
+    case "latest": void client.view.latest(); break;
     case "look away": client.open(null); break;
     case "reload": world.reload(); break;
     case "open": client.open(one.channel); break;
-    case "follow": client.follow(one.following); break;
+    case "follow": client.view.follow(one.following); break;
     case "bound": server.syncEvents = one.events; break;
     case "wait": world.clock.advance(one.ms); break;
   }
@@ -93,7 +93,7 @@ async function take(world: World, one: Step): Promise<void> {
 /** Comparable: reactions are sets. */
 function plain(message: Message): unknown {
   const reactions = message.reactions.map(({ emoji, count, users }) => ({ emoji, count, users: [...users].sort() }));
-  // An edit whose text was deleted is sent without it, so its time is not known either; nobody sees it.
+  // The edit of a deleted message is sent without its text, so its time is unknown; it is not shown.
   return { ...message, reactions, edited_at: message.deleted ? null : message.edited_at };
 }
 
@@ -115,10 +115,10 @@ function agrees(world: World): void {
   }
 }
 
-// Slow machines are slow; the run ends by its count, not by the clock.
-const patienceMs = 120_000;
+// The run ends by its count; the timeout allows for slow machines.
+const timeoutMs = 120_000;
 
-test("a client at rest shows what the log says, whatever came in between", { timeout: patienceMs }, async () => {
+test("a client at rest shows what the log contains", { timeout: timeoutMs }, async () => {
   await fc.assert(
     fc.asyncProperty(fc.nat(60), fc.array(step, { minLength: 10, maxLength: 120, size: "max" }), async (before, steps) => {
       const world = new World(limits);
@@ -127,7 +127,7 @@ test("a client at rest shows what the log says, whatever came in between", { tim
       await world.started();
       world.client.open("a");
       for (const one of steps) await take(world, one);
-      // A hole at the very end shows only with the next event; the log always goes on.
+      // A gap at the very end is detected with the next event.
       await world.rest();
       for (const id of channels) world.server.append(id, "ada", { kind: "message.posted", text: "end" });
       await world.rest();

@@ -1,4 +1,4 @@
-/** Owns a clock that only moves when told to. */
+/** A clock that moves only when a test advances it. */
 import type { Cancel, Clock } from "../client/clock";
 
 interface Timer {
@@ -11,7 +11,7 @@ export class FakeClock implements Clock {
   #now = Date.UTC(2026, 0, 1);
   #order = 0;
   #timers: Timer[] = [];
-  /** What `random` answers. */
+  /** The value that `random` returns. */
   chance = 0.5;
 
   now(): number {
@@ -30,7 +30,7 @@ export class FakeClock implements Clock {
     };
   }
 
-  /** Runs what is due within the next `ms`, in order. */
+  /** Runs the timers due within the next `ms`, in order. */
   advance(ms: number): void {
     const until = this.#now + ms;
     for (;;) {
@@ -49,7 +49,7 @@ export class FakeClock implements Clock {
   }
 }
 
-/** Lets every promise that can settle do so. */
+/** Resolves once every promise that can settle has settled. */
 export function settled(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }

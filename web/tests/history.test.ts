@@ -1,4 +1,4 @@
-/** What must hold while a page of history is on its way. */
+/** Loading pages of history while the log goes on. */
 import { describe, expect, test } from "vitest";
 
 import { World } from "./world";
@@ -19,16 +19,16 @@ const seqs = (world: World) => world.client.store.get().channels.get("a")?.timel
 const texts = (world: World) => world.client.store.get().channels.get("a")?.timeline?.messages.map((m) => m.text);
 
 describe("history", () => {
-  test("an edit that arrives while its page is on the way is not lost", async () => {
+  test("an edit that arrives while its page is being loaded is not lost", async () => {
     const world = await opened(8);
-    void world.client.older();
+    void world.client.view.older();
     world.server.append("a", "ada", { kind: "message.edited", message: "a-2", text: "edited" });
     world.socket?.deliver();
     await world.flush();
     expect(texts(world)).toEqual(["0", "edited", "2", "3", "4", "5", "6", "7"]);
   });
 
-  test("a page asked for before a reset does not come back after it", async () => {
+  test("a page requested before a reset is discarded after it", async () => {
     const world = new World(limits);
     world.server.append("a", "ada", { kind: "message.posted", text: "old" });
     await world.started();
@@ -39,7 +39,7 @@ describe("history", () => {
     for (let n = 0; n < 9; n++) world.server.append("a", "ada", { kind: "message.posted", text: "new" });
     world.clock.advance(2_000);
     await settled();
-    // All the way to the reset, but not its page.
+    // Up to the reset, but not the page that follows it.
     for (let n = 0; n < 9; n++) {
       const ticket = world.server.asked.findIndex((asked) => asked.path === "/v1/tickets");
       if (ticket >= 0) await world.answer(ticket);
@@ -54,9 +54,9 @@ describe("history", () => {
     expect(seqs(world)).toEqual([7, 8, 9, 10]);
   });
 
-  test("a page that no longer touches the window is dropped rather than leaving a hole", async () => {
+  test("a page that no longer adjoins the window is discarded", async () => {
     const world = await opened(30);
-    void world.client.older();
+    void world.client.view.older();
     const [page] = world.server.asked.splice(0);
     for (let n = 0; n < 10; n++) world.server.append("a", "ada", { kind: "message.posted", text: "live" });
     await world.flush();
@@ -67,11 +67,11 @@ describe("history", () => {
     expect(loaded).toEqual(Array.from(loaded, (_, n) => (loaded[0] ?? 0) + n));
   });
 
-  test("scrolling up keeps the window bounded and lets go of the live end", async () => {
+  test("scrolling up keeps the window bounded and leaves the live log", async () => {
     const world = await opened(60);
-    world.client.follow(false);
+    world.client.view.follow(false);
     for (let n = 0; n < 10; n++) {
-      void world.client.older();
+      void world.client.view.older();
       await world.flush();
     }
     const timeline = world.client.store.get().channels.get("a")?.timeline;
@@ -79,18 +79,18 @@ describe("history", () => {
     expect(timeline?.atEnd).toBe(false);
   });
 
-  test("scrolling back down joins the live end again, across stretches without messages", async () => {
+  test("scrolling back down rejoins the live log, across ranges without messages", async () => {
     const world = await opened(30);
-    world.client.follow(false);
+    world.client.view.follow(false);
     for (let n = 0; n < 6; n++) {
-      void world.client.older();
+      void world.client.view.older();
       await world.flush();
     }
-    for (let n = 0; n < 40; n++) world.server.append("a", "ada", { kind: "nobody.knows" });
+    for (let n = 0; n < 40; n++) world.server.append("a", "ada", { kind: "unknown.kind" });
     world.server.append("a", "ada", { kind: "message.posted", text: "last" });
     await world.flush();
     for (let n = 0; n < 20; n++) {
-      void world.client.newer();
+      void world.client.view.newer();
       await world.flush();
     }
     expect(world.client.store.get().channels.get("a")?.timeline?.atEnd).toBe(true);

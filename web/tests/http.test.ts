@@ -1,4 +1,4 @@
-/** Answers and refusals over HTTP, as the rest of the client sees them. */
+/** Answers and refusals over HTTP. */
 import { describe, expect, test } from "vitest";
 
 import { createApi, devLogin } from "../client/api";
@@ -16,14 +16,14 @@ function answering(status: number, body: unknown, headers: Record<string, string
 const refused = (promise: Promise<unknown>) => promise.then(() => null, (error: unknown) => error as Problem);
 
 describe("http", () => {
-  test("asks with the token, and escapes what goes into a path", async () => {
+  test("requests carry the token, and path parts are escaped", async () => {
     const { asked, options } = answering(200, { items: [] });
     await createApi(options).messages("a/b?c", { before: 7, limit: 50 });
     expect(asked[0]?.url).toBe("/v1/channels/a%2Fb%3Fc/messages?before=7&limit=50");
     expect(new Headers(asked[0]?.init?.headers).get("Authorization")).toBe("Bearer secret");
   });
 
-  test("a problem keeps its reason, its words and its patience", async () => {
+  test("a problem keeps its reason, detail and Retry-After", async () => {
     const { options } = answering(429, { status: 429, title: "Slow down", reason: "RATE_LIMITED", detail: "10 a second" }, { "Retry-After": "3" });
     expect(await refused(createApi(options).me())).toMatchObject({ status: 429, reason: "RATE_LIMITED", detail: "10 a second", retryAfterMs: 3000 });
   });
@@ -49,7 +49,7 @@ describe("http", () => {
     expect(urls).toEqual(["/v1/channels/a/members", "/v1/channels/a/members?cursor=x"]);
   });
 
-  test("a server without development sign-in says so with null, not with an error", async () => {
+  test("without a development login, devLogin returns null", async () => {
     expect(await devLogin(answering(404, { reason: "NOT_FOUND" }).options, { user: "ada" })).toBeNull();
     expect(await refused(devLogin(answering(400, { reason: "INVALID_ARGUMENT" }).options, { user: "" }))).toMatchObject({ status: 400 });
   });

@@ -1,9 +1,10 @@
 /**
- * Owns a server small enough to be the truth: one log per channel, messages kept beside it by plain mutation. Speaks the
- * protocol over fake sockets and a fake `fetch`; every delivery in either direction waits until a test lets it through.
+ * A model of the server: one log per channel, and the messages that result from it. It speaks the protocol over fake sockets
+ * and a fake `fetch`. Every delivery, in either direction, waits until a test releases it.
  */
 import type { SocketLike } from "../client/connection";
-import type { ChannelHead, ChannelSummary, ClientFrame, LogEvent, Message, ServerFrame, SyncVerdict } from "../client/frames";
+import type { ClientFrame, LogEvent, ServerFrame, SyncVerdict } from "../client/frames";
+import type { ChannelHead, ChannelSummary, Message } from "../client/shapes";
 
 type Change =
   | { kind: "message.posted"; text: string; key?: string }
@@ -12,7 +13,7 @@ type Change =
   | { kind: "reaction.added" | "reaction.removed"; message: string; emoji: string }
   | { kind: "message.pinned" | "message.unpinned"; message: string }
   | { kind: "channel.updated"; name: string }
-  | { kind: "nobody.knows" };
+  | { kind: "unknown.kind" };
 
 interface Room {
   log: LogEvent[];
@@ -28,7 +29,7 @@ export const me = "me";
 export class ModelServer {
   readonly rooms = new Map<string, Room>();
   readonly sockets: ModelSocket[] = [];
-  /** Asked over HTTP and not answered. */
+  /** Unanswered HTTP requests. */
   readonly asked: { path: string; answer: () => void; fail: () => void }[] = [];
   /** `limits.sync_events`. */
   syncEvents = 1000;
@@ -116,7 +117,7 @@ export class ModelServer {
     return socket;
   };
 
-  /** The snapshot is taken now; the answer arrives when the test says so. */
+  /** The answer is computed now and delivered when the test releases it. */
   fetch = (url: string | URL | Request, init?: RequestInit): Promise<Response> =>
     new Promise((resolve, reject) => {
       const path = typeof url === "string" ? url : url instanceof URL ? url.href : url.url;
@@ -150,7 +151,7 @@ export class ModelServer {
   }
 }
 
-/** What was deleted is not sent again. */
+/** The text of a deleted message is not sent again. */
 function blank(entry: LogEvent, message: string): void {
   if ((entry.kind === "message.posted" || entry.kind === "message.edited") && entry.data.message === message) entry.data.text = null;
 }
@@ -183,7 +184,7 @@ export class ModelSocket implements SocketLike {
     this.closed = true;
   }
 
-  /** The server or the network ends it. */
+  /** The server or the network closes the socket. */
   drop(code = 1006): void {
     if (this.closed) return;
     this.closed = true;
@@ -197,7 +198,7 @@ export class ModelSocket implements SocketLike {
     this.#sent.set(event.channel, event.seq);
   }
 
-  /** Lets one frame of the client arrive. Says whether there was one. */
+  /** Delivers one frame of the client. Returns whether there was one. */
   serve(): boolean {
     const frame = this.toServer.shift();
     if (frame === undefined || this.closed) return false;
@@ -211,7 +212,7 @@ export class ModelSocket implements SocketLike {
     return true;
   }
 
-  /** Lets one frame of the server arrive. Says whether there was one. */
+  /** Delivers one frame of the server. Returns whether there was one. */
   deliver(): boolean {
     const frame = this.toClient.shift();
     if (frame === undefined || this.closed) return false;

@@ -1,4 +1,4 @@
-/** Messages that must not be lost, sent twice, or sent out of order. */
+/** Messages are not lost, stored twice, or sent out of order. */
 import { describe, expect, test } from "vitest";
 
 import type { ErrorFrame, SendFrame } from "../client/frames";
@@ -54,7 +54,7 @@ describe("outbox", () => {
     expect(sent).toHaveLength(2);
   });
 
-  test("what was on its way when the connection broke is sent again under the same key", () => {
+  test("an unanswered item is sent again under the same key after a reconnect", () => {
     const { outbox, sent, line } = bench();
     outbox.add(draft("one"));
     line.open = false;
@@ -64,7 +64,7 @@ describe("outbox", () => {
     expect(sent.map((frame) => frame.key)).toEqual(["k1", "k1"]);
   });
 
-  test("survives a reload, in order, and leaves the storage only when acknowledged", () => {
+  test("items survive a reload, in order, and leave the storage only when acknowledged", () => {
     const first = bench();
     first.line.open = false;
     first.outbox.add(draft("one"));
@@ -78,17 +78,17 @@ describe("outbox", () => {
     expect(first.storage.items.size).toBe(0);
   });
 
-  test("an acknowledged item stays in sight until its event is folded", () => {
+  test("an acknowledged item is shown until its event is applied", () => {
     const { outbox, ack, states } = bench();
     outbox.add(draft("one"));
     ack("k1", 5);
-    outbox.folded("a", 4);
+    outbox.applied("a", 4);
     expect(states()).toEqual(["stored"]);
-    outbox.folded("a", 5);
+    outbox.applied("a", 5);
     expect(states()).toEqual([]);
   });
 
-  test.each(["RATE_LIMITED", "SLOW_MODE", "UNAVAILABLE"])("%s waits as long as the server says, and holds back what follows", (reason) => {
+  test.each(["RATE_LIMITED", "SLOW_MODE", "UNAVAILABLE"])("%s waits as long as the server says, and holds back later items", (reason) => {
     const { outbox, sent, clock, refuse } = bench();
     outbox.add(draft("one"));
     outbox.add(draft("two"));
@@ -99,7 +99,7 @@ describe("outbox", () => {
     expect(sent.map((frame) => frame.key)).toEqual(["k1", "k1"]);
   });
 
-  test.each(["KEY_REUSED", "NOT_ALLOWED", "TOO_LARGE"])("%s is for good: the next goes on, the author decides", (reason) => {
+  test.each(["KEY_REUSED", "NOT_ALLOWED", "TOO_LARGE"])("%s fails the item: later items are sent, the author decides", (reason) => {
     const { outbox, sent, states, refuse, storage } = bench();
     outbox.add(draft("one"));
     outbox.add(draft("two"));
@@ -126,7 +126,7 @@ describe("outbox", () => {
     expect(sent.map((frame) => frame.key)).toEqual(["k1", "k1"]);
   });
 
-  test("a message seen in the log is done, whichever tab sent it", () => {
+  test("a message seen in the log leaves the outbox, also when another tab sent it", () => {
     const { outbox, states, storage } = bench();
     outbox.add(draft("one"));
     outbox.seen("k1");

@@ -1,4 +1,4 @@
-/** Going on beyond the end of a token: on the open socket before it ends, over a new socket after. */
+/** Renewing credentials: on the open socket before they expire, over a new socket after that. */
 import { describe, expect, test } from "vitest";
 
 import { createApi } from "../client/api";
@@ -8,7 +8,7 @@ import { dueMs } from "../client/renewal";
 import { FakeClock, settled } from "./fakeClock";
 import { World } from "./world";
 
-/** Ten of them pass well within one heartbeat. */
+/** Ten of these pass well within one heartbeat. */
 const unit = 2_000;
 const start = new FakeClock().now();
 
@@ -25,14 +25,14 @@ async function worldWith(lifeMs: number): Promise<World> {
   return world.started();
 }
 
-/** Moves time, and lets what it sets off happen. */
+/** Advances the clock and lets the consequences settle. */
 async function pass(world: World, ms: number): Promise<void> {
   world.clock.advance(ms);
   await settled();
 }
 
 describe("on the open socket", () => {
-  test("a token is replaced ahead of its end, and its successor in turn", async () => {
+  test("a token is replaced before it expires, and its successor in turn", async () => {
     const world = await worldWith(10 * unit);
     for (const fresh of ["second", "third"]) {
       let issued = "";
@@ -49,11 +49,11 @@ describe("on the open socket", () => {
     expect(world.server.sockets).toHaveLength(1);
   });
 
-  test("when nobody gives a new one, it says when all ends and asks again until then", async () => {
+  test("a failed renewal reports the expiry and is repeated until then", async () => {
     const world = await worldWith(10 * unit);
     world.fresh = () => Promise.reject(new Problem(0, "UNAVAILABLE", ""));
     await pass(world, 7.1 * unit);
-    expect(world.client.store.get().endingAt).toBe(start + 10 * unit);
+    expect(world.client.store.get().expiresAt).toBe(start + 10 * unit);
     const asked = world.renewals;
     for (let n = 0; n < 3; n++) await pass(world, unit / 2);
     expect(world.renewals).toBe(asked + 3);
@@ -61,10 +61,10 @@ describe("on the open socket", () => {
     await pass(world, unit / 2);
     world.socket?.toClient.push({ type: "token", ref: tokens(world)[0]?.ref ?? "", expires_at: "" });
     await world.flush();
-    expect(world.client.store.get().endingAt).toBeNull();
+    expect(world.client.store.get().expiresAt).toBeNull();
   });
 
-  test("a device whose clock is wrong neither asks without end nor too late", () => {
+  test("with a wrong device clock, renewals are neither endless nor late", () => {
     const credentials = (skew: number) => {
       const clock = new FakeClock();
       clock.advance(skew);
@@ -77,7 +77,7 @@ describe("on the open socket", () => {
     expect(slow === null ? null : dueMs(slow, start, 0)).toBe(8 * unit);
   });
 
-  test("a token that does not say when it ends is left to the server", () => {
+  test("a token without a readable expiry is not renewed ahead of time", () => {
     for (const odd of ["opaque", "a.b.c", `a.${btoa("null")}.c`, `a.${btoa('{"exp":"soon","iat":1}')}.c`]) {
       expect(tokenCredentials(odd, () => Promise.resolve(null)).term()).toBeNull();
     }
@@ -85,7 +85,7 @@ describe("on the open socket", () => {
 });
 
 describe("after the end", () => {
-  test("4001 comes back with a new token, and what was written meanwhile is sent", async () => {
+  test("4001 reconnects with a new token, and messages written meanwhile are sent", async () => {
     const world = await worldWith(10 * unit);
     const before = world.renewals;
     world.server.tokenIsVoid = true;
@@ -97,7 +97,7 @@ describe("after the end", () => {
     expect(world.client.store.get().outbox).toEqual([]);
   });
 
-  test("without a new token it ends; without an answer it goes on trying", async () => {
+  test("without a new token the connection ends; without an answer it retries", async () => {
     const world = await worldWith(10 * unit);
     world.fresh = () => Promise.reject(new Problem(0, "UNAVAILABLE", ""));
     const voided = () => (world.server.tokenIsVoid = true);
@@ -113,7 +113,7 @@ describe("after the end", () => {
     expect(world.client.store.get().connection).toMatchObject({ name: "ended", code: 401 });
   });
 
-  test("a socket that turns out to be somebody else's is not used", async () => {
+  test("a socket of another user is not used", async () => {
     const world = await worldWith(10 * unit);
     world.socket?.drop(4001);
     await pass(world, 2_000);
@@ -135,7 +135,7 @@ describe("over HTTP", () => {
     return { seen, fetch };
   };
 
-  test("a question that finds the token void is put again with the next, once", async () => {
+  test("a request with a void token is repeated with the next, once", async () => {
     let count = 0;
     const credentials = tokenCredentials("t0", () => Promise.resolve(`t${(count += 1)}`));
     const { seen, fetch } = answers(401, 200, 401, 401);
@@ -145,7 +145,7 @@ describe("over HTTP", () => {
     expect(seen).toEqual(["Bearer t0", "Bearer t1", "Bearer t1", "Bearer t2"]);
   });
 
-  test("questions that find it void together get one new token", async () => {
+  test("concurrent requests with a void token share one renewal", async () => {
     let count = 0;
     const credentials = tokenCredentials("t0", () => Promise.resolve(`t${(count += 1)}`));
     const { fetch } = answers(401, 401, 401);
@@ -154,7 +154,7 @@ describe("over HTTP", () => {
     expect(count).toBe(1);
   });
 
-  test("a cookie is renewed by signing in again elsewhere, and only by that", async () => {
+  test("a cookie is renewed only by signing in again", async () => {
     const clock = new FakeClock();
     const session = { development: false, provider: null, signed_in: true, ends_at: new Date(start + 60 * unit).toISOString() };
     const cookie = await cookieCredentials({ origin: "", fetch: () => Promise.resolve(Response.json(session)) }, clock);

@@ -1,13 +1,14 @@
+/** Sign-in by cookie. */
 import { expect, test } from "vitest";
 
-import { signOut, waysToSignIn } from "../client";
+import { signOut, signInOptions } from "../client";
 
 const here = (fetch: typeof globalThis.fetch) => ({ origin: "https://chat.example", fetch });
 
-test("what a server offers is told as it says it", async () => {
+test("the options of the server are returned unchanged", async () => {
   const offered = { development: false, provider: { label: "Acme", url: "/v1/signin" }, signed_in: true, ends_at: "2026-01-01T12:00:00.000Z" };
   const asked: string[] = [];
-  const ways = await waysToSignIn(
+  const ways = await signInOptions(
     here((url) => {
       asked.push(new Request(url).url);
       return Promise.resolve(Response.json(offered));
@@ -17,9 +18,9 @@ test("what a server offers is told as it says it", async () => {
   expect(asked).toEqual(["https://chat.example/v1/signin/options"]);
 });
 
-test("a server that does not say is no failure", async () => {
-  expect(await waysToSignIn(here(() => Promise.resolve(new Response("", { status: 404 }))))).toBeNull();
-  expect(await waysToSignIn(here(() => Promise.reject(new TypeError("away"))))).toBeNull();
+test("a server that does not answer is no failure", async () => {
+  expect(await signInOptions(here(() => Promise.resolve(new Response("", { status: 404 }))))).toBeNull();
+  expect(await signInOptions(here(() => Promise.reject(new TypeError("away"))))).toBeNull();
 });
 
 test("signing out is a POST, without a token, and never rejects", async () => {

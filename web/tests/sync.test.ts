@@ -1,35 +1,35 @@
-/** The bookkeeping of positions, case by case. */
+/** Positions in the log, case by case. */
 import { describe, expect, test } from "vitest";
 
-import type { ChannelHead } from "../client/frames";
+import type { ChannelHead } from "../client/shapes";
 import { Sync } from "../client/sync";
 
 const head = (id: string, seq: number): ChannelHead => ({ id, kind: "group", name: id, role: "member", seq, read_seq: 0 });
 const event = (channel: string, seq: number) => ({ channel, seq });
 
 describe("sync", () => {
-  test("a channel first seen in hello starts where hello says and is not asked for", () => {
+  test("a channel new in hello starts at its number and is not requested", () => {
     const sync = new Sync();
     expect(sync.hello([head("a", 7)])).toEqual({ positions: {}, joined: [head("a", 7)], left: [] });
     expect(sync.event(event("a", 7))).toBe("drop");
     expect(sync.event(event("a", 8))).toBe("apply");
   });
 
-  test("a later hello asks from where the client stands, not from where the server is", () => {
+  test("a later hello requests events from the client's position, not the server's", () => {
     const sync = new Sync();
     sync.hello([head("a", 7)]);
     sync.event(event("a", 8));
     expect(sync.hello([head("a", 12)]).positions).toEqual({ a: 8 });
   });
 
-  test("a channel that hello no longer names is gone", () => {
+  test("a channel missing from hello is left", () => {
     const sync = new Sync();
     sync.hello([head("a", 1), head("b", 1)]);
     expect(sync.hello([head("b", 1)]).left).toEqual(["a"]);
     expect(sync.event(event("a", 2))).toBe("drop");
   });
 
-  test("a gap is asked about once, and what comes meanwhile waits for the answer", () => {
+  test("a gap is requested once, and later events wait for the answer", () => {
     const sync = new Sync();
     sync.hello([head("a", 1)]);
     expect(sync.event(event("a", 3))).toBe("gap");
@@ -39,7 +39,7 @@ describe("sync", () => {
     expect([2, 3, 4].map((seq) => sync.event(event("a", seq)))).toEqual(["apply", "apply", "apply"]);
   });
 
-  test("a gap after the answer is asked about again", () => {
+  test("a gap after the answer is requested again", () => {
     const sync = new Sync();
     sync.hello([head("a", 1)]);
     sync.request(["a"]);
@@ -62,7 +62,7 @@ describe("sync", () => {
     expect(sync.event(event("a", 2))).toBe("drop");
   });
 
-  test("joined starts a new channel, and asks where a known one is behind", () => {
+  test("joined starts a new channel, and requests the missing events of a known one", () => {
     const sync = new Sync();
     sync.hello([head("a", 1)]);
     expect(sync.joined(head("b", 4))).toEqual({});

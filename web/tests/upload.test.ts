@@ -1,4 +1,4 @@
-/** A file's way to the server, step by step. */
+/** Uploading a file, step by step. */
 import { describe, expect, test } from "vitest";
 
 import { createApi } from "../client/api";
@@ -34,7 +34,7 @@ function bench(states: readonly object[], storageStatus = 204, fields?: Record<s
 const outcome = (promise: Promise<unknown>) => promise.then(() => null, (error: unknown) => error);
 
 describe("upload", () => {
-  test("asks for a place, brings the bytes there without the token, and waits until they are clean", async () => {
+  test("requests a slot, sends the bytes without the token, and waits until they are clean", async () => {
     const { run, clock, asked, stored } = bench([{ ...shape, state: "scanning" }, { ...shape, state: "scanning" }, { ...shape, state: "clean" }]);
     const done = run();
     for (let n = 0; n < 8; n++) {
@@ -46,7 +46,7 @@ describe("upload", () => {
     expect(stored[0]).toMatchObject({ method: "PUT", headers: { "x-a": "b" }, body: file });
   });
 
-  test("where the storage wants a form, the file comes last and is named file", async () => {
+  test("in a form upload the file is the last field and named file", async () => {
     const { run, stored } = bench([{ ...shape, state: "clean" }], 204, { key: "k", policy: "p" });
     await run();
     expect([...(stored[0]?.body as FormData).keys()]).toEqual(["key", "policy", "file"]);
@@ -63,7 +63,7 @@ describe("upload", () => {
     expect(asked).toEqual(["POST /v1/uploads"]);
   });
 
-  test("giving up stops asking", async () => {
+  test("an aborted upload stops polling", async () => {
     const { run, clock, controller, asked } = bench([{ ...shape, state: "scanning" }]);
     const ended = outcome(run());
     await settled();

@@ -1,4 +1,4 @@
-/** Owns one client over one model server, and the way to let everything come to rest. */
+/** One client connected to one model server, and ways to let everything settle. */
 import { createApi } from "../client/api";
 import { HubbubClient } from "../client/client";
 import { tokenCredentials } from "../client/credentials";
@@ -32,7 +32,7 @@ export class World {
     this.client = this.#make();
   }
 
-  /** What renews the caller's token; refuses with null. */
+  /** Returns the caller's next token; null refuses one. */
   fresh: () => Promise<string | null> = () => Promise.resolve("token");
 
   #make(): HubbubClient {
@@ -53,7 +53,7 @@ export class World {
     });
   }
 
-  /** The page is loaded anew: only what was stored survives. */
+  /** Reloads the page: only stored items survive. */
   reload(): void {
     this.client.stop();
     this.socket?.close();
@@ -67,7 +67,7 @@ export class World {
     return last?.closed === false ? last : undefined;
   }
 
-  /** Answers one open question over HTTP, the oldest unless told otherwise. */
+  /** Answers one pending HTTP request, by default the oldest. */
   async answer(which = 0): Promise<boolean> {
     const [asked] = this.server.asked.splice(which % Math.max(1, this.server.asked.length), 1);
     asked?.answer();
@@ -75,7 +75,7 @@ export class World {
     return asked !== undefined;
   }
 
-  /** Lets everything through that is under way, in both directions. Waits are not waited for. */
+  /** Delivers everything under way, in both directions, without advancing the clock. */
   async flush(): Promise<void> {
     for (;;) {
       let moved = await this.answer();
@@ -86,7 +86,7 @@ export class World {
     }
   }
 
-  /** Connected, with nothing under way. */
+  /** Runs until the client is connected and nothing is under way. */
   async rest(): Promise<void> {
     await this.flush();
     for (let round = 0; round < 20; round++) {

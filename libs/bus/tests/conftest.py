@@ -1,4 +1,4 @@
-"""The buses under contract, and the Valkey that the fault tests may kill."""
+"""Fixtures: the implementations under the contract suite, and a Valkey that fault tests may kill."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ LEASE_SECONDS = 1.0
 
 
 class World(Protocol):
-    """One bus as the contract suite needs it. A new implementation joins by being one more of these."""
+    """What the contract suite needs of an implementation. A new implementation adds a class like these."""
 
     def connect(self) -> Bus:
-        """Return the bus as another process would see it."""
+        """Return a bus as if opened by another process."""
         ...
 
     async def trim(self, topic: Topic, keep: int) -> None:
-        """Take the oldest entries away, as bounding does."""
+        """Remove the oldest entries, as the bound does."""
         ...
 
     async def wipe(self) -> None:
-        """Lose everything."""
+        """Delete everything."""
         ...
 
 
@@ -76,7 +76,7 @@ class ValkeyWorld:
 
 @pytest.fixture(params=["memory", "valkey"])
 def address(request: pytest.FixtureRequest) -> str:
-    """Return the address of the bus under contract, empty."""
+    """Return the URL of the bus under test, emptied."""
     return request.getfixturevalue("valkey_url") if request.param == "valkey" else "memory://"
 
 
@@ -92,7 +92,7 @@ async def world(address: str) -> AsyncIterator[World]:
 
 @pytest.fixture
 def signals_of(address: str) -> Iterator[Callable[[], Signals]]:
-    """Return what opens the signals as another process would see them."""
+    """Return a function that opens signals as if from another process."""
     if address == "memory://":
         one = MemorySignals()
         yield lambda: one
@@ -102,7 +102,7 @@ def signals_of(address: str) -> Iterator[Callable[[], Signals]]:
 
 
 class Server:
-    """A Valkey of the test's own, to be killed and paused."""
+    """A Valkey for one test, which may kill and pause it."""
 
     def __init__(self, valkey: Valkey, log: Path) -> None:
         self._valkey = valkey
@@ -117,7 +117,7 @@ class Server:
         await until_ready(command, self._process, 10)
 
     async def kill(self, *, forget: bool = False) -> None:
-        """End it without a word; `forget` takes its data away too."""
+        """Kill it with SIGKILL; `forget` deletes its data too."""
         assert self._process is not None
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
@@ -127,7 +127,7 @@ class Server:
                 file.unlink()
 
     def signal(self, number: int) -> None:
-        """Pause or continue it."""
+        """Send it a signal, to pause or continue it."""
         assert self._process is not None
         self._process.send_signal(number)
 
@@ -144,12 +144,12 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
 
 @pytest.fixture
 async def admin(server: Server) -> AsyncIterator[redis.asyncio.Redis]:
-    """Return an ordinary client of the test's own Valkey."""
+    """Return an ordinary client of the test's Valkey."""
     async with redis.asyncio.from_url(server.url) as client:
         yield client
 
 
 @pytest.fixture
 def bus_of(server: Server) -> Callable[[], RedisBus]:
-    """Return what opens the bus of the test's own Valkey as another process would see it."""
+    """Return a function that opens the bus on the test's Valkey, as if from another process."""
     return lambda: RedisBus(server.url, lease_seconds=LEASE_SECONDS)

@@ -1,6 +1,6 @@
-"""A member of a group in a process of its own, to be paused and killed; prints every delivery as a line of JSON.
+"""A group member in its own process, which tests pause and kill. It prints every delivery as a line of JSON.
 
-Arguments: the bus's address, the lease in seconds, a topic. Acknowledges a delivery when a line arrives on its input.
+Arguments: bus URL, lease in seconds, topic. A line on standard input acknowledges the current delivery.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ async def main(url: str, lease_seconds: str, topic: str) -> None:
                 return
             try:
                 await work.complete([delivery])
-            except BusUnavailable:  # the topic is somebody else's by now, and its connection may have gone with it
+            except BusUnavailable:  # the topic has another holder by now, and the connection may be closed
                 await work.release(delivery)
 
 

@@ -1,4 +1,4 @@
-"""The wire: answers go to their calls, deadlines hold, an address tells no secret."""
+"""The connection matches replies to calls, keeps deadlines, and shows no password."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import asyncio
 import pytest
 
 from bus.bus import BusUnavailable
+from bus.redis_client import Client
 from bus.redis_connection import Address, Connection
-from bus.redis_link import Link
 from stack import ports
 
 
-async def test_a_cancelled_call_does_not_shift_the_answers_of_others(valkey_url: str) -> None:
+async def test_a_cancelled_call_does_not_shift_the_replies_of_others(valkey_url: str) -> None:
     connection = await Connection.open(Address.parse(valkey_url), 5)
     cancelled = asyncio.ensure_future(connection.call([("BLPOP", "nothing", "0.05"), ("ECHO", "cancelled")], 5))
     following = asyncio.ensure_future(connection.call([("ECHO", "following")], 5))
@@ -31,7 +31,7 @@ async def test_a_call_past_its_deadline_closes_the_connection_for_all(valkey_url
         await connection.call([("PING",)], 5)
 
 
-async def test_the_deadline_of_a_call_holds_behind_one_that_may_take_longer(valkey_url: str) -> None:
+async def test_a_deadline_holds_behind_a_call_with_a_longer_one(valkey_url: str) -> None:
     connection = await Connection.open(Address.parse(valkey_url), 5)
     patient = connection.send([("BLPOP", "nothing", 5)], 60)
     with pytest.raises(BusUnavailable, match="no answer in time"):
@@ -40,14 +40,14 @@ async def test_the_deadline_of_a_call_holds_behind_one_that_may_take_longer(valk
         await patient
 
 
-async def test_a_deadline_holds_after_those_of_calls_that_were_answered(valkey_url: str) -> None:
+async def test_a_deadline_holds_after_earlier_calls_were_answered(valkey_url: str) -> None:
     connection = await Connection.open(Address.parse(valkey_url), 5)
     await connection.call([("PING",)], 0.05)
     with pytest.raises(BusUnavailable, match="no answer in time"):
         await connection.call([("BLPOP", "nothing", 5)], 0.2)
 
 
-async def test_an_error_answer_raises_without_what_was_sent(valkey_url: str) -> None:
+async def test_an_error_reply_raises_without_quoting_the_command(valkey_url: str) -> None:
     connection = await Connection.open(Address.parse(valkey_url), 5)
     with pytest.raises(BusUnavailable) as raised:
         await connection.call([("NOSUCHCOMMAND", "something private")], 5)
@@ -58,7 +58,7 @@ async def test_an_error_answer_raises_without_what_was_sent(valkey_url: str) -> 
 async def test_more_unanswered_calls_than_the_bound_are_refused(valkey_url: str) -> None:
     connection = await Connection.open(Address.parse(valkey_url), 5)
     blocked = connection.send([("BLPOP", "nothing", 5)], 10.0)
-    with pytest.raises(BusUnavailable, match="too much unanswered"):  # noqa: PT012 (one of many calls is refused)
+    with pytest.raises(BusUnavailable, match="too much unanswered"):  # noqa: PT012 (one of many calls raises)
         for _ in range(5_000):
             connection.send([("PING",)], 10.0).add_done_callback(lambda done: done.exception())
     connection.close()
@@ -66,19 +66,19 @@ async def test_more_unanswered_calls_than_the_bound_are_refused(valkey_url: str)
         await blocked
 
 
-async def test_a_wrong_password_is_unavailable(valkey_url: str) -> None:
+async def test_a_wrong_password_raises_unavailable(valkey_url: str) -> None:
     address = Address.parse(valkey_url)
     with pytest.raises(BusUnavailable, match="WRONGPASS"):
         await Connection.open(Address(address.host, address.port, password="wrong"), 5)
 
 
-async def test_while_the_server_is_out_of_reach_calls_fail_at_once() -> None:
-    link = Link(Address("127.0.0.1", ports.free()[0]))
+async def test_calls_fail_at_once_while_the_server_is_unreachable() -> None:
+    client = Client(Address("127.0.0.1", ports.free()[0]))
     loop = asyncio.get_running_loop()
     started = loop.time()
     for _ in range(200):
         with pytest.raises(BusUnavailable):
-            await link.call([("PING",)])
+            await client.call([("PING",)])
     assert loop.time() - started < 2.0
 
 
@@ -91,12 +91,12 @@ async def test_while_the_server_is_out_of_reach_calls_fail_at_once() -> None:
         ("rediss://me:pass@h:1/0", Address("h", 1, user="me", password="pass", tls=True)),
     ],
 )
-def test_an_address_is_read(url: str, address: Address) -> None:
+def test_a_url_is_parsed(url: str, address: Address) -> None:
     assert Address.parse(url) == address
     assert "pass" not in repr(address).replace("password", "")
 
 
 @pytest.mark.parametrize("url", ["", "localhost:6379", "http://h", "redis://", "redis://h/one", "redis://h:port"])
-def test_what_is_no_address_is_refused(url: str) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 (whatever it says)
+def test_an_invalid_url_is_rejected(url: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 (the text does not matter)
         Address.parse(url)

@@ -1,4 +1,4 @@
-"""Contract: what a follower may rely on, whichever bus."""
+"""Contract suite for followers, for every implementation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ async def _next(feed: AsyncIterator[Delivery | Lost]) -> Delivery | Lost:
 
 
 async def _until(feed: AsyncIterator[Delivery | Lost], payload: bytes) -> list[bytes | str]:
-    """Return payloads, and the reasons of losses, up to a payload."""
+    """Return the payloads and the reasons of `Lost` up to a payload."""
     seen: list[bytes | str] = []
     while payload not in seen:
         match await _next(feed):
@@ -30,7 +30,7 @@ async def _until(feed: AsyncIterator[Delivery | Lost], payload: bytes) -> list[b
     return seen
 
 
-async def test_every_follower_sees_what_is_published_after_it_began_and_nothing_before(world: World) -> None:
+async def test_every_follower_gets_what_is_published_after_it_began_and_nothing_earlier(world: World) -> None:
     bus = world.connect()
     await bus.publish([(events(0), b"before")])
     async with bus.follow([events(0)]) as one:
@@ -50,7 +50,7 @@ async def test_a_topic_need_not_exist_yet(world: World) -> None:
         assert (item.topic, item.entries[0].payload) == ("replies.gateway-0", b"1")
 
 
-async def test_topics_arrive_whole_and_in_order_while_much_is_published(world: World) -> None:
+async def test_topics_arrive_complete_and_in_order_under_load(world: World) -> None:
     bus = world.connect()
     topics = [events(partition) for partition in range(4)]
     async with bus.follow(topics) as feed, asyncio.TaskGroup() as tasks:
@@ -71,7 +71,7 @@ async def _publish_all(world: World, name: str) -> None:
         await bus.publish([(topic, b"%d" % number)])
 
 
-async def test_what_was_trimmed_unseen_is_said(world: World) -> None:
+async def test_entries_trimmed_unread_are_reported_as_lost(world: World) -> None:
     bus = world.connect()
     async with bus.follow([events(0), events(1)]) as feed:
         await bus.publish([(events(0), b"%d" % number) for number in range(50)])
@@ -87,7 +87,7 @@ async def test_what_was_trimmed_unseen_is_said(world: World) -> None:
     assert [item for item in seen if isinstance(item, bytes)] == [b"%d" % number for number in range(40, 50)]
 
 
-async def test_a_follower_that_the_bound_passed_hears_of_it_before_anything_later(world: World) -> None:
+async def test_a_follower_overtaken_by_trimming_gets_lost_before_any_later_entry(world: World) -> None:
     bus = world.connect()
     topic = Topic("events.bounded", 200, WhenFull.TRIM)
     async with bus.follow([topic]) as feed:
@@ -98,7 +98,7 @@ async def test_a_follower_that_the_bound_passed_hears_of_it_before_anything_late
     assert seen == [b"%d" % number for number in range(800, 1_000)]
 
 
-async def test_a_wipe_is_said_and_what_is_published_afterwards_is_seen(world: World) -> None:
+async def test_a_wipe_is_reported_and_later_entries_arrive(world: World) -> None:
     bus = world.connect()
     async with bus.follow([events(0), events(1)]) as feed:
         await bus.publish([(events(0), b"1")])

@@ -1,4 +1,4 @@
-"""What the bus counts."""
+"""Metrics of the bus."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _value(name: str, **labels: str) -> float:
     return REGISTRY.get_sample_value(name, labels) or 0.0
 
 
-async def test_what_is_published_and_delivered_is_counted_by_kind_of_topic(world: World) -> None:
+async def test_published_and_delivered_entries_are_counted_by_topic_kind(world: World) -> None:
     bus = world.connect()
     published = _value("hubbub_bus_published_entries_total", topic_kind="commands")
     size = _value("hubbub_bus_published_bytes_total", topic_kind="commands")
@@ -32,7 +32,7 @@ async def test_what_is_published_and_delivered_is_counted_by_kind_of_topic(world
     assert _value("hubbub_bus_delivered_entries_total", topic_kind="commands", verb="work") - delivered == 2
 
 
-def test_no_topic_name_becomes_a_label() -> None:
+def test_labels_are_topic_kinds_never_topic_names() -> None:
     topics = [commands(1), events(2), replies("gateway-7f"), revocations(), rejected(), Topic("gateway-7f", 1, WhenFull.TRIM)]
     assert [metrics.kind_of(topic.name) for topic in topics] == [
         "commands",

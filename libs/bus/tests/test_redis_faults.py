@@ -1,4 +1,4 @@
-"""Redis streams when the server, the connection or a member fails."""
+"""The Redis bus when the server, a connection or a member fails."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Open = Callable[[], RedisBus]
 
 
 async def _until(feed: Feed, payload: bytes) -> list[bytes | str]:
-    """Return payloads, and the reasons of losses, up to a payload."""
+    """Return the payloads and the reasons of `Lost` up to a payload."""
     seen: list[bytes | str] = []
     async with asyncio.timeout(15):
         while payload not in seen:
@@ -40,7 +40,7 @@ async def _until(feed: Feed, payload: bytes) -> list[bytes | str]:
 
 
 async def _lost(feed: Feed) -> dict[str, str]:
-    """Return the next item's topics with its reason; it must be a loss."""
+    """Return the topics and the reason of the next item, which must be `Lost`."""
     async with asyncio.timeout(15):
         item = await anext(feed)
     assert isinstance(item, Lost)
@@ -53,7 +53,7 @@ async def _next(work: Work) -> list[bytes]:
 
 
 async def _publish(bus: Bus, payload: bytes) -> None:
-    """Publish however long it takes until the bus is back."""
+    """Publish, retrying until the bus is back."""
     async with asyncio.timeout(15):
         while True:
             with contextlib.suppress(BusUnavailable):
@@ -62,7 +62,7 @@ async def _publish(bus: Bus, payload: bytes) -> None:
             await asyncio.sleep(0)
 
 
-async def test_a_cut_connection_loses_nothing_and_says_nothing(bus_of: Open, admin: redis.asyncio.Redis) -> None:
+async def test_a_cut_connection_loses_nothing_and_reports_nothing(bus_of: Open, admin: redis.asyncio.Redis) -> None:
     async with bus_of().follow([events(0), revocations()]) as feed:
         seen: list[bytes | str] = []
         for number in range(20):
@@ -75,7 +75,7 @@ async def test_a_cut_connection_loses_nothing_and_says_nothing(bus_of: Open, adm
     assert seen == [b"%d" % number for number in range(20)]
 
 
-async def test_a_server_restarted_empty_is_said_and_followed_on(bus_of: Open, server: Server) -> None:
+async def test_a_restart_without_data_is_reported_and_following_goes_on(bus_of: Open, server: Server) -> None:
     bus = bus_of()
     async with bus.follow([events(0), revocations()]) as feed:
         await _publish(bus, b"1")
@@ -87,7 +87,7 @@ async def test_a_server_restarted_empty_is_said_and_followed_on(bus_of: Open, se
         assert await _until(feed, b"2") == [b"2"]
 
 
-async def test_a_server_restarted_with_its_file_is_said_and_nothing_comes_twice(bus_of: Open, server: Server) -> None:
+async def test_a_restart_with_data_is_reported_and_nothing_is_delivered_twice(bus_of: Open, server: Server) -> None:
     bus = bus_of()
     async with bus.follow([events(0), revocations()]) as feed:
         await _publish(bus, b"1")
@@ -101,7 +101,7 @@ async def test_a_server_restarted_with_its_file_is_said_and_nothing_comes_twice(
         assert "disconnected" in seen
 
 
-async def test_a_wipe_is_noticed_when_the_clock_went_back(bus_of: Open, admin: redis.asyncio.Redis) -> None:
+async def test_a_wipe_is_detected_after_the_clock_went_back(bus_of: Open, admin: redis.asyncio.Redis) -> None:
     async with bus_of().follow([events(0)]) as feed:
         await admin.xadd(redis_keys.stream(events(0).name), {"p": b"from the future"}, id="9999999999999-1")
         await _until(feed, b"from the future")
@@ -112,14 +112,14 @@ async def test_a_wipe_is_noticed_when_the_clock_went_back(bus_of: Open, admin: r
         assert await _until(feed, b"later") == [b"later"]
 
 
-async def test_a_wipe_before_anything_was_seen_is_said(bus_of: Open, admin: redis.asyncio.Redis) -> None:
+async def test_a_wipe_before_the_first_entry_is_reported(bus_of: Open, admin: redis.asyncio.Redis) -> None:
     async with bus_of().follow([events(0)]) as feed:
         await _publish(bus_of(), b"unseen")
         await admin.flushall()
         assert "events.0" in await _lost(feed)
 
 
-async def test_a_deleted_stream_is_said_and_only_that(bus_of: Open, admin: redis.asyncio.Redis) -> None:
+async def test_only_a_deleted_stream_is_reported(bus_of: Open, admin: redis.asyncio.Redis) -> None:
     bus = bus_of()
     async with bus.follow([events(0), revocations()]) as feed:
         await bus.publish([(events(0), b"1"), (revocations(), b"1")])
@@ -137,20 +137,20 @@ async def _items_until_lost(feed: Feed) -> AsyncIterator[Lost]:
                 return
 
 
-async def test_wipes_under_traffic_leave_no_hole_without_a_loss_said_after_it(bus_of: Open, admin: redis.asyncio.Redis) -> None:
+async def test_every_gap_from_wipes_under_traffic_is_followed_by_lost(bus_of: Open, admin: redis.asyncio.Redis) -> None:
     bus = bus_of()
     numbers: list[int] = []
-    unsaid = False
+    unreported = False
     async with bus.follow([events(0)]) as feed, asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         tasks.create_task(_traffic(bus, admin))
-        while unsaid or not numbers or numbers[-1] != 1_000:
+        while unreported or not numbers or numbers[-1] != 1_000:
             match await anext(feed):
                 case Delivery(_, entries):
                     for entry in entries:
-                        unsaid |= int(entry.payload) != (numbers[-1] + 1 if numbers else 0)
+                        unreported |= int(entry.payload) != (numbers[-1] + 1 if numbers else 0)
                         numbers.append(int(entry.payload))
                 case Lost():
-                    unsaid = False
+                    unreported = False
     assert numbers == sorted(set(numbers))
 
 
@@ -161,7 +161,7 @@ async def _traffic(bus: Bus, admin: redis.asyncio.Redis) -> None:
             await admin.flushall()
 
 
-async def test_a_frozen_server_is_unavailable_within_the_deadline_and_fine_afterwards(bus_of: Open, server: Server) -> None:
+async def test_a_paused_server_raises_unavailable_within_the_deadline_and_works_afterwards(bus_of: Open, server: Server) -> None:
     bus = bus_of()
     await bus.ping()
     server.signal(signal.SIGSTOP)
@@ -174,7 +174,7 @@ async def test_a_frozen_server_is_unavailable_within_the_deadline_and_fine_after
     await _publish(bus, b"2")
 
 
-async def test_scripts_that_the_server_forgot_are_taught_again(bus_of: Open, admin: redis.asyncio.Redis) -> None:
+async def test_flushed_scripts_are_loaded_again(bus_of: Open, admin: redis.asyncio.Redis) -> None:
     bus = bus_of()
     await bus.publish([(commands(0), b"1")])
     await admin.script_flush()
@@ -184,7 +184,7 @@ async def test_scripts_that_the_server_forgot_are_taught_again(bus_of: Open, adm
     assert await admin.xlen(redis_keys.stream(commands(0).name)) == 2
 
 
-async def test_entering_to_follow_without_a_server_is_refused(bus_of: Open, server: Server) -> None:
+async def test_following_without_a_server_raises_unavailable(bus_of: Open, server: Server) -> None:
     await server.kill()
     with pytest.raises(BusUnavailable):
         async with bus_of().follow([events(0)]):
@@ -205,7 +205,7 @@ async def test_a_member_starts_before_its_server(bus_of: Open, server: Server) -
         assert (await waiting)[0] == b"1"
 
 
-async def test_a_server_killed_under_a_member_brings_back_what_was_not_acknowledged(bus_of: Open, server: Server) -> None:
+async def test_entries_unacknowledged_when_the_server_was_killed_are_redelivered(bus_of: Open, server: Server) -> None:
     bus = bus_of()
     await bus.publish([(commands(0), b"1"), (commands(0), b"2")])
     async with bus.work([commands(0)], "group", "one", count=1) as work:
@@ -221,7 +221,7 @@ async def test_a_server_killed_under_a_member_brings_back_what_was_not_acknowled
 
 @contextlib.asynccontextmanager
 async def _child(url: str, lease_seconds: float = 1.0) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run a member in a process of its own."""
+    """Run a member in its own process."""
     child = await asyncio.create_subprocess_exec(
         sys.executable,
         str(Path(__file__).with_name("paused_member.py")),
@@ -250,7 +250,7 @@ def _acknowledge(child: asyncio.subprocess.Process) -> None:
     child.stdin.write(b"\n")
 
 
-async def test_a_killed_member_loses_its_topic_to_another_which_starts_with_what_it_left(bus_of: Open, server: Server) -> None:
+async def test_the_successor_of_a_killed_member_starts_with_its_unacknowledged_entries(bus_of: Open, server: Server) -> None:
     bus = bus_of()
     await bus.publish([(commands(0), b"1"), (commands(0), b"2")])
     async with _child(server.url) as child:
@@ -260,7 +260,7 @@ async def test_a_killed_member_loses_its_topic_to_another_which_starts_with_what
             assert await _next(work) == [b"1", b"2"]
 
 
-async def test_a_consumer_that_comes_back_does_not_wait_for_its_own_lease(server: Server) -> None:
+async def test_a_restarted_consumer_does_not_wait_for_its_own_lease(server: Server) -> None:
     bus = RedisBus(server.url, lease_seconds=600)
     await bus.publish([(commands(0), b"1"), (commands(0), b"2")])
     async with _child(server.url, lease_seconds=600) as child:
@@ -270,7 +270,7 @@ async def test_a_consumer_that_comes_back_does_not_wait_for_its_own_lease(server
             assert await _next(work) == [b"1", b"2"]
 
 
-async def test_a_paused_member_that_wakes_beside_its_successor_delivers_nothing_more(bus_of: Open, server: Server) -> None:
+async def test_a_paused_member_that_wakes_beside_its_successor_delivers_nothing(bus_of: Open, server: Server) -> None:
     bus = bus_of()
     await bus.publish([(commands(0), b"1"), (commands(0), b"2"), (commands(0), b"3")])
     async with _child(server.url) as child:
@@ -281,8 +281,8 @@ async def test_a_paused_member_that_wakes_beside_its_successor_delivers_nothing_
                 delivery = await anext(aiter(work))
             assert [entry.payload for entry in delivery.entries] == [b"1", b"2"]
             child.send_signal(signal.SIGCONT)
-            _acknowledge(child)  # the child acknowledges 1, which is harmless, and must not go on to 2
+            _acknowledge(child)  # the child acknowledges 1, which is harmless, and must not deliver 2
             await bus.publish([(commands(0), b"4")])
             await work.complete([delivery])
             assert await _next(work) == [b"3", b"4"]
-        assert await _line(child) == ["3"]  # its turn again, once the successor left
+        assert await _line(child) == ["3"]  # it gets the topic back once the successor has left

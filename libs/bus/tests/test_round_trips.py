@@ -1,4 +1,4 @@
-"""How often the server hears of a message on its way, and how often it makes room: guards of cost that no clock decides."""
+"""Cost guards that do not depend on time: server reads per message, and trims per publish."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from bus.topics import Topic, WhenFull, commands, events
 MESSAGES = 200
 
 
-async def test_a_message_there_and_back_takes_three_reads_of_the_server(valkey_url: str) -> None:
+async def test_a_message_costs_the_server_three_reads(valkey_url: str) -> None:
     topics: list[Topic] = [commands(partition) for partition in range(4)]
     async with redis.asyncio.from_url(valkey_url) as admin:
         with contextlib.closing(RedisBus(valkey_url, lease_seconds=30)) as bus:
             async with bus.follow([events(0)]) as followed, bus.work(topics, "group", "one") as work, asyncio.timeout(20):
                 before = 0
                 for number in range(MESSAGES + 1):
-                    await bus.publish([(topics[number % len(topics)], b"asked")])  # 1
+                    await bus.publish([(topics[number % len(topics)], b"command")])  # 1
                     delivery = await anext(aiter(work))
-                    await work.complete([delivery], [(events(0), b"done")])  # 2: with the next read of the topic
+                    await work.complete([delivery], [(events(0), b"event")])  # 2: together with the next read of the topic
                     await anext(followed)  # 3
-                    if number == 0:  # everybody is connected by now
+                    if number == 0:  # all connections are open by now
                         before = int((await admin.info("stats"))["total_reads_processed"])
                 reads = int((await admin.info("stats"))["total_reads_processed"]) - before
     assert reads < 3.5 * MESSAGES
 
 
-async def test_a_full_topic_makes_room_for_many_at_once_and_never_passes_its_bound(valkey_url: str) -> None:
+async def test_a_full_topic_trims_in_batches_and_never_exceeds_its_bound(valkey_url: str) -> None:
     full = Topic("events.full", 2_560, WhenFull.TRIM)
     async with redis.asyncio.from_url(valkey_url) as admin:
         with contextlib.closing(RedisBus(valkey_url)) as bus:

@@ -1,4 +1,4 @@
-"""Contract: what signals and values that can be taken once promise, whichever implementation."""
+"""Contract suite for signals and one-time values, for every implementation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bus.signals import Signal, Signals
 Open = Callable[[], Signals]
 
 
-async def test_a_signal_reaches_every_listener_to_its_name_and_nobody_else(signals_of: Open) -> None:
+async def test_a_signal_reaches_all_listeners_of_its_name_and_no_others(signals_of: Open) -> None:
     signals = signals_of()
     async with signals.listen(["a", "b"]) as one, signals_of().listen(["b"]) as two, asyncio.timeout(10):
         await signals.send("a", b"1")
@@ -22,7 +22,7 @@ async def test_a_signal_reaches_every_listener_to_its_name_and_nobody_else(signa
         assert await anext(two) == Signal("b", b"2")
 
 
-async def test_a_signal_that_nobody_listens_to_is_gone(signals_of: Open) -> None:
+async def test_a_signal_without_listeners_is_dropped(signals_of: Open) -> None:
     signals = signals_of()
     await signals.send("a", b"early")
     async with signals.listen(["a"]) as feed, asyncio.timeout(10):
@@ -30,7 +30,7 @@ async def test_a_signal_that_nobody_listens_to_is_gone(signals_of: Open) -> None
         assert await anext(feed) == Signal("a", b"now")
 
 
-async def test_a_slow_listener_misses_the_oldest_and_costs_a_bounded_memory(signals_of: Open) -> None:
+async def test_a_slow_listener_loses_the_oldest_signals(signals_of: Open) -> None:
     signals = signals_of()
     async with signals.listen(["a", "end"]) as feed, signals_of().listen(["end"]) as probe, asyncio.timeout(20):
         for batch in range(50):
@@ -41,7 +41,7 @@ async def test_a_slow_listener_misses_the_oldest_and_costs_a_bounded_memory(sign
         assert 0 < int(first.payload or b"0") < 5_000
 
 
-async def test_a_value_is_taken_by_one_of_all_who_ask(signals_of: Open) -> None:
+async def test_a_value_is_taken_by_one_of_several_callers(signals_of: Open) -> None:
     await signals_of().put("ticket", b"value", 30)
     asking = [signals_of() for _ in range(5)]
     taken = await asyncio.gather(*(signals.take("ticket") for signals in asking))

@@ -1,4 +1,4 @@
-"""Contract: what a member of a group may rely on, whichever bus."""
+"""Contract suite for group members, for every implementation."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def _payloads(delivery: Delivery) -> list[bytes]:
     return [entry.payload for entry in delivery.entries]
 
 
-async def test_what_was_published_before_anyone_worked_is_delivered_in_order(world: World) -> None:
+async def test_entries_published_before_the_first_member_are_delivered_in_order(world: World) -> None:
     bus = world.connect()
     await bus.publish([(commands(0), b"1"), (commands(0), b"2"), (commands(0), b"3")])
     async with bus.work([commands(0)], "group", "one") as work:
         assert _payloads(await _next(work)) == [b"1", b"2", b"3"]
 
 
-async def test_a_delivery_has_at_most_count_entries_and_the_next_goes_on_from_there(world: World) -> None:
+async def test_a_delivery_has_at_most_count_entries_and_the_next_continues(world: World) -> None:
     bus = world.connect()
     await bus.publish([(commands(0), b"%d" % number) for number in range(5)])
     async with bus.work([commands(0)], "group", "one", count=2) as work:
@@ -48,7 +48,7 @@ async def test_a_delivery_has_at_most_count_entries_and_the_next_goes_on_from_th
         assert seen == [[b"0", b"1"], [b"2", b"3"], [b"4"]]
 
 
-async def test_what_came_of_deliveries_is_published_with_their_acknowledgement(world: World) -> None:
+async def test_results_are_published_with_the_acknowledgement(world: World) -> None:
     bus = world.connect()
     await bus.publish([(commands(0), b"a1"), (commands(1), b"b1"), (commands(0), b"a2")])
     async with bus.follow([events(0)]) as followed, bus.work([commands(0), commands(1)], "group", "one", count=1) as work:
@@ -62,42 +62,42 @@ async def test_what_came_of_deliveries_is_published_with_their_acknowledgement(w
         assert _payloads(await _next(work)) == [b"a2"]
 
 
-async def test_where_a_topic_refuses_what_came_of_deliveries_they_are_still_in_hand(world: World) -> None:
+async def test_deliveries_stay_outstanding_when_a_topic_refuses_their_results(world: World) -> None:
     bus, full = world.connect(), Topic("full", 1, WhenFull.REFUSE)
-    await bus.publish([(commands(0), b"a1"), (full, b"there is no room")])
+    await bus.publish([(commands(0), b"a1"), (full, b"fills it")])
     async with bus.work([commands(0)], "group", "one") as work:
         delivery = await _next(work)
         with pytest.raises(BusFull):
-            await work.complete([delivery], [(full, b"for this")])
+            await work.complete([delivery], [(full, b"refused")])
         await work.release(delivery)
         assert _payloads(await _next(work)) == [b"a1"]
 
 
-async def test_a_delivery_is_completed_after_a_refusal_and_does_not_come_again(world: World) -> None:
+async def test_a_delivery_completed_after_a_refusal_is_not_redelivered(world: World) -> None:
     bus, full = world.connect(), Topic("full", 1, WhenFull.REFUSE)
-    await bus.publish([(commands(0), b"1"), (commands(0), b"2"), (full, b"there is no room")])
+    await bus.publish([(commands(0), b"1"), (commands(0), b"2"), (full, b"fills it")])
     async with bus.work([commands(0)], "group", "one", count=1) as work:
         delivery = await _next(work)
         with pytest.raises(BusFull):
-            await work.complete([delivery], [(full, b"for this")])
+            await work.complete([delivery], [(full, b"refused")])
         await work.complete([delivery])
         assert _payloads(await _next(work)) == [b"2"]
 
 
-async def test_a_delivery_whose_completion_was_given_up_is_completed_later_and_does_not_come_again(world: World) -> None:
+async def test_a_delivery_completed_after_a_cancelled_completion_is_not_redelivered(world: World) -> None:
     bus = world.connect()
     await bus.publish([(commands(0), b"1"), (commands(0), b"2")])
     async with bus.work([commands(0)], "group", "one", count=1) as work:
         delivery = await _next(work)
         completing = asyncio.create_task(work.complete([delivery], [(events(0), b"done")]))
-        await asyncio.sleep(0)  # it has begun
+        await asyncio.sleep(0)  # let it begin
         completing.cancel()
         await asyncio.wait([completing])
         await work.complete([delivery])
         assert _payloads(await _next(work)) == [b"2"]
 
 
-async def test_a_topic_waits_while_its_delivery_is_outstanding_and_other_topics_do_not(world: World) -> None:
+async def test_an_outstanding_delivery_blocks_its_topic_and_no_other(world: World) -> None:
     bus = world.connect()
     await bus.publish([(commands(0), b"a1"), (commands(0), b"a2"), (commands(1), b"b1"), (commands(1), b"b2")])
     async with bus.work([commands(0), commands(1)], "group", "one", count=1) as work:
@@ -109,7 +109,7 @@ async def test_a_topic_waits_while_its_delivery_is_outstanding_and_other_topics_
         assert _payloads(third) != _payloads(second)
 
 
-async def test_a_released_delivery_comes_again_before_anything_later(world: World) -> None:
+async def test_a_released_delivery_is_redelivered_before_later_entries(world: World) -> None:
     bus = world.connect()
     await bus.publish([(commands(0), b"1")])
     async with bus.work([commands(0)], "group", "one") as work:
@@ -121,7 +121,7 @@ async def test_a_released_delivery_comes_again_before_anything_later(world: Worl
         assert again.entries[0].id == delivery.entries[0].id
 
 
-async def test_what_a_member_left_unacknowledged_comes_first_to_its_successor(world: World) -> None:
+async def test_a_successor_starts_with_the_unacknowledged_entries(world: World) -> None:
     bus = world.connect()
     await bus.publish([(commands(0), b"1"), (commands(0), b"2"), (commands(0), b"3")])
     async with bus.work([commands(0)], "group", "one", count=1) as work:
@@ -131,7 +131,7 @@ async def test_what_a_member_left_unacknowledged_comes_first_to_its_successor(wo
         assert _payloads(await _next(work)) == [b"2", b"3"]
 
 
-async def test_acknowledging_after_leaving_does_no_harm(world: World) -> None:
+async def test_completing_after_leaving_is_harmless(world: World) -> None:
     bus = world.connect()
     await bus.publish([(commands(0), b"1")])
     async with bus.work([commands(0)], "group", "one") as left:
@@ -155,7 +155,7 @@ async def test_a_cancelled_wait_loses_nothing(world: World) -> None:
         assert _payloads(await _next(work)) == [b"1"]
 
 
-async def test_each_entry_goes_to_one_member_in_the_order_of_its_topic(world: World) -> None:
+async def test_each_entry_goes_to_one_member_in_topic_order(world: World) -> None:
     async with contextlib.AsyncExitStack() as stack:
         record = await _group(world, stack, ["one", "two", "three"])
         bus = world.connect()
@@ -166,7 +166,7 @@ async def test_each_entry_goes_to_one_member_in_the_order_of_its_topic(world: Wo
             assert [payload for name, payload, _ in record.seen if name == topic.name] == [b"%d" % n for n in range(40)]
 
 
-async def test_members_share_the_topics_and_a_newcomer_gets_its_part(world: World) -> None:
+async def test_members_share_the_topics_with_a_new_member(world: World) -> None:
     async with contextlib.AsyncExitStack() as stack:
         record = await _group(world, stack, ["one"])
         await _rounds_until(world.connect(), record, {"one": 8})
@@ -176,7 +176,7 @@ async def test_members_share_the_topics_and_a_newcomer_gets_its_part(world: Worl
         await _rounds_until(world.connect(), record, {"one": 3, "two": 3, "three": 2})
 
 
-async def test_a_member_that_leaves_hands_its_topics_over(world: World) -> None:
+async def test_a_leaving_member_releases_its_topics(world: World) -> None:
     async with contextlib.AsyncExitStack() as stack:
         record = await _group(world, stack, ["one"])
         async with contextlib.AsyncExitStack() as leaving:
@@ -185,7 +185,7 @@ async def test_a_member_that_leaves_hands_its_topics_over(world: World) -> None:
         await _rounds_until(world.connect(), record, {"one": 8})
 
 
-async def test_a_member_with_work_on_everything_it_holds_gives_its_surplus_up_too(world: World) -> None:
+async def test_a_busy_member_also_releases_its_surplus_topics(world: World) -> None:
     bus = world.connect()
     await bus.publish([(topic, b"first") for topic in TOPICS])
     async with bus.work(TOPICS, "group", "busy") as busy, contextlib.AsyncExitStack() as stack:
@@ -199,7 +199,7 @@ async def test_a_member_with_work_on_everything_it_holds_gives_its_surplus_up_to
         assert set(first.values()) == {b"first"}
 
 
-async def test_a_wiped_bus_goes_on_with_what_is_published_afterwards(world: World) -> None:
+async def test_work_continues_after_a_wipe(world: World) -> None:
     bus = world.connect()
     await bus.publish([(commands(0), b"1")])
     async with bus.work([commands(0)], "group", "one") as work:
@@ -211,7 +211,7 @@ async def test_a_wiped_bus_goes_on_with_what_is_published_afterwards(world: Worl
 
 
 class _Record:
-    """What several members saw, as topic, payload and member."""
+    """Entries received by several members, as topic, payload and member."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, bytes, str]] = []
@@ -240,18 +240,18 @@ async def _group(world: World, stack: contextlib.AsyncExitStack, names: list[str
 
 
 async def _rounds_until(bus: Bus, record: _Record, wanted: dict[str, int]) -> None:
-    """Send an entry through every topic again and again until the members' shares are as wanted."""
+    """Publish to every topic repeatedly until the members' shares are as wanted."""
     number, shares = 0, Counter[str]()
     async with asyncio.timeout(15):
         while sorted(shares.values()) != sorted(wanted.values()) or set(shares) != set(wanted):
             number += 1
             payload = b"round %d of %d" % (number, id(record))
             await bus.publish([(topic, payload) for topic in TOPICS])
-            await record.until(partial(_all_saw, record, payload))
+            await record.until(partial(_all_received, record, payload))
             holders = {topic: member for topic, seen, member in record.seen if seen == payload}
             shares = Counter(holders.values())
             record.seen.clear()
 
 
-def _all_saw(record: _Record, payload: bytes) -> bool:
+def _all_received(record: _Record, payload: bytes) -> bool:
     return sum(seen == payload for _, seen, _ in record.seen) >= len(TOPICS)

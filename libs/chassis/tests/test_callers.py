@@ -1,6 +1,6 @@
-"""Who may call: hostile tokens at a real server, quotas, what is remembered, and settings that are refused.
+"""Authentication of calling services: hostile tokens at a real server, quotas, the token cache, and invalid settings.
 
-What each RPC needs is tried in `test_scopes`.
+`test_scopes` covers what each RPC requires.
 """
 
 import base64
@@ -20,7 +20,7 @@ from grpc_status import rpc_status
 from joserfc import jws
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
-from chassis.callers import REMEMBERED, CallerConfig, Callers, callers, require_callers
+from chassis.callers import CACHED_TOKENS, CallerConfig, Callers, callers, require_callers
 from chassis.config import Address, ConfigError, ProcessConfig, load
 from chassis.context import current_caller
 from chassis.errors import CallerNotAllowed, CallerTooFast, CallerUnknown, Unavailable
@@ -38,17 +38,17 @@ from hubbub.presence.v1.presence_service_pb2_grpc import (
 NAME = "hubbub.presence.v1.PresenceService"
 METHOD = f"/{NAME}/GetPresence"
 AUDIENCE = "hubbub.presence"
-SHOP, GATEWAY, STRANGER = (OKPKey.generate_key("Ed25519") for _ in range(3))
+SHOP, GATEWAY, OTHER = (OKPKey.generate_key("Ed25519") for _ in range(3))
 EC, RSA = ECKey.generate_key("P-256"), RSAKey.generate_key(2048)
 KID = SHOP.thumbprint()
 
 
-def listed(key: Any, kid: str = "") -> dict[str, object]:
+def jwk_of(key: Any, kid: str = "") -> dict[str, object]:
     return {**key.as_dict(private=False), "kid": kid or key.thumbprint()}
 
 
 SHOP_CONFIG = CallerConfig(
-    "shop", [listed(SHOP), listed(EC, "ec"), listed(RSA, "rsa")], [Scope.PRESENCE_READ], ["acme"], calls_per_second=0
+    "shop", [jwk_of(SHOP), jwk_of(EC, "ec"), jwk_of(RSA, "rsa")], [Scope.PRESENCE_READ], ["acme"], calls_per_second=0
 )
 KNOWN = [SHOP_CONFIG, CallerConfig("gateway", [public_jwk(GATEWAY)], list(Scope), ["*"], calls_per_second=0)]
 
@@ -58,17 +58,17 @@ def claims(**other: Any) -> dict[str, Any]:
     return {"iss": "shop", "aud": AUDIENCE, "iat": now, "exp": now + 300, **other}
 
 
-def sign(said: dict[str, Any], header: dict[str, Any] | None = None, key: Any = SHOP, algorithm: str = "EdDSA") -> str:
+def sign(claims: dict[str, Any], header: dict[str, Any] | None = None, key: Any = SHOP, algorithm: str = "EdDSA") -> str:
     protected = {"alg": algorithm, "kid": KID, **(header or {})}
-    return jws.serialize_compact(protected, json.dumps(said).encode(), key, algorithms=[algorithm])
+    return jws.serialize_compact(protected, json.dumps(claims).encode(), key, algorithms=[algorithm])
 
 
 def part(value: object) -> str:
     return base64.urlsafe_b64encode(value if isinstance(value, bytes) else json.dumps(value).encode()).rstrip(b"=").decode()
 
 
-def unsigned(header: object, said: object, signature: bytes = b"") -> str:
-    return f"{part(header)}.{part(said)}.{part(signature)}"
+def unsigned(header: object, claims: object, signature: bytes = b"") -> str:
+    return f"{part(header)}.{part(claims)}.{part(signature)}"
 
 
 def mac_with_public_key(secret: bytes, kid: str = KID) -> str:
@@ -77,49 +77,49 @@ def mac_with_public_key(secret: bytes, kid: str = KID) -> str:
 
 
 def hostile() -> dict[str, str]:
-    """Tokens of nobody, made now: some tell the time."""
+    """Return invalid tokens, signed now because some depend on the time."""
     now = time.time()
     return {
         "expired": sign(claims(iat=now - 300, exp=now - 1)),
-        "for longer than ten minutes": sign(claims(exp=now + 700)),
-        "ends before it begins": sign(claims(iat=now + 20, exp=now + 10)),
-        "from the future": sign(claims(iat=now + 100, exp=now + 200)),
-        "not yet": sign(claims(nbf=now + 100)),
-        "without an end": sign({name: value for name, value in claims().items() if name != "exp"}),
-        "without a beginning": sign({name: value for name, value in claims().items() if name != "iat"}),
+        "valid for more than ten minutes": sign(claims(exp=now + 700)),
+        "expires before it is issued": sign(claims(iat=now + 20, exp=now + 10)),
+        "issued in the future": sign(claims(iat=now + 100, exp=now + 200)),
+        "not yet valid": sign(claims(nbf=now + 100)),
+        "without exp": sign({name: value for name, value in claims().items() if name != "exp"}),
+        "without iat": sign({name: value for name, value in claims().items() if name != "iat"}),
         "for another service": sign(claims(aud="hubbub.messages")),
-        "for the start of the name": sign(claims(aud="hubbub")),
-        "for nobody": sign(claims(aud=[])),
-        "for a number": sign(claims(aud=7)),
-        "of nobody known": sign(claims(iss="mallory")),
-        "of nobody": sign(claims(iss=None)),
-        "of a list": sign(claims(iss=["shop"])),
-        "of another caller with one's own key": sign(claims(iss="gateway")),
-        "with a stranger's key": sign(claims(), key=STRANGER),
-        "with a stranger's key and its name": sign(claims(), {"kid": STRANGER.thumbprint()}, STRANGER),
-        "with a stranger's key in the header": sign(claims(), {"jwk": STRANGER.as_dict(private=False)}, STRANGER),
-        "with an address of keys": sign(claims(), {"jku": "https://mallory.example/keys"}),
-        "without a key's name": unsigned({"alg": "EdDSA"}, claims(), b"x" * 64),
+        "audience is a prefix": sign(claims(aud="hubbub")),
+        "no audience": sign(claims(aud=[])),
+        "audience is a number": sign(claims(aud=7)),
+        "unknown issuer": sign(claims(iss="mallory")),
+        "no issuer": sign(claims(iss=None)),
+        "issuer is a list": sign(claims(iss=["shop"])),
+        "another caller's name with its own key": sign(claims(iss="gateway")),
+        "unknown key": sign(claims(), key=OTHER),
+        "unknown key with its own kid": sign(claims(), {"kid": OTHER.thumbprint()}, OTHER),
+        "unknown key in the header": sign(claims(), {"jwk": OTHER.as_dict(private=False)}, OTHER),
+        "key URL in the header": sign(claims(), {"jku": "https://mallory.example/keys"}),
+        "without kid": unsigned({"alg": "EdDSA"}, claims(), b"x" * 64),
         "unsigned": unsigned({"alg": "none", "kid": KID}, claims()),
-        "unsigned, in capitals": unsigned({"alg": "NONE", "kid": KID}, claims()),
+        "unsigned, upper case": unsigned({"alg": "NONE", "kid": KID}, claims()),
         "HS256 with the public key as PEM": mac_with_public_key(SHOP.as_pem(private=False)),
         "HS256 with the public key as JSON": mac_with_public_key(json.dumps(SHOP.as_dict(private=False)).encode()),
         "HS256 with the public key's bytes": mac_with_public_key(base64.urlsafe_b64decode(f"{SHOP.as_dict()['x']}=")),
-        "HS256 with the name of an RSA key": mac_with_public_key(RSA.as_pem(private=False), "rsa"),
+        "HS256 with the kid of an RSA key": mac_with_public_key(RSA.as_pem(private=False), "rsa"),
         "another algorithm than the key's": sign(claims(), {"kid": "rsa"}, RSA, "PS256"),
-        "one key under another's name": sign(claims(), {"kid": "ec"}),
-        "cut off": sign(claims())[:-4],
-        "with claims of one's own": ".".join(
+        "one key with another key's kid": sign(claims(), {"kid": "ec"}),
+        "truncated": sign(claims())[:-4],
+        "claims replaced after signing": ".".join(
             [sign(claims()).split(".")[0], part(claims(name="x")), sign(claims()).split(".")[2]]
         ),
-        "scope of no text": sign(claims(scope=["presence:read"])),
-        "huge": sign(claims(extra="x" * 9_000))[:7_000],
+        "scope is not a string": sign(claims(scope=["presence:read"])),
+        "oversized": sign(claims(extra="x" * 9_000))[:7_000],
         "empty": "",
     }
 
 
 class Answering(PresenceServiceServicer):
-    """Answers `GetPresence`, and remembers as whom it was called."""
+    """Answers `GetPresence` and records the caller."""
 
     def __init__(self) -> None:
         self.caller: str | None = None
@@ -136,7 +136,7 @@ Served = tuple[Answering, str]
 
 @pytest.fixture
 async def served() -> AsyncIterator[Served]:
-    service = Answering()  # type: ignore[abstract]  # one call is enough here
+    service = Answering()  # type: ignore[abstract]  # only GetPresence is called
     config = load(ProcessConfig, {"HUBBUB_DRAIN_SECONDS": "1"})
     add = lambda server: add_PresenceServiceServicer_to_server(service, server)  # noqa: E731
     async with serve(config, Address("127.0.0.1", 0), add, [NAME], callers=Callers(KNOWN)) as port:
@@ -144,7 +144,7 @@ async def served() -> AsyncIterator[Served]:
 
 
 async def ask(target: str, *metadata: tuple[str, str], tenant: str = "acme") -> grpc.StatusCode:
-    """How a call with this metadata ends."""
+    """Return the status of a call with this metadata."""
     request = presence_service_pb2.GetPresenceRequest(users=[presence_pb2.UserRef(tenant=tenant, user="ann")])
     async with grpc.aio.insecure_channel(target) as channel:
         try:
@@ -159,14 +159,14 @@ def bearing(token: str) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("kind", hostile())
-async def test_a_hostile_token_is_nobodys(served: Served, kind: str) -> None:
+async def test_an_invalid_token_is_rejected(served: Served, kind: str) -> None:
     service, target = served
     assert await ask(target, bearing(hostile()[kind])) is grpc.StatusCode.UNAUTHENTICATED
     assert service.caller is None
 
 
 GOOD = "good"
-"""Stands for a token that is, made when it is needed: it does not last as long as all tests may take."""
+"""Placeholder for a valid token. Each test signs its own, because a token may expire during the run."""
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ GOOD = "good"
         (("x-authorization", f"Bearer {GOOD}"),),
     ],
 )
-async def test_a_call_carries_one_token_in_one_way(served: Served, metadata: tuple[tuple[str, str], ...]) -> None:
+async def test_a_call_must_carry_one_bearer_token(served: Served, metadata: tuple[tuple[str, str], ...]) -> None:
     good = sign(claims())
     sent = [(name, value.replace(GOOD, good)) for name, value in metadata]
     assert await ask(served[1], *sent) is grpc.StatusCode.UNAUTHENTICATED
@@ -199,24 +199,24 @@ async def test_a_call_carries_one_token_in_one_way(served: Served, metadata: tup
         lambda: sign(claims(), {"kid": "rsa"}, RSA, "RS256"),
     ],
 )
-async def test_a_good_token_is_its_callers(served: Served, make: Callable[[], str]) -> None:
+async def test_a_valid_token_identifies_its_caller(served: Served, make: Callable[[], str]) -> None:
     service, target = served
     assert await ask(target, bearing(make())) is grpc.StatusCode.OK
     assert service.caller == "shop"
 
 
-async def test_a_token_may_be_for_less_than_its_caller_may_and_never_for_more(served: Served) -> None:
+async def test_a_token_can_narrow_its_callers_scopes_but_not_widen_them(served: Served) -> None:
     _, target = served
     assert await ask(target, bearing(sign(claims(scope="")))) is grpc.StatusCode.PERMISSION_DENIED
     assert await ask(target, bearing(sign(claims(scope="messages:read")))) is grpc.StatusCode.PERMISSION_DENIED
     with pytest.raises(CallerNotAllowed):
         Callers([msgspec.structs.replace(SHOP_CONFIG, scopes=[Scope.ADMIN])]).identify(
             [bearing(sign(claims(scope="presence:read")))]
-        ).admit(NEEDED[METHOD])
+        ).authorize(NEEDED[METHOD])
 
 
 @pytest.mark.parametrize("tenant", ["beta", "", "*", "ACME", "acme "])
-async def test_a_caller_speaks_for_its_own_tenants_alone(served: Served, tenant: str) -> None:
+async def test_a_caller_may_act_for_its_own_tenants_only(served: Served, tenant: str) -> None:
     service, target = served
     assert await ask(target, bearing(sign(claims())), tenant=tenant) is grpc.StatusCode.PERMISSION_DENIED
     assert service.caller is None
@@ -224,26 +224,28 @@ async def test_a_caller_speaks_for_its_own_tenants_alone(served: Served, tenant:
     assert await ask(target, gateway, tenant=tenant) is grpc.StatusCode.OK
 
 
-async def test_a_caller_of_some_tenants_asks_nothing_that_names_none_and_streams_nothing(served: Served) -> None:
+async def test_a_caller_of_certain_tenants_may_send_neither_requests_without_tenant_nor_streams(served: Served) -> None:
     async with open_channel(served[1], Identity("shop", SHOP)) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await PresenceServiceStub(channel).GetPresence(presence_service_pb2.GetPresenceRequest(), timeout=5)
     assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
     with pytest.raises(CallerNotAllowed):
-        Callers(KNOWN).identify([bearing(sign(claims()))]).caller.speak(iter([presence_service_pb2.GetPresenceRequest()]))
+        Callers(KNOWN).identify([bearing(sign(claims()))]).caller.require_tenants(
+            iter([presence_service_pb2.GetPresenceRequest()])
+        )
 
 
-async def test_health_is_asked_by_anybody(served: Served) -> None:
+async def test_health_checks_need_no_token(served: Served) -> None:
     async with grpc.aio.insecure_channel(served[1]) as channel:
-        answer = await health_pb2_grpc.HealthStub(channel).Check(  # type: ignore[attr-defined]  # stubs know no attributes of it
+        answer = await health_pb2_grpc.HealthStub(channel).Check(  # type: ignore[attr-defined]  # ships no types
             health_pb2.HealthCheckRequest(service=NAME), timeout=5
         )
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
-async def test_a_refusal_says_why_to_the_caller_and_nothing_to_its_users(served: Served) -> None:
-    """A gateway with a wrong key must not tell its users that their own tokens are void."""
-    async with open_channel(served[1], Identity("gateway", STRANGER)) as channel:
+async def test_a_refusal_gives_the_caller_a_reason_and_its_users_none(served: Served) -> None:
+    """A gateway with a wrong key must not tell its users that their own tokens are invalid."""
+    async with open_channel(served[1], Identity("gateway", OTHER)) as channel:
         stub = PresenceServiceStub(channel)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await stub.GetPresence(presence_service_pb2.GetPresenceRequest(), timeout=5)
@@ -251,13 +253,13 @@ async def test_a_refusal_says_why_to_the_caller_and_nothing_to_its_users(served:
         assert status is not None
         assert status.details[0].Unpack(info)
         assert (info.domain, info.reason) == ("hubbub", "CALLER_UNKNOWN")
-        with pytest.raises(Unavailable) as told:
+        with pytest.raises(Unavailable) as raised:
             await call(stub.GetPresence, presence_service_pb2.GetPresenceRequest(), timeout=5)
-    assert told.value.detail == Unavailable.title
+    assert raised.value.detail == Unavailable.title
 
 
 class Clock:
-    """Shows what the test sets."""
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 1_000.0
@@ -266,15 +268,15 @@ class Clock:
         return self.now
 
 
-def test_a_quota_lets_ten_seconds_of_silence_be_made_up_for_and_then_its_rate() -> None:
+def test_a_quota_allows_a_burst_of_ten_seconds_and_then_its_rate() -> None:
     pace = Clock()
-    busy = Callers([msgspec.structs.replace(SHOP_CONFIG, calls_per_second=5)], pace=pace)
+    busy = Callers([msgspec.structs.replace(SHOP_CONFIG, calls_per_second=5)], monotonic=pace)
 
     def make(calls: int) -> None:
         for _ in range(calls):
-            busy.identify([bearing(sign(claims()))]).admit(NEEDED[METHOD])
+            busy.identify([bearing(sign(claims()))]).authorize(NEEDED[METHOD])
         with pytest.raises(CallerTooFast) as caught:
-            busy.identify([bearing(sign(claims()))]).admit(NEEDED[METHOD])
+            busy.identify([bearing(sign(claims()))]).authorize(NEEDED[METHOD])
         assert 0 < caught.value.retry_after <= 0.201
 
     make(50)
@@ -284,9 +286,9 @@ def test_a_quota_lets_ten_seconds_of_silence_be_made_up_for_and_then_its_rate() 
     make(50)
 
 
-async def test_above_its_quota_a_caller_is_told_when_to_come_again() -> None:
+async def test_a_caller_above_its_quota_gets_retry_after() -> None:
     service = Answering()  # type: ignore[abstract]  # as above
-    known = Callers([msgspec.structs.replace(SHOP_CONFIG, calls_per_second=1), KNOWN[1]], pace=Clock())
+    known = Callers([msgspec.structs.replace(SHOP_CONFIG, calls_per_second=1), KNOWN[1]], monotonic=Clock())
     config = load(ProcessConfig, {"HUBBUB_DRAIN_SECONDS": "1"})
     add = lambda server: add_PresenceServiceServicer_to_server(service, server)  # noqa: E731
     async with serve(config, Address("127.0.0.1", 0), add, [NAME], callers=known) as port:
@@ -300,7 +302,7 @@ async def test_above_its_quota_a_caller_is_told_when_to_come_again() -> None:
         assert await ask(target, Identity("gateway", GATEWAY).credential(AUDIENCE)) is grpc.StatusCode.OK
 
 
-def test_a_remembered_token_ends_all_the_same() -> None:
+def test_a_cached_token_expires() -> None:
     good = bearing(sign(claims()))
     clock = Clock()
     clock.now = time.time()
@@ -311,9 +313,9 @@ def test_a_remembered_token_ends_all_the_same() -> None:
         known.identify([good])
 
 
-def test_what_is_remembered_is_bounded_and_the_least_used_is_forgotten() -> None:
+def test_the_token_cache_is_bounded_and_evicts_the_least_recently_used() -> None:
     known = Callers(KNOWN)
-    tokens = [[bearing(sign(claims(n=n)))] for n in range(REMEMBERED + 1)]
+    tokens = [[bearing(sign(claims(n=n)))] for n in range(CACHED_TOKENS + 1)]
     first, second, *_ = [known.identify(token) for token in tokens[:-1]]
     assert known.identify(tokens[0]) is first
     known.identify(tokens[-1])
@@ -321,8 +323,8 @@ def test_what_is_remembered_is_bounded_and_the_least_used_is_forgotten() -> None
     assert known.identify(tokens[1]) is not second
 
 
-def configured(**other: object) -> str:
-    return json.dumps([{"name": "shop", "keys": [listed(SHOP)], "scopes": ["messages:read"], "tenants": ["acme"], **other}])
+def setting(**other: object) -> str:
+    return json.dumps([{"name": "shop", "keys": [jwk_of(SHOP)], "scopes": ["messages:read"], "tenants": ["acme"], **other}])
 
 
 @pytest.mark.parametrize(
@@ -330,37 +332,37 @@ def configured(**other: object) -> str:
     [
         "x",
         "{}",
-        configured(name="Shop"),
-        configured(name="-"),
-        configured(keys=[]),
-        configured(keys=[listed(SHOP), listed(SHOP)]),
-        configured(keys=[SHOP.as_dict(private=False)]),
-        configured(keys=[{**SHOP.as_dict(private=True), "kid": "x"}]),
-        configured(keys=[{**OctKey.import_key("secret" * 8).as_dict(), "kid": "x"}]),
-        configured(keys=[{**ECKey.generate_key("P-384").as_dict(private=False), "kid": "x"}]),
-        configured(scopes=[]),
-        configured(scopes=["everything"]),
-        configured(scopes=["gateway"], tenants=["*"]),
-        configured(name="gateway", scopes=["gateway"]),
-        configured(tenants=[]),
-        configured(tenants=["Acme"]),
-        configured(calls_per_second=-1),
-        configured(admin=True),
-        f"[{configured()[1:-1]},{configured()[1:-1]}]",
+        setting(name="Shop"),
+        setting(name="-"),
+        setting(keys=[]),
+        setting(keys=[jwk_of(SHOP), jwk_of(SHOP)]),
+        setting(keys=[SHOP.as_dict(private=False)]),
+        setting(keys=[{**SHOP.as_dict(private=True), "kid": "x"}]),
+        setting(keys=[{**OctKey.import_key("secret" * 8).as_dict(), "kid": "x"}]),
+        setting(keys=[{**ECKey.generate_key("P-384").as_dict(private=False), "kid": "x"}]),
+        setting(scopes=[]),
+        setting(scopes=["everything"]),
+        setting(scopes=["gateway"], tenants=["*"]),
+        setting(name="gateway", scopes=["gateway"]),
+        setting(tenants=[]),
+        setting(tenants=["Acme"]),
+        setting(calls_per_second=-1),
+        setting(admin=True),
+        f"[{setting()[1:-1]},{setting()[1:-1]}]",
     ],
 )
-def test_callers_that_are_not_right_are_refused_at_start(value: str) -> None:
+def test_invalid_callers_are_rejected(value: str) -> None:
     with pytest.raises(ValueError, match="must be"):
         callers(value)
 
 
-def test_callers_are_read() -> None:
-    (shop,) = callers(configured(tenants=["acme", "beta"], calls_per_second=7))
+def test_callers_are_parsed() -> None:
+    (shop,) = callers(setting(tenants=["acme", "beta"], calls_per_second=7))
     assert (shop.name, shop.scopes, shop.tenants, shop.calls_per_second) == ("shop", ["messages:read"], ["acme", "beta"], 7)
 
 
 @pytest.mark.parametrize(
-    ("host", "production", "may"),
+    ("host", "production", "optional"),
     [
         ("127.0.0.1", False, True),
         ("::1", False, True),
@@ -372,9 +374,9 @@ def test_callers_are_read() -> None:
         ("messages", False, False),
     ],
 )
-def test_everybody_may_call_on_loopback_alone_and_never_in_production(host: str, production: bool, may: bool) -> None:
+def test_callers_are_optional_on_loopback_only_and_never_in_production(host: str, production: bool, optional: bool) -> None:
     require_callers(KNOWN, Address(host, 1), production=production)
-    if may:
+    if optional:
         require_callers([], Address(host, 1), production=production)
     else:
         with pytest.raises(ConfigError, match="HUBBUB_CALLERS is required"):

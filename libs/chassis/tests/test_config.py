@@ -33,5 +33,5 @@ def test_a_secret_is_never_printed() -> None:
     assert "hush" not in repr(config)
 
 
-def test_a_config_tells_the_variables_it_reads() -> None:
+def test_names_returns_the_variables_that_are_read() -> None:
     assert {"EXAMPLE_LISTEN", "EXAMPLE_PASSWORD", "HUBBUB_ENV", "HUBBUB_OPS_LISTEN"} <= names(Example)

@@ -1,4 +1,4 @@
-"""Cheap counters and histograms say the same as prometheus-client's own."""
+"""Counters and histograms export the same text as prometheus-client's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ VALUES = (0.05, 0.1, 0.100001, 5, 10, 11)
 
 
 def page(registry: CollectorRegistry) -> list[str]:
-    """What a scrape shows, without the times at which children were made."""
+    """Return the exported text without creation times."""
     return [line for line in generate_latest(registry).decode().splitlines() if "_created" not in line]
 
 
@@ -22,7 +22,7 @@ def registries() -> tuple[CollectorRegistry, CollectorRegistry]:
     return CollectorRegistry(), CollectorRegistry()
 
 
-def test_counters_show_as_prometheus_own(registries: tuple[CollectorRegistry, CollectorRegistry]) -> None:
+def test_counters_export_like_prometheus_client(registries: tuple[CollectorRegistry, CollectorRegistry]) -> None:
     ours, theirs = registries
     for make, registry in ((counters.Counter, ours), (prometheus_client.Counter, theirs)):
         plain = make("plain_total", "Plain.", registry=registry)
@@ -34,7 +34,7 @@ def test_counters_show_as_prometheus_own(registries: tuple[CollectorRegistry, Co
     assert page(ours) == page(theirs)
 
 
-def test_histograms_show_as_prometheus_own(registries: tuple[CollectorRegistry, CollectorRegistry]) -> None:
+def test_histograms_export_like_prometheus_client(registries: tuple[CollectorRegistry, CollectorRegistry]) -> None:
     ours, theirs = registries
     for make, registry in ((counters.Histogram, ours), (prometheus_client.Histogram, theirs)):
         plain = make("plain_seconds", "Plain.", buckets=BUCKETS, registry=registry)
@@ -46,13 +46,13 @@ def test_histograms_show_as_prometheus_own(registries: tuple[CollectorRegistry, 
     assert page(ours) == page(theirs)
 
 
-def test_labels_are_those_that_were_declared(registries: tuple[CollectorRegistry, CollectorRegistry]) -> None:
+def test_undeclared_labels_are_rejected(registries: tuple[CollectorRegistry, CollectorRegistry]) -> None:
     counter = counters.Counter("kinds_total", "By kind.", ["kind"], registry=registries[0])
     with pytest.raises(ValueError, match="kind"):
         counter.labels("a", "b")
 
 
-def test_a_name_is_given_once(registries: tuple[CollectorRegistry, CollectorRegistry]) -> None:
+def test_a_name_cannot_be_registered_twice(registries: tuple[CollectorRegistry, CollectorRegistry]) -> None:
     counters.Counter("plain_total", "Plain.", registry=registries[0])
     with pytest.raises(ValueError, match="plain"):
         counters.Counter("plain_total", "Plain.", registry=registries[0])

@@ -1,4 +1,4 @@
-"""A process on its own: how it starts, answers its operators, and stops."""
+"""A process: how it starts, serves its operational endpoints, and stops."""
 
 import os
 import signal
@@ -34,7 +34,7 @@ def start(after: str = "pass", **environ: str) -> subprocess.Popen[str]:
     return process
 
 
-def test_sigterm_lets_the_process_end_what_it_has_in_hand() -> None:
+def test_sigterm_lets_the_process_finish_its_work() -> None:
     process = start(after='print("drained", flush=True)')
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=10)
@@ -48,7 +48,7 @@ def test_a_process_that_does_not_stop_is_cancelled_after_the_drain_time() -> Non
     assert process.wait(timeout=20) == 1
 
 
-def test_wrong_settings_are_all_named_and_end_with_2() -> None:
+def test_invalid_settings_are_all_reported_with_exit_code_2() -> None:
     environ = {**os.environ, "HUBBUB_ENV": "moon", "HUBBUB_DRAIN_SECONDS": "0"}
     process = subprocess.run(
         [sys.executable, "-c", PROGRAM.format(after="pass")], env=environ, capture_output=True, text=True, timeout=20, check=False
@@ -58,7 +58,7 @@ def test_wrong_settings_are_all_named_and_end_with_2() -> None:
     assert "HUBBUB_DRAIN_SECONDS" in process.stderr
 
 
-def test_readiness_metrics_and_health_are_answered(free_port: int) -> None:
+def test_readiness_and_metrics_are_served(free_port: int) -> None:
     process = start(HUBBUB_OPS_LISTEN=f"127.0.0.1:{free_port}")
     base = f"http://127.0.0.1:{free_port}"
     with urllib.request.urlopen(f"{base}/readyz", timeout=5) as answer:

@@ -6,11 +6,11 @@ from chassis.logging import configure
 
 
 @pytest.mark.parametrize("env", ["production", "local"])
-def test_a_logged_failure_shows_no_values(capsys: pytest.CaptureFixture[str], env: str) -> None:
+def test_a_logged_exception_shows_no_local_variables(capsys: pytest.CaptureFixture[str], env: str) -> None:
     configure(ProcessConfig(env=env, log_level="info", instance="test", ops_listen=None, drain_seconds=1))
 
     def fail() -> None:
-        secret = "2retnuh"[::-1]  # so that no line of source holds it
+        secret = "2retnuh"[::-1]  # so that no source line contains it
         raise ZeroDivisionError(len(secret))
 
     try:
@@ -25,7 +25,7 @@ def test_a_logged_failure_shows_no_values(capsys: pytest.CaptureFixture[str], en
     structlog.reset_defaults()
 
 
-def test_production_does_not_print_what_an_exception_says(capsys: pytest.CaptureFixture[str]) -> None:
+def test_production_does_not_log_exception_messages(capsys: pytest.CaptureFixture[str]) -> None:
     configure(ProcessConfig(env="production", log_level="info", instance="test", ops_listen=None, drain_seconds=1))
 
     def fail() -> None:

@@ -1,4 +1,4 @@
-"""The errors' way over a real gRPC connection and back."""
+"""Errors over a real gRPC connection."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class Scripted(presence_grpc.PresenceServiceServicer):
-    """Answers a call with whatever the test gave it."""
+    """Answers a call as the test sets it up."""
 
     def __init__(self) -> None:
         self.error: BaseException | None = None
@@ -43,7 +43,7 @@ class Scripted(presence_grpc.PresenceServiceServicer):
 
 @pytest.fixture
 async def served() -> AsyncIterator[tuple[Scripted, grpc.aio.Channel]]:
-    service = Scripted()  # type: ignore[abstract]  # one call is enough here
+    service = Scripted()  # type: ignore[abstract]  # only GetPresence is called
     config = load(ProcessConfig, {"HUBBUB_DRAIN_SECONDS": "1"})
     add = lambda server: presence_grpc.add_PresenceServiceServicer_to_server(service, server)  # noqa: E731
     async with (
@@ -70,7 +70,7 @@ async def test_an_expected_error_arrives_as_itself(
     assert (caught.value.detail, caught.value.retry_after) == ("because", 2.5)
 
 
-async def test_a_defect_arrives_as_internal_and_tells_nothing(served: tuple[Scripted, grpc.aio.Channel]) -> None:
+async def test_a_defect_arrives_as_internal_without_details(served: tuple[Scripted, grpc.aio.Channel]) -> None:
     service, channel = served
     service.error = ZeroDivisionError("the secret is 42")
     with pytest.raises(errors.Internal) as caught:
@@ -85,13 +85,13 @@ async def test_a_call_past_its_deadline_is_unavailable(served: tuple[Scripted, g
         await ask(channel, seconds=0.05)
 
 
-async def test_a_service_that_is_away_is_unavailable() -> None:
+async def test_an_unreachable_service_is_unavailable() -> None:
     async with open_channel("127.0.0.1:1") as channel:
         with pytest.raises(errors.Unavailable):
             await ask(channel)
 
 
-async def test_the_request_id_travels(served: tuple[Scripted, grpc.aio.Channel]) -> None:
+async def test_the_request_id_is_passed_on(served: tuple[Scripted, grpc.aio.Channel]) -> None:
     service, channel = served
     with request("g1-7.3"):
         await ask(channel)
@@ -100,7 +100,7 @@ async def test_the_request_id_travels(served: tuple[Scripted, grpc.aio.Channel])
 
 async def test_health_is_served(served: tuple[Scripted, grpc.aio.Channel]) -> None:
     _, channel = served
-    answer = await health_pb2_grpc.HealthStub(channel).Check(  # type: ignore[attr-defined]  # stubs know no attributes of it
+    answer = await health_pb2_grpc.HealthStub(channel).Check(  # type: ignore[attr-defined]  # ships no types
         health_pb2.HealthCheckRequest(service=NAME), timeout=5
     )
     assert answer.status == health_pb2.HealthCheckResponse.SERVING

@@ -1,4 +1,4 @@
-"""What each RPC needs: every RPC of every service is called over a real server with, without and beside what it needs."""
+"""Scopes and tenants: every RPC of every service is called on a real server with and without the required ones."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from chassis.grpc_client import open_channel
 from chassis.grpc_server import serve
 from chassis.identity import Identity, public_jwk
 from chassis.scopes import NEEDED, TABLE, Scope, audience_of
-from chassis.tenancy import tenants, ways
+from chassis.tenancy import tenant_paths, tenants
 from hubbub.media.v1 import media_service_pb2
 from hubbub.messages.v1 import messages_pb2, messages_service_pb2
 from hubbub.presence.v1 import presence_service_pb2
@@ -28,7 +28,7 @@ SERVICES = [
     for service in module.DESCRIPTOR.services_by_name.values()
 ]
 RPCS = {f"/{service.full_name}/{rpc.name}": rpc for service in SERVICES for rpc in service.methods}
-KEYS = {name: OKPKey.generate_key("Ed25519") for name in ("gateway", "shop", "nosy", "mute")}
+KEYS = {name: OKPKey.generate_key("Ed25519") for name in ("gateway", "shop", "wrong-scope", "unknown")}
 
 
 def others(scope: Scope) -> list[Scope]:
@@ -36,26 +36,26 @@ def others(scope: Scope) -> list[Scope]:
 
 
 def known(scope: Scope) -> list[CallerConfig]:
-    """The gateway; somebody with the scope and one tenant; somebody with every other scope and every tenant."""
+    """Return three callers: the gateway; one with the scope and one tenant; one with all other scopes and all tenants."""
     keys = {name: [public_jwk(key)] for name, key in KEYS.items()}
     own = [] if scope is Scope.GATEWAY else [CallerConfig("shop", keys["shop"], [scope], ["acme"])]
     gateway = CallerConfig("gateway", keys["gateway"], list(Scope), ["*"], calls_per_second=0)
-    return [gateway, *own, CallerConfig("nosy", keys["nosy"], others(scope), ["*"])]
+    return [gateway, *own, CallerConfig("wrong-scope", keys["wrong-scope"], others(scope), ["*"])]
 
 
-def test_every_rpc_needs_a_scope_and_there_is_no_row_of_others() -> None:
+def test_every_rpc_has_a_scope_and_the_table_names_no_other_rpc() -> None:
     assert NEEDED.keys() == RPCS.keys()
-    assert len(NEEDED) == sum(len(rpcs.split()) for _, _, rpcs in TABLE), "one stands in two rows"
+    assert len(NEEDED) == sum(len(rpcs.split()) for _, _, rpcs in TABLE), "an RPC is in two rows"
 
 
 @pytest.mark.parametrize("path", RPCS)
-def test_every_rpc_but_the_gateways_names_a_tenant(path: str) -> None:
-    assert ways(RPCS[path].input_type) or NEEDED[path].scope is Scope.GATEWAY
+def test_every_rpc_except_the_gateways_own_has_a_tenant(path: str) -> None:
+    assert tenant_paths(RPCS[path].input_type) or NEEDED[path].scope is Scope.GATEWAY
 
 
 @dataclass(frozen=True, slots=True)
 class _Answering(grpc.GenericRpcHandler):
-    """Answers one RPC, whichever, with nothing."""
+    """Answers one RPC with an empty response."""
 
     path: str
     rpc: MethodDescriptor
@@ -85,21 +85,21 @@ class _Answering(grpc.GenericRpcHandler):
 
 
 async def status(target: str, path: str, caller: str | None, tenant: str) -> grpc.StatusCode:
-    """How a call of `caller` that names `tenant` ends."""
+    """Return the status of a call by `caller` for `tenant`."""
     rpc = RPCS[path]
     request: Any = GetMessageClass(rpc.input_type)()
-    for way in ways(rpc.input_type):
+    for path_to_tenant in tenant_paths(rpc.input_type):
         place = request
-        for name in way[:-1]:
+        for name in path_to_tenant[:-1]:
             field = getattr(place, name)
             place = field.add() if hasattr(field, "add") else field
-        setattr(place, way[-1], tenant)
+        setattr(place, path_to_tenant[-1], tenant)
     identity = Identity(caller, KEYS[caller]) if caller else None
     async with open_channel(target, identity) as channel:
         kind = f"{'stream' if rpc.client_streaming else 'unary'}_{'stream' if rpc.server_streaming else 'unary'}"
         call = getattr(channel, kind)(path, type(request).SerializeToString, GetMessageClass(rpc.output_type).FromString)
         try:
-            if rpc.client_streaming:  # says nothing: a write that crosses the refusal ends with INTERNAL (issue 36066 of grpc)
+            if rpc.client_streaming:  # sends nothing: a write that crosses the refusal ends with INTERNAL (grpc issue 36066)
                 async for _ in call(timeout=5):
                     pass
             elif rpc.server_streaming:
@@ -113,7 +113,7 @@ async def status(target: str, path: str, caller: str | None, tenant: str) -> grp
 
 
 @pytest.mark.parametrize("path", RPCS)
-async def test_an_rpc_is_for_whoever_has_its_scope_and_speaks_for_its_tenant(path: str) -> None:
+async def test_an_rpc_requires_its_scope_and_its_tenant(path: str) -> None:
     scope = NEEDED[path].scope
 
     def add(server: grpc.aio.Server) -> None:
@@ -123,8 +123,8 @@ async def test_an_rpc_is_for_whoever_has_its_scope_and_speaks_for_its_tenant(pat
     async with serve(config, Address("127.0.0.1", 0), add, [], callers=Callers(known(scope))) as port:
         target = f"127.0.0.1:{port}"
         assert await status(target, path, None, "acme") is grpc.StatusCode.UNAUTHENTICATED
-        assert await status(target, path, "mute", "acme") is grpc.StatusCode.UNAUTHENTICATED
-        assert await status(target, path, "nosy", "acme") is grpc.StatusCode.PERMISSION_DENIED
+        assert await status(target, path, "unknown", "acme") is grpc.StatusCode.UNAUTHENTICATED
+        assert await status(target, path, "wrong-scope", "acme") is grpc.StatusCode.PERMISSION_DENIED
         assert await status(target, path, "gateway", "acme") is grpc.StatusCode.OK
         if scope is not Scope.GATEWAY:
             assert await status(target, path, "shop", "acme") is grpc.StatusCode.OK
@@ -132,7 +132,7 @@ async def test_an_rpc_is_for_whoever_has_its_scope_and_speaks_for_its_tenant(pat
             assert await status(target, path, "shop", "") is grpc.StatusCode.PERMISSION_DENIED
 
 
-async def test_an_rpc_of_no_row_is_nobodys() -> None:
+async def test_an_rpc_missing_from_the_table_is_always_refused() -> None:
     path = "/hubbub.messages.v2.MessagesService/PostMessage"
 
     def add(server: grpc.aio.Server) -> None:
@@ -150,7 +150,7 @@ async def test_an_rpc_of_no_row_is_nobodys() -> None:
     assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
 
 
-def test_a_request_with_several_tenants_names_them_all() -> None:
+def test_all_tenants_of_a_request_are_found() -> None:
     sessions = [
         messages_service_pb2.AdmitUserRequest(caller=messages_pb2.Caller(tenant=tenant)) for tenant in ("acme", "beta", "acme")
     ]
@@ -160,5 +160,5 @@ def test_a_request_with_several_tenants_names_them_all() -> None:
     assert list(tenants(messages_service_pb2.GetHeadsRequest())) == []
 
 
-def test_an_audience_is_a_package() -> None:
+def test_the_audience_is_the_package_without_version() -> None:
     assert audience_of("/hubbub.messages.v1.MessagesService/PostMessage") == "hubbub.messages"

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 import sendmany
-from sendmany import nothing
+from sendmany import send_nothing
 
 Send = Callable[[Sequence[int], Sequence[bytes]], list[tuple[int, int]]]
-WAYS = [pytest.param(sendmany.send_each, id="installed"), pytest.param(nothing.send_each, id="nothing")]
+WAYS = [pytest.param(sendmany.send_each, id="installed"), pytest.param(send_nothing, id="nothing")]
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
-"""Stands in for each service in the stack's own tests: answers /readyz, tells its environment at /env, ends on SIGTERM.
+"""A stand-in for each service in the stack's tests: returns its environment for every GET, and exits on SIGTERM.
 
-Installed by a test as the modules gateway, messages, presence and media of a folder on PYTHONPATH.
+A test installs it as the modules gateway, messages, presence and media in a folder on PYTHONPATH.
 """
 
 import http.server
@@ -20,11 +20,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing for each request."""
+        """Log no requests."""
 
 
 def main() -> None:
-    sys.stdout.write(f"{os.environ['HUBBUB_INSTANCE']} begins\n")
+    sys.stdout.write(f"{os.environ['HUBBUB_INSTANCE']} started\n")
     sys.stdout.flush()
     if sys.argv[1:] == ["migrate"]:
         return

@@ -1,7 +1,7 @@
 """A program for the supervisor's tests: `supervised.py FOLDER JSON` supervises the commands in JSON ([{name, code}, …]).
 
-Each command is Python code, which makes the file named in UP once it is ready. The pids are written to FOLDER/pids.json,
-lines are printed, FOLDER/ready is made when all are ready, SIGTERM ends it.
+Each command is Python code that creates the file named in UP once it is ready. The program writes the pids to
+FOLDER/pids.json and prints all lines. It creates FOLDER/ready once all commands are ready, and exits on SIGTERM.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Two PostgreSQL behind one address."""
+"""Two PostgreSQL servers behind one address."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import psycopg
 from stack.replica import Pair
 
 
-async def test_what_was_committed_survives_two_fail_overs_under_one_address(server_data: Path) -> None:
+async def test_committed_rows_survive_two_fail_overs_under_one_address(server_data: Path) -> None:
     async with Pair(server_data / "pair", server_data / "pair.log").serving() as pair:
         url = await pair.primary.ensure_database("things")
         for number in range(2):
@@ -18,4 +18,4 @@ async def test_what_was_committed_survives_two_fail_overs_under_one_address(serv
             async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
                 found = await (await connection.execute("SELECT n FROM things ORDER BY n")).fetchall()
                 assert found == [(each,) for each in range(number + 1)]
-            await pair.mend()
+            await pair.add_standby()

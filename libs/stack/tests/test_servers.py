@@ -1,4 +1,4 @@
-"""The servers from wheels do what production's do."""
+"""The embedded servers behave like production servers."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +15,7 @@ from stack.objects import REGION, Objects, objects
 from stack.postgres import Postgres
 
 
-async def test_a_database_is_fresh_and_owned_by_its_role(database: str) -> None:
+async def test_a_database_is_new_and_owned_by_its_role(database: str) -> None:
     async with await psycopg.AsyncConnection.connect(database) as connection:
         await connection.execute("CREATE TABLE message (id uuid PRIMARY KEY DEFAULT uuidv7())")
         await connection.execute("CREATE EXTENSION pg_trgm")
@@ -45,7 +45,7 @@ async def test_ensuring_a_database_twice_keeps_its_rows(postgres_server: Postgre
         await connection.execute("SELECT n FROM mark")
 
 
-async def test_valkey_asks_for_a_password_and_never_evicts(valkey_url: str) -> None:
+async def test_valkey_requires_a_password_and_never_evicts(valkey_url: str) -> None:
     async with redis.asyncio.from_url(valkey_url) as client:
         assert await client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
         assert await client.config_get("appendonly") == {"appendonly": "yes"}
@@ -55,12 +55,12 @@ async def test_valkey_asks_for_a_password_and_never_evicts(valkey_url: str) -> N
             await client.ping()
 
 
-async def test_objects_needs_a_signature(object_store: Objects) -> None:
+async def test_objects_require_a_signature(object_store: Objects) -> None:
     host, port = object_store.endpoint.removeprefix("http://").split(":")
     assert not await probes.http_ok(host, int(port), f"/{object_store.bucket}/anything")
 
 
-async def test_objects_outlive_a_restart_on_other_ports(tmp_path: Path) -> None:
+async def test_objects_survive_a_restart_on_other_ports(tmp_path: Path) -> None:
     async with objects(tmp_path) as server, s3(server) as client:
         await client.put_object(Bucket=server.bucket, Key="one", Body=b"kept")
         first = server.endpoint

@@ -1,4 +1,4 @@
-"""`python -m stack` brings the product up, keeps it up and takes it down, whoever runs it."""
+"""`python -m stack` starts, supervises and stops the product, run by root or another user."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ _NAMES = {"gateway-0", "messages-api", "messages-worker-0", "presence", "media",
 
 @pytest.fixture
 def services(tmp_path: Path) -> dict[str, str]:
-    """Return the environment in which each service is the stand-in."""
+    """Return an environment in which the stand-in replaces each service."""
     for name in ("gateway", "messages", "presence", "media"):
         (tmp_path / "services" / name).mkdir(parents=True)
         (tmp_path / "services" / name / "__init__.py").touch()
@@ -33,8 +33,8 @@ def services(tmp_path: Path) -> dict[str, str]:
     return {"PYTHONPATH": str(tmp_path / "services")}
 
 
-async def told(stack: Stack, name: str) -> dict[str, str]:
-    """Return the environment that a service was given."""
+async def environment_of(stack: Stack, name: str) -> dict[str, str]:
+    """Return the environment of a service."""
     ops = stack.endpoints["ops"]
     assert isinstance(ops, dict)
     url = f"http://{ops[name]}" if name in ops else stack.gateways[0].url
@@ -49,7 +49,7 @@ async def until(condition: Callable[[], bool], seconds: float) -> None:
             await asyncio.sleep(0.01)
 
 
-def lives(pid: int) -> bool:
+def is_running(pid: int) -> bool:
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     return False
@@ -60,10 +60,12 @@ def descendants(pid: int) -> list[int]:
     return [*children, *(deeper for child in children for deeper in descendants(child))]
 
 
-async def test_every_process_is_named_and_each_service_sees_its_own_stores_only(tmp_path: Path, services: dict[str, str]) -> None:
+async def test_every_process_is_listed_and_each_service_sees_only_its_own_stores(
+    tmp_path: Path, services: dict[str, str]
+) -> None:
     async with Stack(tmp_path / "data", env=services) as stack:
         assert set(stack.pids) == _NAMES
-        gateway, worker, media = [await told(stack, name) for name in ("gateway-0", "messages-worker-0", "media")]
+        gateway, worker, media = [await environment_of(stack, name) for name in ("gateway-0", "messages-worker-0", "media")]
     assert not {"HUBBUB_MESSAGES_DATABASE_URL", "HUBBUB_MEDIA_S3_SECRET_KEY", "HUBBUB_PRESENCE_REDIS_URL"} & set(gateway)
     assert "HUBBUB_GATEWAY_KEY" in gateway
     assert "HUBBUB_GATEWAY_KEY" not in {*worker, *media}
@@ -74,9 +76,7 @@ async def test_every_process_is_named_and_each_service_sees_its_own_stores_only(
     assert "HUBBUB_MESSAGES_DATABASE_URL" not in media
 
 
-async def test_data_and_keys_outlive_a_run_and_nothing_of_them_is_open_to_others(
-    tmp_path: Path, services: dict[str, str]
-) -> None:
+async def test_data_and_keys_survive_a_run_and_are_private(tmp_path: Path, services: dict[str, str]) -> None:
     stack = Stack(tmp_path / "data", env=services)
     async with stack:
         url = str(stack.endpoints["HUBBUB_MESSAGES_DATABASE_URL"])
@@ -110,19 +110,17 @@ async def test_every_killed_process_is_started_again_on_its_port(tmp_path: Path,
         await until(answers, 5)
 
 
-async def test_a_killed_supervisor_leaves_no_process_behind_and_the_next_run_starts(
-    tmp_path: Path, services: dict[str, str]
-) -> None:
+async def test_a_killed_supervisor_leaves_no_process_and_the_next_run_starts(tmp_path: Path, services: dict[str, str]) -> None:
     async with Stack(tmp_path / "data", env=services) as stack:
         family = descendants(stack.pid)
         assert len(family) > len(_NAMES)  # PostgreSQL has children of its own
         os.kill(stack.pid, signal.SIGKILL)
-        await until(lambda: not any(map(lives, family)), 8)
+        await until(lambda: not any(map(is_running, family)), 8)
         await stack.start()
         await stack.serving("gateway-0")
 
 
-async def test_two_stacks_side_by_side_do_not_disturb_one_another(tmp_path: Path, services: dict[str, str]) -> None:
+async def test_two_stacks_can_run_side_by_side(tmp_path: Path, services: dict[str, str]) -> None:
     async with Stack(tmp_path / "one", env=services) as one, Stack(tmp_path / "two", env=services) as two:
         assert set(one.pids.values()).isdisjoint(two.pids.values())
         assert one.gateways != two.gateways
@@ -130,33 +128,33 @@ async def test_two_stacks_side_by_side_do_not_disturb_one_another(tmp_path: Path
         await two.serving("gateway-0")
 
 
-async def test_a_second_run_on_the_same_data_says_so(tmp_path: Path, services: dict[str, str]) -> None:
+async def test_a_second_run_on_the_same_data_is_refused(tmp_path: Path, services: dict[str, str]) -> None:
     async with Stack(tmp_path / "data", env=services) as stack:
         output = await run_stack({**services, "HUBBUB_DATA": str(stack.data), "HUBBUB_PORT": "0"})
-    assert output.startswith(f"Hubbub already runs on {stack.data} (process {stack.pid}): end it, or set HUBBUB_DATA")
+    assert output.startswith(f"Hubbub is already running on {stack.data} (process {stack.pid}): stop it, or set HUBBUB_DATA")
     assert output.count("\n") == 1
 
 
-async def test_an_occupied_port_is_one_clear_line(tmp_path: Path) -> None:
+async def test_an_occupied_port_is_reported_in_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         output = await run_stack({"HUBBUB_DATA": str(tmp_path / "data"), "HUBBUB_PORT": str(port)})
-    assert output == f"Port {port} is already in use: stop what listens there, or set HUBBUB_PORT to another port.\n"
+    assert output == f"Port {port} is already in use: stop the process that uses it, or set HUBBUB_PORT to another port.\n"
 
 
-async def test_settings_that_make_no_sense_are_named_together(tmp_path: Path) -> None:
+async def test_invalid_settings_are_reported_together(tmp_path: Path) -> None:
     output = await run_stack({"HUBBUB_DATA": str(tmp_path / "data"), "HUBBUB_PORT": "http", "WORKERS": "0"})
     assert output == "HUBBUB_PORT must be a number from 0 to 65535, not 'http'. WORKERS must be a number from 1 to 64, not '0'.\n"
 
 
-async def test_a_service_that_cannot_start_ends_the_run_with_its_name(tmp_path: Path, services: dict[str, str]) -> None:
+async def test_a_service_that_cannot_start_ends_the_run_and_is_named(tmp_path: Path, services: dict[str, str]) -> None:
     (tmp_path / "services" / "presence" / "__main__.py").write_text("raise SystemExit('no such colour')")
     with pytest.raises(NotReadyError, match=r"(?s)no such colour.*presence keeps dying"):
         async with Stack(tmp_path / "data", env=services):
             pass
 
 
-async def test_own_servers_are_used_instead_of_embedded_ones(
+async def test_the_users_servers_replace_embedded_ones(
     tmp_path: Path, services: dict[str, str], database: str, valkey_url: str
 ) -> None:
     own = {
@@ -168,19 +166,19 @@ async def test_own_servers_are_used_instead_of_embedded_ones(
     }
     async with Stack(tmp_path / "data", env={**services, **own}) as stack:
         assert set(stack.pids) == _NAMES - {"postgres", "valkey", "objects"}
-        assert (await told(stack, "messages-api"))["HUBBUB_MESSAGES_DATABASE_URL"] == database
-        assert (await told(stack, "media"))["HUBBUB_MEDIA_S3_ENDPOINT"] == own["HUBBUB_MEDIA_S3_ENDPOINT"]
+        assert (await environment_of(stack, "messages-api"))["HUBBUB_MESSAGES_DATABASE_URL"] == database
+        assert (await environment_of(stack, "media"))["HUBBUB_MEDIA_S3_ENDPOINT"] == own["HUBBUB_MEDIA_S3_ENDPOINT"]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="every other test here is this one already")
-@pytest.mark.parametrize("number", [None, 54_321], ids=["known", "without a name on the machine"])
-async def test_it_runs_for_somebody_who_is_not_root(tmp_path: Path, services: dict[str, str], number: int | None) -> None:
+@pytest.mark.skipif(os.geteuid() != 0, reason="without root, every other test covers this")
+@pytest.mark.parametrize("number", [None, 54_321], ids=["named", "without a name"])
+async def test_it_runs_for_a_user_other_than_root(tmp_path: Path, services: dict[str, str], number: int | None) -> None:
     data = tmp_path / "data"
-    somebody = Identity(namespace=True) if number is None else Identity(namespace=True, inside=(number, number))
+    user = Identity(namespace=True) if number is None else Identity(namespace=True, inside=(number, number))
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "stack"),
         env={**os.environ, **services, "HUBBUB_DATA": str(data), "HUBBUB_PORT": "0"},
-        preexec_fn=somebody.enter,
+        preexec_fn=user.enter,
     )
     try:
         await until(lambda: (data / "endpoints.json").exists() or process.returncode is not None, 60)
@@ -191,7 +189,7 @@ async def test_it_runs_for_somebody_who_is_not_root(tmp_path: Path, services: di
 
 
 async def run_stack(env: dict[str, str]) -> str:
-    """Run `python -m stack` when it is to refuse; return what it said."""
+    """Run `python -m stack`, which must exit with 1. Return its output."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "stack"),
         env={**os.environ, **env},

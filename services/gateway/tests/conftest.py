@@ -18,8 +18,8 @@ async def world() -> AsyncIterator[World]:
     async with asyncio.TaskGroup() as group:
         made = World(group)
         yield made
-        for connection in list(made.roster.connections.values()):
-            made.roster.gone(connection)
+        for connection in list(made.registry.connections.values()):
+            made.registry.gone(connection)
         for call in list(made.store.calls):
             call.arrive()
 

@@ -9,9 +9,9 @@ from joserfc.jwk import OKPKey
 
 from chassis.config import ConfigError, Secret, load
 from gateway.config import Config
-from gateway.connection import Identity
-from gateway.cookies import COOKIE_BYTES, OversizeError, Seal
-from gateway.origin import may_use
+from gateway.identity.cookies import COOKIE_BYTES, OversizeError, Seal
+from gateway.identity.identity import Identity
+from gateway.identity.origin import may_use
 
 OLD, NEW = "old-key-0123456789-0123456789-0123", "new-key-0123456789-0123456789-0123"
 ANN = Identity("acme", "ann", "Ann", ("admin",), 1.5, 2_000_000_000.0)
@@ -58,8 +58,10 @@ def test_a_seal_for_another_purpose_does_not_open() -> None:
 def test_no_bit_of_a_seal_can_be_changed() -> None:
     text = seal(NEW).close(ANN, 2_000.0)
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-    for place in range(len(text) - 1):  # the last one's low bits may carry nothing
-        other = alphabet[(alphabet.index(text[place]) + 1) % 64]
+    for place, letter in enumerate(text):
+        if letter == "." or text[place + 1 : place + 2] in (".", ""):  # the low bits of a part's last letter may carry nothing
+            continue
+        other = alphabet[(alphabet.index(letter) + 1) % 64]
         assert seal(NEW).open(text[:place] + other + text[place + 1 :]) is None
 
 

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from chassis.errors import Unavailable
-from gateway import server
+from gateway.door import server
 from services.gateway.tests.house import House, open_house
 
 pytestmark = pytest.mark.filterwarnings("ignore::joserfc.errors.SecurityWarning")
@@ -102,7 +102,7 @@ async def test_a_head_that_never_ends_is_answered_in_time(house: House, monkeypa
 
 @pytest.mark.parametrize("path", ["/v1/signin", "/v1/signin/callback"])
 async def test_an_address_that_signs_in_all_the_time_is_told_to_wait(valkey_url: str, tmp_path: Path, path: str) -> None:
-    async with open_house(valkey_url, tmp_path, strangers_per_second=1) as house, httpx.AsyncClient() as client:
+    async with open_house(valkey_url, tmp_path, unauthenticated_per_second=1) as house, httpx.AsyncClient() as client:
         answers = [await client.get(f"{house.url}{path}") for _ in range(30)]
     assert [answer.status_code for answer in answers[:10]] == [404] * 10  # there is no provider here
     assert answers[-1].status_code == 429
@@ -118,4 +118,4 @@ async def test_a_client_that_leaves_during_the_handshake_leaves_nothing_behind(h
     del reader
     async with house.connect("bob") as bob:
         await hello(bob)
-        assert {account.user for account in house.gateway.roster.accounts.values()} <= {"ann", "bob"}
+        assert {account.user for account in house.gateway.registry.accounts.values()} <= {"ann", "bob"}

@@ -10,8 +10,8 @@ from msgspec import Raw
 
 from bus.memory import MemoryBus
 from bus.topics import events
-from gateway.inbound.pending import Pending
-from gateway.outbound.fanout import Fanout
+from gateway.commands.pending import Pending
+from gateway.hub.fanout import Fanout
 from hubbub.events.v1.events_pb2 import EventBatch
 from services.gateway.tests.world import World
 
@@ -22,10 +22,10 @@ async def test_a_command_is_acknowledged_by_its_event_also_when_the_sweeper_publ
 ) -> None:
     world.join("c", "ann")
     ann = world.connect("ann")
-    bus, pending, unused = MemoryBus(), Pending(world.roster.outbox, world.roster.connections), cast(Any, None)
+    bus, pending, unused = MemoryBus(), Pending(world.registry.writer, world.registry.connections), cast(Any, None)
     fanout = Fanout(
-        bus, "g", partitions=1, hub=world.hub, outbox=world.roster.outbox, pending=pending,
-        user_control=unused, audit=unused, opening=unused,
+        bus, "g", partitions=1, hub=world.hub, writer=world.registry.writer, reconciler=unused,
+        on_event=pending.stored, on_reply=pending.replied, on_lost=unused,
     )  # fmt: skip
     pending.add("g-1.1", ann, Raw(b"1"))
     event = world.store.append("c")

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.inbound import frames
-from gateway.inbound.reading import FrameRefused, Malformed, decode
+from gateway.protocol import incoming
+from gateway.protocol.incoming import FrameRefused, Malformed, decode
 
 SEND = {"type": "send", "channel": "c", "key": "k", "text": "hello"}
 
@@ -138,7 +138,7 @@ def test_a_text_past_its_bytes_is_too_large(text: str) -> None:
 @pytest.mark.parametrize("text", ["x" * 16_384, "ä" * 8_192, "😀" * 4_096, "{[" * 100, "\u202e", "\n"])
 def test_a_text_within_its_bytes_is_taken(text: str) -> None:
     frame = decode(json.dumps(SEND | {"text": text}, ensure_ascii=False).encode())
-    assert isinstance(frame, frames.Send)
+    assert isinstance(frame, incoming.Send)
     assert frame.text == text
 
 
@@ -167,7 +167,7 @@ json_values = st.recursive(
 
 
 @given(
-    st.sampled_from([kind.__struct_config__.tag for kind in get_args(frames.Frame)]),
+    st.sampled_from([kind.__struct_config__.tag for kind in get_args(incoming.Frame)]),
     st.dictionaries(st.sampled_from(["channel", "key", "text", "message", "positions", "users", "seq", "ref"]), json_values),
 )
 def test_any_object_with_a_known_type_is_decoded_or_answered(kind: str, fields: dict[str, object]) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from chassis.errors import Unavailable
-from gateway.outbound.channel import BUFFERED_BYTES
+from gateway.model import BUFFERED_BYTES
+from gateway.protocol.close_codes import Close
 from hubbub.events.v1.events_pb2 import Event
 from services.gateway.tests.world import JOINED, REMOVED, World
 
@@ -324,17 +325,17 @@ async def test_a_socket_that_buffers_too_much_while_catching_up_is_closed_with_4
         event = world.store.append("c")
         event.payload = b'"' + b"x" * (BUFFERED_BYTES // 4) + b'"'
         world.hub.take(event)
-    assert ann.closing == 4005
+    assert ann.closing is Close.RESYNC_NEEDED
 
 
 async def test_the_last_socket_of_the_last_member_takes_the_channel_along(world: World) -> None:
     world.join("c", "ann")
     first, second = world.connect("ann"), world.connect("ann")
-    world.roster.gone(first)
+    world.registry.gone(first)
     assert "c" in world.hub.channels
-    world.roster.gone(second)
+    world.registry.gone(second)
     assert not world.hub.channels
-    assert not world.roster.accounts
+    assert not world.registry.accounts
 
 
 async def test_a_removal_older_than_the_session_that_knows_of_the_return_is_not_obeyed(world: World) -> None:

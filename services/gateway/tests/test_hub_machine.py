@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from chassis.errors import Unavailable
-from gateway.connection import Connection
-from gateway.outbound.frames import ChannelView
-from gateway.outbound.recent import Load
+from gateway.hub.recent import Load
+from gateway.model import Connection
+from gateway.protocol.outgoing import ChannelView
 from hubbub.events.v1.events_pb2 import Event
 from services.gateway.tests.world import JOINED, REMOVED, World
 
@@ -194,9 +194,8 @@ class HubMachine(RuleBasedStateMachine):
     def audit(self) -> None:
         for channel in list(self.world.hub.channels.values()):
             self.world.hub.expect(channel, self.world.store.head(channel.id))
-        for loading in self.loading:  # a session loaded across a loss is compared again
-            loading.load.losses = -1
-        self.world.compare(list(self.world.roster.accounts.values()))
+        self.world.hub.recent.losses += 1  # a session loaded across a loss is compared again
+        self.world.compare(list(self.world.registry.accounts.values()))
         self.step()
 
     @rule()
@@ -212,7 +211,7 @@ class HubMachine(RuleBasedStateMachine):
     @precondition(lambda self: len(self.loading) < 3)
     @rule(user=users)
     def ask_for_session(self, user: str) -> None:
-        enter = self.world.roster.recent.load(0)
+        enter = self.world.hub.recent.load()
         self.loading.append(Loading(user, enter, enter.__enter__()))
 
     @precondition(lambda self: self.loading)
@@ -229,7 +228,7 @@ class HubMachine(RuleBasedStateMachine):
             return
         views = loading.views if loading.views is not None else self.world.store.views(loading.user)
         self.run(self._connect(loading, views))
-        if loading.load.losses < 0:
+        if loading.load.lossy:
             self.audit()
         self.step()
 
@@ -258,7 +257,7 @@ class HubMachine(RuleBasedStateMachine):
     @rule(which=some)
     def disconnect(self, which: int) -> None:
         clients = self.open_clients()
-        self.world.roster.gone(clients[which % len(clients)].connection)
+        self.world.registry.gone(clients[which % len(clients)].connection)
         self.step()
 
     # When the store looks and when it answers.
@@ -303,7 +302,7 @@ class HubMachine(RuleBasedStateMachine):
             if client.flowing:
                 assert client.at == {channel: self.world.store.head(channel) for channel in mine}
         for client in self.open_clients():
-            self.world.roster.gone(client.connection)
+            self.world.registry.gone(client.connection)
         assert not self.world.hub.channels, "the last one out leaves nothing behind"
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.config import framers, origins
-from gateway.origin import origin_of
+from gateway.config import framers, origin_of, origins
 
 
 @pytest.mark.parametrize(

@@ -14,16 +14,19 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 from chassis.errors import HubbubError, NotFound
-from gateway.connection import Account, Connection, Identity
-from gateway.inbound.limits import Bucket
-from gateway.outbound.catchup import CatchUps
-from gateway.outbound.fill import Fills
-from gateway.outbound.frames import ChannelView
-from gateway.outbound.recent import Load
-from gateway.roster import Roster
-from hubbub.events.v1.events_pb2 import Event, EventKind
+from gateway.hub.catchup import CatchUps
+from gateway.hub.fill import GapFiller
+from gateway.hub.hub import Hub
+from gateway.hub.recent import Load
+from gateway.identity.identity import Identity
+from gateway.model import Account, Connection
+from gateway.protocol.outgoing import ChannelView
+from gateway.rates.bucket import Bucket
+from gateway.wire.framing import WEBSOCKET
+from gateway.wire.registry import Registry
+from hubbub.events.v1.events_pb2 import Event, EventKind, Role
 from hubbub.messages.v1 import messages_service_pb2 as rpc
-from hubbub.messages.v1.messages_pb2 import Channel
+from hubbub.messages.v1.messages_pb2 import Channel, ChannelKind
 from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 
 TENANT = "t"
@@ -138,7 +141,7 @@ class Store:
     async def FetchEvents(self, request: rpc.FetchEventsRequest, **_: object) -> rpc.FetchEventsResponse:  # noqa: N802
         def look() -> list[rpc.FetchEventsResponse]:
             log = self.logs.get(request.channel, [])
-            return [rpc.FetchEventsResponse(events=log[request.after : request.after + request.limit], head=len(log))]
+            return [rpc.FetchEventsResponse(events=log[request.after : request.after + request.page_size], head=len(log))]
 
         return (await self._ask(look))[0]  # type: ignore[no-any-return]
 
@@ -153,7 +156,9 @@ class Store:
         def look() -> list[rpc.GetChannelResponse]:
             if not self.is_member(request.channel, request.caller.user):
                 return []
-            found = Channel(id=request.channel, kind="group", role="member", seq=self.head(request.channel))
+            found = Channel(
+                id=request.channel, kind=ChannelKind.CHANNEL_KIND_GROUP, role=Role.ROLE_MEMBER, seq=self.head(request.channel)
+            )
             return [rpc.GetChannelResponse(channel=found)]
 
         answers = await self._ask(look)
@@ -165,11 +170,11 @@ class Store:
         first, rest = rpc.CatchUpResponse(), rpc.CatchUpResponse()
         for position in request.positions:
             head = self.head(position.channel)
-            status = rpc.CatchUpStatus(channel=position.channel, status="complete", seq=head, after=position.seq)
+            status = rpc.CatchUpStatus(channel=position.channel, status=rpc.RESUME_STATUS_COMPLETE, seq=head, after=position.seq)
             if not self.is_member(position.channel, request.caller.user):
-                status.status, status.seq = "gone", 0
+                status.status, status.seq = rpc.RESUME_STATUS_GONE, 0
             elif position.seq > head or head - position.seq > request.limit:
-                status.status = "reset"
+                status.status = rpc.RESUME_STATUS_RESET
             else:
                 rest.events.extend(self.logs[position.channel][position.seq :])
             first.statuses.append(status)
@@ -191,13 +196,11 @@ class World:
 
     def __init__(self, group: asyncio.TaskGroup, cut_off: Callable[[], bool] = lambda: False) -> None:
         self.store = Store()
-        self.roster = Roster("g", 60, cut_off)
-        self.hub = self.roster.hub
+        self.registry = Registry("g", 60, cut_off)
+        self.hub = Hub(self.registry)
         stub = cast(MessagesServiceStub, self.store)
-        self.fills = Fills(self.hub, stub, lambda _event: None, group)
-        self.catch_ups = CatchUps(
-            self.hub, self.roster.outbox, stub, group=group, close=self.roster.close, sync_events=SYNC_EVENTS
-        )
+        self.filler = GapFiller(self.hub, stub, lambda _event: None, group)
+        self.catch_ups = CatchUps(self.hub, self.registry, stub, group=group, sync_events=SYNC_EVENTS)
         self.doubtful: list[Account] = []
         """Users whose sessions `control` would open again."""
         self.hub.on_doubt = self.doubtful.append
@@ -206,7 +209,7 @@ class World:
     def compare(self, accounts: Iterable[Account]) -> None:
         """Open users' sessions again, as `control` does after a loss."""
         for account in accounts:
-            with self.roster.recent.load(0) as load:
+            with self.hub.recent.load() as load:
                 self.hub.compare(account, self.store.views(account.user), load)
 
     def say(self, channel: str, count: int = 1) -> None:
@@ -223,7 +226,7 @@ class World:
 
     def connect(self, user: str, *, between: Callable[[], object] = lambda: None, token_seconds: float = 3600) -> Connection:
         """Open a socket; `between` happens after its session was read and before the hub has it."""
-        with self.roster.recent.load(0) as load:
+        with self.hub.recent.load() as load:
             views = self.store.views(user)
             between()
             return self.open(user, views, load, token_seconds)[0]
@@ -233,7 +236,7 @@ class World:
     ) -> tuple[Connection, list[ChannelView]]:
         """Put a session into the hub; the socket and its channels."""
         identity = Identity(TENANT, user, "", (), 0.0, time.time() + token_seconds)
-        connection = self.roster.admit(identity, Bucket(100, 100))
+        connection = self.registry.add(identity, WEBSOCKET, Bucket(100, 100))
         transport = self.transports[connection] = MemoryTransport()
         connection.transport = transport
         return connection, self.hub.open(connection, views, load)

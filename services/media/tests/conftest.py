@@ -1,4 +1,4 @@
-"""A media service on a real database and a real object store, and a client that uploads as browsers do."""
+"""A media service on a real database and object store, and a client that uploads like a browser."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from chassis.postgres import EVERY_TENANT, Database, open_database
 from hubbub.media.v1 import media_pb2 as nouns
 from hubbub.media.v1 import media_service_pb2 as rpc
 from media.config import Config
+from media.malware import MalwareScanner
 from media.objects import Objects, open_objects
-from media.scan import Scan
-from media.scanners import Scanners
+from media.scan import ScanWorker
 from media.service import MediaService
 from stack.objects import REGION
 from stack.objects import Objects as Store
@@ -31,13 +31,13 @@ CHANNEL = "0190a0a0-0000-7000-8000-000000000000"
 
 
 @dataclass
-class Desk:
-    """One media service, as its tests use it."""
+class Harness:
+    """A media service and shorthands for its RPCs."""
 
     config: Config
     database: Database
     objects: Objects
-    scan: Scan
+    scan: ScanWorker
     service: MediaService
     tenant: str
 
@@ -63,7 +63,9 @@ class Desk:
         request = rpc.GetUploadRequest(tenant=self.tenant, upload=upload)
         return (await self.service.GetUpload(request, None)).upload
 
-    async def link(self, upload: str, variant: str = "", tenant: str = "") -> str:
+    async def link(
+        self, upload: str, variant: nouns.LinkVariant.ValueType = nouns.LINK_VARIANT_UNSPECIFIED, tenant: str = ""
+    ) -> str:
         request = rpc.GetLinkRequest(tenant=tenant or self.tenant, upload=upload, variant=variant)
         return (await self.service.GetLink(request, None)).url
 
@@ -71,17 +73,17 @@ class Desk:
         request = rpc.ResolveUploadsRequest(tenant=self.tenant, user=user, channel=channel, uploads=uploads)
         return list((await self.service.ResolveUploads(request, None)).uploads)
 
-    async def examined(self, content: bytes, kind: str, *, name: str = "file", sha256: str = "") -> nouns.Upload:
-        """Announce, upload and complete a file, and have it examined."""
+    async def scanned(self, content: bytes, kind: str, *, name: str = "file", sha256: str = "") -> nouns.Upload:
+        """Announce, upload, complete and scan a file."""
         made = await self.create(content, kind, name=name, sha256=sha256)
         assert (await post(made.form, content)).is_success
         await self.complete(made.upload.id)
-        assert await self.scan.examine_next()
+        assert await self.scan.scan_next()
         return await self.get(made.upload.id)
 
 
 async def post(form: nouns.UploadForm, content: bytes, **changed: str) -> httpx.Response:
-    """Upload as a browser does: the fields, then the file."""
+    """Upload like a browser: the fields, then the file."""
     async with httpx.AsyncClient() as client:
         return await client.request(form.method, form.url, data={**form.fields, **changed}, files={"file": ("x", content)})
 
@@ -92,14 +94,14 @@ async def get(url: str) -> httpx.Response:
 
 
 async def refused(call: Awaitable[object], error: type[HubbubError]) -> None:
-    """Await a call that must be refused with exactly this error."""
+    """Await a call that must raise exactly this error."""
     with pytest.raises(error) as caught:
         await call
     assert type(caught.value) is error
 
 
 def image(kind: str = "PNG", size: tuple[int, int] = (640, 320)) -> bytes:
-    """A picture."""
+    """Return an encoded image."""
     target = io.BytesIO()
     Image.new("RGB", size, "teal").save(target, kind)
     return target.getvalue()
@@ -107,7 +109,7 @@ def image(kind: str = "PNG", size: tuple[int, int] = (640, 320)) -> bytes:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def media_url(postgres_server: Postgres) -> str:
-    """Return the URL of the database that tests share."""
+    """Return the URL of the database shared by the tests."""
     url = await postgres_server.create_database("test_media", owner="test")
     await migrate(url, migrations("media"))
     return url
@@ -134,10 +136,10 @@ async def objects(config: Config) -> AsyncIterator[Objects]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def desk(config: Config, objects: Objects) -> AsyncIterator[Desk]:
+async def harness(config: Config, objects: Objects) -> AsyncIterator[Harness]:
     async with open_database(config.database_url, connections=4, name="tests") as database:
-        scan = Scan(database, objects, Scanners())
+        scan = ScanWorker(database, objects, MalwareScanner())
         service = MediaService(database, objects, scan, config.max_bytes)
-        yield Desk(config, database, objects, scan, service, f"t-{uuid.uuid4().hex}")
+        yield Harness(config, database, objects, scan, service, f"t-{uuid.uuid4().hex}")
         async with database.connection(EVERY_TENANT) as connection:
             await connection.execute("DELETE FROM uploads")

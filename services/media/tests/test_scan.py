@@ -1,4 +1,4 @@
-"""Examining: what is refused and why, and what a crash or an absent scanner does to it."""
+"""Scanning: refusals and their reasons, crashes, and unavailable scanners."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from chassis.postgres import EVERY_TENANT
 from hubbub.media.v1 import media_pb2 as nouns
 from media import store
 from media.errors import UnscannedError
-from media.scan import Scan
-from media.scanners import Scanners
+from media.malware import MalwareScanner
+from media.scan import ScanWorker
 from media.upload import State, Verdict
-from services.media.tests.conftest import Desk, image, post
+from services.media.tests.conftest import Harness, image, post
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 EICAR = b"X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR-STANDARD-" + b"ANTIVIRUS-TEST-FILE!$H+H*"
@@ -28,15 +28,15 @@ EICAR = b"X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR-STANDARD-" + b"ANTIVIRUS-TEST-FILE!
 @pytest.mark.parametrize(
     ("kind", "name"), [("PNG", "image/png"), ("JPEG", "image/jpeg"), ("GIF", "image/gif"), ("WEBP", "image/webp")]
 )
-async def test_images_are_measured(desk: Desk, kind: str, name: str) -> None:
-    upload = await desk.examined(image(kind, (33, 44)), name)
+async def test_images_are_measured(harness: Harness, kind: str, name: str) -> None:
+    upload = await harness.scanned(image(kind, (33, 44)), name)
     assert (upload.state, upload.width, upload.height) == (nouns.UPLOAD_STATE_CLEAN, 33, 44)
 
 
-async def test_a_wrong_sum_fails_and_a_right_one_does_not(desk: Desk) -> None:
-    wrong = await desk.examined(b"x", "text/plain", sha256="0" * 64)
+async def test_a_wrong_checksum_fails_and_a_right_one_passes(harness: Harness) -> None:
+    wrong = await harness.scanned(b"x", "text/plain", sha256="0" * 64)
     assert (wrong.state, wrong.reason) == (nouns.UPLOAD_STATE_FAILED, "SUM")
-    right = await desk.examined(b"x", "text/plain", sha256=hashlib.sha256(b"x").hexdigest())
+    right = await harness.scanned(b"x", "text/plain", sha256=hashlib.sha256(b"x").hexdigest())
     assert right.state == nouns.UPLOAD_STATE_CLEAN
 
 
@@ -51,19 +51,19 @@ async def test_a_wrong_sum_fails_and_a_right_one_does_not(desk: Desk) -> None:
         (b"\x7fELF", "application/x-new"),
     ],
 )
-async def test_what_is_not_what_it_claims_to_be_is_blocked(desk: Desk, content: bytes, kind: str) -> None:
-    upload = await desk.examined(content, kind)
+async def test_a_file_of_another_type_than_claimed_is_blocked(harness: Harness, content: bytes, kind: str) -> None:
+    upload = await harness.scanned(content, kind)
     assert (upload.state, upload.reason) == (nouns.UPLOAD_STATE_BLOCKED, "TYPE")
 
 
 @pytest.mark.parametrize("content", [EICAR, b"some text before " + EICAR + b" and after"], ids=["alone", "inside"])
-async def test_the_test_virus_is_blocked(desk: Desk, content: bytes) -> None:
-    upload = await desk.examined(content, "application/octet-stream")
+async def test_malware_is_blocked(harness: Harness, content: bytes) -> None:
+    upload = await harness.scanned(content, "application/octet-stream")
     assert (upload.state, upload.reason) == (nouns.UPLOAD_STATE_BLOCKED, "MALWARE")
 
 
 def _bomb() -> bytes:
-    """A PNG of 60,000 by 60,000 pixels in a few hundred bytes."""
+    """Return a PNG of 60,000 by 60,000 pixels in a few hundred bytes."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -73,68 +73,68 @@ def _bomb() -> bytes:
 
 
 @pytest.mark.parametrize("content", [image()[:-40], b"\x89PNG\r\n\x1a\n not really", _bomb()])
-async def test_an_image_that_cannot_be_shown_is_blocked(desk: Desk, content: bytes) -> None:
-    upload = await desk.examined(content, "image/png")
+async def test_a_broken_or_oversized_image_is_blocked(harness: Harness, content: bytes) -> None:
+    upload = await harness.scanned(content, "image/png")
     assert (upload.state, upload.reason) == (nouns.UPLOAD_STATE_BLOCKED, "IMAGE")
 
 
-async def _scanning(desk: Desk) -> str:
-    made = await desk.create(b"x", "text/plain")
+async def _scanning(harness: Harness) -> str:
+    made = await harness.create(b"x", "text/plain")
     await post(made.form, b"x")
-    await desk.complete(made.upload.id)
+    await harness.complete(made.upload.id)
     return made.upload.id
 
 
-async def test_what_a_dead_scanner_held_is_taken_up_after_its_lease(desk: Desk) -> None:
-    upload = await _scanning(desk)
-    async with desk.database.connection(EVERY_TENANT) as connection:
+async def test_an_upload_leased_by_a_crashed_worker_is_scanned_after_its_lease(harness: Harness) -> None:
+    upload = await _scanning(harness)
+    async with harness.database.connection(EVERY_TENANT) as connection:
         assert await store.take(connection, 60)
-    assert not await desk.scan.examine_next()
-    async with desk.database.connection(EVERY_TENANT) as connection:
+    assert not await harness.scan.scan_next()
+    async with harness.database.connection(EVERY_TENANT) as connection:
         await connection.execute("UPDATE uploads SET scan_lease_until = now() WHERE id = %s", [upload])
-    assert await desk.scan.examine_next()
-    assert (await desk.get(upload)).state == nouns.UPLOAD_STATE_CLEAN
+    assert await harness.scan.scan_next()
+    assert (await harness.get(upload)).state == nouns.UPLOAD_STATE_CLEAN
 
 
-async def test_two_scanners_take_different_uploads(desk: Desk) -> None:
-    uploads = {await _scanning(desk) for _ in range(2)}
-    async with desk.database.connection(EVERY_TENANT) as connection:
+async def test_two_workers_take_different_uploads(harness: Harness) -> None:
+    uploads = {await _scanning(harness) for _ in range(2)}
+    async with harness.database.connection(EVERY_TENANT) as connection:
         taken = [await store.take(connection, 60) for _ in range(3)]
     assert {each[1].id for each in taken if each} == uploads
     assert taken[2] is None
 
 
-async def test_a_verdict_stands(desk: Desk) -> None:
-    upload = await desk.examined(EICAR, "application/octet-stream")
-    async with desk.database.connection(EVERY_TENANT) as connection:
+async def test_a_verdict_is_final(harness: Harness) -> None:
+    upload = await harness.scanned(EICAR, "application/octet-stream")
+    async with harness.database.connection(EVERY_TENANT) as connection:
         await store.settle(connection, upload.id, Verdict(State.CLEAN))
-    assert (await desk.get(upload.id)).state == nouns.UPLOAD_STATE_BLOCKED
+    assert (await harness.get(upload.id)).state == nouns.UPLOAD_STATE_BLOCKED
 
 
-async def test_a_running_scan_examines_what_is_completed(desk: Desk) -> None:
+async def test_a_running_worker_scans_completed_uploads(harness: Harness) -> None:
     stopping = asyncio.Event()
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
-        tasks.create_task(desk.scan.run(stopping))
-        upload = await _scanning(desk)
-        while (await desk.get(upload)).state == nouns.UPLOAD_STATE_SCANNING:
+        tasks.create_task(harness.scan.run(stopping))
+        upload = await _scanning(harness)
+        while (await harness.get(upload)).state == nouns.UPLOAD_STATE_SCANNING:
             pass
         stopping.set()
-    assert (await desk.get(upload)).state == nouns.UPLOAD_STATE_CLEAN
+    assert (await harness.get(upload)).state == nouns.UPLOAD_STATE_CLEAN
 
 
-async def test_uploads_whose_bytes_never_came_fail_in_the_end(desk: Desk) -> None:
-    made = await desk.create(b"x", "text/plain")
-    async with desk.database.connection(EVERY_TENANT) as connection:
+async def test_uploads_whose_file_never_arrives_fail(harness: Harness) -> None:
+    made = await harness.create(b"x", "text/plain")
+    async with harness.database.connection(EVERY_TENANT) as connection:
         assert await store.expire(connection, 3600) == []
         await connection.execute("UPDATE uploads SET created_at = now() - interval '2 hours'")
         (expired,) = await store.expire(connection, 3600)
     assert expired.id == made.upload.id
-    assert (await desk.get(made.upload.id)).reason == "NEVER_ARRIVED"
+    assert (await harness.get(made.upload.id)).reason == "NEVER_ARRIVED"
 
 
 @asynccontextmanager
 async def _clamd(answer: Callable[[bytes], bytes | None]) -> AsyncIterator[str]:
-    """Speak clamd's protocol: INSTREAM, chunks with their length, an empty one, a reply or a hang-up."""
+    """Serve clamd's protocol: INSTREAM, length-prefixed chunks, an empty one, then a reply or a closed connection."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         assert await reader.readexactly(10) == b"zINSTREAM\0"
@@ -158,30 +158,30 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("reply", "dangerous"), [(b"stream: OK\0", False), (b"stream: Win.Test FOUND\0", True)])
-async def test_clamd_is_asked_about_the_whole_file(file: Path, reply: bytes, dangerous: bool) -> None:
+@pytest.mark.parametrize(("reply", "detected"), [(b"stream: OK\0", False), (b"stream: Win.Test FOUND\0", True)])
+async def test_clamd_gets_the_whole_file(file: Path, reply: bytes, detected: bool) -> None:
     async with _clamd(lambda content: reply if content == file.read_bytes() else None) as address:
-        assert await Scanners(address).dangerous(file) is dangerous
+        assert await MalwareScanner(address).detects(file) is detected
 
 
 @pytest.mark.parametrize("reply", [None, b"INSTREAM size limit exceeded. ERROR\0", b""])
-async def test_a_clamd_that_does_not_answer_leaves_it_unscanned(file: Path, reply: bytes | None) -> None:
+async def test_without_a_result_of_clamd_a_file_is_unscanned(file: Path, reply: bytes | None) -> None:
     async with _clamd(lambda _: reply) as address:
-        await _unscanned(Scanners(address).dangerous(file))
+        await _unscanned(MalwareScanner(address).detects(file))
 
 
-async def test_an_absent_clamd_leaves_it_unscanned_and_never_clean(desk: Desk, file: Path, unused_tcp_port: int) -> None:
-    absent = Scanners(f"127.0.0.1:{unused_tcp_port}")
-    await _unscanned(absent.dangerous(file))
-    upload = await _scanning(desk)
-    scan = Scan(desk.database, desk.objects, absent)
+async def test_without_clamd_an_upload_is_unscanned_and_never_clean(harness: Harness, file: Path, unused_tcp_port: int) -> None:
+    absent = MalwareScanner(f"127.0.0.1:{unused_tcp_port}")
+    await _unscanned(absent.detects(file))
+    upload = await _scanning(harness)
+    scan = ScanWorker(harness.database, harness.objects, absent)
     for _ in range(5):
-        assert not await scan.examine_next()
-        assert (await desk.get(upload)).state == nouns.UPLOAD_STATE_SCANNING
-        async with desk.database.connection(EVERY_TENANT) as connection:
+        assert not await scan.scan_next()
+        assert (await harness.get(upload)).state == nouns.UPLOAD_STATE_SCANNING
+        async with harness.database.connection(EVERY_TENANT) as connection:
             await connection.execute("UPDATE uploads SET scan_lease_until = now() WHERE id = %s", [upload])
-    assert await scan.examine_next()
-    failed = await desk.get(upload)
+    assert await scan.scan_next()
+    failed = await harness.get(upload)
     assert (failed.state, failed.reason) == (nouns.UPLOAD_STATE_FAILED, "UNSCANNABLE")
 
 

@@ -1,14 +1,14 @@
-"""Telling what bytes are."""
+"""Detecting media types."""
 
 from __future__ import annotations
 
 import pytest
 
-from media.sniff import fits
+from media.sniff import matches_type
 
 
 @pytest.mark.parametrize(
-    ("claimed", "head", "fitting"),
+    ("claimed", "head", "matches"),
     [
         ("text/plain", "straße".encode(), True),
         ("application/json", b"{}", True),
@@ -21,5 +21,5 @@ from media.sniff import fits
         ("image/svg+xml", b"\x89PNG\r\n\x1a\n", False),
     ],
 )
-def test_types_are_told_by_how_bytes_begin(claimed: str, head: bytes, fitting: bool) -> None:
-    assert fits(claimed, head) is fitting
+def test_claimed_types_are_checked_against_the_first_bytes(claimed: str, head: bytes, matches: bool) -> None:
+    assert matches_type(claimed, head) is matches

@@ -10,35 +10,35 @@ import pytest
 from chassis.errors import BlockedMedia, Conflict, HubbubError, InvalidArgument, NotFound, TooLarge
 from hubbub.media.v1 import media_pb2 as nouns
 from hubbub.media.v1 import media_service_pb2 as rpc
-from services.media.tests.conftest import CHANNEL, Desk, get, image, post, refused
+from services.media.tests.conftest import CHANNEL, Harness, get, image, post, refused
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_a_picture_goes_all_the_way_and_comes_back_byte_for_byte(desk: Desk) -> None:
+async def test_an_image_is_returned_byte_for_byte(harness: Harness) -> None:
     picture = image()
-    upload = await desk.examined(picture, "image/png", name="a “picture”.png")
+    upload = await harness.scanned(picture, "image/png", name="a “picture”.png")
     assert upload.state == nouns.UPLOAD_STATE_CLEAN
     assert (upload.width, upload.height, upload.reason) == (640, 320, "")
-    answer = await get(await desk.link(upload.id))
+    answer = await get(await harness.link(upload.id))
     assert (answer.status_code, answer.content) == (200, picture)
     assert answer.headers["content-type"] == "image/png"
     assert answer.headers["content-disposition"] == "inline; filename*=UTF-8''a%20%E2%80%9Cpicture%E2%80%9D.png"
-    thumbnail = await get(await desk.link(upload.id, "thumb"))
+    thumbnail = await get(await harness.link(upload.id, nouns.LINK_VARIANT_THUMBNAIL))
     assert (thumbnail.status_code, thumbnail.headers["content-type"]) == (200, "image/webp")
     assert 0 < len(thumbnail.content) < 100_000
 
 
-async def test_a_file_that_is_no_picture_is_downloaded_and_has_no_thumbnail(desk: Desk) -> None:
-    upload = await desk.examined(b"<script>alert(1)</script>", "text/plain", name="x.html")
+async def test_a_file_that_is_not_an_image_is_downloaded_and_has_no_thumbnail(harness: Harness) -> None:
+    upload = await harness.scanned(b"<script>alert(1)</script>", "text/plain", name="x.html")
     assert upload.state == nouns.UPLOAD_STATE_CLEAN
-    assert (await get(await desk.link(upload.id))).headers["content-disposition"].startswith("attachment;")
-    await refused(desk.link(upload.id, "thumb"), NotFound)
-    await refused(desk.link(upload.id, "poster"), InvalidArgument)
+    assert (await get(await harness.link(upload.id))).headers["content-disposition"].startswith("attachment;")
+    await refused(harness.link(upload.id, nouns.LINK_VARIANT_THUMBNAIL), NotFound)
+    await refused(harness.link(upload.id, nouns.LinkVariant.ValueType(99)), InvalidArgument)
 
 
-async def test_the_form_takes_exactly_what_was_announced(desk: Desk) -> None:
-    made = await desk.create(b"x" * 100, "text/plain")
+async def test_the_form_accepts_exactly_the_announced_file(harness: Harness) -> None:
+    made = await harness.create(b"x" * 100, "text/plain")
     assert not (await post(made.form, b"x" * 101)).is_success
     assert not (await post(made.form, b"x" * 99)).is_success
     assert not (await post(made.form, b"x" * 100, **{"Content-Type": "text/html"})).is_success
@@ -46,41 +46,41 @@ async def test_the_form_takes_exactly_what_was_announced(desk: Desk) -> None:
     assert (await post(made.form, b"x" * 100)).is_success
 
 
-async def test_completing_needs_the_bytes(desk: Desk) -> None:
-    made = await desk.create(b"x", "text/plain")
+async def test_completing_requires_the_file(harness: Harness) -> None:
+    made = await harness.create(b"x", "text/plain")
     assert made.upload.state == nouns.UPLOAD_STATE_PENDING
-    await refused(desk.complete(made.upload.id), Conflict)
+    await refused(harness.complete(made.upload.id), Conflict)
     await post(made.form, b"x")
-    assert (await desk.complete(made.upload.id)).state == nouns.UPLOAD_STATE_SCANNING
-    assert (await desk.complete(made.upload.id)).state == nouns.UPLOAD_STATE_SCANNING
+    assert (await harness.complete(made.upload.id)).state == nouns.UPLOAD_STATE_SCANNING
+    assert (await harness.complete(made.upload.id)).state == nouns.UPLOAD_STATE_SCANNING
 
 
-async def test_only_the_owner_completes(desk: Desk) -> None:
-    made = await desk.create(b"x", "text/plain")
+async def test_only_the_owner_may_complete(harness: Harness) -> None:
+    made = await harness.create(b"x", "text/plain")
     await post(made.form, b"x")
-    await refused(desk.complete(made.upload.id, user="bob"), NotFound)
-    await refused(desk.complete(made.upload.id, tenant="elsewhere"), NotFound)
+    await refused(harness.complete(made.upload.id, user="bob"), NotFound)
+    await refused(harness.complete(made.upload.id, tenant="elsewhere"), NotFound)
 
 
-async def test_there_is_no_link_until_it_is_clean(desk: Desk) -> None:
-    made = await desk.create(b"x", "text/plain")
-    await refused(desk.link(made.upload.id), Conflict)
+async def test_an_upload_has_no_link_until_it_is_clean(harness: Harness) -> None:
+    made = await harness.create(b"x", "text/plain")
+    await refused(harness.link(made.upload.id), Conflict)
     await post(made.form, b"x")
-    await desk.complete(made.upload.id)
-    await refused(desk.link(made.upload.id), Conflict)
-    await refused(desk.link(made.upload.id, tenant="elsewhere"), NotFound)
-    await refused(desk.link("no-id"), NotFound)
+    await harness.complete(made.upload.id)
+    await refused(harness.link(made.upload.id), Conflict)
+    await refused(harness.link(made.upload.id, tenant="elsewhere"), NotFound)
+    await refused(harness.link("no-id"), NotFound)
 
 
-async def test_there_is_no_link_to_what_was_refused(desk: Desk) -> None:
-    blocked = await desk.examined(b"MZ", "text/plain")
-    await refused(desk.link(blocked.id), BlockedMedia)
+async def test_a_blocked_upload_has_no_link(harness: Harness) -> None:
+    blocked = await harness.scanned(b"MZ", "text/plain")
+    await refused(harness.link(blocked.id), BlockedMedia)
 
 
-async def test_a_link_is_good_for_five_minutes_and_only_as_signed(desk: Desk) -> None:
-    upload = await desk.examined(b"x", "text/plain")
-    request = rpc.GetLinkRequest(tenant=desk.tenant, upload=upload.id)
-    answer = await desk.service.GetLink(request, None)
+async def test_a_link_is_valid_for_five_minutes_and_only_as_signed(harness: Harness) -> None:
+    upload = await harness.scanned(b"x", "text/plain")
+    request = rpc.GetLinkRequest(tenant=harness.tenant, upload=upload.id)
+    answer = await harness.service.GetLink(request, None)
     seconds = (answer.expires_at.ToDatetime(UTC) - datetime.now(UTC)).total_seconds()
     assert 290 < seconds <= 300
     assert parse_qs(urlsplit(answer.url).query)["X-Amz-Expires"] == ["300"]
@@ -88,24 +88,24 @@ async def test_a_link_is_good_for_five_minutes_and_only_as_signed(desk: Desk) ->
     assert (await get(answer.url.partition("?")[0])).status_code == 403
 
 
-async def test_what_comes_after_the_verdict_is_not_what_the_link_gives(desk: Desk) -> None:
-    made = await desk.create(b"harmless", "text/plain")
+async def test_a_file_replaced_after_the_verdict_is_not_served(harness: Harness) -> None:
+    made = await harness.create(b"harmless", "text/plain")
     await post(made.form, b"harmless")
-    await desk.complete(made.upload.id)
-    assert await desk.scan.examine_next()
+    await harness.complete(made.upload.id)
+    assert await harness.scan.scan_next()
     assert (await post(made.form, b"hostile!")).is_success
-    assert (await get(await desk.link(made.upload.id))).content == b"harmless"
+    assert (await get(await harness.link(made.upload.id))).content == b"harmless"
 
 
-async def test_messages_carry_clean_uploads_of_their_own_sender_and_channel(desk: Desk) -> None:
-    one, two = await desk.examined(b"1", "text/plain"), await desk.examined(b"2", "text/plain")
-    pending = (await desk.create(b"3", "text/plain")).upload
-    assert [each.id for each in await desk.resolve(two.id, one.id)] == [two.id, one.id]
-    await refused(desk.resolve(one.id, pending.id), BlockedMedia)
-    await refused(desk.resolve(one.id, user="bob"), NotFound)
-    await refused(desk.resolve(one.id, channel="0190a0a0-0000-7000-8000-000000000001"), NotFound)
-    await refused(desk.resolve("no-id"), NotFound)
-    await refused(desk.resolve(*[one.id] * 11), InvalidArgument)
+async def test_only_clean_uploads_of_the_same_sender_and_channel_can_be_attached(harness: Harness) -> None:
+    one, two = await harness.scanned(b"1", "text/plain"), await harness.scanned(b"2", "text/plain")
+    pending = (await harness.create(b"3", "text/plain")).upload
+    assert [each.id for each in await harness.resolve(two.id, one.id)] == [two.id, one.id]
+    await refused(harness.resolve(one.id, pending.id), BlockedMedia)
+    await refused(harness.resolve(one.id, user="bob"), NotFound)
+    await refused(harness.resolve(one.id, channel="0190a0a0-0000-7000-8000-000000000001"), NotFound)
+    await refused(harness.resolve("no-id"), NotFound)
+    await refused(harness.resolve(*[one.id] * 11), InvalidArgument)
 
 
 @pytest.mark.parametrize(
@@ -125,9 +125,11 @@ async def test_messages_carry_clean_uploads_of_their_own_sender_and_channel(desk
         ({"tenant": "Not A Tenant"}, InvalidArgument),
     ],
 )
-async def test_what_cannot_be_announced(desk: Desk, change: dict[str, str | int], error: type[HubbubError]) -> None:
+async def test_invalid_announcements_are_refused(
+    harness: Harness, change: dict[str, str | int], error: type[HubbubError]
+) -> None:
     fields: dict[str, str | int] = {
-        "tenant": desk.tenant,
+        "tenant": harness.tenant,
         "user": "ann",
         "channel": CHANNEL,
         "name": "x",
@@ -135,4 +137,4 @@ async def test_what_cannot_be_announced(desk: Desk, change: dict[str, str | int]
         "type": "text/plain",
     }
     request = rpc.CreateUploadRequest(**(fields | change))  # type: ignore[arg-type]
-    await refused(desk.service.CreateUpload(request, None), error)
+    await refused(harness.service.CreateUpload(request, None), error)

@@ -16,18 +16,20 @@ import pytest
 import pytest_asyncio
 
 from bus.bus import Bus, Delivery, Lost
+from bus.gateway_leases import MemoryGatewayLeases
 from bus.memory import MemoryBus
-from bus.memory_gateway_leases import MemoryGatewayLeases
 from bus.topics import Topic, commands, partition_of, rejected, replies, revocations
 from bus.topics import events as event_topic
 from chassis.errors import HubbubError
 from chassis.migrate import migrate, migrations
-from chassis.postgres import Database, open_database
+from chassis.postgres import EVERY_TENANT, Database, open_database
+from chassis.proto_enums import from_word
 from hubbub.events.v1 import events_pb2 as events
 from hubbub.messages.v1 import messages_pb2 as nouns
 from hubbub.messages.v1 import messages_service_pb2 as rpc
-from messages.commands import Body, Command, Outcome, Stored
-from messages.handlers import handle
+from messages.commands.batch import handle
+from messages.commands.judgement import PLANNER_SETTINGS
+from messages.commands.model import Body, Command, Outcome, Stored
 from messages.message import ChannelId, CommandId, TenantId, UserId
 from messages.publisher import Publisher
 from messages.revocations import Revocations
@@ -65,7 +67,11 @@ class Town:
     async def channel(self, owner: str, *members: str, kind: str = "group", history: str = "all") -> str:
         await self.people(owner, *members)
         request = rpc.CreateChannelRequest(
-            caller=self.caller(owner), kind=kind, name="" if kind == "direct" else "room", members=members, history=history
+            caller=self.caller(owner),
+            kind=from_word(nouns.ChannelKind, kind),
+            name="" if kind == "direct" else "room",
+            members=members,
+            history=from_word(nouns.History, history),
         )
         return (await self.service.CreateChannel(request, None)).channel.id
 
@@ -181,7 +187,7 @@ async def shared_url(postgres_server: Postgres) -> str:
 @contextlib.asynccontextmanager
 async def opened_town(url: str) -> AsyncIterator[Town]:
     bus, gateways = MemoryBus(), MemoryGatewayLeases(lambda: 0.0)
-    async with open_database(url, connections=8, pipelines=8, name="tests") as database:
+    async with open_database(url, connections=8, pipelines=8, pipeline_settings=PLANNER_SETTINGS, name="tests") as database:
         publisher = Publisher(bus, PARTITIONS)
         service = MessagesService(database, publisher, Revocations(publisher, gateways))
         yield Town(url, database, bus, service, publisher, gateways)
@@ -199,6 +205,23 @@ async def own_town(database: str) -> AsyncIterator[Town]:
     await migrate(database, migrations("messages"))
     async with opened_town(database) as town:
         yield town
+
+
+async def results(town: Town, *batch: Command) -> list[tuple[str, int]]:
+    """Carry out a batch; returns verdict or reason, and number, of every command except reads."""
+    return [result(outcome) for outcome in await town.do(*batch)]
+
+
+def result(outcome: Outcome) -> tuple[str, int]:
+    return (outcome.error.reason if outcome.error else str(outcome.verdict)), outcome.seq
+
+
+async def until_a_lock_is_awaited(town: Town) -> None:
+    """Poll the server's activity: only it shows that a transaction waits for a lock."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    async with asyncio.timeout(3), town.database.connection(EVERY_TENANT) as connection:
+        while await (await connection.execute(query)).fetchone() == (0,):
+            pass
 
 
 async def refused(call: Awaitable[object], error: type[HubbubError]) -> HubbubError:

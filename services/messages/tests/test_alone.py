@@ -1,4 +1,4 @@
-"""A post alone has a statement of its own: it is judged, numbered and stored as it would be among others."""
+"""A post alone is judged, numbered and stored as it is among others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from chassis.postgres import EVERY_TENANT
 from hubbub.messages.v1 import messages_service_pb2 as rpc
-from messages.commands import Command, Outcome, Post, Verdict
+from messages.commands.model import Command, Outcome, Post, Verdict
 from messages.message import MessageId, UserId
 from services.messages.tests.conftest import Town
 
@@ -22,7 +22,7 @@ SELECT json_build_object(
     FROM members WHERE channel = %(channel)s),
   'entries', (SELECT json_agg(json_build_array(
       e.seq, e.kind, e.actor, e.text, e.key IS NULL, e.digest IS NULL, e.command IS NULL, e.details - 'thread',
-      m.seq, m.ordinal, m.tenant = e.tenant, m.sender, m.text, m.details - 'thread', m.details ? 'thread', m.at = e.at)
+      m.seq, e.posts, m.tenant = e.tenant, m.sender, m.text, m.details - 'thread', m.details ? 'thread', m.at = e.at)
       ORDER BY e.seq)
     FROM entries e LEFT JOIN messages m ON m.id = e.message WHERE e.channel = %(channel)s))::text
 """
@@ -147,7 +147,7 @@ async def test_a_post_fares_alone_as_it_does_among_others(town: Town, situation:
         outcome, *_ = await town.do(command, *others)
         found.append((_gist(outcome), await _left(town, command.channel)))
         made = any(each.verdict is Verdict.FRESH for each in town.stored[-1].outcomes)
-        assert len(town.stored[-1].noted) == made
+        assert len(town.stored[-1].unpublished) == made
     alone, among = found
     assert alone[0][0] == SITUATIONS[situation]
     assert alone == among

@@ -15,9 +15,10 @@ import pytest
 from chassis.context import request
 from chassis.errors import NotAllowed
 from chassis.postgres import EVERY_TENANT
+from hubbub.events.v1 import events_pb2 as events
 from hubbub.messages.v1 import messages_pb2 as nouns
 from hubbub.messages.v1 import messages_service_pb2 as rpc
-from messages.commands import Delete, Post
+from messages.commands.model import Delete, Post
 from messages.message import MessageId, TenantId
 from messages.store import audit
 from services.messages.tests.conftest import Town, refused
@@ -25,7 +26,7 @@ from stack.postgres import Postgres
 
 
 async def records(town: Town, after: int = 0, limit: int = 0) -> list[nouns.AuditRecord]:
-    request = rpc.ListAuditRequest(caller=town.caller("root", admin=True), after=after, limit=limit)
+    request = rpc.ListAuditRequest(caller=town.caller("root", admin=True), after=after, page_size=limit)
     return list((await town.service.ListAudit(request, None)).records)
 
 
@@ -41,7 +42,7 @@ async def busy(town: Town) -> str:
     serve = town.service
     await serve.UpdateChannel(rpc.UpdateChannelRequest(caller=ann, channel=room, slow_mode_seconds=5), None)
     await serve.UpdateChannel(rpc.UpdateChannelRequest(caller=ann, channel=room, slow_mode_seconds=0), None)
-    await serve.SetMemberRole(rpc.SetMemberRoleRequest(caller=ann, channel=room, user="bob", role="moderator"), None)
+    await serve.SetMemberRole(rpc.SetMemberRoleRequest(caller=ann, channel=room, user="bob", role=events.ROLE_MODERATOR), None)
     await serve.SilenceMember(rpc.SilenceMemberRequest(caller=ann, channel=room, user="cid", seconds=60, reason="loud"), None)
     await serve.UnsilenceMember(rpc.UnsilenceMemberRequest(caller=ann, channel=room, user="cid"), None)
     message = await said(town, room, "cid")
@@ -98,7 +99,9 @@ async def test_what_changes_nothing_or_is_ones_own_is_not_recorded(town: Town) -
     await town.do(town.command(room, "bob", Delete(message)), town.command(room, "ann", Delete(message)))
     await town.service.UnbanUser(rpc.UnbanUserRequest(caller=ann, channel=room, user="bob"), None)
     await town.service.UnsilenceMember(rpc.UnsilenceMemberRequest(caller=ann, channel=room, user="bob"), None)
-    await town.service.SetMemberRole(rpc.SetMemberRoleRequest(caller=ann, channel=room, user="bob", role="member"), None)
+    await town.service.SetMemberRole(
+        rpc.SetMemberRoleRequest(caller=ann, channel=room, user="bob", role=events.ROLE_MEMBER), None
+    )
     await town.service.UpdateChannel(rpc.UpdateChannelRequest(caller=ann, channel=room, topic="t"), None)
     await town.service.RemoveMember(rpc.RemoveMemberRequest(caller=bob, channel=room, user="bob"), None)
     assert await records(town) == []
@@ -156,7 +159,7 @@ def behind(statement: LiteralString) -> Tamper:
         (behind("DELETE FROM audit WHERE number = 12"), 12, "missing"),
         (behind("DELETE FROM audit"), 1, "missing"),
         (behind("UPDATE audit SET number = 25 - number WHERE number IN (12)"), 12, "missing"),
-        (behind("UPDATE audit SET previous = sha256('x'), digest = sha256('y') WHERE number = 3"), 3, "does not follow"),
+        (behind("UPDATE audit SET previous = sha256('x'), digest = sha256('y') WHERE number = 3"), 3, "does not match"),
     ],
 )
 async def test_what_was_done_to_it_behind_its_back_shows_and_names_the_first_broken_row(
@@ -184,7 +187,7 @@ async def verified(url: str) -> tuple[int | None, str]:
 
 async def test_the_command_exits_with_1_when_the_log_was_changed(own_town: Town, postgres_server: Postgres) -> None:
     await busy(own_town)
-    assert await verified(own_town.url) == (0, "The audit log is whole.")
+    assert await verified(own_town.url) == (0, "The audit log is intact.")
     database = own_town.url.rpartition("/")[2]
     async with await psycopg.AsyncConnection.connect(postgres_server.url(database, "postgres"), autocommit=True) as superuser:
         await behind("UPDATE audit SET actor = 'eve' WHERE number = 4")(superuser)

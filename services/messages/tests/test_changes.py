@@ -12,7 +12,7 @@ from chassis.errors import Conflict, KeyReused, NotAllowed, NotFound
 from chassis.postgres import EVERY_TENANT
 from hubbub.messages.v1 import messages_pb2 as nouns
 from hubbub.messages.v1 import messages_service_pb2 as rpc
-from messages.commands import Body, Delete, Edit, Pin, Post, React, Verdict
+from messages.commands.model import Body, Delete, Edit, Pin, Post, React, Verdict
 from messages.message import Attachment, MessageId, UserId
 from services.messages.tests.conftest import Town, refused
 
@@ -220,7 +220,7 @@ async def test_a_thread_and_what_is_pinned_can_be_listed_by_themselves(town: Tow
     for number, thread in enumerate((message, None, message)):
         await town.do(town.command(channel, "cat", Post(f"answer {number}", thread=thread)))
     assert await listed(thread=message) == ["answer 2", "answer 0", "first words"]
-    assert await listed(thread=message, limit=1) == ["answer 2"]
+    assert await listed(thread=message, page_size=1) == ["answer 2"]
     assert await listed(pinned=True) == []
     await town.do(town.command(channel, "ann", Pin(message)))
     assert await listed(pinned=True) == ["first words"]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 import uuid
 
-from messages import limits
+from messages import validate
 from messages.ids import message_ids
 
 
 def test_ids_are_uuids_of_version_7_in_our_spelling() -> None:
     (made,) = message_ids(1)
     read = uuid.UUID(made)
-    assert (limits.message_id(made), read.version, read.variant) == (str(read), 7, uuid.RFC_4122)
+    assert (validate.message_id(made), read.version, read.variant) == (str(read), 7, uuid.RFC_4122)
     assert abs((read.int >> 80) - time.time() * 1000) < 60_000
 
 

@@ -2,7 +2,6 @@
 
 The model is a Python list for each channel and the rules of `protocol.md`, written down a second time. Batches mix channels and
 kinds; several workers handle theirs at once; a delivery comes again as it was, and a client repeats its wish under a new command.
-Two workers remember where the channels stand, and each is often outdated by what the other or a call has written.
 """
 
 from __future__ import annotations
@@ -19,11 +18,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
-from chassis.errors import Unavailable
 from hubbub.messages.v1 import messages_service_pb2 as rpc
-from messages.commands import Command, Delete, Edit, Outcome, Post, React
-from messages.handlers import handle
-from messages.heads import Heads
+from messages.commands.batch import handle
+from messages.commands.model import Command, Delete, Edit, Outcome, Post, React
 from messages.message import CommandId, MessageId
 from services.messages.tests.conftest import Town, opened_town
 
@@ -32,8 +29,6 @@ CHANNELS = 2
 MANY = 1_000
 people, channels = st.sampled_from((OWNER, *PEOPLE)), st.integers(0, CHANNELS - 1)
 some = st.integers(0, 1 << 16)
-ways = st.sampled_from((0, 1, None))
-"""By what one of the two workers remembers, or by nothing."""
 texts = st.sampled_from(("one", "two", "straße 👍"))
 
 
@@ -130,9 +125,6 @@ class Log(RuleBasedStateMachine):
         self.rooms: list[Room] = []
         self.handled: list[Command] = []
         """Every command ever given."""
-        self.now = 0.0
-        self.heads = [Heads(lambda: self.now), Heads(lambda: self.now)]
-        """What each of two workers remembers."""
 
     def teardown(self) -> None:
         self.runner.run(self.opened.__aexit__(None, None, None))
@@ -149,13 +141,13 @@ class Log(RuleBasedStateMachine):
 
     # Commands, on their way through one worker or several.
 
-    @rule(wishes=st.lists(st.tuples(channels, people, texts), min_size=1, max_size=6), way=ways)
-    def post(self, wishes: list[tuple[int, str, str]], way: int | None) -> None:
-        self._carry_out([self.town.command(self.rooms[room].id, user, Post(text)) for room, user, text in wishes], way)
+    @rule(wishes=st.lists(st.tuples(channels, people, texts), min_size=1, max_size=6))
+    def post(self, wishes: list[tuple[int, str, str]]) -> None:
+        self._carry_out([self.town.command(self.rooms[room].id, user, Post(text)) for room, user, text in wishes])
 
     @precondition(lambda self: any(room.said for room in self.rooms))
-    @rule(wishes=st.lists(st.tuples(people, some, st.integers(0, 4), texts), min_size=1, max_size=4), way=ways)
-    def change(self, wishes: list[tuple[str, int, int, str]], way: int | None) -> None:
+    @rule(wishes=st.lists(st.tuples(people, some, st.integers(0, 4), texts), min_size=1, max_size=4))
+    def change(self, wishes: list[tuple[str, int, int, str]]) -> None:
         known = [(room.id, message) for room in self.rooms for message in room.said]
         batch = []
         for user, which, what, text in wishes:
@@ -163,36 +155,36 @@ class Log(RuleBasedStateMachine):
             id_ = MessageId(message)
             body = (Edit(id_, text), Delete(id_), React(id_, "👍"), React(id_, "👍", remove=True), Post(text))[what]
             batch.append(self.town.command(channel, user, body))
-        self._carry_out(batch, way)
+        self._carry_out(batch)
 
     @precondition(lambda self: self.handled)
-    @rule(which=some, count=st.integers(1, 4), way=ways)
-    def deliver_again(self, which: int, count: int, way: int | None) -> None:
+    @rule(which=some, count=st.integers(1, 4))
+    def deliver_again(self, which: int, count: int) -> None:
         start = which % len(self.handled)
-        self._carry_out(self.handled[start : start + count], way)
+        self._carry_out(self.handled[start : start + count])
 
     @precondition(lambda self: self.handled)
-    @rule(which=some, text=st.none() | texts, way=ways)
-    def repeat_the_wish(self, which: int, text: str | None, way: int | None) -> None:
+    @rule(which=some, text=st.none() | texts)
+    def repeat_the_wish(self, which: int, text: str | None) -> None:
         first = self.handled[which % len(self.handled)]
         if not isinstance(first.body, Post):
             return  # a client's key names posts only
         self.town.counter += 1
         body = first.body if text is None else Post(text)
-        self._carry_out([replace_command(first, CommandId(f"c.{self.town.counter}"), body)], way)
+        self._carry_out([replace_command(first, CommandId(f"c.{self.town.counter}"), body)])
 
     @rule(
         wishes=st.lists(st.tuples(channels, people, texts), min_size=2, max_size=8),
-        workers=st.lists(ways, min_size=2, max_size=3),
+        workers=st.integers(2, 3),
         twice=st.booleans(),
     )
-    def race(self, wishes: list[tuple[int, str, str]], workers: list[int | None], twice: bool) -> None:
+    def race(self, wishes: list[tuple[int, str, str]], workers: int, twice: bool) -> None:
         """Workers post at once, perhaps all the very same (one was paused and wakes beside its successors)."""
         batch = [self.town.command(self.rooms[room].id, user, Post(text)) for room, user, text in wishes]
-        shares = [batch if twice else batch[number :: len(workers)] for number in range(len(workers))]
+        shares = [batch if twice else batch[number::workers] for number in range(workers)]
 
         async def together() -> list[Outcome]:
-            outcomes = await asyncio.gather(*map(self._handle, shares, workers))
+            outcomes = await asyncio.gather(*map(self._handle, shares))
             return [outcome for each in outcomes for outcome in each]
 
         outcomes = self.runner.run(together())
@@ -205,23 +197,6 @@ class Log(RuleBasedStateMachine):
             if outcome.verdict != "fresh":
                 self._check(outcome, self._room(commands[outcome.command]).judge(commands[outcome.command]))
         self.handled += batch
-
-    @rule(seconds=st.sampled_from((1.0, 10.0)))
-    def wait(self, seconds: float) -> None:
-        """Let time pass for the workers, which leave a channel alone for a while where others write."""
-        self.now += seconds
-
-    @rule(
-        way=st.sampled_from((0, 1)),
-        texts=st.tuples(texts, texts),
-        wishes=st.lists(st.tuples(channels, people, texts), min_size=1, max_size=3),
-    )
-    def get_to_know(self, way: int, texts: tuple[str, str], wishes: list[tuple[int, str, str]]) -> None:
-        """A worker has the channels to itself until it knows them, as nothing is refused. Then it posts for anybody."""
-        self.wait(10.0)
-        for text in texts:
-            self._carry_out([self.town.command(room.id, OWNER, Post(text)) for room in self.rooms], way)
-        self.post(wishes, way)
 
     # Members.
 
@@ -259,11 +234,11 @@ class Log(RuleBasedStateMachine):
         for room, seq, status in zip(self.rooms, positions, answers[0].statuses, strict=True):
             came = [json.loads(event.payload) for event in events if event.channel == room.id]
             if user not in room.members:
-                assert (status.status, came) == ("gone", [])
+                assert (status.status, came) == (rpc.RESUME_STATUS_GONE, [])
             elif seq > len(room.log):
-                assert (status.status, status.seq, came) == ("reset", len(room.log), [])
+                assert (status.status, status.seq, came) == (rpc.RESUME_STATUS_RESET, len(room.log), [])
             else:
-                assert (status.status, status.seq) == ("complete", len(room.log))
+                assert (status.status, status.seq) == (rpc.RESUME_STATUS_COMPLETE, len(room.log))
                 self._same(room, came, seq)
 
     @invariant()
@@ -280,10 +255,10 @@ class Log(RuleBasedStateMachine):
                 **frame["data"],
             }
 
-    def _carry_out(self, batch: list[Command], way: int | None) -> None:
+    def _carry_out(self, batch: list[Command]) -> None:
         """Handle a batch, and compare each outcome with what the model says, in the batch's order within each channel."""
         of_channel = defaultdict[str, deque[Outcome]](deque)
-        for outcome in self.runner.run(self._handle(batch, way)):
+        for outcome in self.runner.run(self._handle(batch)):
             of_channel[outcome.channel].append(outcome)
         for command in batch:
             outcome = of_channel[command.channel].popleft()
@@ -295,13 +270,7 @@ class Log(RuleBasedStateMachine):
         assert not any(of_channel.values())
         self.handled += batch
 
-    async def _handle(self, batch: Sequence[Command], way: int | None) -> list[Outcome]:
-        """What a worker does: where somebody is in its way it goes once more, by nothing that it remembers."""
-        if way is not None:
-            try:
-                return (await handle(self.town.database, batch, heads=self.heads[way])).outcomes
-            except Unavailable:
-                pass
+    async def _handle(self, batch: Sequence[Command]) -> list[Outcome]:
         return (await handle(self.town.database, batch)).outcomes
 
     def _check(self, outcome: Outcome, expected: tuple[str, int]) -> None:

@@ -6,8 +6,11 @@ import pytest
 
 from chassis.errors import InvalidArgument, NotAllowed, NotFound
 from chassis.postgres import EVERY_TENANT
+from chassis.proto_enums import from_word
+from hubbub.events.v1 import events_pb2 as events
+from hubbub.messages.v1 import messages_pb2 as nouns
 from hubbub.messages.v1 import messages_service_pb2 as rpc
-from messages.commands import Body, Delete, Edit, Outcome, Pin, Post, React
+from messages.commands.model import Body, Delete, Edit, Outcome, Pin, Post, React
 from messages.message import MessageId
 from services.messages.tests.conftest import Town, refused
 
@@ -77,7 +80,7 @@ async def test_a_silence_ends_by_itself(town: Town) -> None:
 
 async def test_who_may_silence_whom(town: Town) -> None:
     room = await town.channel("ann", "bob", "mod")
-    request = rpc.SetMemberRoleRequest(caller=town.caller("ann"), channel=room, user="mod", role="moderator")
+    request = rpc.SetMemberRoleRequest(caller=town.caller("ann"), channel=room, user="mod", role=events.ROLE_MODERATOR)
     await town.service.SetMemberRole(request, None)
     await silence(town, room, "bob", by="mod")
     await refused(silence(town, room, "ann", by="mod"), NotAllowed)
@@ -130,9 +133,9 @@ async def test_whom_one_has_blocked_is_ones_own_to_see(town: Town) -> None:
         return await town.service.ListBlockedPeers(request, None)
 
     assert [each.id for each in (await blocked("ann")).users] == ["bob", "cid"]
-    first = await blocked("ann", limit=1)
+    first = await blocked("ann", page_size=1)
     assert [each.id for each in first.users] == ["bob"]
-    assert [each.id for each in (await blocked("ann", limit=1, cursor=first.next)).users] == ["cid"]
+    assert [each.id for each in (await blocked("ann", page_size=1, page_token=first.next_page_token)).users] == ["cid"]
     assert not (await blocked("bob")).users
     await refused(block(town, "ann", "ann"), NotAllowed)
     await refused(block(town, "ann", "nobody"), NotFound)
@@ -149,7 +152,9 @@ async def queue(town: Town, room: str, user: str = "ann", **page: object) -> rpc
 
 
 async def resolve(town: Town, room: str, found: str, user: str = "ann", resolution: str = "acted") -> None:
-    request = rpc.ResolveReportRequest(caller=town.caller(user), channel=room, report=found, resolution=resolution)
+    request = rpc.ResolveReportRequest(
+        caller=town.caller(user), channel=room, report=found, resolution=from_word(nouns.ReportResolution, resolution)
+    )
     await town.service.ResolveReport(request, None)
 
 
@@ -167,9 +172,11 @@ async def test_a_report_shows_the_message_as_it_was_and_its_neighbours_as_they_a
     again = await report(town, room, "ann", said[5]), await report(town, room, "ann", said[5])
     assert [each.created for each in again] == [True, False]
     assert again[0].report == again[1].report
-    first = await queue(town, room, limit=1)
+    first = await queue(town, room, page_size=1)
     assert [each.id for each in first.reports] == [made.report]
-    assert [each.id for each in (await queue(town, room, limit=1, cursor=first.next)).reports] == [again[0].report]
+    assert [each.id for each in (await queue(town, room, page_size=1, page_token=first.next_page_token)).reports] == [
+        again[0].report
+    ]
 
 
 async def test_a_resolved_report_leaves_the_queue_forgets_the_text_and_is_recorded(town: Town) -> None:
@@ -201,7 +208,7 @@ async def test_who_may_report_and_who_sees_it(town: Town) -> None:
     elsewhere = await town.channel("ann", "bob")
     await refused(resolve(town, elsewhere, made.report), NotFound)
     await refused(report(town, elsewhere, "bob", message), NotFound)
-    promote = rpc.SetMemberRoleRequest(caller=town.caller("ann"), channel=room, user="eve", role="moderator")
+    promote = rpc.SetMemberRoleRequest(caller=town.caller("ann"), channel=room, user="eve", role=events.ROLE_MODERATOR)
     await town.service.SetMemberRole(promote, None)
     assert not (await queue(town, room, "eve")).reports
     await refused(resolve(town, room, made.report, "eve"), NotFound)

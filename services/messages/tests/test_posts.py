@@ -12,7 +12,7 @@ from hubbub.events.v1 import events_pb2 as events
 from hubbub.messages.v1 import messages_pb2 as nouns
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages import convert
-from messages.commands import Post, Read, Verdict
+from messages.commands.model import Post, Read, Verdict
 from messages.message import MessageId
 from services.messages.tests.conftest import Town, refused
 
@@ -170,7 +170,7 @@ async def test_a_thread_needs_a_root_in_the_same_channel(town: Town) -> None:
         (events.PostMessage(text="x" * 16_385), TooLarge),
         (events.PostMessage(text="ü" * 8_193), TooLarge),
         (events.PostMessage(text="x", thread="not-an-id"), NotFound),
-        (events.PostMessage(text="x", mentions=["u"] * 201), InvalidArgument),
+        (events.PostMessage(text="x", mentions=["u"] * 101), InvalidArgument),
         (events.PostMessage(text="x", mentions=[""]), InvalidArgument),
         (events.PostMessage(text="x", attachments=[events.Attachment()] * 11), InvalidArgument),
         (events.PostMessage(attachments=[events.Attachment(id="no-id", name="x", size=1, type="a/b")]), NotFound),

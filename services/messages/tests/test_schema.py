@@ -5,7 +5,6 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from chassis.errors import Unavailable
 from services.messages.tests.conftest import Town
 
 _NEW = "INSERT INTO channels (tenant, kind, name, history, direct_key) VALUES (%(tenant)s, {kind}, 'x', {history}, {key})"
@@ -32,11 +31,3 @@ async def test_a_row_that_makes_no_sense_is_not_stored(town: Town, statement: st
     with pytest.raises(psycopg.errors.CheckViolation):
         async with town.database.connection([town.tenant]) as connection:
             await connection.execute(statement.encode(), {"channel": channel, "tenant": town.tenant})
-
-
-async def test_a_release_that_does_not_count_the_posts_is_told_to_come_back(town: Town) -> None:
-    channel = await town.channel("ann")
-    before = """INSERT INTO entries (channel, seq, tenant, kind, actor, at) VALUES (%s, 99, %s, 1, 'ann', now())"""
-    with pytest.raises(Unavailable):
-        async with town.database.connection([town.tenant]) as connection:
-            await connection.execute(before, [channel, town.tenant])

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from chassis.postgres import EVERY_TENANT, Database
-from messages.commands import Edit, Post
-from messages.handlers import handle
+from messages.commands.batch import handle
+from messages.commands.model import Edit, Post
 from messages.message import MessageId
-from messages.store import commands as store
+from messages.store import log
 from messages.sweeper import Sweeper
 from services.messages.tests.conftest import Listener, Town
 
@@ -24,7 +24,7 @@ async def _rows(database: Database) -> int:
 async def test_a_batch_of_posts_leaves_one_row_and_the_sweeper_takes_it_away_once_published(own_town: Town) -> None:
     town = own_town
     one, two = await town.channel("ann"), await town.channel("ann")
-    await Sweeper(town.database, town.publisher).forget_published()
+    await Sweeper(town.database, town.publisher).delete_published()
     assert await _rows(town.database) == 0
     batches = [[town.command(channel, "ann", Post("x")) for channel in (one, two) for _ in range(5)] for _ in range(3)]
     for number, batch in enumerate(batches, 1):
@@ -32,14 +32,14 @@ async def test_a_batch_of_posts_leaves_one_row_and_the_sweeper_takes_it_away_onc
         assert await _rows(town.database) == number
         await town.publisher.publish_stored(stored)
     await handle(town.database, [town.command(one, "ann", Post("not yet published"))])
-    await Sweeper(town.database, town.publisher).forget_published()
+    await Sweeper(town.database, town.publisher).delete_published()
     assert await _rows(town.database) == 1
 
 
 async def test_refused_commands_and_read_positions_leave_no_row(own_town: Town) -> None:
     town = own_town
     channel = await town.channel("ann")
-    await Sweeper(town.database, town.publisher).forget_published()
+    await Sweeper(town.database, town.publisher).delete_published()
     await town.do(town.command(channel, "eve", Post("x")), town.command(channel, "ann", Edit(MessageId(channel), "x")))
     assert await _rows(town.database) == 0
 
@@ -47,7 +47,7 @@ async def test_refused_commands_and_read_positions_leave_no_row(own_town: Town) 
 async def test_what_a_crash_kept_from_the_bus_is_published_as_it_stands(own_town: Town) -> None:
     town = own_town
     channel = await town.channel("ann")
-    await Sweeper(town.database, town.publisher).forget_published()
+    await Sweeper(town.database, town.publisher).delete_published()
     await town.do(*(town.command(channel, "ann", Post(f"{n}")) for n in range(3)))
     async with town.bus.follow(town.event_topics()) as feed:
         assert await Sweeper(town.database, town.publisher, stale_seconds=0).sweep() == 3
@@ -66,7 +66,7 @@ async def test_what_is_young_is_left_to_whoever_stored_it(own_town: Town) -> Non
 async def test_two_sweepers_take_different_rows(own_town: Town) -> None:
     town = own_town
     channel = await town.channel("ann")
-    await Sweeper(town.database, town.publisher).forget_published()
+    await Sweeper(town.database, town.publisher).delete_published()
     await town.do(town.command(channel, "ann", Post("x")))
     async with town.database.transaction(EVERY_TENANT) as other:
         await other.execute("SELECT FROM unpublished FOR UPDATE")
@@ -78,11 +78,11 @@ async def test_forgetting_passes_over_rows_that_somebody_holds(own_town: Town) -
     town = own_town
     channel = await town.channel("ann")
     await town.do(town.command(channel, "ann", Post("x")))
-    (noted,) = town.stored[-1].noted
+    (noted,) = town.stored[-1].unpublished
     async with town.database.transaction(EVERY_TENANT) as other:
         await other.execute("SELECT FROM unpublished FOR UPDATE")
         async with asyncio.timeout(2), town.database.connection(EVERY_TENANT) as connection:
-            await store.forget_published(connection, [noted])
+            await log.delete_unpublished(connection, [noted])
     assert await _rows(town.database) >= 1
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from chassis.pipeline import Statement
 from chassis.postgres import EVERY_TENANT
-from messages.commands import Edit, Post, React
+from messages.commands.model import Edit, Post, React
 from messages.message import MessageId
 from services.messages.tests.conftest import Town
 

@@ -16,11 +16,11 @@ from bus.topics import commands, partition_of
 from chassis.postgres import EVERY_TENANT
 from hubbub.events.v1 import events_pb2 as events
 from hubbub.messages.v1 import messages_service_pb2 as rpc
-from messages.handlers import handle
+from messages.commands.batch import handle
 from messages.publisher import Publisher
 from messages.sweeper import Sweeper
 from messages.worker import GROUP, decode
-from services.messages.tests.conftest import GATEWAY, PARTITIONS, Listener, Town
+from services.messages.tests.conftest import GATEWAY, PARTITIONS, Listener, Town, until_a_lock_is_awaited
 
 
 async def _take(town: Town, channel: str) -> AsyncIterator[Delivery]:
@@ -189,14 +189,14 @@ async def test_while_the_database_takes_no_writes_nothing_is_lost_and_it_recover
 async def test_while_the_bus_takes_no_events_the_commands_stay_and_their_entries_wait(own_town: Town, valkey_url: str) -> None:
     town, bus = own_town, RedisBus(valkey_url)
     channel = await town.channel("ann")
-    await Sweeper(town.database, town.publisher).forget_published()
+    await Sweeper(town.database, town.publisher).delete_published()
     town.bus, town.publisher = bus, Publisher(bus, PARTITIONS)
     released = _released("bus")
     async with bus.follow(town.event_topics()) as feed, redis.asyncio.from_url(valkey_url) as server, town.working():
         async with town.database.transaction(EVERY_TENANT) as blocker:  # it is taken before the bus is full, and stored after
             await blocker.execute("SELECT FROM channels WHERE id = %s FOR UPDATE", [channel])
             await town.send(town.wish(channel, "ann"))
-            await _until_waiting(town)
+            await until_a_lock_is_awaited(town)
             await server.config_set("maxmemory", 1)
         async with asyncio.timeout(20):
             while _released("bus") < released + 1:  # noqa: ASYNC110 - the metric is the only witness
@@ -245,16 +245,9 @@ async def test_stopping_finishes_what_is_in_hand(town: Town) -> None:
     async with town.working(), town.database.transaction(EVERY_TENANT) as blocker:
         await blocker.execute("SELECT FROM channels WHERE id = %s FOR UPDATE", [channel])
         await town.send(town.wish(channel, "ann"))
-        await _until_waiting(town)
+        await until_a_lock_is_awaited(town)
         town.stopping.set()
     assert len(await town.log(channel)) == 3
-
-
-async def _until_waiting(town: Town) -> None:
-    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    async with asyncio.timeout(3), town.database.connection(EVERY_TENANT) as connection:
-        while await (await connection.execute(query)).fetchone() == (0,):
-            pass
 
 
 async def test_the_api_answers_yes_while_the_bus_is_away_and_the_sweeper_publishes_later(
@@ -263,7 +256,7 @@ async def test_the_api_answers_yes_while_the_bus_is_away_and_the_sweeper_publish
     town = own_town
     channel = await town.channel("ann")
     sweeper = Sweeper(town.database, town.publisher, stale_seconds=0)
-    await sweeper.forget_published()
+    await sweeper.delete_published()
     away = RedisBus(f"redis://127.0.0.1:{unused_tcp_port}/0")
     town.service._publisher = Publisher(away, PARTITIONS)  # noqa: SLF001 - the service's bus goes away
     posted = await town.post(channel, "ann")

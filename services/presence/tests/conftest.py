@@ -1,4 +1,4 @@
-"""Presence on a real Valkey: what it keeps with a clock of the test's own, and whole instances behind gRPC."""
+"""Presence on a real Valkey: its state with a clock that the test sets, and whole instances behind gRPC."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import redis.asyncio
 
 from chassis import grpc_server
 from chassis.config import Address, Secret
+from chassis.proto_enums import from_word, to_word
 from hubbub.presence.v1 import presence_pb2
 from hubbub.presence.v1 import presence_service_pb2 as messages
 from hubbub.presence.v1.presence_service_pb2_grpc import PresenceServiceStub, add_PresenceServiceServicer_to_server
@@ -25,7 +26,7 @@ from presence.watch import Watch
 
 
 class Clock:
-    """Milliseconds, moved by the test."""
+    """Milliseconds, set by the test."""
 
     def __init__(self) -> None:
         self.now = 1_000_000
@@ -70,7 +71,7 @@ async def instance(url: str, timing: Timing) -> AsyncIterator[Instance]:
         leases = Leases(client, timing)
         watch = Watch(client, leases)
         running = [tasks.create_task(watch.run()), tasks.create_task(sweeper.run(leases, lambda ready: None))]  # noqa: ARG005
-        await watch.hearing.wait()
+        await watch.subscribed.wait()
         service = PresenceService(leases, watch, stopping)
         async with grpc_server.serve(
             config, listen, lambda server: add_PresenceServiceServicer_to_server(service, server), [SERVICE], callers=None
@@ -88,23 +89,25 @@ def user(name: str, tenant: str = "acme") -> presence_pb2.UserRef:
 
 @dataclass
 class Gateway:
-    """What a gateway does with an attachment."""
+    """A gateway's end of an attachment."""
 
     call: grpc.aio.StreamStreamCall[messages.AttachRequest, messages.AttachResponse]
     seen: list[tuple[str, str]] = field(default_factory=list)
-    """User and status of everything heard."""
+    """User and status of every presence received."""
 
     @classmethod
     async def attach(
         cls, instance: Instance, name: str, connections: dict[str, tuple[str, str]], watch: Sequence[str] = ()
     ) -> Gateway:
-        """Attach with a whole state: connection → user, status."""
+        """Attach and report connections: connection → user, status."""
         gateway = cls(instance.stub.Attach())
         await gateway.call.write(
             messages.AttachRequest(
                 lease=messages.Lease(gateway=name),
                 changes=[
-                    messages.ConnectionChange(user=user(who), connection=connection, status=status)
+                    messages.ConnectionChange(
+                        user=user(who), connection=connection, status=from_word(presence_pb2.Status, status)
+                    )
                     for connection, (who, status) in connections.items()
                 ],
                 watch=[user(who) for who in watch],
@@ -113,25 +116,25 @@ class Gateway:
         return gateway
 
     async def change(self, who: str, connection: str, status: str) -> None:
-        change = messages.ConnectionChange(user=user(who), connection=connection, status=status)
+        change = messages.ConnectionChange(user=user(who), connection=connection, status=from_word(presence_pb2.Status, status))
         await self.call.write(messages.AttachRequest(changes=[change]))
 
     async def watch(self, *names: str) -> None:
         await self.call.write(messages.AttachRequest(watch=[user(name) for name in names]))
 
     async def until(self, who: str, status: str) -> list[tuple[str, str]]:
-        """Return what was heard up to a user's status."""
+        """Return the presences received up to a user's status."""
         seen: list[tuple[str, str]] = []
         async with asyncio.timeout(15):
             while (who, status) not in seen:
                 answer = await self.call.read()
                 assert isinstance(answer, messages.AttachResponse), "the attachment ended"
-                seen += [(presence.user.user, presence.status) for presence in answer.presences]
+                seen += [(presence.user.user, to_word(presence_pb2.Status, presence.status)) for presence in answer.presences]
         self.seen += seen
         return seen
 
     async def end(self) -> grpc.StatusCode:
-        """Return why the attachment ended."""
+        """Return the status with which the attachment ended."""
         async with asyncio.timeout(15):
             with contextlib.suppress(grpc.aio.AioRpcError):
                 while await self.call.read() is not grpc.aio.EOF:

@@ -1,4 +1,4 @@
-"""What becomes of the Redis client's failures, and of what it forgets."""
+"""Errors and lost cancellations of the Redis client."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from presence.errors import StoreUnavailable, store_errors
 
 
 def answer() -> None:
-    """Behave as a call that was done in the moment of the cancellation."""
+    """Behave like a call that completes at the moment of the cancellation."""
 
 
 def fail() -> None:
@@ -18,7 +18,7 @@ def fail() -> None:
 
 
 @pytest.mark.parametrize("end", [answer, fail])
-async def test_a_cancellation_that_the_client_forgets_ends_the_task_all_the_same(end: Callable[[], None]) -> None:
+async def test_a_cancellation_swallowed_by_the_client_still_ends_the_task(end: Callable[[], None]) -> None:
     waiting = asyncio.Event()
 
     async def call() -> None:
@@ -36,6 +36,6 @@ async def test_a_cancellation_that_the_client_forgets_ends_the_task_all_the_same
     assert task.cancelled()
 
 
-async def test_a_failure_of_the_client_is_the_stores() -> None:
+async def test_an_error_of_the_client_raises_store_unavailable() -> None:
     with pytest.raises(StoreUnavailable), store_errors():
         fail()

@@ -1,4 +1,4 @@
-"""What presence keeps and what users show by it, at times that the test sets."""
+"""Presence's state, with a clock that the test sets."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import redis.asyncio
 
 from presence import sweeper
 from presence.errors import LeaseLost
-from presence.here import Change, User
-from presence.leases import CHUNK, Leases
+from presence.leases import CHUNK, Change, Leases, User
 
 if TYPE_CHECKING:
     from services.presence.tests.conftest import Clock
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 ADA, BOB = User("acme/ada"), User("acme/bob/with a slash")
 
 
-async def _shown(leases: Leases, user: User = ADA) -> str:
+async def _status(leases: Leases, user: User = ADA) -> str:
     return (await leases.presences([user]))[0].status
 
 
@@ -32,7 +31,7 @@ async def test_a_user_never_seen_is_offline(leases: Leases) -> None:
     assert (presence.status, presence.seen_milliseconds) == ("offline", None)
 
 
-async def test_answers_come_in_the_order_asked(leases: Leases) -> None:
+async def test_presences_are_returned_in_request_order(leases: Leases) -> None:
     users = [User(f"acme/{number}") for number in range(2 * CHUNK + 1)]
     await leases.attach("g", "1")
     await leases.report("g", "1", [Change(users[-1], "c", "away")])
@@ -55,23 +54,23 @@ async def test_of_several_devices_dnd_beats_online_beats_away(leases: Leases, st
     await leases.attach("h", "1")
     for number, status in enumerate(statuses):
         await leases.report("gh"[number % 2], "1", [Change(ADA, f"c{number}", status)])
-    assert await _shown(leases) == shown
+    assert await _status(leases) == shown
 
 
-async def test_a_clean_disconnect_shows_offline_after_the_grace_with_the_time_of_leaving(leases: Leases, clock: Clock) -> None:
+async def test_after_a_disconnect_a_user_goes_offline_when_the_grace_period_ends(leases: Leases, clock: Clock) -> None:
     await leases.attach("g", "1")
     await leases.report("g", "1", [Change(ADA, "c", "online")])
     await leases.report("g", "1", [Change(ADA, "c", "")])
     left = clock.now
     await _later(leases, clock, 4_999)
-    assert await _shown(leases) == "online"
+    assert await _status(leases) == "online"
     await leases.report("g", "1", [])
     await _later(leases, clock, 1)
     (presence,) = await leases.presences([ADA])
     assert (presence.status, presence.seen_milliseconds) == ("offline", left)
 
 
-async def test_coming_back_within_the_grace_shows_nothing(leases: Leases, clock: Clock) -> None:
+async def test_a_reconnect_within_the_grace_period_changes_nothing(leases: Leases, clock: Clock) -> None:
     await leases.attach("g", "1")
     await leases.attach("h", "1")
     await leases.report("g", "1", [Change(ADA, "c1", "online")])
@@ -83,7 +82,7 @@ async def test_coming_back_within_the_grace_shows_nothing(leases: Leases, clock:
     assert await leases.presences([ADA]) == [before]
 
 
-async def test_a_status_kept_across_a_reconnect_does_not_flash(leases: Leases, clock: Clock) -> None:
+async def test_a_status_kept_across_a_reconnect_does_not_flicker(leases: Leases, clock: Clock) -> None:
     await leases.attach("g", "1")
     await leases.report("g", "1", [Change(ADA, "c1", "dnd")])
     (before,) = await leases.presences([ADA])
@@ -94,24 +93,26 @@ async def test_a_status_kept_across_a_reconnect_does_not_flash(leases: Leases, c
     assert await leases.presences([ADA]) == [before]
 
 
-async def test_a_status_changed_on_purpose_shows_at_once(leases: Leases) -> None:
+async def test_a_status_change_takes_effect_at_once(leases: Leases) -> None:
     await leases.attach("g", "1")
     await leases.report("g", "1", [Change(ADA, "c1", "dnd"), Change(ADA, "c1", ""), Change(ADA, "c2", "online")])
-    assert await _shown(leases) == "dnd"
+    assert await _status(leases) == "dnd"
     await leases.report("g", "1", [Change(ADA, "c2", "away")])
-    assert await _shown(leases) == "away"
+    assert await _status(leases) == "away"
 
 
-async def test_one_of_two_devices_leaving_shows_the_other_after_the_grace(leases: Leases, clock: Clock) -> None:
+async def test_after_one_of_two_devices_leaves_the_other_one_counts_when_the_grace_period_ends(
+    leases: Leases, clock: Clock
+) -> None:
     await leases.attach("g", "1")
     await leases.report("g", "1", [Change(ADA, "c1", "online"), Change(ADA, "c2", "away"), Change(ADA, "c1", "")])
-    assert await _shown(leases) == "online"
+    assert await _status(leases) == "online"
     await leases.report("g", "1", [])
     await _later(leases, clock, 5_000)
-    assert await _shown(leases) == "away"
+    assert await _status(leases) == "away"
 
 
-async def test_a_killed_gateway_takes_everyone_it_held_along_within_15_seconds(leases: Leases, clock: Clock) -> None:
+async def test_users_of_a_killed_gateway_go_offline_within_15_seconds(leases: Leases, clock: Clock) -> None:
     await leases.attach("g", "1")
     await leases.attach("h", "1")
     users = [User(f"acme/{number}") for number in range(2 * CHUNK)]
@@ -122,10 +123,10 @@ async def test_a_killed_gateway_takes_everyone_it_held_along_within_15_seconds(l
         await leases.report("h", "1", [])
         await sweeper.sweep(leases)
     assert {presence.status for presence in await leases.presences(users)} == {"offline"}
-    assert await _shown(leases) == "away"
+    assert await _status(leases) == "away"
 
 
-async def test_users_of_a_killed_gateway_who_come_back_elsewhere_show_nothing(leases: Leases, clock: Clock) -> None:
+async def test_users_of_a_killed_gateway_who_reconnect_elsewhere_stay_online(leases: Leases, clock: Clock) -> None:
     await leases.attach("g", "1")
     await leases.report("g", "1", [Change(ADA, "c1", "online")])
     (before,) = await leases.presences([ADA])
@@ -136,7 +137,7 @@ async def test_users_of_a_killed_gateway_who_come_back_elsewhere_show_nothing(le
     assert await leases.presences([ADA]) == [before]
 
 
-async def test_attaching_again_shows_nothing_of_those_present_before_and_after(leases: Leases, clock: Clock) -> None:
+async def test_users_reported_before_and_after_reattaching_stay_online(leases: Leases, clock: Clock) -> None:
     await leases.attach("g", "1")
     await leases.report("g", "1", [Change(ADA, "c1", "online"), Change(BOB, "c2", "online")])
     (before,) = await leases.presences([ADA])
@@ -146,27 +147,25 @@ async def test_attaching_again_shows_nothing_of_those_present_before_and_after(l
     await leases.report("g", "2", [Change(ADA, "c1", "online")])
     await _later(leases, clock, 5_000)
     assert await leases.presences([ADA]) == [before]
-    assert await _shown(leases, BOB) == "offline"
+    assert await _status(leases, BOB) == "offline"
 
 
-async def test_a_former_attachment_may_not_write(leases: Leases) -> None:
+async def test_a_replaced_attachment_may_not_report(leases: Leases) -> None:
     await leases.attach("g", "1")
     await leases.attach("g", "2")
     with pytest.raises(LeaseLost):
         await leases.report("g", "1", [Change(ADA, "c1", "online")])
-    assert await _shown(leases) == "offline"
+    assert await _status(leases) == "offline"
 
 
-async def test_a_lease_lost_with_everything_else_is_noticed_at_the_next_report(
-    leases: Leases, client: redis.asyncio.Redis
-) -> None:
+async def test_a_wiped_lease_is_detected_at_the_next_report(leases: Leases, client: redis.asyncio.Redis) -> None:
     await leases.attach("g", "1")
     await client.flushall()
     with pytest.raises(LeaseLost):
         await leases.report("g", "1", [])
 
 
-async def test_nothing_is_left_of_a_gateway_that_is_gone(leases: Leases, clock: Clock, client: redis.asyncio.Redis) -> None:
+async def test_an_expired_gateway_leaves_no_keys(leases: Leases, clock: Clock, client: redis.asyncio.Redis) -> None:
     await leases.attach("g", "1")
     await leases.report("g", "1", [Change(ADA, "c1", "online")])
     await _later(leases, clock, 7_000)
@@ -176,11 +175,11 @@ async def test_nothing_is_left_of_a_gateway_that_is_gone(leases: Leases, clock: 
     assert await client.ttl("presence:user:acme/ada") > 0
 
 
-async def test_what_is_reported_twice_counts_once(leases: Leases, clock: Clock) -> None:
+async def test_repeated_reports_are_idempotent(leases: Leases, clock: Clock) -> None:
     await leases.attach("g", "1")
     changes = [Change(ADA, "c1", "online"), Change(BOB, "c2", "away"), Change(BOB, "c2", "")]
     assert await leases.report("g", "1", changes) == 2
     assert await leases.report("g", "1", changes) == 0
     await leases.report("g", "1", [])
     await _later(leases, clock, 5_000)
-    assert (await _shown(leases), await _shown(leases, BOB)) == ("online", "offline")
+    assert (await _status(leases), await _status(leases, BOB)) == ("online", "offline")

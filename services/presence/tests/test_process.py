@@ -1,4 +1,4 @@
-"""Presence as the process that it is in production."""
+"""Presence as a process."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from hubbub.presence.v1 import presence_pb2
 from hubbub.presence.v1 import presence_service_pb2 as messages
 from hubbub.presence.v1.presence_service_pb2_grpc import PresenceServiceStub
 from presence.app import SERVICE
@@ -35,7 +36,7 @@ def environment(valkey_url: str) -> dict[str, str]:
 
 @contextlib.asynccontextmanager
 async def _process(environment: dict[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run presence and yield it once its health says that it serves."""
+    """Run presence and yield the process once its health check reports SERVING."""
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", "presence", env=environment)
     try:
         async with _channel(environment) as channel:
@@ -55,11 +56,11 @@ def _channel(environment: dict[str, str]) -> grpc.aio.Channel:
 
 
 def _state() -> messages.AttachRequest:
-    ada = messages.ConnectionChange(user=user("ada"), connection="c", status="online")
+    ada = messages.ConnectionChange(user=user("ada"), connection="c", status=presence_pb2.STATUS_ONLINE)
     return messages.AttachRequest(lease=messages.Lease(gateway="g"), changes=[ada], watch=[user("ada")])
 
 
-async def test_stopping_sends_gateways_away_and_ends_well(environment: dict[str, str]) -> None:
+async def test_stopping_ends_attachments_and_exits_with_0(environment: dict[str, str]) -> None:
     async with _process(environment) as process, _channel(environment) as channel:
         call = PresenceServiceStub(channel).Attach()
         await call.write(_state())
@@ -70,7 +71,7 @@ async def test_stopping_sends_gateways_away_and_ends_well(environment: dict[str,
             assert await process.wait() == 0
 
 
-async def test_a_killed_process_takes_nobodys_presence_along(environment: dict[str, str]) -> None:
+async def test_presences_survive_a_killed_process(environment: dict[str, str]) -> None:
     async with _process(environment) as process, _channel(environment) as channel:
         call = PresenceServiceStub(channel).Attach()
         await call.write(_state())
@@ -78,20 +79,20 @@ async def test_a_killed_process_takes_nobodys_presence_along(environment: dict[s
         process.kill()
         assert await call.code() is grpc.StatusCode.UNAVAILABLE
     async with _process(environment), _channel(environment) as channel:
-        asked = messages.GetPresenceRequest(users=[user("ada")])
-        answer = await PresenceServiceStub(channel).GetPresence(asked, timeout=5)
-        assert answer.presences[0].status == "online"
+        request = messages.GetPresenceRequest(users=[user("ada")])
+        answer = await PresenceServiceStub(channel).GetPresence(request, timeout=5)
+        assert answer.presences[0].status == presence_pb2.STATUS_ONLINE
 
 
-async def test_it_says_ready_and_shows_its_metrics(environment: dict[str, str]) -> None:
+async def test_readiness_and_metrics_are_served(environment: dict[str, str]) -> None:
     host, _, port = environment["HUBBUB_OPS_LISTEN"].partition(":")
     async with _process(environment), asyncio.timeout(15):
         while not await probes.http_ok(host, int(port), "/readyz"):
-            pass  # asking is what takes the time
+            pass  # each request takes the time of a pause
         assert await probes.http_ok(host, int(port), "/metrics")
 
 
-async def test_missing_settings_are_named(environment: dict[str, str]) -> None:
+async def test_invalid_settings_are_named(environment: dict[str, str]) -> None:
     del environment["HUBBUB_PRESENCE_REDIS_URL"]
     environment["HUBBUB_PRESENCE_LISTEN"] = "nowhere"
     process = await asyncio.create_subprocess_exec(

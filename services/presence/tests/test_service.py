@@ -1,4 +1,4 @@
-"""The service behind gRPC: gateways attach, watch, fail and come back; instances share one store."""
+"""The service over gRPC: gateways attach, watch, fail and return; instances share one store."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ import redis.asyncio
 from chassis.rpc_errors import from_call
 from hubbub.presence.v1 import presence_pb2
 from hubbub.presence.v1 import presence_service_pb2 as messages
-from presence.here import User
-from presence.leases import Timing
+from presence.leases import Timing, User
 from services.presence.tests.conftest import Gateway, Instance, instance, user
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ QUICK = Timing(lease_milliseconds=700, grace_milliseconds=500)
 
 @pytest.fixture
 def start(valkey_url: str) -> Start:
-    """Return what starts another instance."""
+    """Return a function that starts another instance."""
     return lambda: instance(valkey_url, QUICK)
 
 
@@ -36,7 +35,7 @@ async def one(start: Start) -> AsyncIterator[Instance]:
         yield started
 
 
-async def test_the_presence_of_a_watched_user_comes_at_once_and_at_each_change(one: Instance) -> None:
+async def test_a_watched_user_is_sent_at_once_and_after_each_change(one: Instance) -> None:
     gateway = await Gateway.attach(one, "g", {"c1": ("ada", "online")}, watch=["ada", "bob"])
     assert sorted(await gateway.until("bob", "offline")) == [("ada", "online"), ("bob", "offline")]
     await gateway.change("bob", "c2", "away")
@@ -45,7 +44,7 @@ async def test_the_presence_of_a_watched_user_comes_at_once_and_at_each_change(o
     assert await gateway.until("bob", "offline") == [("bob", "offline")]
 
 
-async def test_gateways_of_different_instances_see_each_others_users(one: Instance, start: Start) -> None:
+async def test_instances_see_each_others_users(one: Instance, start: Start) -> None:
     async with start() as two:
         watching = await Gateway.attach(two, "w", {}, watch=["ada"])
         await watching.until("ada", "offline")
@@ -55,7 +54,7 @@ async def test_gateways_of_different_instances_see_each_others_users(one: Instan
         await watching.until("ada", "offline")
 
 
-async def test_a_gateway_that_goes_to_another_instance_shows_nothing(one: Instance, start: Start) -> None:
+async def test_moving_to_another_instance_changes_no_presence(one: Instance, start: Start) -> None:
     watching = await Gateway.attach(one, "w", {}, watch=["ada", "bob"])
     await watching.until("bob", "offline")
     async with start() as two:
@@ -70,7 +69,7 @@ async def test_a_gateway_that_goes_to_another_instance_shows_nothing(one: Instan
     assert [status for who, status in watching.seen if who == "ada"] == ["offline", "online", "away"]
 
 
-async def test_a_wiped_store_makes_gateways_report_again(one: Instance, client: redis.asyncio.Redis) -> None:
+async def test_after_a_wipe_gateways_must_attach_again(one: Instance, client: redis.asyncio.Redis) -> None:
     gateway = await Gateway.attach(one, "g", {"c1": ("ada", "online")})
     await gateway.watch("ada")
     await gateway.until("ada", "online")
@@ -80,7 +79,7 @@ async def test_a_wiped_store_makes_gateways_report_again(one: Instance, client: 
     await again.until("ada", "online")
 
 
-async def test_a_watcher_whose_channel_was_cut_sees_what_it_missed(one: Instance, client: redis.asyncio.Redis) -> None:
+async def test_changes_missed_during_a_lost_subscription_are_sent(one: Instance, client: redis.asyncio.Redis) -> None:
     gateway = await Gateway.attach(one, "g", {"c1": ("ada", "online")}, watch=["ada"])
     await gateway.until("ada", "online")
     for status in ("away", "dnd", "online", "away"):
@@ -89,7 +88,7 @@ async def test_a_watcher_whose_channel_was_cut_sees_what_it_missed(one: Instance
         await gateway.until("ada", status)
 
 
-async def test_an_attachment_that_was_replaced_ends(one: Instance) -> None:
+async def test_a_replaced_attachment_ends(one: Instance) -> None:
     former = await Gateway.attach(one, "g", {"c1": ("ada", "online")}, watch=["ada"])
     await former.until("ada", "online")
     present = await Gateway.attach(one, "g", {"c1": ("ada", "online")}, watch=["ada"])
@@ -98,7 +97,7 @@ async def test_an_attachment_that_was_replaced_ends(one: Instance) -> None:
     await present.until("ada", "online")
 
 
-async def test_an_attachment_that_the_gateway_closes_ends_well_and_forgets_its_watches(one: Instance) -> None:
+async def test_an_attachment_closed_by_the_gateway_ends_with_ok_and_drops_its_watches(one: Instance) -> None:
     gateway = await Gateway.attach(one, "g", {}, watch=["ada"])
     await gateway.until("ada", "offline")
     await gateway.call.done_writing()
@@ -106,7 +105,7 @@ async def test_an_attachment_that_the_gateway_closes_ends_well_and_forgets_its_w
     assert not one.watch.watches(User("acme/ada"))
 
 
-async def test_users_no_longer_watched_are_not_sent(one: Instance) -> None:
+async def test_unwatched_users_are_not_sent(one: Instance) -> None:
     gateway = await Gateway.attach(one, "g", {}, watch=["ada", "bob"])
     await gateway.until("bob", "offline")
     await gateway.call.write(messages.AttachRequest(unwatch=[user("ada")]))
@@ -115,18 +114,18 @@ async def test_users_no_longer_watched_are_not_sent(one: Instance) -> None:
     assert await gateway.until("bob", "online") == [("bob", "online")]
 
 
-async def test_tenants_do_not_meet(one: Instance) -> None:
+async def test_tenants_are_separate(one: Instance) -> None:
     gateway = await Gateway.attach(one, "g", {"c1": ("ada", "online")}, watch=["ada"])
     await gateway.until("ada", "online")
     asked = [user("ada"), user("ada", tenant="other")]
     answer = await one.stub.GetPresence(messages.GetPresenceRequest(users=asked))
     assert [(presence.user.tenant, presence.status) for presence in answer.presences] == [
-        ("acme", "online"),
-        ("other", "offline"),
+        ("acme", presence_pb2.STATUS_ONLINE),
+        ("other", presence_pb2.STATUS_OFFLINE),
     ]
 
 
-async def test_last_seen_is_told_of_who_is_gone(one: Instance) -> None:
+async def test_last_seen_is_set_for_offline_users_only(one: Instance) -> None:
     gateway = await Gateway.attach(one, "g", {"c1": ("ada", "online")}, watch=["ada"])
     await gateway.until("ada", "online")
     (there,) = (await one.stub.GetPresence(messages.GetPresenceRequest(users=[user("ada")]))).presences
@@ -144,15 +143,19 @@ async def test_last_seen_is_told_of_who_is_gone(one: Instance) -> None:
         messages.AttachRequest(lease=messages.Lease(gateway="g" * 200)),
         messages.AttachRequest(
             lease=messages.Lease(gateway="g"),
-            changes=[messages.ConnectionChange(user=user("ada"), connection="c", status="busy")],
+            changes=[messages.ConnectionChange(user=user("ada"), connection="c", status=presence_pb2.Status.ValueType(99))],
         ),
         messages.AttachRequest(
-            lease=messages.Lease(gateway="g"), changes=[messages.ConnectionChange(user=user(""), connection="c", status="")]
+            lease=messages.Lease(gateway="g"),
+            changes=[messages.ConnectionChange(user=user("ada"), connection="c", status=presence_pb2.STATUS_OFFLINE)],
+        ),
+        messages.AttachRequest(
+            lease=messages.Lease(gateway="g"), changes=[messages.ConnectionChange(user=user(""), connection="c")]
         ),
         messages.AttachRequest(lease=messages.Lease(gateway="g"), watch=[user("ada", tenant="a/b")]),
     ],
 )
-async def test_a_wrong_message_ends_the_attachment_with_its_reason(one: Instance, request_: messages.AttachRequest) -> None:
+async def test_an_invalid_message_ends_the_attachment_with_its_reason(one: Instance, request_: messages.AttachRequest) -> None:
     call = one.stub.Attach()
     await call.write(request_)
     with pytest.raises(grpc.aio.AioRpcError) as raised:
@@ -161,20 +164,20 @@ async def test_a_wrong_message_ends_the_attachment_with_its_reason(one: Instance
 
 
 @pytest.mark.parametrize("asked", [[user("ada")] * 1_001, [presence_pb2.UserRef(tenant="acme")]])
-async def test_a_wrong_question_is_refused(one: Instance, asked: list[presence_pb2.UserRef]) -> None:
+async def test_an_invalid_request_is_refused(one: Instance, asked: list[presence_pb2.UserRef]) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         await one.stub.GetPresence(messages.GetPresenceRequest(users=asked))
     assert from_call(raised.value).reason == "INVALID_ARGUMENT"
 
 
-async def test_many_connections_reported_at_once_are_all_there(one: Instance) -> None:
+async def test_many_connections_can_be_reported_at_once(one: Instance) -> None:
     names = [f"user-{number}" for number in range(3_000)]
     gateway = await Gateway.attach(one, "g", {f"c-{name}": (name, "online") for name in names})
     await gateway.watch(*names)
-    seen: set[tuple[str, str]] = set()
+    seen: set[tuple[str, int]] = set()
     async with asyncio.timeout(15):
         while len(seen) < len(names):
             answer = await gateway.call.read()
             assert isinstance(answer, messages.AttachResponse)
             seen |= {(presence.user.user, presence.status) for presence in answer.presences}
-    assert seen == {(name, "online") for name in names}
+    assert seen == {(name, presence_pb2.STATUS_ONLINE) for name in names}

@@ -1,1 +1,1 @@
-"""The bus and its signals, one interface and several implementations."""
+"""The message bus, signals and gateway leases: one interface for each, with implementations for Redis and in memory."""

@@ -1,15 +1,15 @@
-"""The bus, without saying which: two verbs, *work* and *follow*, over topics that keep their order.
+"""The bus interface: topics that keep their order, with two ways to read them, *work* and *follow*.
 
-What a caller may rely on, whichever implementation is behind (the contract suite in `tests/` says the same in code):
+Every implementation guarantees the following. The contract suite in `tests/` checks each point.
 
-- Entries of one topic are delivered in the order in which the bus took them.
-- *work*: a group's members share the topics, each topic belonging to one member at a time. An entry is delivered until it
-  is acknowledged, so at least once. A member that dies, or is paused for longer than its lease, loses its topics to
-  the others, which start with what it left unacknowledged. A paused member may wake up beside its successor: effects must
-  be idempotent.
-- *follow*: every follower sees every entry published after it began, unless the topic was trimmed or wiped in between, or the
-  bus was out of reach for longer than it remembers. Then the follower gets `Lost`, never a silent hole.
-- Nothing here is durable: the bus may lose everything at any time. It says so (`Lost`) as soon as it notices.
+- A topic delivers its entries in the order in which the bus accepted them.
+- *work* divides topics among the members of a group. Each topic belongs to one member at a time. An entry is delivered until it
+  is acknowledged: at least once. A member that dies, or is paused for longer than its lease, loses its topics to the other
+  members, which start with the entries it left unacknowledged. A paused member may wake up beside its successor, so effects
+  must be idempotent.
+- *follow* gives every follower every entry published after it began. When entries may have been missed (trimmed, wiped, or
+  the bus was unreachable for longer than it retains entries), the follower receives `Lost` instead of a silent gap.
+- Nothing is durable. The bus may lose its contents at any time and reports that with `Lost` as soon as it notices.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from bus.topics import Topic
 
 
 class BusError(Exception):
-    """The bus did not do it."""
+    """The bus did not carry out the operation."""
 
 
 class BusUnavailable(BusError):
-    """The bus does not answer; whether entries were taken is not known."""
+    """The bus did not answer. It may or may not have accepted the entries."""
 
 
 class BusFull(BusError):
-    """Topics that refuse at their bound are at it: nothing of the batch was taken for these, everything for the others."""
+    """These topics were at their bound and accepted nothing of the batch. All other topics accepted their entries."""
 
     def __init__(self, topics: frozenset[str]) -> None:
         super().__init__(", ".join(sorted(topics)))
@@ -57,7 +57,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Entries of these topics may have been missed: whoever follows must compare with the truth."""
+    """Entries of these topics may have been missed. The follower must compare its state with the database."""
 
     topics: tuple[str, ...]
     reason: str
@@ -68,50 +68,50 @@ class Work(Protocol):
     """One member's share of a group's topics."""
 
     def __aiter__(self) -> AsyncIterator[Delivery]:
-        """Deliveries; the next of a topic comes only after the former was completed or released."""
+        """Iterate over deliveries. A topic's next delivery comes only after the previous one was completed or released."""
         ...
 
     async def complete(self, deliveries: Sequence[Delivery], batch: Sequence[tuple[Topic, bytes]] = ()) -> None:
-        """The effect has happened: publish what came of it and acknowledge the deliveries, in this order, in one round trip.
+        """Publish the results, then acknowledge the deliveries, in one round trip.
 
-        Acknowledged entries are not delivered again (and leave the topic); harmless when the topic belongs to somebody else by
-        now. Raises `BusFull` and `BusUnavailable` as publishing does: then they are not acknowledged, as far as is known, and
-        are still the caller's, to be completed or released.
+        Acknowledged entries leave the topic and are not delivered again. Completing is harmless when the topic has moved to
+        another member. Raises `BusFull` and `BusUnavailable` as `publish` does. The deliveries then count as unacknowledged,
+        and the caller must still complete or release them.
         """
         ...
 
     async def release(self, delivery: Delivery) -> None:
-        """The effect could not happen: the same entries come again, at once, before any later one of the topic.
+        """Return a delivery without acknowledging it. The same entries are redelivered at once, before any later entry.
 
-        The pause, where the cause needs one, is the caller's.
+        Release does not wait: a caller that wants to back off does so before releasing.
         """
         ...
 
 
 class Bus(Protocol):
-    """A message bus. Every call has a deadline of its own and raises `BusUnavailable` past it."""
+    """A message bus. Every call has its own deadline and raises `BusUnavailable` when it passes."""
 
     async def publish(self, batch: Sequence[tuple[Topic, bytes]]) -> None:
         """Append payloads, each to its topic, in order, in one round trip.
 
-        Calls made one after another keep their order, also when the former was not awaited to its end.
-        Raises `BusFull` when refusing topics are at their bound (the payloads for all others were taken), `BusUnavailable`.
+        Successive calls keep their order even when the caller does not await the first before making the second.
+        Raises `BusUnavailable`, and `BusFull` when refusing topics are at their bound (all other topics accepted theirs).
         """
         ...
 
     def work(self, topics: Sequence[Topic], group: str, consumer: str, *, count: int = 64) -> AbstractAsyncContextManager[Work]:
-        """Take part in a group; at most `count` entries a delivery. Leaving hands the topics over at once.
+        """Join a group. A delivery has at most `count` entries. Leaving the block releases the topics at once.
 
-        A consumer is a name that no other living process uses: one that comes back takes over at once what it held when it died.
-        A topic has one group: acknowledging takes its entries away for all. Trouble with the bus neither prevents entering nor
-        ends the iteration.
+        No two live processes may use the same `consumer` name. A restarted consumer takes over its predecessor's topics at once.
+        A topic has one group, because acknowledging removes its entries for everyone. Failures of the bus neither prevent
+        joining nor end the iteration.
         """
         ...
 
     def follow(self, topics: Sequence[Topic]) -> AbstractAsyncContextManager[AsyncIterator[Delivery | Lost]]:
-        """See everything published after the block is entered. Entering raises `BusUnavailable`.
+        """Read everything published after the block is entered. Entering raises `BusUnavailable`.
 
-        Trouble with the bus never ends the iteration: it goes on, with `Lost` if anything may be missing.
+        Failures of the bus never end the iteration. It resumes, with `Lost` if entries may be missing.
         """
         ...
 

@@ -1,9 +1,9 @@
-"""Opens the bus and the signals that an address names.
+"""Opens the bus and the signals at a URL.
 
     redis://[user:password@]host[:port][/database]    a Redis or Valkey server; rediss:// for TLS
-    memory://                                         one inside this process, for tests
+    memory://                                         in this process, for tests
 
-Nothing is sent before the first call: opening succeeds whether the server is there or not, `ping` tells.
+Opening sends nothing, so it succeeds while the server is down. Call `ping` to check.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MEMORY = "memory://"
 
 @asynccontextmanager
 async def open_bus(url: str, *, lease_seconds: float = 5.0) -> AsyncIterator[Bus]:
-    """Yield the bus at `url`. A member that is gone for `lease_seconds` loses its topics. Raises ValueError."""
+    """Yield the bus at `url`. A member that is silent for `lease_seconds` loses its topics. Raises ValueError."""
     bus = MemoryBus() if url.startswith(_MEMORY) else RedisBus(url, lease_seconds=lease_seconds)
     try:
         yield bus

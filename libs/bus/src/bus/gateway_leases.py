@@ -8,13 +8,14 @@ The server's clock ends leases: it must not jump forward by a second or more.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Protocol
 
 from bus import redis_keys
+from bus.redis_client import Client
 from bus.redis_connection import Address
-from bus.redis_link import Link
 from bus.redis_scripts import Scripts
 
 LEASE_SECONDS = 1.5
@@ -51,34 +52,63 @@ class RedisGatewayLeases:
     """Leases on a Redis or Valkey server."""
 
     def __init__(self, url: str) -> None:
-        self._scripts = Scripts.read()
-        self._link = Link(Address.parse(url), self._scripts.sources())
+        self._scripts = Scripts.load()
+        self._client = Client(Address.parse(url), self._scripts.sources())
         """A connection of its own, so that a renewal never queues behind other commands."""
         self._record = [redis_keys.GATEWAYS, redis_keys.GATEWAYS_SINCE]
 
     async def renew(self, gateway: str) -> None:
         """Take or renew a lease."""
         command = self._scripts.renew_lease.call(self._record, gateway, int(LEASE_SECONDS * 1000))
-        await self._link.call([command], _CALL_SECONDS)
+        await self._client.call([command], _CALL_SECONDS)
 
     async def leave(self, gateway: str) -> None:
         """End a lease."""
-        await self._link.call([("ZREM", redis_keys.GATEWAYS, gateway)], _CALL_SECONDS)
+        await self._client.call([("ZREM", redis_keys.GATEWAYS, gateway)], _CALL_SECONDS)
 
     async def acknowledge(self, gateway: str, revocation: str) -> None:
         """Record an acknowledgement."""
         key = redis_keys.acknowledged(revocation)
-        await self._link.call([("SADD", key, gateway), ("EXPIRE", key, _ACKNOWLEDGED_SECONDS)], _CALL_SECONDS)
+        await self._client.call([("SADD", key, gateway), ("EXPIRE", key, _ACKNOWLEDGED_SECONDS)], _CALL_SECONDS)
 
     async def unacknowledged(self, revocation: str) -> frozenset[str] | None:
         """Gateways that have not acknowledged."""
         command = self._scripts.unacknowledged.call([*self._record, redis_keys.acknowledged(revocation)])
-        ((age, *gateways),) = await self._link.call([command], _CALL_SECONDS)
+        ((age, *gateways),) = await self._client.call([command], _CALL_SECONDS)
         return frozenset(gateway.decode() for gateway in gateways) if age >= LEASE_SECONDS * 1000 else None
 
     def close(self) -> None:
         """Close the connection."""
-        self._link.close()
+        self._client.close()
+
+
+class MemoryGatewayLeases:
+    """Leases in this process, for tests. `unacknowledged` never returns None."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._ends: dict[str, float] = {}
+        """When each gateway's lease ends."""
+        self._acknowledged: dict[str, set[str]] = {}
+        """Gateways by revocation; never forgotten."""
+
+    async def renew(self, gateway: str) -> None:
+        """Take or renew a lease."""
+        self._ends[gateway] = self._clock() + LEASE_SECONDS
+
+    async def leave(self, gateway: str) -> None:
+        """End a lease."""
+        self._ends.pop(gateway, None)
+
+    async def acknowledge(self, gateway: str, revocation: str) -> None:
+        """Record an acknowledgement."""
+        self._acknowledged.setdefault(revocation, set()).add(gateway)
+
+    async def unacknowledged(self, revocation: str) -> frozenset[str]:
+        """Gateways that have not acknowledged."""
+        now = self._clock()
+        valid = {gateway for gateway, end in self._ends.items() if end > now}
+        return frozenset(valid - self._acknowledged.get(revocation, set()))
 
 
 @asynccontextmanager

@@ -1,6 +1,6 @@
-"""The bus inside one process: for tests of what uses a bus, held to the same contract suite as the real ones.
+"""The bus in this process, for tests. It passes the same contract suite as the Redis implementation.
 
-Members and followers of one `MemoryBus` are each other's peers. Nobody can be paused here, so leases need no time.
+All members and followers share one `MemoryBus`. A process cannot be paused halfway here, so leases do not expire.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from bus import metrics
 from bus.bus import BusFull, Delivery, Entry, Lost
 from bus.topics import Topic, WhenFull
 
-_ALLOWANCE = 64
-"""Bytes that an entry counts for besides its payload."""
+_ENTRY_OVERHEAD_BYTES = 64
+"""Counted for each entry in addition to its payload."""
 
 
 class MemoryBus:
-    """A bus in memory. See `bus.Bus` for what a caller may rely on."""
+    """Implements `bus.Bus` in memory."""
 
     def __init__(self) -> None:
         self._logs: dict[str, _Log] = {}
         self._groups: dict[str, _Group] = {}
         self._ids = itertools.count(1)
         self.changes = _Changes()
-        """Announces every change that may have something for a member or a follower."""
+        """Wakes members and followers after each change."""
 
     async def publish(self, batch: Sequence[tuple[Topic, bytes]]) -> None:
         """Append payloads, each to its topic, in order."""
@@ -53,29 +53,29 @@ class MemoryBus:
             raise BusFull(frozenset(topic.name for topic in full))
 
     def work(self, topics: Sequence[Topic], group: str, consumer: str, *, count: int = 64) -> _Member:
-        """Take part in a group."""
+        """Join a group."""
         del consumer
         names = [topic.name for topic in topics]
         return _Member(self, self._groups.setdefault(group, _Group()), names, count)
 
     def follow(self, topics: Sequence[Topic]) -> _Follower:
-        """See everything published after the block is entered."""
+        """Read everything published after the block is entered."""
         return _Follower(self, [topic.name for topic in topics])
 
     async def ping(self) -> None:
-        """Answer: memory always does."""
+        """Succeed: memory is always available."""
 
     def close(self) -> None:
-        """Nothing to drop."""
+        """Do nothing: there is no connection."""
 
     def wipe(self) -> None:
-        """Lose everything, as a real bus may at any time."""
+        """Delete everything, as a real bus may lose it at any time."""
         for log in self._logs.values():
             log.wipe()
         self.changes.announce()
 
     def trim(self, topic: Topic, keep: int) -> None:
-        """Lose all but the newest `keep` entries of a topic, as a real bus does to bound its memory."""
+        """Delete all but the newest `keep` entries of a topic, as a real bus does at its bound."""
         self.log(topic.name).trim(keep)
         self.changes.announce()
 
@@ -90,11 +90,11 @@ class MemoryBus:
 
 
 def _size(payload: bytes) -> int:
-    return len(payload) + _ALLOWANCE
+    return len(payload) + _ENTRY_OVERHEAD_BYTES
 
 
 class _Changes:
-    """Wakes everybody who waits for something to change."""
+    """Wakes all waiters when something changes."""
 
     def __init__(self) -> None:
         self._next = asyncio.Event()
@@ -108,14 +108,14 @@ class _Changes:
 
 
 class _Log:
-    """A topic's entries and how many there were before them."""
+    """A topic's entries, and how many were removed before them."""
 
     def __init__(self) -> None:
         self.entries: deque[Entry] = deque()
-        self.gone = 0
-        """Entries trimmed away or acknowledged, all older than those that are left."""
+        self.removed = 0
+        """Entries trimmed or acknowledged. All were older than the remaining ones."""
         self.size = 0
-        """Bytes of what is left, an allowance per entry included."""
+        """Bytes of the remaining entries, overhead included."""
         self.wipes = 0
 
     def append(self, entries: Sequence[Entry]) -> None:
@@ -125,42 +125,42 @@ class _Log:
     def trim(self, keep: int) -> None:
         while len(self.entries) > keep:
             self.size -= _size(self.entries.popleft().payload)
-            self.gone += 1
+            self.removed += 1
 
     def wipe(self) -> None:
         self.entries.clear()
-        self.gone = self.size = 0
+        self.removed = self.size = 0
         self.wipes += 1
 
     def end(self) -> int:
-        return self.gone + len(self.entries)
+        return self.removed + len(self.entries)
 
 
 class _Group:
-    """Who of a group holds which topic."""
+    """The members of a group and their outstanding deliveries."""
 
     def __init__(self) -> None:
         self.members: list[_Member] = []
-        self.taken: dict[str, tuple[_Member, Delivery]] = {}
-        """By topic: what its holder works on. The topic stays with that member until this is settled."""
+        self.outstanding: dict[str, tuple[_Member, Delivery]] = {}
+        """By topic. The topic stays with that member until the delivery is completed or released."""
 
-    def holds(self, member: _Member, topic: str, place: int) -> bool:
-        """Tell whether the topic, the `place`-th of all, is the member's and has nothing outstanding."""
-        return topic not in self.taken and self.members[place % len(self.members)] is member
+    def may_deliver(self, member: _Member, topic: str, index: int) -> bool:
+        """Return whether the topic, at `index` in the group's list, is the member's and has no outstanding delivery."""
+        return topic not in self.outstanding and self.members[index % len(self.members)] is member
 
     def leave(self, member: _Member) -> None:
         self.members.remove(member)
-        self.taken = {topic: held for topic, held in self.taken.items() if held[0] is not member}
+        self.outstanding = {topic: held for topic, held in self.outstanding.items() if held[0] is not member}
 
 
 class _Member:
-    """A member's block."""
+    """The context manager and iterator of one member."""
 
     def __init__(self, bus: MemoryBus, group: _Group, topics: Sequence[str], count: int) -> None:
         self._bus = bus
         self._group = group
         self._turns = deque(enumerate(topics))
-        """The topics, the one that waited longest first."""
+        """Topics with their index, the least recently tried first."""
         self._count = count
 
     async def __aenter__(self) -> Self:
@@ -178,12 +178,12 @@ class _Member:
     async def __anext__(self) -> Delivery:
         while (delivery := self._next()) is None:
             await self._bus.changes.wait()
-        self._group.taken[delivery.topic] = (self, delivery)
+        self._group.outstanding[delivery.topic] = (self, delivery)
         metrics.DELIVERED_ENTRIES.labels(metrics.kind_of(delivery.topic), "work").inc(len(delivery.entries))
         return delivery
 
     async def complete(self, deliveries: Sequence[Delivery], batch: Sequence[tuple[Topic, bytes]] = ()) -> None:
-        """Publish, then take the entries off their topics."""
+        """Publish, then remove the entries from their topics."""
         await self._bus.publish(batch)
         for delivery in deliveries:
             log = self._bus.log(delivery.topic)
@@ -193,28 +193,28 @@ class _Member:
             await self.release(delivery)
 
     async def release(self, delivery: Delivery) -> None:
-        """Let what now is the oldest of the topic come."""
-        if self._group.taken.get(delivery.topic) == (self, delivery):
-            del self._group.taken[delivery.topic]
+        """Make the topic available again, from its oldest entry."""
+        if self._group.outstanding.get(delivery.topic) == (self, delivery):
+            del self._group.outstanding[delivery.topic]
             self._bus.changes.announce()
 
     def _next(self) -> Delivery | None:
         for _ in range(len(self._turns)):
-            place, topic = self._turns[0]
+            index, topic = self._turns[0]
             self._turns.rotate(-1)
             entries = self._bus.log(topic).entries
-            if entries and self._group.holds(self, topic, place):
+            if entries and self._group.may_deliver(self, topic, index):
                 return Delivery(topic, list(itertools.islice(entries, self._count)))
         return None
 
 
 class _Follower:
-    """A follower's block."""
+    """The context manager and iterator of one follower."""
 
     def __init__(self, bus: MemoryBus, topics: Sequence[str]) -> None:
         self._bus = bus
         self._positions = dict.fromkeys(topics, (0, 0))
-        """By topic: wipes known of, entries seen since the last."""
+        """By topic: the log's `wipes` counter, and entries seen since the last wipe."""
         self._ready: deque[Delivery | Lost] = deque()
 
     async def __aenter__(self) -> Self:
@@ -240,12 +240,12 @@ class _Follower:
     def _read(self, topic: str) -> None:
         log = self._bus.log(topic)
         wipes, seen = self._positions[topic]
-        reason = "wiped" if log.wipes != wipes else "trimmed" if log.gone > seen else None
+        reason = "wiped" if log.wipes != wipes else "trimmed" if log.removed > seen else None
         if reason:
             metrics.LOST.labels(reason).inc()
             self._ready.append(Lost((topic,), reason))
-            seen = log.gone
-        entries = list(itertools.islice(log.entries, seen - log.gone, None))
+            seen = log.removed
+        entries = list(itertools.islice(log.entries, seen - log.removed, None))
         if entries:
             metrics.DELIVERED_ENTRIES.labels(metrics.kind_of(topic), "follow").inc(len(entries))
             self._ready.append(Delivery(topic, entries))

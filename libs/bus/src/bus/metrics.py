@@ -1,7 +1,4 @@
-"""The bus's metrics, the same whichever implementation is behind.
-
-Leaves serving them to the chassis.
-"""
+"""Metrics of the bus, shared by all implementations. The chassis serves them."""
 
 from __future__ import annotations
 
@@ -17,17 +14,19 @@ PUBLISH_SECONDS = Histogram(
     "Time to publish a batch",
     buckets=(0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2),
 )
-UNAVAILABLE = Counter("hubbub_bus_unavailable_total", "Batches that the bus did not take", [])
+UNAVAILABLE = Counter("hubbub_bus_unavailable_total", "Batches that failed because the bus was unavailable", [])
 DELIVERED_ENTRIES = Counter("hubbub_bus_delivered_entries_total", "Entries delivered", ["topic_kind", "verb"])
-LOST = Counter("hubbub_bus_lost_total", "Topics that a follower may have missed entries of", ["reason"])
-LEASE_CHANGES = Counter("hubbub_bus_lease_changes_total", "Topics taken, given up and lost by members of a group", ["change"])
-BACKLOG = Gauge("hubbub_bus_backlog_entries", "Unacknowledged entries of the topics this member holds", ["topic_kind"])
-SIGNALS = Counter("hubbub_bus_signals_total", "Signals sent, received, and dropped because a listener was slow", ["direction"])
+LOST = Counter("hubbub_bus_lost_total", "Topics whose entries a follower may have missed", ["reason"])
+LEASE_CHANGES = Counter(
+    "hubbub_bus_lease_changes_total", "Topic leases taken, released (given) and lost by group members", ["change"]
+)
+BACKLOG = Gauge("hubbub_bus_backlog_entries", "Unacknowledged entries in the topics leased by this member", ["topic_kind"])
+SIGNALS = Counter("hubbub_bus_signals_total", "Signals sent, received, and dropped because the listener was slow", ["direction"])
 
 _KINDS = frozenset({"commands", "events", "replies", "revocations", "rejected"})
 
 
 def kind_of(topic: str) -> str:
-    """Return the label of a topic: one of a closed set, whatever topics there are."""
+    """Return the topic's metric label, from a closed set."""
     kind = topic.partition(".")[0]
     return kind if kind in _KINDS else "other"

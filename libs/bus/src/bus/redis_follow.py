@@ -1,10 +1,14 @@
-"""Follows streams and never has a silent hole: whatever may have been missed is said with `Lost`.
+"""A follower of streams that detects missed entries by counting, and reports them with `Lost`.
 
-How it knows. It counts the entries it has seen of each stream since the stream's first. The server counts the entries it has ever
-added and those it still holds. At one instant, with everything still ahead counted too, the sums must agree; when the
-server has added more, entries were trimmed unseen, when fewer, the stream is a new one. A wipe also takes the epoch away, a key
-that followers put there, and a restart changes the server's run id. The sums are checked every second, at once after
-reconnecting, and before anything is handed out while the follower is behind.
+Per stream, the follower counts the entries it has read since the stream began, and the server counts the entries it has ever
+added. In one transaction, entries read plus entries still unread must equal entries added. If the server has added more,
+entries were trimmed unread; if fewer, the stream is a new one. Two more signs: a wipe removes the epoch, a key that followers
+write, and a restart changes the server's run id. The counts are checked every second, at once after reconnecting, and, while
+the follower lags, before every delivery.
+
+Price: about 100 of these lines and one script call per second and follower. Gain: no entry is missed silently, which a cursor
+alone cannot guarantee: it does not show entries trimmed in between, nor a stream that was wiped and refilled (docs/adr/0011).
+`tests/test_follow.py` and `tests/test_redis_faults.py` guard it.
 """
 
 from __future__ import annotations
@@ -20,49 +24,49 @@ import structlog
 
 from bus import metrics, redis_keys
 from bus.bus import BusUnavailable, Delivery, Entry, Lost
+from bus.redis_client import CALL_SECONDS
 from bus.redis_connection import Address, Command, Connection
-from bus.redis_link import CALL_SECONDS
 from bus.redis_scripts import Scripts
 from bus.topics import Topic
 from chassis.backoff import Backoff
 
 _COUNT = 64
-"""Entries of a topic per read; far below every bound, so that trimming cannot pass a follower that reads less."""
-_LOOK_SECONDS = 1.0
-"""Time between two checks, and the longest time a read waits."""
+"""Maximum entries of a topic per read, far below every bound: a follower that reads fewer was not overtaken by trimming."""
+_CHECK_SECONDS = 1.0
+"""Interval between checks, and the longest time a read blocks."""
 
 _log = structlog.get_logger(__name__)
 
 
 class _Position:
-    """How far the follower is in one stream."""
+    """The follower's position in one stream."""
 
     __slots__ = ("cursor", "seen", "topic")
 
     def __init__(self, topic: Topic) -> None:
         self.topic = topic
         self.cursor = "0-0"
-        """Id of the last entry seen."""
+        """Id of the last entry read."""
         self.seen = 0
-        """Entries from the stream's first up to the cursor."""
+        """Number of entries from the first of the stream up to the cursor."""
 
-    def begin(self, state: _State | None) -> None:
-        """Stand at the end."""
+    def move_to_end(self, state: _State | None) -> None:
+        """Skip everything published so far."""
         if state is not None:
             self.cursor, self.seen = state.last, state.added
 
-    def judge(self, state: _State | None, ahead: int | None) -> str | None:
-        """Compare with the server, where `ahead` entries follow the cursor (None: unknown).
+    def compare(self, state: _State | None, unread: int | None) -> str | None:
+        """Compare with the server, where `unread` entries follow the cursor (None if unknown).
 
-        Returns why entries may be missing, None where none is.
+        Return the reason why entries may be missing, or None.
         """
         if state is None or _order(state.last) < _order(self.cursor):
-            fresh = self.cursor == "0-0"
+            at_start = self.cursor == "0-0"
             self.cursor, self.seen = "0-0", 0
-            return None if fresh else "wiped"
-        if ahead is None:
+            return None if at_start else "wiped"
+        if unread is None:
             return None
-        missed = state.added - ahead - self.seen
+        missed = state.added - unread - self.seen
         self.seen += missed
         if missed == 0:
             return None
@@ -70,7 +74,7 @@ class _Position:
 
 
 class _State:
-    """What the server says of one stream."""
+    """The server's counters for one stream."""
 
     __slots__ = ("added", "first", "last", "length")
 
@@ -80,15 +84,15 @@ class _State:
         self.first: str = answer[2].decode()
         self.last: str = answer[3].decode()
 
-    def after(self, cursor: str, read: int) -> int | None:
-        """Count the entries that follow the cursor, where that is known: `read` of them were read at the same instant."""
+    def unread(self, cursor: str, read: int) -> int | None:
+        """Return how many entries follow the cursor, or None if unknown. `read` of them were read in the same transaction."""
         if self.length == 0 or _order(self.first) > _order(cursor):
             return self.length
         return read if read < _COUNT else None
 
 
 class Follower:
-    """One follower's block: entered, it iterates over what is published from then on."""
+    """The context manager and iterator of one follower."""
 
     def __init__(self, address: Address, scripts: Scripts, topics: Sequence[Topic]) -> None:
         self._address = address
@@ -96,25 +100,25 @@ class Follower:
         self._positions = {redis_keys.stream(topic.name): _Position(topic) for topic in topics}
         """By stream key."""
         self._behind = False
-        """The last read brought as much of a topic as it may, so there is more."""
+        """The last read returned the maximum for some topic, so more entries are waiting."""
         self._connection: Connection | None = None
         self._run: bytes = b""
-        """The server's run id: another one means that it restarted, or that another server took over."""
+        """The server's run id. It changes on a restart or fail-over."""
         self._epoch: bytes = b""
-        """Name of the data set, put there by some follower; another one means that it was wiped."""
+        """Id of the data set, written by a follower. It changes after a wipe."""
         self._restarted = False
-        """The next look must say `Lost` whatever it finds."""
-        self._next_look = 0.0
+        """The next check must report `Lost` for every topic."""
+        self._next_check = 0.0
         """Loop time of the next check."""
         self._ready: deque[Delivery | Lost] = deque()
-        """Read and not yet handed out; nothing is read before it is empty."""
+        """Items read but not yet returned. Nothing more is read until it is empty."""
         self._backoff = Backoff()
 
     async def __aenter__(self) -> Self:
         await self._connect()
-        states, _ = await self._look(reading=False)
+        states, _ = await self._query(reading=False)
         for key, position in self._positions.items():
-            position.begin(states[key])
+            position.move_to_end(states[key])
         self._restarted = False
         return self
 
@@ -134,43 +138,36 @@ class Follower:
                 await self._backoff.wait()
             else:
                 self._backoff.succeeded()
-        return self._hand_out(self._ready.popleft())
-
-    def _hand_out(self, item: Delivery | Lost) -> Delivery | Lost:
-        match item:
-            case Delivery(topic, entries):
-                metrics.DELIVERED_ENTRIES.labels(metrics.kind_of(topic), "follow").inc(len(entries))
-            case Lost(topics, reason):
-                metrics.LOST.labels(reason).inc(len(topics))
-                _log.warning("bus_follow_lost", reason=reason, topics=len(topics))
+        item = self._ready.popleft()
+        _record(item)
         return item
 
     async def _fill(self) -> None:
         if self._connection is None:
             await self._connect()
-        if self._behind or asyncio.get_running_loop().time() >= self._next_look:
+        if self._behind or asyncio.get_running_loop().time() >= self._next_check:
             await self._check()
         else:
-            milliseconds = int(_LOOK_SECONDS * 1000)
-            (answer,) = await self._call(self._reading("BLOCK", milliseconds), seconds=_LOOK_SECONDS + CALL_SECONDS)
+            milliseconds = int(_CHECK_SECONDS * 1000)
+            (answer,) = await self._call(self._read_command("BLOCK", milliseconds), seconds=_CHECK_SECONDS + CALL_SECONDS)
             read = _by_key(answer)
             if any(len(entries) >= _COUNT for entries in read.values()):
-                await self._check()  # that much waits only where trimming may have passed: read again, with proof
+                await self._check()  # so many waiting entries: trimming may have overtaken this read, so repeat it with a check
             else:
                 self._take(read)
 
     async def _check(self) -> None:
-        """Read without waiting, and compare sums at the same instant."""
+        """Read without blocking, and compare the counts in the same transaction."""
         epoch = self._epoch
-        states, read = await self._look(reading=True)
+        states, read = await self._query(reading=True)
         wiped = self._epoch != epoch
         reasons: dict[str, list[str]] = defaultdict(list)
         for key, position in self._positions.items():
             state = states[key]
             cursor = position.cursor
-            reason = position.judge(state, state.after(cursor, len(read.get(key, ()))) if state else 0)
+            reason = position.compare(state, state.unread(cursor, len(read.get(key, ()))) if state else 0)
             if position.cursor != cursor:
-                read.pop(key, None)  # it was read after a cursor that means nothing any more
+                read.pop(key, None)  # read after a cursor that is no longer valid
             if wiped or reason == "wiped":
                 reasons["wiped"].append(position.topic.name)
             elif reason or self._restarted:
@@ -179,26 +176,26 @@ class Follower:
         self._ready.extend(Lost(tuple(topics), reason) for reason, topics in reasons.items())
         self._take(read)
 
-    async def _look(self, *, reading: bool) -> tuple[dict[str, _State | None], dict[str, list[Any]]]:
-        """Ask for the streams' state and, when `reading`, for what follows the cursors, at one instant."""
-        proposal = secrets.token_hex(8)
+    async def _query(self, *, reading: bool) -> tuple[dict[str, _State | None], dict[str, list[Any]]]:
+        """Return the streams' states and, when `reading`, the entries after the cursors, in one transaction."""
+        new_epoch = secrets.token_hex(8)
         commands: list[Command] = [
             ("EXPIRE", key(position.topic.name), position.topic.idle_seconds)
             for position in self._positions.values()
             if position.topic.idle_seconds
             for key in (redis_keys.stream, redis_keys.size)
         ]
-        commands += [("MULTI",), self._scripts.look.call([redis_keys.EPOCH, *self._positions], proposal)]
-        commands += [self._reading(), ("EXEC",)] if reading else [("EXEC",)]
+        commands += [("MULTI",), self._scripts.stream_state.call([redis_keys.EPOCH, *self._positions], new_epoch)]
+        commands += [self._read_command(), ("EXEC",)] if reading else [("EXEC",)]
         answers = (await self._call(*commands, seconds=CALL_SECONDS))[-1]
         if answers is None or any(isinstance(answer, hiredis.ReplyError) for answer in answers):
-            raise BusUnavailable("the server refused to look")
+            raise BusUnavailable("the server refused the check")
         (self._epoch, *states), *read = answers
-        self._next_look = asyncio.get_running_loop().time() + _LOOK_SECONDS
+        self._next_check = asyncio.get_running_loop().time() + _CHECK_SECONDS
         by_key = dict(zip(self._positions, (_State(state) if state else None for state in states), strict=True))
         return by_key, _by_key(read[0] if read else None)
 
-    def _reading(self, *options: str | int) -> Command:
+    def _read_command(self, *options: str | int) -> Command:
         cursors = [position.cursor for position in self._positions.values()]
         return ("XREAD", "COUNT", _COUNT, *options, "STREAMS", *self._positions, *cursors)
 
@@ -216,13 +213,13 @@ class Follower:
         connection = await Connection.open(self._address, CALL_SECONDS, scripts=self._scripts.sources())
         try:
             (information,) = await connection.call([("INFO", "server")], CALL_SECONDS)
-        except BaseException:  # cancelled, too
+        except BaseException:  # includes cancellation
             connection.close()
             raise
         run = next(line for line in bytes(information).splitlines() if line.startswith(b"run_id:"))
         self._restarted |= run != self._run
         self._run = run
-        self._next_look = 0.0
+        self._next_check = 0.0
         self._connection = connection
 
     async def _call(self, *commands: Command, seconds: float) -> list[Any]:
@@ -236,11 +233,20 @@ class Follower:
             self._connection = None
 
 
+def _record(item: Delivery | Lost) -> None:
+    match item:
+        case Delivery(topic, entries):
+            metrics.DELIVERED_ENTRIES.labels(metrics.kind_of(topic), "follow").inc(len(entries))
+        case Lost(topics, reason):
+            metrics.LOST.labels(reason).inc(len(topics))
+            _log.warning("bus_follow_lost", reason=reason, topics=len(topics))
+
+
 def _by_key(answer: Mapping[bytes, list[Any]] | None) -> dict[str, list[Any]]:
     return {key.decode(): entries for key, entries in (answer or {}).items()}
 
 
 def _order(id_: str) -> tuple[int, int]:
-    """Turn a stream id, `milliseconds-sequence`, into what sorts like it."""
+    """Return a sort key for a stream id, `milliseconds-sequence`."""
     milliseconds, _, sequence = id_.partition("-")
     return int(milliseconds), int(sequence or 0)

@@ -1,45 +1,45 @@
-"""Spells every key that the bus has in Redis."""
+"""Names every Redis key of the bus."""
 
 from __future__ import annotations
 
 EPOCH = "bus:epoch"
-"""A name for the data set, put there by some follower: a wipe takes it along."""
+"""An id of the data set, written by a follower. A wipe removes it."""
 GATEWAYS = "bus:gateways"
-"""The sorted set of gateways, by the end of their leases."""
+"""Sorted set of gateways by the end of their leases."""
 GATEWAYS_SINCE = "bus:gateways:since"
-"""The hash that holds since when `GATEWAYS` is recorded, and in which run of the server."""
+"""Hash with the time at which `GATEWAYS` was created and the run id of the server at that time."""
 
 
 def stream(topic: str) -> str:
-    """Return the stream that holds a topic's entries."""
+    """Stream of a topic's entries."""
     return f"bus:{topic}"
 
 
 def size(topic: str) -> str:
-    """Return the counter of the bytes that a topic's entries take."""
+    """Counter of the bytes used by a topic's entries."""
     return f"bus:size:{topic}"
 
 
 def lease(group: str, topic: str) -> str:
-    """Return the key that says which member of a group holds a topic."""
+    """Lease on a topic: the member of the group that holds it."""
     return f"bus:lease:{group}:{topic}"
 
 
 def members(group: str) -> str:
-    """Return the hash that says which members a group has and until when each is believed."""
+    """Hash of a group's members and when each one's heartbeat expires."""
     return f"bus:members:{group}"
 
 
 def signal(name: str) -> str:
-    """Return the channel of a signal."""
+    """Pub/Sub channel of a signal."""
     return f"bus:signal:{name}"
 
 
 def value(name: str) -> str:
-    """Return the key of a value that can be taken once."""
+    """A value that one caller can take."""
     return f"bus:value:{name}"
 
 
 def acknowledged(revocation: str) -> str:
-    """Return the set of gateways that have acknowledged a revocation."""
+    """Set of gateways that have acknowledged a revocation."""
     return f"bus:acknowledged:{revocation}"

@@ -1,7 +1,4 @@
-"""Appends payloads to streams and takes entries off them that are done with, in one call.
-
-Leaves what happens at the server to `lua/publish.lua`, and whose entries those are to `redis_work`.
-"""
+"""Appends payloads to streams and deletes acknowledged entries, in one call of `lua/publish.lua`."""
 
 from __future__ import annotations
 
@@ -11,28 +8,28 @@ from typing import Any
 
 from bus import metrics, redis_keys
 from bus.bus import BusFull, BusUnavailable, Delivery
+from bus.redis_client import Client
 from bus.redis_connection import Command
-from bus.redis_link import Link
 from bus.redis_scripts import Scripts
 from bus.topics import Topic
 
 Call = Callable[[Sequence[Command]], Awaitable[list[Any]]]
-"""Sends commands in one round trip and returns their answers. Raises BusUnavailable."""
+"""Sends commands in one round trip and returns their replies. Raises BusUnavailable."""
 
 
 class RedisPublisher:
-    """One connection's way to all streams."""
+    """Publishes over one client."""
 
-    def __init__(self, link: Link, scripts: Scripts) -> None:
-        self._link = link
+    def __init__(self, client: Client, scripts: Scripts) -> None:
+        self._client = client
         self._scripts = scripts
 
     async def publish(
         self, batch: Iterable[tuple[Topic, bytes]], done: Sequence[Delivery] = (), call: Call | None = None
     ) -> None:
-        """Append payloads, each to its topic, in order; then take off the entries of `done`, unless a topic refused.
+        """Append payloads, each to its topic, in order. Unless a topic refused, then delete the entries of `done`.
 
-        `call` sends it, by default over the link. Raises `BusFull`, `BusUnavailable`.
+        `call` sends the command; the default is the client's. Raises `BusFull`, `BusUnavailable`.
         """
         by_topic: dict[Topic, list[bytes]] = {}
         for topic, payload in batch:
@@ -41,7 +38,7 @@ class RedisPublisher:
             return
         started = time.perf_counter()
         try:
-            (lengths,) = await (call or self._link.call)([self._command(by_topic, done)])
+            (lengths,) = await (call or self._client.call)([self._command(by_topic, done)])
         except BusUnavailable:
             metrics.UNAVAILABLE.inc()
             raise

@@ -1,7 +1,4 @@
-"""Names the Lua scripts beside it, and how each is called.
-
-Leaves what they do to the scripts themselves.
-"""
+"""Loads the Lua scripts in `lua/` and builds the commands that call them."""
 
 from __future__ import annotations
 
@@ -14,37 +11,37 @@ from bus.redis_connection import Command
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A script and the name by which the server knows it."""
+    """A script and the SHA-1 by which the server identifies it."""
 
     source: str
     sha: str
 
     def call(self, keys: list[str], *arguments: str | bytes | int) -> Command:
-        """Return the command that runs it."""
+        """Return the command that runs the script."""
         return ("EVALSHA", self.sha, len(keys), *keys, *arguments)
 
 
 @dataclass(frozen=True, slots=True)
 class Scripts:
-    """All of them."""
+    """All scripts of the bus."""
 
     publish: Script
-    look: Script
-    share: Script
-    give: Script
+    stream_state: Script
+    rebalance: Script
+    release_leases: Script
     renew_lease: Script
     unacknowledged: Script
 
     @classmethod
-    def read(cls) -> Scripts:
-        """Read them from the package."""
+    def load(cls) -> Scripts:
+        """Read the scripts from the package."""
         return cls(*(_script(each.name) for each in fields(cls)))
 
     def sources(self) -> tuple[str, ...]:
-        """Return what a server must be given before it is called."""
+        """Return the sources to load into the server before the first call."""
         return tuple(getattr(self, each.name).source for each in fields(self))
 
 
 def _script(name: str) -> Script:
     source = (files("bus") / "lua" / f"{name}.lua").read_text()
-    return Script(source, hashlib.sha1(source.encode()).hexdigest())  # noqa: S324 (the server's own naming)
+    return Script(source, hashlib.sha1(source.encode()).hexdigest())  # noqa: S324 (the server identifies scripts by SHA-1)

@@ -1,8 +1,7 @@
-"""The bus over Redis or Valkey streams: publishing, and the way to `work` and `follow`.
+"""The bus on Redis or Valkey streams: one stream per topic, one stream entry per payload.
 
-One stream per topic, one entry per payload. What waits for work leaves its stream when acknowledged, so a stream's length is its
-backlog. Leaves appending to `redis_publish`, members of a group to `redis_work`, followers to `redis_follow`, the wire to
-`redis_connection`.
+An acknowledged entry is deleted, so the length of a command stream is its backlog. `redis_publish` publishes, `redis_work`
+implements members of a group, `redis_follow` implements followers.
 """
 
 from __future__ import annotations
@@ -11,24 +10,24 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from bus.bus import Delivery, Lost, Work
+from bus.redis_client import Client
 from bus.redis_connection import Address
 from bus.redis_follow import Follower
-from bus.redis_link import Link
 from bus.redis_publish import RedisPublisher
 from bus.redis_scripts import Scripts
-from bus.redis_work import Member, Membership
+from bus.redis_work import Member, MemberOptions
 from bus.topics import Topic
 
 
 class RedisBus:
-    """A bus on one server (or on the primary behind one address). See `bus.Bus` for what a caller may rely on."""
+    """Implements `bus.Bus` on one server, or on the primary behind one address."""
 
     def __init__(self, url: str, *, lease_seconds: float = 5.0) -> None:
         self._address = Address.parse(url)
-        self._scripts = Scripts.read()
-        self._link = Link(self._address, self._scripts.sources())
-        """For everything that answers at once; members and followers wait on connections of their own."""
-        self._publisher = RedisPublisher(self._link, self._scripts)
+        self._scripts = Scripts.load()
+        self._client = Client(self._address, self._scripts.sources())
+        """For calls that return at once. Members and followers block on their own connections."""
+        self._publisher = RedisPublisher(self._client, self._scripts)
         self._lease_seconds = lease_seconds
 
     async def publish(self, batch: Sequence[tuple[Topic, bytes]]) -> None:
@@ -36,19 +35,19 @@ class RedisBus:
         await self._publisher.publish(batch)
 
     def work(self, topics: Sequence[Topic], group: str, consumer: str, *, count: int = 64) -> AbstractAsyncContextManager[Work]:
-        """Take part in a group."""
+        """Join a group."""
         names = [topic.name for topic in topics]
-        membership = Membership(names, group, consumer, count, self._lease_seconds)
-        return Member(self._address, self._link, self._publisher, self._scripts, membership)
+        options = MemberOptions(names, group, consumer, count, self._lease_seconds)
+        return Member(self._address, self._client, self._publisher, self._scripts, options)
 
     def follow(self, topics: Sequence[Topic]) -> AbstractAsyncContextManager[AsyncIterator[Delivery | Lost]]:
-        """See everything published after the block is entered."""
+        """Read everything published after the block is entered."""
         return Follower(self._address, self._scripts, topics)
 
     async def ping(self) -> None:
         """Raise `BusUnavailable` unless the bus answers."""
-        await self._link.call([("PING",)])
+        await self._client.call([("PING",)])
 
     def close(self) -> None:
-        """Drop the connection."""
-        self._link.close()
+        """Close the connection."""
+        self._client.close()

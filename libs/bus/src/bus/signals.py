@@ -1,30 +1,39 @@
-"""What may be lost: signals (typing, presence) and values that can be taken once (tickets)."""
+"""Data that may be lost: signals (typing, presence) and values that one caller can take (tickets)."""
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from bus import metrics
+
+_QUEUED_SIGNALS = 4_096
+
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """A payload that somebody sent just now."""
+    """A payload sent under a name."""
 
     name: str
     payload: bytes
 
 
 class Signals(Protocol):
-    """Fire and forget between processes. Calls have a deadline and raise `BusUnavailable` past it."""
+    """Fire-and-forget messages between processes. Every call has a deadline and raises `BusUnavailable` when it passes."""
 
     async def send(self, name: str, payload: bytes) -> None:
-        """Reach whoever listens to `name` at this moment; nobody else, ever."""
+        """Send to the listeners that are subscribed to `name` now. Later listeners never see it."""
         ...
 
     def listen(self, names: Sequence[str]) -> AbstractAsyncContextManager[AsyncIterator[Signal]]:
-        """Signals sent after the block is entered; some are missed while the bus is out of reach or the listener too slow."""
+        """Receive signals sent after the block is entered.
+
+        Signals are missed while the bus is unreachable, and the oldest are dropped when the listener is slow.
+        """
         ...
 
     async def put(self, name: str, value: bytes, seconds: float) -> None:
@@ -32,5 +41,27 @@ class Signals(Protocol):
         ...
 
     async def take(self, name: str) -> bytes | None:
-        """Take a value away: of all who ask, at any process, one gets it. None when unknown, expired or taken."""
+        """Remove a value and return it; only one caller gets it. None when unknown, expired or taken."""
         ...
+
+
+class SignalQueue:
+    """A bounded queue for one listener. When it is full, the oldest signal is dropped."""
+
+    def __init__(self) -> None:
+        self._signals: deque[Signal] = deque(maxlen=_QUEUED_SIGNALS)
+        self._not_empty = asyncio.Event()
+
+    def put(self, signal: Signal) -> None:
+        """Add a signal, dropping the oldest when full."""
+        direction = "dropped" if len(self._signals) == _QUEUED_SIGNALS else "received"
+        metrics.SIGNALS.labels(direction).inc()
+        self._signals.append(signal)
+        self._not_empty.set()
+
+    async def get(self) -> Signal:
+        """Wait for the next signal and remove it."""
+        while not self._signals:
+            self._not_empty.clear()
+            await self._not_empty.wait()
+        return self._signals.popleft()

@@ -1,6 +1,6 @@
-"""Names every topic of the bus, its bounds, and the rule that puts a channel on a partition.
+"""Defines every topic of the bus with its bounds, and assigns channels to partitions.
 
-The bounds add up to 40 MiB a partition, 8 MiB a gateway and 32 MiB besides: what the server's memory must exceed.
+The bounds add up to 40 MiB per partition, 8 MiB per gateway and 32 MiB for the rest. The server needs more memory than that.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ class WhenFull(Enum):
     """What a topic does at its bound."""
 
     REFUSE = "refuse"
-    """Publishing raises `BusFull`: what waits for work must not be thrown away."""
+    """Publishing raises `BusFull`, so that pending work is never discarded."""
     TRIM = "trim"
-    """The oldest entries go, a few more than must: followers that fell behind are told with `Lost`."""
+    """The oldest entries are trimmed, up to 1/256 more than needed. Followers that fell behind receive `Lost`."""
 
 
 _MEBIBYTE = 1024 * 1024
@@ -29,12 +29,12 @@ class Topic:
 
     name: str
     bound: int
-    """Entries (batches) it holds at most."""
+    """Maximum number of entries (batches)."""
     when_full: WhenFull
     idle_seconds: int = 0
-    """Forgotten when nobody has published or followed for so long; 0 never."""
+    """The topic is deleted after this long without a publish or a follower; 0 means never."""
     bound_bytes: int = 16 * _MEBIBYTE
-    """Bytes it holds at most, a small allowance per entry included; a trimming topic keeps its newest batch in any case."""
+    """Maximum bytes, including 64 per entry of overhead. A trimming topic always keeps its newest batch."""
 
     def __hash__(self) -> int:
         return hash(self.name)
@@ -42,31 +42,31 @@ class Topic:
 
 @cache
 def commands(partition: int) -> Topic:
-    """Work for the messages workers, one consumer each."""
+    """Commands for the messages workers; each partition has one consumer."""
     return Topic(f"commands.{partition}", 10_000, WhenFull.REFUSE, bound_bytes=24 * _MEBIBYTE)
 
 
 @cache
 def events(partition: int) -> Topic:
-    """What happened, followed by every gateway."""
+    """Channel events, followed by every gateway."""
     return Topic(f"events.{partition}", 20_000, WhenFull.TRIM)
 
 
 def replies(gateway: str) -> Topic:
-    """Outcomes of one gateway's commands that made no new event."""
+    """Outcomes of a gateway's commands that produced no new event."""
     return Topic(f"replies.{gateway}", 10_000, WhenFull.TRIM, idle_seconds=300, bound_bytes=8 * _MEBIBYTE)
 
 
 def revocations() -> Topic:
-    """Decisions about users, followed by every gateway."""
+    """Revocations and blocks of users, followed by every gateway."""
     return Topic("revocations", 10_000, WhenFull.TRIM)
 
 
 def rejected() -> Topic:
-    """Poison set aside by the workers, for people to look at."""
+    """Commands that the workers could not read or process, kept for operators to inspect."""
     return Topic("rejected", 1_000, WhenFull.TRIM)
 
 
 def partition_of(channel: str, partitions: int) -> int:
-    """The partition of a channel: everything about one channel takes one way, so that it keeps its order."""
+    """Return the partition of a channel. A channel has one partition, which keeps its commands and events in order."""
     return zlib.crc32(channel.encode()) % partitions

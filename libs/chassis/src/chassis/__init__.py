@@ -1,1 +1,1 @@
-"""How every process starts, speaks, fails and stops."""
+"""Shared by every process: lifecycle, configuration, logging, metrics, errors, gRPC, PostgreSQL, service identities."""

@@ -1,7 +1,7 @@
 """Spaces retries and reconnects: exponential backoff with full jitter, one policy for every process.
 
-Full jitter (each pause is random between zero and the exponential bound) keeps clients that lost the same server from
-returning together. The waiting is tenacity's.
+Full jitter (each wait is random between zero and the exponential bound) keeps clients that lost the same server from
+returning together. tenacity implements the waiting.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import math
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 FIRST_SECONDS = 0.05
-"""Upper bound of the first pause; it doubles with each failure."""
+"""Upper bound of the first wait; it doubles with each failure."""
 LONGEST_SECONDS = 1.0
 _WAIT = wait_random_exponential(multiplier=FIRST_SECONDS, max=LONGEST_SECONDS)
 
@@ -26,13 +26,13 @@ def retrying(*errors: type[Exception], within_seconds: float = math.inf) -> Asyn
 
 
 class Backoff:
-    """The pause before the next attempt, for loops that `retrying` does not fit."""
+    """The wait before the next attempt, for loops that `retrying` does not fit."""
 
     def __init__(self) -> None:
         self._state = RetryCallState(retrying(), None, (), {})
 
     def succeeded(self) -> None:
-        """Start again from the shortest pause."""
+        """Reset to the shortest wait."""
         self._state.attempt_number = 1
 
     def failed(self) -> float:

@@ -1,11 +1,11 @@
-"""Reads a process's settings from the environment, once, into a frozen dataclass. Which there are is each service's own matter.
+"""Reads a process's settings from the environment, once, into a frozen dataclass. Each service declares its own settings.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config(ProcessConfig):
     listen: Address = setting("HUBBUB_MESSAGES_LISTEN", address)
     database_url: Secret = setting("HUBBUB_MESSAGES_DATABASE_URL", secret)
 
-config = load(Config, os.environ)      # raises ConfigError, which names every problem at once
+config = load(Config, os.environ)      # raises ConfigError with every problem
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SETTING = "setting"
 
 
 class ConfigError(Exception):
-    """Settings that are missing or wrong, all of them."""
+    """Lists every missing or invalid setting."""
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
@@ -29,7 +29,7 @@ class ConfigError(Exception):
 
 
 class Secret(str):
-    """A text that shows itself to nobody who prints or logs it."""
+    """A string whose repr hides its value."""
 
     __slots__ = ()
 
@@ -38,7 +38,7 @@ class Secret(str):
 
 
 class Address(NamedTuple):
-    """Where to listen or to connect to."""
+    """A host and port to listen on or connect to."""
 
     host: str
     port: int
@@ -49,21 +49,21 @@ class Address(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """How one field is read."""
+    """The variable of a field, and its parser."""
 
     name: str
     parse: Callable[[str], Any]
 
 
 class _Missing:
-    """Marks a setting without default."""
+    """Marks a setting without a default."""
 
 
 _REQUIRED = _Missing()
 
 
 def setting(name: str, parse: Callable[[str], T], default: T | _Missing = _REQUIRED) -> Any:
-    """Declare a field read from the variable `name` by `parse`; without `default` it must be given. Empty counts as not given."""
+    """Declare a field parsed from the variable `name`. Without `default` it is required. An empty variable counts as unset."""
     metadata = {_SETTING: Setting(name, parse)}
     if isinstance(default, _Missing):
         return field(metadata=metadata)
@@ -71,7 +71,7 @@ def setting(name: str, parse: Callable[[str], T], default: T | _Missing = _REQUI
 
 
 def load(config: type[ConfigT], environ: Mapping[str, str]) -> ConfigT:
-    """Read every setting of `config`; raises `ConfigError` with all problems."""
+    """Read every setting of `config`. Raises `ConfigError` with all problems."""
     problems: list[str] = []
     values: dict[str, Any] = {}
     for each in dataclasses.fields(config):  # type: ignore[arg-type]
@@ -90,22 +90,22 @@ def load(config: type[ConfigT], environ: Mapping[str, str]) -> ConfigT:
 
 
 def names(config: type[Any]) -> frozenset[str]:
-    """The variables that `config` reads."""
+    """Return the variables that `config` reads."""
     return frozenset(each.metadata[_SETTING].name for each in dataclasses.fields(config))
 
 
 def text(value: str) -> str:
-    """Any text."""
+    """Parse any text."""
     return value
 
 
 def secret(value: str) -> Secret:
-    """A text that is never shown."""
+    """Parse a secret."""
     return Secret(value)
 
 
 def flag(value: str) -> bool:
-    """1/true/yes or 0/false/no."""
+    """Parse 1/true/yes or 0/false/no."""
     match value.lower():
         case "1" | "true" | "yes":
             return True
@@ -117,7 +117,7 @@ def flag(value: str) -> bool:
 
 
 def address(value: str) -> Address:
-    """host:port."""
+    """Parse host:port."""
     host, _, port = value.rpartition(":")
     if not host or not port.isdigit() or not 0 <= int(port) <= 65535:  # noqa: PLR2004
         msg = "must be host:port"
@@ -126,7 +126,7 @@ def address(value: str) -> Address:
 
 
 def whole(minimum: int, maximum: int) -> Callable[[str], int]:
-    """An integer within bounds, both inclusive."""
+    """Return a parser of integers within inclusive bounds."""
 
     def parse(value: str) -> int:
         try:
@@ -142,7 +142,7 @@ def whole(minimum: int, maximum: int) -> Callable[[str], int]:
 
 
 def choice(*options: str) -> Callable[[str], str]:
-    """One of some words."""
+    """Return a parser that accepts only `options`."""
 
     def parse(value: str) -> str:
         if value not in options:
@@ -155,18 +155,18 @@ def choice(*options: str) -> Callable[[str], str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessConfig:
-    """What every process reads."""
+    """The settings of every process."""
 
     env: str = setting("HUBBUB_ENV", choice("local", "production"), "local")
     log_level: str = setting("HUBBUB_LOG_LEVEL", choice("debug", "info", "warning", "error"), "info")
     instance: str = setting("HUBBUB_INSTANCE", text, "hubbub")
-    """Name of this process among its siblings, for logs."""
+    """Name of this process, for logs."""
     ops_listen: Address | None = setting("HUBBUB_OPS_LISTEN", address, None)
-    """Where /healthz, /readyz and /metrics answer; nowhere when not given."""
+    """Address of /healthz, /readyz and /metrics; not served when unset."""
     drain_seconds: int = setting("HUBBUB_DRAIN_SECONDS", whole(1, 600), 10)
-    """How long stopping may take before what is left is cancelled."""
+    """How long shutdown may take before the remaining work is cancelled."""
 
     @property
     def production(self) -> bool:
-        """Whether this is not somebody's laptop."""
+        """Whether this is a production process."""
         return self.env == "production"

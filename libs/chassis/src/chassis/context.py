@@ -1,4 +1,4 @@
-"""The request that the present task works for: its id, and who called, follow it to the row and stand in every log line."""
+"""The request of the current task: its id and its caller, which appear in every log line and travel with RPCs."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from contextlib import contextmanager
 import structlog
 
 REQUEST_ID_METADATA = "x-request-id"
-"""gRPC metadata key and (case aside) HTTP header."""
+"""gRPC metadata key and HTTP header."""
 _ACCEPTABLE = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
 def new_request_id() -> str:
-    """A fresh id: 16 characters, unguessable enough not to collide."""
+    """Return a new id of 16 random characters (96 bits)."""
     return secrets.token_urlsafe(12)
 
 
 def request_id_from(given: str | None) -> str:
-    """The caller's id where it is a sane one, else a fresh one."""
+    """Return the caller's id if it is well-formed, else a new one."""
     return given if given and _ACCEPTABLE.fullmatch(given) else new_request_id()
 
 
 def current_request_id() -> str | None:
-    """The id of the request that the present task works for."""
+    """Return the id of the current request, or None outside of requests."""
     value = structlog.contextvars.get_contextvars().get("request_id")
     return value if isinstance(value, str) else None
 
 
 def current_caller() -> str | None:
-    """The service that made the request; None outside of requests, and where it is not known."""
+    """Return the name of the calling service; None outside of requests, and for unknown callers."""
     value = structlog.contextvars.get_contextvars().get("caller")
     return value if isinstance(value, str) else None
 
 
 @contextmanager
 def request(request_id: str, caller: str | None = None) -> Iterator[None]:
-    """Work for a request inside the block."""
-    named = {"caller": caller} if caller else {}
-    with structlog.contextvars.bound_contextvars(request_id=request_id, **named):
+    """Bind the request id and the caller to the current task inside the block."""
+    bound = {"caller": caller} if caller else {}
+    with structlog.contextvars.bound_contextvars(request_id=request_id, **bound):
         yield

@@ -1,7 +1,10 @@
-"""Counters and histograms that cost next to nothing to count in: for what happens once per frame, message or delivery.
+"""Counters and histograms for events that happen once per frame, message or delivery.
 
-They look like prometheus-client's and are collected like them, but count in plain numbers: its own take a lock and half a
-microsecond each time, a tenth of all that a frame costs. So one thread counts, that of the event loop; another may collect.
+They have the interface of prometheus-client's and register with it, but increment plain numbers without a lock. Only the event
+loop's thread may increment; any thread may collect.
+
+Price: this second implementation, 120 lines. Gain: prometheus-client takes a lock and half a microsecond per increment, a tenth
+of the cost of a frame. `tests/test_counters.py` compares the exported text with prometheus-client's own.
 """
 
 from __future__ import annotations
@@ -20,8 +23,8 @@ from prometheus_client.utils import floatToGoString
 _Child = TypeVar("_Child")
 
 
-class Count:
-    """One number that only grows."""
+class CounterValue:
+    """The value of one label set."""
 
     __slots__ = ("value",)
 
@@ -29,29 +32,29 @@ class Count:
         self.value = 0.0
 
     def inc(self, amount: float = 1.0) -> None:
-        """Count."""
+        """Add `amount`."""
         self.value += amount
 
 
-class Spread:
-    """How often values fell between bounds."""
+class HistogramValue:
+    """The buckets and the sum of one label set."""
 
     __slots__ = ("_bounds", "counts", "total")
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self._bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
-        """Values up to each bound and above the one before; the last is what lies above all."""
+        """Values per bucket, not cumulative. The last bucket has no upper bound."""
         self.total = 0.0
 
     def observe(self, value: float) -> None:
-        """Count a value."""
+        """Record a value."""
         self.counts[bisect_left(self._bounds, value)] += 1
         self.total += value
 
 
 class _Family(Collector, Generic[_Child]):
-    """Children by the values of their labels; without labels, one."""
+    """A metric with one child per set of label values, or a single child without labels."""
 
     def __init__(self, name: str, documentation: str, labels: Sequence[str], make: Callable[[], _Child]) -> None:
         self._name = name
@@ -61,7 +64,7 @@ class _Family(Collector, Generic[_Child]):
         self._children: dict[tuple[str, ...], _Child] = {}
 
     def labels(self, *values: str) -> _Child:
-        """The child of these values, in the order of the labels."""
+        """Return the child of these label values."""
         child = self._children.get(values)
         if child is None:
             if len(values) != len(self._labels):
@@ -70,34 +73,34 @@ class _Family(Collector, Generic[_Child]):
         return child
 
     def describe(self) -> Iterable[Metric]:
-        """Say it to the registry, which wants to know the names."""
+        """Return the metric, so that the registry knows its names."""
         return self.collect()
 
-    def _counted(self) -> list[tuple[tuple[str, ...], _Child]]:
-        return list(self._children.items())  # in one step: the loop may be adding to it
+    def _items(self) -> list[tuple[tuple[str, ...], _Child]]:
+        return list(self._children.items())  # one atomic step: the loop may be adding children
 
 
-class Counter(_Family[Count]):
-    """What only grows. Raises ValueError where the name is taken."""
+class Counter(_Family[CounterValue]):
+    """A counter. Raises ValueError if the name is taken."""
 
     def __init__(
         self, name: str, documentation: str, labels: Sequence[str] = (), *, registry: CollectorRegistry = REGISTRY
     ) -> None:
-        super().__init__(name, documentation, labels, Count)
+        super().__init__(name, documentation, labels, CounterValue)
         if not labels:
             self.inc = self.labels().inc
         registry.register(self)
 
     def collect(self) -> Iterator[CounterMetricFamily]:
-        """Say how much it is."""
+        """Return the values for the registry."""
         family = CounterMetricFamily(self._name, self._documentation, labels=self._labels)
-        for values, count in self._counted():
+        for values, count in self._items():
             family.add_metric(values, count.value)
         yield family
 
 
-class Histogram(_Family[Spread]):
-    """How large values are; `buckets` are upper bounds, ascending. Raises ValueError where the name is taken."""
+class Histogram(_Family[HistogramValue]):
+    """A histogram. `buckets` are ascending upper bounds. Raises ValueError if the name is taken."""
 
     def __init__(
         self,
@@ -108,16 +111,16 @@ class Histogram(_Family[Spread]):
         buckets: Sequence[float],
         registry: CollectorRegistry = REGISTRY,
     ) -> None:
-        super().__init__(name, documentation, labels, lambda: Spread(buckets))
+        super().__init__(name, documentation, labels, lambda: HistogramValue(buckets))
         self._bounds = [*map(floatToGoString, buckets), "+Inf"]
         if not labels:
             self.observe = self.labels().observe
         registry.register(self)
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
-        """Say how many values there were up to each bound."""
+        """Return the cumulative buckets for the registry."""
         family = HistogramMetricFamily(self._name, self._documentation, labels=self._labels)
-        for values, spread in self._counted():
-            reached = accumulate(spread.counts)
-            family.add_metric(values, list(zip(self._bounds, reached, strict=True)), spread.total)
+        for values, child in self._items():
+            cumulative = accumulate(child.counts)
+            family.add_metric(values, list(zip(self._bounds, cumulative, strict=True)), child.total)
         yield family

@@ -1,4 +1,4 @@
-"""Every error that a caller may expect, and the one table of how each looks at every door.
+"""Every expected error, with its reason, HTTP status and gRPC status.
 
     HubbubError
     ├── InvalidArgument      INVALID_ARGUMENT   400
@@ -15,13 +15,13 @@
     │   └── SlowMode         SLOW_MODE          429
     ├── Unavailable          UNAVAILABLE        503
     ├── Internal             INTERNAL           500
-    └── CallerRefused        of the calling service, not of the user: see there
+    └── CallerRefused        about the calling service, not the user
         ├── CallerUnknown    CALLER_UNKNOWN     UNAUTHENTICATED
         ├── CallerNotAllowed CALLER_NOT_ALLOWED PERMISSION_DENIED
         └── CallerTooFast    CALLER_TOO_FAST    RESOURCE_EXHAUSTED
 
-An error carries data (`reason`, `retry_after`), its `detail` is for people and never holds what somebody wrote.
-How gRPC carries them is in `rpc_errors`; HTTP and socket shapes are the gateway's.
+An error carries data (`reason`, `retry_after`). `detail` is for people and never contains user content.
+`rpc_errors` maps errors to gRPC; the gateway maps them to HTTP and socket frames.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ import grpc
 class HubbubError(Exception):
     """An expected refusal or failure.
 
-    reason: the client protocol's word for it. http_status, grpc_status: how each door says it. title: for people, the same
-    for every error of the class. default_retry_after: seconds after which a retry can help, 0 where waiting does not.
+    reason: the code in the client protocol. title: a sentence for people, the same for every error of the class.
+    default_retry_after: seconds after which a retry may succeed; 0 if waiting does not help.
     """
 
     reason: ClassVar[str]
@@ -60,14 +60,14 @@ class InvalidArgument(HubbubError):
 
 
 class InvalidFrame(InvalidArgument):
-    """A frame or body is not what the protocol describes."""
+    """A frame or body does not follow the protocol."""
 
     reason = "INVALID_FRAME"
     title = "The frame is not valid"
 
 
 class NotAuthenticated(HubbubError):
-    """No token, a void one, or a blocked user."""
+    """The token is missing or invalid, or the user is blocked."""
 
     reason = "NOT_AUTHENTICATED"
     http_status = 401
@@ -76,7 +76,7 @@ class NotAuthenticated(HubbubError):
 
 
 class NotAllowed(HubbubError):
-    """The caller may see it but not do this to it."""
+    """The user may see the object but not perform this operation on it."""
 
     reason = "NOT_ALLOWED"
     http_status = 403
@@ -85,55 +85,55 @@ class NotAllowed(HubbubError):
 
 
 class NotAMember(NotAllowed):
-    """A public channel that the caller could join."""
+    """The user is not a member of this public channel, but may join it."""
 
     reason = "NOT_A_MEMBER"
-    title = "Only members may do this; the channel can be joined"
+    title = "Only members may do this; join the channel first"
 
 
 class NotFound(HubbubError):
-    """Unknown, another tenant's, or not visible to the caller: the three are told apart nowhere."""
+    """The object does not exist, belongs to another tenant, or is invisible to the user. Callers cannot tell which."""
 
     reason = "NOT_FOUND"
     http_status = 404
     grpc_status = grpc.StatusCode.NOT_FOUND
-    title = "There is no such thing"
+    title = "Not found"
 
 
 class Conflict(HubbubError):
-    """The thing is not in a state in which this can be done."""
+    """The object's current state does not allow this operation."""
 
     reason = "CONFLICT"
     http_status = 409
     grpc_status = grpc.StatusCode.FAILED_PRECONDITION
-    title = "This cannot be done in the present state"
+    title = "The current state does not allow this"
 
 
 class KeyReused(Conflict):
-    """An idempotency key came again with different content."""
+    """An idempotency key was reused with different content."""
 
     reason = "KEY_REUSED"
-    title = "The key was used for something else"
+    title = "The key was already used with different content"
 
 
 class BlockedMedia(Conflict):
-    """An upload that is not clean."""
+    """The upload was found unsafe, or its scan failed."""
 
     reason = "BLOCKED_MEDIA"
     title = "The upload is not available"
 
 
 class TooLarge(HubbubError):
-    """More bytes than the limit says."""
+    """The content exceeds a size limit."""
 
     reason = "TOO_LARGE"
     http_status = 413
     grpc_status = grpc.StatusCode.INVALID_ARGUMENT
-    title = "This is too large"
+    title = "Too large"
 
 
 class RateLimited(HubbubError):
-    """Too many in too short a time."""
+    """A rate limit was exceeded."""
 
     reason = "RATE_LIMITED"
     http_status = 429
@@ -143,14 +143,14 @@ class RateLimited(HubbubError):
 
 
 class SlowMode(RateLimited):
-    """The channel's pace for one member."""
+    """The member must wait: the channel is in slow mode."""
 
     reason = "SLOW_MODE"
     title = "The channel is in slow mode"
 
 
 class Unavailable(HubbubError):
-    """Something this depends on does not answer; trying again later helps."""
+    """A dependency does not answer. A retry may succeed."""
 
     reason = "UNAVAILABLE"
     http_status = 503
@@ -160,22 +160,22 @@ class Unavailable(HubbubError):
 
 
 class Internal(HubbubError):
-    """A defect of ours."""
+    """A defect in Hubbub."""
 
     reason = "INTERNAL"
     http_status = 500
     grpc_status = grpc.StatusCode.INTERNAL
-    title = "Something went wrong on our side"
+    title = "Internal error"
 
 
 class CallerRefused(HubbubError):
-    """The calling service is refused, whoever it calls for. Its users are told `Unavailable`: they cannot mend it."""
+    """The calling service is refused, regardless of the user. Its users get `Unavailable`, because they cannot fix it."""
 
     http_status = 503
 
 
 class CallerUnknown(CallerRefused):
-    """No token, or not one of a known service for this one."""
+    """The call has no valid token of a known service for this audience."""
 
     reason = "CALLER_UNKNOWN"
     grpc_status = grpc.StatusCode.UNAUTHENTICATED
@@ -183,7 +183,7 @@ class CallerUnknown(CallerRefused):
 
 
 class CallerNotAllowed(CallerRefused):
-    """The service lacks the scope, or speaks for a tenant that is not its own."""
+    """The service lacks the scope, or may not act for the tenant."""
 
     reason = "CALLER_NOT_ALLOWED"
     grpc_status = grpc.StatusCode.PERMISSION_DENIED
@@ -191,11 +191,11 @@ class CallerNotAllowed(CallerRefused):
 
 
 class CallerTooFast(CallerRefused):
-    """The service is above its quota."""
+    """The service exceeded its quota."""
 
     reason = "CALLER_TOO_FAST"
     grpc_status = grpc.StatusCode.RESOURCE_EXHAUSTED
-    title = "The calling service is above its quota"
+    title = "The calling service exceeded its quota"
     default_retry_after = 1.0
 
 
@@ -215,11 +215,11 @@ ALL: tuple[type[HubbubError], ...] = (
     Unavailable,
     Internal,
 )
-"""What users may be told."""
+"""Errors that users may receive."""
 REFUSED_CALLERS: tuple[type[CallerRefused], ...] = (CallerUnknown, CallerNotAllowed, CallerTooFast)
 _BY_REASON = {error.reason: error for error in ALL}
 
 
 def error_for(reason: str, detail: str = "", retry_after: float | None = None) -> HubbubError:
-    """The error that a reason names; an unknown reason is `Internal`."""
+    """Return the error for a reason; `Internal` for an unknown one."""
     return _BY_REASON.get(reason, Internal)(detail, retry_after=retry_after)

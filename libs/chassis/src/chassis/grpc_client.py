@@ -1,4 +1,4 @@
-"""Calls another service: as whom, a deadline on every call, the request's id along, errors back as the ones we know.
+"""Calls other services: adds a deadline, the request id and the caller's token, and raises this project's errors.
 
 channel = open_channel("127.0.0.1:9000", identity)
 stub = MessagesServiceStub(channel)
@@ -35,16 +35,16 @@ _OPTIONS = [
 
 
 def open_channel(target: str, identity: Identity | None = None) -> grpc.aio.Channel:
-    """A channel that reconnects within a second of the service's return and spreads calls over all its addresses.
+    """Open a channel that reconnects within a second and balances calls over all addresses of the service.
 
-    Every call on it is made as `identity`. Services answer a call without one only where they ask nobody.
+    Every call carries a token of `identity`. A call without a token succeeds only where the service does not authenticate.
     """
     channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
-    return _Identified(channel, identity) if identity else channel
+    return _AuthenticatedChannel(channel, identity) if identity else channel
 
 
-class _Identified(grpc.aio.Channel):
-    """A channel whose calls carry a token. Not gRPC's client interceptors: those make a task of every call."""
+class _AuthenticatedChannel(grpc.aio.Channel):
+    """A channel whose calls carry a token. gRPC's client interceptors would create a task per call."""
 
     def __init__(self, channel: grpc.aio.Channel, identity: Identity) -> None:
         self._channel = channel
@@ -55,7 +55,7 @@ class _Identified(grpc.aio.Channel):
         return self
 
     async def __aexit__(self, *raised: object) -> None:
-        await self._channel.__aexit__(*raised)  # type: ignore[arg-type]  # as they come
+        await self._channel.__aexit__(*raised)  # type: ignore[arg-type]  # passed through
 
     async def close(self, grace: float | None = None) -> None:
         await self._channel.close(grace)
@@ -70,20 +70,20 @@ class _Identified(grpc.aio.Channel):
         await self._channel.channel_ready()
 
     def unary_unary(self, method: str, *shape: Any, **shapes: Any) -> Any:
-        return _Identifying(self._channel.unary_unary(method, *shape, **shapes), method, self._identity)
+        return _AuthenticatedMethod(self._channel.unary_unary(method, *shape, **shapes), method, self._identity)
 
     def unary_stream(self, method: str, *shape: Any, **shapes: Any) -> Any:
-        return _Identifying(self._channel.unary_stream(method, *shape, **shapes), method, self._identity)
+        return _AuthenticatedMethod(self._channel.unary_stream(method, *shape, **shapes), method, self._identity)
 
     def stream_unary(self, method: str, *shape: Any, **shapes: Any) -> Any:
-        return _Identifying(self._channel.stream_unary(method, *shape, **shapes), method, self._identity)
+        return _AuthenticatedMethod(self._channel.stream_unary(method, *shape, **shapes), method, self._identity)
 
     def stream_stream(self, method: str, *shape: Any, **shapes: Any) -> Any:
-        return _Identifying(self._channel.stream_stream(method, *shape, **shapes), method, self._identity)
+        return _AuthenticatedMethod(self._channel.stream_stream(method, *shape, **shapes), method, self._identity)
 
 
-class _Identifying:
-    """One method of such a channel."""
+class _AuthenticatedMethod:
+    """A method whose calls carry a token."""
 
     def __init__(self, call: Any, method: str, identity: Identity) -> None:
         self._call = call
@@ -92,18 +92,17 @@ class _Identifying:
         self._identity = identity
 
     def __call__(self, *request: Any, metadata: Sequence[tuple[str, str]] = (), **options: Any) -> Any:
-        carried = (*metadata, self._identity.credential(self._audience))
-        return self._call(*request, metadata=carried, **options)
+        return self._call(*request, metadata=(*metadata, self._identity.credential(self._audience)), **options)
 
 
 def metadata() -> tuple[tuple[str, str], ...]:
-    """What every call carries: the id of the request it is made for."""
+    """Return the metadata of every call: the current request id."""
     request_id = current_request_id()
     return ((REQUEST_ID_METADATA, request_id),) if request_id else ()
 
 
 async def call(method: Any, message: Any, *, timeout: float) -> Any:  # noqa: ASYNC109 - the deadline travels to the server
-    """Make a unary call within `timeout` seconds; raises a `HubbubError`, `Unavailable` past the deadline."""
+    """Make a unary call within `timeout` seconds. Raises a `HubbubError`; `Unavailable` past the deadline."""
     name, status, started = _name(method), "OK", time.perf_counter()
     try:
         return await method(message, timeout=timeout, metadata=metadata())
@@ -116,7 +115,7 @@ async def call(method: Any, message: Any, *, timeout: float) -> Any:  # noqa: AS
 
 
 async def stream(method: Any, message: Any, *, timeout: float) -> AsyncGenerator[Any, None]:  # noqa: ASYNC109 - as above
-    """The answers of a server-streaming call, all within `timeout` seconds; raises as `call` does."""
+    """Yield the responses of a server-streaming call, all within `timeout` seconds. Raises as `call` does."""
     name, status, started = _name(method), "OK", time.perf_counter()
     try:
         async for answer in method(message, timeout=timeout, metadata=metadata()):

@@ -1,4 +1,4 @@
-"""Serves a process's RPCs: health checking, reflection outside production, the interceptor, bounded concurrency, a drain."""
+"""Serves a process's RPCs with health checks, the interceptor, bounded concurrency and draining."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from chassis.config import Address, ProcessConfig
 from chassis.interceptors import ServerInterceptor
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
-"""Room for the list of a thousand channels, each with a last message of 16 KiB."""
+"""Fits a list of 1,000 channels, each with a last message of 16 KiB."""
 _OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -22,8 +22,8 @@ _OPTIONS = [
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
-    # A client resolves names anew when a connection ends: without this, pods added later would never be called.
-    # Calls in progress, streams included, go on.
+    # Clients resolve names again when a connection ends. Without this limit, pods added later would never be called.
+    # Calls in progress, including streams, continue.
     ("grpc.max_connection_age_ms", 300_000),
 ]
 
@@ -38,11 +38,11 @@ async def serve(
     callers: Callers | None,
     max_concurrent: int = 1_000,
 ) -> AsyncIterator[int]:
-    """Serve inside the block; yields the port. Leaving says NOT_SERVING, lets calls end within the drain time, then cancels.
+    """Serve inside the block; yield the port. On exit, report NOT_SERVING, wait up to the drain time, then cancel all calls.
 
-    `service_names` are full names as in the protos, e.g. hubbub.messages.v1.MessagesService. `callers` judges who calls; with
-    None everybody may, which settings allow on loopback alone. Calls above `max_concurrent`
-    are refused with RESOURCE_EXHAUSTED.
+    `service_names` are full names as in the protos, e.g. hubbub.messages.v1.MessagesService. `callers` authenticates the calling
+    services; with None, which the settings allow on loopback only, any process may call. Calls beyond `max_concurrent` are
+    refused with RESOURCE_EXHAUSTED.
     """
     server = grpc.aio.server(interceptors=[ServerInterceptor(callers)], options=_OPTIONS, maximum_concurrent_rpcs=max_concurrent)
     add_services(server)

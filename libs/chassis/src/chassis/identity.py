@@ -1,8 +1,8 @@
-"""A process's own identity towards other services: its name, its key, and the tokens that it signs. Judging them is `callers`'.
+"""A process's identity towards other services: its name, its private key and the tokens it signs. `callers` verifies them.
 
-python -m chassis.identity key PATH                      make a private key, and say its public half for HUBBUB_CALLERS
-python -m chassis.identity public PATH                   say it again
-python -m chassis.identity token PATH NAME AUDIENCE      a token for five minutes, to try calls with
+python -m chassis.identity key PATH                      create a private key; print its public JWK for HUBBUB_CALLERS
+python -m chassis.identity public PATH                   print the public JWK again
+python -m chassis.identity token PATH NAME AUDIENCE      print a token that is valid for five minutes, for manual calls
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ from joserfc.jwk import OKPKey
 from chassis import jwt
 
 GATEWAY = "gateway"
-"""The name of Hubbub's own gateways."""
+"""The caller name of Hubbub's own gateways."""
 TOKEN_SECONDS = 300.0
 RENEWAL_SECONDS = 60.0
-"""Before its end a token is replaced: also a service whose clock is this much ahead knows it."""
+"""A token is replaced this long before it expires, so services whose clocks are ahead still accept it."""
 
 
 class Identity:
-    """A name and its key."""
+    """A caller's name and private key."""
 
     def __init__(self, name: str, key: OKPKey, clock: Callable[[], float] = time.time) -> None:
         self.name = name
         self._key = key
         self._clock = clock
-        self._made: dict[str, tuple[float, tuple[str, str]]] = {}
-        """By audience: when to replace it, and what calls carry."""
+        self._cache: dict[str, tuple[float, tuple[str, str]]] = {}
+        """By audience: the renewal time and the metadata."""
 
     def credential(self, audience: str) -> tuple[str, str]:
-        """The metadata that a call to `audience` carries; the same until shortly before the token in it ends."""
+        """Return the metadata for calls to `audience`. It is reused until shortly before its token expires."""
         now = self._clock()
-        renewal, made = self._made.get(audience, (float("-inf"), ("", "")))
+        renewal, header = self._cache.get(audience, (float("-inf"), ("", "")))
         if now >= renewal:
-            made = ("authorization", f"Bearer {self._token(audience, now)}")
-            self._made[audience] = (now + TOKEN_SECONDS - RENEWAL_SECONDS, made)
-        return made
+            header = ("authorization", f"Bearer {self._token(audience, now)}")
+            self._cache[audience] = (now + TOKEN_SECONDS - RENEWAL_SECONDS, header)
+        return header
 
     def _token(self, audience: str, now: float) -> str:
         claims = {"iss": self.name, "aud": audience, "iat": int(now), "exp": int(now + TOKEN_SECONDS)}
@@ -51,7 +51,7 @@ class Identity:
 
 
 def private_key(pem: str) -> OKPKey:
-    """An Ed25519 private key (PEM). Raises `ValueError`."""
+    """Parse an Ed25519 private key (PEM). Raises `ValueError`."""
     try:
         key = OKPKey.import_key(pem)
     except (JoseError, ValueError, TypeError):
@@ -63,12 +63,12 @@ def private_key(pem: str) -> OKPKey:
 
 
 def public_jwk(key: OKPKey) -> dict[str, object]:
-    """The public half, as HUBBUB_CALLERS has it."""
+    """Return the public JWK for HUBBUB_CALLERS."""
     return {**key.as_dict(private=False), "kid": key.thumbprint()}
 
 
 def make_key(path: Path) -> OKPKey:
-    """Make a key that only its owner can read. Raises `FileExistsError` rather than replace one."""
+    """Create a key file that only its owner can read. Raises `FileExistsError` instead of replacing one."""
     key = OKPKey.generate_key("Ed25519")
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(key.as_pem(private=True))
@@ -76,22 +76,22 @@ def make_key(path: Path) -> OKPKey:
 
 
 def main(arguments: list[str]) -> int:
-    """Do what the command line says: 0, or 1 with a reason, or 2 with the usage."""
+    """Run a command. Return 0, 1 with an error message, or 2 with the usage."""
     try:
         match arguments:
             case ["key", path]:
-                said = json.dumps(public_jwk(make_key(Path(path))))
+                output = json.dumps(public_jwk(make_key(Path(path))))
             case ["public", path]:
-                said = json.dumps(public_jwk(private_key(Path(path).read_text())))
+                output = json.dumps(public_jwk(private_key(Path(path).read_text())))
             case ["token", path, name, audience]:
-                said = Identity(name, private_key(Path(path).read_text())).credential(audience)[1].removeprefix("Bearer ")
+                output = Identity(name, private_key(Path(path).read_text())).credential(audience)[1].removeprefix("Bearer ")
             case _:
                 sys.stderr.write("usage: python -m chassis.identity key PATH | public PATH | token PATH NAME AUDIENCE\n")
                 return 2
     except (OSError, ValueError) as error:
         sys.stderr.write(f"{arguments[1]}: {error}\n")
         return 1
-    sys.stdout.write(f"{said}\n")
+    sys.stdout.write(f"{output}\n")
     return 0
 
 

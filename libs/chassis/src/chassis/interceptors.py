@@ -1,4 +1,4 @@
-"""What surrounds every RPC: who calls, the request's id, one canonical log line, one measurement, errors in their one shape."""
+"""Wraps every RPC handler: authentication, request id, one log line and one measurement per call, errors as statuses."""
 
 from __future__ import annotations
 
@@ -19,46 +19,46 @@ from chassis.rpc_errors import to_status
 from chassis.scopes import NEEDED
 
 log = structlog.get_logger()
-_OURS = "/hubbub."
-_UNKNOWN = "-"
+_OWN_PREFIX = "/hubbub."
+_UNKNOWN_CALLER = "-"
 
 
 class ServerInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps the handlers of our own services; health and reflection pass untouched."""
+    """Wraps the handlers of Hubbub's services. Health and reflection handlers stay as they are."""
 
     def __init__(self, callers: Callers | None) -> None:
         self._callers = callers
-        """Who may call; None where anybody may."""
+        """The services that may call; None if any process may call."""
 
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
-        """Find the handler and wrap it by its shape."""
+        """Find the handler and wrap it by its kind."""
         handler = await continuation(handler_call_details)
-        if handler is None or not handler_call_details.method.startswith(_OURS):
+        if handler is None or not handler_call_details.method.startswith(_OWN_PREFIX):
             return handler
-        arrival = self._judge(handler_call_details)
+        call = self._authorize(handler_call_details)
         if handler.unary_unary:
             return grpc.unary_unary_rpc_method_handler(
-                _unary(handler.unary_unary, arrival),
+                _unary(handler.unary_unary, call),
                 handler.request_deserializer,
                 handler.response_serializer,
             )
         if handler.unary_stream:
             return grpc.unary_stream_rpc_method_handler(
-                _stream(handler.unary_stream, arrival),
+                _stream(handler.unary_stream, call),
                 handler.request_deserializer,
                 handler.response_serializer,
             )
         return grpc.stream_stream_rpc_method_handler(
-            _stream(handler.stream_stream, arrival),
+            _stream(handler.stream_stream, call),
             handler.request_deserializer,
             handler.response_serializer,
         )
 
-    def _judge(self, details: grpc.HandlerCallDetails) -> _Arrival:
+    def _authorize(self, details: grpc.HandlerCallDetails) -> _Call:
         given = dict(details.invocation_metadata).get(REQUEST_ID_METADATA)
         request_id = request_id_from(given if isinstance(given, str) else None)
         caller, refusal = None, None
@@ -66,65 +66,65 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
             try:
                 credential = self._callers.identify(details.invocation_metadata)
                 caller = credential.caller
-                credential.admit(NEEDED.get(details.method))
+                credential.authorize(NEEDED.get(details.method))
             except CallerRefused as error:
                 refusal = error
-        return _Arrival(details.method, request_id, caller, refusal)
+        return _Call(details.method, request_id, caller, refusal)
 
 
 @dataclass(frozen=True, slots=True)
-class _Arrival:
-    """One call as it comes in."""
+class _Call:
+    """A call before its handler runs."""
 
     method: str
     request_id: str
     caller: Caller | None
-    """None where it is not known, or not asked for."""
+    """None if unknown or not authenticated."""
     refusal: CallerRefused | None
-    """Why it goes no further."""
+    """The reason to refuse the call, if any."""
 
     @property
-    def name(self) -> str | None:
-        """The caller's."""
+    def caller_name(self) -> str | None:
+        """The caller's name, if known."""
         return self.caller.name if self.caller else None
 
-    def enter(self, message: object) -> None:
-        """Begin with what was asked. Raises `CallerRefused`."""
+    def check(self, message: object) -> None:
+        """Raise `CallerRefused` unless the caller may send this message."""
         if self.refusal:
             raise self.refusal
         if self.caller:
-            self.caller.speak(message)
+            self.caller.require_tenants(message)
 
 
-def _unary(behave: Callable[..., Awaitable[Any]], arrival: _Arrival) -> Callable[..., Awaitable[Any]]:
-    async def call(message: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-        with request(arrival.request_id, arrival.name):
-            async with _Line(arrival, context) as line:
-                arrival.enter(message)
-                return await behave(message, context)
-            return await line.abort()
+def _unary(handler: Callable[..., Awaitable[Any]], call: _Call) -> Callable[..., Awaitable[Any]]:
+    async def handle(message: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        with request(call.request_id, call.caller_name):
+            async with _Record(call, context) as record:
+                call.check(message)
+                return await handler(message, context)
+            return await record.abort()
 
-    return call
+    return handle
 
 
-def _stream(behave: Callable[..., AsyncIterator[Any]], arrival: _Arrival) -> Callable[..., AsyncIterator[Any]]:
-    async def call(message: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
-        with request(arrival.request_id, arrival.name):
-            async with _Line(arrival, context) as line:
-                arrival.enter(message)
-                async for answer in behave(message, context):
+def _stream(handler: Callable[..., AsyncIterator[Any]], call: _Call) -> Callable[..., AsyncIterator[Any]]:
+    async def handle(message: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
+        with request(call.request_id, call.caller_name):
+            async with _Record(call, context) as record:
+                call.check(message)
+                async for answer in handler(message, context):
                     yield answer
                 return
-            await line.abort()
+            await record.abort()
 
-    return call
+    return handle
 
 
-class _Line:
-    """One RPC's canonical line and measurement; turns what was raised into a status."""
+class _Record:
+    """Logs and measures one RPC, and turns an exception into a status."""
 
-    def __init__(self, arrival: _Arrival, context: grpc.aio.ServicerContext[Any, Any]) -> None:
-        self._arrival = arrival
+    def __init__(self, call: _Call, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        self._call = call
         self._context = context
         self._started = time.perf_counter()
         self._error: HubbubError | None = None
@@ -133,7 +133,7 @@ class _Line:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, _traceback: object) -> bool:
-        status, method = "OK", self._arrival.method
+        status, method = "OK", self._call.method
         match error:
             case None | GeneratorExit():
                 pass
@@ -147,12 +147,12 @@ class _Line:
                 log.error("rpc_failed", method=method, error=type(error).__name__, exc_info=error)
         seconds = time.perf_counter() - self._started
         RPC_SECONDS.labels(method, status).observe(seconds)
-        RPC_CALLS.labels(self._arrival.name or _UNKNOWN, status).inc()
+        RPC_CALLS.labels(self._call.caller_name or _UNKNOWN_CALLER, status).inc()
         log.info("rpc_answered", method=method, status=status, milliseconds=round(seconds * 1e3, 2))
         return self._error is not None
 
     async def abort(self) -> None:
-        """Answer the status of what was raised."""
+        """Send the status of the exception, if there was one."""
         if self._error is None:
             return
         await self._context.abort_with_status(to_status(self._error))

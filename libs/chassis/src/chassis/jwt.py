@@ -1,7 +1,7 @@
-"""Reads and signs JSON Web Tokens, strictly, and is the one place that does. What a token must say is its readers' matter.
+"""Parses, verifies and signs JSON Web Tokens. Its callers check the claims.
 
-joserfc checks the signature; everything that its callers are free to get wrong is pinned here: the size and alphabet of the
-compact form, a header without duplicates or key material of its own, the algorithm that belongs to *our* key and no other.
+joserfc verifies signatures. This module fixes what joserfc leaves open: size and alphabet of the compact form, no duplicate
+header parameters, no key material in the header, and only the algorithm that belongs to the verification key.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey, import_key
 from joserfc.util import urlsafe_b64decode
 from msgspec import Meta
 
-warnings.filterwarnings("ignore", "EdDSA is deprecated", SecurityWarning)  # RFC 9864 renames it; issuers have not yet
+warnings.filterwarnings("ignore", "EdDSA is deprecated", SecurityWarning)  # RFC 9864 renamed it; issuers still use the old name
 
 TOKEN_BYTES = 8 * 1024
 MIN_RSA_BITS = 2048
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
-_FORBIDDEN = frozenset({"jwk", "jku", "x5u", "x5c", "zip", "b64", "crit"})
+_FORBIDDEN_HEADERS = frozenset({"jwk", "jku", "x5u", "x5c", "zip", "b64", "crit"})
 _TYPES = frozenset({"jwt", "at+jwt"})
 
 _LATEST = 1 << 40
-Moment = Annotated[int, Meta(ge=0, le=_LATEST)] | Annotated[float, Meta(ge=0, le=_LATEST)]
-"""Unix seconds, as claims give them."""
+NumericDate = Annotated[int, Meta(ge=0, le=_LATEST)] | Annotated[float, Meta(ge=0, le=_LATEST)]
+"""Unix seconds in a claim (RFC 7519)."""
 PublicKey: TypeAlias = OKPKey | ECKey | RSAKey
 
 
 class InvalidTokenError(Exception):
-    """Not a token, or not one that the key signed. Never says why: the reason is for whoever issues tokens."""
+    """The text is not a token, or its signature is invalid. It gives no reason, so as not to help an attacker."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerificationKey:
-    """A key and the one algorithm it is used with."""
+    """A public key and the only algorithm accepted with it."""
 
     algorithm: str
     key: PublicKey
@@ -47,7 +47,7 @@ class VerificationKey:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A well-formed token. Nothing that it says counts before `require_signature`, but to select the key."""
+    """A well-formed token. Before `require_signature`, its content may only be used to select the key."""
 
     text: str
     kid: str
@@ -56,12 +56,12 @@ class Token:
 
     @property
     def issuer(self) -> str:
-        """Who it says has issued it; empty where that is no text."""
+        """The `iss` claim; empty if it is not a string."""
         name = self.claims.get("iss")
         return name if isinstance(name, str) else ""
 
     def require_signature(self, key: VerificationKey | None) -> None:
-        """Raise `InvalidTokenError` unless `key` signed it, with its own algorithm."""
+        """Raise `InvalidTokenError` unless `key` signed the token with its algorithm."""
         if key is None or key.algorithm != self.algorithm:
             raise InvalidTokenError
         try:
@@ -71,26 +71,26 @@ class Token:
 
 
 def read(text: str) -> Token:
-    """Take a token apart. Raises `InvalidTokenError`."""
+    """Parse a token. Raises `InvalidTokenError`."""
     if len(text) > TOKEN_BYTES or not _COMPACT.fullmatch(text):
         raise InvalidTokenError
     header_part, claims_part, _ = text.split(".")
     header, claims = _object(header_part), _object(claims_part)
     kid, kind = header.get("kid"), header.get("typ", "JWT")
     typed = isinstance(kind, str) and kind.lower() in _TYPES
-    if not isinstance(kid, str) or _FORBIDDEN & header.keys() or not typed:
+    if not isinstance(kid, str) or _FORBIDDEN_HEADERS & header.keys() or not typed:
         raise InvalidTokenError
     return Token(text, kid, header.get("alg"), claims)
 
 
 def sign(claims: Mapping[str, Any], key: OKPKey, kid: str) -> str:
-    """A token signed with an Ed25519 key."""
+    """Return a token signed with an Ed25519 key."""
     header = {"alg": "EdDSA", "typ": "JWT", "kid": kid}
     return jws.serialize_compact(header, json.dumps(claims).encode(), key, algorithms=["EdDSA"])
 
 
 def algorithm_of(key: PublicKey) -> str | None:
-    """The algorithm that a key of ours may be used with; None for keys we do not use."""
+    """Return the algorithm accepted with a key; None for unsupported keys."""
     match key:
         case OKPKey() if key.curve_name == "Ed25519":
             return "EdDSA"
@@ -102,10 +102,10 @@ def algorithm_of(key: PublicKey) -> str | None:
             return None
 
 
-def usable_keys(listed: Iterable[Mapping[str, object]]) -> dict[str, VerificationKey]:
-    """The usable ones of some JWKs, by `kid`; others are left out. Raises `ValueError` for two of one name."""
+def verification_keys(jwks: Iterable[Mapping[str, object]]) -> dict[str, VerificationKey]:
+    """Return the supported keys of a JWK set, by `kid`. Raises `ValueError` if two have the same `kid`."""
     keys: dict[str, VerificationKey] = {}
-    for each in listed:
+    for each in jwks:
         kid, kind = each.get("kid"), each.get("kty")
         if not isinstance(kid, str) or kind not in ("OKP", "EC", "RSA") or each.get("use", "sig") != "sig":
             continue
@@ -116,27 +116,27 @@ def usable_keys(listed: Iterable[Mapping[str, object]]) -> dict[str, Verificatio
             continue
         if algorithm is not None and each.get("alg", algorithm) == algorithm:
             if kid in keys:
-                msg = "two keys of one name"
+                msg = "two keys have the same kid"
                 raise ValueError(msg)
             keys[kid] = VerificationKey(algorithm, key)
     return keys
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError
     return found
 
 
-def _no_constant(_name: str) -> NoReturn:
+def _reject_constant(_name: str) -> NoReturn:
     raise ValueError
 
 
 def _object(part: str) -> dict[str, Any]:
     try:
-        text = urlsafe_b64decode(part.encode()).decode()  # else UTF-16 and a byte order mark would be understood
-        found = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        text = urlsafe_b64decode(part.encode()).decode()  # json.loads would also accept bytes in UTF-16 or with a byte order mark
+        found = json.loads(text, object_pairs_hook=_without_duplicates, parse_constant=_reject_constant)
     except (ValueError, RecursionError):
         raise InvalidTokenError from None
     if not isinstance(found, dict):

@@ -1,7 +1,7 @@
-"""Starts a process, tells it to stop, and makes sure that it does. What it does in between is its `app`.
+"""Starts and stops a process. Each service's `app` module provides its `main`.
 
-SIGTERM and SIGINT set `stopping`: the process is not ready from then on, its `main` ends what it has in hand and
-returns. Past the drain time it is cancelled; a second signal cancels at once.
+SIGTERM and SIGINT set `stopping`. The process is then no longer ready, and `main` finishes its work in progress and returns.
+After the drain time `main` is cancelled; a second signal cancels it at once.
 """
 
 from __future__ import annotations
@@ -29,50 +29,50 @@ _READY_SECONDS = 1.0
 
 
 class Lifecycle:
-    """The life of one process."""
+    """Readiness and shutdown of one process."""
 
     def __init__(self) -> None:
         self.stopping = asyncio.Event()
-        """Set once: end what is in hand, take nothing new."""
+        """Set once: finish the work in progress and accept no more."""
         self._ready = False
 
     @property
     def ready(self) -> bool:
-        """Whether the process takes work."""
+        """Whether the process accepts work."""
         return self._ready and not self.stopping.is_set()
 
     def set_ready(self, ready: bool) -> None:
-        """Say whether the process could take work; once stopping it does not, whatever is said."""
+        """Set whether the process can accept work. A stopping process is never ready."""
         self._ready = ready
         READY.set(float(self.ready))
 
     def stop(self) -> None:
-        """Begin to stop."""
+        """Begin shutdown."""
         self.stopping.set()
         READY.set(0.0)
 
 
 async def pause(stopping: asyncio.Event, seconds: float) -> None:
-    """Wait, but no longer than until `stopping`."""
+    """Sleep for `seconds`, or until `stopping` is set."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await stopping.wait()
 
 
 async def keep_ready(lifecycle: Lifecycle, reachable: Callable[[], Awaitable[bool]]) -> None:
-    """Keep readiness true, until stopping, to whether what the process cannot do without is reachable."""
+    """Update readiness from `reachable` every second, until stopping."""
     while not lifecycle.stopping.is_set():
         lifecycle.set_ready(await reachable())
         await pause(lifecycle.stopping, _READY_SECONDS)
 
 
-_COLLECTION = (10_000, 20, 50)
-"""Python's own 700 has it look for cycles, of which messages leave none, a hundred times a second under load."""
+_GC_THRESHOLDS = (10_000, 20, 50)
+"""With Python's default of 700, the collector runs a hundred times a second under load and finds no cycles."""
 Main = Callable[[ConfigT, Lifecycle], Awaitable[None]]
 
 
 def run(config_type: type[ConfigT], main: Main[ConfigT]) -> None:
-    """Be a process: read settings, run `main` until it returns, exit. Exit code 2 for wrong settings, 1 for a defect."""
+    """Read the settings, run `main` until it returns, and exit. Exit code 2: invalid settings; 1: failed or cancelled."""
     try:
         config = load(config_type, os.environ)
     except ConfigError as error:
@@ -80,12 +80,12 @@ def run(config_type: type[ConfigT], main: Main[ConfigT]) -> None:
             sys.stderr.write(f"{problem}\n")
         sys.exit(2)
     logging.configure(config)
-    gc.freeze()  # what imports have made stays
-    gc.set_threshold(*_COLLECTION)
-    sys.exit(uvloop.run(_live(config, main)))
+    gc.freeze()  # imported modules are never garbage
+    gc.set_threshold(*_GC_THRESHOLDS)
+    sys.exit(uvloop.run(_run_main(config, main)))
 
 
-async def _live(config: ConfigT, main: Main[ConfigT]) -> int:
+async def _run_main(config: ConfigT, main: Main[ConfigT]) -> int:
     lifecycle = Lifecycle()
     task = asyncio.ensure_future(_with_ops(config, lifecycle, main))
     loop = asyncio.get_running_loop()

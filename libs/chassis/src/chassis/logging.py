@@ -1,6 +1,7 @@
-"""Configures structlog: JSON lines in production, a readable console locally. Events have static names and ids, no contents.
+"""Configures structlog: JSON lines in production, readable lines locally.
 
-Past tense, snake case: `batch_stored`, `connection_closed`. Never message text, tokens, file names or third-party exception text.
+An event has a static name in the past tense (`batch_stored`) and ids as fields. Never log message text, tokens, file names or
+third-party exception text.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.Except
 
 
 def configure(config: ProcessConfig) -> None:
-    """Set structlog and the standard library's logging up; call once, first."""
+    """Set up structlog and the standard library's logging. Call once, before anything logs."""
     level = getattr(logging, config.log_level.upper())
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -28,9 +29,9 @@ def configure(config: ProcessConfig) -> None:
         else structlog.processors.TimeStamper(fmt="%H:%M:%S.%f"),
     ]
     last: list[Any]
-    # Never the values of local variables: connection strings, tokens and message texts are among them.
+    # Never log local variables: they include connection strings, tokens and message texts.
     if config.production:
-        last = [_TRACEBACKS, _without_texts, structlog.processors.JSONRenderer()]
+        last = [_TRACEBACKS, _without_messages, structlog.processors.JSONRenderer()]
     else:
         plain = structlog.dev.plain_traceback
         last = [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=plain)]
@@ -45,8 +46,8 @@ def configure(config: ProcessConfig) -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[_Forward()], force=True)
 
 
-def _without_texts(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Keep types and frames of exceptions, and drop what they say: it may quote a row, a URL or a person."""
+def _without_messages(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Keep the types and frames of exceptions, and drop their messages, which may quote a row, a URL or a user."""
     for raised in event.get("exception", ()):
         raised.pop("exc_value", None)
         raised.pop("exc_notes", None)
@@ -54,7 +55,7 @@ def _without_texts(_logger: object, _name: str, event: MutableMapping[str, Any])
 
 
 class _Forward(logging.Handler):
-    """Sends what libraries log through structlog: logger name and level, the message only where somebody debugs."""
+    """Forwards library logs to structlog: the logger's name and, at level debug only, the message."""
 
     def emit(self, record: logging.LogRecord) -> None:
         log = structlog.get_logger()

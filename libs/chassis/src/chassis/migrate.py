@@ -1,6 +1,7 @@
-"""Brings a service's database to its newest schema: numbered SQL files, each once, in order, forward only.
+"""Applies a service's schema migrations: numbered SQL files, each once, in order, forward only.
 
-Safe to run beside itself (an advisory lock) and beside the previous release (what contracts comes a release after what expands).
+An advisory lock serializes concurrent runs. Migrations run while the previous release is still active: a release may add what it
+needs, and the next one may remove what is no longer used.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import psycopg
 import structlog
 
 log = structlog.get_logger()
-_LOCK = 0x6875_6262_7562  # any number that nobody else locks in this database
+_LOCK = 0x6875_6262_7562  # any number that is locked by nothing else in this database
 _TIMEOUTS = "-c lock_timeout=30s -c statement_timeout=300s"
 _LEDGER = """
 CREATE TABLE IF NOT EXISTS migrations (
@@ -23,19 +24,19 @@ CREATE TABLE IF NOT EXISTS migrations (
 
 
 class ChangedMigrationError(Exception):
-    """A file differs from what was applied under its name: files are never edited, new ones are added."""
+    """A file differs from the one applied under its name. Applied files must not be edited; add a new one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One file."""
+    """One migration file."""
 
     name: str
     sql: str
 
     @property
     def digest(self) -> str:
-        """What the ledger remembers of it."""
+        """The hash that the ledger stores."""
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
 
@@ -46,9 +47,9 @@ def migrations(package: str) -> list[Migration]:
 
 
 async def migrate(database_url: str, files: list[Migration]) -> list[str]:
-    """Apply what is missing, each file in a transaction of its own; returns the names applied.
+    """Apply missing files, each in its own transaction; returns their names.
 
-    Raises `ChangedMigrationError`, `psycopg.Error` (a failed file leaves nothing of itself behind).
+    Raises `ChangedMigrationError`, and `psycopg.Error` when a file fails; that file has no effect.
     """
     connection = await psycopg.AsyncConnection.connect(database_url, autocommit=True, connect_timeout=10, options=_TIMEOUTS)
     async with connection:

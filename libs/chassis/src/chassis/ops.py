@@ -1,4 +1,4 @@
-"""Answers /healthz, /readyz and /metrics for processes that speak no HTTP otherwise. The gateway answers them itself."""
+"""Serves /healthz, /readyz and /metrics for processes without an HTTP server. The gateway serves its own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HEAD_BYTES = 8 * 1024
 
 @asynccontextmanager
 async def serve(listen: Address, ready: Callable[[], bool]) -> AsyncIterator[int]:
-    """Answer inside the block; yields the port."""
+    """Serve inside the block; yield the port."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -26,7 +26,7 @@ async def serve(listen: Address, ready: Callable[[], bool]) -> AsyncIterator[int
                 writer.write(_response(head, ready))
                 await writer.drain()
         except (TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):
-            pass  # whoever asked is gone or speaks no HTTP
+            pass  # the client is gone or does not speak HTTP
         finally:
             writer.close()
 

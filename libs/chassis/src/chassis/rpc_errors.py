@@ -1,4 +1,4 @@
-"""How an expected error travels over gRPC: `google.rpc.Status` with `ErrorInfo` (reason) and `RetryInfo`, both ways."""
+"""Maps errors to gRPC and back: a `google.rpc.Status` with `ErrorInfo` (the reason) and `RetryInfo`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from grpc_status import rpc_status
 from chassis.errors import REFUSED_CALLERS, HubbubError, Internal, InvalidArgument, Unavailable, error_for
 
 DOMAIN = "hubbub"
-_OURS_TO_MEND = frozenset(error.reason for error in REFUSED_CALLERS)
+_CALLER_REFUSALS = frozenset(error.reason for error in REFUSED_CALLERS)
 
 
 def to_status(error: HubbubError) -> grpc.Status:
-    """The status that carries `error`."""
+    """Return the gRPC status for `error`."""
     info = any_pb2.Any()
     info.Pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN))
     details = [info]
@@ -29,10 +29,10 @@ def to_status(error: HubbubError) -> grpc.Status:
 
 
 def from_call(error: grpc.aio.AioRpcError) -> HubbubError:
-    """The error that a failed call carried; without `ErrorInfo` of ours, judged by its status."""
+    """Return the error of a failed call. Without Hubbub's `ErrorInfo`, the gRPC status decides."""
     try:
         status = rpc_status.from_call(error)  # type: ignore[arg-type]  # typed for sync calls, works for both
-    except ValueError:  # details that contradict the call's status
+    except ValueError:  # the details contradict the status of the call
         status = None
     reason, retry_after = "", None
     for detail in status.details if status else ():
@@ -41,7 +41,7 @@ def from_call(error: grpc.aio.AioRpcError) -> HubbubError:
             reason = info.reason
         elif detail.Unpack(retry):
             retry_after = retry.retry_delay.ToMicroseconds() / 1_000_000
-    if reason in _OURS_TO_MEND:
+    if reason in _CALLER_REFUSALS:
         return Unavailable(retry_after=retry_after)
     if reason:
         return error_for(reason, error.details() or "", retry_after)

@@ -1,7 +1,7 @@
-"""Which scope a calling service needs for which RPC: the one table, read by every service. Who has which is `callers`'.
+"""The scope that a calling service needs for each RPC. `callers` knows which service has which scopes.
 
-docs/grpc.md shows it, and says what each scope lets one do; a test compares the two, and another that no RPC is left out. An
-RPC that stands in no row is refused to everybody.
+docs/grpc.md repeats the table and explains the scopes. Tests compare the two and check that no RPC is missing. A call to an RPC
+that is missing from the table is always refused.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 
 class Scope(StrEnum):
-    """What a calling service may be let do."""
+    """A permission of a calling service."""
 
     USERS_READ = "users:read"
     USERS_WRITE = "users:write"
@@ -26,7 +26,7 @@ class Scope(StrEnum):
     MEDIA_WRITE = "media:write"
     PRESENCE_READ = "presence:read"
     GATEWAY = "gateway"
-    """Of Hubbub's own gateways alone: what is judged by no user, and sees every tenant."""
+    """For Hubbub's gateways only: RPCs without a user, across all tenants."""
 
 
 _MESSAGES = "hubbub.messages.v1.MessagesService"
@@ -55,20 +55,20 @@ TABLE: tuple[tuple[Scope, str, str], ...] = (
 """Scope, service, RPCs."""
 
 
-class Needed(NamedTuple):
-    """What a token has to say for an RPC."""
+class Requirement(NamedTuple):
+    """What a token must grant for an RPC."""
 
     scope: Scope
     audience: str
 
 
 def audience_of(method: str) -> str:
-    """Whom a token for a call must name: `hubbub.messages` for `/hubbub.messages.v1.MessagesService/PostMessage`."""
+    """Return the audience of an RPC: `hubbub.messages` for `/hubbub.messages.v1.MessagesService/PostMessage`."""
     return ".".join(method.lstrip("/").split(".")[:2])
 
 
-NEEDED: Mapping[str, Needed] = {
-    (path := f"/{service}/{rpc}"): Needed(scope, audience_of(path)) for scope, service, rpcs in TABLE for rpc in rpcs.split()
+NEEDED: Mapping[str, Requirement] = {
+    (path := f"/{service}/{rpc}"): Requirement(scope, audience_of(path)) for scope, service, rpcs in TABLE for rpc in rpcs.split()
 }
 """By the RPC's path."""
-EVERY_SCOPE_OF_PRODUCTS = frozenset(Scope) - {Scope.GATEWAY}
+PRODUCT_SCOPES = frozenset(Scope) - {Scope.GATEWAY}

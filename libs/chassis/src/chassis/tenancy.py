@@ -1,4 +1,4 @@
-"""Finds the tenants that a request names, whatever its shape: every text field called `tenant`, at any depth."""
+"""Finds the tenants in a request: every string field named `tenant`, at any depth."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 _FIELD = "tenant"
-_Way = tuple[str, ...]
+_Path = tuple[str, ...]
 
 
 @cache
-def ways(shape: Descriptor) -> tuple[_Way, ...]:
-    """The names of the fields that lead to each tenant in messages of this shape. No shape of ours holds itself."""
-    return tuple(_ways(shape))
+def tenant_paths(message: Descriptor) -> tuple[_Path, ...]:
+    """Return the field paths that lead to tenants in this message type. No message type here is recursive."""
+    return tuple(_find_paths(message))
 
 
 def tenants(request: Message) -> Iterator[str]:
-    """Every tenant that a request names, as often as it does; empty where a single field was left out."""
-    for way in ways(request.DESCRIPTOR):
-        yield from _values(request, way)
+    """Yield the tenant of every occurrence in a request, duplicates included; empty text for an unset field."""
+    for path in tenant_paths(request.DESCRIPTOR):
+        yield from _values(request, path)
 
 
-def _ways(shape: Descriptor) -> Iterator[_Way]:
-    fields: list[FieldDescriptor] = list(shape.fields)
+def _find_paths(message: Descriptor) -> Iterator[_Path]:
+    fields: list[FieldDescriptor] = list(message.fields)
     for field in fields:
         if field.message_type is not None:
-            yield from ((field.name, *way) for way in ways(field.message_type))
+            yield from ((field.name, *path) for path in tenant_paths(field.message_type))
         elif field.name == _FIELD:
             yield (field.name,)
 
 
-def _values(message: Any, way: _Way) -> Iterator[str]:
-    name, *rest = way
+def _values(message: Any, path: _Path) -> Iterator[str]:
+    name, *rest = path
     value = getattr(message, name)
     if not rest:
         yield value

@@ -1,6 +1,6 @@
-"""The local stack: real servers from wheels, and the supervisor that runs the whole product on one machine.
+"""The local stack: real servers from Python wheels, and a supervisor that runs the whole product on one machine.
 
-For tests: the fixtures of `stack.fixtures` (one server), and `Stack` (the whole product).
+Tests use the fixtures of `stack.fixtures` (single servers) and `Stack` (the whole product).
 """
 
 from stack.launch import Gateway, Stack

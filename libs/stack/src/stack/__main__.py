@@ -1,6 +1,6 @@
-"""`python -m stack`: the whole product on one machine, until Ctrl-C.
+"""`python -m stack` (`make run`) runs the whole product on one machine until Ctrl-C.
 
-Owns the order of things: servers, databases, migrations, services, gateways, one line with the address; and back.
+It starts the servers, creates and migrates the databases, starts the services and then the gateways. It stops them in reverse.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from stack import credentials
-from stack.callers import trust
+from stack.callers import caller_variables
 from stack.console import Console
 from stack.errors import InUseError, StackError
 from stack.process import end_with_parent
@@ -30,14 +30,14 @@ _SERVICES_SECONDS = 60
 
 
 def main() -> int:
-    """Run until a signal asks to end (status 0), or something makes it impossible (one line, status 1)."""
-    parser = argparse.ArgumentParser(prog="python -m stack", description="Runs Hubbub with all its servers; see `make help`.")
-    parser.add_argument("--end-with-parent", action="store_true", help="end when the calling process does")
+    """Run until a signal (exit status 0), or until the stack cannot run (an error message, exit status 1)."""
+    parser = argparse.ArgumentParser(prog="python -m stack", description="Run Hubbub and all its servers; see `make help`.")
+    parser.add_argument("--end-with-parent", action="store_true", help="stop when the calling process ends")
     if parser.parse_args().end_with_parent:
         end_with_parent()
     try:
         settings = Settings.read(os.environ, Path.cwd())
-        with _claimed(settings.data):
+        with _locked(settings.data):
             asyncio.run(_run(settings))
     except StackError as error:
         sys.stderr.write(f"{error}\n")
@@ -46,33 +46,34 @@ def main() -> int:
 
 
 async def _run(settings: Settings) -> None:
-    """Bring everything up, and wait for the signal to end it."""
+    """Start everything, and stop it at a signal."""
     console = Console(sys.stdout)
-    bringing_up = asyncio.create_task(_stay_up(settings, console))
+    running = asyncio.create_task(_start_and_wait(settings, console))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, _end_or_die, bringing_up, console)
+        loop.add_signal_handler(number, _stop_or_exit, running, console)
     try:
-        await bringing_up
+        await running
     except asyncio.CancelledError:
-        console.say("Hubbub has ended.")
+        console.write(f"Hubbub has stopped. Its data is kept in {settings.data}.")
     finally:
         console.close()
 
 
-def _end_or_die(bringing_up: asyncio.Task[None], console: Console) -> None:
-    """End in order at the first signal, and at once at the second: every child dies with its parent."""
-    if bringing_up.cancelling():
+def _stop_or_exit(running: asyncio.Task[None], console: Console) -> None:
+    """Stop in order at the first signal, and exit at the second. Every child then dies with its parent."""
+    if running.cancelling():
         os._exit(1)
-    console.say("Ending. Once more to end at once.")
-    bringing_up.cancel()
+    console.write("Stopping Hubbub. Press Ctrl-C again to stop at once.")
+    running.cancel()
 
 
-async def _stay_up(settings: Settings, console: Console) -> None:
+async def _start_and_wait(settings: Settings, console: Console) -> None:
     data = settings.data
-    product = Product.choose(settings, trust(settings))
+    product = Product.choose(settings, caller_variables(settings))
     servers = Servers.choose(settings, product.origins())
     credentials.signing_key(data / "keys" / "dev.pem")
+    console.write(f"Starting Hubbub and its servers. Data and server logs: {data}")
     with _published(data) as publish:
         async with Supervisor(console, lambda pids: publish("pids.json", pids), data / "logs") as supervisor:
             supervisor.launch(await servers.prepare())
@@ -84,13 +85,14 @@ async def _stay_up(settings: Settings, console: Console) -> None:
             supervisor.launch(product.gateways(stores))
             await supervisor.until_ready(_SERVICES_SECONDS)
             publish("endpoints.json", {**product.endpoints(), **stores})
-            console.say(f"Hubbub is ready: {product.gateway_url(0)}")
+            console.write(f"Hubbub is ready: {product.gateway_url(0)}")
+            console.write("Open it in two windows and sign in as two users. Press Ctrl-C to stop.")
             await asyncio.Event().wait()
 
 
 @contextlib.contextmanager
-def _claimed(data: Path) -> Iterator[None]:
-    """Hold the data folder for this process alone. Raises InUseError when another has it."""
+def _locked(data: Path) -> Iterator[None]:
+    """Lock the data folder for this process. Raises InUseError if another process has locked it."""
     for folder in (data, data / "logs"):
         folder.mkdir(mode=0o711, parents=True, exist_ok=True)
     with (data / "lock").open("a+") as lock:
@@ -100,7 +102,8 @@ def _claimed(data: Path) -> Iterator[None]:
             lock.seek(0)
             owner = lock.read().strip() or "unknown"
             raise InUseError(
-                f"Hubbub already runs on {data} (process {owner}): end it, or set HUBBUB_DATA and HUBBUB_PORT to run another."
+                f"Hubbub is already running on {data} (process {owner}): "
+                "stop it, or set HUBBUB_DATA and HUBBUB_PORT to run another one."
             ) from None
         lock.truncate(0)
         lock.write(str(os.getpid()))
@@ -110,7 +113,7 @@ def _claimed(data: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _published(data: Path) -> Iterator[Callable[[str, Mapping[str, object]], None]]:
-    """Return a function that writes a JSON file for tools; what was written goes when the block ends."""
+    """Yield a function that writes JSON files for tools. The files are deleted when the block ends."""
     names = ("pids.json", "endpoints.json")
 
     def publish(name: str, content: Mapping[str, object]) -> None:

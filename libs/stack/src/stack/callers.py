@@ -1,6 +1,6 @@
-"""Who calls the services of the local stack: its gateways, one product to try things with, and whom the person adds.
+"""The callers of the local stack's services: its gateways, a product for experiments, and those that the user adds.
 
-Leaves judging them to the services, and keeping their keys to `credentials`.
+`credentials` keeps their keys.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ import msgspec
 
 from chassis.callers import EVERY_TENANT, CallerConfig, callers
 from chassis.identity import GATEWAY, private_key, public_jwk
-from chassis.scopes import EVERY_SCOPE_OF_PRODUCTS, Scope
+from chassis.scopes import PRODUCT_SCOPES, Scope
 from stack import credentials
 from stack.errors import SettingsError
 from stack.settings import Settings
@@ -19,30 +19,28 @@ from stack.settings import Settings
 CALLERS = "HUBBUB_CALLERS"
 GATEWAY_KEY = "HUBBUB_GATEWAY_KEY"
 PRODUCT = "product"
-"""The name of the one to try things with: it may do whatever a product may, for every tenant."""
+"""The name of the product for experiments. It has every scope of products, for all tenants."""
 _PRODUCT_CALLS_PER_SECOND = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Trust:
-    """What the processes are told about who calls."""
+class CallerVariables:
+    """Environment variables that configure callers and their keys."""
 
     services: Mapping[str, str]
-    """Variables of the services."""
     gateways: Mapping[str, str]
-    """Variables of the gateways."""
 
 
 def key_file(data: Path, caller: str) -> Path:
-    """Return where a caller's private key is kept."""
+    """Return the file of a caller's private key."""
     return data / "keys" / f"{caller}.pem"
 
 
-def trust(settings: Settings) -> Trust:
-    """Make the keys where there are none. Raises SettingsError for added callers that are not right."""
+def caller_variables(settings: Settings) -> CallerVariables:
+    """Return the variables, creating missing keys. Raises SettingsError if the added callers are invalid."""
     pems = {name: credentials.signing_key(key_file(settings.data, name)).read_text() for name in (GATEWAY, PRODUCT)}
     keys = {name: [public_jwk(private_key(pem))] for name, pem in pems.items()}
-    products, everywhere = sorted(EVERY_SCOPE_OF_PRODUCTS), [EVERY_TENANT]
+    products, everywhere = sorted(PRODUCT_SCOPES), [EVERY_TENANT]
     own = [
         CallerConfig(GATEWAY, keys[GATEWAY], list(Scope), everywhere, calls_per_second=0),
         CallerConfig(PRODUCT, keys[PRODUCT], products, everywhere, calls_per_second=_PRODUCT_CALLS_PER_SECOND),
@@ -51,4 +49,4 @@ def trust(settings: Settings) -> Trust:
         known = callers(msgspec.json.encode([*own, *callers(settings.given(CALLERS) or "[]")]).decode())
     except ValueError as error:
         raise SettingsError(f"{CALLERS} {error}") from None
-    return Trust({CALLERS: msgspec.json.encode(known).decode()}, {GATEWAY_KEY: pems[GATEWAY]})
+    return CallerVariables({CALLERS: msgspec.json.encode(known).decode()}, {GATEWAY_KEY: pems[GATEWAY]})

@@ -1,7 +1,4 @@
-"""What the person at the terminal sees: the lines of all processes, each behind its process's name.
-
-Leaves what the lines say to the processes.
-"""
+"""The terminal output: the lines of all processes, each with its process's name."""
 
 import asyncio
 import queue
@@ -15,28 +12,27 @@ _QUEUE_LINES = 10_000
 
 
 class Console:
-    """Prints from a thread of its own, so that a terminal or a pipe that nobody reads never stops the supervisor.
+    """Prints from its own thread, so that a blocked terminal or pipe never stops the supervisor.
 
-    When the reader is more than 10,000 lines behind, new lines are dropped and counted.
+    When 10,000 lines are queued, new lines are dropped and counted.
     """
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
-        """Where it prints."""
         self._coloured = out.isatty()
-        """Whether names have colours."""
+        """Whether names are coloured."""
         self._colours: dict[str, int] = {}
-        """The colour of each name, in order of appearance."""
+        """Colour by process name."""
         self._queue: queue.Queue[str | None] = queue.Queue(_QUEUE_LINES)
         """Lines to print; None ends the thread."""
         self._dropped = 0
-        """Lines that found the queue full since the last that did not."""
+        """Lines dropped since the last one that was queued."""
         self._thread = threading.Thread(target=self._print, daemon=True)
-        """Prints; a daemon, for it may hang in a write for ever."""
+        """A daemon, because a write may block forever."""
         self._thread.start()
 
-    def say(self, text: str) -> None:
-        """Print the supervisor's own word, without a prefix."""
+    def write(self, text: str) -> None:
+        """Print a line without a prefix."""
         if self._dropped:
             text = f"({self._dropped} lines dropped)\n{text}"
         try:
@@ -47,15 +43,15 @@ class Console:
             self._dropped = 0
 
     def line(self, name: str, text: str) -> None:
-        """Print a line of the process `name`."""
+        """Print a line of the process `name`, with its name as the prefix."""
         prefix = f"{name:<{_NAME_WIDTH}} |"
         if self._coloured:
             colour = self._colours.setdefault(name, _COLOURS[len(self._colours) % len(_COLOURS)])
             prefix = f"\x1b[{colour}m{prefix}\x1b[0m"
-        self.say(f"{prefix} {text}")
+        self.write(f"{prefix} {text}")
 
     async def follow(self, name: str, pipe: IO[bytes]) -> None:
-        """Print everything that a process writes, until it closes its output. A line is cut at 64 KiB. Closes `pipe`."""
+        """Print what a process writes to `pipe` until it closes its end. Lines are split at 64 KiB. Closes `pipe`."""
         stream = asyncio.StreamReader()
         await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), pipe)
         rest = b""
@@ -70,7 +66,7 @@ class Console:
             self.line(name, rest.decode(errors="replace"))
 
     def close(self, timeout_seconds: float = 1.0) -> None:
-        """Print what is still queued, as far as the reader takes it in time."""
+        """Print the queued lines, for at most `timeout_seconds`."""
         try:
             self._queue.put(None, timeout=timeout_seconds)
         except queue.Full:
@@ -81,5 +77,5 @@ class Console:
         try:
             while (text := self._queue.get()) is not None:
                 print(text, file=self._out, flush=True)
-        except OSError:  # the reader is gone; nobody is left to be told
+        except OSError:  # the reader is gone
             return

@@ -1,7 +1,4 @@
-"""Passwords and keys of the local stack: made at first start, kept under the data folder, readable by its owner only.
-
-Leaves their use to the servers and services that they belong to.
-"""
+"""Passwords and keys of the local stack: created at the first start, in files that only their owner can read."""
 
 import os
 import secrets
@@ -13,18 +10,18 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 
 def password(path: Path) -> str:
-    """Return the password kept in `path`, making one of 192 bits at first use."""
-    return _kept(path, lambda: secrets.token_urlsafe(24).encode()).decode()
+    """Return the password in `path`, creating one of 192 bits if there is none."""
+    return _read_or_create(path, lambda: secrets.token_urlsafe(24).encode()).decode()
 
 
 def signing_key(path: Path) -> Path:
-    """Make sure that `path` holds an Ed25519 private key (PEM, PKCS #8), and return it."""
-    _kept(path, _new_signing_key)
+    """Return `path`, creating an Ed25519 private key (PEM, PKCS #8) in it if there is none."""
+    _read_or_create(path, _new_signing_key)
     return path
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Replace `path` at once by a file that only its owner can read: nobody ever sees half of it."""
+    """Write a file that only its owner can read, replacing `path` atomically."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{os.getpid()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -35,9 +32,9 @@ def write_private(path: Path, content: bytes) -> None:
     draft.replace(path)
 
 
-def _kept(path: Path, make: Callable[[], bytes]) -> bytes:
+def _read_or_create(path: Path, create: Callable[[], bytes]) -> bytes:
     if not path.exists():
-        write_private(path, make())
+        write_private(path, create())
     return path.read_bytes()
 
 

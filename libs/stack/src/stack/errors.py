@@ -1,37 +1,37 @@
-"""What can go wrong with the local stack.
+"""Errors of the local stack.
 
 StackError
-├── InUseError        a port or a data folder belongs to somebody else
+├── InUseError        a port or the data folder is in use
 ├── NotReadyError     a process ended, or did not answer in time
-├── RefusedError      a server cannot be run here as this user
-└── SettingsError     the environment asks for something impossible
+├── RefusedError      a server cannot run as this user
+└── SettingsError     the environment is invalid
 
-Each is written for the person at the terminal: its text is one complete sentence.
+Their texts are complete sentences for the user at the terminal.
 """
 
 
 class StackError(Exception):
-    """Any of these; `python -m stack` prints its text, without a traceback, and exits 1."""
+    """Base class. `python -m stack` prints the text without a traceback and exits with 1."""
 
 
 class InUseError(StackError):
-    """A port or a data folder belongs to somebody else."""
+    """A port or the data folder is in use by another process."""
 
 
 class SettingsError(StackError):
-    """The environment asks for something impossible."""
+    """Settings in the environment are invalid."""
 
 
 class RefusedError(StackError):
-    """A server cannot be run here as this user."""
+    """A server cannot run as this user."""
 
 
 class NotReadyError(StackError):
-    """A process ended, or did not answer, before it was ready."""
+    """A process ended, or did not answer in time, before it was ready."""
 
     def __init__(self, name: str, problem: str, log: str = "") -> None:
         super().__init__(f"{name} {problem}." + (f" Its last lines:\n{log}" if log else ""))
         self.name = name
-        """Which process."""
+        """The process."""
         self.problem = problem
-        """What it did instead of becoming ready, without the name."""
+        """What happened, without the name."""

@@ -1,14 +1,14 @@
-"""The pytest fixtures that give a test a real server; loaded for every test by the root pyproject.toml.
+"""Pytest fixtures for real servers, loaded for every test by the root pyproject.toml.
 
     postgres_server   session   a `Postgres`: `await postgres_server.create_database(name, owner, template=…)` → URL
-    database          test      URL (str) of a fresh empty database that its role owns; dropped afterwards
+    database          test      URL (str) of a new, empty database owned by its role; dropped afterwards
     valkey_server     session   a `Valkey`: `valkey_server.url(database)`
-    valkey_url        test      URL (str) of database 0, emptied beforehand: the server is the session's, the data the test's
+    valkey_url        test      URL (str) of database 0 of `valkey_server`, emptied before the test
     object_store      session   an `Objects`: `.endpoint .access_key .secret_key .bucket`, region `objects.REGION`
 
-A test that kills or restarts its server makes its own: `async with valkey(tmp_path) as server` (see `postgres`, `valkey`,
-`objects` in the modules of the same names). A service that migrates a database once per session and copies it per test
-passes the migrated database's name as `template`. The whole product in one block is `stack.Stack`.
+A test that kills or restarts a server starts its own: `async with valkey(tmp_path) as server` (see `postgres`, `valkey` and
+`objects` in the modules of the same names). To migrate once per session and copy per test, pass the name of the migrated
+database as `template`. `stack.Stack` runs the whole product.
 """
 
 import shutil
@@ -28,7 +28,7 @@ from stack.valkey import Valkey, valkey
 
 @pytest.fixture(scope="session")
 def server_data() -> Iterator[Path]:
-    """Return a folder for the session's servers that PostgreSQL's user can traverse too, unlike pytest's own."""
+    """Return a folder for the session's servers. Unlike pytest's folders, PostgreSQL's user can traverse it."""
     folder = Path(tempfile.mkdtemp(prefix="hubbub-tests-"))
     folder.chmod(0o711)
     yield folder
@@ -44,7 +44,7 @@ async def postgres_server(server_data: Path) -> AsyncIterator[Postgres]:
 
 @pytest_asyncio.fixture
 async def database(postgres_server: Postgres) -> AsyncIterator[str]:
-    """Return the URL of a fresh, empty database."""
+    """Return the URL of a new, empty database."""
     name = f"test_{uuid.uuid4().hex}"
     yield await postgres_server.create_database(name, owner="test")
     await postgres_server.drop_database(name)

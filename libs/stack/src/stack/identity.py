@@ -1,7 +1,4 @@
-"""Which user a child runs as; PostgreSQL refuses to run as root.
-
-Leaves starting it to `process`.
-"""
+"""The operating-system user of a child process. PostgreSQL refuses to run as root."""
 
 import contextlib
 import ctypes
@@ -23,10 +20,10 @@ _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 @cache
 def _nobody() -> tuple[int, int]:
-    """The number of the unprivileged user, and of its group."""
+    """Return the uid and gid of the unprivileged user."""
     try:
         found = pwd.getpwnam(_UNPRIVILEGED)
-    except KeyError:  # then any number is as good
+    except KeyError:  # any other number will do
         return 1000, 1000
     return found.pw_uid, found.pw_gid
 
@@ -41,14 +38,14 @@ class UserOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A user to run as; by default whoever runs the stack."""
+    """A user to run as; by default the user who runs the stack."""
 
     uid: int | None = None
     """Change to this user and its primary group (needs root)."""
     namespace: bool = False
-    """Keep the user, under another number, in a user namespace: it is not root to itself, and its files stay its own."""
+    """Run in a user namespace as another uid. The process does not see itself as root, and its files keep their owner."""
     inside: tuple[int, int] = field(default_factory=_nobody)
-    """That number and its group's: initdb wants a user whom the machine knows. Looked up here, not between fork and exec."""
+    """The uid and gid in the namespace. initdb requires a uid with a name. Looked up here, not between fork and exec."""
 
     def options(self) -> UserOptions:
         """Return the arguments of subprocess.Popen that change the user."""
@@ -57,23 +54,23 @@ class Identity:
         return {"user": self.uid, "group": pwd.getpwuid(self.uid).pw_gid, "extra_groups": []}
 
     def own(self, path: Path | int) -> None:
-        """Give a path, or an open descriptor, to this user."""
+        """Change the owner of a path or an open descriptor to this user."""
         if self.uid is not None:
             os.chown(path, self.uid, pwd.getpwuid(self.uid).pw_gid)
 
     def enter(self) -> None:
-        """Finish the change inside the child, between fork and exec. Raises OSError."""
+        """Enter the namespace in the child, between fork and exec. Raises OSError."""
         if self.namespace:
             _enter_namespace(self.inside)
 
 
 def not_root(folder: Path, programs: Path) -> Identity:
-    """Return a user other than root that can keep its data in `folder` and run what is in `programs`.
+    """Return a user other than root that can keep its data in `folder` and run the programs in `programs`.
 
-    A folder with data stays with its owner. A new one goes to `nobody` where that user can reach both folders, for then
-    a server that is broken into owns nothing else; and to the caller in a user namespace where it cannot. A caller other
-    than root keeps it, in a namespace where the machine has no name for them, as in many containers: initdb wants one.
-    Raises RefusedError where neither works.
+    Run by root: a folder with data keeps its owner. A new folder goes to the user `nobody` if that user can reach both folders,
+    so that a compromised server owns nothing else. Otherwise the server runs as root's uid in a user namespace.
+    Run by another user: the server runs as that user, in a namespace if the uid has no name, as in many containers.
+    Raises RefusedError if none of these works.
     """
     if os.geteuid() != 0:
         return Identity(namespace=not _known(os.geteuid()) and _namespaces_allowed())
@@ -86,13 +83,13 @@ def not_root(folder: Path, programs: Path) -> Identity:
         return Identity(namespace=True)
     raise RefusedError(
         f"PostgreSQL does not run as root, and the user {_UNPRIVILEGED} cannot reach {folder} or {programs}: "
-        "run as another user, work below a folder that every user can traverse, "
+        "run as another user, use a folder that every user can traverse, "
         "or set HUBBUB_MESSAGES_DATABASE_URL and HUBBUB_MEDIA_DATABASE_URL to a server of your own."
     )
 
 
 def _enter_namespace(inside: tuple[int, int]) -> None:
-    """Move this process into a user namespace where it is this user and group (user_namespaces(7))."""
+    """Move this process into a user namespace in which it has this uid and gid (user_namespaces(7))."""
     outside = os.getuid(), os.getgid()
     if _LIBC is None or _LIBC.unshare(_CLONE_NEWUSER) != 0:
         raise OSError(ctypes.get_errno(), "unshare(CLONE_NEWUSER)")
@@ -102,7 +99,7 @@ def _enter_namespace(inside: tuple[int, int]) -> None:
 
 
 def _known(uid: int) -> bool:
-    """Tell whether the machine has a name for a user."""
+    """Return whether the uid has a name on this machine."""
     try:
         pwd.getpwuid(uid)
     except KeyError:
@@ -112,7 +109,7 @@ def _known(uid: int) -> bool:
 
 @cache
 def _namespaces_allowed() -> bool:
-    """Tell whether this machine lets us make a user namespace; many containers do not."""
+    """Return whether this machine allows user namespaces. Many containers do not."""
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         enter = Identity(namespace=True).enter
         done = subprocess.run(["/bin/true"], preexec_fn=enter, check=False, timeout=10)
@@ -121,7 +118,7 @@ def _namespaces_allowed() -> bool:
 
 
 def _reachable_by_nobody(folder: Path) -> bool:
-    """Ask the kernel itself: access lists and mount options would fool a look at mode bits."""
+    """Return whether `nobody` can reach a folder. Mode bits would not show access lists and mount options."""
     nobody = Identity(uid=pwd.getpwnam(_UNPRIVILEGED).pw_uid)
     check = ["/bin/sh", "-c", 'test -x "$1"/.', "sh", str(folder)]
     return subprocess.run(check, check=False, timeout=10, cwd="/", **nobody.options()).returncode == 0

@@ -1,7 +1,4 @@
-"""S3 from a wheel (SeaweedFS): its ports, its identity, its bucket.
-
-Leaves what is kept in it to media, and restarting it to `supervisor`.
-"""
+"""An S3 server from a wheel (SeaweedFS): its ports, credentials and bucket."""
 
 import contextlib
 import hashlib
@@ -21,26 +18,26 @@ from stack.errors import NotReadyError
 from stack.process import Command, running
 
 REGION = "us-east-1"
-_GRPC_OFFSET = 10_000  # where SeaweedFS looks for the gRPC side of a port, in places that no flag reaches
-_LONGEST_SOCKET_PATH = 107  # unix(7)
+_GRPC_OFFSET = 10_000  # SeaweedFS hard-codes this offset in places
+_MAX_SOCKET_PATH = 107  # unix(7)
 _COMPONENTS = ("master", "volume", "filer", "s3", "admin")
 _ACTIONS = ("Admin", "Read", "Write", "List", "Tagging")
 
 
 @dataclass(frozen=True, slots=True)
 class Objects:
-    """One server with one bucket, which one identity may use; nothing is readable without a signature."""
+    """One server with one bucket and one identity. Every request needs a signature."""
 
     folder: Path
-    """Its data. Made by `prepare`."""
+    """Data folder, created by `prepare`."""
     secrets: Path
     """Folder of the generated access keys."""
     listen: tuple[int, ...]
-    """Ports on the loopback interface, one for each component; each also takes the one 10,000 above. See `choose_ports`."""
+    """Loopback ports, one per component. Each component also uses the port 10,000 above. See `choose_ports`."""
     bucket: str = "hubbub"
-    """Made at start."""
+    """Created at start."""
     origins: Sequence[str] = ()
-    """Web origins whose pages may talk to it (CORS)."""
+    """Allowed web origins (CORS)."""
 
     @staticmethod
     def choose_ports() -> tuple[int, ...]:
@@ -49,7 +46,7 @@ class Objects:
 
     @property
     def endpoint(self) -> str:
-        """The address that S3 clients use, path style."""
+        """URL for S3 clients (path style)."""
         return f"http://{ports.LOOPBACK}:{self._port('s3')}"
 
     @property
@@ -63,7 +60,7 @@ class Objects:
         return credentials.password(self.secrets / "objects-secret-key")
 
     async def prepare(self) -> None:
-        """Make the folder and write the identity's file."""
+        """Create the folder and write the credentials."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         identity = {
             "name": "media",
@@ -73,7 +70,7 @@ class Objects:
         credentials.write_private(self._identities(), json.dumps({"identities": [identity]}).encode())
 
     def command(self) -> Command:
-        """Return what to run; `prepare` comes first."""
+        """Return the command to run after `prepare`."""
         listening = [
             option
             for component in _COMPONENTS
@@ -94,8 +91,8 @@ class Objects:
                 *listening,
                 f"-filer.localSocket={self._socket('filer')}",
                 f"-s3.localSocket={self._socket('s3')}",
-                "-volume.preStopSeconds=0",  # nobody else is told that it leaves
-                "-disableHttp=true",  # or the filer would hand out objects without asking who wants them
+                "-volume.preStopSeconds=0",  # no other server needs the notice
+                "-disableHttp=true",  # the filer would serve objects without authentication
                 "-master.telemetry=false",
                 "-admin.ui=false",
                 "-webdav=false",
@@ -113,12 +110,12 @@ class Objects:
         return self.listen[_COMPONENTS.index(component)]
 
     def _socket(self, component: str) -> Path:
-        """Return the path of a Unix socket, which the server makes in any case.
+        """Return the path of a Unix socket, which the server always creates.
 
-        By default in a folder that all share, where one that another user left behind would end it.
+        Its default folder is shared by all users, and the server would fail on another user's leftover socket.
         """
         beside = self.folder / f"{component}.sock"
-        if len(os.fsencode(beside)) <= _LONGEST_SOCKET_PATH:
+        if len(os.fsencode(beside)) <= _MAX_SOCKET_PATH:
             return beside
         private = Path(tempfile.gettempdir()) / f"hubbub-{os.geteuid()}"
         private.mkdir(mode=0o700, exist_ok=True)
@@ -128,7 +125,7 @@ class Objects:
         return self.folder / "identities.json"
 
     async def _answers(self) -> bool:
-        """Tell whether the bucket is there for the identity: HEAD answers 200 to a signature only."""
+        """Return whether a signed HEAD request for the bucket succeeds."""
         request = _signed_head(f"{ports.LOOPBACK}:{self._port('s3')}", f"/{self.bucket}", self.access_key, self.secret_key)
         status = await probes.lines(ports.LOOPBACK, self._port("s3"), request, 1)
         return bool(status) and status[0].split(b" ")[1:2] == [b"200"]
@@ -136,7 +133,7 @@ class Objects:
 
 @contextlib.asynccontextmanager
 async def objects(data: Path, origins: Sequence[str] = ("*",)) -> AsyncIterator[Objects]:
-    """Run an object store with everything under `data`, on free ports, for the length of the block."""
+    """Run an object store inside the block, with its data under `data`, on free ports."""
     data.mkdir(mode=0o711, parents=True, exist_ok=True)
     server = Objects(data / "objects", data / "secrets", Objects.choose_ports(), origins=origins)
     await server.prepare()
@@ -153,7 +150,7 @@ def _program() -> Path:
 
 
 def _signed_head(host: str, path: str, access_key: str, secret_key: str) -> bytes:
-    """Return a whole HEAD request with a signature (AWS Signature Version 4, single chunk, empty body)."""
+    """Return a HEAD request signed with AWS Signature Version 4."""
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     scope = f"{moment[:8]}/{REGION}/s3/aws4_request"
     empty = hashlib.sha256(b"").hexdigest()

@@ -1,4 +1,4 @@
-"""Chooses free ports on the loopback interface. The caller listens on them."""
+"""Finds free ports on the loopback interface."""
 
 import contextlib
 import random
@@ -16,7 +16,7 @@ _reserved: dict[int, socket.socket] = {}
 
 
 def free(count: int = 1, *, offsets: tuple[int, ...] = (0,)) -> list[int]:
-    """Return `count` different ports that nothing listens on, each free at all of its `offsets` too.
+    """Return `count` different free ports. Each is also free at all of its `offsets`.
 
     No other Hubbub process on this machine is given them while this one runs, so test runs and stacks can start side by side.
     They lie below the range that the kernel gives to outgoing connections: a server that restarts after a crash finds its
@@ -26,16 +26,16 @@ def free(count: int = 1, *, offsets: tuple[int, ...] = (0,)) -> list[int]:
 
 
 def is_free(port: int) -> bool:
-    """Tell whether nothing listens on the port."""
+    """Return whether no process listens on the port."""
     with contextlib.suppress(OSError), _bound(port):
         return True
     return False
 
 
 def require_free(port: int, variable: str) -> None:
-    """Raise InUseError, naming the variable that chooses another, when something listens on the port."""
+    """Raise InUseError, naming the variable that selects the port, if the port is in use."""
     if not is_free(port):
-        raise InUseError(f"Port {port} is already in use: stop what listens there, or set {variable} to another port.")
+        raise InUseError(f"Port {port} is already in use: stop the process that uses it, or set {variable} to another port.")
 
 
 def _free_one(offsets: tuple[int, ...]) -> int:
@@ -44,7 +44,7 @@ def _free_one(offsets: tuple[int, ...]) -> int:
         wanted = {port + offset for offset in offsets}
         if all(map(is_free, wanted)) and all(map(_reserve, wanted)):
             return port
-    raise InUseError("No free port was found on the loopback interface.")
+    raise InUseError("There is no free port on the loopback interface.")
 
 
 def _reserve(port: int) -> bool:
@@ -63,7 +63,7 @@ def _reserve(port: int) -> bool:
 
 
 def _first_outgoing() -> int:
-    """Return where the range of outgoing connections' ports begins; Linux's usual 32,768 where it cannot be read."""
+    """Return the first port of the range for outgoing connections; 32,768, Linux's default, if unknown."""
     setting = Path("/proc/sys/net/ipv4/ip_local_port_range")
     first = int(setting.read_text().split()[0]) if setting.exists() else 32_768
     return first if first > 2 * _LOWEST else 65_536
@@ -72,7 +72,7 @@ def _first_outgoing() -> int:
 @contextlib.contextmanager
 def _bound(port: int) -> Iterator[None]:
     with socket.socket() as listener:
-        # As servers do: a port whose last connections are still closing counts as free.
+        # As servers do: a port with closing connections counts as free.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((LOOPBACK, port))
         listener.listen(1)

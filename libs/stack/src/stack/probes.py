@@ -1,7 +1,4 @@
-"""Cheap questions that tell whether something serves.
-
-Each opens one connection, waits at most a second, and answers no rather than raising.
-"""
+"""Cheap probes of servers. Each opens one connection, waits at most a second, and never raises."""
 
 import asyncio
 import contextlib
@@ -11,14 +8,14 @@ _TIMEOUT_SECONDS = 1.0
 
 
 async def http_ok(host: str, port: int, path: str) -> bool:
-    """Tell whether GET `path` answers 200."""
+    """Return whether GET `path` answers 200."""
     request = f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n"
     status = await lines(host, port, request.encode(), 1)
     return bool(status) and status[0].split(b" ")[1:2] == [b"200"]
 
 
 async def lines(host: str, port: int, request: bytes, count: int) -> list[bytes]:
-    """Send `request` and return the first `count` lines of the answer, or none when they do not come in time."""
+    """Send `request` and return the first `count` lines of the response, or none if they do not arrive in time."""
     with contextlib.suppress(OSError, TimeoutError):
         async with asyncio.timeout(_TIMEOUT_SECONDS), _connection(host, port) as (reader, writer):
             writer.write(request)

@@ -1,7 +1,4 @@
-"""A child process from birth to end: its command, its user, its death with its parent.
-
-Leaves to others which commands there are (the server modules, `product`) and what happens when one dies (`supervisor`).
-"""
+"""Starts and stops child processes, which die with their parent. `supervisor` restarts them."""
 
 import asyncio
 import contextlib
@@ -25,42 +22,41 @@ _PROBE_INTERVAL_SECONDS = 0.02
 Probe = Callable[[], Awaitable[bool]]
 
 
-async def at_once() -> bool:
-    """Say yes: a process that serves from its first moment, or never."""
+async def always_ready() -> bool:
+    """Return True, for processes without a readiness check."""
     return True
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What to run and how to tell that it serves."""
+    """A command to run, and its readiness check."""
 
     name: str
-    """The process's name in logs and in pids.json."""
+    """Process name in logs and in pids.json."""
     argv: tuple[str, ...]
-    """The program, absolute, and its arguments."""
-    ready: Probe = at_once
-    """True once it serves; asked again and again, so it must be cheap and bounded in time."""
+    """The program's absolute path and its arguments."""
+    ready: Probe = always_ready
+    """Returns True once the process is ready. It is polled, so it must be cheap and have a deadline."""
     env: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     """The whole environment of the process."""
     identity: Identity = field(default_factory=Identity)
-    """The user that it runs as."""
+    """The user to run as."""
     stop_signal: signal.Signals = signal.SIGTERM
-    """Asks for an orderly end."""
+    """Requests an orderly shutdown."""
     orphan_signal: signal.Signals = signal.SIGKILL
-    """What the kernel sends when the parent is gone."""
+    """Sent by the kernel when the parent dies."""
     grace_seconds: float = 10.0
     """From `stop_signal` to SIGKILL."""
     quiet: bool = False
-    """Its output belongs in a file of its own, to be looked at when something is wrong."""
+    """Write the output to a file instead of the console."""
 
 
 async def spawn(command: Command, output: int | IO[Any]) -> asyncio.subprocess.Process:
-    """Start `command` in a session of its own, so that a terminal's Ctrl-C reaches only the supervisor.
+    """Start `command` in its own session, so that Ctrl-C in a terminal reaches only the supervisor.
 
-    Stdout and stderr both go to `output`, a file or the end of a pipe (not one of asyncio's: its `wait` would wait for
-    every grandchild that holds the pipe open, too). The child dies with the calling thread, which must therefore be one that
-    lives as long as the program (PR_SET_PDEATHSIG follows threads, see prctl(2)).
-    Raises OSError when the program cannot be started.
+    Stdout and stderr both go to `output`, a file or the end of a pipe. (With asyncio's own pipes, `wait` would also wait for
+    grandchildren that hold the pipe open.) The child dies with the calling thread, so call it from a thread that lives as long
+    as the program (PR_SET_PDEATHSIG follows threads, see prctl(2)). Raises OSError if the program cannot be started.
     """
     return await asyncio.create_subprocess_exec(
         *command.argv,
@@ -70,13 +66,13 @@ async def spawn(command: Command, output: int | IO[Any]) -> asyncio.subprocess.P
         env=dict(command.env),
         cwd="/",
         start_new_session=True,
-        preexec_fn=_birth(command, os.getpid()),
+        preexec_fn=_child_setup(command, os.getpid()),
         **command.identity.options(),
     )
 
 
 async def stop(process: asyncio.subprocess.Process, command: Command) -> None:
-    """Ask the process to end, and insist after `grace_seconds`. Returns when it has ended; harmless if it already has."""
+    """Stop the process, with SIGKILL after `grace_seconds`, and wait for its end. Harmless if it has ended."""
     if process.returncode is not None:
         return
     with contextlib.suppress(ProcessLookupError):
@@ -91,10 +87,7 @@ async def stop(process: asyncio.subprocess.Process, command: Command) -> None:
 
 
 async def until_ready(command: Command, process: asyncio.subprocess.Process, timeout_seconds: float) -> None:
-    """Return once `command.ready` says yes.
-
-    Raises NotReadyError when the process ends first or the time runs out.
-    """
+    """Wait until `command.ready` returns True. Raises NotReadyError if the process ends first, or after the timeout."""
     try:
         async with asyncio.timeout(timeout_seconds):
             while process.returncode is None:
@@ -108,9 +101,9 @@ async def until_ready(command: Command, process: asyncio.subprocess.Process, tim
 
 @contextlib.asynccontextmanager
 async def running(command: Command, log: Path, timeout_seconds: float = 30.0) -> AsyncIterator[int]:
-    """Run a server for the length of the block: yields its pid once it is ready, stops it afterwards.
+    """Run a server inside the block; yield its pid once it is ready.
 
-    Its output is written to the file `log`, whose end is quoted when it does not become ready (NotReadyError).
+    Its output goes to the file `log`. Raises NotReadyError, with the end of the log, if it does not become ready.
     """
     with log.open("wb") as output:
         process = await spawn(command, output)
@@ -124,28 +117,28 @@ async def running(command: Command, log: Path, timeout_seconds: float = 30.0) ->
 
 
 def tail(log: Path, lines: int = 15) -> str:
-    """Return the last lines of a log file, for an error message; nothing when there is no file."""
+    """Return the last lines of a log file, or empty text without a file."""
     if not log.exists():
         return ""
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
 
 
-def _birth(command: Command, parent: int) -> Callable[[], None]:
-    """Return what the child does between fork and exec, after its user was changed."""
+def _child_setup(command: Command, parent: int) -> Callable[[], None]:
+    """Return the function that the child runs between fork and exec, after the change of user."""
 
-    def birth() -> None:
+    def setup() -> None:
         command.identity.enter()
         if _LIBC is None:
             return
-        # After the change of user, which clears it; and the parent may have died before it was set.
+        # Set after the change of user, which clears it. The parent may have died before that.
         _LIBC.prctl(_PR_SET_PDEATHSIG, int(command.orphan_signal), 0, 0, 0)
         if os.getppid() != parent:
             os._exit(1)
 
-    return birth
+    return setup
 
 
 def end_with_parent() -> None:
-    """Make this process receive SIGTERM when its parent ends, so that a killed `make` does not leave a stack behind."""
+    """Send this process SIGTERM when its parent ends, so that a killed `make` leaves no stack running."""
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)

@@ -1,7 +1,4 @@
-"""The product's processes: the command, the environment and the readiness question of each service.
-
-Leaves the servers under them to `servers`, and keeping them running to `supervisor`.
-"""
+"""The product's processes: command, environment and readiness check of each. `servers` defines the servers they use."""
 
 import sys
 from collections.abc import Mapping
@@ -9,35 +6,33 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from stack import ports, probes
-from stack.callers import Trust
-from stack.process import Command, Probe, at_once
+from stack.callers import CallerVariables
+from stack.process import Command, Probe, always_ready
 from stack.servers import BUS, MEDIA_DATABASE, MESSAGES_DATABASE, PRESENCE_REDIS, S3_PUBLIC_ENDPOINT
 from stack.settings import Settings
 
 _DRAIN_SECONDS = 3
 _KILL_AFTER_DRAIN_SECONDS = 5
 _OWNED = ("HUBBUB_GATEWAY_", "HUBBUB_MESSAGES_", "HUBBUB_PRESENCE_", "HUBBUB_MEDIA_", "HUBBUB_BUS_")
-"""Prefixes of variables that are for one part; what else is in the person's environment goes to every process."""
+"""Prefixes of variables that only one service gets. All other variables of the user's environment go to every process."""
 
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """One run of the product: where each process listens, chosen once, so that who comes back comes back there."""
+    """One run of the product. Every process keeps its address when it is restarted."""
 
     settings: Settings
-    """What the person asked for."""
-    trust: Trust
-    """Who may call whom."""
+    callers: CallerVariables
     first_port: int
-    """Of the first gateway."""
+    """Port of the first gateway."""
     listen: dict[str, str] = field(default_factory=lambda: {name: _address() for name in ("messages", "presence", "media")})
     """Address (host:port) of each service's gRPC server."""
     ops: dict[str, str] = field(default_factory=dict)
-    """Address of the health and metrics server of each process that is no gateway."""
+    """Address of the health and metrics server of each process except the gateways."""
 
     @classmethod
-    def choose(cls, settings: Settings, trust: Trust) -> "Product":
-        """Choose every port. Raises InUseError when a gateway's is taken."""
+    def choose(cls, settings: Settings, callers: CallerVariables) -> "Product":
+        """Choose all ports. Raises InUseError if a gateway's port is taken."""
         if settings.port == 0:
             first = ports.free(offsets=tuple(range(settings.gateways)))[0]
         else:
@@ -46,10 +41,10 @@ class Product:
                 ports.require_free(first + number, "HUBBUB_PORT")
         workers = [f"messages-worker-{number}" for number in range(settings.workers)]
         names = ["messages-api", *workers, "presence", "media"]
-        return cls(settings, trust, first, ops={name: _address() for name in names})
+        return cls(settings, callers, first, ops={name: _address() for name in names})
 
     def gateway_url(self, number: int, host: str = ports.LOOPBACK) -> str:
-        """Return the address of a gateway."""
+        """Return the URL of a gateway."""
         return f"http://{host}:{self.first_port + number}"
 
     def origins(self) -> list[str]:
@@ -58,24 +53,24 @@ class Product:
         return [self.gateway_url(number, host) for number in range(self.settings.gateways) for host in hosts]
 
     def endpoints(self) -> dict[str, object]:
-        """Return where everything listens, for tools and tests."""
+        """Return all addresses, for tools and tests."""
         gateways = [self.gateway_url(number) for number in range(self.settings.gateways)]
         return {"gateways": gateways, "services": self.listen, "ops": self.ops}
 
     def migrations(self, stores: Mapping[str, str]) -> list[Command]:
-        """Return the commands that bring each database to the newest form, and then end."""
+        """Return the commands that migrate each database."""
         return [
             self._command("messages-migrate", ("messages", "migrate"), _only(stores, MESSAGES_DATABASE)),
             self._command("media-migrate", ("media", "migrate"), _only(stores, "HUBBUB_MEDIA_")),
         ]
 
     def services(self, stores: Mapping[str, str]) -> list[Command]:
-        """Return every process behind the gateways."""
+        """Return the commands of all services."""
         messages = _only(stores, MESSAGES_DATABASE, BUS)
-        known = self.trust.services
-        api = {**messages, **known, "HUBBUB_MESSAGES_LISTEN": self.listen["messages"]}
-        presence = {**_only(stores, PRESENCE_REDIS), **known, "HUBBUB_PRESENCE_LISTEN": self.listen["presence"]}
-        media = {**_only(stores, MEDIA_DATABASE, "HUBBUB_MEDIA_"), **known, "HUBBUB_MEDIA_LISTEN": self.listen["media"]}
+        callers = self.callers.services
+        api = {**messages, **callers, "HUBBUB_MESSAGES_LISTEN": self.listen["messages"]}
+        presence = {**_only(stores, PRESENCE_REDIS), **callers, "HUBBUB_PRESENCE_LISTEN": self.listen["presence"]}
+        media = {**_only(stores, MEDIA_DATABASE, "HUBBUB_MEDIA_"), **callers, "HUBBUB_MEDIA_LISTEN": self.listen["media"]}
         return [
             self._service("messages-api", ("messages", "api"), api),
             *(
@@ -87,15 +82,15 @@ class Product:
         ]
 
     def gateways(self, stores: Mapping[str, str]) -> list[Command]:
-        """Return the gateways."""
+        """Return the commands of the gateways."""
         return [self._gateway(number, stores) for number in range(self.settings.gateways)]
 
     def _gateway(self, number: int, stores: Mapping[str, str]) -> Command:
         given, port = self.settings.given, self.first_port + number
         variables = {
             **_only(stores, BUS),
-            **self.trust.gateways,
-            # The page brings files straight to object storage: its policy must name the place, and nothing more of it.
+            **self.callers.gateways,
+            # Browsers upload directly to object storage, so the page's content security policy must allow its URL.
             S3_PUBLIC_ENDPOINT: stores.get(S3_PUBLIC_ENDPOINT) or given(S3_PUBLIC_ENDPOINT),
             "HUBBUB_LISTEN": f"{ports.LOOPBACK}:{port}",
             "HUBBUB_MESSAGES_TARGET": self.listen["messages"],
@@ -113,7 +108,7 @@ class Product:
         ready = partial(probes.http_ok, host, int(port), "/readyz")
         return self._command(name, module, {**variables, "HUBBUB_OPS_LISTEN": self.ops[name]}, ready)
 
-    def _command(self, name: str, module: tuple[str, ...], variables: Mapping[str, str], ready: Probe = at_once) -> Command:
+    def _command(self, name: str, module: tuple[str, ...], variables: Mapping[str, str], ready: Probe = always_ready) -> Command:
         env = {key: value for key, value in self.settings.environment.items() if not key.startswith(_OWNED)}
         env |= {key: value for key, value in self.settings.environment.items() if key.startswith(_owned_by(module[0]))}
         env.setdefault("HUBBUB_ENV", "local")
@@ -133,12 +128,12 @@ def _address() -> str:
 
 
 def _only(stores: Mapping[str, str], *prefixes: str) -> dict[str, str]:
-    """Return one part's share of the stores: no service is told another's password."""
+    """Return the variables with these prefixes: no service gets another one's password."""
     return {name: value for name, value in stores.items() if name.startswith(prefixes)}
 
 
 def _owned_by(module: str) -> tuple[str, ...]:
-    """Return the prefixes of the variables that this module's processes may see."""
+    """Return the prefixes of the variables that this service may see."""
     own = f"HUBBUB_{module.upper()}_"
     return (own, "HUBBUB_BUS_") if module in {"gateway", "messages"} else (own,)
 

@@ -1,7 +1,6 @@
-"""Two PostgreSQL behind one address: a primary, and the streaming standby that takes its place when it dies.
+"""Two PostgreSQL servers behind one address, for tests: a primary, and a streaming standby that replaces it.
 
-Replication is synchronous, so that what was committed survives: a fail-over to a standby that lags behind loses commits, and
-no product above can make that good. For tests; leaves a single server to `postgres`.
+Replication is synchronous, so committed transactions survive a fail-over. With an asynchronous standby they could be lost.
 """
 
 import asyncio
@@ -20,8 +19,8 @@ from stack.postgres import Postgres, environment, program
 from stack.process import spawn, stop, tail, until_ready
 
 _READY_SECONDS = 30.0
-_LOOK_SECONDS = 0.02
-_IN_STEP = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND sync_state = 'sync'"
+_POLL_SECONDS = 0.02
+_SYNCHRONOUS_STANDBYS = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND sync_state = 'sync'"
 
 
 @dataclass(slots=True)
@@ -33,48 +32,48 @@ class _Running:
 
 
 class Pair:
-    """The servers. `primary` answers under one address for ever, whichever of them it is."""
+    """A primary and its standby. The address of the primary never changes."""
 
     def __init__(self, data: Path, log: Path) -> None:
         self._data = data
         self._log = log
-        """Of both servers."""
+        """Log file of both servers."""
         self._generation = 0
-        """Number of the standby's folder."""
+        """Number of the latest standby's folder."""
         self._running: list[_Running] = []
-        """The primary, and after it the standby, while each is there."""
+        """The primary, then the standby, if running."""
 
     @property
     def primary(self) -> Postgres:
-        """The server that answers; its port and passwords are the same for ever."""
+        """The current primary. Its port and passwords never change."""
         return self._running[0].server
 
     @property
     def pids(self) -> list[int]:
-        """The primary's and the standby's."""
+        """The pids of the primary and the standby."""
         return [each.process.pid for each in self._running]
 
     async def fail_over(self) -> None:
-        """Kill the primary, promote the standby and give it the address; there is no standby until `mend`."""
-        dead, heir = self._running
-        dead.process.send_signal(signal.SIGKILL)
-        await dead.process.wait()
-        async with await self._connect(heir.server) as admin:
+        """Kill the primary, promote the standby and give it the address. There is no standby until `add_standby`."""
+        primary, standby = self._running
+        primary.process.send_signal(signal.SIGKILL)
+        await primary.process.wait()
+        async with await self._connect(standby.server) as admin:
             await admin.execute("ALTER SYSTEM RESET synchronous_standby_names")
             await admin.execute("SELECT pg_promote()")
-        await stop(heir.process, heir.server.command())
-        self._running = [await self._start(replace(heir.server, port=dead.server.port))]
-        shutil.rmtree(dead.server.folder, ignore_errors=True)
+        await stop(standby.process, standby.server.command())
+        self._running = [await self._start(replace(standby.server, port=primary.server.port))]
+        shutil.rmtree(primary.server.folder, ignore_errors=True)
 
     async def restart(self, number: signal.Signals = signal.SIGKILL) -> None:
-        """End the primary by a signal and start it again; the standby finds it back by itself."""
+        """Stop the primary with a signal and start it again. The standby reconnects by itself."""
         ended = self._running[0]
         ended.process.send_signal(number)
         await ended.process.wait()
         self._running[0] = await self._start(ended.server)
 
-    async def mend(self) -> None:
-        """Give the primary a new standby, and return once every commit waits for it."""
+    async def add_standby(self) -> None:
+        """Start a new standby, and return once every commit waits for it."""
         self._generation += 1
         primary = self.primary
         folder = self._data / f"standby-{self._generation}"
@@ -87,8 +86,8 @@ class Pair:
             await admin.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
             await admin.execute("SELECT pg_reload_conf()")
             async with asyncio.timeout(_READY_SECONDS):
-                while await (await admin.execute(_IN_STEP)).fetchone() != (1,):
-                    await asyncio.sleep(_LOOK_SECONDS)
+                while await (await admin.execute(_SYNCHRONOUS_STANDBYS)).fetchone() != (1,):
+                    await asyncio.sleep(_POLL_SECONDS)
 
     async def _copy(self, primary: Postgres, folder: Path) -> None:
         source = primary.url("postgres", "postgres")
@@ -114,7 +113,7 @@ class Pair:
             process = await spawn(server.command(), log)
         try:
             await until_ready(server.command(), process, _READY_SECONDS)
-        except BaseException:  # cancelled, too
+        except BaseException:  # includes cancellation
             await stop(process, server.command())
             raise
         return _Running(server, process)
@@ -124,13 +123,13 @@ class Pair:
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator["Pair"]:
-        """Run both for the length of the block. Raises NotReadyError."""
+        """Run both inside the block. Raises NotReadyError."""
         self._data.mkdir(mode=0o711, parents=True, exist_ok=True)
         first = Postgres.place(self._data / "primary", self._data / "secrets", ports.free()[0])
         await first.prepare()
         try:
             self._running = [await self._start(first)]
-            await self.mend()
+            await self.add_standby()
             yield self
         finally:
             for each in reversed(self._running):

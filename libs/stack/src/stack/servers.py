@@ -1,7 +1,4 @@
-"""Which embedded servers a run needs, and the addresses that the services get of them or of the person's own.
-
-Leaves each server to its module, and keeping it running to `supervisor`.
-"""
+"""Selects the embedded servers of a run, and gives the services the addresses of these or of the user's own servers."""
 
 import asyncio
 from collections.abc import Sequence
@@ -27,7 +24,7 @@ _REDIS_DATABASES = {BUS: 0, PRESENCE_REDIS: 1}
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """The embedded servers of one run; None where the person brings their own."""
+    """The embedded servers of one run; None where the user provides a server."""
 
     postgres: Postgres | None
     valkey: Valkey | None
@@ -35,7 +32,7 @@ class Servers:
 
     @classmethod
     def choose(cls, settings: Settings, origins: Sequence[str]) -> "Servers":
-        """Leave out each server whose every address is in the environment. Raises RefusedError."""
+        """Select each server unless the environment has all its addresses. Raises RefusedError."""
         secrets = settings.data / "keys"
         return cls(
             postgres=Postgres.place(settings.data / "postgres", secrets, ports.free()[0])
@@ -50,13 +47,13 @@ class Servers:
         )
 
     async def prepare(self) -> list[Command]:
-        """Make what the servers need on disk, and return what to run. Raises NotReadyError."""
+        """Create the servers' files, and return the commands to run. Raises NotReadyError."""
         present = [server for server in (self.postgres, self.valkey, self.objects) if server is not None]
         await asyncio.gather(*(server.prepare() for server in present))
         return [server.command() for server in present]
 
     async def addresses(self, settings: Settings) -> dict[str, str]:
-        """Return every store's variables for the services, once the servers run; makes databases that are missing."""
+        """Return the variables of all stores, creating missing databases. The servers must be running."""
         found = {name: settings.given(name) for name in (*_DATABASES, *_REDIS_DATABASES) if settings.given(name)}
         if self.postgres is not None:
             for variable, database in _DATABASES.items():

@@ -1,7 +1,4 @@
-"""What the person who runs the stack asked for: the environment, read once.
-
-Leaves what each service is told to `product`.
-"""
+"""Settings of the stack, read once from the environment."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,30 +6,30 @@ from pathlib import Path
 
 from stack.errors import SettingsError
 
-_HIGHEST_PORT = 65_535
-_MOST_PROCESSES = 64
+_MAX_PORT = 65_535
+_MAX_PROCESSES = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The wishes behind one `make run`."""
+    """Settings of one `make run`."""
 
     port: int
-    """HUBBUB_PORT: the first gateway's; the others take the following ones. 0 chooses free neighbours."""
+    """HUBBUB_PORT: port of the first gateway; the others use the following ones. 0 selects free ports."""
     data: Path
-    """HUBBUB_DATA: everything that outlives the run, absolute."""
+    """HUBBUB_DATA: folder of all persistent data, absolute."""
     gateways: int
-    """GATEWAYS: how many, at least 1."""
+    """GATEWAYS: number of gateways."""
     workers: int
-    """WORKERS: how many messages workers, at least 1."""
+    """WORKERS: number of messages workers."""
     web_root: Path
-    """HUBBUB_WEB_ROOT: the built web app."""
+    """HUBBUB_WEB_ROOT: folder of the built web app."""
     environment: Mapping[str, str]
-    """The whole environment, from which the processes get their share."""
+    """The whole environment. `product` passes parts of it to the processes."""
 
     @classmethod
     def read(cls, environment: Mapping[str, str], here: Path) -> "Settings":
-        """Read the environment, with relative paths meant from `here`. Raises SettingsError naming every problem."""
+        """Read the environment. Relative paths start at `here`. Raises SettingsError with every problem."""
         problems: list[str] = []
 
         def number(name: str, default: int, low: int, high: int) -> int:
@@ -43,10 +40,10 @@ class Settings:
             return default
 
         settings = cls(
-            port=number("HUBBUB_PORT", 8080, 0, _HIGHEST_PORT),
+            port=number("HUBBUB_PORT", 8080, 0, _MAX_PORT),
             data=(here / (environment.get("HUBBUB_DATA") or ".hubbub")).absolute(),
-            gateways=number("GATEWAYS", 1, 1, _MOST_PROCESSES),
-            workers=number("WORKERS", 1, 1, _MOST_PROCESSES),
+            gateways=number("GATEWAYS", 1, 1, _MAX_PROCESSES),
+            workers=number("WORKERS", 1, 1, _MAX_PROCESSES),
             web_root=(here / (environment.get("HUBBUB_WEB_ROOT") or "web/dist")).absolute(),
             environment=dict(environment),
         )
@@ -55,5 +52,5 @@ class Settings:
         return settings
 
     def given(self, variable: str) -> str:
-        """Return what the person set `variable` to, or nothing: then the stack has a server of its own for it."""
+        """Return the value of `variable`, or empty text if the user did not set it."""
         return self.environment.get(variable, "")

@@ -1,7 +1,4 @@
-"""Keeps processes running: starts them, starts again whoever dies, ends them in order.
-
-Leaves which processes there are to `product`, and how one is born and ended to `process`.
-"""
+"""Supervises processes: starts them, restarts them when they die, and stops them in order."""
 
 import asyncio
 import contextlib
@@ -14,82 +11,80 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from chassis.backoff import Backoff
 from stack.console import Console
 from stack.errors import NotReadyError
 from stack.process import Command, spawn, stop, tail
 
-_FIRST_DELAY_SECONDS = 0.05
-_LONGEST_DELAY_SECONDS = 1.0
-_STEADY_SECONDS = 5.0
-_FUTILE_STARTS = 4
+_STABLE_SECONDS = 5.0
+"""After running this long, a process restarts without backoff."""
+_MAX_FAILED_STARTS = 4
 _PROBE_INTERVAL_SECONDS = 0.02
 
 
 @dataclass(slots=True)
-class _Kept:
-    """One process that is to be running."""
+class _Supervised:
+    """A supervised process."""
 
     command: Command
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when it is no longer to be running."""
+    """Set when the process must not be restarted."""
     process: asyncio.subprocess.Process | None = None
-    """The one running, or the last that ran."""
+    """The current or the last process."""
     starts: int = 0
-    """How often it was started."""
+    """Number of starts."""
     task: asyncio.Task[None] | None = None
-    """Keeps it."""
+    """Restarts the process."""
 
 
 class Supervisor:
-    """Keeps the processes that it is given; an async context manager, whose end ends them all.
+    """Supervises groups of processes. Leaving the block stops them all.
 
-    A process that dies is started again within a tenth of a second, and after at most a second's pause when it keeps
-    dying. Groups end in the reverse order of their launch, the members of a group at the same time.
+    A process that dies is restarted within a tenth of a second; if it keeps dying, after a pause of at most one second.
+    Groups stop in reverse order of their launch, the members of a group at the same time.
     """
 
     def __init__(self, console: Console, changed: Callable[[Mapping[str, int]], None], logs: Path) -> None:
         self._console = console
-        """Prints what processes say."""
         self._changed = changed
-        """Told the pid of every process's latest start, after each start."""
+        """Called after each start, with the latest pid of every process."""
         self._logs = logs
-        """Folder of the files that quiet processes write to."""
-        self._groups: list[list[_Kept]] = []
-        """In the order of launch."""
+        """Folder of the log files of quiet processes."""
+        self._groups: list[list[_Supervised]] = []
+        """In order of launch."""
         self._tasks = asyncio.TaskGroup()
-        """Owns one task for each process."""
+        """Contains a task per process."""
 
     async def __aenter__(self) -> Self:
-        """Begin with nothing to keep."""
+        """Start without processes."""
         await self._tasks.__aenter__()
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """End everything, whatever led here."""
+        """Stop everything."""
         await self.stop()
         await self._tasks.__aexit__(None, None, None)
 
     def launch(self, commands: Iterable[Command]) -> None:
-        """Begin to keep a group of processes; returns at once."""
-        group = [_Kept(command) for command in commands]
+        """Start supervising a group of processes. Returns at once."""
+        group = [_Supervised(command) for command in commands]
         self._groups.append(group)
-        for kept in group:
-            self._log(kept.command).unlink(missing_ok=True)  # one run's output, all its restarts included
-            kept.task = self._tasks.create_task(self._keep(kept), name=kept.command.name)
+        for each in group:
+            self._log(each.command).unlink(missing_ok=True)  # the log covers one run with all its restarts
+            each.task = self._tasks.create_task(self._supervise(each), name=each.command.name)
 
     async def until_ready(self, timeout_seconds: float) -> None:
-        """Return when every process serves.
+        """Wait until every process is ready.
 
-        Raises NotReadyError when one dies several times before it does, or takes longer than `timeout_seconds`.
+        Raises NotReadyError if a process keeps dying first, or after `timeout_seconds`.
         """
-        kept = [kept for group in self._groups for kept in group]
         deadline = time.monotonic() + timeout_seconds
-        # Gathering by a task group would wrap the error; one after the other is as fast, for all start on their own.
-        for one in kept:
-            await self._until_serving(one, deadline)
+        # They start concurrently, so waiting one by one takes no longer. A task group would wrap the error.
+        for each in [each for group in self._groups for each in group]:
+            await self._until_ready(each, deadline)
 
     async def run_once(self, command: Command, timeout_seconds: float) -> None:
-        """Run a command that ends by itself. Raises NotReadyError when it fails or takes too long."""
+        """Run a command until it ends. Raises NotReadyError if it fails or takes too long."""
         process, printing = await self._spawn(command)
         try:
             async with asyncio.timeout(timeout_seconds):
@@ -98,48 +93,47 @@ class Supervisor:
             raise NotReadyError(command.name, f"did not end within {timeout_seconds:g} s") from None
         finally:
             await stop(process, command)
-            await _rest_of(printing)
+            await _drain_output(printing)
         if status != 0:
             raise NotReadyError(command.name, _describe(status))
 
     async def stop(self) -> None:
-        """End everything, last launched first."""
+        """Stop everything, the last group first."""
         while self._groups:
             group = self._groups.pop()
-            await asyncio.gather(*map(self._end, group))
+            await asyncio.gather(*map(self._stop, group))
 
-    async def _keep(self, kept: _Kept) -> None:
-        delay = _FIRST_DELAY_SECONDS
-        while not kept.stopping.is_set():
+    async def _supervise(self, supervised: _Supervised) -> None:
+        backoff = Backoff()
+        while not supervised.stopping.is_set():
             began = time.monotonic()
-            status = await self._run(kept)
-            if kept.stopping.is_set():
+            status = await self._run(supervised)
+            if supervised.stopping.is_set():
                 return
-            if time.monotonic() - began >= _STEADY_SECONDS:
-                delay = _FIRST_DELAY_SECONDS
-            self._console.line(kept.command.name, f"{_describe(status)}; starting it again")
+            if time.monotonic() - began >= _STABLE_SECONDS:
+                backoff.succeeded()
+            self._console.line(supervised.command.name, f"{_describe(status)}; restarting it")
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(delay):
-                    await kept.stopping.wait()
-            delay = min(delay * 2, _LONGEST_DELAY_SECONDS)
+                async with asyncio.timeout(backoff.failed()):
+                    await supervised.stopping.wait()
 
-    async def _run(self, kept: _Kept) -> int:
-        """Run the process once, from birth to death, and return its status."""
-        kept.starts += 1
+    async def _run(self, supervised: _Supervised) -> int:
+        """Run the process once and return its exit status."""
+        supervised.starts += 1
         try:
-            kept.process, printing = await self._spawn(kept.command)
+            supervised.process, printing = await self._spawn(supervised.command)
         except OSError as error:
-            self._console.line(kept.command.name, f"cannot be started: {error.strerror}")
+            self._console.line(supervised.command.name, f"cannot be started: {error.strerror}")
             return 127
         self._report()
-        if kept.stopping.is_set():
-            await stop(kept.process, kept.command)
-        status = await kept.process.wait()
-        await _rest_of(printing)
+        if supervised.stopping.is_set():
+            await stop(supervised.process, supervised.command)
+        status = await supervised.process.wait()
+        await _drain_output(printing)
         return status
 
     async def _spawn(self, command: Command) -> tuple[asyncio.subprocess.Process, asyncio.Task[None] | None]:
-        """Start a process, and the task that prints what it says unless that goes to a file. Raises OSError."""
+        """Start a process and, unless it is quiet, the task that prints its output. Raises OSError."""
         if command.quiet:
             with self._log(command).open("ab") as output:
                 return await spawn(command, output), None
@@ -150,35 +144,37 @@ class Supervisor:
         finally:
             os.close(write)
 
-    async def _until_serving(self, kept: _Kept, deadline: float) -> None:
+    async def _until_ready(self, supervised: _Supervised, deadline: float) -> None:
         while time.monotonic() < deadline:
-            if kept.starts > _FUTILE_STARTS:
-                raise NotReadyError(kept.command.name, "keeps dying", self._end_of_log(kept.command))
-            if kept.process is not None and kept.process.returncode is None and await kept.command.ready():
+            if supervised.starts > _MAX_FAILED_STARTS:
+                raise NotReadyError(supervised.command.name, "keeps dying", self._log_tail(supervised.command))
+            if supervised.process is not None and supervised.process.returncode is None and await supervised.command.ready():
                 return
             await asyncio.sleep(_PROBE_INTERVAL_SECONDS)
-        raise NotReadyError(kept.command.name, "did not become ready in time", self._end_of_log(kept.command))
+        raise NotReadyError(supervised.command.name, "did not become ready in time", self._log_tail(supervised.command))
 
-    async def _end(self, kept: _Kept) -> None:
-        kept.stopping.set()
-        if kept.process is not None:
-            await stop(kept.process, kept.command)
-        if kept.task is not None:
-            await asyncio.wait([kept.task])
+    async def _stop(self, supervised: _Supervised) -> None:
+        supervised.stopping.set()
+        if supervised.process is not None:
+            await stop(supervised.process, supervised.command)
+        if supervised.task is not None:
+            await asyncio.wait([supervised.task])
 
     def _report(self) -> None:
-        running = (kept for group in self._groups for kept in group)
-        self._changed({kept.command.name: kept.process.pid for kept in running if kept.process is not None})
+        running = (supervised for group in self._groups for supervised in group)
+        self._changed(
+            {supervised.command.name: supervised.process.pid for supervised in running if supervised.process is not None}
+        )
 
     def _log(self, command: Command) -> Path:
         return self._logs / f"{command.name}.log"
 
-    def _end_of_log(self, command: Command) -> str:
+    def _log_tail(self, command: Command) -> str:
         return tail(self._log(command)) if command.quiet else ""
 
 
-async def _rest_of(printing: asyncio.Task[None] | None) -> None:
-    """Let a process that has ended have its last word; but a grandchild may hold its output open."""
+async def _drain_output(printing: asyncio.Task[None] | None) -> None:
+    """Print the last output of a process that has ended. Wait at most a second: a grandchild may hold the pipe open."""
     if printing is not None:
         await asyncio.wait([printing], timeout=1.0)
         printing.cancel()
@@ -186,5 +182,5 @@ async def _rest_of(printing: asyncio.Task[None] | None) -> None:
 
 def _describe(status: int) -> str:
     if status < 0:
-        return f"was ended by {signal.Signals(-status).name}"
+        return f"was killed by {signal.Signals(-status).name}"
     return f"ended with status {status}"

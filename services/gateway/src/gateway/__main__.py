@@ -1,13 +1,9 @@
-"""`python -m gateway`: be one; `python -m gateway openapi`: print the document of its HTTP API."""
+"""`python -m gateway` runs a gateway; `python -m gateway openapi` prints the OpenAPI document of its HTTP API."""
 
 import sys
 
-from gateway import compiled
-
-compiled.use()
-
-from gateway.app import start  # noqa: E402 - its modules may come compiled
-from gateway.http import openapi  # noqa: E402 - as above
+from gateway.app import start
+from gateway.http import openapi
 
 match sys.argv[1:]:
     case []:

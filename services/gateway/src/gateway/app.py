@@ -1,4 +1,4 @@
-"""The composition root: builds the gateway's parts, runs them, and takes them down in order."""
+"""The composition root: builds the gateway's parts, runs them, and stops them in order."""
 
 from __future__ import annotations
 
@@ -16,45 +16,46 @@ from bus.connect import open_bus, open_signals
 from bus.gateway_leases import GatewayLeases, open_gateway_leases
 from bus.signals import Signals
 from chassis.lifecycle import Lifecycle, run
-from gateway import compiled, readiness
-from gateway.admission import Admission
-from gateway.allowance import Allowances, Sharing
-from gateway.auth import Authenticator
 from gateway.clients import Clients, connect
+from gateway.commands.attachments import Attachments
+from gateway.commands.dispatch import Dispatch
+from gateway.commands.pending import Pending
+from gateway.commands.publisher import CommandPublisher
+from gateway.commands.renewal import Renewals
 from gateway.config import Config
-from gateway.contain import kept_going
-from gateway.control import Control
-from gateway.decisions import Decisions
-from gateway.drain import drain
+from gateway.door import readiness
+from gateway.door.drain import drain
+from gateway.door.opening import SYNC_EVENTS, Opening
+from gateway.door.opening_loader import OpeningLoader
+from gateway.door.server import bind, make_server
+from gateway.door.upgrade import Upgrades
 from gateway.http.api import Api
 from gateway.http.routes import make_app
-from gateway.http.signin import make_sign_in
-from gateway.inbound.attachments import Attachments
-from gateway.inbound.dispatch import Dispatch
-from gateway.inbound.pending import Pending
-from gateway.inbound.publish import Publisher
-from gateway.inbound.renewal import Renewals
-from gateway.inbound.upgrade import Upgrades
-from gateway.issuers import DevIssuer, Issuer, dev_key
-from gateway.opening import SYNC_EVENTS, Opening
-from gateway.outbound.audit import Audit
-from gateway.outbound.catchup import CatchUps
-from gateway.outbound.fanout import Fanout
-from gateway.outbound.fill import Fills
-from gateway.presence import Presences
-from gateway.roster import Roster
-from gateway.server import bind, make_server
-from gateway.session import Sessions
-from gateway.tenure import Tenure
-from gateway.tickets import Tickets
-from gateway.typists import Typists
+from gateway.hub.catchup import CatchUps
+from gateway.hub.fanout import Fanout
+from gateway.hub.fill import GapFiller
+from gateway.hub.hub import Hub
+from gateway.hub.reconcile import Reconciler
+from gateway.identity.access_cache import AccessCache
+from gateway.identity.authentication import Authenticator
+from gateway.identity.issuers import DevIssuer, Issuer, dev_key
+from gateway.identity.sign_in import make_sign_in
+from gateway.identity.tickets import Tickets
+from gateway.rates.shared import SharedRates, UsageExchange
+from gateway.revocation.apply import Revocations
+from gateway.revocation.follow import RevocationFollower
+from gateway.revocation.lease import GatewayLease
+from gateway.state.presence import Presences
+from gateway.state.typing import TypingSignals
+from gateway.supervise import kept_running
+from gateway.wire.registry import Registry
 from sendmany import NATIVE
 
 log = structlog.get_logger()
 
 
 class Gateway:
-    """One incarnation of the gateway and all its parts; `group` owns their tasks."""
+    """The gateway and all its parts; `group` owns their tasks."""
 
     def __init__(
         self,
@@ -68,74 +69,87 @@ class Gateway:
         group: asyncio.TaskGroup,
     ) -> None:
         self.id = secrets.token_hex(6)
-        """Unique per start: replies to another incarnation's commands are not ours."""
+        """Unique per start: replies to commands of an earlier process are not for this one."""
         self.config, self.lifecycle, self.group = config, lifecycle, group
         self._bus, self._clients = bus, clients
-        self._tenure = tenure = Tenure(leases, bus, self.id)
-        self.roster = roster = Roster(self.id, 2 * config.heartbeat_seconds, lambda: tenure.cut_off)
-        messages = clients.messages
+        messages, partitions = clients.messages, config.bus_partitions
+
+        self._lease = lease = GatewayLease(leases, bus, self.id)
+        self.registry = registry = Registry(self.id, 2 * config.heartbeat_seconds, lambda: lease.cut_off)
+        self.hub = hub = Hub(registry)
 
         self._dev_issuer = DevIssuer(dev_key(Path(config.dev_key_file))) if config.dev_login else None
         self._authenticator = Authenticator(_issuers(config, self._dev_issuer))
-        self._allowances = Allowances.of(config)
         self._tickets = Tickets(signals)
-        self._sharing = Sharing(self._allowances.kinds, signals, self.id)
-        self._admission = Admission(messages, cut_off=lambda: tenure.cut_off)
-        self._control = Control(roster, self._admission, messages, tenure)
-        roster.outbox.on_held = self._control.held
-        self._decisions = Decisions(bus, leases, tenure, self._control, self.id)
-        self._audit = Audit(roster.hub, messages, config.bus_partitions, config.audit_seconds)
-        self._pending = Pending(roster.outbox, roster.connections)
-        self._fills = Fills(roster.hub, messages, self._pending.stored, group)
-        self._catch_ups = CatchUps(roster.hub, roster.outbox, messages, group=group, close=roster.close, sync_events=SYNC_EVENTS)
-        self._opening = Opening(config, roster, sessions=Sessions(messages, group), audit=self._audit, control=self._control)
-        self._publisher = Publisher(bus, config.bus_partitions, self._pending, lambda: tenure.cut_off)
-        self._presences = Presences(roster.outbox, clients.presence, self.id)
-        roster.on_open.append(self._presences.opened)
-        roster.on_end.append(self._presences.ended)
-        self._typists = Typists(roster.hub, roster.outbox, signals, config.bus_partitions, lambda: roster.sweep.now)
+        self._access = AccessCache(messages, cut_off=lambda: lease.cut_off)
+        self._rates = SharedRates.of(config)
+        self._usage = UsageExchange(self._rates.by_name, signals, self.id)
+        self._revocations = Revocations(hub, registry, self._access, messages, lease)
+        self._follower = RevocationFollower(bus, leases, lease, self._revocations, self.id)
+
+        self._pending = Pending(registry.writer, registry.connections)
+        self._publisher = CommandPublisher(bus, partitions, self._pending, lambda: lease.cut_off)
+        self._reconciler = Reconciler(hub, messages, partitions, config.reconcile_seconds)
+        self._filler = GapFiller(hub, messages, self._pending.stored, group)
+        self._fanout = Fanout(
+            bus,
+            self.id,
+            partitions=partitions,
+            hub=hub,
+            writer=registry.writer,
+            reconciler=self._reconciler,
+            on_event=self._pending.stored,
+            on_reply=self._pending.replied,
+            on_lost=self._revocations.doubt_all,
+        )
+        self._presences = Presences(registry.writer, clients.presence, self.id)
+        registry.on_open.append(self._presences.opened)
+        registry.on_end.append(self._presences.ended)
+        self._typing = TypingSignals(hub, registry.writer, signals, partitions, lambda: registry.sweep.now)
+        self._opening = Opening(
+            config,
+            registry,
+            hub,
+            loader=OpeningLoader(messages, group),
+            reconciler=self._reconciler,
+            revocations=self._revocations,
+        )
         self._dispatch = Dispatch(
-            roster.outbox,
-            roster.close,
+            registry,
             gateway=self.id,
             pending=self._pending,
             publisher=self._publisher,
-            attachments=Attachments(roster.outbox, clients.media, group, roster.close),
-            catch_ups=self._catch_ups,
+            attachments=Attachments(registry, clients.media, group),
+            catch_ups=CatchUps(hub, registry, messages, group=group, sync_events=SYNC_EVENTS),
             presences=self._presences,
-            typists=self._typists,
-            sends=self._allowances.sends,
+            typing=self._typing,
+            sends=self._rates.sends,
             renewals=Renewals(
-                roster.outbox,
-                roster.sweep,
-                authenticator=self._authenticator,
-                tickets=self._tickets,
-                admission=self._admission,
-                group=group,
+                registry, authenticator=self._authenticator, tickets=self._tickets, access=self._access, group=group
             ),
         )
 
     async def serve(self, listening: socket.socket) -> None:
-        """Serve on a socket until the process is to stop, then drain."""
+        """Serve on a listening socket until the process is told to stop, then drain."""
         following = asyncio.Event()
         running = [self.group.create_task(each) for each in self._loops(following)]
         upgrades = Upgrades(
-            self.roster,
+            self.registry,
             self._opening,
             group=self.group,
             authenticator=self._authenticator,
             tickets=self._tickets,
-            allowances=self._allowances,
+            rates=self._rates,
             receive=self._dispatch.receive,
             allowed_origins=self.config.allowed_origins,
-            accepting=lambda: following.is_set() and not self.lifecycle.stopping.is_set(),  # why: see `outbound.hub`
+            accepting=lambda: following.is_set() and not self.lifecycle.stopping.is_set(),  # `hub.hub` explains why
         )
         api = Api(
             config=self.config,
             clients=self._clients,
             authenticator=self._authenticator,
-            admission=self._admission,
-            allowances=self._allowances,
+            access=self._access,
+            rates=self._rates,
             tickets=self._tickets,
             dev_issuer=self._dev_issuer,
             sign_in=make_sign_in(self.config),
@@ -143,50 +157,38 @@ class Gateway:
         )
         server = make_server(make_app(api), upgrades.begin)
         serving = self.group.create_task(server.serve(sockets=[listening]))
-        native = {"compiled": compiled.used(), "compiled_sends": NATIVE}
-        log.info("gateway_started", gateway=self.id, address=str(self.config.listen), **native)
+        log.info("gateway_started", gateway=self.id, address=str(self.config.listen), compiled_sends=NATIVE)
         await self.lifecycle.stopping.wait()
-        await drain(self.roster, self._publisher, self._pending, self.config.drain_seconds)
+        await drain(self.registry, self._publisher, self._pending, self.config.drain_seconds)
         server.should_exit = True
         await serving
         for task in running:
             task.cancel()
-        await self._tenure.leave()
+        await self._lease.leave()
 
     def _loops(self, following: asyncio.Event) -> list[Coroutine[None, None, None]]:
-        fanout = Fanout(
-            self._bus,
-            self.id,
-            partitions=self.config.bus_partitions,
-            hub=self.roster.hub,
-            outbox=self.roster.outbox,
-            pending=self._pending,
-            user_control=self._control,
-            audit=self._audit,
-            opening=self._opening,
-        )
         loops: dict[str, Callable[[], Awaitable[None]]] = {
-            "fanout": partial(fanout.run, following.set),
+            "fanout": partial(self._fanout.run, following.set),
             "readiness": partial(readiness.watch, self.lifecycle, self._bus, self._clients.messages, following),
             "publisher": self._publisher.run,
             "pending": self._pending.run,
-            "audit": self._audit.run,
-            "audit_round": self._audit.run_slowly,
-            "control": self._control.run,
-            "decisions": self._decisions.follow,
-            "tenure": self._tenure.run,
+            "reconcile": self._reconciler.run,
+            "reconcile_periodically": self._reconciler.run_periodically,
+            "revocations": self._revocations.run,
+            "revocation_follower": self._follower.follow,
+            "lease": self._lease.run,
             "presence": self._presences.run,
-            "typing_sent": self._typists.send,
-            "typing_heard": self._typists.listen,
-            "spending_told": self._sharing.tell,
-            "spending_heard": self._sharing.listen,
-            "sweep": self.roster.sweep.run,
+            "typing_send": self._typing.send,
+            "typing_listen": self._typing.listen,
+            "usage_send": self._usage.send,
+            "usage_listen": self._usage.listen,
+            "sweep": self.registry.sweep.run,
         }
-        return [kept_going(name, loop) for name, loop in loops.items()]
+        return [kept_running(name, loop) for name, loop in loops.items()]
 
 
 async def main(config: Config, lifecycle: Lifecycle) -> None:
-    """Open what a gateway uses, and be one until told to stop."""
+    """Run a gateway until the process is told to stop."""
     listening = bind(config.listen)
     async with (
         open_bus(config.bus_url) as bus,
@@ -205,5 +207,5 @@ def _issuers(config: Config, dev_issuer: DevIssuer | None) -> dict[str, Issuer]:
 
 
 def start() -> None:
-    """Be a gateway."""
+    """Run the gateway process."""
     run(Config, main)

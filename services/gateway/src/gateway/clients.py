@@ -1,4 +1,4 @@
-"""Opens the gateway's connections to the other services. Deadlines are the callers', within the bounds spelled here."""
+"""Opens the gateway's gRPC channels to the other services, and defines the deadlines of calls."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hubbub.presence.v1.presence_service_pb2_grpc import PresenceServiceStub
 CALL_SECONDS = 5.0
 """Any unary call."""
 CATCH_UP_SECONDS = 60.0
-"""A whole catch-up, at the pace at which its socket reads."""
+"""A whole catch-up, at the pace of the client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Clients:
 
 @asynccontextmanager
 async def connect(config: Config) -> AsyncIterator[Clients]:
-    """Stubs that connect at first use and reconnect by themselves."""
+    """Open stubs that connect at first use and reconnect by themselves."""
     identity = config.identity
     async with (
         open_channel(config.messages_target, identity) as messages,

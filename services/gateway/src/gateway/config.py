@@ -1,7 +1,8 @@
-"""The gateway's settings. Which issuers it trusts is read here, what their keys are is `issuers`' matter."""
+"""The gateway's settings, from environment variables. `identity.issuers` fetches the keys of the issuers named here."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -13,14 +14,18 @@ import msgspec
 from chassis.config import Address, ConfigError, ProcessConfig, Secret, address, flag, secret, setting, text, whole
 from chassis.identity import GATEWAY, Identity, private_key
 from chassis.ids import Tenant
-from gateway.origin import origin_of
 
 KEY_CHARACTERS = 32
-"""The least that a session key may have: `openssl rand -hex 32` makes one of 64."""
+"""Minimum length of a session key; `openssl rand -hex 32` makes one of 64."""
+_ORIGIN = re.compile(
+    r"(?P<scheme>https?)://(?P<host>[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(?::(?P<port>[1-9][0-9]{0,4}))?/?"
+)
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_LAST_PORT = 65_535
 
 
 class IssuerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Somebody who may issue tokens, and for which tenants."""
+    """An issuer of tokens, and the tenants that it may name."""
 
     issuer: str
     audience: str
@@ -45,6 +50,17 @@ def issuers(value: str) -> tuple[IssuerConfig, ...]:
 def networks(value: str) -> tuple[str, ...]:
     """A comma list of networks such as 10.0.0.0/8."""
     return tuple(str(ip_network(each.strip())) for each in value.split(",") if each.strip())
+
+
+def origin_of(value: str) -> str:
+    """An origin as browsers spell it in the `Origin` header. Raises `ValueError` for anything else."""
+    spelled = value.strip().lower()
+    found = _ORIGIN.fullmatch(spelled)
+    if found is None or int(found["port"] or 0) > _LAST_PORT or ".." in found["host"]:
+        msg = f"holds {value.strip()!r}: an origin is like https://shop.example, without a path and without wildcards"
+        raise ValueError(msg)
+    scheme, host, port = found.group("scheme", "host", "port")
+    return f"{scheme}://{host}" if port is None or int(port) == _DEFAULT_PORTS[scheme] else f"{scheme}://{host}:{port}"
 
 
 def origins(value: str) -> frozenset[str]:
@@ -92,19 +108,19 @@ class SignInConfig:
     client_secret: Secret
     """Empty for a public client: then PKCE alone protects the code."""
     label: str
-    """What the button names."""
+    """Label of the sign-in button."""
     redirect_base: str
     tenant_claim: str
     tenants: Mapping[str, str]
-    """By the claim's value; `*` stands for everybody else."""
+    """By the claim's value; `*` matches every other value."""
     roles_claim: str
-    """Empty: nobody has a role in the tenant."""
+    """Empty if the provider assigns no roles."""
     session_keys: Secret
     session_seconds: int
 
     @property
     def redirect_uri(self) -> str:
-        """Where the provider sends the browser back to; to be registered there."""
+        """Where the provider redirects the browser to; must be registered there."""
         return f"{self.redirect_base}/v1/signin/callback"
 
     @property
@@ -123,7 +139,7 @@ _NO_NETWORKS: tuple[str, ...] = ()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config(ProcessConfig):
-    """What a gateway reads from its environment."""
+    """The settings of a gateway."""
 
     listen: Address = setting("HUBBUB_LISTEN", address)
     bus_url: Secret = setting("HUBBUB_BUS_URL", secret)
@@ -132,35 +148,35 @@ class Config(ProcessConfig):
     presence_target: str = setting("HUBBUB_PRESENCE_TARGET", text)
     media_target: str = setting("HUBBUB_MEDIA_TARGET", text)
     gateway_key: Secret = setting("HUBBUB_GATEWAY_KEY", secret, _NO_SECRET)
-    """Ed25519 private key (PEM) by which the services know a gateway; all gateways share it."""
+    """Ed25519 private key (PEM) that authenticates gateways to the services; all gateways share it."""
     dev_login: bool = setting("HUBBUB_DEV_LOGIN", flag, default=False)
     dev_key_file: str = setting("HUBBUB_DEV_KEY_FILE", text, "")
-    """Ed25519 private key (PEM) of the development issuer; made where it is missing."""
+    """Ed25519 private key (PEM) of the development issuer; generated if missing."""
     issuers: tuple[IssuerConfig, ...] = setting("HUBBUB_ISSUERS", issuers, _NO_ISSUERS)
     allowed_origins: frozenset[str] = setting("HUBBUB_ALLOWED_ORIGINS", origins, _NO_ORIGINS)
-    """Besides the server's own, which is always allowed."""
+    """Origins allowed besides the server's own."""
     widget_origins: tuple[tuple[str, tuple[str, ...]], ...] = setting("HUBBUB_WIDGET_ORIGINS", framers, _NO_FRAMERS)
-    """Whose pages may frame a tenant's widget; a tenant without any has none."""
+    """Origins whose pages may frame a tenant's widget. A tenant without any has no widget."""
     web_root: Path | None = setting("HUBBUB_WEB_ROOT", Path, None)
-    """The built web app; a gateway without one serves the API alone."""
+    """The built web app; without one the gateway serves the API only."""
     storage_endpoint: str = setting("HUBBUB_MEDIA_S3_PUBLIC_ENDPOINT", text, "")
     """Where browsers upload to and load media from; the content security policy allows it."""
     heartbeat_seconds: int = setting("HUBBUB_HEARTBEAT_SECONDS", whole(1, 600), 25)
     sends_per_second: int = setting("HUBBUB_SENDS_PER_SECOND", whole(1, 100_000), 50)
     burst: int = setting("HUBBUB_SEND_BURST", whole(1, 100_000), 200)
     user_sends_per_second: int = setting("HUBBUB_USER_SENDS_PER_SECOND", whole(0, 1_000_000), 0)
-    """Of one user over all connections, HTTP and gateways; 0 for four times a socket's."""
+    """Limit of one user over all connections, HTTP, and gateways; 0 means four times the limit of a connection."""
     joins_per_second: int = setting("HUBBUB_JOINS_PER_SECOND", whole(1, 100_000), 30)
-    """Channels that one user may make or join."""
-    strangers_per_second: int = setting("HUBBUB_STRANGERS_PER_SECOND", whole(1, 100_000), 200)
-    """Refused credentials, sign-ins, and logins of the local stack, from one address."""
+    """Channels that one user may create or join."""
+    unauthenticated_per_second: int = setting("HUBBUB_STRANGERS_PER_SECOND", whole(1, 100_000), 200)
+    """Rejected credentials, sign-ins, and development logins from one address."""
     trusted_proxies: tuple[str, ...] = setting("HUBBUB_TRUSTED_PROXIES", networks, _NO_NETWORKS)
-    """Networks whose `X-Forwarded-For` says where a request comes from."""
+    """Networks whose `X-Forwarded-For` is trusted."""
     connections_per_user: int = setting("HUBBUB_CONNECTIONS_PER_USER", whole(1, 100_000), 20)
-    audit_seconds: int = setting("HUBBUB_AUDIT_SECONDS", whole(1, 86_400), 60)
-    """About how long one round of the head audit takes."""
+    reconcile_seconds: int = setting("HUBBUB_RECONCILE_SECONDS", whole(1, 86_400), 60)
+    """About how long it takes to compare the heads of all channels with the store."""
     oidc_issuer: str = setting("HUBBUB_OIDC_ISSUER", text, "")
-    """The OpenID provider that people sign in at; the other OIDC settings count only where there is one."""
+    """The OpenID provider; without one the other OIDC settings are ignored."""
     oidc_client_id: str = setting("HUBBUB_OIDC_CLIENT_ID", text, "")
     oidc_client_secret: Secret = setting("HUBBUB_OIDC_CLIENT_SECRET", secret, _NO_SECRET)
     oidc_label: str = setting("HUBBUB_OIDC_LABEL", text, "single sign-on")
@@ -172,7 +188,7 @@ class Config(ProcessConfig):
     session_seconds: int = setting("HUBBUB_SESSION_SECONDS", whole(60, 30 * 86_400), 43_200)
 
     def __post_init__(self) -> None:
-        """Refuse what must not run together."""
+        """Reject contradictory settings. Raises `ConfigError` with all problems."""
         problems = []
         if self.dev_login and self.production:
             problems.append("HUBBUB_DEV_LOGIN must not be set where HUBBUB_ENV=production")
@@ -186,14 +202,14 @@ class Config(ProcessConfig):
 
     @property
     def identity(self) -> Identity | None:
-        """As whom the services are called; None where they ask nobody."""
+        """The identity with which the gateway calls the services; None where they do not ask for one."""
         if not self.gateway_key:
             return None
         return Identity(GATEWAY, private_key(self.gateway_key))
 
     @property
     def sign_in(self) -> SignInConfig | None:
-        """How people sign in; None where only tokens of others count."""
+        """How people sign in; None if the gateway accepts tokens only."""
         if not self.oidc_issuer:
             return None
         return SignInConfig(

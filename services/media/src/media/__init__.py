@@ -1,1 +1,1 @@
-"""Uploads: their records, their bytes in object storage, and their scan."""
+"""Uploads: their records, their content in object storage, and scanning."""

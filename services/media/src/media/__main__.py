@@ -1,4 +1,4 @@
-"""`python -m media`: see `app`."""
+"""Runs a media process: `python -m media`; see `app`."""
 
 from media.app import main
 

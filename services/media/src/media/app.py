@@ -1,4 +1,4 @@
-"""Puts the process together: `python -m media` serves, `python -m media migrate` brings the database to its schema."""
+"""Composes the media processes: `python -m media` serves, `python -m media migrate` migrates the database."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import grpc
 import structlog
 
 from chassis import grpc_server, lifecycle
-from chassis.callers import judge_of
+from chassis.callers import callers_of
 from chassis.errors import Unavailable
 from chassis.lifecycle import Lifecycle
 from chassis.migrate import migrate, migrations
 from chassis.postgres import Database, open_database
 from media.config import Config, MigrateConfig
 from media.errors import ObjectAbsentError
+from media.malware import MalwareScanner
 from media.objects import Objects, open_objects
-from media.scan import Scan
-from media.scanners import Scanners
+from media.scan import ScanWorker
 from media.service import SERVICE_NAME, MediaService, add_service
 
 log = structlog.get_logger()
@@ -26,13 +26,13 @@ _CONNECTIONS = 8
 
 
 async def serve(config: Config, life: Lifecycle) -> None:
-    """Serve the RPCs and examine uploads until told to stop."""
+    """Serve the RPCs and scan uploads until stopping."""
     async with (
         open_database(config.database_url, connections=_CONNECTIONS, name=config.instance) as database,
         open_objects(config) as objects,
         asyncio.TaskGroup() as tasks,
     ):
-        scan = Scan(database, objects, Scanners(config.clamd))
+        scan = ScanWorker(database, objects, MalwareScanner(config.clamd))
         tasks.create_task(scan.run(life.stopping))
         tasks.create_task(lifecycle.keep_ready(life, lambda: _reachable(database, objects)))
         service = MediaService(database, objects, scan, config.max_bytes)
@@ -40,7 +40,7 @@ async def serve(config: Config, life: Lifecycle) -> None:
         def add(server: grpc.aio.Server) -> None:
             add_service(server, service)
 
-        async with grpc_server.serve(config, config.listen, add, [SERVICE_NAME], callers=judge_of(config.callers)) as port:
+        async with grpc_server.serve(config, config.listen, add, [SERVICE_NAME], callers=callers_of(config.callers)) as port:
             log.info("media_started", port=port)
             await life.stopping.wait()
 
@@ -59,7 +59,7 @@ async def _migrate(config: MigrateConfig, _life: Lifecycle) -> None:
 
 
 def main() -> None:
-    """Be the process that the command line names."""
+    """Run the process selected on the command line."""
     match sys.argv[1:]:
         case []:
             lifecycle.run(Config, serve)

@@ -1,4 +1,4 @@
-"""The settings of the media processes."""
+"""Settings of the media processes."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from chassis.config import Address, ProcessConfig, Secret, address, secret, sett
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MigrateConfig(ProcessConfig):
-    """What `migrate` reads."""
+    """Settings of `migrate`."""
 
     database_url: Secret = setting("HUBBUB_MEDIA_DATABASE_URL", secret)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config(MigrateConfig):
-    """What the service reads."""
+    """Settings of the service."""
 
     listen: Address = setting("HUBBUB_MEDIA_LISTEN", address)
     callers: tuple[CallerConfig, ...] = setting("HUBBUB_CALLERS", callers, NO_CALLERS)
-    """Who may call; without any everybody may, on loopback alone."""
+    """Services that may call. Empty, which is allowed on loopback only, means any."""
     s3_endpoint: str = setting("HUBBUB_MEDIA_S3_ENDPOINT", text)
-    """Where this process reaches object storage."""
+    """Object storage, as reached by this process."""
     s3_public_endpoint: str = setting("HUBBUB_MEDIA_S3_PUBLIC_ENDPOINT", text, "")
-    """Where browsers reach it; the same where not given."""
+    """Object storage, as reached by browsers; defaults to `s3_endpoint`."""
     s3_bucket: str = setting("HUBBUB_MEDIA_S3_BUCKET", text)
     s3_region: str = setting("HUBBUB_MEDIA_S3_REGION", text, "us-east-1")
     s3_access_key: Secret = setting("HUBBUB_MEDIA_S3_ACCESS_KEY", secret)
     s3_secret_key: Secret = setting("HUBBUB_MEDIA_S3_SECRET_KEY", secret)
     max_bytes: int = setting("HUBBUB_MEDIA_MAX_BYTES", whole(1, 1024**3), 25 * 1024**2)
-    """The largest file."""
+    """Maximum size of a file."""
     clamd: str = setting("HUBBUB_MEDIA_CLAMD", text, "")
-    """A clamd to ask besides our own signatures: path of its socket, or host:port."""
+    """A clamd to use besides the built-in signatures: socket path or host:port."""
 
     def __post_init__(self) -> None:
-        """Refuse to be called by anybody."""
+        """Require callers, except on loopback outside production."""
         require_callers(self.callers, self.listen, production=self.production)

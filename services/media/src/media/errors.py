@@ -1,4 +1,4 @@
-"""What object storage and scanners say, as the errors that callers know."""
+"""Errors of object storage and malware scanning."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _CHANGED = frozenset({"412", "PreconditionFailed"})
 
 
 class ObjectAbsentError(Exception):
-    """There is no object of this key."""
+    """No object has this key."""
 
 
 class ObjectChangedError(Exception):
-    """The object is not the one that was looked at before."""
+    """The object was replaced after it was read."""
 
 
 class UnscannedError(Exception):
-    """The scanner could not look at all of it, so nothing is known."""
+    """A scanner did not scan the whole file, so there is no result."""
 
 
 @asynccontextmanager
-async def translated() -> AsyncIterator[None]:
-    """Raise `ObjectAbsentError`, `ObjectChangedError`, else `Unavailable` for what object storage refuses or does not answer."""
+async def storage_errors() -> AsyncIterator[None]:
+    """Turn errors of the storage client into `ObjectAbsentError`, `ObjectChangedError` or, for all others, `Unavailable`."""
     try:
         yield
     except ClientError as error:

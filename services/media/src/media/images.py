@@ -1,4 +1,4 @@
-"""Measures an image and makes its thumbnail, in a process of its own with little memory and time: decoders meet hostile bytes.
+"""Measures an image and makes its thumbnail, in a separate process with limited memory and CPU time: the image may be hostile.
 
 python -I -m media.images <image> <thumbnail> <format>    prints {"width":…,"height":…}
 """
@@ -14,20 +14,20 @@ import msgspec
 from PIL import Image, ImageOps
 
 FORMATS = {"image/png": "PNG", "image/jpeg": "JPEG", "image/gif": "GIF", "image/webp": "WEBP"}
-"""The types that are shown as images, by Pillow's name of their decoder."""
+"""Media types displayed as images, with Pillow's decoder for each."""
 THUMBNAIL_PIXELS = 480
-_MOST_PIXELS = 50_000_000
+_MAX_PIXELS = 50_000_000
 _MEMORY_BYTES = 1024**3
 _CPU_SECONDS = 20
 _WAIT_SECONDS = 30.0
 
 
 class BrokenImageError(Exception):
-    """It cannot be shown: broken, or too large to be decoded."""
+    """The image is broken, or too large to decode."""
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """An image's size as it is shown, in pixels."""
+    """The displayed size of an image, in pixels."""
 
     width: int
     height: int
@@ -37,7 +37,7 @@ async def measure(image: Path, thumbnail: Path, kind: str) -> Measured:
     """Measure an image and write its thumbnail (WebP, without metadata). Raises `BrokenImageError`."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-I", "-m", "media.images", str(image), str(thumbnail), FORMATS[kind]),
-        env={},  # no secrets where hostile bytes are decoded
+        env={},  # the decoder gets no secrets
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
@@ -59,7 +59,7 @@ async def measure(image: Path, thumbnail: Path, kind: str) -> Measured:
 def _decode(image: Path, thumbnail: Path, decoder: str) -> Measured:
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS))
-    Image.MAX_IMAGE_PIXELS = _MOST_PIXELS // 2  # Pillow refuses at twice this
+    Image.MAX_IMAGE_PIXELS = _MAX_PIXELS // 2  # Pillow refuses at twice this
     with Image.open(image, formats=[decoder]) as opened:
         shown = ImageOps.exif_transpose(opened)
         measured = Measured(shown.width, shown.height)

@@ -1,6 +1,6 @@
-"""Object storage: forms and links for browsers, and the few operations that examining an upload needs.
+"""Object storage: presigned forms and links for browsers, and the operations that scanning needs.
 
-Every operation has a deadline and raises `Unavailable` when storage does not answer. Forms and links are made without asking it.
+Every operation has a deadline and raises `Unavailable` when storage does not answer. Forms and links are signed locally.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 
 from media.config import Config
-from media.errors import translated
+from media.errors import storage_errors
+from media.images import FORMATS
 from media.upload import Upload
 
 if TYPE_CHECKING:
@@ -38,23 +39,22 @@ _CONFIG = AioConfig(
     request_checksum_calculation="when_required",
     response_checksum_validation="when_required",
 )
-_SHOWN_IN_PLACE = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 
 
-class Form(msgspec.Struct, frozen=True):
-    """How a browser posts a file: these fields, then the file part."""
+class UploadForm(msgspec.Struct, frozen=True):
+    """A presigned form: a browser posts these fields, then the file."""
 
     url: str
     fields: dict[str, str]
 
 
 class Downloaded(msgspec.Struct, frozen=True):
-    """What was downloaded."""
+    """Size and hashes of a downloaded object."""
 
     size: int
     sha256: str
     etag: str
-    """Names exactly these bytes, for `keep`."""
+    """Identifies exactly this content, for `keep`."""
 
 
 class Objects:
@@ -63,11 +63,11 @@ class Objects:
     def __init__(self, client: S3Client, public: S3Client, bucket: str) -> None:
         self._client = client
         self._public = public
-        """Signs for the address that browsers use."""
+        """Signs URLs for the endpoint that browsers use."""
         self._bucket = bucket
 
-    async def form(self, upload: Upload) -> Form:
-        """A form good for 15 minutes that takes exactly the announced size and type."""
+    async def form(self, upload: Upload) -> UploadForm:
+        """Return a form, valid for 15 minutes, that accepts exactly the announced size and type."""
         made = await self._public.generate_presigned_post(
             self._bucket,
             upload.incoming,
@@ -75,39 +75,39 @@ class Objects:
             Conditions=[["content-length-range", upload.size, upload.size], {"Content-Type": upload.type}],
             ExpiresIn=FORM_SECONDS,
         )
-        return Form(made["url"], {name: str(value) for name, value in made["fields"].items()})
+        return UploadForm(made["url"], {name: str(value) for name, value in made["fields"].items()})
 
     async def link(self, upload: Upload, *, thumbnail: bool) -> str:
-        """A link good for 5 minutes. Only images are shown in place, everything else is downloaded."""
+        """Return a link, valid for 5 minutes. Images are displayed inline; everything else is downloaded."""
         kind = "image/webp" if thumbnail else upload.type
-        how = "inline" if kind in _SHOWN_IN_PLACE else "attachment"
+        disposition = "inline" if kind in FORMATS else "attachment"
         parameters = {
             "Bucket": self._bucket,
             "Key": upload.thumb if thumbnail else upload.kept,
             "ResponseContentType": kind,
-            "ResponseContentDisposition": f"{how}; filename*=UTF-8''{quote(upload.name, safe='')}",
+            "ResponseContentDisposition": f"{disposition}; filename*=UTF-8''{quote(upload.name, safe='')}",
         }
         return await self._public.generate_presigned_url("get_object", Params=parameters, ExpiresIn=LINK_SECONDS)
 
     async def arrived(self, upload: Upload) -> None:
-        """Raise `ObjectAbsentError` unless the client's bytes are there."""
+        """Raise `ObjectAbsentError` unless the client has uploaded the file."""
         async with _deadline():
             await self._client.head_object(Bucket=self._bucket, Key=upload.incoming)
 
-    async def download(self, upload: Upload, into: BinaryIO, most: int) -> Downloaded:
-        """Copy the client's bytes to a file, at most `most` and one more, so that too many show. Raises `ObjectAbsentError`."""
+    async def download(self, upload: Upload, into: BinaryIO, max_bytes: int) -> Downloaded:
+        """Download the uploaded file. Stop once its size exceeds `max_bytes`. Raises `ObjectAbsentError`."""
         digest, size = hashlib.sha256(), 0
-        async with translated(), asyncio.timeout(_DOWNLOAD_SECONDS):
+        async with storage_errors(), asyncio.timeout(_DOWNLOAD_SECONDS):
             answer = await self._client.get_object(Bucket=self._bucket, Key=upload.incoming)
             async with answer["Body"] as body:
-                while size <= most and (chunk := await body.read(_CHUNK_BYTES)):
+                while size <= max_bytes and (chunk := await body.read(_CHUNK_BYTES)):
                     digest.update(chunk)
                     size += len(chunk)
                     await asyncio.to_thread(into.write, chunk)
         return Downloaded(size, digest.hexdigest(), answer["ETag"])
 
     async def keep(self, upload: Upload, etag: str) -> None:
-        """Copy the bytes named by `etag` to where links lead; raises `ObjectChangedError` when the client's are others by now."""
+        """Copy the content with this `etag` to the key that links use. Raises `ObjectChangedError` if it was replaced."""
         async with _deadline():
             await self._client.copy_object(
                 Bucket=self._bucket,
@@ -125,25 +125,25 @@ class Objects:
             await self._client.put_object(Bucket=self._bucket, Key=upload.thumb, Body=content, ContentType="image/webp")
 
     async def discard(self, upload: Upload) -> None:
-        """Remove what the client uploaded; harmless when there is nothing."""
+        """Delete the uploaded file. Harmless if there is none."""
         async with _deadline():
             await self._client.delete_object(Bucket=self._bucket, Key=upload.incoming)
 
     async def ping(self) -> None:
-        """Raise `Unavailable` or `ObjectAbsentError` unless the bucket is there."""
+        """Raise `Unavailable` or `ObjectAbsentError` unless the bucket exists."""
         async with _deadline():
             await self._client.head_bucket(Bucket=self._bucket)
 
 
 @asynccontextmanager
 async def _deadline() -> AsyncIterator[None]:
-    async with translated(), asyncio.timeout(_OPERATION_SECONDS):
+    async with storage_errors(), asyncio.timeout(_OPERATION_SECONDS):
         yield
 
 
 @asynccontextmanager
 async def open_objects(config: Config) -> AsyncIterator[Objects]:
-    """The configured bucket inside the block; storage does not have to answer yet."""
+    """Open the configured bucket. Storage need not be available yet."""
     session = get_session()
     async with AsyncExitStack() as stack:
 

@@ -1,4 +1,4 @@
-"""All SQL of the service. Primary key, `uploads_scanning`, `uploads_pending`."""
+"""All SQL of the service. Indexes used: the primary key, `uploads_scanning`, `uploads_pending`."""
 
 UPLOAD = "id, tenant, channel, owner, name, size, type, sha256, state, reason, width, height, thumbnail"
 """Columns of an upload, for `store`."""
@@ -18,13 +18,13 @@ SELECT {UPLOAD} FROM uploads
 WHERE id = ANY(%(ids)s::uuid[]) AND tenant = %(tenant)s AND channel = %(channel)s AND owner = %(owner)s
 """
 
-# Only from `pending`; who says it twice finds it further on.
+# Only from `pending`. Repeated calls change nothing.
 SCANNING = f"""
 UPDATE uploads SET state = 'scanning' WHERE id = %(id)s AND tenant = %(tenant)s AND state = 'pending'
 RETURNING {UPLOAD}
 """
 
-# The oldest that nobody holds; a scanner that died loses its hold with its lease.
+# The oldest upload without a valid lease. The lease of a crashed process expires.
 TAKE = f"""
 UPDATE uploads SET scan_lease_until = now() + make_interval(secs => %(seconds)s), scan_attempts = scan_attempts + 1
 WHERE id = (
@@ -37,12 +37,12 @@ RENEW = """
 UPDATE uploads SET scan_lease_until = now() + make_interval(secs => %(seconds)s) WHERE id = %(id)s AND state = 'scanning'
 """
 
-# The attempt does not count.
-LET_GO = """
+# The attempt is not counted.
+RELEASE = """
 UPDATE uploads SET scan_lease_until = NULL, scan_attempts = scan_attempts - 1 WHERE id = %(id)s AND state = 'scanning'
 """
 
-# Only from `scanning`: the first verdict stands.
+# Only from `scanning`: the first verdict is final.
 SETTLE = """
 UPDATE uploads SET state = %(state)s, reason = %(reason)s, width = %(width)s, height = %(height)s, thumbnail = %(thumbnail)s
 WHERE id = %(id)s AND state = 'scanning'

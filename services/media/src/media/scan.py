@@ -1,6 +1,6 @@
-"""Examines what was uploaded: size, sum, type, malware, and for images their measures. A verdict, once written, stands.
+"""Scans uploads: size, checksum, type and malware; measures images. A stored verdict is final.
 
-Uploads to be examined are rows, held by a lease while somebody is at it, so whatever a crash interrupts is taken up again.
+The queue is the `uploads` table. A worker leases a row while it scans, so another worker resumes a scan after a crash.
 """
 
 from __future__ import annotations
@@ -18,61 +18,60 @@ from chassis.postgres import EVERY_TENANT, Database
 from media import store
 from media.errors import ObjectAbsentError, ObjectChangedError, UnscannedError
 from media.images import FORMATS, BrokenImageError, Measured, measure
+from media.malware import MalwareScanner
 from media.metrics import SCAN_SECONDS, SCANNING, VERDICTS
 from media.objects import Downloaded, Objects
-from media.scanners import Scanners
-from media.sniff import fits
+from media.sniff import HEAD_BYTES, matches_type
 from media.upload import Refusal, State, Upload, Verdict
 
 log = structlog.get_logger()
 _LEASE_SECONDS = 20.0
 _RENEW_SECONDS = 5.0
-_ATTEMPTS = 5
-_AT_ONCE = 2
+_MAX_ATTEMPTS = 5
+_CONCURRENT_SCANS = 2
 _IDLE_SECONDS = 2.0
-_EXPIRE_SECONDS = 3600.0
-_HEAD_BYTES = 64 * 1024
+_PENDING_SECONDS = 3600.0
 
 
-class Scan:
-    """Examines uploads one after another, a few at once."""
+class ScanWorker:
+    """Scans uploads, two at a time."""
 
-    def __init__(self, database: Database, objects: Objects, scanners: Scanners) -> None:
+    def __init__(self, database: Database, objects: Objects, malware: MalwareScanner) -> None:
         self._database = database
         self._objects = objects
-        self._scanners = scanners
+        self._malware = malware
         self._wake = asyncio.Event()
-        """Set when there may be something to examine."""
+        """Set when an upload may be waiting."""
 
     def wake(self) -> None:
-        """Say that there is something to examine."""
+        """Start scanning without waiting for the next poll."""
         self._wake.set()
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Examine until `stopping`; what is at work then is finished first."""
+        """Scan until `stopping`, and finish the scans in progress."""
         async with asyncio.TaskGroup() as tasks:
-            for _ in range(_AT_ONCE):
-                tasks.create_task(self._examine_all(stopping))
+            for _ in range(_CONCURRENT_SCANS):
+                tasks.create_task(self._scan_all(stopping))
             await stopping.wait()
             self._wake.set()
 
-    async def _examine_all(self, stopping: asyncio.Event) -> None:
+    async def _scan_all(self, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
             self._wake.clear()
             try:
                 await self._expire()
-                while not stopping.is_set() and await self.examine_next():
+                while not stopping.is_set() and await self.scan_next():
                     pass
             except Unavailable:
-                log.warning("scanning_postponed")
+                log.warning("scan_postponed")
             except Exception as error:  # the consume loop
                 DEFECTS.labels("scan").inc()
-                log.exception("scanning_failed", error=type(error).__name__)
+                log.exception("scan_failed", error=type(error).__name__)
             if not stopping.is_set():
                 await pause(self._wake, _IDLE_SECONDS)
 
-    async def examine_next(self) -> bool:
-        """Examine the oldest that waits; False when none does, or the verdict has to wait. Raises `Unavailable`."""
+    async def scan_next(self) -> bool:
+        """Scan the oldest waiting upload. Return False if none is waiting or no verdict was reached. Raises `Unavailable`."""
         async with self._database.connection(EVERY_TENANT) as connection:
             SCANNING.set(await store.count_scanning(connection))
             taken = await store.take(connection, _LEASE_SECONDS)
@@ -89,7 +88,7 @@ class Scan:
         async with self._database.connection(EVERY_TENANT) as connection:
             await store.settle(connection, upload.id, verdict)
         VERDICTS.labels(verdict.state.value, verdict.reason).inc()
-        log.info("upload_examined", upload=upload.id, state=verdict.state.value, reason=verdict.reason)
+        log.info("upload_scanned", upload=upload.id, state=verdict.state.value, reason=verdict.reason)
         await self._objects.discard(upload)
         return True
 
@@ -101,36 +100,36 @@ class Scan:
                 async with self._database.connection(EVERY_TENANT) as connection:
                     await store.renew(connection, upload.id, _LEASE_SECONDS)
             except Unavailable:
-                log.warning("scan_lease_not_renewed", upload=upload.id)
+                log.warning("scan_lease_renewal_failed", upload=upload.id)
 
     async def _verdict(self, upload: Upload, attempts: int) -> Verdict | None:
-        """What examining comes to; None when that cannot be told now.
+        """Return the verdict, or None if the scan must be repeated.
 
-        Storage that is away is not held against the upload. What cannot be examined, or changes meanwhile, waits for
-        the end of its lease, and a few times only.
+        If storage is unavailable, the attempt is not counted. If a scanner fails or the file changes during the scan, the
+        upload is scanned again when its lease expires, up to 5 times in all.
         """
-        if attempts > _ATTEMPTS:
+        if attempts > _MAX_ATTEMPTS:
             return Verdict(State.FAILED, Refusal.UNSCANNABLE)
         try:
             with tempfile.TemporaryDirectory(prefix="hubbub-media-") as folder:
-                return await self._examine(upload, Path(folder))
+                return await self._scan(upload, Path(folder))
         except ObjectAbsentError:
             return Verdict(State.FAILED, Refusal.SIZE)
         except (UnscannedError, ObjectChangedError) as error:
-            log.warning("upload_not_examined", upload=upload.id, error=type(error).__name__)
+            log.warning("upload_scan_failed", upload=upload.id, error=type(error).__name__)
         except Unavailable:
-            log.warning("scanning_postponed", upload=upload.id)
-            await self._let_go(upload)
+            log.warning("scan_postponed", upload=upload.id)
+            await self._release(upload)
         return None
 
-    async def _let_go(self, upload: Upload) -> None:
+    async def _release(self, upload: Upload) -> None:
         try:
             async with self._database.connection(EVERY_TENANT) as connection:
-                await store.let_go(connection, upload.id)
+                await store.release(connection, upload.id)
         except Unavailable:
-            log.warning("scan_lease_not_ended", upload=upload.id)
+            log.warning("scan_lease_release_failed", upload=upload.id)
 
-    async def _examine(self, upload: Upload, folder: Path) -> Verdict:
+    async def _scan(self, upload: Upload, folder: Path) -> Verdict:
         file, thumbnail = folder / "file", folder / "thumbnail"
         with file.open("wb") as content:
             found = await self._objects.download(upload, content, upload.size)
@@ -153,17 +152,17 @@ class Scan:
         if upload.sha256 not in {None, found.sha256}:
             return Verdict(State.FAILED, Refusal.SUM)
         with file.open("rb") as content:
-            head = content.read(_HEAD_BYTES)
-        if not fits(upload.type, head):
+            head = content.read(HEAD_BYTES)
+        if not matches_type(upload.type, head):
             return Verdict(State.BLOCKED, Refusal.TYPE)
-        if await self._scanners.dangerous(file):
+        if await self._malware.detects(file):
             return Verdict(State.BLOCKED, Refusal.MALWARE)
         return None
 
     async def _expire(self) -> None:
-        """Give up on uploads whose bytes never came."""
+        """Fail uploads whose file never arrived."""
         async with self._database.connection(EVERY_TENANT) as connection:
-            expired = await store.expire(connection, _EXPIRE_SECONDS)
+            expired = await store.expire(connection, _PENDING_SECONDS)
         for upload in expired:
             VERDICTS.labels(State.FAILED.value, "NEVER_ARRIVED").inc()
             await self._objects.discard(upload)

@@ -1,8 +1,9 @@
-"""Tells what bytes are from how they begin, and whether that fits what they claim to be."""
+"""Detects a file's media type from its first bytes, and checks it against the claimed type."""
 
 from __future__ import annotations
 
-_HEAD_BYTES = 64 * 1024
+HEAD_BYTES = 64 * 1024
+"""How many bytes `matches_type` needs."""
 _ZIP = b"PK\x03\x04"
 _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -22,7 +23,7 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"MZ", "application/x-msdownload"),
     (0, b"\x7fELF", "application/x-executable"),
 )
-# Types that share a container with the one whose signature is known.
+# Types with the same container format as a type with a known signature.
 _FAMILIES = {
     "video/quicktime": "video/mp4",
     "audio/mp4": "video/mp4",
@@ -40,7 +41,7 @@ _MPEG_SYNC = 0xE0
 
 
 def sniff(head: bytes) -> str:
-    """The media type that the first bytes announce; empty where they announce none that is known here."""
+    """Return the media type of a known signature, or empty text."""
     for offset, signature, kind in _SIGNATURES:
         if head.startswith(signature, offset):
             return kind
@@ -49,17 +50,17 @@ def sniff(head: bytes) -> str:
     return ""
 
 
-def fits(claimed: str, head: bytes) -> bool:
-    """Whether bytes that begin so may call themselves `claimed`.
+def matches_type(claimed: str, head: bytes) -> bool:
+    """Return whether a file that begins with `head` may have the type `claimed`.
 
-    A type with a known signature must have it; text has no NUL; a type that is not known here must not have the signature of
-    one that is. `application/octet-stream` claims nothing.
+    A type with a known signature requires it. Text must contain no NUL byte. A type without a known signature must not begin with
+    the signature of another type. `application/octet-stream` allows anything.
     """
     if claimed == _OPAQUE:
         return True
     found = sniff(head)
     if claimed.startswith("text/"):
-        return not found and b"\x00" not in head[:_HEAD_BYTES]
+        return not found and b"\x00" not in head
     if claimed.startswith(_ZIPPED):
         return found == "application/zip"
     family = _FAMILIES.get(claimed, claimed)

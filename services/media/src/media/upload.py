@@ -1,4 +1,4 @@
-"""What an upload is: its nouns, where it can stand, where its bytes lie."""
+"""Types of uploads: states, refusals, verdicts and object keys."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import msgspec
 
 
 class State(StrEnum):
-    """Where an upload stands."""
+    """The state of an upload."""
 
     PENDING = "pending"
     SCANNING = "scanning"
     CLEAN = "clean"
     BLOCKED = "blocked"
-    """Dangerous, or not what it claimed to be."""
+    """Malware, or not of the claimed type."""
     FAILED = "failed"
-    """Wrong size or sum, or never arrived."""
+    """Wrong size or checksum, could not be scanned, or never arrived."""
 
 
 class Refusal(StrEnum):
@@ -27,13 +27,13 @@ class Refusal(StrEnum):
     TYPE = "TYPE"
     MALWARE = "MALWARE"
     IMAGE = "IMAGE"
-    """It claims to be an image and cannot be shown as one: broken, or of too many pixels."""
+    """Claimed to be an image, but is broken or has too many pixels."""
     UNSCANNABLE = "UNSCANNABLE"
-    """Examining it failed again and again."""
+    """Every attempt to scan it failed."""
 
 
 class Announcement(msgspec.Struct, frozen=True):
-    """A file that somebody wants to upload."""
+    """A file that a user wants to upload."""
 
     tenant: str
     channel: str
@@ -63,12 +63,12 @@ class Upload(msgspec.Struct, frozen=True):
 
     @property
     def incoming(self) -> str:
-        """Object key where the client puts the bytes; while the form is good they may change there."""
+        """Object key to which the client uploads. The client may replace the object while the form is valid."""
         return f"incoming/{self.tenant}/{self.id}"
 
     @property
     def kept(self) -> str:
-        """Object key of the very bytes that were found clean; no form leads there."""
+        """Object key of the content that was found clean. No form writes to it."""
         return f"kept/{self.tenant}/{self.id}"
 
     @property
@@ -78,7 +78,7 @@ class Upload(msgspec.Struct, frozen=True):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What examining an upload came to."""
+    """The result of scanning an upload."""
 
     state: State
     reason: str = ""

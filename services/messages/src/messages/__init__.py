@@ -1,1 +1,1 @@
-"""Users, channels, members and the log of every channel."""
+"""The messages service: users, channels, members and the log of every channel."""

@@ -1,4 +1,4 @@
-"""Puts the processes together: `python -m messages api | worker | migrate | permissions | audit verify`."""
+"""The composition root of each process: `python -m messages api | worker | migrate | permissions | audit verify`."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from bus.bus import Bus, BusError
 from bus.connect import open_bus
 from bus.gateway_leases import open_gateway_leases
 from chassis import grpc_server, lifecycle
-from chassis.callers import judge_of
+from chassis.callers import callers_of
 from chassis.errors import Unavailable
 from chassis.lifecycle import Lifecycle
 from chassis.migrate import migrate, migrations
 from chassis.postgres import Database, open_database
 from messages import permissions
+from messages.commands.judgement import PLANNER_SETTINGS
 from messages.config import ApiConfig, MigrateConfig, WorkerConfig
 from messages.publisher import Publisher
 from messages.revocations import Revocations
@@ -37,14 +38,14 @@ _WORKER_CONNECTIONS, _WORKER_PIPELINES = 4, 8
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What both processes use."""
+    """The database, the bus and the publisher of a process."""
 
     database: Database
     bus: Bus
     publisher: Publisher
 
     async def store_reachable(self) -> bool:
-        """Whether the database answers."""
+        """Whether the database responds."""
         try:
             await self.database.ping()
         except Unavailable:
@@ -52,7 +53,7 @@ class Resources:
         return True
 
     async def reachable(self) -> bool:
-        """Whether database and bus answer."""
+        """Whether the database and the bus respond."""
         try:
             await self.bus.ping()
         except BusError:
@@ -62,16 +63,22 @@ class Resources:
 
 @asynccontextmanager
 async def open_resources(config: WorkerConfig, connections: int, pipelines: int) -> AsyncIterator[Resources]:
-    """Open database and bus inside the block; neither has to answer yet."""
+    """Open the database and the bus inside the block. Succeeds while either is away."""
     async with (
-        open_database(config.database_url, connections=connections, pipelines=pipelines, name=config.instance) as database,
+        open_database(
+            config.database_url,
+            connections=connections,
+            pipelines=pipelines,
+            pipeline_settings=PLANNER_SETTINGS,
+            name=config.instance,
+        ) as database,
         open_bus(config.bus_url) as bus,
     ):
         yield Resources(database, bus, Publisher(bus, config.bus_partitions))
 
 
 async def api(config: ApiConfig, life: Lifecycle) -> None:
-    """Serve the RPCs until told to stop."""
+    """Serve RPCs until the process is stopped."""
     async with (
         open_resources(config, _API_CONNECTIONS, _API_PIPELINES) as resources,
         open_gateway_leases(config.bus_url) as gateways,
@@ -83,13 +90,13 @@ async def api(config: ApiConfig, life: Lifecycle) -> None:
         def add(server: grpc.aio.Server) -> None:
             add_service(server, resources.database, resources.publisher, Revocations(resources.publisher, gateways))
 
-        async with grpc_server.serve(config, config.listen, add, [SERVICE_NAME], callers=judge_of(config.callers)) as port:
+        async with grpc_server.serve(config, config.listen, add, [SERVICE_NAME], callers=callers_of(config.callers)) as port:
             log.info("api_started", port=port)
             await life.stopping.wait()
 
 
 async def worker(config: WorkerConfig, life: Lifecycle) -> None:
-    """Work for the command topics until told to stop."""
+    """Consume the command topics until the process is stopped."""
     async with open_resources(config, _WORKER_CONNECTIONS, _WORKER_PIPELINES) as resources, asyncio.TaskGroup() as tasks:
         tasks.create_task(Sweeper(resources.database, resources.publisher).run(life.stopping))
         tasks.create_task(lifecycle.keep_ready(life, resources.reachable))
@@ -100,14 +107,14 @@ async def worker(config: WorkerConfig, life: Lifecycle) -> None:
 
 
 async def _verify_audit(config: MigrateConfig, _life: Lifecycle) -> None:
-    """Say where the audit log was tampered with, a line for each tenant; exits with 1 when it was."""
+    """Print the first broken audit record of each tenant. Exits with 1 when there is one."""
     async with open_database(config.database_url, connections=1, name=config.instance) as database:
         broken = await audit.verify_all(database)
     for each in broken:
         sys.stdout.write(f"{each.tenant}: record {each.number}: {each.problem}\n")
     if broken:
         sys.exit(1)
-    sys.stdout.write("The audit log is whole.\n")
+    sys.stdout.write("The audit log is intact.\n")
 
 
 async def _migrate(config: MigrateConfig, _life: Lifecycle) -> None:
@@ -115,7 +122,7 @@ async def _migrate(config: MigrateConfig, _life: Lifecycle) -> None:
 
 
 def main() -> None:
-    """Be the process that the command line names."""
+    """Run the process named on the command line."""
     match sys.argv[1:]:
         case ["api"]:
             lifecycle.run(ApiConfig, api)

@@ -1,7 +1,8 @@
-"""The audit log's records and their seal: what was done is added in the transaction that does it, and a change of it shows.
+"""Records of the audit log of moderators and administrators, and the verification of their seals.
 
-Each record holds the digest of the one before it and SHA-256 over that digest and its own fields, each as a netstring
-(`<bytes>:<UTF-8>,`), in the order of `Record.fields`. The database seals (migration 0003); here the seals are verified.
+Each record holds the digest of the record before it, and SHA-256 over that digest and its own fields, each as a netstring
+(`<bytes>:<UTF-8>,`) in the order of `Record.fields`. The database function `audit_append` computes the seal.
+The transaction that a record describes also inserts it.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from chassis.identity import GATEWAY
 from messages.message import ChannelId, TenantId, UserId
 
 FIRST = bytes(32)
-"""What stands for the digest before the first record."""
+"""The `previous` digest of the first record."""
 
 
-class Deed(StrEnum):
-    """What may be recorded."""
+class AuditAction(StrEnum):
+    """The actions that are recorded."""
 
     MEMBER_REMOVED = "member.removed"
     MEMBER_BANNED = "member.banned"
@@ -31,7 +32,7 @@ class Deed(StrEnum):
     MEMBER_UNSILENCED = "member.unsilenced"
     MEMBER_ROLE_CHANGED = "member.role_changed"
     MESSAGE_DELETED = "message.deleted"
-    """Somebody else's; the statement `queries.commands.DELETE` records it."""
+    """Deletion of another user's message; recorded by the statement in `messages.commands.changes`."""
     REPORT_RESOLVED = "report.resolved"
     SLOW_MODE_CHANGED = "channel.slow_mode_changed"
     USER_REVOKED = "user.revoked"
@@ -40,13 +41,13 @@ class Deed(StrEnum):
 
 
 def via() -> str | None:
-    """The product that asks for it on a user's behalf; None where users do it themselves, through Hubbub's own gateways."""
+    """The calling product that acts on a user's behalf; None when the user acts through Hubbub's own gateway."""
     caller = current_caller()
     return None if caller == GATEWAY else caller
 
 
 class Record(msgspec.Struct, frozen=True):
-    """One row."""
+    """One row of the audit log."""
 
     tenant: TenantId
     number: int
@@ -56,18 +57,18 @@ class Record(msgspec.Struct, frozen=True):
     channel: ChannelId | None
     subject: str
     details: str
-    """JSON: what the action says, and `via` where a product did it."""
+    """JSON: fields of the action, and `via` for a product that acted on the user's behalf."""
     previous: bytes
     digest: bytes
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """What is sealed, in order."""
+        """The sealed fields, in order."""
         at = self.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         return self.tenant, str(self.number), at, self.actor, self.action, self.channel or "", self.subject, self.details
 
     def seal(self) -> bytes:
-        """What `digest` has to be."""
+        """The expected `digest`."""
         sealed = hashlib.sha256(self.previous)
         for field in self.fields:
             written = field.encode()
@@ -76,23 +77,23 @@ class Record(msgspec.Struct, frozen=True):
 
 
 class Broken(msgspec.Struct, frozen=True):
-    """Where a chain does not hold."""
+    """The first broken record of a tenant."""
 
     tenant: TenantId
     number: int
-    """The first record that is missing, was changed, or does not follow from the one before it."""
+    """The first record that is missing, was changed, or does not match the digest of the one before it."""
     problem: str
 
 
 async def verify(tenant: TenantId, records: AsyncIterator[Record], head: tuple[int, bytes]) -> Broken | None:
-    """The first fault of a tenant's records, given in order, against the newest number and digest; None when there is none."""
+    """Check a tenant's records, given in order, against the newest number and digest. Returns the first broken one, or None."""
     number, digest = 0, FIRST
     async for record in records:
         number += 1
         if record.number != number:
             return Broken(tenant, number, "missing")
         if record.previous != digest:
-            return Broken(tenant, number, "does not follow from the one before")
+            return Broken(tenant, number, "does not match the record before")
         if record.seal() != record.digest:
             return Broken(tenant, number, "changed")
         digest = record.digest

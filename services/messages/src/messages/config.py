@@ -10,28 +10,28 @@ from chassis.config import Address, ProcessConfig, Secret, address, secret, sett
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MigrateConfig(ProcessConfig):
-    """What `migrate` reads."""
+    """Settings of `migrate`."""
 
     database_url: Secret = setting("HUBBUB_MESSAGES_DATABASE_URL", secret)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerConfig(MigrateConfig):
-    """What `worker` reads."""
+    """Settings of `worker`."""
 
     bus_url: Secret = setting("HUBBUB_BUS_URL", secret)
     bus_partitions: int = setting("HUBBUB_BUS_PARTITIONS", whole(1, 1024), 8)
-    """The same in every process that uses the bus."""
+    """Must be the same in every process that uses the bus."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiConfig(WorkerConfig):
-    """What `api` reads."""
+    """Settings of `api`."""
 
     listen: Address = setting("HUBBUB_MESSAGES_LISTEN", address)
     callers: tuple[CallerConfig, ...] = setting("HUBBUB_CALLERS", callers, NO_CALLERS)
-    """Who may call; without any everybody may, on loopback alone."""
+    """Services that may call. Without any, every caller may, on loopback only."""
 
     def __post_init__(self) -> None:
-        """Refuse to be called by anybody."""
+        """Raise unless callers are configured or the address is a loopback one."""
         require_callers(self.callers, self.listen, production=self.production)

@@ -1,4 +1,4 @@
-"""Between the domain and protobuf, both ways. An event's client JSON is made here, by `payload`, once in its life."""
+"""Converts between domain values and protobuf, both ways. The client's JSON of an event is encoded by `payload`."""
 
 from __future__ import annotations
 
@@ -8,27 +8,29 @@ from datetime import datetime
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from chassis.errors import InvalidArgument
+from chassis.proto_enums import from_word, requested_word
 from hubbub.events.v1 import events_pb2 as events
 from hubbub.messages.v1 import messages_pb2 as nouns
-from messages import limits
+from messages import validate
 from messages.audit import Record
-from messages.commands import Body, Command, Delete, Edit, Pin, Post, React, Read
+from messages.commands.model import Body, Command, Delete, Edit, Pin, Post, React, Read
 from messages.message import (
     Attachment,
     Caller,
+    ChannelListing,
     CommandId,
     Entry,
     EntryKind,
     Member,
+    MembershipView,
     Message,
     Receipt,
-    Standing,
     TenantId,
     User,
     UserId,
-    View,
 )
 from messages.payload import event_frame, rfc3339
+from messages.policy import ChannelKind, Role
 from messages.store.reports import Report
 
 _MEMBER_KINDS = frozenset({
@@ -36,83 +38,105 @@ _MEMBER_KINDS = frozenset({
 })  # fmt: skip
 
 
-def command(given: events.Command) -> Command:
-    """Read one command of a batch; raises a `HubbubError` for what can never be stored."""
+def command(request: events.Command) -> Command:
+    """Read one command of a batch. Raises a `HubbubError` when it is invalid."""
     return Command(
-        TenantId(limits.tenant(given.tenant)),
-        limits.channel_id(given.channel),
-        limits.user_id(given.actor),
-        given.key,
-        CommandId(given.id),
-        given.gateway,
-        _body(given),
-        given.token_issued_at,
+        TenantId(validate.tenant(request.tenant)),
+        validate.channel_id(request.channel),
+        validate.user_id(request.actor),
+        request.key,
+        CommandId(request.id),
+        request.gateway,
+        _body(request),
+        request.token_issued_at,
     )
 
 
-def _body(given: events.Command) -> Body:
-    match given.WhichOneof("body"):
+def _body(request: events.Command) -> Body:
+    match request.WhichOneof("body"):
         case "post":
-            limits.key(given.key)
-            return post(given.post)
+            validate.key(request.key)
+            return post(request.post)
         case "edit":
-            return Edit(limits.message_id(given.edit.message), limits.text(given.edit.text))
+            return Edit(validate.message_id(request.edit.message), validate.text(request.edit.text))
         case "delete":
-            return Delete(limits.message_id(given.delete.message))
+            return Delete(validate.message_id(request.delete.message))
         case "react":
-            react = given.react
-            return React(limits.message_id(react.message), limits.emoji(react.emoji), react.remove)
+            react = request.react
+            return React(validate.message_id(react.message), validate.emoji(react.emoji), react.remove)
         case "pin":
-            return Pin(limits.message_id(given.pin.message), given.pin.remove)
+            return Pin(validate.message_id(request.pin.message), request.pin.remove)
         case "read":
-            return Read(limits.seq(given.read.seq))
+            return Read(validate.seq(request.read.seq))
         case _:
-            raise InvalidArgument("The command wants nothing that is known here")
+            raise InvalidArgument("Unknown kind of command")
 
 
-def post(given: events.PostMessage) -> Post:
-    """Read what somebody wants to post; raises a `HubbubError`."""
-    attachments, mentions, thread = given.attachments, given.mentions, given.thread
-    if not attachments and not mentions and not thread:  # most of them
-        return Post(limits.text(given.text))
-    limits.at_most(attachments, limits.ATTACHMENTS, "attachments")
-    limits.at_most(mentions, limits.MENTIONS, "mentions")
+def post(request: events.PostMessage) -> Post:
+    """Read a message to post. Raises a `HubbubError` when it is invalid."""
+    attachments, mentions, thread = request.attachments, request.mentions, request.thread
+    if not attachments and not mentions and not thread:  # as in most messages
+        return Post(validate.text(request.text))
+    validate.at_most(attachments, validate.ATTACHMENTS, "attachments")
+    validate.at_most(mentions, validate.MENTIONS, "mentions")
     return Post(
-        limits.text(given.text, may_be_empty=bool(attachments)),
-        limits.message_id(thread) if thread else None,
+        validate.text(request.text, may_be_empty=bool(attachments)),
+        validate.message_id(thread) if thread else None,
         [_attachment(each) for each in attachments],
-        [limits.user_id(user) for user in mentions],
+        [validate.user_id(user) for user in mentions],
     )
 
 
-def _attachment(given: events.Attachment) -> Attachment:
-    """Whoever accepted the command has asked the media service about it; here only its form is looked at."""
+def _attachment(upload: events.Attachment) -> Attachment:
+    """Only the form is checked here: the gateway has checked the upload with the media service."""
     return Attachment(
-        limits.uuid(given.id),
-        limits.line(given.name, "file name", limits.FILE_NAME_CHARACTERS),
-        given.size,
-        limits.line(given.type, "media type", limits.MEDIA_TYPE_CHARACTERS),
-        given.width,
-        given.height,
+        validate.uuid(upload.id),
+        validate.line(upload.name, "file name", validate.FILE_NAME_CHARACTERS),
+        upload.size,
+        validate.line(upload.type, "media type", validate.MEDIA_TYPE_CHARACTERS),
+        upload.width,
+        upload.height,
     )
 
 
-def caller(given: nouns.Caller) -> Caller:
-    """Read on whose behalf a call is made; raises `InvalidArgument`."""
-    return Caller(TenantId(limits.tenant(given.tenant)), limits.user_id(given.user), given.admin, given.token_issued_at)
+def caller(request: nouns.Caller) -> Caller:
+    """Read the user on whose behalf a call is made. Raises `InvalidArgument`."""
+    return Caller(
+        TenantId(validate.tenant(request.tenant)), validate.user_id(request.user), request.admin, request.token_issued_at
+    )
+
+
+def role(given: events.Role.ValueType) -> Role:
+    """Read a role; raises `InvalidArgument`."""
+    return Role(requested_word(events.Role, given, "role"))
+
+
+def channel_kind(given: nouns.ChannelKind.ValueType) -> ChannelKind:
+    """Read the kind of a new channel; raises `InvalidArgument`."""
+    return ChannelKind(requested_word(nouns.ChannelKind, given, "kind"))
+
+
+def history(given: nouns.History.ValueType) -> str:
+    """Read what members of a new channel may read; raises `InvalidArgument`."""
+    return requested_word(nouns.History, given or nouns.HISTORY_ALL, "history")
+
+
+def resolution(given: nouns.ReportResolution.ValueType) -> str:
+    """Read how a report is closed; raises `InvalidArgument`."""
+    return requested_word(nouns.ReportResolution, given, "resolution")
 
 
 def event(entry: Entry) -> events.Event:
-    """A log entry for whoever reads the log."""
+    """A log entry as an event."""
     made = events.Event()
     write_event(made, entry)
     return made
 
 
 def write_event(made: events.Event, entry: Entry, gateway: str = "") -> int:
-    """Write a log entry into an empty event; `gateway` is who awaits its acknowledgement. Returns the payload's bytes.
+    """Write a log entry into an empty event of a batch; `gateway` awaits the acknowledgement. Returns the payload's bytes.
 
-    Into one that its batch has made, field by field: a sixth of what it costs to make one from keywords and copy it there.
+    Setting the fields in place costs a sixth of building an event from keywords and copying it into the batch.
     """
     at = rfc3339(entry.at)
     payload = event_frame(entry, at)
@@ -131,12 +155,12 @@ def write_event(made: events.Event, entry: Entry, gateway: str = "") -> int:
         made.gateway = gateway
     if entry.kind in _MEMBER_KINDS:
         made.subject = entry.details.user
-        made.role = entry.details.role or ""
+        made.role = from_word(events.Role, entry.details.role or "")
     return len(payload)
 
 
 def receipt(moved: Receipt) -> events.Receipt:
-    """A read position that moved. The connection is the command's id without its number."""
+    """A read position that moved. The connection is the command id without its counter."""
     return events.Receipt(
         tenant=moved.tenant,
         channel=moved.channel,
@@ -147,78 +171,80 @@ def receipt(moved: Receipt) -> events.Receipt:
 
 
 def timestamp(at: datetime) -> Timestamp:
-    """A moment."""
+    """A point in time."""
     made = Timestamp()
     made.FromDatetime(at)
     return made
 
 
-def user(known: User) -> nouns.User:
-    """A user."""
-    return nouns.User(id=known.id, name=known.name)
+def user(value: User) -> nouns.User:
+    """A user as protobuf."""
+    return nouns.User(id=value.id, name=value.name)
 
 
-def members(known: Iterable[Member]) -> list[nouns.Member]:
-    """Members."""
-    return [nouns.Member(user=each.user, name=each.name, role=each.role) for each in known]
+def members(values: Iterable[Member]) -> list[nouns.Member]:
+    """Members as protobuf."""
+    return [nouns.Member(user=each.user, name=each.name, role=from_word(events.Role, each.role)) for each in values]
 
 
-def channel(standing: Standing) -> nouns.Channel:
-    """A channel without what only lists show."""
+def channel(membership: MembershipView) -> nouns.Channel:
+    """A channel without the fields that only listings show."""
     return nouns.Channel(
-        id=standing.id,
-        kind=standing.kind,
-        name=standing.name,
-        topic=standing.topic,
-        role=standing.role or "",
-        seq=standing.head,
-        read_seq=standing.read_seq,
-        muted=standing.muted,
-        slow_mode_seconds=standing.slow_mode_seconds,
-        history=standing.history,
+        id=membership.id,
+        kind=from_word(nouns.ChannelKind, membership.kind),
+        name=membership.name,
+        topic=membership.topic,
+        role=from_word(events.Role, membership.role or ""),
+        seq=membership.head,
+        read_seq=membership.read_seq,
+        muted=membership.muted,
+        slow_mode_seconds=membership.slow_mode_seconds,
+        history=from_word(nouns.History, membership.history),
     )
 
 
-def view(seen: View) -> nouns.Channel:
-    """A channel as a user's list shows it."""
-    made = channel(seen.standing)
-    made.unread = seen.unread
-    if seen.peer:
-        made.peer.CopyFrom(user(seen.peer))
-    if seen.last_message:
-        made.last_message.CopyFrom(message(seen.last_message))
+def channel_listing(listed: ChannelListing) -> nouns.Channel:
+    """A channel as a user's channel list shows it."""
+    made = channel(listed.membership)
+    made.unread = listed.unread
+    if listed.peer:
+        made.peer.CopyFrom(user(listed.peer))
+    if listed.last_message:
+        made.last_message.CopyFrom(message(listed.last_message))
     return made
 
 
-def message(known: Message) -> nouns.Message:
-    """A message as it stands now."""
+def message(value: Message) -> nouns.Message:
+    """A message in its current state."""
     return nouns.Message(
-        id=known.id,
-        channel=known.channel,
-        seq=known.seq,
-        sender=known.sender,
-        text=known.text,
-        at=timestamp(known.at),
-        edited_at=timestamp(known.edited_at) if known.edited_at else None,
-        deleted=known.deleted,
-        thread=known.details.thread or "",
+        id=value.id,
+        channel=value.channel,
+        seq=value.seq,
+        sender=value.sender,
+        text=value.text,
+        at=timestamp(value.at),
+        edited_at=timestamp(value.edited_at) if value.edited_at else None,
+        deleted=value.deleted,
+        thread=value.details.thread or "",
         attachments=[
             events.Attachment(id=each.id, name=each.name, size=each.size, type=each.type, width=each.width, height=each.height)
-            for each in known.details.attachments
+            for each in value.details.attachments
         ],
-        mentions=list[str](known.details.mentions),
-        reactions=[nouns.Reaction(emoji=each.emoji, count=each.count, users=list[str](each.users)) for each in known.reactions],
-        pinned=known.pinned,
+        mentions=list[str](value.details.mentions),
+        reactions=[nouns.Reaction(emoji=each.emoji, count=each.count, users=list[str](each.users)) for each in value.reactions],
+        pinned=value.pinned,
     )
 
 
-def revocation(decision: str, tenant: TenantId, user_id: UserId, revoked_before: float, *, blocked: bool) -> events.Revocation:
-    """A decision about a user that every gateway must carry out."""
-    return events.Revocation(id=decision, tenant=tenant, user=user_id, revoked_before=revoked_before, blocked=blocked)
+def revocation(
+    revocation_id: str, tenant: TenantId, user_id: UserId, revoked_before: float, *, blocked: bool
+) -> events.Revocation:
+    """The revocation state of a user, to be applied by every gateway."""
+    return events.Revocation(id=revocation_id, tenant=tenant, user=user_id, revoked_before=revoked_before, blocked=blocked)
 
 
 def audit_record(record: Record) -> nouns.AuditRecord:
-    """What was done."""
+    """A record of the audit log."""
     return nouns.AuditRecord(
         number=record.number,
         at=timestamp(record.at),
@@ -233,7 +259,7 @@ def audit_record(record: Record) -> nouns.AuditRecord:
 
 
 def report(found: Report, context: Iterable[Message]) -> nouns.Report:
-    """A reported message, with its neighbours."""
+    """A report, with the messages around the reported one."""
     return nouns.Report(
         id=found.id,
         message=found.message,

@@ -1,4 +1,4 @@
-"""The nouns of the service: ids, log entries, messages, channels, members, users. What others see of them is `convert`'s."""
+"""The values of the service: ids, log entries, messages, channels, members, users. `convert` maps them to protobuf."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from messages.policy import ChannelKind, Role
 TenantId = NewType("TenantId", str)
 UserId = NewType("UserId", str)
 ChannelId = NewType("ChannelId", str)
-"""A UUID in its one spelling, lower case."""
+"""A UUID in lower case."""
 MessageId = NewType("MessageId", str)
-"""A UUID in its one spelling, lower case."""
+"""A UUID in lower case."""
 CommandId = NewType("CommandId", str)
-"""`<connection>.<n>`, or an RPC's own."""
+"""`<connection>.<n>`, or `<request>/<random>` for an RPC."""
 
 
 class EntryKind(IntEnum):
-    """What an entry says happened; the numbers are those of hubbub.events.v1.EventKind."""
+    """What happened. The numbers are those of hubbub.events.v1.EventKind."""
 
     MESSAGE_POSTED = 1
     MESSAGE_EDITED = 2
@@ -39,7 +39,7 @@ class EntryKind(IntEnum):
 
 
 class Attachment(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A clean upload, in the shape in which clients see it and rows keep it."""
+    """A scanned upload, in the JSON format of client frames and of the database."""
 
     id: str
     name: str
@@ -50,7 +50,7 @@ class Attachment(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Details(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What an entry says besides its text; each kind uses its own fields. Rows keep it as JSON."""
+    """The fields of an entry besides its text; each kind uses its own. Stored as JSON."""
 
     thread: MessageId | None = None
     attachments: list[Attachment] = []
@@ -76,12 +76,12 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     actor: UserId
     at: datetime
     key: str | None = None
-    """The client's key of a post."""
+    """Idempotency key of a post."""
     command: CommandId | None = None
-    """Command that made it; None when it came through an RPC."""
+    """The command that made it."""
     message: MessageId | None = None
     text: str | None = None
-    """What a post or edit said; None elsewhere and once deleted."""
+    """Text of a post or edit; None for other kinds and once deleted."""
     details: Details = NO_DETAILS
 
 
@@ -94,7 +94,7 @@ class Range(msgspec.Struct, frozen=True):
 
     @property
     def count(self) -> int:
-        """How many entries that is: the log has no hole."""
+        """The number of entries: the log has no gaps."""
         return max(0, self.through - self.after)
 
 
@@ -119,7 +119,7 @@ class Reaction(msgspec.Struct, frozen=True):
 
 
 class Message(msgspec.Struct, frozen=True):
-    """A message as it stands now."""
+    """A message in its current state."""
 
     id: MessageId
     channel: ChannelId
@@ -149,8 +149,8 @@ class Member(msgspec.Struct, frozen=True):
     role: Role
 
 
-class Standing(msgspec.Struct, frozen=True):
-    """A channel of the caller's tenant, and how the caller stands to it."""
+class MembershipView(msgspec.Struct, frozen=True):
+    """A channel of the caller's tenant, with the caller's membership."""
 
     id: ChannelId
     kind: ChannelKind
@@ -160,7 +160,7 @@ class Standing(msgspec.Struct, frozen=True):
     history: str
     head: int
     role: Role | None
-    """None: no member. The following fields mean something for members only."""
+    """None for a user who is not a member. The following fields are valid for members only."""
     joined_seq: int
     read_seq: int
     muted: bool
@@ -168,24 +168,24 @@ class Standing(msgspec.Struct, frozen=True):
 
     @property
     def floor(self) -> int:
-        """The member sees entries numbered above this."""
+        """The member sees entries with numbers above this."""
         return self.joined_seq - 1 if self.history == "joined" else 0
 
 
-class View(msgspec.Struct, frozen=True):
-    """A channel with all that a user's list shows of it."""
+class ChannelListing(msgspec.Struct, frozen=True):
+    """A channel as a user's channel list shows it."""
 
-    standing: Standing
+    membership: MembershipView
     unread: int = 0
     peer: User | None = None
     last_message: Message | None = None
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """On whose behalf a call is made."""
+    """The user on whose behalf a call is made."""
 
     tenant: TenantId
     user: UserId
     admin: bool = False
     token_issued_at: float = 0.0
-    """Unix seconds; 0 for a service that acts for the user."""
+    """Unix seconds; 0 for a service acting for the user."""

@@ -1,4 +1,4 @@
-"""What the messages processes count. Labels are closed sets."""
+"""Metrics of the messages processes. Label values are closed sets."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from prometheus_client import Gauge
 from chassis.counters import Counter, Histogram
 from chassis.metrics import LATENCY_BUCKETS, SIZE_BUCKETS
 
-COMMANDS = Counter("hubbub_commands_total", "Commands, by what they wanted and what became of them.", ["kind", "outcome"])
-NUMBERED = Counter("hubbub_numbered_posts_total", "Posts numbered from what the worker remembered of their channels.")
-OUTDATED = Counter("hubbub_outdated_batches_total", "Batches judged again, as a channel was not as the worker remembered it.")
+COMMANDS = Counter("hubbub_commands_total", "Commands by kind and outcome.", ["kind", "outcome"])
 BATCH_COMMANDS = Histogram("hubbub_batch_commands", "Commands stored in one transaction.", buckets=SIZE_BUCKETS)
-BATCH_SECONDS = Histogram("hubbub_batch_seconds", "Time to store one batch.", buckets=LATENCY_BUCKETS)
+BATCH_SECONDS = Histogram("hubbub_batch_seconds", "Time to carry out one batch in the database.", buckets=LATENCY_BUCKETS)
 REVOCATION_SECONDS = Histogram(
-    "hubbub_revocation_seconds", "Until a decision about a user held at every gateway.", buckets=LATENCY_BUCKETS
+    "hubbub_revocation_seconds", "Time until a revocation was applied by every gateway.", buckets=LATENCY_BUCKETS
 )
-PUBLISH_SECONDS = Histogram("hubbub_publish_seconds", "Time to put one batch on the bus.", buckets=LATENCY_BUCKETS)
-UNPUBLISHED = Gauge("hubbub_unpublished", "Batches that may not have reached the bus yet.")
-REPUBLISHED = Counter("hubbub_republished_total", "Entries that the sweeper published in a crashed process's stead.")
-REJECTED = Counter("hubbub_rejected_total", "Poison set aside, by what it was.", ["what"])
-RETRIES = Counter("hubbub_deliveries_released_total", "Deliveries given back to be tried again, by what was away.", ["cause"])
+PUBLISH_SECONDS = Histogram("hubbub_publish_seconds", "Time to publish one batch on the bus.", buckets=LATENCY_BUCKETS)
+UNPUBLISHED = Gauge("hubbub_unpublished", "Batches committed more than two seconds ago that may not have reached the bus.")
+REPUBLISHED = Counter(
+    "hubbub_republished_total", "Entries that the sweeper published because the process that stored them did not."
+)
+REJECTED = Counter("hubbub_rejected_total", "Entries and commands moved to the topic `rejected`, by kind.", ["what"])
+RETRIES = Counter("hubbub_deliveries_released_total", "Deliveries released for another attempt, by cause.", ["cause"])

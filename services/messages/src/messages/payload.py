@@ -1,6 +1,6 @@
-"""Writes the client's `event` frame of a log entry: the one place in which an entry becomes JSON.
+"""Encodes a log entry as the client's `event` frame. No other module turns an entry into JSON.
 
-The same stored entry gives the same bytes at every door: live, caught up, read over HTTP. After a deletion the text is null.
+A stored entry has the same bytes wherever a client receives it: live, on catch-up, or over HTTP. A deleted text is null.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ import msgspec
 from messages.message import Attachment, Entry, EntryKind
 
 NAMES = {kind: kind.name.lower().replace("_", ".", 1) for kind in EntryKind}
-"""The client's names: message.posted, member.role_changed, …"""
+"""Event names in the client protocol: message.posted, member.role_changed, …"""
 
 
 @lru_cache(maxsize=64)
 def rfc3339(at: datetime) -> str:
-    """A moment in UTC with milliseconds: 2026-11-24T08:00:00.123Z."""
+    """A time in UTC with milliseconds: 2026-11-24T08:00:00.123Z."""
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def event_frame(entry: Entry, at: str) -> bytes:
-    """The complete frame, JSON in UTF-8; `at` is the entry's moment, spelled by `rfc3339`."""
+    """The complete frame, JSON in UTF-8; `at` is the entry's time, formatted by `rfc3339`."""
     return _ENCODER.encode(_Frame(entry.channel, entry.seq, NAMES[entry.kind], entry.actor, at, _data(entry)))
 
 

@@ -1,7 +1,7 @@
-"""Who may do what to a channel: the one table, by action, kind of channel and role. `docs/permissions.md` is made from it.
+"""The permission table: which role may do what, by action and kind of channel. `docs/permissions.md` is generated from it.
 
-Python asks `allows`; the statements that judge a batch of commands get the same table as data (`standings`). That nobody sees a
-channel of another tenant or one they are no member of is not policy but visibility, and lives in the queries.
+Python calls `allows`; the statements that judge commands receive the same table as parameters (`permitted`).
+Visibility (other tenants, channels that the user is not a member of) is not part of the table: the queries enforce it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Role(StrEnum):
 
     @property
     def rank(self) -> int:
-        """Position in the order of roles."""
+        """Position in the order of roles, lowest first."""
         return _ORDER[self]
 
 
@@ -35,14 +35,14 @@ class ChannelKind(StrEnum):
 
 
 class Action(StrEnum):
-    """Something a member may want to do."""
+    """An action of a member."""
 
     READ = "read"
     POST = "post"
     SKIP_SLOW_MODE = "post without waiting in slow mode"
     EDIT_OWN = "edit one's own message"
     DELETE_OWN = "delete one's own message"
-    DELETE_OTHERS = "delete somebody else's message"
+    DELETE_OTHERS = "delete another member's message"
     REACT = "react"
     PIN = "pin and unpin"
     CHANGE = "change name, topic or slow mode"
@@ -56,55 +56,55 @@ class Action(StrEnum):
 
 
 _ORDER = {role: rank for rank, role in enumerate(Role)}
-_READER, _MEMBER, _MODERATOR, _NOBODY = Role.READER, Role.MEMBER, Role.MODERATOR, None
+_READER, _MEMBER, _MODERATOR, _NO_ROLE = Role.READER, Role.MEMBER, Role.MODERATOR, None
 
 # The lowest role that may, in channels of each kind.
 _LOWEST: dict[Action, tuple[Role | None, ...]] = {
     #                       direct      group       public      broadcast   qa
     Action.READ:           (_READER,    _READER,    _READER,    _READER,    _READER),
     Action.POST:           (_MEMBER,    _MEMBER,    _MEMBER,    _MODERATOR, _MEMBER),
-    Action.SKIP_SLOW_MODE: (_NOBODY,    _MODERATOR, _MODERATOR, _MODERATOR, _MODERATOR),
+    Action.SKIP_SLOW_MODE: (_NO_ROLE,   _MODERATOR, _MODERATOR, _MODERATOR, _MODERATOR),
     Action.EDIT_OWN:       (_READER,    _READER,    _READER,    _READER,    _READER),
     Action.DELETE_OWN:     (_READER,    _READER,    _READER,    _READER,    _READER),
-    Action.DELETE_OTHERS:  (_NOBODY,    _MODERATOR, _MODERATOR, _MODERATOR, _MODERATOR),
+    Action.DELETE_OTHERS:  (_NO_ROLE,   _MODERATOR, _MODERATOR, _MODERATOR, _MODERATOR),
     Action.REACT:          (_MEMBER,    _MEMBER,    _MEMBER,    _MEMBER,    _MEMBER),
     Action.PIN:            (_MEMBER,    _MEMBER,    _MODERATOR, _MODERATOR, _MODERATOR),
-    Action.CHANGE:         (_NOBODY,    _MEMBER,    _MODERATOR, _MODERATOR, _MODERATOR),
-    Action.ADD:            (_NOBODY,    _MEMBER,    _MODERATOR, _MODERATOR, _MODERATOR),
-    Action.SET_ROLE:       (_NOBODY,    _MODERATOR, _MODERATOR, _MODERATOR, _MODERATOR),
-    Action.REMOVE:         (_NOBODY,    _MODERATOR, _MODERATOR, _MODERATOR, _MODERATOR),
-    Action.REPORT:         (_NOBODY,    _READER,    _READER,    _READER,    _READER),
-    Action.HANDLE_REPORTS: (_NOBODY,    _MODERATOR, _MODERATOR, _MODERATOR, _MODERATOR),
-    Action.SILENCE:        (_NOBODY,    _MODERATOR, _MODERATOR, _MODERATOR, _MODERATOR),
-    Action.LEAVE:          (_NOBODY,    _READER,    _READER,    _READER,    _READER),
+    Action.CHANGE:         (_NO_ROLE,   _MEMBER,    _MODERATOR, _MODERATOR, _MODERATOR),
+    Action.ADD:            (_NO_ROLE,   _MEMBER,    _MODERATOR, _MODERATOR, _MODERATOR),
+    Action.SET_ROLE:       (_NO_ROLE,   _MODERATOR, _MODERATOR, _MODERATOR, _MODERATOR),
+    Action.REMOVE:         (_NO_ROLE,   _MODERATOR, _MODERATOR, _MODERATOR, _MODERATOR),
+    Action.REPORT:         (_NO_ROLE,   _READER,    _READER,    _READER,    _READER),
+    Action.HANDLE_REPORTS: (_NO_ROLE,   _MODERATOR, _MODERATOR, _MODERATOR, _MODERATOR),
+    Action.SILENCE:        (_NO_ROLE,   _MODERATOR, _MODERATOR, _MODERATOR, _MODERATOR),
+    Action.LEAVE:          (_NO_ROLE,   _READER,    _READER,    _READER,    _READER),
 }  # fmt: skip
 
 JOINABLE = frozenset({ChannelKind.PUBLIC})
-"""Kinds whose details the whole tenant sees, and which anybody who is not banned may join."""
+"""Kinds whose details the whole tenant sees. Every user of the tenant may join, unless banned."""
 
 
 def allows(action: Action, kind: ChannelKind, role: Role) -> bool:
-    """Whether a member of this role may do it in channels of this kind."""
+    """Whether a member with this role may do it in channels of this kind."""
     least = lowest(action, kind)
     return least is not None and role.rank >= least.rank
 
 
 def outranks(role: Role, other: Role) -> bool:
-    """Whether `role` stands above `other`: nobody grants a role above their own, nor touches a member who has one."""
+    """Whether `role` is above `other`. A member can neither grant a role above their own nor act on a member who has one."""
     return role.rank > other.rank
 
 
 def first_role(kind: ChannelKind) -> Role:
-    """The role of whoever makes a channel."""
+    """The role of a channel's creator."""
     return Role.MEMBER if kind is ChannelKind.DIRECT else Role.OWNER
 
 
 def lowest(action: Action, kind: ChannelKind) -> Role | None:
-    """The lowest role that may do it in channels of this kind; None when nobody may."""
+    """The lowest role that may do it in channels of this kind; None when no role may."""
     return _LOWEST[action][list(ChannelKind).index(kind)]
 
 
 @cache
-def standings(action: Action) -> list[str]:
-    """Every `kind/role` that may do it, for the statements in `queries.commands`."""
+def permitted(action: Action) -> list[str]:
+    """Every `kind/role` that may do it, as a parameter for the statements in `messages.commands`."""
     return [f"{kind}/{role}" for kind in ChannelKind for role in Role if allows(action, kind, role)]

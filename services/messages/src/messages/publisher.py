@@ -1,6 +1,7 @@
-"""Puts what was stored on the bus, after the commit, and remembers which rows of `unpublished` that settles.
+"""Publishes stored entries, receipts and replies on the bus, after the commit.
 
-Within a channel events leave in the order of their numbers. Who publishes the same again does no harm: readers go by number.
+Events of a channel are published in the order of their numbers. Publishing an entry twice is harmless: gateways drop repeats by
+number. The publisher collects the rows of `unpublished` whose entries the bus has; the sweeper deletes them.
 """
 
 from __future__ import annotations
@@ -13,57 +14,57 @@ from bus.bus import Bus
 from bus.topics import Topic, partition_of
 from hubbub.events.v1 import events_pb2 as events
 from messages import convert
-from messages.commands import Outcome, Stored, Verdict
+from messages.commands.model import Outcome, Stored, Verdict
 from messages.message import ChannelId, CommandId, Entry, Receipt
 from messages.metrics import PUBLISH_SECONDS
 from messages.payload import rfc3339
 
 _BATCH_BYTES = 256 * 1024
-"""A batch of events that holds so much is closed."""
+"""A batch of events that has reached this size is closed."""
 
 
 class Publisher:
-    """One process's way to the bus."""
+    """The publisher of one process."""
 
     def __init__(self, bus: Bus, partitions: int) -> None:
         self._bus = bus
         self._topics = [topics.events(number) for number in range(partitions)]
-        """Of events, by partition."""
-        self._settled: list[int] = []
-        """Rows of `unpublished` whose entries the bus has; the sweeper removes them."""
+        """Event topics by partition."""
+        self._published: list[int] = []
+        """Rows of `unpublished` whose entries the bus has."""
 
     async def publish_stored(self, stored: Stored) -> None:
-        """Publish what a batch left: its events, receipts and replies. Raises `BusError`; then nothing is settled."""
+        """Publish the events, receipts and replies of a batch. Raises `BusError`: the rows of `unpublished` then stay."""
         await self._publish(self.batch(stored))
-        self.settle(stored.noted)
+        self.mark_published(stored.unpublished)
 
     def batch(self, stored: Stored) -> list[tuple[Topic, bytes]]:
-        """What a batch left, for the bus. Whoever publishes it tells `settle` of the rows that `stored` noted."""
+        """Encode the events, receipts and replies of a batch. Once they are published, call `mark_published`."""
         gateways = {outcome.command: outcome.gateway for outcome in stored.outcomes}
         events_of = self._events(stored.entries, gateways)
         return events_of + self._receipts(stored.receipts) + replies(filter(_needs_reply, stored.outcomes))
 
-    async def publish_entries(self, entries: Sequence[Entry], noted: Sequence[int]) -> None:
-        """Publish entries that nobody awaits. Raises as `publish_stored`."""
+    async def publish_entries(self, entries: Sequence[Entry], unpublished: Sequence[int]) -> None:
+        """Publish entries that no gateway awaits. Raises as `publish_stored`."""
         await self._publish(self._events(entries, {}))
-        self._settled += noted
+        self._published += unpublished
 
     async def publish_rejected(self, payloads: Sequence[bytes]) -> None:
-        """Set poison aside for people to look at. Raises `BusError`."""
+        """Publish payloads on the topic `rejected`, for an operator to inspect. Raises `BusError`."""
         await self._publish([(topics.rejected(), payload) for payload in payloads])
 
-    async def publish_revocation(self, decision: events.Revocation) -> None:
-        """Tell every gateway about a user. Raises `BusError`."""
-        await self._publish([(topics.revocations(), events.RevocationBatch(users=[decision]).SerializeToString())])
+    async def publish_revocation(self, revocation: events.Revocation) -> None:
+        """Publish a revocation to every gateway. Raises `BusError`."""
+        await self._publish([(topics.revocations(), events.RevocationBatch(users=[revocation]).SerializeToString())])
 
-    def take_settled(self) -> list[int]:
-        """The rows to remove, once: give them back with `settle` when removing fails."""
-        settled, self._settled = self._settled, []
-        return settled
+    def take_published(self) -> list[int]:
+        """Hand over the rows to delete. If deleting fails, return them with `mark_published`."""
+        published, self._published = self._published, []
+        return published
 
-    def settle(self, noted: Sequence[int]) -> None:
-        """Remember rows to remove."""
-        self._settled += noted
+    def mark_published(self, unpublished: Sequence[int]) -> None:
+        """Add rows to delete."""
+        self._published += unpublished
 
     async def _publish(self, batch: list[tuple[Topic, bytes]]) -> None:
         if not batch:
@@ -76,7 +77,7 @@ class Publisher:
         return partition_of(channel, len(self._topics))
 
     def _events(self, entries: Sequence[Entry], gateways: Mapping[CommandId, str]) -> list[tuple[Topic, bytes]]:
-        """Batches of events, each of one topic and of a size that the bus carries well."""
+        """Events in batches of one topic each, limited in size."""
         unfinished: dict[int, events.EventBatch] = {}
         sizes: dict[int, int] = {}
         batches: list[tuple[Topic, events.EventBatch]] = []
@@ -100,12 +101,12 @@ class Publisher:
 
 
 def _needs_reply(outcome: Outcome) -> bool:
-    """Entries speak for themselves; refusals and repeats must be told."""
+    """An entry is its own acknowledgement; refusals and repeats need a reply."""
     return outcome.error is not None or outcome.verdict is Verdict.DUPLICATE
 
 
 def replies(outcomes: Iterable[Outcome]) -> list[tuple[Topic, bytes]]:
-    """What tells the gateways of these outcomes, for the bus."""
+    """Encode outcomes as replies to the gateways that await them."""
     batches: dict[str, events.ReplyBatch] = {}
     for outcome in outcomes:
         if outcome.gateway:

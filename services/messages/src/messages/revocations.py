@@ -1,8 +1,8 @@
-"""Announces decisions about users, and sees to it that one holds at every gateway before whoever made it is answered.
+"""Publishes revocations and blocks of users, and waits until every gateway has applied them.
 
-A decision is stored before it comes here. Every gateway that is present carries it out and confirms; those that are not hold
-nothing back from it: they are cut off until they have read it too (the gateway's `tenure`). An announcement that the bus may
-have lost is repeated meanwhile. Any replica can wait, as all of it is on the bus.
+The caller has stored the revocation. Every gateway that holds a lease applies it and confirms. A gateway without a lease may not
+trust its cached state until it has read the revocation too, so it is not waited for. The announcement is repeated while
+confirmations are missing, because the bus may have lost it.
 """
 
 from __future__ import annotations
@@ -20,37 +20,37 @@ from messages.metrics import REVOCATION_SECONDS
 from messages.publisher import Publisher
 
 log = structlog.get_logger()
-HOLD_SECONDS = 4.0
-"""Until whoever decided is told that a gateway, although present, has not confirmed: within the 5 s that callers give a call."""
-LOOK_SECONDS = 0.02
+CONFIRM_SECONDS = 4.0
+"""How long to wait for confirmations: less than the 5 s deadline of the call."""
+POLL_SECONDS = 0.02
 REPEAT_SECONDS = 0.4
 
 
 class Revocations:
-    """Revocations about users, on their way to every gateway."""
+    """Applies revocations at every gateway."""
 
-    def __init__(self, publisher: Publisher, leases: GatewayLeases, hold_seconds: float = HOLD_SECONDS) -> None:
+    def __init__(self, publisher: Publisher, leases: GatewayLeases, confirm_seconds: float = CONFIRM_SECONDS) -> None:
         self._publisher = publisher
         self._leases = leases
-        """Of the gateways."""
-        self._hold_seconds = hold_seconds
+        """Leases of the gateways."""
+        self._confirm_seconds = confirm_seconds
 
-    async def hold_everywhere(self, decision: Revocation) -> None:
-        """Return when it holds at every gateway. Raises `Unavailable` when that is not known; it is stored, so ask again."""
-        began = time.monotonic()
+    async def apply_everywhere(self, revocation: Revocation) -> None:
+        """Return once every gateway has applied it. Raises `Unavailable` when that is unknown; the call may be repeated."""
+        started = time.monotonic()
         try:
-            async with asyncio.timeout(self._hold_seconds):
-                await self._publisher.publish_revocation(decision)
-                await self._confirmed(decision)
+            async with asyncio.timeout(self._confirm_seconds):
+                await self._publisher.publish_revocation(revocation)
+                await self._confirmed(revocation)
         except (TimeoutError, BusError) as error:
-            log.warning("decision_not_confirmed", control=decision.id, error=type(error).__name__)
-            raise Unavailable("It is decided, but not every gateway has confirmed yet") from None
-        REVOCATION_SECONDS.observe(time.monotonic() - began)
+            log.warning("revocation_not_confirmed", revocation=revocation.id, error=type(error).__name__)
+            raise Unavailable("The revocation is stored, but not every gateway has confirmed it yet") from None
+        REVOCATION_SECONDS.observe(time.monotonic() - started)
 
-    async def _confirmed(self, decision: Revocation) -> None:
+    async def _confirmed(self, revocation: Revocation) -> None:
         repeat = time.monotonic() + REPEAT_SECONDS
-        while (awaited := await self._leases.unacknowledged(decision.id)) is None or awaited:
-            await asyncio.sleep(LOOK_SECONDS)
+        while (missing := await self._leases.unacknowledged(revocation.id)) is None or missing:
+            await asyncio.sleep(POLL_SECONDS)
             if time.monotonic() >= repeat:
                 repeat += REPEAT_SECONDS
-                await self._publisher.publish_revocation(decision)
+                await self._publisher.publish_revocation(revocation)

@@ -1,6 +1,6 @@
-"""The safety net under publishing: what a crash, or an outage of the bus, kept from the bus is published from the database.
+"""Publishes entries that a crash or an outage of the bus has kept from the bus, and deletes the outbox rows of published batches.
 
-Also removes the rows of batches that were published, many at once, so that no batch has to. Runs in every messages process.
+Rows are deleted here, many at a time, so that no batch has to. A sweeper runs in every messages process.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from chassis.lifecycle import pause
 from chassis.postgres import EVERY_TENANT, Database
 from messages.metrics import REPUBLISHED, UNPUBLISHED
 from messages.publisher import Publisher
-from messages.store import commands, log
+from messages.store import log
 
 events_log = structlog.get_logger()
 STALE_SECONDS = 2.0
@@ -23,7 +23,7 @@ _PERIOD_SECONDS = 0.5
 
 
 class Sweeper:
-    """Looks for what was left behind."""
+    """Sweeps the table `unpublished`."""
 
     def __init__(self, database: Database, publisher: Publisher, *, stale_seconds: float = STALE_SECONDS) -> None:
         self._database = database
@@ -31,47 +31,47 @@ class Sweeper:
         self._stale_seconds = stale_seconds
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Sweep twice a second until `stopping`, whatever is away meanwhile; then remove what this process has published."""
+        """Sweep twice a second until `stopping`, also after errors. Then delete the rows of what this process published."""
         while not stopping.is_set():
             try:
-                await self.forget_published()
+                await self.delete_published()
                 while await self.sweep():
                     pass
             except (Unavailable, BusError) as error:
                 events_log.warning("sweep_postponed", error=type(error).__name__)
             await pause(stopping, _PERIOD_SECONDS)
         try:
-            await self.forget_published()
+            await self.delete_published()
         except Unavailable:
             events_log.warning("sweep_postponed", error=Unavailable.__name__)
 
-    async def forget_published(self) -> None:
-        """Remove the rows of what this process has published. Raises `Unavailable`."""
-        settled = self._publisher.take_settled()
-        if not settled:
+    async def delete_published(self) -> None:
+        """Delete the rows of what this process has published. Raises `Unavailable`."""
+        published = self._publisher.take_published()
+        if not published:
             return
         try:
             async with self._database.connection(EVERY_TENANT) as connection:
-                await commands.forget_published(connection, settled)
+                await log.delete_unpublished(connection, published)
         except Unavailable:
-            self._publisher.settle(settled)
+            self._publisher.mark_published(published)
             raise
 
     async def sweep(self) -> int:
-        """Publish some of what is stale; returns how many entries. Raises `Unavailable`, `BusError`.
+        """Publish the entries of a page of stale rows; returns how many entries. Raises `Unavailable`, `BusError`.
 
-        The rows stay locked meanwhile, so of several sweepers each takes others.
+        The rows stay locked until they are deleted, so concurrent sweepers take different ones.
         """
         published = 0
         async with self._database.transaction(EVERY_TENANT) as connection:
             UNPUBLISHED.set(await log.count_unpublished(connection, self._stale_seconds))
-            noted, ranges = await log.stale_unpublished(connection, self._stale_seconds)
+            rows, ranges = await log.stale_unpublished(connection, self._stale_seconds)
             for page in log.pages(ranges):
                 entries = await log.read(connection, page)
                 await self._publisher.publish_entries(entries, [])
                 published += len(entries)
-            if noted:
-                await commands.forget_published(connection, noted)
+            if rows:
+                await log.delete_unpublished(connection, rows)
         if published:
             REPUBLISHED.inc(published)
             events_log.info("entries_republished", entries=published)

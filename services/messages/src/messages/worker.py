@@ -1,11 +1,12 @@
-"""Takes command batches from the bus, has them stored, publishes what came of them, and only then acknowledges.
+"""Consumes command batches from the bus: has them stored, publishes the results, and then acknowledges the deliveries.
 
-A crash anywhere in between repeats the delivery, and the repeat finds its entries made. Poison is set aside, its neighbours go
-through. While PostgreSQL or the bus is away a delivery is given back and tried again; other partitions go on by themselves.
+After a crash the delivery is repeated, and the repeat finds the entries that it made. An entry or command that cannot be
+processed is moved to the topic `rejected`; the others go through. While PostgreSQL or the bus is away, a delivery is released and
+retried.
 
-A commit costs the same for one delivery as for eight, so whatever has come while the last ones were being committed is stored
-together (`docs/adr/0013`). Together only while all goes well: where anything fails, or a channel's lock would have to be waited
-for, each delivery is carried out by itself, so that no partition waits for another's trouble.
+A commit costs the same for one delivery as for eight. So all deliveries that arrive during a commit form a group, which is stored
+in one transaction (`docs/adr/0013`). When anything in a group fails, or a channel is locked by another transaction, each of its
+deliveries is carried out alone, so that no partition waits for another.
 """
 
 from __future__ import annotations
@@ -26,9 +27,8 @@ from chassis.metrics import DEFECTS
 from chassis.postgres import Database
 from hubbub.events.v1 import events_pb2 as events
 from messages import convert
-from messages.commands import Command, Outcome, Stored
-from messages.handlers import handle, kind_of
-from messages.heads import Heads
+from messages.commands.batch import handle, kind_of
+from messages.commands.model import Command, Outcome, Stored
 from messages.message import CommandId
 from messages.metrics import COMMANDS, PUBLISH_SECONDS, REJECTED, RETRIES
 from messages.publisher import Publisher, replies
@@ -36,26 +36,28 @@ from messages.publisher import Publisher, replies
 GROUP = "messages"
 log = structlog.get_logger()
 _TRANSACTION_COMMANDS = 1_000
+_GROUP_LOCK_SECONDS = 0.05
+"""A group waits this long for a channel that another transaction has locked."""
 _GROUPS = 2
-"""Groups of deliveries under way: while one is being committed the other is read and encoded."""
+"""Groups in progress: while one is committed, the other is decoded and encoded."""
 _PAUSES_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 @dataclass(slots=True)
 class Decoded:
-    """What the entries of a delivery hold."""
+    """The content of deliveries."""
 
     commands: list[Command] = field(default_factory=list)
     sources: dict[CommandId, events.Command] = field(default_factory=dict)
-    """What each command was read from."""
+    """The protobuf message of each command."""
     refused: list[Outcome] = field(default_factory=list)
-    """Of commands that can never be stored."""
+    """Outcomes of invalid commands."""
     poison: list[bytes] = field(default_factory=list)
-    """Entries that are no batches."""
+    """Entries that are not valid batches."""
 
 
 def decode(*deliveries: Delivery) -> Decoded:
-    """Read the entries of deliveries, in order."""
+    """Decode the entries of deliveries, in order."""
     found = Decoded()
     for entry in chain.from_iterable(delivery.entries for delivery in deliveries):
         try:
@@ -63,39 +65,37 @@ def decode(*deliveries: Delivery) -> Decoded:
         except DecodeError:
             found.poison.append(entry.payload)
             continue
-        for given in batch.commands:
+        for received in batch.commands:
             try:
-                command = convert.command(given)
+                command = convert.command(received)
             except HubbubError as error:
-                COMMANDS.labels(given.WhichOneof("body") or "unknown", error.reason).inc()
-                found.refused.append(Outcome(CommandId(given.id), given.gateway, given.channel, error=error))
+                COMMANDS.labels(received.WhichOneof("body") or "unknown", error.reason).inc()
+                found.refused.append(Outcome(CommandId(received.id), received.gateway, received.channel, error=error))
             else:
                 found.commands.append(command)
-                found.sources[command.id] = given
+                found.sources[command.id] = received
     return found
 
 
 class Worker:
-    """One member of the group that works for all command topics."""
+    """One consumer of the group that consumes all command topics."""
 
     def __init__(self, database: Database, publisher: Publisher, stopping: asyncio.Event) -> None:
         self._database = database
         self._publisher = publisher
         self._stopping = stopping
-        """Once set, what is in hand is finished and nothing new is taken."""
-        self._heads = Heads()
-        """Of the channels that are posted to."""
+        """Once set, deliveries in progress are finished and no new ones are taken."""
         self._failures: dict[str, int] = {}
-        """How often in a row deliveries of each topic were given back."""
+        """Consecutive releases of deliveries, by topic."""
         self._waiting: list[Delivery] = []
-        """Taken, for the next group; at most one of each topic."""
+        """Deliveries for the next group, at most one of each topic."""
         self._groups = 0
-        """Under way."""
+        """How many groups are in progress."""
         self._gathering = False
-        """One of them has yet to take what waits: what comes in the same tick goes along."""
+        """Whether a group has been started and has not taken `_waiting` yet: deliveries of the same tick join it."""
 
     async def run(self, work: Work) -> None:
-        """Work until `stopping`. One delivery of each topic is in hand at a time; topics do not wait for each other."""
+        """Consume until `stopping`. One delivery of each topic is in progress at a time; topics do not wait for each other."""
         async with asyncio.TaskGroup() as tasks:
             taking = tasks.create_task(self._take(work, tasks))
             await self._stopping.wait()
@@ -116,12 +116,12 @@ class Worker:
             tasks.create_task(self._deliver_group(work, tasks))
 
     async def _deliver_group(self, work: Work, tasks: asyncio.TaskGroup) -> None:
-        """Carry out what waits, together; each by itself when that fails."""
+        """Carry out the waiting deliveries together; when that fails, each alone."""
         group, self._waiting, self._gathering = self._waiting, [], False
         try:
             await self._carry_out_together(work, group)
-        except Exception as error:  # noqa: BLE001 - the consume loop: each by itself meets its own trouble, and reports it
-            log.info("group_parted", deliveries=len(group), error=type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - the consume loop: carried out alone, each delivery reports its own error
+            log.info("group_split", deliveries=len(group), error=type(error).__name__)
             for delivery in group:
                 tasks.create_task(self._deliver(work, delivery))
         finally:
@@ -143,7 +143,7 @@ class Worker:
             self._failures.pop(delivery.topic, None)
 
     async def _postpone(self, work: Work, delivery: Delivery, cause: str) -> None:
-        """Give a delivery back, after a pause that grows with the failures of its topic."""
+        """Release a delivery, after a pause that grows with the failures of its topic."""
         RETRIES.labels(cause).inc()
         failures = self._failures[delivery.topic] = self._failures.get(delivery.topic, 0) + 1
         log.warning("delivery_released", topic=delivery.topic, cause=cause, failures=failures)
@@ -151,7 +151,7 @@ class Worker:
         await work.release(delivery)
 
     async def _carry_out_together(self, work: Work, group: Sequence[Delivery]) -> None:
-        """Store and publish all of a group, in which nothing may fail."""
+        """Store and publish a group. Raises on any failure."""
         decoded = decode(*group)
         if decoded.poison:
             raise Internal
@@ -159,11 +159,11 @@ class Worker:
         for n, part in enumerate(_parts(decoded.commands)):
             if n:
                 await self._publisher.publish_stored(stored)
-            stored = await handle(self._database, part, heads=self._heads)
+            stored = await handle(self._database, part, lock_seconds=_GROUP_LOCK_SECONDS)
         await self._complete(work, group, decoded, stored)
 
     async def _carry_out(self, work: Work, delivery: Delivery) -> None:
-        """Store and publish all of a delivery, and set aside what cannot be."""
+        """Store and publish a delivery, without the entries and commands that cannot be processed."""
         decoded = decode(delivery)
         stored = Stored.nothing()
         for n, part in enumerate(_parts(decoded.commands)):
@@ -174,16 +174,16 @@ class Worker:
         await self._complete(work, [delivery], decoded, stored)
 
     async def _complete(self, work: Work, done: Sequence[Delivery], decoded: Decoded, last: Stored) -> None:
-        """Publish the last that came of deliveries, and with it acknowledge them. Raises `BusError`: they are still in hand."""
+        """Publish the last results of deliveries and acknowledge them. Raises `BusError`; release them then."""
         batch = self._publisher.batch(last) + replies(decoded.refused)
         started = time.perf_counter()
         await work.complete(done, batch)
         PUBLISH_SECONDS.observe(time.perf_counter() - started)
-        self._publisher.settle(last.noted)
+        self._publisher.mark_published(last.unpublished)
         log.debug("batch_stored", deliveries=len(done), commands=len(decoded.commands))
 
     async def _store(self, commands: Sequence[Command], sources: Mapping[CommandId, events.Command]) -> Stored:
-        """Store a batch, or, when the database refuses it, all of it but the culprits. Raises `Unavailable`."""
+        """Store a batch; when the database refuses it, all of its commands except those at fault. Raises `Unavailable`."""
         try:
             return await handle(self._database, commands)
         except Unavailable:
@@ -199,7 +199,7 @@ class Worker:
                 stored = await handle(self._database, [command])
             except Unavailable:
                 raise
-            except Exception as error:  # as above: this is the culprit
+            except Exception as error:  # as above: this command is at fault
                 DEFECTS.labels("command").inc()
                 COMMANDS.labels(kind_of(type(command.body)), Internal.reason).inc()
                 log.exception("command_set_aside", command=command.id, error=type(error).__name__)
@@ -209,7 +209,7 @@ class Worker:
             together.outcomes.extend(stored.outcomes)
             together.entries.extend(stored.entries)
             together.receipts.extend(stored.receipts)
-            together.noted.extend(stored.noted)
+            together.unpublished.extend(stored.unpublished)
         return together
 
     async def _set_aside(self, payloads: Sequence[bytes], what: str) -> None:

@@ -1,1 +1,1 @@
-"""Who is here: leases of gateways, and what watchers are told."""
+"""Presence: which users are connected, kept by gateways' leases and sent to the gateways that watch them."""

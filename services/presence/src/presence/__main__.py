@@ -1,4 +1,4 @@
-"""`python -m presence`: one presence process."""
+"""Runs a presence process: `python -m presence`."""
 
 from __future__ import annotations
 

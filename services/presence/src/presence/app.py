@@ -1,4 +1,4 @@
-"""Puts a presence process together. Leaves being a process to the chassis."""
+"""Composes a presence process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncio
 import structlog
 
 from chassis import grpc_server
-from chassis.callers import judge_of
+from chassis.callers import callers_of
 from chassis.lifecycle import Lifecycle
 from hubbub.presence.v1.presence_service_pb2_grpc import add_PresenceServiceServicer_to_server
 from presence import sweeper
@@ -22,7 +22,7 @@ _log = structlog.get_logger(__name__)
 
 
 async def main(config: Config, lifecycle: Lifecycle) -> None:
-    """Serve until told to stop."""
+    """Serve until stopping."""
     async with connect(config.redis_url) as client, asyncio.TaskGroup() as tasks:
         leases = Leases(client)
         watch = Watch(client, leases)
@@ -33,7 +33,7 @@ async def main(config: Config, lifecycle: Lifecycle) -> None:
             config.listen,
             lambda server: add_PresenceServiceServicer_to_server(service, server),
             [SERVICE],
-            callers=judge_of(config.callers),
+            callers=callers_of(config.callers),
         ) as port:
             _log.info("presence_served", port=port)
             await lifecycle.stopping.wait()

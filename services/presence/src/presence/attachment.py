@@ -1,7 +1,4 @@
-"""One attached gateway: its lease is renewed while it stands, its reports are taken, its watches are kept.
-
-Leaves the stream itself to `service`.
-"""
+"""One attached gateway: renews its lease, applies its reports and maintains its watches. `service` owns the gRPC stream."""
 
 from __future__ import annotations
 
@@ -14,19 +11,19 @@ import structlog
 from chassis.errors import HubbubError, InvalidArgument, RateLimited, Unavailable
 from hubbub.presence.v1.presence_service_pb2 import AttachRequest
 from presence import convert, metrics
+from presence.latest import LatestPresences
 from presence.leases import Leases
-from presence.outbox import Outbox
 from presence.watch import Watch
 
-MOST_WATCHED = 500_000
-"""Users that one gateway may watch: what its outbox holds at most."""
+MAX_WATCHED = 500_000
+"""Users that one gateway may watch; bounds its queue."""
 _FIRST_MESSAGE_SECONDS = 10.0
 
 _log = structlog.get_logger(__name__)
 
 
 class Attachment:
-    """A gateway's standing connection to this instance."""
+    """A gateway's connection to this instance."""
 
     def __init__(self, leases: Leases, watch: Watch, stopping: asyncio.Event) -> None:
         self._leases = leases
@@ -34,23 +31,24 @@ class Attachment:
         self._stopping = stopping
         self._gateway = ""
         self._token = secrets.token_hex(8)
-        """Names this attachment: when the gateway attaches again, anywhere, this one may no longer write."""
-        self.outbox = Outbox()
+        """Identifies this attachment. Once the gateway attaches again, to any instance, reports with this token are refused."""
+        self.latest = LatestPresences()
+        """Presences to send to the gateway."""
 
     async def run(self, requests: AsyncIterator[AttachRequest]) -> HubbubError | None:
-        """Stand until the gateway leaves; returns None then, or why it must attach again. Closes the outbox."""
+        """Run until the gateway leaves, and return None; or return the error for which it must attach again. Closes `latest`."""
         failure: HubbubError | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
-                standing = [tasks.create_task(self._stop()), tasks.create_task(self._renew())]
+                background = [tasks.create_task(self._stop()), tasks.create_task(self._renew())]
                 await self._read(requests)
-                for task in standing:
+                for task in background:
                     task.cancel()
         except* HubbubError as group:
             failure = next(error for error in group.exceptions if isinstance(error, HubbubError))
         finally:
-            self._watch.remove(self.outbox, list(self.outbox.watched))
-            self.outbox.close()
+            self._watch.remove(self.latest, list(self.latest.watched))
+            self.latest.close()
         return failure
 
     async def _read(self, requests: AsyncIterator[AttachRequest]) -> None:
@@ -58,30 +56,30 @@ class Attachment:
             async with asyncio.timeout(_FIRST_MESSAGE_SECONDS):
                 first = await anext(requests)
         except (TimeoutError, StopAsyncIteration) as error:
-            raise InvalidArgument("the first message did not come") from error
+            raise InvalidArgument("the first message did not arrive in time") from error
         gateway = convert.gateway_from(first)
         await self._leases.attach(gateway, self._token)
         self._gateway = gateway
         _log.info("gateway_attached", gateway=gateway)
-        await self._take(first)
+        await self._apply(first)
         async for request in requests:
             if request.HasField("lease"):
                 raise InvalidArgument("only the first message carries a lease")
-            await self._take(request)
+            await self._apply(request)
         _log.info("gateway_detached", gateway=gateway)
 
-    async def _take(self, request: AttachRequest) -> None:
+    async def _apply(self, request: AttachRequest) -> None:
         changes = [convert.change_from(change) for change in request.changes]
         if changes:
             metrics.SHOWN.inc(await self._leases.report(self._gateway, self._token, changes))
             for change in changes:
                 metrics.REPORTED.labels("went" if not change.status else "came").inc()
-        self._watch.remove(self.outbox, [convert.user_from(user) for user in request.unwatch])
+        self._watch.remove(self.latest, [convert.user_from(user) for user in request.unwatch])
         watch = list(dict.fromkeys(convert.user_from(user) for user in request.watch))
-        if len(self.outbox.watched) + len(watch) > MOST_WATCHED:
-            raise RateLimited("too many users are watched")
+        if len(self.latest.watched) + len(watch) > MAX_WATCHED:
+            raise RateLimited(f"a gateway may watch at most {MAX_WATCHED} users")
         if watch:
-            await self._watch.add(self.outbox, watch)
+            await self._watch.add(self.latest, watch)
 
     async def _renew(self) -> None:
         while True:
@@ -91,4 +89,4 @@ class Attachment:
 
     async def _stop(self) -> None:
         await self._stopping.wait()
-        raise Unavailable("this instance is leaving; attach to another")
+        raise Unavailable("this instance is shutting down; attach to another one")

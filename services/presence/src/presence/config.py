@@ -1,4 +1,4 @@
-"""The settings of a presence process."""
+"""Settings of a presence process."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from chassis.config import Address, ProcessConfig, Secret, address, secret, sett
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config(ProcessConfig):
-    """What presence reads."""
+    """Settings of a presence process."""
 
     redis_url: Secret = setting("HUBBUB_PRESENCE_REDIS_URL", secret)
-    """Its own Redis or Valkey, or a database of its own in one."""
+    """A Redis or Valkey database used by presence only."""
     listen: Address = setting("HUBBUB_PRESENCE_LISTEN", address)
-    """Where the RPCs answer."""
+    """Address of the gRPC server."""
     callers: tuple[CallerConfig, ...] = setting("HUBBUB_CALLERS", callers, NO_CALLERS)
-    """Who may call; without any everybody may, on loopback alone."""
+    """Services that may call. Empty, which is allowed on loopback only, means any."""
 
     def __post_init__(self) -> None:
-        """Refuse to be called by anybody."""
+        """Require callers, except on loopback outside production."""
         require_callers(self.callers, self.listen, production=self.production)

@@ -1,7 +1,4 @@
-"""What can go wrong here besides what every service knows: Redis, and a lease that is somebody else's.
-
-Their shapes at the door are the chassis'.
-"""
+"""Errors of presence: a lost lease, and an unavailable Redis."""
 
 from __future__ import annotations
 
@@ -15,33 +12,33 @@ from chassis.errors import Unavailable
 
 
 class LeaseLost(Unavailable):
-    """The gateway must attach again and report everything: its lease ended, was taken over, or its store was wiped."""
+    """The lease expired, was taken over, or was wiped. The gateway must attach again and report all its connections."""
 
-    title = "The lease is gone; attach again"
+    title = "The lease was lost; attach again"
 
 
 class StoreUnavailable(Unavailable):
-    """Redis does not answer, or refuses."""
+    """Redis does not answer, or refuses a command."""
 
     title = "The presence store does not answer"
 
 
 @contextmanager
 def store_errors() -> Iterator[None]:
-    """Turn what the Redis client raises into `StoreUnavailable`, and lose no cancellation in it.
+    """Turn errors of the Redis client into `StoreUnavailable`, without losing a cancellation.
 
-    The client waits with `asyncio.wait_for`, which before Python 3.12 forgets a cancellation that comes in the very moment
-    in which what it waits for is done: the task would go on for ever, and whoever waits for its end with it.
+    The client uses `asyncio.wait_for`. Before Python 3.12 that swallows a cancellation that arrives just as the awaited call
+    completes. The task would then run forever, and so would a task waiting for its end.
     """
     try:
         yield
     except (redis.exceptions.RedisError, OSError, TimeoutError) as error:
-        _end_if_cancelled()
+        _raise_if_cancelled()
         raise StoreUnavailable from error
-    _end_if_cancelled()
+    _raise_if_cancelled()
 
 
-def _end_if_cancelled() -> None:
+def _raise_if_cancelled() -> None:
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError

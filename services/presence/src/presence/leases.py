@@ -1,7 +1,6 @@
-"""Everything presence keeps, in its Redis: gateways' leases, their connections, what users show.
+"""Presence's state in Redis: gateways' leases, their connections, and the presence of users.
 
-Every step is one atomic script (`lua/`, `state.lua` describes the keys), so any number of instances may take it. Leaves who
-asks to `attachment` and `sweeper`, and who listens to `watch`.
+Every operation is one atomic script (`lua/`; `state.lua` describes the keys), so instances may run them concurrently.
 """
 
 from __future__ import annotations
@@ -10,39 +9,68 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
+from typing import Any, NewType
 
 import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from presence.errors import LeaseLost, store_errors
-from presence.here import Change, Presence, User
 
 CHANGES = "presence:changes"
-"""The channel on which scripts publish what changed."""
+"""The channel on which scripts publish changed presences."""
 CHUNK = 500
-"""Connections or users per script: the server does nothing else meanwhile."""
+"""Connections or users per script, which blocks the server while it runs."""
 _CALL_SECONDS = 2.0
+
+
+User = NewType("User", str)
+"""tenant/id. A tenant contains no slash."""
+
+STATUSES = frozenset({"online", "away", "dnd"})
+"""The statuses of a connection. A user without a connection is `offline`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """A user's presence."""
+
+    user: User
+    status: str
+    """online, away, dnd or offline."""
+    seen_milliseconds: int | None
+    """When the user was last connected, since the epoch. None while connected, and if never seen."""
+    version: int
+    """Incremented with each change of the user's presence; 0 if never seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A connection that opened, changed its status or closed."""
+
+    user: User
+    connection: str
+    status: str
+    """Empty when it closed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How long things last. A killed gateway's users show offline after lease and grace, a disconnected one's after the grace."""
+    """Durations. A disconnected user goes offline when the grace period ends; after a gateway crash, the lease ends first."""
 
     lease_milliseconds: int = 7_000
     grace_milliseconds: int = 5_000
-    """How long a connection that left still counts, so that coming back within it shows nothing."""
+    """How long a closed connection still counts, so that a reconnect within it does not change the presence."""
 
 
 def server_clock() -> int:
-    """Leave the time to the Redis server, which all instances share."""
+    """Select the clock of the Redis server, which all instances share."""
     return 0
 
 
 @asynccontextmanager
 async def connect(url: str) -> AsyncIterator[redis.asyncio.Redis]:
-    """Yield a client whose every call has a deadline; scripts can be repeated, so a lost connection is tried once more."""
+    """Yield a client with a deadline per call. It retries once after a lost connection, because the scripts are idempotent."""
     client = redis.asyncio.Redis.from_url(
         url,
         max_connections=64,
@@ -58,7 +86,7 @@ async def connect(url: str) -> AsyncIterator[redis.asyncio.Redis]:
 
 
 class Leases:
-    """What presence keeps. Every call raises `StoreUnavailable`."""
+    """The operations on presence's state. Each raises `StoreUnavailable`."""
 
     def __init__(
         self, client: redis.asyncio.Redis, timing: Timing | None = None, clock: Callable[[], int] = server_clock
@@ -66,7 +94,7 @@ class Leases:
         self._client = client
         self._timing = timing or Timing()
         self._clock = clock
-        """Milliseconds since the epoch, 0 for the server's own."""
+        """Milliseconds since the epoch; 0 selects the server's clock."""
         scripts = files("presence") / "lua"
         state = (scripts / "state.lua").read_text()
 
@@ -74,21 +102,22 @@ class Leases:
             return client.register_script(state + (scripts / f"{name}.lua").read_text())
 
         self._attach, self._report = script("attach"), script("report")
-        self._reap, self._work_off, self._sweep = script("reap"), script("work_off"), script("sweep")
+        self._expire_leases, self._expire_grace = script("expire_leases"), script("expire_grace")
+        self._disconnect_detached = script("disconnect_detached")
 
     @property
     def renewal_seconds(self) -> float:
-        """How often an attached gateway's lease should be renewed."""
+        """Interval at which an attached gateway's lease is renewed: 3.5 times per lease."""
         return self._timing.lease_milliseconds / 3_500
 
     async def attach(self, gateway: str, attachment: str) -> None:
-        """Give `gateway` its lease, in the name of `attachment`. What it reported before counts for the grace time only."""
+        """Grant `gateway` a lease, owned by `attachment`. Its earlier connections count for the grace period only."""
         await self._run(self._attach, gateway, attachment, self._timing.lease_milliseconds)
 
     async def report(self, gateway: str, attachment: str, changes: Sequence[Change]) -> int:
-        """Renew the lease and take changes, in order; returns how many users' presence changed by them.
+        """Renew the lease and apply changes in order. Return how many times a user's presence changed.
 
-        Raises LeaseLost when the lease is not that attachment's; then changes before the failing chunk may have been taken.
+        Raises LeaseLost when `attachment` does not own the lease. Changes before the failing chunk may have been applied.
         """
         changed = 0
         for chunk in _chunks(changes):
@@ -99,20 +128,20 @@ class Leases:
             changed += answer
         return changed
 
-    async def reap(self) -> int:
-        """End the leases whose time is up; returns how many."""
-        return await self._run(self._reap)
+    async def expire_leases(self) -> int:
+        """End up to 100 expired leases. Return how many ended."""
+        return await self._run(self._expire_leases)
 
-    async def work_off(self) -> int:
-        """Let some connections leave whose gateway left or attached anew; returns how many, 0 when there are no more."""
-        return await self._run(self._work_off, CHUNK)
+    async def disconnect_detached(self) -> int:
+        """Disconnect connections of gateways that left or attached again. Return how many were processed; 0 if none are left."""
+        return await self._run(self._disconnect_detached, CHUNK)
 
-    async def sweep(self) -> int:
-        """Show anew some users whose grace is over; returns how many, below `CHUNK` when there are no more."""
-        return await self._run(self._sweep, CHUNK)
+    async def expire_grace(self) -> int:
+        """Update users with an expired grace period. Return how many; fewer than `CHUNK` means that none are left."""
+        return await self._run(self._expire_grace, CHUNK)
 
     async def presences(self, users: Sequence[User]) -> list[Presence]:
-        """What users show now, in the order asked."""
+        """Return the current presences of `users`, in order."""
         found: list[Presence] = []
         for start in range(0, len(users), CHUNK):
             chunk = users[start : start + CHUNK]
@@ -139,5 +168,5 @@ class Leases:
 
 
 def _chunks(changes: Sequence[Change]) -> list[Sequence[Change]]:
-    """Cut into chunks; nothing is one empty chunk, which only renews."""
+    """Split into chunks. Without changes, return one empty chunk, which renews the lease."""
     return [changes[start : start + CHUNK] for start in range(0, len(changes), CHUNK)] or [()]

@@ -1,7 +1,4 @@
-"""The gRPC face of presence.
-
-Leaves an attached gateway to `attachment`, what is kept to `leases`, shapes to `convert`.
-"""
+"""The RPCs of presence. `attachment` handles an attached gateway, `leases` keeps the state."""
 
 from __future__ import annotations
 
@@ -17,28 +14,28 @@ from presence.attachment import Attachment
 from presence.leases import Leases
 from presence.watch import Watch
 
-_MOST_USERS = 1_000
+_MAX_USERS = 1_000
 
 
 class PresenceService(PresenceServiceServicer):
-    """Who is here."""
+    """hubbub.presence.v1.PresenceService."""
 
     def __init__(self, leases: Leases, watch: Watch, stopping: asyncio.Event) -> None:
         self._leases = leases
         self._watch = watch
         self._stopping = stopping
-        """Set when this instance leaves: standing attachments end so that gateways attach elsewhere."""
+        """Set at shutdown. It ends all attachments, so that their gateways attach elsewhere."""
 
     async def Attach(
         self, request_iterator: AsyncIterator[messages.AttachRequest], context: Any
     ) -> AsyncIterator[messages.AttachResponse]:
-        """Stand while the gateway does; answer with presences of the users that it watches."""
+        """Keep a gateway attached, and send the presences of the users that it watches."""
         del context
         attachment = Attachment(self._leases, self._watch, self._stopping)
         running = asyncio.create_task(attachment.run(request_iterator), name="attachment")
         try:
             with metrics.ATTACHED.track_inprogress():
-                while presences := await attachment.outbox.take():
+                while presences := await attachment.latest.take():
                     yield messages.AttachResponse(presences=map(convert.presence_to, presences))
                     metrics.SENT.inc(len(presences))
             failure = await running
@@ -49,9 +46,9 @@ class PresenceService(PresenceServiceServicer):
             raise failure
 
     async def GetPresence(self, request: messages.GetPresenceRequest, context: Any) -> messages.GetPresenceResponse:
-        """Answer what some users show now."""
+        """Return the current presences of some users."""
         del context
-        if len(request.users) > _MOST_USERS:
-            raise InvalidArgument(f"at most {_MOST_USERS} users")
+        if len(request.users) > _MAX_USERS:
+            raise InvalidArgument(f"at most {_MAX_USERS} users")
         presences = await self._leases.presences([convert.user_from(user) for user in request.users])
         return messages.GetPresenceResponse(presences=map(convert.presence_to, presences))

@@ -1,6 +1,6 @@
-"""Lets time pass: ends leases, lets connections leave, shows users offline whose grace is over.
+"""Applies timeouts: expires leases, disconnects the connections of detached gateways, and ends grace periods.
 
-Any instance may do any step; each step is one script in `leases`, so two that do the same do it once.
+Every instance sweeps. Each step is an atomic script in `leases`, so concurrent sweeps do no harm.
 """
 
 from __future__ import annotations
@@ -19,25 +19,24 @@ _INTERVAL_SECONDS = 0.5
 _log = structlog.get_logger(__name__)
 
 
-async def run(leases: Leases, say_ready: Callable[[bool], None]) -> None:
-    """Sweep for as long as the process lives; say whether the store answers."""
+async def run(leases: Leases, set_ready: Callable[[bool], None]) -> None:
+    """Sweep every half second until cancelled. Report readiness: whether the store answers."""
     while True:
         try:
             await sweep(leases)
-            say_ready(True)
+            set_ready(True)
         except StoreUnavailable:
             _log.warning("sweep_interrupted")
-            say_ready(False)
+            set_ready(False)
         await asyncio.sleep(_INTERVAL_SECONDS)
 
 
 async def sweep(leases: Leases) -> None:
-    """Do everything whose time has come. Raises StoreUnavailable."""
-    reaped = await leases.reap()
-    if reaped:
-        metrics.REAPED.inc(reaped)
-        _log.warning("leases_ended", gateways=reaped)
-    while await leases.work_off():
+    """Apply everything that is due. Raises StoreUnavailable."""
+    if expired := await leases.expire_leases():
+        metrics.REAPED.inc(expired)
+        _log.warning("leases_expired", gateways=expired)
+    while await leases.disconnect_detached():
         pass
-    while await leases.sweep() >= CHUNK:
+    while await leases.expire_grace() >= CHUNK:
         pass

@@ -1,82 +1,79 @@
-"""Who watches whom at this instance: hears every change from Redis and hands it to the attachments that watch the user.
+"""The users watched through this instance: receives every presence change from Redis and queues it for the watching gateways.
 
-Leaves delivering to `outbox`. A change is heard once per instance however many watch; after trouble with Redis
-everything watched is read anew, so nobody keeps seeing what is no longer so.
+Redis sends each change once per instance, however many gateways watch. After a failure all watched users are read again, so no
+gateway keeps an outdated presence.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import random
 from collections.abc import Sequence
 
 import redis.asyncio
-import redis.exceptions
 import structlog
 
+from chassis.backoff import Backoff
 from presence import metrics
 from presence.errors import StoreUnavailable, store_errors
-from presence.here import Presence, User
-from presence.leases import CHANGES, Leases
-from presence.outbox import Outbox
+from presence.latest import LatestPresences
+from presence.leases import CHANGES, Leases, Presence, User
 
 _SILENCE_SECONDS = 5.0
-"""How long the channel may be silent before a probe."""
-_LONGEST_PAUSE_SECONDS = 1.0
+"""How long the channel may be silent before a PING."""
 
 _log = structlog.get_logger(__name__)
 
 
 class Watch:
-    """The watched users of one instance."""
+    """The watched users of one instance, and the queues of the gateways that watch them."""
 
     def __init__(self, client: redis.asyncio.Redis, leases: Leases) -> None:
         self._client = client
         self._leases = leases
-        self._watchers: dict[User, set[Outbox]] = {}
-        self.hearing = asyncio.Event()
-        """Set while changes are heard."""
+        self._watchers: dict[User, set[LatestPresences]] = {}
+        self.subscribed = asyncio.Event()
+        """Set while changes are received."""
 
-    async def add(self, outbox: Outbox, users: Sequence[User]) -> None:
-        """Hand `outbox` the presence of users now and at each change. Raises StoreUnavailable."""
+    async def add(self, latest: LatestPresences, users: Sequence[User]) -> None:
+        """Queue the presence of `users` now and after each change. Raises StoreUnavailable."""
         for user in users:
-            self._watchers.setdefault(user, set()).add(outbox)
-            outbox.watched.add(user)
+            self._watchers.setdefault(user, set()).add(latest)
+            latest.watched.add(user)
         metrics.WATCHED.set(len(self._watchers))
         for presence in await self._leases.presences(users):
-            outbox.put(presence)
+            latest.put(presence)
 
-    def remove(self, outbox: Outbox, users: Sequence[User]) -> None:
-        """Hand `outbox` nothing more of users."""
+    def remove(self, latest: LatestPresences, users: Sequence[User]) -> None:
+        """Stop queueing presences of `users`."""
         for user in users:
-            outbox.drop(user)
+            latest.drop(user)
             watchers = self._watchers.get(user)
             if watchers is not None:
-                watchers.discard(outbox)
+                watchers.discard(latest)
                 if not watchers:
                     del self._watchers[user]
         metrics.WATCHED.set(len(self._watchers))
 
     def watches(self, user: User) -> bool:
-        """Tell whether anybody watches a user here."""
+        """Return whether any gateway watches a user through this instance."""
         return user in self._watchers
 
     async def run(self) -> None:
-        """Hear changes for as long as the process lives."""
-        failures = 0
+        """Receive changes until cancelled."""
+        backoff = Backoff()
         while True:
             try:
                 async with self._client.pubsub() as channel:
-                    await self._hear(channel)
+                    await self._receive(channel)
             except StoreUnavailable:
-                failures = failures + 1 if not self.hearing.is_set() else 1
-                _log.warning("watch_interrupted", failures=failures)
-                self.hearing.clear()
-                longest = min(_LONGEST_PAUSE_SECONDS, 0.02 * 2 ** min(failures, 10))
-                await asyncio.sleep(longest * random.uniform(0.5, 1.0))
+                _log.warning("watch_interrupted")
+                if self.subscribed.is_set():
+                    backoff.succeeded()
+                self.subscribed.clear()
+                await backoff.wait()
 
-    async def _hear(self, channel: redis.asyncio.client.PubSub) -> None:
+    async def _receive(self, channel: redis.asyncio.client.PubSub) -> None:
         with store_errors():
             await channel.subscribe(CHANGES)
         while True:
@@ -87,22 +84,19 @@ class Watch:
                     raise StoreUnavailable
 
     async def _next(self, channel: redis.asyncio.client.PubSub) -> bool:
-        """Take a message and do what it asks for; False after a silence."""
+        """Process the next message. Return False after a silence."""
         with store_errors():
             message = await channel.get_message(timeout=_SILENCE_SECONDS)
         match message and message["type"]:
             case "message":
                 for user, status, seen, version in json.loads(message["data"]):
-                    self._hand_on(Presence(User(user), status, int(seen) if seen else None, int(version)))
-            case "subscribe":  # also when the client subscribed again by itself after a lost connection
-                await self._read_anew()
-                self.hearing.set()
+                    self._deliver(Presence(User(user), status, int(seen) if seen else None, int(version)))
+            case "subscribe":  # also when the client resubscribed after a lost connection
+                for presence in await self._leases.presences(list(self._watchers)):
+                    self._deliver(presence)
+                self.subscribed.set()
         return message is not None
 
-    async def _read_anew(self) -> None:
-        for presence in await self._leases.presences(list(self._watchers)):
-            self._hand_on(presence)
-
-    def _hand_on(self, presence: Presence) -> None:
-        for outbox in self._watchers.get(presence.user, ()):
-            outbox.put(presence)
+    def _deliver(self, presence: Presence) -> None:
+        for latest in self._watchers.get(presence.user, ()):
+            latest.put(presence)

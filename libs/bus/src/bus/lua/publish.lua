@@ -1,14 +1,16 @@
--- Appends payloads to streams and keeps each within its bounds: refuses all of a stream's, or lets its oldest entries go. Then,
--- unless a stream refused, takes entries off others: what was done about them has just been published.
--- All in one call, so that it happens as one, and a follower that waits is woken once. Answers the length of each stream that was
--- appended to, -1 where it refused.
--- KEYS: stream and size of each topic, first those to append to. ARGV: how many these are; of each of them: refuse or trim, most
--- entries, most bytes, idle seconds (0: for ever), how many payloads, payload …; of each other: how many entries, and of each of
--- them its id and the bytes of its payload.
-local ALLOWANCE = 64
+-- Appends payloads to streams within their bounds: a stream at its bound refuses its part of the batch or trims its oldest entries.
+-- Then, unless a stream refused, deletes the acknowledged entries from their streams.
+-- Price: the keys of several topics in one call, so Redis Cluster would need them in one hash slot. Gain: results and
+-- acknowledgements take effect together, in one round trip and one wake-up of each blocked follower (docs/adr/0009, 0010).
+-- tests/test_round_trips.py guards the number of server reads and of trims, tests/test_publish.py the bounds.
+-- Returns the new length of each appended stream, -1 where it refused.
+-- KEYS: stream and size counter of each topic; the topics to append to come first.
+-- ARGV: number of topics to append to; for each: refuse or trim, entry bound, byte bound, idle seconds (0: never expires),
+-- number of payloads, payload, …; for each other topic: number of entries, then id and payload bytes of each entry.
+local ENTRY_OVERHEAD_BYTES = 64
 
--- Lets the oldest entries go until the bounds are kept with a 256th of them to spare, so that those who publish next find room; what
--- was just added stays, whatever its size. Looking at an entry copies it: no more are looked at than must go if all are alike.
+-- Trims the oldest entries until 1/256 of each bound is free, so that the next publishers need not trim. Entries appended by this
+-- call always stay. XRANGE copies the entries it reads, so no more are read than must go if all have the same size.
 local function trim(stream, size, length, held, fresh, most_entries, most_bytes)
     local before = held
     most_entries, most_bytes = math.ceil(most_entries * 255 / 256), math.ceil(most_bytes * 255 / 256)
@@ -17,7 +19,7 @@ local function trim(stream, size, length, held, fresh, most_entries, most_bytes)
         local oldest = redis.call('XRANGE', stream, '-', '+', 'COUNT', math.min(16, surplus, length - fresh))
         for _, entry in ipairs(oldest) do
             if length > most_entries or held > most_bytes then
-                length, held = length - 1, held - #entry[2][2] - ALLOWANCE
+                length, held = length - 1, held - #entry[2][2] - ENTRY_OVERHEAD_BYTES
             end
         end
         redis.call('XTRIM', stream, 'MAXLEN', length)
@@ -35,10 +37,11 @@ for key = 1, appended, 2 do
     local most_entries, most_bytes, idle = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
     local first, last, bytes = at + 5, at + 4 + entries, 0
     for i = first, last do
-        bytes = bytes + #ARGV[i] + ALLOWANCE
+        bytes = bytes + #ARGV[i] + ENTRY_OVERHEAD_BYTES
     end
     local length = redis.call('XLEN', stream)
-    local held = bytes -- either call is refused where memory has run out, and with it the whole script: nothing is written before
+    local held = bytes
+    -- Without memory the server refuses SET and INCRBY, and so the whole script, before anything is written.
     if length == 0 then
         redis.call('SET', size, bytes)
     else
@@ -70,7 +73,7 @@ for key = appended + 1, #KEYS, 2 do
     local stream, size, last, freed = KEYS[key], KEYS[key + 1], at + 2 * tonumber(ARGV[at]), 0
     for i = at + 1, last, 2 do
         if redis.call('XDEL', stream, ARGV[i]) == 1 then
-            freed = freed + tonumber(ARGV[i + 1]) + ALLOWANCE
+            freed = freed + tonumber(ARGV[i + 1]) + ENTRY_OVERHEAD_BYTES
         end
     end
     if redis.call('XLEN', stream) == 0 then

@@ -1,19 +1,19 @@
-"""/v1/admin. The messages service judges whether the caller is an administrator, and answers when it holds at every gateway."""
+"""/v1/admin. The messages service checks permissions, and answers once every gateway has applied the change."""
 
 from __future__ import annotations
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.connection import Identity
 from gateway.http.api import api_of, ask, name_in_path, nothing
 from gateway.http.operation import operation
+from gateway.identity.identity import Identity
 from hubbub.messages.v1.messages_service_pb2 import BlockUserRequest, RevokeUserRequest
 
 
 @operation({204: None})
 async def revoke(request: Request, identity: Identity) -> Response:
-    """Void a user's tokens issued before now, everywhere."""
+    """Revoke a user's tokens issued before now, at every gateway."""
     asked = RevokeUserRequest(caller=identity.caller, user=name_in_path(request, "user"))
     await ask(api_of(request).clients.messages.RevokeUser, asked)
     return nothing()
@@ -21,13 +21,13 @@ async def revoke(request: Request, identity: Identity) -> Response:
 
 @operation({204: None})
 async def block(request: Request, identity: Identity) -> Response:
-    """Keep a user out of the tenant, everywhere."""
+    """Block a user from the tenant, at every gateway."""
     return await _set_blocked(request, identity, blocked=True)
 
 
 @operation({204: None})
 async def unblock(request: Request, identity: Identity) -> Response:
-    """Lift it."""
+    """Unblock a user."""
     return await _set_blocked(request, identity, blocked=False)
 
 

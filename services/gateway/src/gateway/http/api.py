@@ -1,11 +1,11 @@
-"""What every handler of the HTTP API works with: the gateway's parts, who is calling, the body, the answer."""
+"""Common to all handlers of the HTTP API: the gateway's parts, the caller, the body, and the answer."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta
@@ -14,28 +14,26 @@ from starlette.responses import Response
 
 from chassis.errors import InvalidArgument, NotAuthenticated, TooLarge
 from chassis.grpc_client import call
-from gateway.admission import Admission
-from gateway.allowance import Allowances
-from gateway.auth import Authenticator
 from gateway.clients import CALL_SECONDS, Clients
 from gateway.config import Config
-from gateway.connection import Identity
-from gateway.issuers import DevIssuer
-from gateway.shapes import Page
-from gateway.tickets import Tickets
-
-if TYPE_CHECKING:
-    from gateway.http.signin import SignIn
+from gateway.http.shapes import Page
+from gateway.identity.access_cache import AccessCache
+from gateway.identity.authentication import Authenticator
+from gateway.identity.identity import Identity
+from gateway.identity.issuers import DevIssuer
+from gateway.identity.sign_in import SignIn
+from gateway.identity.tickets import Tickets
+from gateway.rates.shared import SharedRates
 
 ShapeT = TypeVar("ShapeT")
 BODY_BYTES = 128 * 1024
 BODY_SECONDS = 10.0
 MAX_SEQ = (1 << 63) - 1
 Position = Annotated[int, Meta(ge=0, le=MAX_SEQ)]
-"""In a log."""
-Limit = Annotated[int, Meta(ge=1, description="The size of a page; what is larger than the most is cut to it.")]
+"""Position in a log."""
+Limit = Annotated[int, Meta(ge=1, description="The size of a page; a larger one is cut to the maximum.")]
 Words = Annotated[str, Meta(max_length=1_024, pattern=r"\A[^\x00]*\Z")]
-"""A text of a query."""
+"""Text in a query."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -46,12 +44,12 @@ class Api:
     config: Config
     clients: Clients
     authenticator: Authenticator
-    admission: Admission
-    allowances: Allowances
+    access: AccessCache
+    rates: SharedRates
     tickets: Tickets
     dev_issuer: DevIssuer | None
     sign_in: SignIn | None
-    """None where people do not sign in here."""
+    """None if people do not sign in here."""
     ready: Callable[[], bool]
 
 
@@ -62,22 +60,22 @@ def api_of(request: Request) -> Api:
 
 
 async def identity_of(request: Request) -> Identity:
-    """Who is calling, let in. Raises `NotAuthenticated`, `Unavailable`, and `RateLimited` for one refusal too many."""
-    request.state.authenticated = True  # whatever the answer is, it is for this caller alone
+    """The caller, admitted. Raises `NotAuthenticated`, `Unavailable`, and `RateLimited` after too many rejected credentials."""
+    request.state.authenticated = True  # the answer must not be cached
     api = api_of(request)
     try:
         identity = await _identify(request, api)
-        await api.admission.admit(identity)
+        await api.access.admit(identity)
     except NotAuthenticated:
-        count_stranger(request)
+        count_unauthenticated(request)
         raise
     return identity
 
 
-def count_stranger(request: Request) -> None:
-    """Count what nobody in particular asks for against its address. Raises `RateLimited`."""
-    allowances, peer = api_of(request).allowances, request.client.host if request.client else ""
-    allowances.strangers.take(allowances.address(peer, ",".join(request.headers.getlist("x-forwarded-for"))))
+def count_unauthenticated(request: Request) -> None:
+    """Count an unauthenticated request against its address. Raises `RateLimited`."""
+    rates, peer = api_of(request).rates, request.client.host if request.client else ""
+    rates.unauthenticated.take(rates.address(peer, ",".join(request.headers.getlist("x-forwarded-for"))))
 
 
 async def _identify(request: Request, api: Api) -> Identity:
@@ -90,7 +88,7 @@ async def _identify(request: Request, api: Api) -> Identity:
 
 
 async def body_of(request: Request, shape: type[ShapeT]) -> ShapeT:
-    """The JSON body as `shape`. Raises `InvalidArgument` for another media type or shape, `TooLarge`."""
+    """The JSON body as `shape`. Raises `InvalidArgument` for another media type or shape, and `TooLarge`."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise InvalidArgument("The body must be application/json")
@@ -134,7 +132,7 @@ def _converted(given: dict[str, str], shape: type[ShapeT], *, strict: bool) -> S
 
 
 async def ask(method: Any, message: Any) -> Any:
-    """Call a service for a request. Raises what it raises."""
+    """Call a service. Raises `HubbubError`."""
     return await call(method, message, timeout=CALL_SECONDS)
 
 
@@ -152,12 +150,12 @@ def answer(shape: Any, status: int = 200) -> Response:
 
 
 def page(items: list[Any], next_cursor: str = "") -> Response:
-    """A list, and where it goes on."""
+    """A page of a list, and the cursor of the next."""
     return answer(Page(items, next_cursor or UNSET))
 
 
 def nothing() -> Response:
-    """What was removed."""
+    """An empty answer."""
     return Response(status_code=204)
 
 

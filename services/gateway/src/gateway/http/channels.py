@@ -1,4 +1,4 @@
-"""/v1/channels and what is done to a channel as a whole."""
+"""/v1/channels, and operations on a whole channel."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from chassis.errors import NotFound
-from gateway import convert, shapes
-from gateway.connection import Identity
+from chassis.proto_enums import from_word
+from gateway.http import convert, shapes
 from gateway.http.api import answer, api_of, ask, name_in_path, page
 from gateway.http.operation import operation
+from gateway.identity.identity import Identity
+from hubbub.messages.v1.messages_pb2 import ChannelKind, History
 from hubbub.messages.v1.messages_service_pb2 import (
     CreateChannelRequest,
     GetChannelRequest,
@@ -29,14 +31,14 @@ UserId = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"\A[^\x00-\x
 
 
 class ChannelsQuery(msgspec.Struct):
-    """Which channels."""
+    """Which channels to list."""
 
     joinable: bool = False
-    """The tenant's public ones that the caller could join, instead of the caller's own."""
+    """List the tenant's public channels that the caller can join, instead of the caller's channels."""
 
 
 class NewChannel(msgspec.Struct, forbid_unknown_fields=True):
-    """Body of a creation."""
+    """Body of a new channel."""
 
     kind: shapes.ChannelKind
     name: Name = ""
@@ -53,14 +55,14 @@ class ChangedChannel(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Muted(msgspec.Struct, forbid_unknown_fields=True):
-    """Body of the caller's own switch."""
+    """Body of the caller's mute switch."""
 
     muted: bool
 
 
 @operation({200: shapes.Page[shapes.ChannelSummary]})
 async def list_channels(request: Request, identity: Identity, query: ChannelsQuery) -> Response:
-    """The caller's channels, or with `joinable` the tenant's public ones that the caller could join."""
+    """List the caller's channels, or with `joinable` the public channels that the caller can join."""
     asked = ListChannelsRequest(caller=identity.caller, joinable=query.joinable)
     found = await ask(api_of(request).clients.messages.ListChannels, asked)
     return page([convert.channel_summary(each) for each in found.channels])
@@ -68,10 +70,14 @@ async def list_channels(request: Request, identity: Identity, query: ChannelsQue
 
 @operation({200: shapes.Channel, 201: shapes.Channel}, NotFound)
 async def create_channel(request: Request, identity: Identity, body: NewChannel) -> Response:
-    """Make a channel; 200 where the direct channel existed."""
-    api_of(request).allowances.rooms.take(identity.tenant, identity.user)
+    """Create a channel; 200 if the direct channel exists already."""
+    api_of(request).rates.channel_joins.take(identity.tenant, identity.user)
     asked = CreateChannelRequest(
-        caller=identity.caller, kind=body.kind, name=body.name, members=body.members, history=body.history
+        caller=identity.caller,
+        kind=from_word(ChannelKind, body.kind),
+        name=body.name,
+        members=body.members,
+        history=from_word(History, body.history),
     )
     made = await ask(api_of(request).clients.messages.CreateChannel, asked)
     return answer(convert.channel(made.channel), 201 if made.created else 200)
@@ -79,7 +85,7 @@ async def create_channel(request: Request, identity: Identity, body: NewChannel)
 
 @operation({200: shapes.Channel})
 async def get_channel(request: Request, identity: Identity) -> Response:
-    """Details."""
+    """Get a channel's details."""
     asked = GetChannelRequest(caller=identity.caller, channel=name_in_path(request, "channel"))
     found = await ask(api_of(request).clients.messages.GetChannel, asked)
     return answer(convert.channel(found.channel))
@@ -102,7 +108,7 @@ async def update_channel(request: Request, identity: Identity, body: ChangedChan
 @operation({200: shapes.Channel})
 async def join_channel(request: Request, identity: Identity) -> Response:
     """Join a public channel."""
-    api_of(request).allowances.rooms.take(identity.tenant, identity.user)
+    api_of(request).rates.channel_joins.take(identity.tenant, identity.user)
     asked = JoinChannelRequest(caller=identity.caller, channel=name_in_path(request, "channel"))
     found = await ask(api_of(request).clients.messages.JoinChannel, asked)
     return answer(convert.channel(found.channel))
@@ -110,7 +116,7 @@ async def join_channel(request: Request, identity: Identity) -> Response:
 
 @operation({200: shapes.Channel})
 async def mute_channel(request: Request, identity: Identity, body: Muted) -> Response:
-    """Set the caller's own switch."""
+    """Mute or unmute a channel for the caller."""
     asked = MuteChannelRequest(caller=identity.caller, channel=name_in_path(request, "channel"), muted=body.muted)
     found = await ask(api_of(request).clients.messages.MuteChannel, asked)
     return answer(convert.channel(found.channel))

@@ -1,7 +1,7 @@
-"""Lets pages of the allow list call the HTTP API from their own origin (the Fetch standard's CORS protocol).
+"""Lets pages of the allow list call the HTTP API from their own origin (the CORS protocol of the Fetch standard).
 
-They bring tokens: credentials of the browser, which are cookies, are not shared with them, so `Access-Control-Allow-Credentials`
-is never said. Pages of other origins get no word of CORS, and their browsers keep the answers from them.
+Such pages send tokens. Cookies are not shared with them, so `Access-Control-Allow-Credentials` is never sent. Pages of other
+origins get no CORS headers, and their browsers withhold the answers.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ _METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
 _MAY_SEND = "Authorization, Content-Type, Idempotency-Key, X-Request-Id"
 _MAY_READ = "Retry-After, WWW-Authenticate, X-Request-Id"
 PREFLIGHT_SECONDS = 600
-"""How long a browser need not ask again."""
+"""How long a browser may cache the answer."""
 
 
 class Cors:
-    """What other origins are told."""
+    """CORS headers."""
 
     def __init__(self, allowed_origins: frozenset[str]) -> None:
         self._allowed = allowed_origins
 
     def preflight(self, scope: Scope) -> Response | None:
-        """The answer to a browser's question whether a page may call; None for everything else."""
+        """The answer to a preflight request; None for any other request."""
         headers = Headers(scope=scope)
         if scope["method"] != "OPTIONS" or "access-control-request-method" not in headers or not self._may(scope, headers):
             return None
@@ -41,7 +41,7 @@ class Cors:
         )
 
     def headers(self, scope: Scope) -> Mapping[str, str]:
-        """What an answer carries. Answers of the API differ by who asks, also where nobody is allowed now."""
+        """The headers of an answer. `Vary` is always set on the API, as answers differ by origin."""
         if not scope["path"].startswith(_API):
             return {}
         headers = Headers(scope=scope)

@@ -1,4 +1,4 @@
-"""What surrounds every HTTP request: its id, errors in their one shape, headers of security and CORS, a log line, a measurement.
+"""Surrounds every HTTP request: request id, problem+json, security and CORS headers, a log line, a metric.
 
 Query strings are never logged: tickets travel there.
 """
@@ -23,7 +23,7 @@ from gateway.metrics import HTTP_SECONDS
 
 log = structlog.get_logger()
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
-"""Asked every few seconds by machines: measured, not logged."""
+"""Requested every few seconds by machines: measured, not logged."""
 
 
 class Edge:
@@ -32,7 +32,7 @@ class Edge:
     def __init__(self, app: ASGIApp, headers: Mapping[str, str], cors: Cors) -> None:
         self._app = app
         self._headers = headers
-        """What every answer carries unless its handler put others into `request.state.headers`."""
+        """Headers of every answer, unless its handler puts others into `request.state.headers`."""
         self._cors = cors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

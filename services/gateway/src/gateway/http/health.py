@@ -14,14 +14,14 @@ _TEXT = "text/plain"
 
 @operation({200: _TEXT})
 async def healthz(request: Request) -> Response:
-    """Live."""
+    """Liveness."""
     del request
     return PlainTextResponse("ok\n")
 
 
 @operation({200: _TEXT, 503: _TEXT})
 async def readyz(request: Request) -> Response:
-    """Ready: not draining, and following the bus."""
+    """Readiness: not draining, and following the bus."""
     if api_of(request).ready():
         return PlainTextResponse("ok\n")
     return PlainTextResponse("not ready\n", 503, headers={"Retry-After": "1"})
@@ -29,6 +29,6 @@ async def readyz(request: Request) -> Response:
 
 @operation({200: CONTENT_TYPE_LATEST})
 async def metrics(request: Request) -> Response:
-    """Prometheus."""
+    """Prometheus metrics."""
     del request
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

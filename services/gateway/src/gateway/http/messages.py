@@ -11,13 +11,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from chassis.errors import BlockedMedia, InvalidArgument, KeyReused, NotAllowed, NotFound
-from gateway import convert, shapes
-from gateway.connection import Identity
+from gateway.commands.attachments import resolve
+from gateway.http import convert, shapes
 from gateway.http.api import Limit, Position, Words, answer, api_of, ask, name_in_path, page
 from gateway.http.channels import UserId
 from gateway.http.operation import operation
-from gateway.inbound.attachments import resolve
-from gateway.inbound.reading import check_id, check_text
+from gateway.identity.identity import Identity
+from gateway.protocol.incoming import check_id, check_text
 from hubbub.events.v1.events_pb2 import PostMessage
 from hubbub.messages.v1.messages_service_pb2 import (
     ListEventsRequest,
@@ -36,15 +36,15 @@ _MOST_EVENTS = 1_000
 
 
 class MessagesQuery(msgspec.Struct):
-    """Which page of a channel's messages: the bounds are exclusive, 0 is none."""
+    """Which page of a channel's messages. The bounds are exclusive; 0 is no bound."""
 
     before: Position = 0
     after: Position = 0
     limit: Limit = 50
     thread: Words = ""
-    """Only this message and those in its thread."""
+    """Only this message and the messages of its thread."""
     pinned: bool = False
-    """Only what is pinned."""
+    """Only pinned messages."""
 
 
 class EventsQuery(msgspec.Struct):
@@ -55,7 +55,7 @@ class EventsQuery(msgspec.Struct):
 
 
 class SearchQuery(msgspec.Struct):
-    """What is searched for, and where: in one channel, by one sender."""
+    """The search text, and filters by channel and sender."""
 
     q: Annotated[Words, Meta(min_length=1, examples=["hello"])]
     channel: Words = ""
@@ -65,14 +65,14 @@ class SearchQuery(msgspec.Struct):
 
 
 class PostHeaders(msgspec.Struct):
-    """What a post says beside its body."""
+    """Headers of a post."""
 
     idempotency_key: Key | None = msgspec.field(name="idempotency-key", default=None)
-    """The body's `key`, for who prefers to say it here."""
+    """The same as `key` in the body."""
 
 
 class NewMessage(msgspec.Struct, forbid_unknown_fields=True):
-    """Body of a post: as the `send` frame, of which `type`, `ref` and `channel` say nothing that the request does not."""
+    """Body of a post: the `send` frame, where `type`, `ref` and `channel` are optional."""
 
     text: Text
     type: Literal["send"] = "send"
@@ -86,13 +86,13 @@ class NewMessage(msgspec.Struct, forbid_unknown_fields=True):
 
 @operation({200: shapes.Page[shapes.Message]})
 async def list_messages(request: Request, identity: Identity, query: MessagesQuery) -> Response:
-    """Messages as they stand now, newest first."""
+    """List messages in their present state, newest first."""
     asked = ListMessagesRequest(
         caller=identity.caller,
         channel=name_in_path(request, "channel"),
         before=query.before,
         after=query.after,
-        limit=min(query.limit, _MOST_MESSAGES),
+        page_size=min(query.limit, _MOST_MESSAGES),
         thread=query.thread,
         pinned=query.pinned,
     )
@@ -102,12 +102,12 @@ async def list_messages(request: Request, identity: Identity, query: MessagesQue
 
 @operation({200: shapes.Page[shapes.Entry]})
 async def list_events(request: Request, identity: Identity, query: EventsQuery) -> Response:
-    """The log itself, oldest first."""
+    """List the events of the log, oldest first."""
     asked = ListEventsRequest(
         caller=identity.caller,
         channel=name_in_path(request, "channel"),
         after=query.after,
-        limit=min(query.limit, _MOST_EVENTS),
+        page_size=min(query.limit, _MOST_EVENTS),
     )
     found = await ask(api_of(request).clients.messages.ListEvents, asked)
     return page([convert.event(each) for each in found.events])
@@ -115,7 +115,7 @@ async def list_events(request: Request, identity: Identity, query: EventsQuery) 
 
 @operation({200: shapes.Page[shapes.Message]}, NotAllowed, NotFound)
 async def search(request: Request, identity: Identity, query: SearchQuery) -> Response:
-    """Full text, in what the caller may read."""
+    """Search the text of messages that the caller may read."""
     wanted = query.q.strip()
     if not wanted:
         raise InvalidArgument("q is empty")
@@ -124,19 +124,19 @@ async def search(request: Request, identity: Identity, query: SearchQuery) -> Re
         query=wanted,
         channel=query.channel,
         sender=query.sender,
-        limit=min(query.limit, _MOST_MESSAGES),
-        cursor=query.cursor,
+        page_size=min(query.limit, _MOST_MESSAGES),
+        page_token=query.cursor,
     )
     found = await ask(api_of(request).clients.messages.SearchMessages, asked)
-    return page([convert.message(each) for each in found.messages], found.next)
+    return page([convert.message(each) for each in found.messages], found.next_page_token)
 
 
 @operation({200: shapes.Posted, 201: shapes.Posted}, BlockedMedia, KeyReused)
 async def post_message(request: Request, identity: Identity, headers: PostHeaders, body: NewMessage) -> Response:
-    """Post a message; 200 with `duplicate` where the key was seen before."""
+    """Post a message; 200 with `duplicate` if the key was used before."""
     key = _key_of(request, headers, body)
     _check(body, key)
-    api_of(request).allowances.sends.take(identity.tenant, identity.user)
+    api_of(request).rates.sends.take(identity.tenant, identity.user)
     posted = await _post(request, identity, body, key)
     return answer(convert.posted(posted), 200 if posted.duplicate else 201)
 
@@ -151,7 +151,7 @@ async def _post(request: Request, identity: Identity, body: NewMessage, key: str
 
 
 def _key_of(request: Request, headers: PostHeaders, body: NewMessage) -> str:
-    """The key of the header or the body, both only where they say the same; without one, nobody can repeat this post."""
+    """The key from the header or the body; they must not differ. Without a key the post cannot be repeated safely."""
     if headers.idempotency_key is not None and body.key is not None and headers.idempotency_key != body.key:
         raise InvalidArgument("Idempotency-Key and key differ")
     if body.channel not in (None, request.path_params["channel"]):

@@ -1,4 +1,4 @@
-"""Silences, blocks between people, and the audit log. Who may is judged by the messages service."""
+"""Silences, blocks between users, and the audit log. The messages service checks permissions."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from chassis.errors import NotAllowed
-from gateway import convert, shapes
-from gateway.connection import Identity
+from gateway.http import convert, shapes
 from gateway.http.api import MAX_SEQ, Limit, Position, Words, api_of, ask, name_in_path, nothing, page
 from gateway.http.operation import operation
+from gateway.identity.identity import Identity
 from hubbub.messages.v1.messages_pb2 import AuditRecord
 from hubbub.messages.v1.messages_service_pb2 import (
     BlockPeerRequest,
@@ -25,13 +25,13 @@ from hubbub.messages.v1.messages_service_pb2 import (
 )
 
 _MOST = 1_000
-"""Records and users of a page."""
+"""Records or users in one page."""
 LINES = "application/x-ndjson"
 _encode = msgspec.json.Encoder().encode_lines
 
 
 class BlockedQuery(msgspec.Struct):
-    """Which page of those whom the caller has blocked."""
+    """Which page of blocked users."""
 
     limit: Limit = 200
     cursor: Words = ""
@@ -45,7 +45,7 @@ class AuditQuery(msgspec.Struct):
 
 
 class ExportQuery(msgspec.Struct):
-    """From where on."""
+    """Where the export starts."""
 
     after: Position = 0
 
@@ -59,7 +59,7 @@ class Silence(msgspec.Struct, forbid_unknown_fields=True):
 
 @operation({204: None})
 async def silence(request: Request, identity: Identity, body: Silence) -> Response:
-    """Keep a member from writing for a while."""
+    """Silence a member for a while."""
     asked = SilenceMemberRequest(
         caller=identity.caller,
         channel=name_in_path(request, "channel"),
@@ -73,7 +73,7 @@ async def silence(request: Request, identity: Identity, body: Silence) -> Respon
 
 @operation({204: None})
 async def unsilence(request: Request, identity: Identity) -> Response:
-    """Let them write again."""
+    """End a silence."""
     asked = UnsilenceMemberRequest(
         caller=identity.caller, channel=name_in_path(request, "channel"), user=name_in_path(request, "user")
     )
@@ -83,13 +83,13 @@ async def unsilence(request: Request, identity: Identity) -> Response:
 
 @operation({204: None})
 async def block_peer(request: Request, identity: Identity) -> Response:
-    """Keep somebody's direct messages away."""
+    """Block direct messages of a user to the caller."""
     return await _set_blocked(request, identity, blocked=True)
 
 
 @operation({204: None})
 async def unblock_peer(request: Request, identity: Identity) -> Response:
-    """Let them through again."""
+    """Unblock a user."""
     return await _set_blocked(request, identity, blocked=False)
 
 
@@ -101,22 +101,22 @@ async def _set_blocked(request: Request, identity: Identity, *, blocked: bool) -
 
 @operation({200: shapes.Page[shapes.User]})
 async def list_blocked_peers(request: Request, identity: Identity, query: BlockedQuery) -> Response:
-    """Whom the caller has blocked."""
-    asked = ListBlockedPeersRequest(caller=identity.caller, limit=min(query.limit, _MOST), cursor=query.cursor)
+    """List the users whom the caller has blocked."""
+    asked = ListBlockedPeersRequest(caller=identity.caller, page_size=min(query.limit, _MOST), page_token=query.cursor)
     found = await ask(api_of(request).clients.messages.ListBlockedPeers, asked)
-    return page([convert.user(each) for each in found.users], found.next)
+    return page([convert.user(each) for each in found.users], found.next_page_token)
 
 
 @operation({200: shapes.Page[shapes.AuditRecord]}, NotAllowed)
 async def list_audit(request: Request, identity: Identity, query: AuditQuery) -> Response:
-    """What moderators and administrators did, oldest first."""
+    """List the actions of moderators and administrators, oldest first."""
     records = await _records(request, identity, query.after, min(query.limit, _MOST))
     return page([convert.audit_record(each) for each in records])
 
 
 @operation({200: LINES}, NotAllowed)
 async def export_audit(request: Request, identity: Identity, query: ExportQuery) -> Response:
-    """All of it from a number on, a JSON object a line. What breaks off breaks the connection off: it never looks whole."""
+    """Export the audit log, one JSON object per line. An export that fails breaks the connection, so it never looks complete."""
     first = await _records(request, identity, query.after, _MOST)
 
     async def lines() -> AsyncIterator[bytes]:
@@ -129,6 +129,6 @@ async def export_audit(request: Request, identity: Identity, query: ExportQuery)
 
 
 async def _records(request: Request, identity: Identity, after: int, limit: int) -> Sequence[AuditRecord]:
-    asked = ListAuditRequest(caller=identity.caller, after=after, limit=limit)
+    asked = ListAuditRequest(caller=identity.caller, after=after, page_size=limit)
     records: Sequence[AuditRecord] = (await ask(api_of(request).clients.messages.ListAudit, asked)).records
     return records

@@ -1,6 +1,6 @@
-"""Writes the HTTP API's OpenAPI document from the table of routes and the types of what they take and answer.
+"""Writes the HTTP API's OpenAPI document, docs/openapi.json, from the table of routes and their declarations.
 
-`docs/openapi.json` is its output. What the types cannot say (who may, in which order, what it means) is `protocol.md`'s.
+docs/protocol.md explains what types cannot express: permissions, order, meaning.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import msgspec
 from chassis import errors
 from chassis.errors import HubbubError
 from gateway.http import problems
-from gateway.http.cookie_session import COOKIE
 from gateway.http.operation import Operation
 from gateway.http.routes import DEVELOPMENT, TABLE
+from gateway.identity.cookies import COOKIE
 
 _REFERENCE = "#/components/schemas/{name}"
 _JSON = "application/json"
@@ -39,7 +39,7 @@ def document() -> str:
         paths.setdefault(_PATH_NAME.sub(r"{\1}", path), {})[method.lower()] = _described(path, method, operation)
     whole = {
         "openapi": "3.1.0",
-        "info": {"title": "Hubbub", "version": "1", "description": "What it means, and the socket, is told in protocol.md."},
+        "info": {"title": "Hubbub", "version": "1", "description": "protocol.md explains the API and the WebSocket."},
         "paths": paths,
         "components": {"schemas": schemas, "responses": _problems(), "securitySchemes": _SECURITY},
     }
@@ -53,7 +53,7 @@ def _operations() -> Iterator[tuple[str, str, Operation]]:
 
 
 def _shapes_of(operation: Operation) -> Iterator[Any]:
-    """The types that are JSON on the wire."""
+    """The types of JSON bodies."""
     if "body" in operation.takes:
         yield operation.takes["body"]
     yield from (shape for shape in operation.answers.values() if shape is not None and not isinstance(shape, str))
@@ -109,7 +109,7 @@ def _answer(status: int, shape: Any) -> dict[str, Any]:
 
 
 def _refusals(path: str, method: str, operation: Operation) -> list[type[HubbubError]]:
-    """What it may be refused with: what it says itself, and what follows from what it takes."""
+    """The errors of an operation: those that it declares, and those that follow from what it takes."""
     found = [*operation.refusals, errors.Internal]
     if "identity" in operation.takes:
         found += [errors.NotAuthenticated, errors.RateLimited, errors.Unavailable]
@@ -129,22 +129,22 @@ def _problem_name(error: type[HubbubError]) -> str:
 
 
 def _problems() -> dict[str, Any]:
-    """An answer for each status that an error has, with the reasons that it may tell."""
+    """An answer for each status of an error, with its reasons."""
     answers: dict[str, Any] = {}
     for error in errors.ALL:
         reasons = [each.reason for each in errors.ALL if each.http_status == error.http_status]
-        told = {"properties": {"status": {"const": error.http_status}, "reason": {"enum": reasons}}}
+        reason_schema = {"properties": {"status": {"const": error.http_status}, "reason": {"enum": reasons}}}
         headers = problems.headers_of(error())
         answers[_problem_name(error)] = {
             "description": " or ".join(f"`{reason}`" for reason in reasons),
             "headers": {name: {"required": True, "schema": {"type": "string"}} for name in headers},
-            "content": {problems.MEDIA_TYPE: {"schema": {"allOf": [{"$ref": _REFERENCE.format(name="Problem")}, told]}}},
+            "content": {problems.MEDIA_TYPE: {"schema": {"allOf": [{"$ref": _REFERENCE.format(name="Problem")}, reason_schema]}}},
         }
     return answers
 
 
 def _in_ecma_script(schema: Any) -> Any:
-    """The schema with its patterns in the dialect of JSON Schema, which spells the ends of a text otherwise than Python."""
+    """The schema with its patterns in ECMAScript, as JSON Schema demands; Python spells the ends of a text differently."""
     match schema:
         case {"pattern": str(pattern)}:
             rest = {name: each for name, each in schema.items() if name != "pattern"}

@@ -1,6 +1,6 @@
-"""What an operation of the HTTP API takes and answers, declared once, where it is handled.
+"""Declares what an operation of the HTTP API takes and answers, once, where it is handled.
 
-`Operation` reads what the handler takes from a request; `openapi` writes the document from the same declaration.
+`Operation` reads a request by the declaration; `openapi` writes the document from it (docs/adr/0022).
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from chassis.errors import HubbubError
 from gateway.http.api import body_of, headers_of, identity_of, query_of
 
 TAKEN = ("identity", "query", "headers", "body")
-"""What a handler's parameters after the request may be called, in the order in which they are read."""
+"""Names that a handler's parameters after the request may have, in the order in which they are read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A handler and its declaration; it is called as a handler is."""
+    """A handler with its declaration; call it like the handler."""
 
     handler: Callable[..., Awaitable[Response]]
     takes: Mapping[str, Any]
     """The handler's parameters after the request, with their types."""
     answers: Mapping[int, Any]
-    """By status: the type of the JSON, a text for the media type of what is no JSON, None for nothing."""
+    """By status: the type of a JSON answer, the media type of any other, None for an empty one."""
     refusals: tuple[type[HubbubError], ...]
-    """Those that do not follow from what it takes."""
+    """Errors that do not follow from what it takes."""
     first: Callable[[Request], None] | None
-    """What is done before anything is read."""
+    """Called before anything is read."""
 
     async def __call__(self, request: Request) -> Response:
         """Answer a request. Raises `HubbubError`."""
@@ -56,12 +56,12 @@ def operation(
     *refusals: type[HubbubError],
     first: Callable[[Request], None] | None = None,
 ) -> Callable[[Callable[..., Awaitable[Response]]], Operation]:
-    """Declare a handler; what it takes is what its parameters are called and of which type. Raises `TypeError` for others."""
+    """Declare a handler: its parameters' names and types say what it takes. Raises `TypeError` for other names."""
 
     def declare(handler: Callable[..., Awaitable[Response]]) -> Operation:
         hints = get_type_hints(handler)
         if unknown := hints.keys() - {*TAKEN, "request", "_request", "return"}:
-            raise TypeError(f"nobody reads {sorted(unknown)} of a request")
+            raise TypeError(f"not a part of a request: {sorted(unknown)}")
         takes = {name: hints[name] for name in TAKEN if name in hints}
         return Operation(handler, takes, answers, refusals, first)
 

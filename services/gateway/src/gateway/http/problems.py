@@ -1,4 +1,4 @@
-"""Errors as `application/problem+json` (RFC 9457): with `status title reason detail` and nothing else."""
+"""Errors as `application/problem+json` (RFC 9457), with the fields `status title reason detail`."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _encode = msgspec.json.Encoder().encode
 
 
 def body_of(error: HubbubError, status: int | None = None) -> bytes:
-    """The body that tells an error."""
+    """The body for an error."""
     return _encode(Problem(status or error.http_status, error.title, error.reason, error.detail))
 
 
 def headers_of(error: HubbubError) -> dict[str, str]:
-    """The headers that go with it."""
+    """The headers for an error."""
     headers = {"Cache-Control": "no-store"}
     match error:
         case NotAuthenticated():
@@ -45,7 +45,7 @@ def headers_of(error: HubbubError) -> dict[str, str]:
 
 
 def response(error: HubbubError, status: int | None = None, headers: dict[str, str] | None = None) -> Response:
-    """The whole answer; `status` where HTTP has a more precise one than the error's."""
+    """The answer for an error; `status` if HTTP has a more precise one than the error's."""
     return Response(
         body_of(error, status),
         status or error.http_status,
@@ -55,7 +55,7 @@ def response(error: HubbubError, status: int | None = None, headers: dict[str, s
 
 
 def raw(error: HubbubError, status: int | None = None, headers: dict[str, str] | None = None) -> bytes:
-    """The whole answer as bytes, for a connection that is closed afterwards."""
+    """The whole answer as bytes, for a connection that closes afterwards."""
     code = HTTPStatus(status or error.http_status)
     body = body_of(error, status)
     fields = {

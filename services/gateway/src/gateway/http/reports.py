@@ -1,4 +1,4 @@
-"""Reports of messages to the moderators. Who may is judged by the messages service."""
+"""Reports of messages to moderators. The messages service checks permissions."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway import convert, shapes
-from gateway.connection import Identity
+from chassis.proto_enums import from_word
+from gateway.http import convert, shapes
 from gateway.http.api import Limit, Words, answer, api_of, ask, name_in_path, nothing, page
 from gateway.http.operation import operation
+from gateway.identity.identity import Identity
+from hubbub.messages.v1.messages_pb2 import ReportResolution
 from hubbub.messages.v1.messages_service_pb2 import ListReportsRequest, ReportMessageRequest, ResolveReportRequest
 
 _MOST = 50
 
 
 class ReportsQuery(msgspec.Struct):
-    """Which page."""
+    """Which page to list."""
 
     limit: Limit = 20
     cursor: Words = ""
@@ -39,7 +41,7 @@ class Resolution(msgspec.Struct, forbid_unknown_fields=True):
 
 @operation({200: shapes.CreatedReport, 201: shapes.CreatedReport})
 async def report(request: Request, identity: Identity, body: NewReport) -> Response:
-    """Show a message to the moderators."""
+    """Report a message to the moderators."""
     asked = ReportMessageRequest(
         caller=identity.caller,
         channel=name_in_path(request, "channel"),
@@ -52,25 +54,25 @@ async def report(request: Request, identity: Identity, body: NewReport) -> Respo
 
 @operation({200: shapes.Page[shapes.Report]})
 async def list_reports(request: Request, identity: Identity, query: ReportsQuery) -> Response:
-    """What was reported and not resolved."""
+    """List open reports."""
     asked = ListReportsRequest(
         caller=identity.caller,
         channel=name_in_path(request, "channel"),
-        limit=min(query.limit, _MOST),
-        cursor=query.cursor,
+        page_size=min(query.limit, _MOST),
+        page_token=query.cursor,
     )
     found = await ask(api_of(request).clients.messages.ListReports, asked)
-    return page([convert.report(each) for each in found.reports], found.next)
+    return page([convert.report(each) for each in found.reports], found.next_page_token)
 
 
 @operation({204: None})
 async def resolve(request: Request, identity: Identity, body: Resolution) -> Response:
-    """Close a report."""
+    """Resolve a report."""
     asked = ResolveReportRequest(
         caller=identity.caller,
         channel=name_in_path(request, "channel"),
         report=name_in_path(request, "report"),
-        resolution=body.resolution,
+        resolution=from_word(ReportResolution, body.resolution),
     )
     await ask(api_of(request).clients.messages.ResolveReport, asked)
     return nothing()

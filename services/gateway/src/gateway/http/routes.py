@@ -1,4 +1,4 @@
-"""The HTTP API's table: every path and method of `protocol.md`, and who answers it."""
+"""The table of the HTTP API: every path and method of docs/protocol.md with its operation."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from chassis.errors import HubbubError, InvalidArgument, NotFound
-from gateway.connection import Identity
 from gateway.http import admin, channels, health, members, messages, moderation, problems, reports, signin, tokens, uploads, users
 from gateway.http.api import Api
 from gateway.http.cors import Cors
 from gateway.http.edge import Edge
 from gateway.http.operation import Operation, operation
 from gateway.http.web import WebApp, security_headers
+from gateway.identity.identity import Identity
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -28,7 +28,7 @@ _USER = "/v1/admin/users/{user:path}"
 
 @operation({101: None}, InvalidArgument)
 async def connect(_request: Request, identity: Identity) -> Response:
-    """The socket, for a WebSocket handshake; whoever asks without one is answered here."""
+    """Open the WebSocket. A request without a handshake gets an error."""
     del identity
     raise InvalidArgument("This is a WebSocket endpoint")
 
@@ -55,7 +55,7 @@ TABLE: tuple[tuple[str, dict[str, Operation]], ...] = (
     ("/v1/tickets", {"POST": tokens.sell_ticket}),
     ("/v1/signin", {"GET": signin.begin}),
     ("/v1/signin/options", {"GET": signin.options}),
-    ("/v1/signin/callback", {"GET": signin.come_back}),
+    ("/v1/signin/callback", {"GET": signin.callback}),
     ("/v1/signout", {"POST": signin.end}),
     ("/v1/uploads", {"POST": uploads.create_upload}),
     (_UPLOAD, {"GET": uploads.get_upload}),
@@ -71,11 +71,11 @@ TABLE: tuple[tuple[str, dict[str, Operation]], ...] = (
     ("/metrics", {"GET": health.metrics}),
 )
 DEVELOPMENT: tuple[tuple[str, dict[str, Operation]], ...] = (("/v1/dev/login", {"POST": tokens.dev_login}),)
-"""Where there is a development issuer."""
+"""Served if there is a development issuer."""
 
 
 def make_app(api: Api) -> Edge:
-    """The HTTP application, with the web app where there is one."""
+    """The HTTP application, with the web app if there is one."""
     table = TABLE + (DEVELOPMENT if api.dev_issuer else ())
     routes = [_route(path, handlers) for path, handlers in table]
     routes.append(_route("/v1/{path:path}", {}))
@@ -89,7 +89,7 @@ def make_app(api: Api) -> Edge:
 
 
 def _route(path: str, handlers: Mapping[str, Handler]) -> Route:
-    """A path that answers for every method: HEAD is GET, one it does not know is told which it does. Without any it is none."""
+    """A path that answers every method: HEAD as GET, an unknown method with 405; without handlers, every method with 404."""
     allowed = sorted({*handlers, *(("HEAD",) if "GET" in handlers else ())})
 
     async def handle(request: Request) -> Response:
@@ -114,5 +114,5 @@ async def _refused(_request: Request, error: Exception) -> Response:
 async def _unrouted(_request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException) and error.status_code == 405:  # noqa: PLR2004
         headers = dict(error.headers or {})
-        return problems.response(InvalidArgument("The path does not know this method"), 405, headers)
+        return problems.response(InvalidArgument("The path does not support this method"), 405, headers)
     return problems.response(NotFound())

@@ -1,7 +1,7 @@
-"""/v1/signin and /v1/signout: how a person's browser comes to a cookie session, and rids itself of it.
+"""/v1/signin and /v1/signout: begin and end a browser's cookie session.
 
-The protocol with the provider is `oidc`'s. Until the answer comes, what must not be forged (state, nonce, verifier, where to go
-on) is sealed in a cookie of its own, so that an answer counts only in the browser that asked, at whichever gateway it arrives.
+`identity.oidc` talks to the provider. Until the provider answers, the attempt (state, nonce, verifier, next path) is sealed in
+a cookie of its own: the answer is valid only in the browser that began the sign-in, at any gateway.
 """
 
 from __future__ import annotations
@@ -17,59 +17,39 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from chassis.errors import HubbubError, InvalidArgument, NotAllowed, NotAuthenticated, NotFound, RateLimited, Unavailable
-from gateway.config import Config, SignInConfig
-from gateway.cookies import Seal
-from gateway.http.api import answer, api_of, count_stranger, nothing
-from gateway.http.cookie_session import CookieSessions
+from gateway.http.api import answer, api_of, count_unauthenticated, nothing
 from gateway.http.operation import operation
-from gateway.oidc import Attempt, Provider
-from gateway.shapes import SignInOptions, SignInProvider
+from gateway.http.shapes import SignInOptions, SignInProvider
+from gateway.identity.sign_in import SignIn
 
 log = structlog.get_logger()
 ATTEMPT_SECONDS = 600
-"""For the person to sign in at the provider."""
+"""Time to sign in at the provider."""
 _ATTEMPT = "-signin"
 _LOCAL_PATH = re.compile(r"/(?!/)[^\x00-\x20\x7f-\U0010ffff\\]{0,1023}")
-"""A path that no browser takes for another server's address."""
+"""A path that no browser takes for the URL of another server."""
 _CODE_CHARACTERS = 2_048
 
 
 class BeginQuery(msgspec.Struct):
-    """What a sign-in begins with."""
+    """Parameters of a sign-in."""
 
     next: str = "/"
-    """The path of this server where it ends."""
+    """The path of this server to redirect to afterwards."""
 
 
 class AnswerQuery(msgspec.Struct):
-    """What a provider sends a browser back with (RFC 6749, RFC 9207)."""
+    """Parameters of the provider's answer (RFC 6749, RFC 9207)."""
 
     code: str = ""
     state: str = ""
     iss: str | UnsetType = UNSET
 
 
-class SignIn:
-    """The parts of signing in."""
-
-    def __init__(self, config: SignInConfig, *, allowed_origins: frozenset[str], public_only: bool) -> None:
-        self.config = config
-        self.provider = Provider(config, public_only=public_only)
-        self.sessions = CookieSessions(config, allowed_origins)
-        self.attempts = Seal(config.session_keys, "attempt 1", Attempt)
-
-
-def make_sign_in(config: Config) -> SignIn | None:
-    """The parts, where people sign in here."""
-    if config.sign_in is None:
-        return None
-    return SignIn(config.sign_in, allowed_origins=config.allowed_origins, public_only=config.production)
-
-
 @operation({200: SignInOptions})
 async def options(request: Request) -> Response:
-    """How one can sign in here, and whether this browser has."""
-    request.state.authenticated = True  # the answer is this browser's alone
+    """The ways to sign in, and whether this browser is signed in."""
+    request.state.authenticated = True  # the answer must not be cached
     api = api_of(request)
     sign_in = api.sign_in
     session = sign_in.sessions.known(request) if sign_in else None
@@ -83,9 +63,9 @@ async def options(request: Request) -> Response:
     )
 
 
-@operation({303: None}, InvalidArgument, NotFound, RateLimited, Unavailable, first=count_stranger)
+@operation({303: None}, InvalidArgument, NotFound, RateLimited, Unavailable, first=count_unauthenticated)
 async def begin(request: Request, query: BeginQuery) -> Response:
-    """Send the browser to the provider."""
+    """Redirect the browser to the provider."""
     sign_in = _sign_in_of(request)
     next_path = query.next or "/"
     if not _LOCAL_PATH.fullmatch(next_path):
@@ -97,9 +77,9 @@ async def begin(request: Request, query: BeginQuery) -> Response:
     return response
 
 
-@operation({303: None}, NotAllowed, NotAuthenticated, NotFound, RateLimited, Unavailable, first=count_stranger)
-async def come_back(request: Request, query: AnswerQuery) -> Response:
-    """Take the provider's answer, once: a session and on to where the person wanted to go, or why not."""
+@operation({303: None}, NotAllowed, NotAuthenticated, NotFound, RateLimited, Unavailable, first=count_unauthenticated)
+async def callback(request: Request, query: AnswerQuery) -> Response:
+    """Take the provider's answer, once: begin a session and redirect to `next`, or explain the failure."""
     sign_in = _sign_in_of(request)
     try:
         response = await _signed_in(request, sign_in, query)
@@ -107,14 +87,14 @@ async def come_back(request: Request, query: AnswerQuery) -> Response:
         log.info("sign_in_refused", reason=error.reason)
         if "text/html" not in request.headers.get("accept", ""):
             raise
-        response = RedirectResponse(f"/?signin={error.reason}", HTTPStatus.SEE_OTHER)  # a person reads pages, not problems
+        response = RedirectResponse(f"/?signin={error.reason}", HTTPStatus.SEE_OTHER)  # a browser shows pages, not problem+json
     sign_in.sessions.set(response, sign_in.sessions.name(_ATTEMPT), "", 0)
     return response
 
 
 @operation({204: None}, NotAllowed, NotFound)
 async def end(request: Request) -> Response:
-    """Sign out of this browser; other sessions of the user last on."""
+    """Sign out of this browser; the user's other sessions stay."""
     sign_in = _sign_in_of(request)
     sign_in.sessions.check_origin(request)
     response = nothing()
@@ -129,7 +109,7 @@ async def _signed_in(request: Request, sign_in: SignIn, query: AnswerQuery) -> R
     if not query.code or not query.state or len(query.code) > _CODE_CHARACTERS:
         raise NotAuthenticated("The sign-in provider did not let you in")
     identity = await sign_in.provider.finish(attempt, query.state, query.code, None if query.iss is UNSET else query.iss)
-    await api_of(request).admission.admit(identity)
+    await api_of(request).access.admit(identity)
     response = RedirectResponse(attempt.next, HTTPStatus.SEE_OTHER)
     sign_in.sessions.begin(response, identity, sign_in.config.session_seconds)
     log.info("signed_in", tenant=identity.tenant, user=identity.user)
@@ -137,7 +117,7 @@ async def _signed_in(request: Request, sign_in: SignIn, query: AnswerQuery) -> R
 
 
 def _sign_in_of(request: Request) -> SignIn:
-    request.state.authenticated = True  # what comes is this browser's alone
+    request.state.authenticated = True  # the answer must not be cached
     sign_in = api_of(request).sign_in
     if sign_in is None:
         raise NotFound

@@ -1,4 +1,4 @@
-"""/v1/tickets, and /v1/dev/login where there is a development issuer."""
+"""/v1/tickets, and /v1/dev/login if there is a development issuer."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from starlette.responses import Response
 
 from chassis.errors import NotAuthenticated, NotFound, RateLimited
 from chassis.ids import Tenant
-from gateway import shapes
-from gateway.auth import DEFAULT_TTL_SECONDS, issue
-from gateway.connection import Identity
-from gateway.http.api import answer, api_of, count_stranger
+from gateway.http import shapes
+from gateway.http.api import answer, api_of, count_unauthenticated
 from gateway.http.channels import Name, UserId
 from gateway.http.operation import operation
-from gateway.issuers import DEV_AUDIENCE, DEV_ISSUER
-from gateway.tickets import TICKET_SECONDS
+from gateway.identity.authentication import DEFAULT_TTL_SECONDS, issue
+from gateway.identity.identity import Identity
+from gateway.identity.issuers import DEV_AUDIENCE, DEV_ISSUER
+from gateway.identity.tickets import TICKET_SECONDS
 
 MAX_TTL_SECONDS = 30 * 24 * 3600
 Role = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\A[^\x00-\x1f\x7f]+\Z")]
-"""Of the tenant, such as `admin`."""
+"""A role in the tenant, such as `admin`."""
 
 
 class DevLogin(msgspec.Struct, forbid_unknown_fields=True):
@@ -38,14 +38,14 @@ class DevLogin(msgspec.Struct, forbid_unknown_fields=True):
 
 @operation({201: shapes.Ticket})
 async def sell_ticket(request: Request, identity: Identity) -> Response:
-    """A one-time ticket for the socket."""
-    ticket = await api_of(request).tickets.sell(identity)
+    """Issue a one-time ticket for the WebSocket."""
+    ticket = await api_of(request).tickets.issue(identity)
     return answer(shapes.Ticket(ticket, TICKET_SECONDS), 201)
 
 
-@operation({200: shapes.Login}, NotAuthenticated, NotFound, RateLimited, first=count_stranger)
+@operation({200: shapes.Login}, NotAuthenticated, NotFound, RateLimited, first=count_unauthenticated)
 async def dev_login(request: Request, body: DevLogin) -> Response:
-    """A token for whoever asks, and the user known from now on."""
+    """Issue a development token, and create the user."""
     api = api_of(request)
     if api.dev_issuer is None:
         raise NotFound
@@ -62,5 +62,5 @@ async def dev_login(request: Request, body: DevLogin) -> Response:
         **({"name": body.name} if body.name else {}),
     }
     token = issue(api.dev_issuer, claims)
-    await api.admission.admit(await api.authenticator.identify(token))
+    await api.access.admit(await api.authenticator.identify(token))
     return answer(shapes.Login(token, body.ttl))

@@ -1,4 +1,4 @@
-"""/v1/uploads and /v1/media. Media knows uploads, the messages service knows members: who may see what is asked there."""
+"""/v1/uploads and /v1/media. The media service holds uploads; the messages service decides who may see them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from chassis.errors import BlockedMedia, Conflict, HubbubError, NotAllowed, NotFound
-from gateway import convert, shapes
-from gateway.connection import Identity
+from chassis.proto_enums import to_word
+from gateway.http import convert, shapes
 from gateway.http.api import MAX_SEQ, answer, api_of, ask, name_in_path
 from gateway.http.channels import UserId
 from gateway.http.operation import operation
-from hubbub.media.v1.media_pb2 import Upload
+from gateway.identity.identity import Identity
+from hubbub.events.v1.events_pb2 import Role
+from hubbub.media.v1.media_pb2 import LinkVariant, Upload
 from hubbub.media.v1.media_service_pb2 import (
     CompleteUploadRequest,
     CreateUploadRequest,
@@ -26,10 +28,11 @@ from hubbub.messages.v1.messages_service_pb2 import GetChannelRequest
 
 _MEDIA_TYPE = r"\A[a-z0-9][a-z0-9!#$&^_.+-]*/[a-z0-9][a-z0-9!#$&^_.+-]*\Z"
 _READER = "reader"
+_VARIANTS = {"": LinkVariant.LINK_VARIANT_ORIGINAL, "thumb": LinkVariant.LINK_VARIANT_THUMBNAIL}
 
 
 class NewUpload(msgspec.Struct, forbid_unknown_fields=True):
-    """Body of an announcement."""
+    """Body of a new upload."""
 
     name: Annotated[str, Meta(min_length=1, max_length=255, pattern=r"\A[^\x00-\x1f\x7f]+\Z")]
     size: Annotated[int, Meta(ge=1, le=MAX_SEQ)]
@@ -39,14 +42,14 @@ class NewUpload(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class MediaQuery(msgspec.Struct):
-    """Which of the upload's pictures; the upload itself where it is absent."""
+    """Which rendition of the upload; the original by default."""
 
     variant: Literal["", "thumb"] = ""
 
 
 @operation({201: shapes.CreatedUpload}, NotAllowed, NotFound)
 async def create_upload(request: Request, identity: Identity, body: NewUpload) -> Response:
-    """Announce a file; answers how its bytes get where they belong."""
+    """Create an upload; returns how to upload the bytes."""
     if await _role(request, identity, body.channel) == _READER:
         raise NotAllowed
     asked = CreateUploadRequest(
@@ -64,7 +67,7 @@ async def create_upload(request: Request, identity: Identity, body: NewUpload) -
 
 @operation({200: shapes.Upload}, Conflict)
 async def complete_upload(request: Request, identity: Identity) -> Response:
-    """Say that the bytes are there."""
+    """Declare that the bytes are uploaded."""
     asked = CompleteUploadRequest(tenant=identity.tenant, user=identity.user, upload=name_in_path(request, "upload"))
     found = await ask(api_of(request).clients.media.CompleteUpload, asked)
     return answer(convert.upload(found.upload))
@@ -72,21 +75,21 @@ async def complete_upload(request: Request, identity: Identity) -> Response:
 
 @operation({200: shapes.Upload})
 async def get_upload(request: Request, identity: Identity) -> Response:
-    """Where an upload stands: for its owner and the members of its channel."""
+    """Get an upload's state; for its owner and the members of its channel."""
     return answer(convert.upload(await _visible(request, identity)))
 
 
 @operation({302: None}, BlockedMedia, Conflict)
 async def get_media(request: Request, identity: Identity, query: MediaQuery) -> Response:
-    """Send the caller to a clean upload's bytes, for a few minutes."""
+    """Redirect to the bytes of a clean upload; the link lasts a few minutes."""
     upload = await _visible(request, identity)
-    asked = GetLinkRequest(tenant=identity.tenant, upload=upload.id, variant=query.variant)
+    asked = GetLinkRequest(tenant=identity.tenant, upload=upload.id, variant=_VARIANTS[query.variant])
     link = await ask(api_of(request).clients.media.GetLink, asked)
     return Response(status_code=302, headers={"Location": link.url})
 
 
 async def _visible(request: Request, identity: Identity) -> Upload:
-    """The upload of the path, where the caller may know of it."""
+    """The upload in the path. Raises `NotFound` if the caller may not see it."""
     asked = GetUploadRequest(tenant=identity.tenant, upload=name_in_path(request, "upload"))
     found = await ask(api_of(request).clients.media.GetUpload, asked)
     upload: Upload = found.upload
@@ -100,9 +103,10 @@ async def _visible(request: Request, identity: Identity) -> Upload:
 
 
 async def _role(request: Request, identity: Identity, channel: str, upload: str = "") -> str:
-    """The caller's role in a channel. Raises `NotFound` for who is no member, and where an upload went with its messages."""
+    """The caller's role in a channel. Raises `NotFound` without membership, and if `upload` was deleted with its messages."""
     asked = GetChannelRequest(caller=identity.caller, channel=channel, upload=upload)
     found = await ask(api_of(request).clients.messages.GetChannel, asked)
-    if not found.channel.role:
+    role = to_word(Role, found.channel.role)
+    if not role:
         raise NotFound
-    return str(found.channel.role)
+    return role

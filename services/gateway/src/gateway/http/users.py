@@ -6,17 +6,17 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway import convert, shapes
-from gateway.connection import Identity
+from gateway.http import convert, shapes
 from gateway.http.api import Limit, Words, answer, api_of, ask, page
 from gateway.http.operation import operation
+from gateway.identity.identity import Identity
 from hubbub.messages.v1.messages_service_pb2 import ListUsersRequest
 
 _MOST = 200
 
 
 class PeopleQuery(msgspec.Struct):
-    """Whose name or id begins so, and which page."""
+    """Text that the name or id contains, and which page."""
 
     q: Words = ""
     limit: Limit = 50
@@ -25,19 +25,19 @@ class PeopleQuery(msgspec.Struct):
 
 @operation({200: shapes.Me})
 async def me(request: Request, identity: Identity) -> Response:
-    """Who the caller is."""
-    name = await api_of(request).admission.admit(identity)  # remembered from the moment before
+    """Get the caller."""
+    name = await api_of(request).access.admit(identity)  # cached a moment ago
     return answer(shapes.Me(identity.user, identity.tenant, name, list(identity.roles)))
 
 
 @operation({200: shapes.Page[shapes.User]})
 async def list_users(request: Request, identity: Identity, query: PeopleQuery) -> Response:
-    """People of the tenant."""
+    """List users of the tenant."""
     asked = ListUsersRequest(
         caller=identity.caller,
         query=query.q,
-        limit=min(query.limit, _MOST),
-        cursor=query.cursor,
+        page_size=min(query.limit, _MOST),
+        page_token=query.cursor,
     )
     found = await ask(api_of(request).clients.messages.ListUsers, asked)
-    return page([convert.user(each) for each in found.users], found.next)
+    return page([convert.user(each) for each in found.users], found.next_page_token)

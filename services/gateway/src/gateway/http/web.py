@@ -1,4 +1,4 @@
-"""Serves the web app: hashed assets for ever, everything else from its one page, under a strict content security policy.
+"""Serves the web app: hashed assets forever, everything else from its one page, under a strict content security policy.
 
 The same page is a tenant's widget under `/widget/<tenant>`: there, and there alone, pages of that tenant's may frame it.
 """
@@ -19,28 +19,28 @@ from chassis.errors import NotFound
 IMMUTABLE = "public, max-age=31536000, immutable"
 REVALIDATED = "no-cache"
 WIDGET = "/widget/"
-"""What follows is the tenant."""
+"""Prefix of a tenant's widget."""
 _ASSETS = "assets"
 """Folder whose file names change with their content."""
 
 
 class WebApp:
-    """The built web app. A path is looked up, never composed; files are listed anew when a build has changed their folders."""
+    """The built web app. A path is looked up, never composed; the files are listed again after a build."""
 
     def __init__(self, root: Path, storage_endpoint: str, framers: Mapping[str, Sequence[str]]) -> None:
         self._root = root
         self._widgets = {
             WIDGET + tenant: security_headers(storage_endpoint, framed_by=pages) for tenant, pages in framers.items()
         }
-        """What each tenant's widget is served with, by its path."""
+        """Headers of each tenant's widget, by its path."""
         self._index = root / "index.html"
         self._files: dict[str, Path] = {}
-        """By the path that asks for it."""
+        """Files by request path."""
         self._listed: dict[Path, int] | None = None
-        """The folders listed, each with its time of change then."""
+        """The folders that were listed, with their modification times."""
 
     async def serve(self, request: Request) -> Response:
-        """A file, or the page for any other path that is not the API's."""
+        """Serve a file, or the app's page for any other path outside the API."""
         path = request.url.path
         if path.startswith(WIDGET):
             if path not in self._widgets:
@@ -63,16 +63,16 @@ class WebApp:
 
 
 def _listing(root: Path) -> Iterator[tuple[str, Path]]:
-    """Every file with the path that asks for it; a folder that vanishes meanwhile has none."""
+    """Every file with its request path."""
     for folder, _, names in os.walk(root):
         for file in (Path(folder, name) for name in names):
             yield "/" + file.relative_to(root).as_posix(), file
 
 
 def security_headers(storage_endpoint: str, *, framed_by: Sequence[str] = ()) -> dict[str, str]:
-    """What every answer carries. Media and uploads go straight to object storage, so its origin is allowed where they need it.
+    """The security headers of an answer. Media and uploads go directly to object storage, so its origin is allowed for them.
 
-    `framed_by` are the origins whose pages may show it in a frame. `X-Frame-Options` knows no list, so it is said only to forbid;
+    `framed_by` are the origins whose pages may frame it. `X-Frame-Options` has no list, so it is sent only to forbid framing;
     browsers that know `frame-ancestors` ignore it.
     """
     parts = urlsplit(storage_endpoint)

@@ -1,1 +1,1 @@
-"""All SQL of the service, by noun. Each statement says what it guarantees and which index it walks."""
+"""The SQL of reads and of RPCs, one module for each kind of resource. The SQL of commands is in `messages.commands`."""

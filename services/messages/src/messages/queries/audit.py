@@ -1,4 +1,4 @@
-"""The audit log: added to by one function of the database, read by number. Primary keys."""
+"""SQL of the audit log. Indexes: primary keys."""
 
 APPEND = """
 SELECT audit_append(%(tenant)s, %(actor)s, %(action)s, %(channel)s, %(subject)s, %(details)s)

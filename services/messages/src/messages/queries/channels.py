@@ -1,18 +1,18 @@
-"""Channels as one user sees them. Primary keys, `members_of_user`, `channels_direct`, `channels_of_tenant`."""
+"""SQL of channels, as one user sees them. Indexes: primary keys, `members_of_user`, `channels_direct`, `channels_of_tenant`."""
 
 from messages.queries.messages import MESSAGE
 
-# What judging a caller needs, and no more.
-_STANDING = """ch.id, ch.kind, ch.name, ch.topic, ch.slow_mode_seconds, ch.history, ch.head,
+# What authorizing a caller needs.
+_MEMBERSHIP = """ch.id, ch.kind, ch.name, ch.topic, ch.slow_mode_seconds, ch.history, ch.head,
   mb.role, mb.joined_seq, mb.read_seq, mb.muted"""
 _BANNED = """EXISTS (
   SELECT FROM bans b WHERE b.channel = ch.id AND b."user" = %(user)s AND b.until > now())"""
 _MINE = """FROM channels ch LEFT JOIN members mb ON mb.channel = ch.id AND mb."user" = %(user)s
 WHERE ch.id = %(channel)s AND ch.tenant = %(tenant)s"""
 
-STANDING = f"SELECT {_STANDING}, {_BANNED} {_MINE}"
+MEMBERSHIP = f"SELECT {_MEMBERSHIP}, {_BANNED} {_MINE}"
 
-# Sending moves one's own position, so whatever lies after it is somebody else's: the unread are a difference of two counts.
+# Posting moves the author's read position, so all later messages are by other users: unread is a difference of two counts.
 _UNREAD = """CASE WHEN mb.role IS NULL THEN 0 ELSE ch.posts - COALESCE((
     SELECT posts FROM entries last_read WHERE last_read.channel = ch.id AND last_read.seq = mb.read_seq), 0) END"""
 _PEER = """CASE ch.kind WHEN 'direct' THEN (
@@ -20,7 +20,7 @@ _PEER = """CASE ch.kind WHEN 'direct' THEN (
     JOIN users u ON u.tenant = other.tenant AND u.id = other."user"
     WHERE other.channel = ch.id AND other."user" <> %(user)s LIMIT 1) END"""
 _VIEW = f"""
-SELECT {_STANDING}, {_BANNED}, {_UNREAD}, {_PEER}, last.*
+SELECT {_MEMBERSHIP}, {_BANNED}, {_UNREAD}, {_PEER}, last.*
 FROM channels ch
 LEFT JOIN members mb ON mb.channel = ch.id AND mb."user" = %(user)s
 LEFT JOIN LATERAL (
@@ -48,13 +48,13 @@ ORDER BY (SELECT at FROM entries newest WHERE newest.channel = ch.id AND newest.
 OF_USERS = """
 SELECT mb.tenant, mb."user", ch.id, ch.kind, ch.name, ch.topic, ch.slow_mode_seconds, ch.history, ch.head,
   mb.role, mb.joined_seq, mb.read_seq, mb.muted
-FROM unnest(%(tenants)s::text[], %(ids)s::text[]) AS asked(tenant, id)
-JOIN members mb ON mb.tenant = asked.tenant AND mb."user" = asked.id
+FROM unnest(%(tenants)s::text[], %(ids)s::text[]) AS requested(tenant, id)
+JOIN members mb ON mb.tenant = requested.tenant AND mb."user" = requested.id
 JOIN channels ch ON ch.id = mb.channel
 ORDER BY ch.id
 """
 
-# No row when the two people have theirs already; a call that makes it at the same time is waited for.
+# No row when the two users have a direct channel already. Waits for a concurrent transaction that creates it.
 CREATE = """
 INSERT INTO channels (tenant, kind, name, history, direct_key)
 VALUES (%(tenant)s, %(kind)s, %(name)s, %(history)s, %(direct_key)s)
@@ -68,6 +68,11 @@ SELECT id FROM channels WHERE tenant = %(tenant)s AND direct_key = %(direct_key)
 UPDATE = """
 UPDATE channels SET name = %(name)s, topic = %(topic)s, slow_mode_seconds = %(slow_mode_seconds)s
 WHERE id = %(channel)s AND tenant = %(tenant)s
+"""
+
+# Until the transaction ends, no other transaction numbers an entry of the channel or changes its members.
+LOCK = """
+SELECT FROM channels WHERE id = %(channel)s FOR NO KEY UPDATE
 """
 
 MUTE = """

@@ -1,27 +1,27 @@
-"""The log: appending entries that are no commands', reading ranges of it, what awaits publishing. All by primary key."""
+"""SQL of the log: appending entries of RPCs, reading ranges, and the outbox `unpublished`. Indexes: primary keys."""
 
-# The channel is locked by the caller. Numbers in the order given; answers each entry's number and moment.
+# The caller has locked the channel. Numbers the entries in the order given; returns each one's number and time.
 APPEND = """
-WITH given AS MATERIALIZED (
+WITH drafts AS MATERIALIZED (
   SELECT e.*, ch.id AS channel, ch.tenant, ch.head + e.n AS seq, ch.posts, date_trunc('milliseconds', clock_timestamp()) AS at
   FROM channels ch, json_to_recordset(%(entries)s::json) AS e(n int, kind smallint, actor text, details jsonb)
   WHERE ch.id = %(channel)s AND ch.tenant = %(tenant)s
 ),
 logged AS (
   INSERT INTO entries (channel, seq, posts, tenant, kind, actor, at, command, details)
-  SELECT channel, seq, posts, tenant, kind, actor, at, %(command)s, details FROM given
+  SELECT channel, seq, posts, tenant, kind, actor, at, %(command)s, details FROM drafts
 ),
-counted AS (
-  UPDATE channels SET head = (SELECT max(seq) FROM given) WHERE id = %(channel)s
+advanced AS (
+  UPDATE channels SET head = (SELECT max(seq) FROM drafts) WHERE id = %(channel)s
 ),
-noted AS (
+outbox AS (
   INSERT INTO unpublished (channels, firsts, lasts)
-  SELECT ARRAY[channel], ARRAY[min(seq)], ARRAY[max(seq)] FROM given GROUP BY channel RETURNING id
+  SELECT ARRAY[channel], ARRAY[min(seq)], ARRAY[max(seq)] FROM drafts GROUP BY channel RETURNING id
 )
-SELECT seq, at, (SELECT id FROM noted) FROM given ORDER BY n
+SELECT seq, at, (SELECT id FROM outbox) FROM drafts ORDER BY n
 """
 
-# Entries of several ranges (after, through], each in order. A committed log has no hole: a range has as many rows as numbers.
+# Entries of several ranges (after, through], each in order. A committed log has no gaps, so a range has as many rows as numbers.
 RANGES = """
 SELECT e.channel, e.seq, e.tenant, e.kind, e.actor, e.at, e.key, e.command, e.message, e.text, e.details::text
 FROM unnest(%(channels)s::uuid[], %(afters)s::bigint[], %(throughs)s::bigint[]) WITH ORDINALITY AS r(channel, after, through, n)
@@ -39,19 +39,25 @@ HEAD = """
 SELECT head FROM channels WHERE id = %(channel)s AND tenant = %(tenant)s
 """
 
-# One row for each position asked, in order: the head and the last number the user may not see; NULLs for what is out of sight.
+# One row for each requested channel, in order: the head, and the number up to which the user may not read. NULLs when they may
+# not read at all.
 POSITIONS = """
 SELECT ch.head, CASE ch.history WHEN 'joined' THEN mb.joined_seq - 1 ELSE 0 END AS floor
-FROM unnest(%(channels)s::uuid[]) WITH ORDINALITY AS asked(channel, n)
-LEFT JOIN members mb ON mb.channel = asked.channel AND mb."user" = %(user)s AND mb.tenant = %(tenant)s
+FROM unnest(%(channels)s::uuid[]) WITH ORDINALITY AS requested(channel, n)
+LEFT JOIN members mb ON mb.channel = requested.channel AND mb."user" = %(user)s AND mb.tenant = %(tenant)s
 LEFT JOIN channels ch ON ch.id = mb.channel
-ORDER BY asked.n
+ORDER BY requested.n
 """
 
-# What a crash or an outage of the bus left behind. Rows that somebody is just removing are passed over.
+# Entries that a crash or an outage of the bus kept from the bus. Skips rows that another transaction is deleting.
 STALE_UNPUBLISHED = """
 SELECT id, channels, firsts, lasts FROM unpublished WHERE created_at < now() - make_interval(secs => %(seconds)s)
 ORDER BY id LIMIT 50 FOR UPDATE SKIP LOCKED
+"""
+
+# Rows that another transaction is deleting are left to it.
+DELETE_UNPUBLISHED = """
+DELETE FROM unpublished WHERE id IN (SELECT id FROM unpublished WHERE id = ANY(%(ids)s) FOR UPDATE SKIP LOCKED)
 """
 
 COUNT_UNPUBLISHED = """

@@ -1,4 +1,4 @@
-"""Members and bans of a channel, which the caller has locked where they change. Primary keys."""
+"""SQL of members and bans. The caller has locked the channel for every change. Indexes: primary keys."""
 
 LIST = """
 SELECT mb."user", u.name, mb.role FROM members mb JOIN users u ON u.tenant = mb.tenant AND u.id = mb."user"
@@ -12,9 +12,9 @@ WHERE mb.channel = %(channel)s AND mb.tenant = %(tenant)s AND mb."user" = ANY(%(
 
 ADD = """
 INSERT INTO members (channel, "user", tenant, role, joined_seq, read_seq, silenced_until)
-SELECT %(channel)s, given."user", %(tenant)s, given.role, given.seq, given.seq, (
-  SELECT s.until FROM silences s WHERE s.channel = %(channel)s AND s."user" = given."user")
-FROM unnest(%(users)s::text[], %(roles)s::text[], %(seqs)s::bigint[]) AS given("user", role, seq)
+SELECT %(channel)s, joining."user", %(tenant)s, joining.role, joining.seq, joining.seq, (
+  SELECT s.until FROM silences s WHERE s.channel = %(channel)s AND s."user" = joining."user")
+FROM unnest(%(users)s::text[], %(roles)s::text[], %(seqs)s::bigint[]) AS joining("user", role, seq)
 """
 
 SET_ROLE = """

@@ -1,9 +1,12 @@
-"""Messages as they stand now: the view. Primary keys, `entries_posted`, `entries_carrying`, `changes_pinned`."""
+"""SQL of messages in their current state.
+
+Indexes: primary keys, `entries_posted`, `entries_replies`, `entries_carrying`, `changes_pinned`.
+"""
 
 _REACTIONS = """(
   SELECT json_agg(json_build_object('emoji', emoji, 'count', count, 'users', users) ORDER BY first)::text FROM (
     SELECT emoji, count(*) AS count, (array_agg("user" ORDER BY seq))[1:50] AS users, min(seq) AS first
-    FROM reactions WHERE message = m.id AND active AND m.deleted_seq IS NULL GROUP BY emoji) each)"""
+    FROM reactions WHERE channel = m.channel AND message = m.id AND active AND m.deleted_seq IS NULL GROUP BY emoji) each)"""
 
 MESSAGE = f"""m.id, m.channel, m.seq, m.sender, m.text, m.at, m.edited_at, m.deleted_seq IS NOT NULL,
   m.pinned AND m.deleted_seq IS NULL,
@@ -19,16 +22,19 @@ ORDER BY m.seq DESC LIMIT %(limit)s
 """
 LIST = _BETWEEN + _NEWEST
 
-# The same of a thread. Walks the channel's messages; an index would slow every post.
-_OF_THREAD = "(m.id = %(thread)s OR m.details->>'thread' = %(thread)s::text)"
-THREAD = f"""{_BETWEEN} AND {_OF_THREAD}{_NEWEST}"""
+# The numbers of a thread's newest messages, its root included. Walks `entries_replies`, not the channel.
+_OF_THREAD = """ARRAY(
+    (SELECT seq FROM entries WHERE channel = %(channel)s AND thread = %(thread)s AND seq > %(after)s AND seq < %(before)s
+     ORDER BY seq DESC LIMIT %(limit)s)
+    UNION ALL SELECT seq FROM entries WHERE channel = %(channel)s AND message = %(thread)s AND kind = 1)"""
+THREAD = f"{_BETWEEN} AND m.seq = ANY ({_OF_THREAD}){_NEWEST}"
 
-# The same of what is pinned, in a thread or anywhere.
+# As above, of pinned messages, in a thread or in the channel.
 PINNED = f"""{_BETWEEN} AND m.seq = ANY (ARRAY(
     SELECT seq FROM changes WHERE channel = %(channel)s AND pinned AND deleted_seq IS NULL))
-  AND (%(thread)s::uuid IS NULL OR {_OF_THREAD}){_NEWEST}"""
+  AND (%(thread)s::uuid IS NULL OR m.thread = %(thread)s OR m.id = %(thread)s){_NEWEST}"""
 
-# Walks the messages of the caller's channels, newest first (ids are in order of time). An index of words would slow every post.
+# Reads every message that the caller may read: there is no text index, because each post would pay for it.
 SEARCH = f"""
 SELECT {MESSAGE} FROM members mb
 JOIN channels ch ON ch.id = mb.channel
@@ -40,12 +46,13 @@ WHERE mb.tenant = %(tenant)s AND mb."user" = %(user)s
 ORDER BY m.id DESC LIMIT %(limit)s
 """
 
-# Whether an upload is out of a member's sight: every message that carries it is older than what they may read, or all that
-# carried it were deleted. Where neither can be, the messages are not walked.
-OUT_OF_SIGHT = """
-WITH gone AS (SELECT FROM withdrawn WHERE channel = %(channel)s AND upload = %(upload)s AND tenant = %(tenant)s)
-SELECT (%(floor)s > 0 OR EXISTS (SELECT FROM gone)) AND COALESCE(
+# Whether messages carried an upload, but each was deleted or is numbered up to `floor`. Reads messages only when one of these is
+# possible.
+IS_HIDDEN = """
+WITH withdrawn_upload AS (
+  SELECT FROM withdrawn WHERE channel = %(channel)s AND upload = %(upload)s AND tenant = %(tenant)s)
+SELECT (%(floor)s > 0 OR EXISTS (SELECT FROM withdrawn_upload)) AND COALESCE(
   (SELECT NOT bool_or(seq > %(floor)s) FROM messages WHERE channel = %(channel)s AND tenant = %(tenant)s
     AND details ? 'attachments' AND details->'attachments' @> jsonb_build_array(jsonb_build_object('id', %(upload)s::text))),
-  EXISTS (SELECT FROM gone))
+  EXISTS (SELECT FROM withdrawn_upload))
 """

@@ -1,20 +1,20 @@
-"""Silences and blocks. Primary keys, `blocks_of_user`. The channel of a silence is locked by the caller."""
+"""SQL of silences and blocks. The caller has locked the channel of a silence. Indexes: primary keys, `blocks_of_user`."""
 
 SILENCE = """
-WITH given AS (
+WITH silence AS (
   INSERT INTO silences (channel, "user", tenant, moderator, reason, until)
   VALUES (%(channel)s, %(user)s, %(tenant)s, %(moderator)s, %(reason)s, now() + make_interval(secs => %(seconds)s))
   ON CONFLICT (channel, "user") DO UPDATE
   SET moderator = excluded.moderator, reason = excluded.reason, until = excluded.until RETURNING until
 )
-UPDATE members SET silenced_until = given.until FROM given
+UPDATE members SET silenced_until = silence.until FROM silence
 WHERE channel = %(channel)s AND "user" = %(user)s AND tenant = %(tenant)s
 """
 
 UNSILENCE = """
 WITH lifted AS (
   DELETE FROM silences WHERE channel = %(channel)s AND "user" = %(user)s AND tenant = %(tenant)s RETURNING until
-), spoken AS (
+), unsilenced AS (
   UPDATE members SET silenced_until = NULL WHERE channel = %(channel)s AND "user" = %(user)s AND tenant = %(tenant)s
 )
 SELECT FROM lifted WHERE until > now()

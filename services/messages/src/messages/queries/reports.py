@@ -1,13 +1,13 @@
-"""Reports of messages. Primary key, `reports_open`, `entries_posted`. The channel is locked by the caller where they change."""
+"""SQL of reports. The caller has locked the channel for every change. Indexes: primary key, `reports_open`, `entries_posted`."""
 
 from messages.queries.messages import MESSAGE
 
-# No row where there is no such message in sight, or it is deleted. `xmax` tells a new row from one that was there.
+# No row when the reporter cannot see the message or it is deleted. `xmax = 0` in a new row only.
 REPORT = """
 INSERT INTO reports (tenant, channel, message, seq, sender, text, reporter, reason)
 SELECT m.tenant, m.channel, m.id, m.seq, m.sender, m.text, %(reporter)s, %(reason)s FROM messages m
 WHERE m.id = %(message)s AND m.channel = %(channel)s AND m.tenant = %(tenant)s AND m.seq > %(floor)s AND m.deleted_seq IS NULL
-ON CONFLICT (message, reporter) DO UPDATE SET reporter = excluded.reporter
+ON CONFLICT (channel, message, reporter) DO UPDATE SET reporter = excluded.reporter
 RETURNING id, xmax = 0
 """
 
@@ -18,7 +18,7 @@ WHERE channel = %(channel)s AND tenant = %(tenant)s AND resolved_at IS NULL AND 
 ORDER BY id LIMIT %(limit)s
 """
 
-# The reported message with its neighbours, oldest first.
+# The reported message and the messages around it, oldest first.
 CONTEXT = f"""
 SELECT * FROM (
   (SELECT {MESSAGE} FROM messages m

@@ -1,18 +1,20 @@
-"""Users of a tenant. Primary key, `users_by_name`, `users_search`."""
+"""SQL of users. Indexes: primary key, `users_by_name`."""
 
 FIND = """
 SELECT tenant, id, name, blocked, EXTRACT(epoch FROM revoked_before)::float8
-FROM users JOIN unnest(%(tenants)s::text[], %(ids)s::text[]) AS asked(tenant, id) USING (tenant, id)
+FROM users JOIN unnest(%(tenants)s::text[], %(ids)s::text[]) AS requested(tenant, id) USING (tenant, id)
 """
 
-# In one order everywhere, so that two calls about the same users do not wait for each other in a circle.
+# Always in the same order, so that concurrent calls with the same users cannot deadlock.
 UPSERT = """
 INSERT INTO users (tenant, id, name)
-SELECT * FROM unnest(%(tenants)s::text[], %(ids)s::text[], %(names)s::text[]) AS given(tenant, id, name) ORDER BY tenant, id
+SELECT * FROM unnest(%(tenants)s::text[], %(ids)s::text[], %(names)s::text[]) AS admitted(tenant, id, name) ORDER BY tenant, id
 ON CONFLICT (tenant, id) DO UPDATE SET name = excluded.name
 RETURNING tenant, id, name, blocked, EXTRACT(epoch FROM revoked_before)::float8
 """
 
+# Walks the users of the tenant by name. An index for the pattern would not be used: LIKE is not leakproof, so row-level security
+# is applied first.
 LIST = """
 SELECT id, name, lower(name) FROM users
 WHERE tenant = %(tenant)s AND NOT blocked AND (lower(name), id) > (%(after_name)s, %(after_id)s)
@@ -20,7 +22,7 @@ WHERE tenant = %(tenant)s AND NOT blocked AND (lower(name), id) > (%(after_name)
 ORDER BY lower(name), id LIMIT %(limit)s
 """
 
-KNOWN = """
+NAMES = """
 SELECT id, name FROM users WHERE tenant = %(tenant)s AND id = ANY(%(ids)s)
 """
 

@@ -1,4 +1,4 @@
-"""The gRPC door, by noun. Every call is judged here by its caller, whoever passed it on."""
+"""The gRPC service, one module for each kind of resource. Every call is authorized by the user on whose behalf it is made."""
 
 from __future__ import annotations
 

@@ -1,56 +1,51 @@
-"""The RPCs about channels."""
+"""RPCs that list, create and change channels."""
 
 from __future__ import annotations
 
 from chassis.errors import InvalidArgument, NotAllowed, NotFound
 from hubbub.messages.v1 import messages_service_pb2 as rpc
-from messages import convert, limits, policy
-from messages.audit import Deed
+from messages import convert, policy, validate
+from messages.audit import AuditAction
 from messages.message import Caller, ChannelId, Details, EntryKind, UserId
 from messages.policy import Action, ChannelKind, Role
 from messages.service import access
-from messages.service.desk import Change, Desk
+from messages.service.rpc_base import Change, RpcBase
 from messages.store import channels, members, messages, moderation, users
 
-_HISTORIES = {"": "all", "all": "all", "joined": "joined"}
 
-
-class Channels(Desk):
-    """Making, finding and changing channels."""
+class Channels(RpcBase):
+    """RPCs about channels."""
 
     async def ListChannels(self, request: rpc.ListChannelsRequest, _context: object) -> rpc.ListChannelsResponse:
-        """The caller's channels, or those they could join."""
+        """The caller's channels, or those that they could join."""
         caller = await self._admitted(request.caller)
         find = channels.list_joinable if request.joinable else channels.list_own
         async with self._database.connection([caller.tenant]) as connection:
             views = await find(connection, caller)
-        return rpc.ListChannelsResponse(channels=[convert.view(view) for view in views])
+        return rpc.ListChannelsResponse(channels=[convert.channel_listing(view) for view in views])
 
     async def GetChannel(self, request: rpc.GetChannelRequest, _context: object) -> rpc.GetChannelResponse:
-        """One channel as the caller sees it. For an upload, to members who see a message with it, if any has carried it."""
+        """One channel as the caller sees it. With an upload id: only for members who may see the upload."""
         caller = await self._admitted(request.caller)
-        channel = limits.channel_id(request.channel)
-        standing = access.visible(await self._standing(caller, channel))
+        channel = validate.channel_id(request.channel)
+        membership = access.visible(await self._membership(caller, channel))
         if request.upload:
-            access.member(standing)
-            await self._refuse_unseen(caller, channel, limits.uuid(request.upload), standing.floor)
-        return rpc.GetChannelResponse(channel=await self._view(caller, channel))
+            access.member(membership)
+            await self._require_visible(caller, channel, validate.uuid(request.upload), membership.floor)
+        return rpc.GetChannelResponse(channel=await self._listing(caller, channel))
 
-    async def _refuse_unseen(self, caller: Caller, channel: ChannelId, upload: str, floor: int) -> None:
+    async def _require_visible(self, caller: Caller, channel: ChannelId, upload: str, floor: int) -> None:
         async with self._database.connection([caller.tenant]) as connection:
-            if await messages.out_of_sight(connection, caller.tenant, channel, upload, floor=floor):
+            if await messages.is_hidden(connection, caller.tenant, channel, upload, floor=floor):
                 raise NotFound
 
     async def CreateChannel(self, request: rpc.CreateChannelRequest, _context: object) -> rpc.CreateChannelResponse:
-        """Make a channel; the same two people always get the same direct one."""
+        """Create a channel. For two users with a direct channel, returns that one."""
         caller = await self._admitted(request.caller)
-        try:
-            kind, history = ChannelKind(request.kind), _HISTORIES[request.history]
-        except (ValueError, KeyError) as error:
-            raise InvalidArgument("No such kind or history") from error
-        name = limits.line(request.name, "name", limits.NAME_CHARACTERS)
-        limits.at_most(request.members, limits.MEMBERS_AT_ONCE, "members")
-        others = [limits.user_id(user) for user in dict.fromkeys(request.members) if user != caller.user]
+        kind, history = convert.channel_kind(request.kind), convert.history(request.history)
+        name = validate.line(request.name, "name", validate.NAME_CHARACTERS)
+        validate.at_most(request.members, validate.MEMBERS_AT_ONCE, "members")
+        others = [validate.user_id(user) for user in dict.fromkeys(request.members) if user != caller.user]
         direct_key = None
         if kind is ChannelKind.DIRECT:
             if len(others) != 1 or name:
@@ -58,7 +53,7 @@ class Channels(Desk):
             direct_key = channels.direct_key(caller.user, others[0])
         new = channels.NewChannel(caller.tenant, kind, name, history, direct_key)
         channel, created = await self._create(caller, new, others)
-        return rpc.CreateChannelResponse(channel=await self._view(caller, channel), created=created)
+        return rpc.CreateChannelResponse(channel=await self._listing(caller, channel), created=created)
 
     async def _create(self, caller: Caller, new: channels.NewChannel, others: list[UserId]) -> tuple[ChannelId, bool]:
         async with self._database.transaction([caller.tenant]) as connection:
@@ -78,38 +73,42 @@ class Channels(Desk):
             joined = await change.append(
                 EntryKind.MEMBER_JOINED, *(Details(user=user, role=role) for user, role in roles.items())
             )
-            seats = [(entry.details.user, roles[entry.details.user], entry.seq) for entry in joined]
-            await members.add(connection, caller.tenant, channel, seats)
-        await self._publish(change.entries, change.noted)
+            rows = [(entry.details.user, roles[entry.details.user], entry.seq) for entry in joined]
+            await members.add(connection, caller.tenant, channel, rows)
+        await self._publish(change.entries, change.unpublished)
         return channel, True
 
     async def UpdateChannel(self, request: rpc.UpdateChannelRequest, _context: object) -> rpc.UpdateChannelResponse:
-        """Change name, topic or slow mode; nothing is logged where nothing changes."""
+        """Change name, topic or slow mode. Appends no entry when nothing changes."""
         caller = await self._admitted(request.caller)
-        channel = limits.channel_id(request.channel)
-        limits.line(request.name, "name", limits.NAME_CHARACTERS)
-        limits.line(request.topic, "topic", limits.TOPIC_CHARACTERS)
-        if request.slow_mode_seconds > limits.SLOW_MODE_SECONDS:
-            raise InvalidArgument(f"Slow mode is at most {limits.SLOW_MODE_SECONDS} seconds")
+        channel = validate.channel_id(request.channel)
+        validate.line(request.name, "name", validate.NAME_CHARACTERS)
+        validate.line(request.topic, "topic", validate.TOPIC_CHARACTERS)
+        if request.slow_mode_seconds > validate.SLOW_MODE_SECONDS:
+            raise InvalidArgument(f"Slow mode is at most {validate.SLOW_MODE_SECONDS} seconds")
         async with self._changing(caller, channel) as change:
-            now, _ = access.may(change.standing, Action.CHANGE)
+            former, _ = access.may(change.membership, Action.CHANGE)
             wanted = Details(
-                name=request.name if request.HasField("name") else now.name,
-                topic=request.topic if request.HasField("topic") else now.topic,
-                slow_mode_seconds=request.slow_mode_seconds if request.HasField("slow_mode_seconds") else now.slow_mode_seconds,
+                name=request.name if request.HasField("name") else former.name,
+                topic=request.topic if request.HasField("topic") else former.topic,
+                slow_mode_seconds=request.slow_mode_seconds
+                if request.HasField("slow_mode_seconds")
+                else former.slow_mode_seconds,
             )
-            if wanted != Details(name=now.name, topic=now.topic, slow_mode_seconds=now.slow_mode_seconds):
+            if wanted != Details(name=former.name, topic=former.topic, slow_mode_seconds=former.slow_mode_seconds):
                 await channels.update(change.connection, caller.tenant, channel, wanted)
                 await change.append(EntryKind.CHANNEL_UPDATED, wanted)
-            if wanted.slow_mode_seconds != now.slow_mode_seconds:
-                await change.record(Deed.SLOW_MODE_CHANGED, seconds=wanted.slow_mode_seconds, former=now.slow_mode_seconds)
-        return rpc.UpdateChannelResponse(channel=await self._view(caller, channel))
+            if wanted.slow_mode_seconds != former.slow_mode_seconds:
+                await change.record(
+                    AuditAction.SLOW_MODE_CHANGED, seconds=wanted.slow_mode_seconds, former=former.slow_mode_seconds
+                )
+        return rpc.UpdateChannelResponse(channel=await self._listing(caller, channel))
 
     async def MuteChannel(self, request: rpc.MuteChannelRequest, _context: object) -> rpc.MuteChannelResponse:
-        """The caller's own switch: state, not log."""
+        """Mute or unmute the channel for the caller. Not part of the log."""
         caller = await self._admitted(request.caller)
-        channel = limits.channel_id(request.channel)
-        access.member(await self._standing(caller, channel))
+        channel = validate.channel_id(request.channel)
+        access.member(await self._membership(caller, channel))
         async with self._database.connection([caller.tenant]) as connection:
             await channels.mute(connection, caller, channel, muted=request.muted)
-        return rpc.MuteChannelResponse(channel=await self._view(caller, channel))
+        return rpc.MuteChannelResponse(channel=await self._listing(caller, channel))

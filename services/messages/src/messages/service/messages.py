@@ -1,4 +1,4 @@
-"""The RPCs about messages. Writing takes the same way as commands from the bus: `handlers.handle`."""
+"""RPCs that post, change, list and search messages. Writes are commands, carried out by `messages.commands.batch.handle`."""
 
 from __future__ import annotations
 
@@ -7,24 +7,25 @@ import uuid
 from bus.bus import BusError
 from chassis.errors import InvalidArgument
 from hubbub.messages.v1 import messages_service_pb2 as rpc
-from messages import convert, cursors, limits
-from messages.commands import Body, Command, Delete, Edit, Outcome, Verdict, called
-from messages.handlers import handle
+from messages import convert, cursors, validate
+from messages.commands.batch import handle
+from messages.commands.model import Body, Command, Delete, Edit, Outcome, Verdict
+from messages.ids import rpc_command_id
 from messages.message import Caller, ChannelId
 from messages.service import access
-from messages.service.desk import Desk, logger, that_fit
+from messages.service.rpc_base import RpcBase, fit_to_answer, logger
 from messages.store import messages
 
 _QUERY_CHARACTERS = 256
 
 
-class Messages(Desk):
-    """Posting, changing, reading and finding messages."""
+class Messages(RpcBase):
+    """RPCs about messages."""
 
     async def PostMessage(self, request: rpc.PostMessageRequest, _context: object) -> rpc.PostMessageResponse:
-        """Post; stored when answered. Without a key every call is a message of its own."""
+        """Post a message; it is stored when the call returns. Without a key, every call posts a new message."""
         caller = await self._admitted(request.caller)
-        channel, key = limits.channel_id(request.channel), limits.key(request.key or uuid.uuid4().hex)
+        channel, key = validate.channel_id(request.channel), validate.key(request.key or uuid.uuid4().hex)
         outcome = await self._carry_out(caller, channel, key, convert.post(request.message))
         return rpc.PostMessageResponse(
             message=outcome.message or "",
@@ -34,21 +35,21 @@ class Messages(Desk):
         )
 
     async def EditMessage(self, request: rpc.EditMessageRequest, _context: object) -> rpc.EditMessageResponse:
-        """Replace the text of one's own message."""
+        """Replace the text of the caller's own message."""
         caller = await self._admitted(request.caller)
-        channel, message = limits.channel_id(request.channel), limits.message_id(request.message)
-        outcome = await self._carry_out(caller, channel, "", Edit(message, limits.text(request.text)))
+        channel, message = validate.channel_id(request.channel), validate.message_id(request.message)
+        outcome = await self._carry_out(caller, channel, "", Edit(message, validate.text(request.text)))
         return rpc.EditMessageResponse(seq=outcome.seq, at=convert.timestamp(outcome.at) if outcome.at else None)
 
     async def DeleteMessage(self, request: rpc.DeleteMessageRequest, _context: object) -> rpc.DeleteMessageResponse:
-        """Delete; repeating it answers the first deletion."""
+        """Delete a message. A repeated call returns the first deletion."""
         caller = await self._admitted(request.caller)
-        channel, message = limits.channel_id(request.channel), limits.message_id(request.message)
+        channel, message = validate.channel_id(request.channel), validate.message_id(request.message)
         outcome = await self._carry_out(caller, channel, "", Delete(message))
         return rpc.DeleteMessageResponse(seq=outcome.seq, at=convert.timestamp(outcome.at) if outcome.at else None)
 
     async def _carry_out(self, caller: Caller, channel: ChannelId, key: str, body: Body) -> Outcome:
-        command = Command(caller.tenant, channel, caller.user, key, called(), "", body, caller.token_issued_at)
+        command = Command(caller.tenant, channel, caller.user, key, rpc_command_id(), "", body, caller.token_issued_at)
         stored = await handle(self._database, [command])
         try:
             await self._publisher.publish_stored(stored)
@@ -60,14 +61,14 @@ class Messages(Desk):
         return outcome
 
     async def ListMessages(self, request: rpc.ListMessagesRequest, _context: object) -> rpc.ListMessagesResponse:
-        """Messages as they stand now, newest first, for members."""
+        """Messages in their current state, newest first, for members."""
         caller = await self._admitted(request.caller)
-        channel = limits.channel_id(request.channel)
-        standing, _ = access.member(await self._standing(caller, channel))
-        after = max(limits.seq(request.after), standing.floor)
-        before = limits.seq(request.before or limits.MAX_SEQ)
-        limit = limits.page(request.limit, 50, 200)
-        thread = limits.message_id(request.thread) if request.thread else None
+        channel = validate.channel_id(request.channel)
+        membership, _ = access.member(await self._membership(caller, channel))
+        after = max(validate.seq(request.after), membership.floor)
+        before = validate.seq(request.before or validate.MAX_SEQ)
+        limit = validate.page(request.page_size, 50, 200)
+        thread = validate.message_id(request.thread) if request.thread else None
         async with self._database.connection([caller.tenant]) as connection:
             if thread is None and not request.pinned:
                 page = await messages.page(connection, caller.tenant, channel, after=after, before=before, limit=limit)
@@ -82,24 +83,24 @@ class Messages(Desk):
                     thread=thread,
                     pinned=request.pinned,
                 )
-        return rpc.ListMessagesResponse(messages=that_fit(convert.message(message) for message in page))
+        return rpc.ListMessagesResponse(messages=fit_to_answer(convert.message(message) for message in page))
 
     async def SearchMessages(self, request: rpc.SearchMessagesRequest, _context: object) -> rpc.SearchMessagesResponse:
-        """Full text in what the caller may read, newest first."""
+        """Full-text search in the messages that the caller may read, newest first."""
         caller = await self._admitted(request.caller)
-        if not limits.line(request.query, "query", _QUERY_CHARACTERS).strip():
-            raise InvalidArgument("A query has words")
-        channel = limits.channel_id(request.channel) if request.channel else None
+        if not validate.line(request.query, "query", _QUERY_CHARACTERS).strip():
+            raise InvalidArgument("A query cannot be empty")
+        channel = validate.channel_id(request.channel) if request.channel else None
         if channel:
-            access.member(await self._standing(caller, channel))
-        sender = limits.user_id(request.sender) if request.sender else None
-        cursor = cursors.read(request.cursor, str, "")
-        before = limits.message_id(cursor) if cursor else None
-        limit = limits.page(request.limit, 50, 200)
+            access.member(await self._membership(caller, channel))
+        sender = validate.user_id(request.sender) if request.sender else None
+        cursor = cursors.read(request.page_token, str, "")
+        before = validate.message_id(cursor) if cursor else None
+        limit = validate.page(request.page_size, 50, 200)
         async with self._database.connection([caller.tenant]) as connection:
             found = await messages.search(
                 connection, caller, request.query, channel=channel, sender=sender, before=before, limit=limit + 1
             )
-        page = that_fit(convert.message(message) for message in found[:limit])
+        page = fit_to_answer(convert.message(message) for message in found[:limit])
         more = len(page) < len(found)
-        return rpc.SearchMessagesResponse(messages=page, next=cursors.write(page[-1].id) if more else "")
+        return rpc.SearchMessagesResponse(messages=page, next_page_token=cursors.write(page[-1].id) if more else "")

@@ -1,22 +1,22 @@
-"""The RPCs with which people keep others at a distance, and with which administrators see what was done."""
+"""RPCs about blocks between users, and about the audit log."""
 
 from __future__ import annotations
 
 from chassis.errors import InvalidArgument, NotAllowed, NotFound
 from hubbub.messages.v1 import messages_service_pb2 as rpc
-from messages import convert, cursors, limits
-from messages.service.desk import Desk, that_fit
+from messages import convert, cursors, validate
+from messages.service.rpc_base import RpcBase, fit_to_answer
 from messages.store import audit, moderation, users
 
 
-class Moderation(Desk):
-    """Blocks between people, and the audit log."""
+class Moderation(RpcBase):
+    """RPCs about blocks and the audit log."""
 
     async def BlockPeer(self, request: rpc.BlockPeerRequest, _context: object) -> rpc.BlockPeerResponse:
-        """Keep somebody's direct messages from the caller, or let them through again; harmless when it is so already."""
+        """Block or unblock a user's direct messages to the caller. No effect when already so."""
         caller = await self._admitted(request.caller)
         try:
-            user = limits.user_id(request.user)
+            user = validate.user_id(request.user)
         except InvalidArgument as error:
             raise NotFound from error
         if user == caller.user:
@@ -28,21 +28,21 @@ class Moderation(Desk):
         return rpc.BlockPeerResponse()
 
     async def ListBlockedPeers(self, request: rpc.ListBlockedPeersRequest, _context: object) -> rpc.ListBlockedPeersResponse:
-        """Whom the caller has blocked, by user id."""
+        """The users whom the caller has blocked, by user id."""
         caller = await self._admitted(request.caller)
-        limit = limits.page(request.limit, 200, 1_000)
+        limit = validate.page(request.page_size, 200, 1_000)
         async with self._database.connection([caller.tenant]) as connection:
-            found = await moderation.blocked_by(connection, caller, cursors.read(request.cursor, str, ""), limit + 1)
+            found = await moderation.blocked_by(connection, caller, cursors.read(request.page_token, str, ""), limit + 1)
         page, more = found[:limit], found[limit:]
         after_page = cursors.write(page[-1].id) if more else ""
-        return rpc.ListBlockedPeersResponse(users=[convert.user(each) for each in page], next=after_page)
+        return rpc.ListBlockedPeersResponse(users=[convert.user(each) for each in page], next_page_token=after_page)
 
     async def ListAudit(self, request: rpc.ListAuditRequest, _context: object) -> rpc.ListAuditResponse:
-        """What moderators and administrators of the tenant did, oldest first; for administrators."""
+        """The audit log of the tenant, oldest first, for administrators."""
         caller = await self._admitted(request.caller)
         if not caller.admin:
             raise NotAllowed
-        limit = limits.page(request.limit, 200, 1_000)
+        limit = validate.page(request.page_size, 200, 1_000)
         async with self._database.connection([caller.tenant]) as connection:
-            records = await audit.page(connection, caller.tenant, limits.seq(request.after), limit)
-        return rpc.ListAuditResponse(records=that_fit(convert.audit_record(each) for each in records))
+            records = await audit.page(connection, caller.tenant, validate.seq(request.after), limit)
+        return rpc.ListAuditResponse(records=fit_to_answer(convert.audit_record(each) for each in records))

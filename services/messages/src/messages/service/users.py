@@ -1,4 +1,4 @@
-"""The RPCs about users and sessions."""
+"""RPCs about users, sessions and revocations."""
 
 from __future__ import annotations
 
@@ -8,101 +8,101 @@ from chassis.errors import InvalidArgument, NotAllowed, NotAuthenticated, NotFou
 from hubbub.events.v1 import events_pb2 as events
 from hubbub.messages.v1 import messages_pb2 as nouns
 from hubbub.messages.v1 import messages_service_pb2 as rpc
-from messages import convert, cursors, limits
-from messages.audit import Deed
+from messages import convert, cursors, validate
+from messages.audit import AuditAction
 from messages.message import Caller, TenantId, User, UserId
-from messages.service.desk import Desk
+from messages.service.rpc_base import RpcBase
 from messages.store import audit, channels, users
-from messages.store.users import Arrival, Decision, Known
+from messages.store.users import Admission, RevocationState, UserRecord
 
 _SESSIONS = 1_000
 
 
-class Users(Desk):
-    """Who may come in, and who is there."""
+class Users(RpcBase):
+    """RPCs about users."""
 
     async def AdmitUser(self, request: rpc.AdmitUserRequest, _context: object) -> rpc.AdmitUserResponse:
-        """Make a user known; raises `NotAuthenticated` for a blocked user or void token."""
-        arrival = _arrival(request)
-        async with self._database.connection([arrival.caller.tenant]) as connection:
-            known = await users.admit(connection, [arrival])
-        user = known[arrival.caller.tenant, arrival.caller.user]
-        if user.refuses(arrival.caller):
+        """Store a user. Raises `NotAuthenticated` for a blocked user or a revoked token."""
+        admission = _admission(request)
+        async with self._database.connection([admission.caller.tenant]) as connection:
+            users_by_id = await users.admit(connection, [admission])
+        user = users_by_id[admission.caller.tenant, admission.caller.user]
+        if user.refuses(admission.caller):
             raise NotAuthenticated
         return rpc.AdmitUserResponse(user=_user(user))
 
     async def OpenSessions(self, request: rpc.OpenSessionsRequest, _context: object) -> rpc.OpenSessionsResponse:
-        """What sockets need to start: two statements, however many they are."""
-        limits.at_most(request.sessions, _SESSIONS, "sessions")
-        arrivals = [_arrival(each) for each in request.sessions]
-        if not arrivals:
+        """The user and channels of each session, read in two statements for all of them."""
+        validate.at_most(request.sessions, _SESSIONS, "sessions")
+        admissions = [_admission(each) for each in request.sessions]
+        if not admissions:
             return rpc.OpenSessionsResponse()
-        tenants = sorted({arrival.caller.tenant for arrival in arrivals})
+        tenants = sorted({admission.caller.tenant for admission in admissions})
         async with self._database.connection(tenants) as connection:
-            known = await users.admit(connection, arrivals)
-            standings = await channels.of_users(connection, list(known))
+            users_by_id = await users.admit(connection, admissions)
+            memberships = await channels.of_users(connection, list(users_by_id))
         sessions = []
-        for arrival in arrivals:
-            place = arrival.caller.tenant, arrival.caller.user
-            if known[place].refuses(arrival.caller):
+        for admission in admissions:
+            user_id = admission.caller.tenant, admission.caller.user
+            if users_by_id[user_id].refuses(admission.caller):
                 sessions.append(rpc.Session(reason=NotAuthenticated.reason))
                 continue
-            own = [convert.channel(standing) for standing in standings.get(place, [])]
-            sessions.append(rpc.Session(user=_user(known[place]), channels=own))
+            own = [convert.channel(each) for each in memberships.get(user_id, [])]
+            sessions.append(rpc.Session(user=_user(users_by_id[user_id]), channels=own))
         return rpc.OpenSessionsResponse(sessions=sessions)
 
     async def ListUsers(self, request: rpc.ListUsersRequest, _context: object) -> rpc.ListUsersResponse:
-        """People of the tenant, by name."""
+        """Users of the tenant, by name."""
         caller = await self._admitted(request.caller)
-        limits.line(request.query, "query", limits.NAME_CHARACTERS)
-        limit = limits.page(request.limit, 50, 200)
-        after = cursors.read(request.cursor, tuple[str, str], ("", ""))
+        validate.line(request.query, "query", validate.NAME_CHARACTERS)
+        limit = validate.page(request.page_size, 50, 200)
+        after = cursors.read(request.page_token, tuple[str, str], ("", ""))
         async with self._database.connection([caller.tenant]) as connection:
-            people = await users.find_people(connection, caller.tenant, request.query, after, limit + 1)
-        page, more = people[:limit], people[limit:]
+            found = await users.search(connection, caller.tenant, request.query, after, limit + 1)
+        page, more = found[:limit], found[limit:]
         after_page = cursors.write(page[-1][1]) if more else ""
-        return rpc.ListUsersResponse(users=[convert.user(person) for person, _ in page], next=after_page)
+        return rpc.ListUsersResponse(users=[convert.user(user) for user, _ in page], next_page_token=after_page)
 
     async def RevokeUser(self, request: rpc.RevokeUserRequest, _context: object) -> rpc.RevokeUserResponse:
-        """Void a user's tokens issued before now; answers when that holds at every gateway."""
+        """Revoke a user's tokens issued before now. Returns once every gateway has applied it."""
         caller, user = await self._administrator(request.caller, request.user)
         async with self._database.transaction([caller.tenant]) as connection:
-            decision = await users.revoke(connection, caller.tenant, user)
-            if decision:
-                await audit.append(connection, caller, Deed.USER_REVOKED, subject=user)
-        return rpc.RevokeUserResponse(revocation=await self._carried_out(caller.tenant, user, decision))
+            state = await users.revoke(connection, caller.tenant, user)
+            if state:
+                await audit.append(connection, caller, AuditAction.USER_REVOKED, subject=user)
+        return rpc.RevokeUserResponse(revocation=await self._apply(caller.tenant, user, state))
 
     async def BlockUser(self, request: rpc.BlockUserRequest, _context: object) -> rpc.BlockUserResponse:
-        """Keep a user out of the tenant, or lift it; answers when that holds at every gateway."""
+        """Block or unblock a user in the tenant. Returns once every gateway has applied it."""
         caller, user = await self._administrator(request.caller, request.user)
         async with self._database.transaction([caller.tenant]) as connection:
-            decision = await users.block(connection, caller.tenant, user, blocked=request.blocked)
-            if decision:
-                deed = Deed.USER_BLOCKED if request.blocked else Deed.USER_UNBLOCKED
-                await audit.append(connection, caller, deed, subject=user)
-        return rpc.BlockUserResponse(revocation=await self._carried_out(caller.tenant, user, decision))
+            state = await users.block(connection, caller.tenant, user, blocked=request.blocked)
+            if state:
+                action = AuditAction.USER_BLOCKED if request.blocked else AuditAction.USER_UNBLOCKED
+                await audit.append(connection, caller, action, subject=user)
+        return rpc.BlockUserResponse(revocation=await self._apply(caller.tenant, user, state))
 
-    async def _administrator(self, given: nouns.Caller, user: str) -> tuple[Caller, UserId]:
-        caller = await self._admitted(given)
+    async def _administrator(self, requester: nouns.Caller, user: str) -> tuple[Caller, UserId]:
+        caller = await self._admitted(requester)
         if not caller.admin:
             raise NotAllowed
         try:
-            return caller, limits.user_id(user)
+            return caller, validate.user_id(user)
         except InvalidArgument as error:
             raise NotFound from error
 
-    async def _carried_out(self, tenant: TenantId, user: UserId, decision: Decision | None) -> events.Revocation:
-        """What every gateway was told and has done; raises `NotFound` without a decision, `Unavailable` as `hold_everywhere`."""
-        if decision is None:
+    async def _apply(self, tenant: TenantId, user: UserId, state: RevocationState | None) -> events.Revocation:
+        """Apply a stored revocation at every gateway. Raises `NotFound` for None, `Unavailable` as `apply_everywhere`."""
+        if state is None:
             raise NotFound
-        control = convert.revocation(uuid.uuid4().hex, tenant, user, decision.revoked_before, blocked=decision.blocked)
-        await self._revocations.hold_everywhere(control)
-        return control
+        revocation = convert.revocation(uuid.uuid4().hex, tenant, user, state.revoked_before, blocked=state.blocked)
+        await self._revocations.apply_everywhere(revocation)
+        return revocation
 
 
-def _arrival(request: rpc.AdmitUserRequest) -> Arrival:
-    return Arrival(convert.caller(request.caller), limits.display_name(request.name))
+def _admission(request: rpc.AdmitUserRequest) -> Admission:
+    return Admission(convert.caller(request.caller), validate.display_name(request.name))
 
 
-def _user(known: Known) -> nouns.User:
-    return convert.user(User(known.id, known.name))
+def _user(record: UserRecord) -> nouns.User:
+    return convert.user(User(record.id, record.name))

@@ -1,1 +1,1 @@
-"""Typed functions over the statements of `queries`, by the same nouns. The caller owns connection and transaction."""
+"""Typed functions for the statements of `queries`. The caller owns the connection and the transaction."""

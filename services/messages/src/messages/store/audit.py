@@ -1,4 +1,4 @@
-"""Adds to and reads the audit log."""
+"""Appends to, reads and verifies the audit log."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from chassis.postgres import EVERY_TENANT, Connection, Database
-from messages.audit import FIRST, Broken, Deed, Record, verify, via
+from messages.audit import FIRST, AuditAction, Broken, Record, verify, via
 from messages.message import Caller, ChannelId, TenantId
 from messages.queries import audit as queries
 
@@ -16,14 +16,20 @@ _PAGE = 500
 
 
 async def append(
-    connection: Connection, caller: Caller, deed: Deed, *, channel: ChannelId | None = None, subject: str = "", **details: object
+    connection: Connection,
+    caller: Caller,
+    action: AuditAction,
+    *,
+    channel: ChannelId | None = None,
+    subject: str = "",
+    **details: object,
 ) -> None:
-    """Record what the caller does, and through which product, in the transaction that does it."""
+    """Record an action of the caller, and the product they used, in the transaction that carries it out."""
     product = via()
     parameters = {
         "tenant": caller.tenant,
         "actor": caller.user,
-        "action": deed.value,
+        "action": action.value,
         "channel": channel,
         "subject": subject,
         "details": msgspec.json.encode({**details, "via": product} if product else details).decode(),
@@ -39,7 +45,7 @@ async def page(connection: Connection, tenant: TenantId, after: int, limit: int)
 
 
 async def verify_all(database: Database) -> list[Broken]:
-    """The first fault of every tenant's chain that has one."""
+    """The first broken record of each tenant that has one."""
     async with database.connection(EVERY_TENANT) as connection:
         rows: list[tuple[Any, ...]] = await (await connection.execute(queries.TENANTS)).fetchall()
     found = [await verify_one(database, TenantId(tenant)) for (tenant,) in rows]
@@ -47,14 +53,14 @@ async def verify_all(database: Database) -> list[Broken]:
 
 
 async def verify_one(database: Database, tenant: TenantId) -> Broken | None:
-    """The first fault of a tenant's chain."""
+    """The first broken record of a tenant."""
     async with database.connection([tenant]) as connection:
         row: Any = await (await connection.execute(queries.HEAD, {"tenant": tenant})).fetchone()
     return await verify(tenant, _through(database, tenant, row[0] if row else 0), row or (0, FIRST))
 
 
 async def _through(database: Database, tenant: TenantId, head: int) -> AsyncIterator[Record]:
-    """All records up to the head that was seen first: what comes while they are read is not judged."""
+    """All records up to `head`, which was read before: records appended later are not verified."""
     after = 0
     while True:
         async with database.connection([tenant]) as connection:

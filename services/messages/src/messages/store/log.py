@@ -1,4 +1,4 @@
-"""Reads and appends log entries, and what still has to reach the bus."""
+"""Reads and appends log entries, and manages the outbox `unpublished`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from chassis.postgres import Connection
-from messages.commands import called
+from messages.ids import rpc_command_id
 from messages.message import (
     NO_DETAILS,
     Caller,
@@ -24,11 +24,11 @@ from messages.queries import log as queries
 
 _details = msgspec.json.Decoder(Details).decode
 PAGE = 500
-"""Entries read at once."""
+"""Entries read in one statement."""
 
 
 class Draft(msgspec.Struct, frozen=True):
-    """An entry about a channel or member, before it has its number."""
+    """An entry about a channel or member, not numbered yet."""
 
     kind: EntryKind
     actor: UserId
@@ -36,18 +36,23 @@ class Draft(msgspec.Struct, frozen=True):
 
 
 class Appended(msgspec.Struct, frozen=True):
-    """Entries that were numbered, and the row of `unpublished` that remembers them."""
+    """Stored entries, and the row of `unpublished` that covers them."""
 
     entries: list[Entry]
-    noted: list[int]
+    unpublished: list[int]
 
 
 async def append(connection: Connection, tenant: TenantId, channel: ChannelId, drafts: Sequence[Draft]) -> Appended:
-    """Number and store entries of a channel that the caller has locked, in order; their rows name the request at work."""
+    """Number and store entries of a channel that the caller has locked, in order. Their command id names the request."""
     rows = [
         {"n": n, "kind": draft.kind.value, "actor": draft.actor, "details": draft.details} for n, draft in enumerate(drafts, 1)
     ]
-    parameters = {"tenant": tenant, "channel": channel, "command": called(), "entries": msgspec.json.encode(rows).decode()}
+    parameters = {
+        "tenant": tenant,
+        "channel": channel,
+        "command": rpc_command_id(),
+        "entries": msgspec.json.encode(rows).decode(),
+    }
     answers: list[tuple[Any, ...]] = await (await connection.execute(queries.APPEND, parameters)).fetchall()
     entries = [
         Entry(channel, seq, tenant, draft.kind, draft.actor, at, details=draft.details)
@@ -57,7 +62,7 @@ async def append(connection: Connection, tenant: TenantId, channel: ChannelId, d
 
 
 async def read(connection: Connection, ranges: Sequence[Range]) -> list[Entry]:
-    """The entries of the ranges, range by range. See `pages` for how much to ask for at once."""
+    """The entries of the ranges, range by range. Use `pages` to limit how many are read at once."""
     parameters = {
         "channels": [each.channel for each in ranges],
         "afters": [each.after for each in ranges],
@@ -68,7 +73,7 @@ async def read(connection: Connection, ranges: Sequence[Range]) -> list[Entry]:
 
 
 def pages(ranges: Sequence[Range], size: int = PAGE) -> Iterator[list[Range]]:
-    """Cut ranges into groups of at most `size` entries, in order. The log has no hole, so a range tells how many it holds."""
+    """Cut ranges into groups of at most `size` entries, in order. The log has no gaps, so numbers count entries."""
     page: list[Range] = []
     room = size
     for each in ranges:
@@ -98,14 +103,14 @@ async def head(connection: Connection, tenant: TenantId, channel: ChannelId) -> 
 
 
 async def positions(connection: Connection, caller: Caller, channels: Sequence[ChannelId]) -> list[tuple[int, int] | None]:
-    """(head, floor) of each channel as the caller sees it, at one moment; None for what is out of sight."""
+    """(head, floor) of each channel, read in one snapshot; None for a channel that the caller may not read."""
     parameters = {"tenant": caller.tenant, "user": caller.user, "channels": list(channels)}
     rows: list[tuple[Any, ...]] = await (await connection.execute(queries.POSITIONS, parameters)).fetchall()
     return [None if seq is None else (seq, floor) for seq, floor in rows]
 
 
 async def stale_unpublished(connection: Connection, older_than_seconds: float) -> tuple[list[int], list[Range]]:
-    """Some of what should have reached the bus by now, locked until the transaction ends: row ids and what they remember."""
+    """A page of rows older than this, locked until the transaction ends: their ids, and the ranges they cover."""
     rows: list[tuple[Any, ...]] = await (
         await connection.execute(queries.STALE_UNPUBLISHED, {"seconds": older_than_seconds})
     ).fetchall()
@@ -117,8 +122,13 @@ async def stale_unpublished(connection: Connection, older_than_seconds: float) -
     return [row[0] for row in rows], ranges
 
 
+async def delete_unpublished(connection: Connection, ids: Sequence[int]) -> None:
+    """Delete rows of `unpublished` whose entries the bus has."""
+    await connection.execute(queries.DELETE_UNPUBLISHED, {"ids": list(ids)})
+
+
 async def count_unpublished(connection: Connection, older_than_seconds: float) -> int:
-    """How many batches should have reached the bus by now, and may not have."""
+    """How many rows are older than this."""
     row: Any = await (await connection.execute(queries.COUNT_UNPUBLISHED, {"seconds": older_than_seconds})).fetchone()
     count: int = row[0]
     return count
@@ -126,5 +136,5 @@ async def count_unpublished(connection: Connection, older_than_seconds: float) -
 
 def _entry(row: tuple[Any, ...]) -> Entry:
     channel, seq, tenant, kind, actor, at, key, command, message, text, details = row
-    known = _details(details) if details else NO_DETAILS
-    return Entry(channel, seq, tenant, EntryKind(kind), actor, at, key, command, message, text, known)
+    fields = _details(details) if details else NO_DETAILS
+    return Entry(channel, seq, tenant, EntryKind(kind), actor, at, key, command, message, text, fields)

@@ -1,4 +1,4 @@
-"""Members and bans. Whoever changes them holds the channel's lock."""
+"""Reads and writes members and bans. The caller has locked the channel for every change."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from messages.queries import members as queries
 
 
 async def page(connection: Connection, tenant: TenantId, channel: ChannelId, after: str, limit: int) -> list[Member]:
-    """Members by user id, after one."""
+    """Members by user id, after `after`."""
     parameters = {"tenant": tenant, "channel": channel, "after": after, "limit": limit}
     rows: list[tuple[Any, ...]] = await (await connection.execute(queries.LIST, parameters)).fetchall()
     return [_member(row) for row in rows]
@@ -28,7 +28,7 @@ async def find(connection: Connection, tenant: TenantId, channel: ChannelId, use
 
 
 async def add(connection: Connection, tenant: TenantId, channel: ChannelId, joined: Sequence[tuple[UserId, Role, int]]) -> None:
-    """Add (user, role, seq of their member.joined)."""
+    """Add members as (user, role, number of their member.joined entry)."""
     parameters = {
         "tenant": tenant,
         "channel": channel,
@@ -56,7 +56,7 @@ async def banned(connection: Connection, channel: ChannelId, users: Sequence[Use
 
 
 class Ban(msgspec.Struct, frozen=True):
-    """A user to be kept out of a channel."""
+    """A ban of a user from a channel."""
 
     tenant: TenantId
     channel: ChannelId
@@ -64,16 +64,16 @@ class Ban(msgspec.Struct, frozen=True):
     moderator: UserId
     reason: str
     seconds: int
-    """0 for ever."""
+    """0: no end."""
 
 
 async def ban(connection: Connection, wanted: Ban) -> None:
-    """Keep a user out; a former ban of the same user is replaced."""
+    """Ban a user. Replaces a former ban of the same user."""
     await connection.execute(queries.BAN, msgspec.structs.asdict(wanted))
 
 
 async def unban(connection: Connection, tenant: TenantId, channel: ChannelId, user: UserId) -> bool:
-    """Lift a ban; whether there was one."""
+    """Lift a ban; returns whether there was one."""
     parameters = {"tenant": tenant, "channel": channel, "user": user}
     return await (await connection.execute(queries.UNBAN, parameters)).fetchone() is not None
 

@@ -1,4 +1,4 @@
-"""Messages as they stand now."""
+"""Reads messages in their current state."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def chosen(
     thread: MessageId | None,
     pinned: bool,
 ) -> list[Message]:
-    """As `page`, of a thread (with the message that it answers) or of what is pinned."""
+    """As `page`, of a thread including its root, or of pinned messages."""
     bounds = {"tenant": tenant, "channel": channel, "after": after, "before": before, "limit": limit}
     parameters = {**bounds, "thread": thread}
     query = queries.PINNED if pinned else queries.THREAD
@@ -52,7 +52,7 @@ async def search(
     before: MessageId | None,
     limit: int,
 ) -> list[Message]:
-    """Messages that hold the words of `query` in what the caller may read, newest first."""
+    """Messages that contain the words of `query` and that the caller may read, newest first."""
     parameters = {
         "tenant": caller.tenant,
         "user": caller.user,
@@ -66,10 +66,10 @@ async def search(
     return [from_row(row) for row in rows]
 
 
-async def out_of_sight(connection: Connection, tenant: TenantId, channel: ChannelId, upload: str, *, floor: int) -> bool:
-    """Whether messages of the channel carried an upload, none of which stands and lies beyond what is not shown (`floor`)."""
+async def is_hidden(connection: Connection, tenant: TenantId, channel: ChannelId, upload: str, *, floor: int) -> bool:
+    """Whether the upload is hidden: messages carried it, but each was deleted or is numbered up to `floor`."""
     parameters = {"tenant": tenant, "channel": channel, "upload": upload, "floor": floor}
-    row: Any = await (await connection.execute(queries.OUT_OF_SIGHT, parameters)).fetchone()
+    row: Any = await (await connection.execute(queries.IS_HIDDEN, parameters)).fetchone()
     return bool(row[0])
 
 

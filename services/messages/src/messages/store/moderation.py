@@ -1,4 +1,4 @@
-"""Silences of members, and blocks between people."""
+"""Writes silences of members; reads and writes blocks between users."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from messages.queries import moderation as queries
 
 
 class Silence(msgspec.Struct, frozen=True):
-    """A user who shall not write in a channel for a while."""
+    """A silence of a member."""
 
     tenant: TenantId
     channel: ChannelId
@@ -24,24 +24,24 @@ class Silence(msgspec.Struct, frozen=True):
 
 
 async def silence(connection: Connection, wanted: Silence) -> None:
-    """Let a user not write; a former silence of the same user is replaced."""
+    """Silence a member. Replaces a former silence of the same user."""
     await connection.execute(queries.SILENCE, msgspec.structs.asdict(wanted))
 
 
 async def unsilence(connection: Connection, tenant: TenantId, channel: ChannelId, user: UserId) -> bool:
-    """Let a user write again; whether they could not."""
+    """Lift a silence; returns whether one was in effect."""
     parameters = {"tenant": tenant, "channel": channel, "user": user}
     return await (await connection.execute(queries.UNSILENCE, parameters)).fetchone() is not None
 
 
 async def block(connection: Connection, caller: Caller, user: UserId, *, blocked: bool) -> None:
-    """Keep a user's direct messages from the caller, or let them through again."""
+    """Block or unblock a user's direct messages to the caller."""
     statement = queries.BLOCK if blocked else queries.UNBLOCK
     await connection.execute(statement, {"tenant": caller.tenant, "user": caller.user, "blocked": user})
 
 
 async def blocked_by(connection: Connection, caller: Caller, after: str, limit: int) -> list[User]:
-    """Whom the caller has blocked, by user id."""
+    """The users whom the caller has blocked, by user id."""
     parameters = {"tenant": caller.tenant, "user": caller.user, "after": after, "limit": limit}
     rows: list[tuple[Any, ...]] = await (await connection.execute(queries.BLOCKED, parameters)).fetchall()
     return [User(*row) for row in rows]

@@ -1,30 +1,30 @@
--- What the scripts share; it is put before each of them.
+-- Shared by all scripts: it is prepended to each of them.
 --
---   presence:leases              sorted set   gateway → when its lease ends
---   presence:attachments         hash         gateway → its present attachment; an older one may not write
---   presence:gateway:<gateway>   hash         connection → user, of what the gateway reported
---   presence:gone                list         hashes like that, of gateways that left or attached again, to be worked off
---   presence:due                 sorted set   user → when a connection that left ceases to count
---   presence:user:<user>         hash         c:<connection> → status, or status@when it left; shown, seen, version
+--   presence:leases              sorted set   gateway → end of its lease
+--   presence:attachments         hash         gateway → current attachment; reports of older ones are refused
+--   presence:gateway:<gateway>   hash         connection → user, as reported by the gateway
+--   presence:gone                list         keys of such hashes, detached from gateways that left or attached again
+--   presence:due                 sorted set   user → end of the earliest grace period of a closed connection
+--   presence:user:<user>         hash         c:<connection> → status, or status@time of closing; shown, seen, version
 --   presence:changes             channel      JSON: [[user, status, seen, version] …]
 --
--- A connection that left goes on counting for the grace time: who comes back within it was never gone. Times are
--- milliseconds. A user is tenant/id. The keys are computed, so all of it lives on one server.
--- ARGV: now (0: the server's clock), grace.
+-- A closed connection counts until its grace period ends, so a reconnect within it does not change the presence. Times are
+-- milliseconds. A user is tenant/id. The scripts compute keys, so all state must be on one server.
+-- ARGV: now (0: the server's clock), grace period.
 local now, grace = tonumber(ARGV[1]), tonumber(ARGV[2])
 if now == 0 then
     local time = redis.call('TIME')
     now = time[1] * 1000 + math.floor(time[2] / 1000)
 end
 local RANK = {away = 1, online = 2, dnd = 3}
-local REMEMBERED_SECONDS = 90 * 24 * 3600
+local RETENTION_SECONDS = 90 * 24 * 3600
 local changed = {}
 
 local function whole(number)
     return string.format('%.0f', number)
 end
 
--- Works out what a user shows and notes it when that changed.
+-- Computes a user's presence, and stores and records it if it changed.
 local function refresh(user)
     local key = 'presence:user:' .. user
     local fields, own = redis.call('HGETALL', key), {}
@@ -65,15 +65,15 @@ local function refresh(user)
     else
         seen = whole(left_last or now)
         redis.call('HSET', key, 'seen', seen)
-        redis.call('EXPIRE', key, REMEMBERED_SECONDS)
+        redis.call('EXPIRE', key, RETENTION_SECONDS)
     end
     redis.call('HSET', key, 'shown', shown)
     local version = redis.call('HINCRBY', key, 'version', 1)
     changed[#changed + 1] = {user, shown, seen, whole(version)}
 end
 
--- Lets a connection that left count for the grace time.
-local function leave(user, connection)
+-- Marks a connection as closed; it counts until its grace period ends.
+local function disconnect(user, connection)
     local key, field = 'presence:user:' .. user, 'c:' .. connection
     local status = redis.call('HGET', key, field)
     if status and not string.find(status, '@', 1, true) then
@@ -85,13 +85,13 @@ local function leave(user, connection)
     end
 end
 
--- Puts what a gateway reported aside, to be worked off.
-local function put_aside(gateway)
+-- Detaches a gateway's connections, for disconnect_detached.lua.
+local function detach(gateway)
     local key = 'presence:gateway:' .. gateway
     if redis.call('EXISTS', key) == 1 then
-        local aside = 'presence:gone:' .. gateway .. ':' .. whole(redis.call('INCR', 'presence:asides'))
-        redis.call('RENAME', key, aside)
-        redis.call('RPUSH', 'presence:gone', aside)
+        local detached = 'presence:gone:' .. gateway .. ':' .. whole(redis.call('INCR', 'presence:asides'))
+        redis.call('RENAME', key, detached)
+        redis.call('RPUSH', 'presence:gone', detached)
     end
 end
 

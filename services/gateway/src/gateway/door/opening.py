@@ -1,0 +1,84 @@
+"""Opens a connection: loads its session, puts it into the hub, and sends `hello`. `hub.hub` explains why this leaves no gap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+
+from chassis.errors import Unavailable
+from gateway.config import Config
+from gateway.door.opening_loader import OpeningLoader
+from gateway.hub.hub import Hub
+from gateway.hub.reconcile import Reconciler
+from gateway.identity.identity import Identity
+from gateway.model import Connection, Wire
+from gateway.protocol.close_codes import Close
+from gateway.protocol.incoming import FRAME_BYTES, TEXT_BYTES
+from gateway.protocol.outgoing import Hello, Limits, channel_view, encode
+from gateway.rates.bucket import Bucket
+from gateway.revocation.apply import Revocations
+from gateway.wire.registry import Registry
+from hubbub.messages.v1.messages_service_pb2 import Session
+
+log = structlog.get_logger()
+SYNC_EVENTS = 1_000
+ATTEMPTS = 3
+"""Loads of one session, each outdated by a revocation of some user."""
+HandOver = Callable[[Connection], bool]
+"""Gives a connection its transport; False if the client is gone."""
+
+
+class Opening:
+    """Opens connections."""
+
+    def __init__(
+        self,
+        config: Config,
+        registry: Registry,
+        hub: Hub,
+        *,
+        loader: OpeningLoader,
+        reconciler: Reconciler,
+        revocations: Revocations,
+    ) -> None:
+        self._registry = registry
+        self._hub = hub
+        self._loader = loader
+        self._reconciler = reconciler
+        self._revocations = revocations
+        self._heartbeat_seconds = config.heartbeat_seconds
+        self.limits = Limits(
+            FRAME_BYTES, TEXT_BYTES, SYNC_EVENTS, config.sends_per_second, config.burst, config.connections_per_user
+        )
+
+    async def open(self, identity: Identity, wire: Wire, hand_over: HandOver) -> None:
+        """Open a connection for a verified user. Raises `NotAuthenticated`, `Unavailable`: then nothing was opened."""
+        with self._hub.recent.load() as load:
+            session = await self._load(identity)
+            if load.expired:
+                raise Unavailable
+            bucket = Bucket(self.limits.sends_per_second, self.limits.burst)
+            connection = self._registry.add(identity, wire, bucket)
+            if not hand_over(connection):
+                self._registry.gone(connection)
+                return
+            channels = self._hub.open(connection, map(channel_view, session.channels), load)
+            if load.lossy:
+                self._reconciler.suspect(channel.id for channel in channels)
+                self._revocations.doubt(connection.account)
+        hello = Hello(connection.id, identity.user, identity.tenant, self._heartbeat_seconds, self.limits, channels)
+        self._registry.writer.send(connection, encode(hello))
+        self._registry.opened(connection)
+        log.info("connection_opened", connection=connection.id)
+        if len(connection.account.connections) > self.limits.connections:
+            self._registry.close(connection, Close.TOO_MANY_CONNECTIONS)
+
+    async def _load(self, identity: Identity) -> Session:
+        """A session during whose load no revocation was applied: that would have missed this connection."""
+        for _attempt in range(ATTEMPTS):
+            applied = self._revocations.applied
+            session = await self._loader.load(identity)
+            if applied == self._revocations.applied:
+                return session
+        raise Unavailable

@@ -1,0 +1,234 @@
+"""The answers of the HTTP API, as docs/protocol.md defines them. The OpenAPI document is generated from them.
+
+`convert` makes them from the services' answers. Log entries are not encoded here: `Entry` only describes them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Generic, Literal, TypeVar, get_args
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+ItemT = TypeVar("ItemT")
+
+ChannelKind = Literal["direct", "group", "public", "broadcast", "qa"]
+History = Literal["all", "joined"]
+MemberRole = Literal["owner", "moderator", "member", "reader"]
+
+Whole = Annotated[int, Meta(ge=0)]
+Uuid = Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
+NumericDate = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+"""RFC 3339, UTC."""
+KindName = Annotated[str, Meta(extra_json_schema={"enum": get_args(ChannelKind)})]
+HistoryName = Annotated[str, Meta(extra_json_schema={"enum": get_args(History)})]
+RoleName = Annotated[str, Meta(extra_json_schema={"enum": get_args(MemberRole)})]
+StateName = Annotated[str, Meta(extra_json_schema={"enum": ("pending", "scanning", "clean", "blocked", "failed")})]
+
+
+class Page(msgspec.Struct, Generic[ItemT]):
+    """A page of a list."""
+
+    items: list[ItemT]
+    next: str | UnsetType = UNSET
+    """Cursor of the next page; absent on the last one."""
+
+
+class User(msgspec.Struct):
+    """A user."""
+
+    user: str
+    name: str
+
+
+class Me(msgspec.Struct):
+    """The caller."""
+
+    user: str
+    tenant: str
+    name: str
+    roles: list[str]
+
+
+class Member(msgspec.Struct):
+    """A member of a channel."""
+
+    user: str
+    name: str
+    role: RoleName
+
+
+class Attachment(msgspec.Struct):
+    """A clean upload as messages show it."""
+
+    id: Uuid
+    name: str
+    size: Whole
+    type: str
+    width: Whole | UnsetType = UNSET
+    height: Whole | UnsetType = UNSET
+
+
+class Reaction(msgspec.Struct):
+    """An emoji and the users who reacted with it."""
+
+    emoji: str
+    count: Whole
+    users: list[str]
+
+
+class Message(msgspec.Struct):
+    """A message in its present state; a deleted one has no text."""
+
+    id: Uuid
+    channel: Uuid
+    seq: Whole
+    sender: str
+    text: str | None
+    at: NumericDate
+    edited_at: NumericDate | None
+    deleted: bool
+    thread: Uuid | None
+    attachments: list[Attachment]
+    mentions: list[str]
+    reactions: list[Reaction]
+    pinned: bool
+
+
+class ChannelSummary(msgspec.Struct, kw_only=True):
+    """A channel in the caller's list; `role` is null if the caller is not a member."""
+
+    id: Uuid
+    kind: KindName
+    name: str
+    topic: str
+    role: RoleName | None
+    seq: Whole
+    read_seq: Whole
+    unread: Whole
+    muted: bool
+    last_message: Message | None
+    peer: User | UnsetType = UNSET
+    """The other user of a direct channel."""
+
+
+class Channel(ChannelSummary, kw_only=True):
+    """A channel with its details."""
+
+    slow_mode_seconds: Whole
+    history: HistoryName
+
+
+class Entry(msgspec.Struct):
+    """An event of a channel's log; `data` depends on the kind."""
+
+    type: Literal["event"]
+    channel: Uuid
+    seq: Annotated[int, Meta(ge=1)]
+    kind: str
+    actor: str
+    at: NumericDate
+    data: dict[str, Any]
+
+
+class Posted(msgspec.Struct, omit_defaults=True):
+    """Where a message was stored; `duplicate` if its key was used before."""
+
+    message: Uuid
+    seq: Annotated[int, Meta(ge=1)]
+    at: NumericDate
+    duplicate: bool = False
+
+
+class Ticket(msgspec.Struct):
+    """A one-time ticket for the socket; `expires_in` in seconds."""
+
+    ticket: str
+    expires_in: Whole
+
+
+class Login(msgspec.Struct):
+    """A token; `expires_in` in seconds."""
+
+    token: str
+    expires_in: Whole
+
+
+class SignInProvider(msgspec.Struct):
+    """Where people sign in."""
+
+    label: str
+    url: str
+
+
+class SignInOptions(msgspec.Struct):
+    """The ways to sign in, and whether this browser is signed in."""
+
+    development: bool
+    provider: SignInProvider | None
+    signed_in: bool
+    ends_at: NumericDate | None
+    """When the session ends."""
+
+
+class Upload(msgspec.Struct):
+    """An upload's state."""
+
+    id: Uuid
+    state: StateName
+    name: str
+    size: Whole
+    type: str
+    reason: str | UnsetType = UNSET
+    width: Whole | UnsetType = UNSET
+    height: Whole | UnsetType = UNSET
+
+
+class UploadForm(msgspec.Struct):
+    """How to upload the bytes. With `fields` it is a form whose file part is named `file`."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    fields: dict[str, str] | UnsetType = UNSET
+
+
+class CreatedUpload(msgspec.Struct):
+    """An announced upload."""
+
+    id: Uuid
+    state: StateName
+    upload: UploadForm
+
+
+class CreatedReport(msgspec.Struct):
+    """A report, new or the caller's earlier one."""
+
+    id: Uuid
+
+
+class Report(msgspec.Struct):
+    """A reported message as it was, with its neighbours in their present state."""
+
+    id: Uuid
+    message: Uuid
+    sender: str
+    text: str
+    reporter: str
+    reason: str
+    at: NumericDate
+    context: list[Message]
+
+
+class AuditRecord(msgspec.Struct):
+    """An action of a moderator or administrator. `details` is a JSON text; `previous` and `digest` are hexadecimal."""
+
+    number: Annotated[int, Meta(ge=1)]
+    at: NumericDate
+    actor: str
+    action: str
+    channel: Uuid | None
+    subject: str | None
+    details: str
+    previous: str
+    digest: str

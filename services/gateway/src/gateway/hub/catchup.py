@@ -1,0 +1,294 @@
+"""Answers `sync`: reads the events that a connection misses and joins them with the live log. Also verifies new memberships.
+
+A connection's syncs are answered in order, one at a time. From the beginning of a sync the hub buffers new events of its
+channels, so the store's answer (a snapshot at `seq`) and the buffer (everything delivered since) overlap and leave no gap. The
+events are checked against the announced status: a stream that does not contain every number up to `seq`, in order, closes the
+connection.
+
+The store is not asked if the position is the head, or is the one from `hello` and nothing has happened since: a storm of
+reconnects to quiet channels costs no RPC. A channel that the connection is not in is `gone`; a channel gained just now is
+announced by `joined`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from functools import partial
+
+import structlog
+
+from chassis.backoff import retrying
+from chassis.errors import HubbubError, NotAllowed, NotFound, RateLimited, Unavailable
+from chassis.grpc_client import call, stream
+from gateway.clients import CALL_SECONDS, CATCH_UP_SECONDS
+from gateway.hub.hub import Hub
+from gateway.metrics import CATCH_UPS
+from gateway.model import Channel, Connection, Gain
+from gateway.protocol.close_codes import Close
+from gateway.protocol.outgoing import ChannelView, Left, Ref, Synced, SyncStatus, channel_view, encode, refusal
+from gateway.serial_queue import SerialQueue
+from gateway.supervise import guarded
+from gateway.wire.registry import Registry
+from hubbub.events.v1.events_pb2 import Event
+from hubbub.messages.v1.messages_pb2 import Caller
+from hubbub.messages.v1.messages_service_pb2 import (
+    RESUME_STATUS_COMPLETE,
+    RESUME_STATUS_GONE,
+    RESUME_STATUS_RESET,
+    CatchUpRequest,
+    CatchUpStatus,
+    GetChannelRequest,
+    Position,
+)
+from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
+
+log = structlog.get_logger()
+CONCURRENT = 256
+"""Syncs that read from the store at one time; the others wait."""
+WAITING_SYNCS = 8
+"""Syncs of one connection that may wait."""
+CHUNK_SECONDS = 15.0
+"""Time for the client to read one chunk before it gets the next."""
+VERIFY_SECONDS = 20.0
+_GONE = SyncStatus("gone")
+
+
+class _Broken(Exception):
+    """The store's events do not match the announced status."""
+
+
+@dataclass(slots=True)
+class _Read:
+    """One channel that is read from the store."""
+
+    channel: Channel
+    position: int
+    named: bool
+    """The client named the channel; otherwise it starts at the position from `hello`."""
+    head: int
+    """The channel's head when buffering began."""
+    upcoming: int = 0
+    """Number of the next event."""
+    through: int = 0
+    """Number of the last event."""
+
+
+@dataclass(slots=True)
+class _Sync:
+    """One `sync` that is being answered."""
+
+    connection: Connection
+    ref: Ref
+    statuses: dict[str, SyncStatus] = field(default_factory=dict)
+    """Status of each channel that the client named."""
+    at_hand: dict[Channel, int] = field(default_factory=dict)
+    """Channels that need not be read, with their positions."""
+    reads: dict[str, _Read] = field(default_factory=dict)
+    """Channels to read."""
+    lost: list[str] = field(default_factory=list)
+    """Channels that are gone and that the client did not name."""
+    announced: bool = False
+    """`synced` is queued."""
+
+    def channels(self) -> list[Channel]:
+        """Every channel of this sync."""
+        return [*self.at_hand, *(read.channel for read in self.reads.values())]
+
+
+class CatchUps:
+    """Syncs, and memberships to verify."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        registry: Registry,
+        messages: MessagesServiceStub,
+        *,
+        group: asyncio.TaskGroup,
+        sync_events: int,
+    ) -> None:
+        self._hub = hub
+        self._writer = registry.writer
+        self._close = registry.close
+        self._messages = messages
+        self._group = group
+        self._sync_events = sync_events
+        """If a channel misses more events than this, none is sent."""
+        self._slots = asyncio.Semaphore(CONCURRENT)
+        hub.on_gain = self._verify_soon
+
+    def sync(self, connection: Connection, ref: Ref, positions: Mapping[str, int]) -> None:
+        """Answer a `sync` after the connection's earlier ones. Raises `RateLimited` if too many wait."""
+        if connection.flow is None:
+            connection.flow = SerialQueue(self._group, WAITING_SYNCS, partial(self._close, connection, Close.INTERNAL_ERROR))
+        if not connection.flow.add(partial(self._sync, connection, ref, positions)):
+            raise RateLimited("Too many syncs at once")
+
+    async def _sync(self, connection: Connection, ref: Ref, positions: Mapping[str, int]) -> None:
+        sync = self._plan(_Sync(connection, ref), positions)
+        for channel in sync.channels():
+            channel.begin_catching(connection)
+        if not sync.reads:
+            CATCH_UPS.labels("memory").inc()
+            self._announce(sync)
+            return
+        try:
+            async with self._slots:
+                await self._read(sync)
+        except HubbubError as error:
+            self._fail(sync, error)
+        except _Broken:
+            self._break(connection, "broken", Close.RESYNC_NEEDED)
+        except TimeoutError:
+            self._break(connection, "slow", Close.SLOW_CONSUMER)
+        else:
+            CATCH_UPS.labels("complete").inc()
+            for read in sync.reads.values():
+                self._hub.finish(read.channel, connection, read.through)
+
+    def _plan(self, sync: _Sync, positions: Mapping[str, int]) -> _Sync:
+        """Decide for each channel: gone, at hand, or to be read."""
+        connection, account = sync.connection, sync.connection.account
+        wanted = dict(positions)
+        if not connection.flowing:
+            for channel in account.channels.values():
+                if connection in channel.waiting:
+                    wanted.setdefault(channel.id, channel.waiting[connection])
+        for channel_id, position in wanted.items():
+            found, named = account.channels.get(channel_id), channel_id in positions
+            if found is None or connection in found.catching or not found.holds(connection):
+                sync.statuses[channel_id] = _GONE
+            elif position == found.head or (position == found.waiting.get(connection) and position > found.head):
+                sync.at_hand[found] = position
+                if named:
+                    sync.statuses[channel_id] = SyncStatus("complete", position)
+            else:
+                sync.reads[channel_id] = _Read(found, position, named, found.head)
+        return sync
+
+    def _announce(self, sync: _Sync) -> None:
+        sync.announced = sync.connection.flowing = True
+        self._writer.send(sync.connection, encode(Synced(sync.statuses, sync.ref)))
+        for channel_id in sync.lost:
+            self._writer.send(sync.connection, encode(Left(channel_id)))
+        for channel, position in sync.at_hand.items():
+            self._hub.finish(channel, sync.connection, position)
+
+    async def _read(self, sync: _Sync) -> None:
+        """Read from the store and send at the pace of the client. Raises what `_sync` handles."""
+        request = CatchUpRequest(
+            caller=sync.connection.identity.caller,
+            positions=[Position(channel=key, seq=read.position) for key, read in sync.reads.items()],
+            limit=self._sync_events,
+        )
+        async with aclosing(stream(self._messages.CatchUp, request, timeout=CATCH_UP_SECONDS)) as answers:
+            async for answer in answers:
+                if not sync.announced:
+                    self._take_statuses(sync, answer.statuses)
+                    self._announce(sync)
+                for event in answer.events:
+                    self._pass_on(sync, event)
+                await self._writer.drained(sync.connection, CHUNK_SECONDS)
+        if not sync.announced or any(read.upcoming != read.through + 1 for read in sync.reads.values()):
+            raise _Broken
+
+    def _take_statuses(self, sync: _Sync, statuses: Sequence[CatchUpStatus]) -> None:
+        """Take the store's statuses. Raises if they do not match the request, or are older than what was delivered here."""
+        if {status.channel for status in statuses} != sync.reads.keys():
+            raise _Broken
+        for status in statuses:
+            read = sync.reads[status.channel]
+            if status.status != RESUME_STATUS_GONE and status.seq < read.head:
+                raise Unavailable  # a replica that lags behind the bus
+            if status.status == RESUME_STATUS_RESET and not read.named:
+                raise _Broken  # `synced` has no place for a channel that the client did not name
+        for status in statuses:
+            self._take_status(sync, status)
+
+    def _take_status(self, sync: _Sync, status: CatchUpStatus) -> None:
+        read = sync.reads[status.channel]
+        outcome = _GONE
+        if status.status == RESUME_STATUS_COMPLETE:
+            read.upcoming, read.through = max(status.after, read.position) + 1, status.seq
+            outcome = SyncStatus("complete", status.seq)
+        elif status.status == RESUME_STATUS_RESET:
+            read.upcoming, read.through = status.seq + 1, status.seq
+            outcome = SyncStatus("reset", status.seq)
+        else:
+            read.channel.remove(sync.connection)
+            del sync.reads[status.channel]
+        if read.named:
+            sync.statuses[status.channel] = outcome
+        elif outcome is _GONE:
+            sync.lost.append(status.channel)
+
+    def _pass_on(self, sync: _Sync, event: Event) -> None:
+        read = sync.reads.get(event.channel)
+        if read is None or event.seq != read.upcoming or event.seq > read.through:
+            raise _Broken
+        read.upcoming += 1
+        self._writer.send(sync.connection, event.payload)
+
+    def _fail(self, sync: _Sync, error: HubbubError) -> None:
+        """The store does not answer: answer with an error if nothing was sent yet, otherwise close."""
+        if sync.announced:
+            self._break(sync.connection, "cut", Close.RESYNC_NEEDED)
+            return
+        CATCH_UPS.labels("unavailable").inc()
+        for channel in sync.channels():
+            self._hub.abandon(channel, sync.connection)
+        self._writer.send(sync.connection, refusal(error, sync.ref))
+
+    def _break(self, connection: Connection, outcome: str, reason: Close) -> None:
+        CATCH_UPS.labels(outcome).inc()
+        log.warning("catch_up_broken", connection=connection.id, outcome=outcome)
+        self._close(connection, reason)
+
+    def _verify_soon(self, gain: Gain) -> None:
+        self._group.create_task(guarded("gain", self._verify(gain), partial(self._give_up, gain)))
+
+    async def _verify(self, gain: Gain) -> None:
+        """Ask the store whether the membership exists; if it does not answer, close the newcomers."""
+        view = None
+        try:
+            async for attempt in retrying(HubbubError, within_seconds=VERIFY_SECONDS):
+                with attempt:
+                    view = await self._membership(gain)
+        except HubbubError:
+            self._give_up(gain)
+            return
+        if view is None:
+            self._hub.not_gained(gain)
+        else:
+            self._gained(gain, view)
+
+    async def _membership(self, gain: Gain) -> ChannelView | None:
+        """The channel as its member sees it; None if the user is no member. Raises `HubbubError`."""
+        caller = Caller(tenant=gain.account.tenant, user=gain.account.user)
+        request = GetChannelRequest(caller=caller, channel=gain.channel.id)
+        try:
+            answer = await call(self._messages.GetChannel, request, timeout=CALL_SECONDS)
+        except (NotFound, NotAllowed):
+            return None
+        return channel_view(answer.channel) if answer.channel.role else None
+
+    def _give_up(self, gain: Gain) -> None:
+        for connection in tuple(gain.newcomers):
+            self._close(connection, Close.RESYNC_NEEDED)
+        self._hub.not_gained(gain)
+
+    def _gained(self, gain: Gain, view: ChannelView) -> None:
+        """Welcome the newcomers. One that is syncing gets `joined` after `synced`, which does not include the channel."""
+        self._hub.gained(gain, view)
+        for connection in gain.newcomers:
+            flow = connection.flow
+            if flow is None or not flow.busy:
+                self._hub.welcome(gain.channel, connection, view)
+            elif not flow.add(partial(self._welcome, gain.channel, connection, view)):
+                self._close(connection, Close.RESYNC_NEEDED)
+
+    async def _welcome(self, channel: Channel, connection: Connection, view: ChannelView) -> None:
+        self._hub.welcome(channel, connection, view)

@@ -1,0 +1,129 @@
+"""Follows the bus and distributes its entries: events and receipts to the hub, outcomes of commands to their connections.
+
+What the bus reports as lost is compared with the store (`reconcile`). Revocations come another way (`revocation.follow`). There
+is one loop, at the pace at which connections are written to, so batches grow with load.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+from google.protobuf.message import DecodeError
+
+from bus.bus import Bus, BusUnavailable, Delivery, Lost
+from bus.topics import events, replies
+from chassis.backoff import retrying
+from chassis.metrics import DEFECTS
+from gateway.hub.hub import Hub
+from gateway.hub.reconcile import Reconciler
+from gateway.metrics import BUS_LOST
+from gateway.protocol import outgoing
+from gateway.wire.writer import Writer
+from hubbub.events.v1.events_pb2 import Event, EventBatch, Receipt, Reply, ReplyBatch
+
+log = structlog.get_logger()
+
+
+class Fanout:
+    """Follows events, receipts and replies."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        gateway: str,
+        *,
+        partitions: int,
+        hub: Hub,
+        writer: Writer,
+        reconciler: Reconciler,
+        on_event: Callable[[Event], None],
+        on_reply: Callable[[Reply], None],
+        on_lost: Callable[[], None],
+    ) -> None:
+        self._bus = bus
+        self._gateway = gateway
+        self._hub = hub
+        self._writer = writer
+        self._reconciler = reconciler
+        self._on_event = on_event
+        """Called with each event that may be the outcome of a command of this gateway."""
+        self._on_reply = on_reply
+        """Called with each outcome that is not an event."""
+        self._on_lost = on_lost
+        """Called when events may be lost: memberships may have been missed."""
+        self._partitions = {events(partition).name: partition for partition in range(partitions)}
+        self._topics = [*(events(partition) for partition in range(partitions)), replies(gateway)]
+        self._handlers: dict[str, Callable[[bytes], None]] = {
+            **dict.fromkeys(self._partitions, self._take_events),
+            replies(gateway).name: self._take_replies,
+        }
+
+    async def run(self, on_following: Callable[[], None]) -> None:
+        """Follow, forever. `on_following` is called when nothing published from then on is missed."""
+        async for attempt in retrying(BusUnavailable):
+            with attempt:
+                await self._follow(on_following)
+
+    async def _follow(self, on_following: Callable[[], None]) -> None:
+        try:
+            async with self._bus.follow(self._topics) as deliveries:
+                on_following()
+                async for delivery in deliveries:
+                    await self._take(delivery)
+        except BusUnavailable:
+            log.warning("bus_not_followed")
+            raise
+
+    async def _take(self, delivery: Delivery | Lost) -> None:
+        match delivery:
+            case Delivery(topic, entries):
+                handle = self._handlers[topic]
+                for entry in entries:
+                    self._handle(handle, topic, entry.payload)
+                    await self._writer.paced()
+                await asyncio.sleep(0)
+            case Lost(topics, reason):
+                self._lost(topics, reason)
+
+    def _handle(self, handle: Callable[[bytes], None], topic: str, payload: bytes) -> None:
+        try:
+            handle(payload)
+        except DecodeError:  # the entry's events show as a gap
+            DEFECTS.labels("bus_entry").inc()
+            log.error("bus_entry_unreadable", topic=topic)  # noqa: TRY400 - a traceback adds nothing
+            self._lost((topic,), "unreadable")
+        except Exception as error:  # the consume loop: one entry must not stop the others
+            DEFECTS.labels("fanout").inc()
+            log.exception("bus_entry_failed", topic=topic, error=type(error).__name__)
+            self._lost((topic,), "failed")
+
+    def _take_events(self, payload: bytes) -> None:
+        batch = EventBatch.FromString(payload)
+        for event in batch.events:
+            if not event.gateway or event.gateway == self._gateway:  # the sweeper does not know the gateway
+                self._on_event(event)
+            self._hub.take(event)
+        for receipt in batch.receipts:
+            self._send_receipt(receipt)
+
+    def _send_receipt(self, receipt: Receipt) -> None:
+        channel = self._hub.channels.get(receipt.channel)
+        if channel is None:
+            return
+        payload = outgoing.encode(outgoing.Receipt(receipt.channel, receipt.user, receipt.read_seq))
+        others = [each for each in channel.open_connections() if each.id != receipt.connection]
+        self._writer.broadcast(others, payload)
+
+    def _take_replies(self, payload: bytes) -> None:
+        for reply in ReplyBatch.FromString(payload).replies:
+            self._on_reply(reply)
+
+    def _lost(self, topics: tuple[str, ...], reason: str) -> None:
+        BUS_LOST.labels(reason).inc()
+        log.warning("bus_lost_entries", reason=reason, topics=len(topics))
+        self._hub.recent.losses += 1
+        self._reconciler.suspect_partitions({self._partitions[topic] for topic in topics if topic in self._partitions})
+        if any(topic != replies(self._gateway).name for topic in topics):
+            self._on_lost()

@@ -1,0 +1,331 @@
+"""Delivers every event of a channel's log to its local members: once, in order, without a gap, and not after a removal.
+
+The hub is synchronous and does no I/O. Events enter by `take`, in whatever order and number the bus and the fetches bring them.
+`Channel.head` is the last one delivered; events at or below it are repeats; events beyond the next one wait in `Channel.ahead`
+while `on_gap` has the gap fetched. Connections move between the states of `model.Channel`. On the live path there is no check
+per delivery, only a set of connections and a payload.
+
+How a connection starts without a gap and without a leak:
+
+1. The gateway follows the bus before it loads any session, and `recent` records what passes while one is loaded.
+2. `open` puts the session (a snapshot of the store) into the hub in one synchronous step. For events that passed after the
+   snapshot it consults `recent`: a membership that ended is not opened, and a gap is fetched. Events still to come find the
+   channel in place. A snapshot older than the one by which the channel became known here (`Channel.base`) proves no membership,
+   because the events in between were not seen: the channel is left out of `hello`, and announced by `joined` once the store
+   confirms the membership.
+3. The first `sync` opens the flow. A position equal to the head goes live at once; one ahead of it goes live when the head
+   reaches it; any other is read from the store by `catchup` while the hub buffers new events (`begin_catching`, `finish`).
+
+The event that ends a membership is sent to the user's connections, followed by `left`, and they are out of the channel before
+the next event is taken: `_end_membership`. The buffer of a connection that is catching up ends at that event. A membership that
+begins is verified with the store first, because an old event may come again, and because `joined` shows what no event has
+(kind, name, role); meanwhile the hub buffers for the user's connections.
+
+`fill` and `catchup` fetch, `reconcile` compares heads with the store, and `wire.writer` joins writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from chassis.proto_enums import to_word
+from gateway.hub.recent import Load, Recent
+from gateway.metrics import CHANNELS, DELIVERIES, EVENTS
+from gateway.model import AHEAD_EVENTS, Account, Channel, Connection, Gain
+from gateway.protocol.close_codes import Close
+from gateway.protocol.outgoing import ChannelView, Joined, Left, encode
+from gateway.wire.registry import Registry
+from hubbub.events.v1.events_pb2 import Event, EventKind, Role
+
+JOINED = EventKind.EVENT_KIND_MEMBER_JOINED
+ENDED = (EventKind.EVENT_KIND_MEMBER_LEFT, EventKind.EVENT_KIND_MEMBER_REMOVED)
+MEMBERSHIP = frozenset((JOINED, *ENDED, EventKind.EVENT_KIND_MEMBER_ROLE_CHANGED))
+_delivered = EVENTS.labels("delivered")
+_repeated = EVENTS.labels("repeated")
+_early = EVENTS.labels("early")
+_elsewhere = EVENTS.labels("elsewhere")
+
+
+class Hub:
+    """Every channel with a local member."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._writer = registry.writer
+        self._accounts = registry.accounts
+        """Users with a local connection, by tenant and id."""
+        self._close = registry.close
+        registry.on_end.append(self._drop)
+        self.recent = Recent()
+        self.channels: dict[str, Channel] = {}
+        self.on_gap: Callable[[Channel], None] = lambda _channel: None
+        """Called when a channel's `target` is beyond its head and the gap is not being fetched."""
+        self.on_doubt: Callable[[Account], None] = lambda _account: None
+        """Called when a user may be a member of a channel unknown to the hub; `compare` answers, sooner or later."""
+        self.on_gain: Callable[[Gain], None] = lambda _gain: None
+        """Called when a local user seems to have become a member; `gained` or `not_gained` answers."""
+
+    # Events from the bus and from fetches.
+
+    def take(self, event: Event) -> None:
+        """Deliver an event in its turn; drop a repeat, and keep an early one until its turn."""
+        channel = self.channels.get(event.channel)
+        if channel is None:
+            self._take_elsewhere(event)
+        elif event.seq == channel.head + 1:
+            self._deliver(channel, event)
+            while channel.ahead and (held := channel.ahead.pop(channel.head + 1, None)) is not None:
+                self._deliver(channel, held)
+        elif event.seq > channel.head:
+            _early.inc()
+            if len(channel.ahead) < AHEAD_EVENTS:
+                channel.ahead[event.seq] = event
+            self.expect(channel, event.seq)
+        else:
+            self._take_again(channel, event)
+
+    def expect(self, channel: Channel, seq: int) -> None:
+        """The event with this number exists: have everything up to it fetched unless it is here."""
+        channel.target = max(channel.target, seq)
+        if channel.target > channel.head and not channel.filling:
+            self.on_gap(channel)
+
+    def _deliver(self, channel: Channel, event: Event) -> None:
+        channel.head = seq = event.seq
+        if channel.live or channel.catching:
+            payload = event.payload
+            if channel.live:
+                self._writer.broadcast(channel.live, payload)
+                DELIVERIES.inc(len(channel.live))
+            for connection, catching in tuple(channel.catching.items()):
+                if not catching.add(seq, payload):
+                    self._close(connection, Close.RESYNC_NEEDED)
+        if channel.later and (arrived := channel.later.pop(seq, None)) is not None:
+            channel.live |= arrived
+        _delivered.inc()
+        if event.kind in MEMBERSHIP:
+            self._change_membership(channel, event)
+
+    def _take_again(self, channel: Channel, event: Event) -> None:
+        """Drop a repeat. If a session made the channel known here, an event below its snapshot comes for the first time."""
+        _repeated.inc()
+        account = self._accounts.get((event.tenant, event.subject))
+        if account is not None and event.kind == JOINED:
+            self._verify(channel, account, exact=False)
+
+    def _take_elsewhere(self, event: Event) -> None:
+        _elsewhere.inc()
+        self.recent.passed(event.channel, event.seq)
+        if event.kind not in MEMBERSHIP:
+            return
+        self.recent.member(event)
+        account = self._accounts.get((event.tenant, event.subject))
+        if account is not None and event.kind == JOINED:
+            self._verify(self._add(event.channel, event.tenant, event.seq), account, exact=True)
+
+    # Which channels there are.
+
+    def _add(self, channel_id: str, tenant: str, head: int) -> Channel:
+        """Know a channel from a position on; it stays as long as it has accounts."""
+        channel = self.channels[channel_id] = Channel(channel_id, tenant, head)
+        CHANNELS.set(len(self.channels))
+        return channel
+
+    def _leave(self, channel: Channel, account: Account) -> None:
+        """The user is out of the channel, or has no connection left."""
+        channel.accounts.discard(account)
+        self._release(channel)
+        if account.connections and channel.target > channel.head and channel.id not in self.channels:
+            self.on_doubt(account)  # events that will not be fetched now may have made the user a member again
+
+    def _release(self, channel: Channel) -> None:
+        """Drop a channel without local members; what passed in it may still matter to a session that is being loaded."""
+        if channel.accounts or self.channels.get(channel.id) is not channel:
+            return
+        del self.channels[channel.id]
+        CHANNELS.set(len(self.channels))
+        self.recent.passed(channel.id, max(channel.head, channel.target))
+        ahead, channel.ahead = channel.ahead, {}
+        for seq in sorted(ahead):
+            self.take(ahead[seq])
+        if (successor := self.channels.get(channel.id)) is not None:
+            self.expect(successor, channel.target)
+
+    # The life of a connection.
+
+    def open(self, connection: Connection, session: Iterable[ChannelView], load: Load) -> list[ChannelView]:
+        """Put a session into the hub. Return its channels as they are now, with the positions at which they start."""
+        account = connection.account
+        passed = load.memberships(account.tenant, account.user)
+        opened = []
+        for snapshot in session:
+            event = passed.pop(snapshot.id, None)
+            since = event if event is not None and event.seq > snapshot.seq else None
+            if since is not None and since.kind in ENDED:
+                continue
+            channel = self.channels.get(snapshot.id) or self._add(snapshot.id, account.tenant, snapshot.seq)
+            if channel.id not in account.channels and snapshot.seq < channel.base:
+                self._verify(channel, account, exact=False)  # unseen events in between may have ended the membership
+                continue
+            channel.accounts.add(account)
+            start = channel.waiting[connection] = max(snapshot.seq, channel.head)
+            account.channels[channel.id] = channel
+            if len(account.connections) > 1:
+                self._verify(channel, account, exact=False)  # the user's other connections may not know of it yet
+            role = snapshot.role if since is None else to_word(Role, since.role)
+            same = (start, role) == (snapshot.seq, snapshot.role)
+            opened.append(snapshot if same else msgspec.structs.replace(snapshot, seq=start, role=role))
+            self.expect(channel, load.head(channel.id))
+        for event in passed.values():
+            if event.kind == JOINED:
+                channel = self.channels.get(event.channel) or self._add(event.channel, account.tenant, event.seq)
+                self._verify(channel, account, exact=True)
+                self.expect(channel, load.head(channel.id))
+        return opened
+
+    def compare(self, account: Account, session: Iterable[ChannelView], load: Load) -> None:
+        """Find memberships that the hub has missed, from a fresh session; one that ended shows in its channel's log."""
+        for snapshot in session if account.connections else ():
+            channel = self.channels.get(snapshot.id) or self._add(snapshot.id, account.tenant, snapshot.seq)
+            self._verify(channel, account, exact=False)
+            self.expect(channel, load.head(channel.id))
+
+    def expel(self, channel: Channel) -> None:
+        """Close every connection in a channel whose log cannot be completed here; the clients resync."""
+        for account in tuple(channel.accounts):
+            for connection in tuple(account.connections):
+                if channel.holds(connection):
+                    self._close(connection, Close.RESYNC_NEEDED)
+
+    def _drop(self, connection: Connection) -> None:
+        """The connection has ended: take it out everywhere; the last one takes its user out as well."""
+        account = connection.account
+        places = [*account.channels.values(), *(gain.channel for gain in account.gains.values())]
+        for channel in (*places, *(connection.catching or ())):
+            channel.remove(connection)
+        if not account.connections:
+            for channel in places:
+                self._leave(channel, account)
+            account.channels.clear()
+
+    # Catching up.
+
+    def finish(self, channel: Channel, connection: Connection, through: int) -> None:
+        """The connection has everything up to `through`: send what was buffered beyond it, and let it go live (or out)."""
+        catching = channel.end_catching(connection)
+        if catching is None:  # closed meanwhile
+            return
+        if connection.flowing:
+            for seq, payload in catching.payloads:
+                if seq > through:
+                    self._writer.send(connection, payload)
+        if catching.fence:
+            self._writer.send(connection, encode(Left(channel.id)))
+        elif connection.flowing:
+            channel.place(connection, through)
+        else:
+            channel.waiting[connection] = through
+
+    def abandon(self, channel: Channel, connection: Connection) -> None:
+        """The catch-up failed before it sent anything: continue from the position before it."""
+        catching = channel.catching.get(connection)
+        if catching is not None:
+            self.finish(channel, connection, catching.resume)
+
+    # Memberships.
+
+    def _change_membership(self, channel: Channel, event: Event) -> None:
+        """A membership event was delivered."""
+        self.recent.member(event)
+        account = self._accounts.get((event.tenant, event.subject))
+        if account is None:
+            return
+        if event.kind == JOINED:
+            self._verify(channel, account, exact=True)
+        elif event.kind in ENDED:
+            self._end_membership(channel, account, event.seq)
+
+    def _end_membership(self, channel: Channel, account: Account, seq: int) -> None:
+        """Event `seq` removed the user: the user's connections receive it, `left`, and nothing after."""
+        left = encode(Left(channel.id))
+        stays = False
+        for connection in tuple(account.connections):
+            if connection in channel.live or channel.waiting.get(connection, seq) < seq:
+                channel.remove(connection)
+                self._writer.send(connection, left)
+            elif (catching := channel.catching.get(connection)) is not None:
+                catching.fence = catching.fence or seq
+            elif channel.holds(connection):
+                stays = True  # a member again in a state of the store that is later than this event
+        gain = account.gains.get(channel.id)
+        if gain is not None:
+            gain.fence = gain.fence or seq
+        if not stays:
+            account.channels.pop(channel.id, None)
+            if gain is None:
+                self._leave(channel, account)
+
+    def _verify(self, channel: Channel, account: Account, *, exact: bool) -> None:
+        """The user seems to be a member: have that verified for the user's connections that are not in the channel.
+
+        `exact` if the membership is known to begin at the head, because its event is the one just delivered.
+        """
+        under_way = account.gains.get(channel.id)
+        if under_way is not None and under_way.fence:
+            under_way = None  # it concerns a membership that has ended since
+        newcomers = []
+        for connection in tuple(account.connections):
+            catching = channel.catching.get(connection)
+            if catching is not None and catching.fence:
+                self._close(connection, Close.RESYNC_NEEDED)  # removed and added again within one catch-up
+            elif catching is not None and under_way is not None and connection in under_way.newcomers:
+                if exact:  # the membership that was being verified did not exist yet
+                    channel.catch(connection, channel.head, exact=True)
+            elif not channel.holds(connection):
+                channel.catch(connection, channel.head, exact=exact)
+                newcomers.append(connection)
+        if under_way is not None:
+            under_way.newcomers += newcomers
+            under_way.again |= exact
+        elif newcomers:
+            gain = account.gains[channel.id] = Gain(channel, account, newcomers)
+            channel.accounts.add(account)
+            self.on_gain(gain)
+        self._release(channel)
+
+    def gained(self, gain: Gain, view: ChannelView) -> None:
+        """The store confirms the membership; the newcomers are to be welcomed."""
+        self._end_gain(gain, member=not gain.fence)
+        if gain.channel.accounts:
+            self.expect(gain.channel, view.seq)
+
+    def welcome(self, channel: Channel, connection: Connection, view: ChannelView) -> None:
+        """Send `joined` to a newcomer, with the position from which it receives events.
+
+        If the beginning of the membership is not known, that is the store's head when it confirmed the membership: the user may
+        not be allowed to see events before it.
+        """
+        if (catching := channel.catching.get(connection)) is not None:
+            start = catching.resume if catching.exact else max(catching.resume, view.seq)
+            self._writer.send(connection, encode(Joined(msgspec.structs.replace(view, seq=start))))
+            self.finish(channel, connection, start)
+
+    def not_gained(self, gain: Gain) -> None:
+        """The store denies the membership: an old event came again, or the membership has ended since."""
+        if gain.again and not gain.fence:
+            gain.again = False
+            self.on_gain(gain)
+            return
+        for connection in gain.newcomers:
+            gain.channel.remove(connection)
+        self._end_gain(gain, member=False)
+
+    def _end_gain(self, gain: Gain, *, member: bool) -> None:
+        channel, account = gain.channel, gain.account
+        if account.gains.get(channel.id) is gain:
+            del account.gains[channel.id]
+        if member and account.connections:
+            account.channels[channel.id] = channel
+        if channel.id not in account.channels and channel.id not in account.gains:
+            self._leave(channel, account)

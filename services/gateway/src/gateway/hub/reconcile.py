@@ -1,0 +1,125 @@
+"""Compares each channel's head with the store: suspected channels at once, and all channels periodically.
+
+If the store's head is beyond the hub's, events are in flight or lost. A suspected channel is fetched at once; that is harmless
+for events in flight. The periodic round first waits `GRACE_SECONDS` for them: a gap that is still there was found by nothing
+else, and is counted.
+
+If the store's head is *behind* the hub's, the store has lost commits (in a failover), and events were delivered that no longer
+exist: the channel's connections are closed and resync.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterable, Sequence
+
+import structlog
+
+from bus.topics import partition_of
+from chassis.backoff import Backoff
+from chassis.errors import HubbubError
+from chassis.grpc_client import call
+from gateway.clients import CALL_SECONDS
+from gateway.hub.hub import Hub
+from gateway.metrics import COMPARED, GAPS, HOLES
+from gateway.model import Channel
+from hubbub.messages.v1.messages_service_pb2 import GetHeadsRequest
+from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
+
+log = structlog.get_logger()
+CHUNK = 500
+"""Channels compared by one call; the service accepts 1,000."""
+GRACE_SECONDS = 2.0
+"""Time in which a stored event arrives over a healthy bus."""
+
+
+class Reconciler:
+    """Compares heads."""
+
+    def __init__(self, hub: Hub, messages: MessagesServiceStub, partitions: int, round_seconds: float) -> None:
+        self._hub = hub
+        self._messages = messages
+        self._partitions = partitions
+        self._round_seconds = round_seconds
+        """About how long the periodic round takes."""
+        self._suspects: dict[str, None] = {}
+        """Channels to compare at once."""
+        self._wake = asyncio.Event()
+
+    def suspect(self, channels: Iterable[str]) -> None:
+        """Compare these channels at once."""
+        self._suspects.update(dict.fromkeys(channels))
+        self._wake.set()
+
+    def suspect_partitions(self, partitions: set[int]) -> None:
+        """Compare every local channel of these partitions at once."""
+        self.suspect(key for key in self._hub.channels if partition_of(key, self._partitions) in partitions)
+
+    async def run(self) -> None:
+        """Compare suspected channels as they come, forever; retry while the store does not answer."""
+        backoff = Backoff()
+        while True:
+            await self._wake.wait()
+            chunk = [key for key, _ in zip(self._suspects, range(CHUNK), strict=False)]
+            try:
+                behind, ahead = await self._compare(chunk, "trouble")
+            except HubbubError:
+                await backoff.wait()
+                continue
+            backoff.succeeded()
+            for channel, head in behind:
+                self._hub.expect(channel, head)
+            self._rewind(ahead)
+            for key in chunk:
+                self._suspects.pop(key, None)
+            if not self._suspects:
+                self._wake.clear()
+
+    async def run_periodically(self) -> None:
+        """Compare all channels, round after round, forever."""
+        while True:
+            keys = list(self._hub.channels)
+            chunks = [keys[start : start + CHUNK] for start in range(0, len(keys), CHUNK)] or [[]]
+            for chunk in chunks:
+                await asyncio.sleep(self._round_seconds / len(chunks) * random.uniform(0.75, 1.25))
+                try:
+                    await self._compare_patiently(chunk)
+                except HubbubError as error:
+                    log.warning("comparison_skipped", reason=error.reason)
+
+    async def _compare_patiently(self, chunk: Sequence[str]) -> None:
+        behind, ahead = await self._compare(chunk, "round")
+        if not behind and not ahead:
+            return
+        await asyncio.sleep(GRACE_SECONDS)
+        for channel, head in behind:
+            if channel.head < head and self._hub.channels.get(channel.id) is channel and not channel.filling:
+                HOLES.inc()
+                log.warning("gap_found", channel=channel.id, head=channel.head, stored=head)
+                self._hub.expect(channel, head)
+        if ahead:
+            _, still = await self._compare([channel.id for channel in ahead], "round")
+            self._rewind(still)
+
+    async def _compare(self, chunk: Sequence[str], reason: str) -> tuple[list[tuple[Channel, int]], list[Channel]]:
+        """Channels that are behind the store, with the store's heads; and channels that are ahead of it."""
+        known = {key: (channel, channel.head) for key in chunk if (channel := self._hub.channels.get(key)) is not None}
+        if not known:
+            return [], []
+        answer = await call(self._messages.GetHeads, GetHeadsRequest(channels=list(known)), timeout=CALL_SECONDS)
+        COMPARED.labels(reason).inc(len(known))
+        behind, ahead = [], []
+        for position in answer.heads:
+            channel, head = known[position.channel]
+            if position.seq > channel.head:
+                behind.append((channel, position.seq))
+            elif position.seq < head:
+                ahead.append(channel)
+        return behind, ahead
+
+    def _rewind(self, channels: Iterable[Channel]) -> None:
+        for channel in channels:
+            GAPS.labels("rewound").inc()
+            log.error("store_lost_commits", channel=channel.id, head=channel.head)
+            self._hub.expel(channel)

@@ -1,0 +1,272 @@
+"""The data that the rooms of the gateway share: connections, their users, and the channels that they receive.
+
+`wire.registry` creates and ends connections, `wire.writer` writes their backlogs, and `hub.hub` decides which connection receives
+which channel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
+from typing import Protocol, TypeAlias
+
+from gateway.identity.identity import Identity
+from gateway.protocol.close_codes import Close
+from gateway.rates.bucket import Bucket
+from gateway.serial_queue import SerialQueue
+from hubbub.events.v1.events_pb2 import Event
+
+Backlog: TypeAlias = "tuple[Backlog | None, bytes]"
+"""Queued payloads, a linked list: the backlog before, and the last payload. Connections with the same queue share one backlog."""
+NO_FILE = -1
+"""No file descriptor."""
+BUFFERED_BYTES = 512 * 1024
+"""Bytes buffered for one connection in one channel while it catches up."""
+AHEAD_EVENTS = 1_000
+"""Events beyond a gap that are kept until it is closed; later ones are fetched again."""
+
+
+class Framed(bytes):
+    """Bytes that are framed already, such as a pong. `Wire.join` passes them through."""
+
+
+class Wire(Protocol):
+    """How payloads become bytes for one kind of client; one instance serves all clients of its kind.
+
+    A payload is the JSON text of one frame of docs/protocol.md. Everything but the writer handles payloads only.
+    """
+
+    def join(self, payloads: Sequence[bytes]) -> bytes:
+        """Frame the payloads, in order, in one piece. A `Framed` one is taken as it is."""
+        ...
+
+    def close(self, reason: Close) -> bytes:
+        """The last bytes for a client whose connection ends for this reason."""
+        ...
+
+
+class Account:
+    """A user with at least one connection to this gateway."""
+
+    __slots__ = ("channels", "connections", "gains", "tenant", "user")
+
+    def __init__(self, tenant: str, user: str) -> None:
+        self.tenant = tenant
+        self.user = user
+        self.connections: set[Connection] = set()
+        """The user's connections here."""
+        self.channels: dict[str, Channel] = {}
+        """Channels of which the user is a member. The user's connections stand only in these and in those of `gains`."""
+        self.gains: dict[str, Gain] = {}
+        """Channels whose `member.joined` has been seen and is being verified."""
+
+
+class Connection:
+    """One connected client."""
+
+    __slots__ = (
+        "account",
+        "backlog",
+        "bucket",
+        "catching",
+        "closing",
+        "commands",
+        "due",
+        "file",
+        "flow",
+        "flowing",
+        "id",
+        "identity",
+        "last_frame",
+        "opened_at",
+        "paused",
+        "resumed",
+        "sending",
+        "transport",
+        "watched",
+        "wire",
+    )
+
+    def __init__(
+        self, connection_id: str, identity: Identity, account: Account, wire: Wire, *, bucket: Bucket, last_frame: int
+    ) -> None:
+        self.id = connection_id
+        self.identity = identity
+        self.opened_at = time.time()
+        """Unix seconds."""
+        self.account = account
+        self.wire = wire
+        """How its payloads are framed."""
+        self.transport: asyncio.Transport | None = None
+        """Where bytes go; None before the upgrade."""
+        self.file = NO_FILE
+        """The socket's file descriptor, from the upgrade until the client is gone."""
+        self.backlog: Backlog | None = None
+        """Payloads that wait for the next flush; None if there are none."""
+        self.paused = False
+        """The transport holds bytes that the client has not read."""
+        self.resumed: asyncio.Future[None] | None = None
+        """Resolved when `paused` ends; None if no task waits for that."""
+        self.closing: Close | None = None
+        """Why the connection ends; None while it is open."""
+        self.flowing = False
+        """The first `sync` has opened the flow of events."""
+        self.catching: set[Channel] | None = None
+        """Channels in which it is catching up, including those that its user has left meanwhile; None if there are none."""
+        self.due = 0
+        """The second in which the sweep examines it."""
+        self.last_frame = last_frame
+        """The second (of the sweep's clock) in which the last frame came."""
+        self.bucket = bucket
+        """Rate limit of this connection."""
+        self.commands = 0
+        """Number of commands sent so far."""
+        self.flow: SerialQueue | None = None
+        """Its `sync` frames in order; None until the first."""
+        self.sending: SerialQueue | None = None
+        """Its `send` frames behind one whose attachments are being resolved; None until the first of those."""
+        self.watched: frozenset[str] = frozenset()
+        """Users whose presence it receives."""
+
+
+class Catching:
+    """Events of a channel that are buffered for a connection while it catches up."""
+
+    __slots__ = ("exact", "fence", "payloads", "resume", "size")
+
+    def __init__(self, resume: int, *, exact: bool) -> None:
+        self.exact = exact
+        """The membership is known to begin at `resume`: its `member.joined` is that very event."""
+        self.resume = resume
+        """Position to continue from if the catch-up fails before it has sent anything."""
+        self.payloads: list[tuple[int, bytes]] = []
+        """Position and payload of each event since."""
+        self.size = 0
+        """Bytes of all payloads."""
+        self.fence = 0
+        """Position of the event that ended the membership: nothing after it is kept. 0 if there is none."""
+
+    def add(self, seq: int, payload: bytes) -> bool:
+        """Buffer one event; False if there is no room."""
+        if self.fence:
+            return True
+        self.payloads.append((seq, payload))
+        self.size += len(payload)
+        return self.size <= BUFFERED_BYTES
+
+
+class Channel:
+    """A channel with at least one local member: how far its log was delivered here, and where each connection stands.
+
+    A connection is in at most one of four states:
+
+    - *waiting*: it has not sent its first `sync`; the number is the position from which it starts unless it names another.
+    - *catching*: its missing events are being read; new ones are buffered for it.
+    - *later*: it read a newer state from the store than this gateway has delivered; it goes live when `head` reaches its
+      position.
+    - *live*: it has everything up to `head` and receives what follows.
+    """
+
+    __slots__ = ("accounts", "ahead", "base", "catching", "filling", "head", "id", "later", "live", "target", "tenant", "waiting")
+
+    def __init__(self, channel_id: str, tenant: str, head: int) -> None:
+        self.id = channel_id
+        self.tenant = tenant
+        self.head = head
+        """Last event delivered here. Every later one comes over the bus, is being fetched, or is found by `hub.reconcile`."""
+        self.base = head
+        """The first `head`: events up to it, memberships included, were not delivered here."""
+        self.accounts: set[Account] = set()
+        """Local members, and users whose membership is being verified. Without any, the hub drops the channel."""
+        self.waiting: dict[Connection, int] = {}
+        self.catching: dict[Connection, Catching] = {}
+        self.later: dict[int, set[Connection]] = {}
+        self.live: set[Connection] = set()
+        self.ahead: dict[int, Event] = {}
+        """Events that came before their turn."""
+        self.target = head
+        """Highest event known to exist."""
+        self.filling = False
+        """The events between `head` and `target` are being fetched."""
+
+    def open_connections(self) -> Iterator[Connection]:
+        """Connections of current members that have opened their flow."""
+        yield from self.live
+        for connections in self.later.values():
+            yield from connections
+        for connection in self.catching:
+            if connection.flowing and self.id in connection.account.channels:
+                yield connection
+
+    def holds(self, connection: Connection) -> bool:
+        """Whether the connection is in any state here."""
+        return (
+            connection in self.live
+            or connection in self.waiting
+            or connection in self.catching
+            or any(connection in group for group in self.later.values())
+        )
+
+    def catch(self, connection: Connection, resume: int, *, exact: bool = False) -> None:
+        """Buffer for a connection from now on, and forget what was buffered before."""
+        self.catching[connection] = Catching(resume, exact=exact)
+        if connection.catching is None:
+            connection.catching = set()
+        connection.catching.add(self)
+
+    def begin_catching(self, connection: Connection) -> None:
+        """Buffer for a connection from now on; a failed catch-up returns it to its present position."""
+        resume = self.waiting.pop(connection, None) or self._take_later(connection) or self.head
+        self.live.discard(connection)
+        self.catch(connection, resume)
+
+    def end_catching(self, connection: Connection) -> Catching | None:
+        """Take the connection out of *catching*; its buffer, or None if it is not there."""
+        catching = self.catching.pop(connection, None)
+        if catching is not None and connection.catching is not None:
+            connection.catching.discard(self)
+            if not connection.catching:
+                connection.catching = None
+        return catching
+
+    def place(self, connection: Connection, position: int) -> None:
+        """The connection has every event up to `position`, and none beyond it: put it in *live* or *later*."""
+        self.waiting.pop(connection, None)
+        if self.head >= position:
+            self.live.add(connection)
+        else:
+            self.later.setdefault(position, set()).add(connection)
+
+    def remove(self, connection: Connection) -> None:
+        """Take the connection out, whatever its state: it receives nothing more of this channel."""
+        self.end_catching(connection)
+        self.live.discard(connection)
+        self.waiting.pop(connection, None)
+        self._take_later(connection)
+
+    def _take_later(self, connection: Connection) -> int:
+        """Take the connection out of *later*; its position there, or 0."""
+        for seq, group in self.later.items():
+            if connection in group:
+                group.discard(connection)
+                if not group:
+                    del self.later[seq]
+                return seq
+        return 0
+
+
+class Gain:
+    """A user's `member.joined` that is being verified."""
+
+    __slots__ = ("account", "again", "channel", "fence", "newcomers")
+
+    def __init__(self, channel: Channel, account: Account, newcomers: list[Connection]) -> None:
+        self.channel = channel
+        self.account = account
+        self.newcomers = newcomers
+        """The user's connections that were not in the channel; they are *catching* from the event on."""
+        self.again = False
+        """Another `member.joined` came after the store was asked: a negative answer may be older than that."""
+        self.fence = 0
+        """Position of an event that ended the membership again; 0 if there is none."""

@@ -1,0 +1,253 @@
+"""The frames that clients send: their types, and `decode`, which reads one in a single pass.
+
+The fast path is one msgspec decode. A frame that it rejects is examined again to choose between the two answers of
+docs/protocol.md: input that is not a JSON object or nests too deeply ends the connection (`Malformed`); a missing or unknown type
+or a wrong field is answered with an `error` frame (`FrameRefused`), which carries the frame's `ref` if it has a usable one.
+
+To add a frame: a class here, its member in `Frame`, its checks in `_check`, and its handler in `commands.dispatch`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Annotated, Literal, NoReturn, TypeAlias
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, UnsetType
+
+from chassis.errors import HubbubError, InvalidFrame, TooLarge
+
+FRAME_BYTES = 64 * 1024
+TEXT_BYTES = 16 * 1024
+DEPTH = 32
+"""Levels of nesting that a frame may have."""
+EMOJI_BYTES = 64
+MAX_SEQ = (1 << 63) - 1
+_LONG_INT = 400
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+
+
+Id: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128)]
+Seq: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_SEQ)]
+
+
+class _Frame(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", kw_only=True):
+    """The fields that every frame may have."""
+
+    ref: Raw | UnsetType = UNSET
+
+
+class Send(_Frame, tag="send"):
+    """Post a message."""
+
+    channel: Id
+    key: Id
+    text: str
+    thread: Id | None = None
+    attachments: Annotated[list[Id], Meta(max_length=10)] = []
+    mentions: Annotated[list[Id], Meta(max_length=100)] = []
+
+
+class Edit(_Frame, tag="edit"):
+    """Replace a message's text."""
+
+    channel: Id
+    message: Id
+    text: str
+
+
+class Delete(_Frame, tag="delete"):
+    """Delete a message."""
+
+    channel: Id
+    message: Id
+
+
+class React(_Frame, tag="react"):
+    """Add or remove a reaction."""
+
+    channel: Id
+    message: Id
+    emoji: Id
+    remove: bool = False
+
+
+class Pin(_Frame, tag="pin"):
+    """Pin or unpin a message."""
+
+    channel: Id
+    message: Id
+    remove: bool = False
+
+
+class Sync(_Frame, tag="sync"):
+    """Resume channels from positions."""
+
+    positions: dict[str, Seq]
+
+
+class Read(_Frame, tag="read"):
+    """Move the read position."""
+
+    channel: Id
+    seq: Seq
+
+
+class Typing(_Frame, tag="typing"):
+    """The user is typing."""
+
+    channel: Id
+
+
+class Watch(_Frame, tag="watch"):
+    """Replace the set of users whose presence is sent."""
+
+    users: list[Id]
+
+
+class Status(_Frame, tag="status"):
+    """The user's presence on this connection."""
+
+    status: Literal["online", "away", "dnd"]
+
+
+class Token(_Frame, tag="token"):
+    """Continue under a fresh token or a ticket: exactly one of them."""
+
+    token: Annotated[str, Meta(min_length=1, max_length=8 * 1024)] | UnsetType = UNSET
+    ticket: Annotated[str, Meta(min_length=1, max_length=128)] | UnsetType = UNSET
+
+
+class Ping(_Frame, tag="ping"):
+    """Ask for a pong."""
+
+
+Frame: TypeAlias = Send | Edit | Delete | React | Pin | Sync | Read | Typing | Watch | Status | Token | Ping
+
+
+class _Reference(msgspec.Struct):
+    """The `ref` of a frame that is wrong in everything else."""
+
+    ref: Raw | UnsetType = UNSET
+
+
+_parse = msgspec.json.Decoder(Frame).decode
+_parse_reference = msgspec.json.Decoder(_Reference).decode
+
+
+class Malformed(Exception):
+    """The input is not a JSON object, or nests too deeply."""
+
+
+class FrameRefused(Exception):
+    """The frame is answered with `error`."""
+
+    def __init__(self, error: HubbubError, ref: Raw | UnsetType) -> None:
+        super().__init__(error.reason)
+        self.error = error
+        self.ref = ref
+
+
+def decode(data: bytes) -> Frame:
+    """The frame; `data` is UTF-8. Raises `Malformed`, `FrameRefused`."""
+    try:
+        frame: Frame = _parse(data)
+    except (msgspec.DecodeError, RecursionError):
+        raise Malformed if _depth(data) > DEPTH else _reject(data) from None
+    # Only `ref` can nest. If it is repeated, the decoder shows the last one: so the brackets of all the bytes are counted.
+    if frame.ref is not UNSET and data.count(b"[") + data.count(b"{") > DEPTH and _depth(data) > DEPTH:
+        raise Malformed
+    _check(frame)
+    return frame
+
+
+def check_text(text: str) -> None:
+    """Raise `TooLarge` past the limit, and `InvalidFrame` for a NUL, which PostgreSQL cannot store."""
+    if len(text) > TEXT_BYTES or (len(text) * 4 > TEXT_BYTES and len(text.encode()) > TEXT_BYTES):
+        raise TooLarge(f"A text is at most {TEXT_BYTES} bytes")
+    if "\x00" in text:
+        raise InvalidFrame("A text holds no NUL")
+
+
+def check_id(value: str, field: str) -> None:
+    """Raise `InvalidFrame` for control characters; keys that the gateway makes begin with one, so clients cannot choose them."""
+    if not value.isprintable() and _CONTROL.search(value):
+        raise InvalidFrame(f"{field} holds a control character")
+
+
+def _check(frame: Frame) -> None:
+    """Check what types cannot express. Raises `FrameRefused`."""
+    try:
+        match frame:
+            case Send():
+                _check_send(frame)
+            case Edit():
+                check_text(frame.text)
+                check_id(frame.message, "message")
+                if not frame.text:
+                    raise InvalidFrame("text is empty")
+            case Delete() | Pin():
+                check_id(frame.message, "message")
+            case React():
+                check_id(frame.message, "message")
+                check_id(frame.emoji, "emoji")
+                if len(frame.emoji.encode()) > EMOJI_BYTES:
+                    raise InvalidFrame(f"An emoji is at most {EMOJI_BYTES} bytes")
+            case Watch():
+                for user in frame.users:
+                    check_id(user, "users")
+            case _:
+                pass
+    except HubbubError as error:
+        raise FrameRefused(error, frame.ref) from None
+
+
+def _check_send(frame: Send) -> None:
+    check_text(frame.text)
+    check_id(frame.key, "key")
+    if not frame.text and not frame.attachments:
+        raise InvalidFrame("text is empty")
+    if frame.thread is not None:
+        check_id(frame.thread, "thread")
+    for each in (*frame.attachments, *frame.mentions):
+        check_id(each, "attachments or mentions")
+
+
+def _depth(data: bytes) -> int:
+    """How deeply brackets outside strings nest."""
+    depth = deepest = 0
+    for token in _TOKENS.finditer(data):
+        match token.group():
+            case b"{" | b"[":
+                depth += 1
+                deepest = max(deepest, depth)
+            case b"}" | b"]":
+                depth -= 1
+    return deepest
+
+
+def _parse_int(digits: str) -> int | float:
+    """Python refuses integers of some thousand digits; JSON does not."""
+    return int(digits) if len(digits) < _LONG_INT else float(digits)
+
+
+def _refuse_constant(_name: str) -> NoReturn:
+    raise ValueError
+
+
+def _reject(data: bytes) -> Malformed | FrameRefused:
+    """The exception for input that did not decode."""
+    try:
+        value = json.loads(data.decode(), parse_constant=_refuse_constant, parse_int=_parse_int)
+    except ValueError:
+        return Malformed()
+    if not isinstance(value, dict):
+        return Malformed()
+    try:
+        ref = _parse_reference(data).ref
+    except msgspec.DecodeError:  # a lone surrogate somewhere: valid JSON, invalid text
+        ref = Raw(json.dumps(value["ref"]).encode()) if "ref" in value else UNSET
+    detail = "The type is missing or unknown, or a field is wrong"
+    return FrameRefused(InvalidFrame(detail), ref)

@@ -1,0 +1,168 @@
+"""The frames that the server sends, as docs/protocol.md defines them, and `encode`, which makes payloads of them.
+
+The payload of an `event` frame comes from the messages service, encoded once for all gateways.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import Literal, TypeAlias
+
+import msgspec
+from google.protobuf.timestamp_pb2 import Timestamp
+from msgspec import UNSET, Raw, UnsetType
+
+from chassis.errors import HubbubError
+from chassis.proto_enums import to_word
+from hubbub.events.v1.events_pb2 import Role
+from hubbub.messages.v1.messages_pb2 import Channel, ChannelKind
+
+Ref: TypeAlias = Raw | UnsetType
+"""The client's `ref`: any JSON value, echoed as it came."""
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """The limits that a client must observe."""
+
+    frame_bytes: int
+    text_bytes: int
+    sync_events: int
+    sends_per_second: int
+    burst: int
+    connections: int
+
+
+class ChannelView(msgspec.Struct, frozen=True):
+    """A channel in `hello` and `joined`."""
+
+    id: str
+    kind: str
+    name: str
+    role: str
+    seq: int
+    read_seq: int
+
+
+class Hello(msgspec.Struct, frozen=True, tag="hello"):
+    """First frame."""
+
+    connection: str
+    user: str
+    tenant: str
+    heartbeat_seconds: int
+    limits: Limits
+    channels: list[ChannelView]
+
+
+class Ack(msgspec.Struct, frozen=True, tag="ack"):
+    """A command is stored."""
+
+    channel: str
+    seq: int
+    message: str
+    at: str
+    ref: Ref = UNSET
+    duplicate: bool | UnsetType = UNSET
+
+
+class Error(msgspec.Struct, frozen=True, tag="error"):
+    """A frame was refused or failed."""
+
+    reason: str
+    detail: str
+    ref: Ref = UNSET
+    retry_after: float | UnsetType = UNSET
+
+
+class SyncStatus(msgspec.Struct, frozen=True):
+    """How one channel is resumed."""
+
+    status: Literal["complete", "reset", "gone"]
+    seq: int | UnsetType = UNSET
+
+
+class Synced(msgspec.Struct, frozen=True, tag="synced"):
+    """Announces what follows a `sync`."""
+
+    channels: dict[str, SyncStatus]
+    ref: Ref = UNSET
+
+
+class Joined(msgspec.Struct, frozen=True, tag="joined"):
+    """A channel was gained."""
+
+    channel: ChannelView
+
+
+class Left(msgspec.Struct, frozen=True, tag="left"):
+    """A channel was lost."""
+
+    channel: str
+
+
+class Receipt(msgspec.Struct, frozen=True, tag="receipt"):
+    """A read position moved."""
+
+    channel: str
+    user: str
+    read_seq: int
+
+
+class Typing(msgspec.Struct, frozen=True, tag="typing"):
+    """A user is typing."""
+
+    channel: str
+    user: str
+
+
+class Presence(msgspec.Struct, frozen=True, tag="presence"):
+    """The presence of a watched user."""
+
+    user: str
+    status: str
+    last_seen: str | None = None
+
+
+class Reconnect(msgspec.Struct, frozen=True, tag="reconnect"):
+    """The server is leaving."""
+
+    after_ms: int
+
+
+class Renewed(msgspec.Struct, frozen=True, tag="token"):
+    """Answers `token`."""
+
+    expires_at: str
+    ref: Ref = UNSET
+
+
+class Pong(msgspec.Struct, frozen=True, tag="pong"):
+    """Answers `ping`."""
+
+    ref: Ref = UNSET
+
+
+Frame: TypeAlias = Hello | Ack | Error | Synced | Joined | Left | Receipt | Typing | Presence | Reconnect | Renewed | Pong
+
+_encode = msgspec.json.Encoder().encode
+
+
+def encode(frame: Frame) -> bytes:
+    """The frame's payload."""
+    return _encode(frame)
+
+
+def channel_view(channel: Channel) -> ChannelView:
+    """The channel as `hello` and `joined` show it."""
+    kind, role = to_word(ChannelKind, channel.kind), to_word(Role, channel.role)
+    return ChannelView(channel.id, kind, channel.name, role, channel.seq, channel.read_seq)
+
+
+def moment(timestamp: Timestamp) -> str:
+    """RFC 3339, UTC, with milliseconds: the form of every time in docs/protocol.md."""
+    return timestamp.ToDatetime(tzinfo=UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+def refusal(error: HubbubError, ref: Ref = UNSET) -> bytes:
+    """The payload of the `error` frame for an exception."""
+    return encode(Error(error.reason, error.detail, ref, error.retry_after or UNSET))

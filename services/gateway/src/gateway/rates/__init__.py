@@ -1,0 +1,1 @@
+"""Rate limits: of one connection, and of a user or address over all gateways."""

@@ -1,0 +1,1 @@
+"""Presence and typing: state that is not in the log."""

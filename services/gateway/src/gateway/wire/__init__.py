@@ -1,0 +1,1 @@
+"""Connections and their bytes: from being registered to the close code."""

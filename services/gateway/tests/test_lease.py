@@ -1,0 +1,199 @@
+"""A gateway that may have been decided past says nothing and believes nothing until it knows what was decided."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable
+
+import pytest
+
+from bus.bus import Delivery
+from bus.gateway_leases import LEASE_SECONDS, RedisGatewayLeases
+from bus.memory import MemoryBus
+from bus.topics import revocations
+from chassis.errors import Unavailable
+from gateway.commands.pending import Pending
+from gateway.commands.publisher import CommandPublisher
+from gateway.model import Connection
+from gateway.protocol.close_codes import Close
+from gateway.revocation.lease import GatewayLease
+from gateway.wire.writer import HELD_BYTES
+from hubbub.events.v1.events_pb2 import Command, RevocationBatch
+from services.gateway.tests.world import MemoryTransport, World
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Office:
+    """A lease in a real Valkey, and what it says on the bus; the test decides when that is read."""
+
+    def __init__(self, url: str) -> None:
+        self.clock = Clock()
+        self.bus = MemoryBus()
+        self.leases = RedisGatewayLeases(url)
+        self.lease = GatewayLease(self.leases, self.bus, "g", self.clock)
+
+    async def until_echoes(self, count: int) -> list[str]:
+        """Run until it has renewed; its echoes, oldest first."""
+        echoes: list[str] = []
+        async with self.bus.follow([revocations()]) as deliveries:
+            running = asyncio.create_task(self.lease.run())
+            try:
+                async with asyncio.timeout(10):
+                    while len(echoes) < count:
+                        delivery = await anext(deliveries)
+                        assert isinstance(delivery, Delivery)
+                        echoes += [RevocationBatch.FromString(entry.payload).echo for entry in delivery.entries]
+            finally:
+                running.cancel()
+        return echoes
+
+
+@pytest.fixture
+async def office(valkey_url: str) -> AsyncIterator[Office]:
+    office = Office(valkey_url)
+    with contextlib.closing(office.leases):
+        yield office
+
+
+async def test_a_gateway_is_cut_off_until_it_has_read_its_echo(office: Office) -> None:
+    assert office.lease.cut_off
+    (echo,) = await office.until_echoes(1)
+    assert office.lease.cut_off
+    office.lease.echo_read("of another gateway")
+    assert office.lease.cut_off
+    office.lease.echo_read(echo)
+    assert not office.lease.cut_off
+
+
+async def test_it_is_cut_off_from_the_moment_its_lease_ends_and_an_old_echo_does_not_help(office: Office) -> None:
+    (first,) = await office.until_echoes(1)
+    office.lease.echo_read(first)
+    office.clock.now += LEASE_SECONDS  # it was stopped
+    assert office.lease.cut_off
+    office.lease.echo_read(first)
+    assert office.lease.cut_off
+    (second,) = await office.until_echoes(1)
+    office.lease.echo_read(first)
+    assert office.lease.cut_off
+    office.lease.echo_read(second)
+    assert not office.lease.cut_off
+
+
+async def test_an_echo_that_the_bus_has_lost_is_said_again(office: Office) -> None:
+    one, two = await office.until_echoes(2)
+    assert one == two
+    office.lease.echo_read(two)
+    assert not office.lease.cut_off
+
+
+async def test_after_a_loss_in_the_gap_every_user_must_have_been_asked_about(office: Office) -> None:
+    office.lease.missed()
+    (echo,) = await office.until_echoes(1)
+    office.lease.echo_read(echo)
+    assert office.lease.cut_off
+    office.lease.settled()
+    assert not office.lease.cut_off
+
+
+async def test_a_loss_without_a_gap_cuts_nobody_off(office: Office) -> None:
+    (echo,) = await office.until_echoes(1)
+    office.lease.echo_read(echo)
+    office.lease.missed()
+    assert not office.lease.cut_off
+
+
+# What being cut off means.
+
+
+class Switch:
+    def __init__(self) -> None:
+        self.on = True
+
+    def __call__(self) -> bool:
+        return self.on
+
+
+@pytest.fixture
+async def switch() -> Switch:
+    return Switch()
+
+
+@pytest.fixture
+async def cut_off(switch: Switch) -> AsyncIterator[World]:
+    """A world whose gateway is cut off as the switch says."""
+    async with asyncio.TaskGroup() as group:
+        world = World(group, cut_off=switch)
+        yield world
+        for connection in list(world.registry.connections.values()):
+            world.registry.gone(connection)
+
+
+async def held(world: World) -> set[Connection]:
+    """Return the sockets that the writer next holds back."""
+    looked: asyncio.Future[set[Connection]] = asyncio.get_running_loop().create_future()
+
+    def note(connections: Iterable[Connection]) -> None:
+        if not looked.done():
+            looked.set_result(set(connections))
+
+    world.registry.writer.on_held = note
+    async with asyncio.timeout(5):
+        return await looked
+
+
+def transports(world: World, *connections: Connection) -> list[MemoryTransport]:
+    return [world.transports[connection] for connection in connections]
+
+
+async def test_what_is_held_back_goes_out_afterwards_in_order(cut_off: World, switch: Switch) -> None:
+    ann = cut_off.connect("ann")
+    for frame in (b'{"n":1}', b'{"n":2}'):
+        cut_off.registry.writer.send(ann, frame)
+    assert await held(cut_off) == {ann}
+    assert cut_off.transports[ann].written == b""
+    switch.on = False
+    await cut_off.registry.writer.flushed()
+    assert cut_off.transports[ann].frames() == [{"n": 1}, {"n": 2}]
+
+
+async def test_a_socket_that_ends_meanwhile_is_sent_its_close_code_alone(cut_off: World) -> None:
+    ann, bob = cut_off.connect("ann"), cut_off.connect("bob")
+    for connection, reason in ((ann, Close.REVOKED), (bob, Close.TOKEN_EXPIRED)):
+        cut_off.registry.writer.send(connection, b"{}")
+        cut_off.registry.close(connection, reason)
+    await asyncio.wait_for(cut_off.registry.writer.flushed(), 5)
+    assert [transport.frames() for transport in transports(cut_off, ann, bob)] == [[4501], [4001]]
+
+
+async def test_whom_the_store_vouches_for_is_not_kept_waiting_by_the_others(cut_off: World) -> None:
+    ann, bob = cut_off.connect("ann"), cut_off.connect("bob")
+    for connection in (ann, bob):
+        cut_off.registry.writer.send(connection, b"{}")
+    assert await held(cut_off) == {ann, bob}
+    cut_off.registry.writer.release([ann])
+    assert [transport.frames() for transport in transports(cut_off, ann, bob)] == [[{}], []]
+
+
+async def test_what_is_held_back_has_a_bound(cut_off: World) -> None:
+    ann = cut_off.connect("ann")
+    for _ in range(HELD_BYTES // 1_000):
+        cut_off.registry.writer.send(ann, b"x" * 1_000)
+    await asyncio.wait_for(cut_off.registry.writer.flushed(), 5)
+    assert ann.closing is Close.SLOW_CONSUMER
+
+
+async def test_no_command_goes_in(cut_off: World, switch: Switch) -> None:
+    bus = MemoryBus()
+    publisher = CommandPublisher(bus, 1, Pending(cut_off.registry.writer, cut_off.registry.connections), switch)
+    with pytest.raises(Unavailable):
+        publisher.add(Command(id="a", channel="c"))
+    switch.on = False
+    publisher.add(Command(id="b", channel="c"))

@@ -1,0 +1,215 @@
+"""Edits, deletions, reactions and pins: one statement each, for one command.
+
+A change appends an entry to the log and updates the current state of its message: the tables `changes` and `reactions`.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+import msgspec
+
+from chassis.pipeline import Query, Statement, Value
+from messages import audit
+from messages.commands.judgement import (
+    FLOOR,
+    JOINABLE,
+    LOOKUPS,
+    NOW,
+    SILENCED_OR_BLOCKED,
+    VISIBILITY,
+    Answer,
+    permitted,
+    role_may,
+)
+from messages.commands.model import Command, Delete, Edit, Pin, Post, React, Read
+from messages.message import NO_DETAILS, Details, Entry, EntryKind
+from messages.policy import Action
+
+
+def _statement(judgement: str, effect: str, *, join: str = "", repeated: str = "NULL::bigint") -> Statement:
+    """`judgement` adds branches to the verdict's CASE; `effect` is a CTE; `repeated` is the entry with the same effect."""
+    return Statement(f"""
+WITH cmd AS NOT MATERIALIZED (
+  SELECT %(tenant)s::text AS tenant, %(channel)s::uuid AS channel, %(actor)s::text AS actor, %(key)s::text AS key,
+    %(id)s::text AS id, %(message)s::uuid AS message, %(issued)s::float8 AS issued
+),
+target AS (
+  SELECT cmd.*, ch.head, ch.posts, prior.seq AS prior_seq, msg.seq AS posted_seq, {repeated} AS repeated_seq, {NOW} AS now,
+    CASE
+      WHEN prior.command = cmd.id THEN 'again'
+      {VISIBILITY}
+      WHEN prior.seq IS NOT NULL THEN 'KEY_REUSED'
+      WHEN msg.id IS NULL THEN 'NOT_FOUND'
+      {judgement}
+      ELSE 'fresh'
+    END AS verdict
+  FROM cmd
+  {LOOKUPS}
+  LEFT JOIN LATERAL (SELECT * FROM messages WHERE messages.channel = ch.id AND messages.id = cmd.message OFFSET 0) msg
+    ON msg.seq > {FLOOR}
+  {join}
+),
+judged AS MATERIALIZED (
+  SELECT *, CASE verdict WHEN 'fresh' THEN head + 1 WHEN 'again' THEN prior_seq WHEN 'duplicate' THEN repeated_seq END AS seq
+  FROM target
+),
+fresh AS (SELECT * FROM judged WHERE verdict = 'fresh'),
+logged AS (
+  INSERT INTO entries (channel, seq, posts, tenant, kind, actor, at, key, command, message, text, details)
+  SELECT channel, seq, posts, tenant, %(kind)s, actor, now, key, id, message, %(text)s, %(details)s::jsonb FROM fresh
+),
+advanced AS (UPDATE channels SET head = fresh.seq FROM fresh WHERE channels.id = fresh.channel),
+outbox AS (
+  INSERT INTO unpublished (channels, firsts, lasts) SELECT ARRAY[channel], ARRAY[seq], ARRAY[seq] FROM fresh RETURNING id
+),
+{effect}
+SELECT 1 AS n, verdict, seq, message,
+  CASE WHEN verdict <> 'fresh' THEN (
+    SELECT first.at FROM entries first WHERE first.channel = judged.channel AND first.seq = judged.seq) END AS at,
+  NULL::float8 AS wait, (SELECT id FROM outbox) AS unpublished, now
+FROM judged
+""")
+
+
+_EDIT = _statement(
+    f"""
+      WHEN msg.sender <> cmd.actor OR NOT {role_may("allowed")} THEN 'NOT_ALLOWED'
+      {SILENCED_OR_BLOCKED}
+      WHEN msg.deleted_seq IS NOT NULL THEN 'CONFLICT'
+""",
+    """edited AS (
+  INSERT INTO changes (channel, message, seq, tenant, text, edited_at)
+  SELECT channel, message, posted_seq, tenant, %(text)s, now FROM fresh
+  ON CONFLICT (channel, message) DO UPDATE SET text = excluded.text, edited_at = excluded.edited_at
+)""",
+)
+
+# Erases the text from the entries of the post and its edits, in the same transaction; the entries stay. Remembers its uploads as
+# withdrawn. Deleting another user's message is recorded in the audit log.
+_DELETE = _statement(
+    f"""
+      WHEN msg.sender <> cmd.actor AND NOT {role_may("allowed_others")} THEN 'NOT_ALLOWED'
+      WHEN msg.sender = cmd.actor AND NOT {role_may("allowed")} THEN 'NOT_ALLOWED'
+      WHEN msg.deleted_seq IS NOT NULL THEN 'duplicate'
+""",
+    """deleted AS (
+  INSERT INTO changes (channel, message, seq, tenant, deleted_seq)
+  SELECT channel, message, posted_seq, tenant, seq FROM fresh
+  ON CONFLICT (channel, message) DO UPDATE SET text = NULL, deleted_seq = excluded.deleted_seq
+),
+uploads AS (
+  INSERT INTO withdrawn (channel, upload, tenant)
+  SELECT fresh.channel, attachment->>'id', fresh.tenant FROM fresh
+  JOIN entries post ON post.channel = fresh.channel AND post.seq = fresh.posted_seq,
+    jsonb_array_elements(post.details->'attachments') AS attachment
+  ON CONFLICT DO NOTHING
+),
+erased_post AS (
+  UPDATE entries SET text = NULL, details = details - '{attachments,mentions}'::text[]
+  FROM fresh WHERE entries.channel = fresh.channel AND entries.seq = fresh.posted_seq
+  RETURNING CASE WHEN entries.actor <> fresh.actor THEN audit_append(
+    fresh.tenant, fresh.actor, 'message.deleted', fresh.channel, entries.actor,
+    json_strip_nulls(json_build_object('message', fresh.message, 'seq', fresh.seq, 'via', %(via)s::text))::text) END
+),
+erased_edits AS (
+  UPDATE entries SET text = NULL
+  WHERE channel = %(channel)s AND message = %(message)s AND kind = 2 AND EXISTS (SELECT FROM fresh)
+)""",
+    repeated="msg.deleted_seq",
+)
+
+_REACT = _statement(
+    f"""
+      WHEN NOT {role_may("allowed")} THEN 'NOT_ALLOWED'
+      {SILENCED_OR_BLOCKED}
+      WHEN msg.deleted_seq IS NOT NULL THEN 'CONFLICT'
+      WHEN reaction.active <> %(remove)s THEN 'duplicate'
+      WHEN reaction.seq IS NULL AND %(remove)s THEN 'CONFLICT'
+""",
+    """reacted AS (
+  INSERT INTO reactions (channel, message, emoji, "user", tenant, active, seq)
+  SELECT channel, message, %(emoji)s, actor, tenant, NOT %(remove)s, seq FROM fresh
+  ON CONFLICT (channel, message, emoji, "user") DO UPDATE SET active = excluded.active, seq = excluded.seq
+)""",
+    join="""LEFT JOIN reactions reaction ON reaction.channel = msg.channel AND reaction.message = msg.id
+    AND reaction.emoji = %(emoji)s AND reaction."user" = cmd.actor""",
+    repeated="reaction.seq",
+)
+
+_PIN = _statement(
+    f"""
+      WHEN NOT {role_may("allowed")} THEN 'NOT_ALLOWED'
+      {SILENCED_OR_BLOCKED}
+      WHEN msg.deleted_seq IS NOT NULL THEN 'CONFLICT'
+      WHEN msg.pinned <> %(remove)s AND msg.pin_seq IS NOT NULL THEN 'duplicate'
+      WHEN %(remove)s AND NOT msg.pinned THEN 'CONFLICT'
+""",
+    """pinned AS (
+  INSERT INTO changes (channel, message, seq, tenant, pinned, pin_seq)
+  SELECT channel, message, posted_seq, tenant, NOT %(remove)s, seq FROM fresh
+  ON CONFLICT (channel, message) DO UPDATE SET pinned = excluded.pinned, pin_seq = excluded.pin_seq
+)""",
+    repeated="msg.pin_seq",
+)
+
+
+def query(command: Command) -> Query:
+    """Store one change. Read the row with `judgement.answers`."""
+    body = command.body
+    parameters: dict[str, Value] = {
+        "tenant": command.tenant,
+        "channel": command.channel,
+        "actor": command.actor,
+        "key": command.key or None,
+        "id": command.id or None,
+        "issued": command.token_issued_at,
+        "joinable": JOINABLE,
+        "text": None,
+        "details": None,
+    }
+    match body:
+        case Edit():
+            statement, action = _EDIT, Action.EDIT_OWN
+            parameters["text"] = body.text
+        case Delete():
+            statement, action = _DELETE, Action.DELETE_OWN
+            parameters |= {"allowed_others": permitted(Action.DELETE_OTHERS), "via": audit.via()}
+        case React():
+            statement, action = _REACT, Action.REACT
+            parameters |= {"emoji": body.emoji, "remove": body.remove, "details": msgspec.json.encode(Details(emoji=body.emoji))}
+        case Pin():
+            statement, action = _PIN, Action.PIN
+            parameters["remove"] = body.remove
+        case Post() | Read():
+            raise AssertionError(body)
+        case _:
+            assert_never(body)
+    parameters |= {"message": body.message, "kind": _kind(body).value, "allowed": permitted(action)}
+    return statement.query(parameters)
+
+
+def entry(command: Command, answer: Answer) -> Entry:
+    """The entry that a change made."""
+    body = command.body
+    if answer.seq is None or isinstance(body, Post | Read):
+        raise AssertionError(answer)
+    return Entry(
+        command.channel, answer.seq, command.tenant, _kind(body), command.actor, answer.at, None, command.id, answer.message,
+        body.text if isinstance(body, Edit) else None,
+        Details(emoji=body.emoji) if isinstance(body, React) else NO_DETAILS,
+    )  # fmt: skip
+
+
+def _kind(body: Edit | Delete | React | Pin) -> EntryKind:
+    match body:
+        case Edit():
+            return EntryKind.MESSAGE_EDITED
+        case Delete():
+            return EntryKind.MESSAGE_DELETED
+        case React():
+            return EntryKind.REACTION_REMOVED if body.remove else EntryKind.REACTION_ADDED
+        case Pin():
+            return EntryKind.MESSAGE_UNPINNED if body.remove else EntryKind.MESSAGE_PINNED
+        case _:
+            assert_never(body)

@@ -1,0 +1,165 @@
+"""Posts. `_STORE` judges, numbers and stores them: the only place where a message gets its number.
+
+Numbers follow the channel's `head` without a gap, in the order of the batch; a refused post takes none. The channel is locked
+(see `batch`), so no other transaction can take the same number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import msgspec
+
+from chassis.pipeline import Query, Statement
+from messages.commands.judgement import (
+    FLOOR,
+    JOINABLE,
+    LOOKUPS,
+    NOW,
+    SILENCED_OR_BLOCKED,
+    VISIBILITY,
+    Answer,
+    permitted,
+    role_may,
+)
+from messages.commands.model import Command, Post
+from messages.ids import message_ids
+from messages.message import NO_DETAILS, CommandId, Details, Entry, EntryKind, MessageId
+from messages.policy import Action
+
+_SLOW_MODE_APPLIES = f"ch.slow_mode_seconds > 0 AND NOT {role_may('exempt_from_slow_mode')}"
+_NEXT_POST_AT = "member.last_posted_at + make_interval(secs => ch.slow_mode_seconds)"
+
+# A statement does not see its own inserts. So no two of its posts may share (channel, actor, key), and slow mode also looks at
+# the author's earlier posts in the same statement (`paced`).
+_STORE = Statement(f"""
+WITH judged AS MATERIALIZED ( -- otherwise each use of the verdict would judge again
+  SELECT cmd.*, cmd.ordinality AS n, ch.head, ch.posts, {NOW} AS now,
+    prior.seq AS prior_seq, prior.message AS prior_message, prior.at AS prior_at,
+    {_SLOW_MODE_APPLIES} AS slow, ch.slow_mode_seconds, {_NEXT_POST_AT} AS next_post_at,
+    CASE
+      WHEN prior.command = cmd.id THEN 'again'
+      {VISIBILITY}
+      WHEN prior.digest = cmd.digest THEN 'duplicate'
+      WHEN prior.seq IS NOT NULL THEN 'KEY_REUSED'
+      WHEN NOT {role_may("may_post")} THEN 'NOT_ALLOWED'
+      {SILENCED_OR_BLOCKED}
+      WHEN cmd.thread IS NOT NULL AND NOT EXISTS (
+        SELECT FROM entries root WHERE root.channel = cmd.channel AND root.message = cmd.thread AND root.kind = 1
+          AND root.seq > {FLOOR}) THEN 'NOT_FOUND'
+      ELSE 'fresh'
+    END AS judgement
+  FROM ROWS FROM (json_to_recordset(%(posts)s::json) AS (
+    tenant text, channel uuid, actor text, key text, id text, issued float8,
+    digest bigint, message uuid, thread uuid, text text, details jsonb)) WITH ORDINALITY AS cmd
+  {LOOKUPS}
+),
+paced AS NOT MATERIALIZED ( -- in slow mode, only the first accepted post of each author
+  SELECT *, CASE
+      WHEN judgement = 'fresh' AND slow AND (next_post_at > now OR EXISTS (
+        SELECT FROM judged earlier WHERE earlier.channel = judged.channel AND earlier.actor = judged.actor
+          AND earlier.n < judged.n AND earlier.judgement = 'fresh')) THEN 'SLOW_MODE'
+      ELSE judgement
+    END AS verdict
+  FROM judged
+),
+numbered AS MATERIALIZED (
+  SELECT *, head + count(*) FILTER (WHERE verdict = 'fresh')
+    OVER (PARTITION BY channel ORDER BY n ROWS UNBOUNDED PRECEDING) AS seq
+  FROM paced
+),
+fresh AS NOT MATERIALIZED (SELECT * FROM numbered WHERE verdict = 'fresh'),
+logged AS (
+  INSERT INTO entries (channel, seq, posts, tenant, kind, actor, at, key, digest, command, message, thread, text, details)
+  SELECT channel, seq, posts + seq - head, tenant, 1, actor, now, key, digest, id, message, thread, text, details FROM fresh
+),
+ranges AS MATERIALIZED (SELECT channel, min(seq) AS first, max(seq) AS last FROM fresh GROUP BY channel),
+advanced AS (
+  UPDATE channels SET head = last, posts = posts + last - head, last_post = last FROM ranges WHERE channels.id = ranges.channel
+),
+read AS ( -- an author has read their own post
+  UPDATE members SET read_seq = latest.seq, last_posted_at = latest.at
+  FROM (SELECT channel, actor, max(seq) AS seq, max(now) AS at FROM fresh GROUP BY channel, actor) latest
+  WHERE members.channel = latest.channel AND members."user" = latest.actor
+),
+outbox AS (
+  INSERT INTO unpublished (channels, firsts, lasts) SELECT array_agg(channel), array_agg(first), array_agg(last) FROM ranges
+  HAVING count(*) > 0 RETURNING id
+)
+SELECT n, verdict,
+  CASE verdict WHEN 'fresh' THEN seq ELSE prior_seq END AS seq,
+  CASE verdict WHEN 'fresh' THEN message ELSE prior_message END AS message,
+  prior_at AS at,
+  CASE verdict WHEN 'SLOW_MODE' THEN
+    CASE WHEN next_post_at > now THEN EXTRACT(epoch FROM next_post_at - now)::float8 ELSE slow_mode_seconds END END AS wait,
+  CASE n WHEN 1 THEN (SELECT id FROM outbox) END AS unpublished, CASE n WHEN 1 THEN now END AS now
+FROM numbered
+""")
+
+_ENCODER = msgspec.json.Encoder()
+
+
+class _Row(msgspec.Struct, gc=False, omit_defaults=True):
+    """A post as `_STORE` reads it. Omitted fields are NULL."""
+
+    tenant: str
+    channel: str
+    actor: str
+    key: str
+    digest: int
+    message: MessageId
+    text: str
+    id: CommandId | None = None
+    issued: float | None = None
+    thread: MessageId | None = None
+    details: Details | None = None
+
+
+def query(run: Sequence[Command]) -> Query:
+    """Store posts, no two of which share (channel, actor, key). Read the rows with `judgement.answers`."""
+    rows = []
+    for command, message in zip(run, message_ids(len(run)), strict=True):
+        post = _post(command)
+        rows.append(_Row(
+            command.tenant, command.channel, command.actor, command.key, _digest(post), message, post.text,
+            command.id or None, command.token_issued_at or None, post.thread, _details(post),
+        ))  # fmt: skip
+    return _STORE.query(
+        {
+            "posts": _ENCODER.encode(rows),
+            "joinable": JOINABLE,
+            "may_post": permitted(Action.POST),
+            "exempt_from_slow_mode": permitted(Action.SKIP_SLOW_MODE),
+        }
+    )
+
+
+def entry(command: Command, answer: Answer) -> Entry:
+    """The entry that a post made."""
+    if answer.seq is None:
+        raise AssertionError(answer)
+    post = _post(command)
+    return Entry(
+        command.channel, answer.seq, command.tenant, EntryKind.MESSAGE_POSTED, command.actor, answer.at, command.key, command.id,
+        answer.message, post.text, _details(post) or NO_DETAILS,
+    )  # fmt: skip
+
+
+def _post(command: Command) -> Post:
+    post = command.body
+    assert isinstance(post, Post)  # noqa: S101 - `batch` selects by type
+    return post
+
+
+def _details(post: Post) -> Details | None:
+    """The details of the entry; None when there are none."""
+    if post.thread or post.attachments or post.mentions:
+        return Details(thread=post.thread, attachments=post.attachments, mentions=post.mentions)
+    return None
+
+
+def _digest(post: Post) -> int:
+    """A hash of the content, by which a repeated key is told from a reused one, also after the message was deleted."""
+    content = _ENCODER.encode((post.text, post.thread, [each.id for each in post.attachments], post.mentions))
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), signed=True)

@@ -1,0 +1,275 @@
+-- Users, channels, members, the log, and what moderators need. Storing a post is the hot path: every post pays for each index on
+-- `entries`, `channels` and `members` that is not partial.
+
+CREATE TABLE users (
+    tenant text NOT NULL,
+    id text NOT NULL,
+    name text NOT NULL,
+    blocked boolean NOT NULL DEFAULT false,
+    revoked_before timestamptz, -- tokens issued earlier are void
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant, id)
+);
+CREATE INDEX users_by_name ON users (tenant, lower(name), id);
+-- Every command checks its author here, so the index holds only the few users for whom the check can fail.
+CREATE INDEX users_blocked_or_revoked ON users (tenant, id) WHERE blocked OR revoked_before IS NOT NULL;
+
+-- The row of a channel is its lock: a transaction that numbers an entry or changes a member locks it first.
+-- Valid values are checked by triggers, not by CHECK: PostgreSQL plans a table's CHECKs anew for each statement that updates it.
+-- Each post updates the row. So it leaves room for updates within the page, and statistics are gathered rarely.
+CREATE TABLE channels (
+    id uuid PRIMARY KEY DEFAULT uuidv7(),
+    tenant text NOT NULL,
+    kind text NOT NULL, -- direct, group, public, broadcast, qa
+    name text NOT NULL,
+    topic text NOT NULL DEFAULT '',
+    slow_mode_seconds integer NOT NULL DEFAULT 0,
+    history text NOT NULL, -- all, joined
+    direct_key text, -- identifies the pair of users of a direct channel; NULL for other kinds
+    head bigint NOT NULL DEFAULT 0, -- number of the newest entry
+    posts bigint NOT NULL DEFAULT 0, -- how many messages were posted
+    last_post bigint NOT NULL DEFAULT 0, -- number of the newest message
+    created_at timestamptz NOT NULL DEFAULT now()
+) WITH (fillfactor = 50, autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 1000000);
+CREATE UNIQUE INDEX channels_direct ON channels (tenant, direct_key);
+CREATE INDEX channels_of_tenant ON channels (tenant, kind);
+
+CREATE TABLE members (
+    channel uuid NOT NULL REFERENCES channels,
+    "user" text NOT NULL,
+    tenant text NOT NULL,
+    role text NOT NULL, -- owner, moderator, member, reader
+    joined_seq bigint NOT NULL, -- number of the member.joined entry
+    read_seq bigint NOT NULL,
+    muted boolean NOT NULL DEFAULT false,
+    last_posted_at timestamptz,
+    silenced_until timestamptz, -- copied from `silences`, so that judging a post reads one row
+    PRIMARY KEY (channel, "user"),
+    FOREIGN KEY (tenant, "user") REFERENCES users
+) WITH (fillfactor = 70, autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 1000000);
+CREATE INDEX members_of_user ON members (tenant, "user", channel);
+
+CREATE FUNCTION refuse_value() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'Not a valid row of %', TG_TABLE_NAME USING ERRCODE = 'check_violation';
+END $$;
+CREATE TRIGGER valid AFTER INSERT OR UPDATE OF kind, history, direct_key ON channels FOR EACH ROW
+    WHEN (NEW.kind NOT IN ('direct', 'group', 'public', 'broadcast', 'qa') OR NEW.history NOT IN ('all', 'joined')
+        OR (NEW.kind = 'direct') <> (NEW.direct_key IS NOT NULL))
+    EXECUTE FUNCTION refuse_value();
+CREATE TRIGGER valid AFTER INSERT OR UPDATE OF role ON members FOR EACH ROW
+    WHEN (NEW.role NOT IN ('owner', 'moderator', 'member', 'reader'))
+    EXECUTE FUNCTION refuse_value();
+
+CREATE TABLE bans (
+    channel uuid NOT NULL REFERENCES channels,
+    "user" text NOT NULL,
+    tenant text NOT NULL,
+    moderator text NOT NULL,
+    reason text NOT NULL,
+    until timestamptz NOT NULL DEFAULT 'infinity',
+    PRIMARY KEY (channel, "user")
+);
+
+-- Members who may not write for a while. `members.silenced_until` has a copy; this row survives leaving and rejoining.
+CREATE TABLE silences (
+    channel uuid NOT NULL REFERENCES channels,
+    "user" text NOT NULL,
+    tenant text NOT NULL,
+    moderator text NOT NULL,
+    reason text NOT NULL,
+    until timestamptz NOT NULL,
+    PRIMARY KEY (channel, "user")
+);
+
+-- Users whose direct messages another user refuses. Looked up by the blocked user, who is the one that writes.
+CREATE TABLE blocks (
+    tenant text NOT NULL,
+    blocked text NOT NULL,
+    "user" text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant, blocked, "user"),
+    FOREIGN KEY (tenant, blocked) REFERENCES users,
+    FOREIGN KEY (tenant, "user") REFERENCES users
+);
+CREATE INDEX blocks_of_user ON blocks (tenant, "user", blocked);
+
+-- The log. A row never changes, except that deleting a message erases the text of the entries about it.
+CREATE TABLE entries (
+    channel uuid NOT NULL,
+    seq bigint NOT NULL,
+    posts bigint NOT NULL, -- messages in the channel up to and including this entry; unread messages are counted from it
+    tenant text NOT NULL,
+    kind smallint NOT NULL, -- hubbub.events.v1.EventKind; 1 is a message, 2 an edit
+    actor text NOT NULL,
+    at timestamptz NOT NULL,
+    key text, -- idempotency key of the command
+    digest bigint, -- hash of the content that the key was used for
+    command text, -- id of the command; distinguishes a redelivery from a client's repeat
+    message uuid,
+    thread uuid, -- the message that this one replies to, as in `details`; a column because it is indexed
+    text text,
+    details jsonb,
+    PRIMARY KEY (channel, seq)
+);
+CREATE UNIQUE INDEX entries_key ON entries (channel, actor, key) WHERE key IS NOT NULL;
+CREATE INDEX entries_posted ON entries (channel, message) WHERE kind = 1;
+CREATE INDEX entries_edits ON entries (channel, message) WHERE kind = 2;
+CREATE INDEX entries_replies ON entries (channel, thread, seq) WHERE thread IS NOT NULL;
+CREATE INDEX entries_carrying ON entries (channel) WHERE kind = 1 AND details ? 'attachments';
+
+-- The current state of messages that were edited, deleted or pinned.
+CREATE TABLE changes (
+    channel uuid NOT NULL,
+    message uuid NOT NULL,
+    seq bigint NOT NULL, -- number of the message.posted entry
+    tenant text NOT NULL,
+    text text, -- the edited text; NULL once deleted
+    edited_at timestamptz,
+    deleted_seq bigint,
+    pinned boolean NOT NULL DEFAULT false,
+    pin_seq bigint, -- number of the last message.pinned or message.unpinned entry
+    PRIMARY KEY (channel, message)
+);
+CREATE INDEX changes_pinned ON changes (channel, seq) WHERE pinned;
+
+-- Messages in their current state: the posted entry with its changes applied.
+CREATE VIEW messages WITH (security_invoker = true) AS
+SELECT e.message AS id, e.channel, e.seq, e.tenant, e.actor AS sender, e.at, e.thread,
+    CASE WHEN c.edited_at IS NULL THEN e.text ELSE c.text END AS text, e.details,
+    c.edited_at, c.deleted_seq, COALESCE(c.pinned, false) AS pinned, c.pin_seq
+FROM entries e LEFT JOIN changes c ON c.channel = e.channel AND c.message = e.message WHERE e.kind = 1;
+
+-- Removed reactions stay as inactive rows, so that a repeated command finds the entry that the first one made.
+CREATE TABLE reactions (
+    channel uuid NOT NULL,
+    message uuid NOT NULL,
+    emoji text NOT NULL,
+    "user" text NOT NULL,
+    tenant text NOT NULL,
+    active boolean NOT NULL,
+    seq bigint NOT NULL, -- number of the last reaction.added or reaction.removed entry
+    PRIMARY KEY (channel, message, emoji, "user")
+);
+
+-- Uploads whose message was deleted. They are served again only where a message that was not deleted carries them.
+CREATE TABLE withdrawn (
+    channel uuid NOT NULL REFERENCES channels,
+    upload text NOT NULL,
+    tenant text NOT NULL,
+    PRIMARY KEY (channel, upload)
+);
+
+-- Messages reported to the moderators. The text is kept while the report is open, also when the message is deleted.
+CREATE TABLE reports (
+    id uuid PRIMARY KEY DEFAULT uuidv7(),
+    tenant text NOT NULL,
+    channel uuid NOT NULL REFERENCES channels,
+    message uuid NOT NULL,
+    seq bigint NOT NULL, -- number of the message.posted entry
+    sender text NOT NULL,
+    text text, -- as reported; NULL once resolved
+    reporter text NOT NULL,
+    reason text NOT NULL,
+    at timestamptz NOT NULL DEFAULT now(),
+    resolution text CHECK (resolution IN ('dismissed', 'acted')),
+    resolved_at timestamptz,
+    UNIQUE (channel, message, reporter)
+);
+CREATE INDEX reports_open ON reports (channel, id) WHERE resolved_at IS NULL;
+
+-- The transactional outbox: entries that may not have reached the bus yet. One row per transaction, deleted after publishing.
+-- The arrays are random ids and do not compress, so they are stored as they are, inside the row.
+CREATE TABLE unpublished (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    channels uuid[] STORAGE EXTERNAL NOT NULL,
+    firsts bigint[] STORAGE EXTERNAL NOT NULL,
+    lasts bigint[] STORAGE EXTERNAL NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, toast_tuple_target = 8160);
+
+-- Conditions that hardly any command has to check. A subquery is set up with every execution of its statement; a function only
+-- when it is called. `OFFSET 0` keeps the planner from starting with the other table (see `messages.commands.judgement`).
+CREATE FUNCTION is_banned(in_channel uuid, who text) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT FROM bans WHERE channel = in_channel AND "user" = who AND until > now())
+$$;
+-- Whether the other user of a direct channel has blocked `who`.
+CREATE FUNCTION is_blocked(in_direct_channel uuid, in_tenant text, who text) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (
+        SELECT FROM (SELECT "user" FROM members WHERE channel = in_direct_channel OFFSET 0) peer
+        JOIN blocks ON blocks.tenant = in_tenant AND blocks.blocked = who AND blocks."user" = peer."user")
+$$;
+
+-- The audit log of moderators and administrators. Rows are only ever inserted; each is sealed with the digest of the one before.
+CREATE TABLE audit (
+    tenant text NOT NULL,
+    number bigint NOT NULL, -- 1, 2, 3 … in each tenant
+    at timestamptz NOT NULL,
+    actor text NOT NULL,
+    action text NOT NULL,
+    channel uuid,
+    subject text NOT NULL, -- the user concerned; empty when there is none
+    details text NOT NULL, -- JSON, as text because the seal covers its bytes
+    previous bytea NOT NULL, -- digest of the row before; 32 zero bytes in the first
+    digest bytea NOT NULL,
+    PRIMARY KEY (tenant, number)
+);
+-- The newest row of each tenant. It is locked while the next one is sealed, and shows when rows are missing at the end.
+CREATE TABLE audit_heads (
+    tenant text PRIMARY KEY,
+    number bigint NOT NULL,
+    digest bytea NOT NULL
+);
+
+-- SHA-256 over the digest of the row before and the fields, each as `<bytes>:<UTF-8>,` (a netstring). `messages.audit` verifies it.
+CREATE FUNCTION audit_append(
+    for_tenant text, by_actor text, what text, in_channel uuid, to_subject text, with_details text
+) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    head audit_heads;
+    moment timestamptz := clock_timestamp();
+    sealed bytea;
+    field text;
+BEGIN
+    INSERT INTO audit_heads VALUES (for_tenant, 0, decode(repeat('00', 32), 'hex')) ON CONFLICT (tenant) DO NOTHING;
+    SELECT * INTO STRICT head FROM audit_heads WHERE tenant = for_tenant FOR UPDATE;
+    sealed := head.digest;
+    FOREACH field IN ARRAY ARRAY[
+        for_tenant, (head.number + 1)::text, to_char(moment AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+        by_actor, what, COALESCE(in_channel::text, ''), to_subject, with_details
+    ] LOOP
+        sealed := sealed || convert_to(octet_length(convert_to(field, 'UTF8')) || ':' || field || ',', 'UTF8');
+    END LOOP;
+    INSERT INTO audit VALUES (
+        for_tenant, head.number + 1, moment, by_actor, what, in_channel, to_subject, with_details, head.digest, sha256(sealed));
+    UPDATE audit_heads SET number = head.number + 1, digest = sha256(sealed) WHERE tenant = for_tenant;
+    RETURN head.number + 1;
+END $$;
+
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'Rows of the audit log cannot be changed' USING ERRCODE = 'insufficient_privilege';
+END $$;
+CREATE TRIGGER insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit EXECUTE FUNCTION refuse_change();
+REVOKE UPDATE, DELETE, TRUNCATE ON audit FROM CURRENT_USER;
+
+-- Row-level security, the second wall between tenants: a transaction reads and writes only rows of the tenants that it names,
+-- whatever its statements ask for. The names are the array `hubbub.tenants`, set by chassis.postgres; `{*}` stands for all tenants
+-- (sweeper, migrations). Forced, so that it binds the owner of the tables too. It does not bind a superuser, so no service is one.
+DO $$
+DECLARE
+    walled text;
+BEGIN
+    FOR walled IN SELECT table_name FROM information_schema.columns
+        JOIN information_schema.tables USING (table_schema, table_name)
+        WHERE table_schema = 'public' AND table_type = 'BASE TABLE' AND column_name = 'tenant'
+    LOOP
+        EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', walled);
+        EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', walled);
+        EXECUTE format($policy$
+            CREATE POLICY tenants ON %I USING (
+                tenant = ANY ((SELECT NULLIF(current_setting('hubbub.tenants', true), '')::text[])::text[])
+                OR current_setting('hubbub.tenants', true) = '{*}')
+        $policy$, walled);
+    END LOOP;
+END $$;

@@ -1,0 +1,117 @@
+"""The base of all RPC classes: admits the caller, locks a channel for a change, publishes the entries afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+import structlog
+
+from bus.bus import BusError
+from chassis.errors import NotAuthenticated
+from chassis.postgres import Connection, Database
+from hubbub.messages.v1 import messages_pb2 as nouns
+from messages import convert
+from messages.audit import AuditAction
+from messages.message import Caller, ChannelId, Details, Entry, EntryKind, MembershipView
+from messages.publisher import Publisher
+from messages.revocations import Revocations
+from messages.store import audit, channels, log, users
+from messages.store.log import Draft
+from messages.store.users import Admission
+
+logger = structlog.get_logger()
+_RESPONSE_BYTES = 3 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class Change:
+    """A change of a locked channel, in a transaction."""
+
+    connection: Connection
+    caller: Caller
+    channel: ChannelId
+    membership: MembershipView | None
+    """The caller's membership, read after locking; None when their tenant has no such channel."""
+    entries: list[Entry] = field(default_factory=list)
+    """Entries appended so far; published after the commit."""
+    unpublished: list[int] = field(default_factory=list)
+
+    async def append(self, kind: EntryKind, *details: Details) -> list[Entry]:
+        """Append an entry for each of `details`, all made by the caller."""
+        drafts = [Draft(kind, self.caller.user, each) for each in details]
+        appended = await log.append(self.connection, self.caller.tenant, self.channel, drafts)
+        self.entries += appended.entries
+        self.unpublished += appended.unpublished
+        return appended.entries
+
+    async def record(self, action: AuditAction, subject: str = "", **details: object) -> None:
+        """Add a record to the audit log about the channel and, if given, the user `subject`."""
+        await audit.append(self.connection, self.caller, action, channel=self.channel, subject=subject, **details)
+
+
+class RpcBase:
+    """Base class of the RPC classes."""
+
+    def __init__(self, database: Database, publisher: Publisher, revocations: Revocations) -> None:
+        self._database = database
+        self._publisher = publisher
+        self._revocations = revocations
+
+    async def _admitted(self, requester: nouns.Caller) -> Caller:
+        """Read the caller and store them as a user. Raises `NotAuthenticated` for a blocked user or a revoked token."""
+        caller = convert.caller(requester)
+        async with self._database.connection([caller.tenant]) as connection:
+            users_by_id = await users.admit(connection, [Admission(caller)])
+        if users_by_id[caller.tenant, caller.user].refuses(caller):
+            raise NotAuthenticated
+        return caller
+
+    async def _membership(self, caller: Caller, channel: ChannelId) -> MembershipView | None:
+        async with self._database.connection([caller.tenant]) as connection:
+            return await channels.membership(connection, caller, channel)
+
+    @asynccontextmanager
+    async def _changing(self, caller: Caller, channel: ChannelId) -> AsyncIterator[Change]:
+        """Lock a channel inside the block: no other transaction appends to its log. Leaving commits, then publishes."""
+        async with self._database.transaction([caller.tenant]) as connection:
+            await channels.lock(connection, channel)
+            change = Change(connection, caller, channel, await channels.membership(connection, caller, channel))
+            yield change
+        await self._publish(change.entries, change.unpublished)
+
+    async def _listing(self, caller: Caller, channel: ChannelId) -> nouns.Channel:
+        """An existing channel as the caller sees it."""
+        async with self._database.connection([caller.tenant]) as connection:
+            view = await channels.listing(connection, caller, channel)
+        return convert.channel_listing(view) if view else nouns.Channel()
+
+    async def _publish(self, entries: Sequence[Entry], unpublished: Sequence[int]) -> None:
+        """Publish stored entries. While the bus is away the call still succeeds: the sweeper publishes them later."""
+        if not entries:
+            return
+        try:
+            await self._publisher.publish_entries(entries, unpublished)
+        except BusError:
+            logger.warning("publishing_left_to_sweeper", entries=len(entries))
+
+
+class _Sized(Protocol):
+    def ByteSize(self) -> int: ...
+
+
+SizedT = TypeVar("SizedT", bound=_Sized)
+
+
+def fit_to_answer(items: Iterable[SizedT]) -> list[SizedT]:
+    """The first items, at least one, that fit into one response. The caller continues from the last one."""
+    fitting: list[SizedT] = []
+    size = 0
+    for item in items:
+        size += item.ByteSize()
+        if fitting and size > _RESPONSE_BYTES:
+            break
+        fitting.append(item)
+    return fitting

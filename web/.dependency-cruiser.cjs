@@ -1,0 +1,70 @@
+/** Which module may import which; `npm run lint` checks it. */
+module.exports = {
+  forbidden: [
+    {
+      name: "no-circles",
+      comment: "Type-only imports count as well: a circle of types is a module in the wrong place.",
+      severity: "error",
+      from: {},
+      to: { circular: true },
+    },
+    {
+      name: "no-circles-between-folders",
+      severity: "error",
+      scope: "folder",
+      from: {},
+      to: { circular: true },
+    },
+    {
+      name: "client-stands-alone",
+      comment: "Other products use the client core without React and without the app.",
+      severity: "error",
+      from: { path: "^client/" },
+      to: { pathNot: "^client/" },
+    },
+    {
+      name: "embed-stands-alone",
+      comment: "The host page loads embed.js as one classic script.",
+      severity: "error",
+      from: { path: "^embed/" },
+      to: { path: "." },
+    },
+    {
+      name: "app-uses-the-public-client",
+      severity: "error",
+      from: { path: "^app/" },
+      to: { path: "^client/", pathNot: "^client/index\\.ts$" },
+    },
+    {
+      name: "ui-knows-no-feature",
+      comment: "Layers of the app, lowest first: browser and text, state, ui, features, Shell and App.",
+      severity: "error",
+      from: { path: "^app/(browser|text|state|ui)/" },
+      to: { path: "^app/", pathNot: "^app/(browser|text|state|ui)/" },
+    },
+    {
+      name: "only-ui-uses-ariakit",
+      severity: "error",
+      from: { path: "^app/", pathNot: "^app/ui/" },
+      to: { path: "@ariakit/" },
+    },
+    {
+      name: "state-knows-no-ui",
+      severity: "error",
+      from: { path: "^app/(browser|text|state)/" },
+      to: { path: "^app/ui/" },
+    },
+    {
+      name: "features-know-no-shell",
+      severity: "error",
+      from: { path: "^app/[^/]+/" },
+      to: { path: "^app/[^/]+$" },
+    },
+  ],
+  options: {
+    doNotFollow: { path: "node_modules" },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: "tsconfig.json" },
+    enhancedResolveOptions: { extensions: [".ts", ".tsx", ".js", ".json"] },
+  },
+};

@@ -1,0 +1,51 @@
+/** The route in the address: a channel, `#/c/<id>`, and optionally a message in it, `#/c/<id>/<seq>`. */
+import { useCallback, useSyncExternalStore } from "react";
+
+const prefix = "#/c/";
+
+function subscribe(listener: () => void): () => void {
+  window.addEventListener("hashchange", listener);
+  return () => window.removeEventListener("hashchange", listener);
+}
+
+function parts(): readonly string[] {
+  const { hash } = window.location;
+  return hash.startsWith(prefix) ? hash.slice(prefix.length).split("/").map(decodeURIComponent) : [];
+}
+
+function currentChannel(): string | null {
+  return parts()[0] ?? null;
+}
+
+function currentTarget(): number | null {
+  const seq = Number(parts()[1] ?? Number.NaN);
+  return Number.isSafeInteger(seq) && seq > 0 ? seq : null;
+}
+
+export function useRoute(): string | null {
+  return useSyncExternalStore(subscribe, currentChannel);
+}
+
+/** The number of the message to scroll to, and a setter; null once it has been shown. */
+export function useTarget(): [number | null, (seq: number | null) => void] {
+  const target = useSyncExternalStore(subscribe, currentTarget);
+  const set = useCallback((seq: number | null) => {
+    const channel = currentChannel();
+    if (channel === null || seq === currentTarget()) return;
+    window.history.replaceState(null, "", address(channel, seq));
+    window.dispatchEvent(new HashChangeEvent("hashchange"));
+  }, []);
+  return [target, set];
+}
+
+export function goTo(channel: string | null, seq: number | null = null): void {
+  window.location.hash = channel === null ? "#/" : address(channel, seq);
+}
+
+export function linkTo(channel: string): string {
+  return new URL(address(channel, null), window.location.href).href;
+}
+
+function address(channel: string, seq: number | null): string {
+  return prefix + encodeURIComponent(channel) + (seq === null ? "" : `/${seq}`);
+}

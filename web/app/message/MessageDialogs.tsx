@@ -1,0 +1,42 @@
+/** The dialogs that confirm deleting and reporting a message. */
+import type { Message } from "../../client";
+import { useClient, useClientState } from "../state/client";
+import { personName } from "../text/wording";
+import { ConfirmDialog } from "../ui/ConfirmDialog";
+
+interface Props {
+  message: Message;
+  onClose: () => void;
+}
+
+export function DeleteDialog({ message, mine, onClose }: Props & { mine: boolean }) {
+  const client = useClient();
+  const name = useClientState((state) => personName(state, message.sender));
+  const run = () => client.run({ type: "delete", channel: message.channel, message: message.id });
+  return (
+    <ConfirmDialog title="Delete this message?" action="Delete" danger run={run} onClose={onClose}>
+      <p>{mine ? "The message is deleted for everyone. This can't be undone." : `${name}'s message is deleted for everyone, and the audit log records it. This can't be undone.`}</p>
+      <Quote message={message} />
+    </ConfirmDialog>
+  );
+}
+
+export function ReportDialog({ message, onClose }: Props) {
+  const client = useClient();
+  const name = useClientState((state) => personName(state, message.sender));
+  return (
+    <ConfirmDialog title="Report to the moderators" action="Report" reason="What's wrong with this message?" run={({ reason }) => client.api.report(message.channel, message.id, reason)} onClose={onClose}>
+      <p>The moderators will see {name}'s message, the messages around it, and your name.</p>
+      <Quote message={message} />
+    </ConfirmDialog>
+  );
+}
+
+function Quote({ message }: { message: Message }) {
+  if (message.text === null || message.text === "") return null;
+  return (
+    <blockquote className="quote" dir="auto">
+      {message.text}
+    </blockquote>
+  );
+}

@@ -1,0 +1,90 @@
+/** The shapes that HTTP answers and socket frames share, as `docs/protocol.md` names them. */
+
+export type Role = "owner" | "moderator" | "member" | "reader";
+export type Kind = "direct" | "group" | "public" | "broadcast" | "qa";
+export type Status = "online" | "away" | "dnd" | "offline";
+/** The statuses that users can set for themselves. */
+export type ChosenStatus = Exclude<Status, "offline">;
+
+export interface Person {
+  user: string;
+  name: string | null;
+}
+
+export interface Me extends Person {
+  tenant: string;
+  roles: readonly string[];
+}
+
+export interface Member extends Person {
+  role: Role;
+}
+
+export interface Attachment {
+  id: string;
+  name: string;
+  size: number;
+  type: string;
+  width?: number | null;
+  height?: number | null;
+}
+
+export interface Reaction {
+  emoji: string;
+  count: number;
+  /** The first users who reacted; `count` may be larger. */
+  users: readonly string[];
+}
+
+/** The current state of a message. `seq` is the number of the event that posted it and never changes. */
+export interface Message {
+  id: string;
+  channel: string;
+  seq: number;
+  sender: string;
+  /** Null once deleted. */
+  text: string | null;
+  /** RFC 3339, UTC. */
+  at: string;
+  edited_at: string | null;
+  deleted: boolean;
+  thread: string | null;
+  attachments: readonly Attachment[];
+  mentions: readonly string[];
+  reactions: readonly Reaction[];
+  pinned: boolean;
+}
+
+/** A channel in the frames `hello` and `joined`. */
+export interface ChannelHead {
+  id: string;
+  kind: Kind;
+  name: string | null;
+  role: Role;
+  seq: number;
+  read_seq: number;
+}
+
+/** A channel in `GET /v1/channels`. */
+export interface ChannelSummary extends ChannelHead {
+  topic: string | null;
+  unread: number;
+  muted: boolean;
+  last_message: Message | null;
+  slow_mode_seconds?: number;
+  /** The other person of a direct channel; absent where the server does not name one. */
+  peer?: Person | null;
+}
+
+/** One page of a list; `next` is the cursor of the following page, absent on the last one. */
+export interface Page<T> {
+  items: readonly T[];
+  next?: string;
+}
+
+/** A range of a channel's messages. Both bounds are exclusive; the answer is newest first. */
+export interface MessageRange {
+  before?: number;
+  after?: number;
+  limit: number;
+}
