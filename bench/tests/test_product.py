@@ -28,7 +28,7 @@ AT_ONCE = 50
 _DATA_SEGMENTS = struct.Struct("=I")
 PEOPLE = People("guards", SOCKETS, (200, *[10] * 9))
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("bench_product")]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @dataclass

@@ -9,7 +9,7 @@ from playwright.async_api import Browser, expect
 from stack import Stack
 from tests.browser.window import Window, windows
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

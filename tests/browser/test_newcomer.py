@@ -13,7 +13,7 @@ from tests.browser.window import Window, windows
 
 WORKERS = ("messages-worker-0", "messages-worker-1")
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

@@ -11,7 +11,7 @@ from tests.browser.window import windows
 
 LIFE_SECONDS = 3
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 class Wire:

@@ -5,13 +5,9 @@ import contextlib
 import uuid
 from collections import Counter
 
-import pytest
-
 from tests.client import Socket, connect
 from tests.faults.memory import resident, stopped
 from tests.flow.world import World, flood, insist, live
-
-pytestmark = pytest.mark.xdist_group("roomy")
 
 MEBIBYTE = 1024 * 1024
 STALLED = 15

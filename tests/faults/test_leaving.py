@@ -6,8 +6,6 @@ import signal
 from collections import Counter
 from collections.abc import Iterable
 
-import pytest
-
 from stack import Stack
 from tests.client import Api, connect
 from tests.faults.nemesis import Nemesis
@@ -15,8 +13,6 @@ from tests.faults.prover import judged
 from tests.faults.record import Refused
 from tests.faults.swarm import Light
 from tests.flow.world import World, eventually
-
-pytestmark = pytest.mark.xdist_group("roomy")
 
 SOCKETS, OF_ONE_USER = 2_000, 10
 SPREAD = 10

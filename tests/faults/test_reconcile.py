@@ -4,12 +4,9 @@ import re
 from urllib.parse import urlsplit
 
 import psycopg
-import pytest
 
 from stack import Stack
 from tests.flow.world import World, live
-
-pytestmark = pytest.mark.xdist_group("roomy")
 
 _PLANT = """
 WITH last AS (SELECT * FROM entries WHERE channel = %(channel)s ORDER BY seq DESC LIMIT 1),

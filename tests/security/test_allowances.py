@@ -24,8 +24,6 @@ _ENV = {
     "HUBBUB_JOINS_PER_SECOND": "1",
 }
 
-pytestmark = pytest.mark.xdist_group("allowances")
-
 
 @dataclass(frozen=True, slots=True)
 class Place:

@@ -16,7 +16,7 @@ from playwright.async_api import Browser, Page, expect
 from stack import Stack, ports
 from tests.security.signing import gateway, settings
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 LIFE_SECONDS = 3
 EMPTY = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 15\r\nConnection: close\r\n\r\n<!doctype html>"

@@ -14,7 +14,7 @@ from tests.browser.window import Window
 from tests.client import Api, connect
 from tests.flow.world import World, refusal
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 MARK = "window.__ran=1"
 PAYLOADS = [

@@ -35,8 +35,6 @@ _CHECKS = [
 _DOCUMENT = json.loads(openapi.document())
 _OPERATIONS = [f"{method.upper()} {path}" for path, methods in _DOCUMENT["paths"].items() for method in methods]
 
-pytestmark = pytest.mark.xdist_group("schema")
-
 
 def asking(*, most: int, boundaries: bool) -> schemathesis.BaseSchema:
     """The schema: `most` random requests per operation, the same in each run, and boundary values if `boundaries`."""

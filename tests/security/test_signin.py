@@ -23,7 +23,7 @@ from tests.client import Api, Refusal, connect
 from tests.security import provider as openid
 from tests.security.signing import KEY, another_gateway, ask_provider, gateway, refused, settings, sign_in
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 OLD_KEY = "a-session-key-of-yesterday-0123456789"
 ANN = {"sub": "ann", "name": "Ann", "org": "acme.example", "groups": ["admin"]}
 

@@ -27,7 +27,7 @@ from stack import Stack
 from tests.client import Api, connect
 from tests.flow.world import refusal
 
-pytestmark = [pytest.mark.filterwarnings("ignore::joserfc.errors.SecurityWarning"), pytest.mark.xdist_group("tokens")]
+pytestmark = pytest.mark.filterwarnings("ignore::joserfc.errors.SecurityWarning")
 
 ONE, TWO = "https://one.example", "https://two.example"
 AUDIENCE = "hubbub-tests"

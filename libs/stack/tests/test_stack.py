@@ -22,8 +22,6 @@ from stack.identity import Identity
 _STANDIN = Path(__file__).with_name("standin.py")
 _NAMES = {"gateway-0", "messages-api", "messages-worker-0", "presence", "media", "postgres", "valkey", "objects"}
 
-pytestmark = pytest.mark.xdist_group("stack")
-
 
 @pytest.fixture
 def services(tmp_path: Path) -> dict[str, str]:
