@@ -73,7 +73,7 @@ def test_notable_usage_is_gossiped_once_and_little_usage_never(clock: Clock) -> 
 
 
 async def test_every_limit_is_shared(clock: Clock) -> None:
-    signals, kinds = MemorySignals(), [SharedRates(make(clock), make(clock), make(clock), ()).by_name for _ in range(2)]
+    signals, kinds = MemorySignals(), [SharedRates(*(make(clock) for _ in range(7)), ()).by_name for _ in range(2)]
     here, there = (UsageExchange(each, signals, name) for each, name in zip(kinds, ("here", "there"), strict=True))
     for allowance in kinds[0].values():
         assert granted(allowance, "203.0.113.9") == 20
@@ -82,7 +82,7 @@ async def test_every_limit_is_shared(clock: Clock) -> None:
         async with asyncio.timeout(10):
             there.received((await anext(feed)).payload)
         telling.cancel()
-    assert [granted(allowance, "203.0.113.9") for allowance in kinds[1].values()] == [0, 0, 0]
+    assert [granted(allowance, "203.0.113.9") for allowance in kinds[1].values()] == [0] * 7
 
 
 def test_debts_of_a_flooder_at_many_gateways_have_a_bound(clock: Clock) -> None:
@@ -102,7 +102,7 @@ def test_strangers_cannot_make_us_remember_more_and_more(clock: Clock) -> None:
 
 def addresses(*proxies: str) -> SharedRates:
     one = make(Clock())
-    return dataclasses.replace(SharedRates(one, one, one, ()), proxies=tuple(ip_network(each) for each in proxies))
+    return dataclasses.replace(SharedRates(*[one] * 7, ()), proxies=tuple(ip_network(each) for each in proxies))
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from gateway.door.opening import SYNC_EVENTS, Opening
 from gateway.door.opening_loader import OpeningLoader
 from gateway.door.server import bind, make_server
 from gateway.door.upgrade import Upgrades
-from gateway.http.api import Api
+from gateway.http.api import AT_ONCE, WAITING, WALKS_AT_ONCE, Api
 from gateway.http.routes import make_app
 from gateway.hub.catchup import CatchUps
 from gateway.hub.fanout import Fanout
@@ -42,6 +42,7 @@ from gateway.identity.issuers import DevIssuer, Issuer, dev_key
 from gateway.identity.sign_in import make_sign_in
 from gateway.identity.tickets import Tickets
 from gateway.rates.shared import SharedRates, UsageExchange
+from gateway.rates.under_way import UnderWay
 from gateway.revocation.apply import Revocations
 from gateway.revocation.follow import RevocationFollower
 from gateway.revocation.lease import GatewayLease
@@ -123,7 +124,7 @@ class Gateway:
             catch_ups=CatchUps(hub, registry, messages, group=group, sync_events=SYNC_EVENTS),
             presences=self._presences,
             typing=self._typing,
-            sends=self._rates.sends,
+            rates=self._rates,
             renewals=Renewals(
                 registry, authenticator=self._authenticator, tickets=self._tickets, access=self._access, group=group
             ),
@@ -150,6 +151,8 @@ class Gateway:
             authenticator=self._authenticator,
             access=self._access,
             rates=self._rates,
+            requests=UnderWay(AT_ONCE, WAITING),
+            walks=UnderWay(WALKS_AT_ONCE),
             tickets=self._tickets,
             dev_issuer=self._dev_issuer,
             sign_in=make_sign_in(self.config),

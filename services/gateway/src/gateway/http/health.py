@@ -12,14 +12,14 @@ from gateway.http.operation import operation
 _TEXT = "text/plain"
 
 
-@operation({200: _TEXT})
+@operation({200: _TEXT}, cost=0)
 async def healthz(request: Request) -> Response:
     """Liveness."""
     del request
     return PlainTextResponse("ok\n")
 
 
-@operation({200: _TEXT, 503: _TEXT})
+@operation({200: _TEXT, 503: _TEXT}, cost=0)
 async def readyz(request: Request) -> Response:
     """Readiness: not draining, and following the bus."""
     if api_of(request).ready():
@@ -27,7 +27,7 @@ async def readyz(request: Request) -> Response:
     return PlainTextResponse("not ready\n", 503, headers={"Retry-After": "1"})
 
 
-@operation({200: CONTENT_TYPE_LATEST})
+@operation({200: CONTENT_TYPE_LATEST}, cost=0)
 async def metrics(request: Request) -> Response:
     """Prometheus metrics."""
     del request
