@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from chassis.errors import InvalidArgument, NotAuthenticated, TooLarge
 from chassis.grpc_client import call
+from chassis.under_way import UnderWay
 from gateway.clients import CALL_SECONDS, Clients
 from gateway.config import Config
 from gateway.http.shapes import Page
@@ -24,13 +25,12 @@ from gateway.identity.issuers import DevIssuer
 from gateway.identity.sign_in import SignIn
 from gateway.identity.tickets import Tickets
 from gateway.rates.shared import SharedRates
-from gateway.rates.under_way import UnderWay
 
 ShapeT = TypeVar("ShapeT")
 BODY_BYTES = 128 * 1024
 BODY_SECONDS = 10.0
-AT_ONCE, WAITING = 4, 100
-"""Requests of one user that a gateway handles at one time, and that wait for it."""
+AT_ONCE, WAITING, WAIT_SECONDS = 4, 100, 5.0
+"""Requests of one user that a gateway handles at one time, how many more wait for that, and how long."""
 WALKS_AT_ONCE = 2
 """Of these, requests whose work grows with what is stored; none waits."""
 MAX_SEQ = (1 << 63) - 1

@@ -1,4 +1,4 @@
-"""Bounds how much work of one user is under way at this gateway at one time. The surplus waits its turn, or is refused."""
+"""Bounds how much work of one user or tenant is under way in this process. The surplus waits its turn, or is refused."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from dataclasses import dataclass
 
 from chassis.errors import RateLimited
 
-WAIT_SECONDS = 5.0
-_DETAIL = "Too many requests of this user are under way"
-
 
 @dataclass(slots=True)
 class _Queue:
-    """The requests of one key."""
+    """The work of one key."""
 
     turns: asyncio.Semaphore
     count: int = 0
-    """Requests under way or waiting."""
+    """Under way or waiting."""
 
 
 class UnderWay:
-    """At most `at_once` requests of a key are under way, and at most `waiting` more wait, in order, for `WAIT_SECONDS`."""
+    """For each key, at most `at_once` turns are under way, and at most `waiting` more wait, in order, for at most `seconds`."""
 
-    def __init__(self, at_once: int, waiting: int = 0) -> None:
+    def __init__(self, at_once: int, detail: str, *, waiting: int = 0, seconds: float = 0.0) -> None:
         self._at_once = at_once
+        self._detail = detail
+        """Detail of the error."""
         self._waiting = waiting
+        self._seconds = seconds
         self._queues: dict[tuple[str, ...], _Queue] = {}
-        """Of keys with a request."""
+        """Of keys with work."""
 
     @asynccontextmanager
     async def turn(self, *key: str) -> AsyncIterator[None]:
-        """Be under way inside the block. Raises `RateLimited`."""
+        """Be under way inside the block. Raises `RateLimited` beyond the bounds."""
         queue = self._queues.setdefault(key, _Queue(asyncio.Semaphore(self._at_once)))
         if queue.count >= self._at_once + self._waiting:
-            raise RateLimited(_DETAIL)
+            raise RateLimited(self._detail)
         queue.count += 1
         try:
             await self._acquire(queue.turns)
@@ -54,7 +54,7 @@ class UnderWay:
             await turns.acquire()  # does not wait
             return
         try:
-            async with asyncio.timeout(WAIT_SECONDS):
+            async with asyncio.timeout(self._seconds):
                 await turns.acquire()
         except TimeoutError:
-            raise RateLimited(_DETAIL) from None
+            raise RateLimited(self._detail) from None
