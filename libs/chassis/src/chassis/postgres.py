@@ -100,8 +100,8 @@ class Database:
     async def connection(self, tenants: Collection[str]) -> AsyncIterator[Connection]:
         """A connection on which each statement is its own transaction, with access to the rows of `tenants` only.
 
-        Raises `RateLimited` while a single tenant's share of the pool is taken (see `open_database`), `Unavailable` for transient errors and after the
-        deadline, otherwise `psycopg.Error`.
+        Raises `RateLimited` while a single tenant's share of the pool is taken (`open_database`), `Unavailable` for transient
+        errors and after the deadline, otherwise `psycopg.Error`.
         """
         scope = list(tenants)
         async with _share(self._shares, scope), self._taken(self._pool) as connection:

@@ -169,9 +169,9 @@ class Config(ProcessConfig):
     """Limit of one user over all connections, HTTP, and gateways; 0 means four times the limit of a connection."""
     tenant_sends_per_second: int = setting("HUBBUB_TENANT_SENDS_PER_SECOND", whole(1, 10_000_000), 5_000)
     """Limit of all users of one tenant together; the burst is ten seconds' worth."""
-    requests_per_second: int = setting("HUBBUB_REQUESTS_PER_SECOND", whole(1, 1_000_000), 50)
+    requests_per_second: int = setting("HUBBUB_REQUESTS_PER_SECOND", whole(1, 1_000_000), 100)
     """HTTP requests and handshakes of one user, by their costs."""
-    request_burst: int = setting("HUBBUB_REQUEST_BURST", whole(1, 1_000_000), 200)
+    request_burst: int = setting("HUBBUB_REQUEST_BURST", whole(1, 1_000_000), 1_000)
     tenant_requests_per_second: int = setting("HUBBUB_TENANT_REQUESTS_PER_SECOND", whole(1, 10_000_000), 2_000)
     """As `tenant_sends_per_second`, of requests."""
     joins_per_second: int = setting("HUBBUB_JOINS_PER_SECOND", whole(1, 100_000), 30)

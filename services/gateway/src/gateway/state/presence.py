@@ -164,8 +164,9 @@ class Presences:
         tenant, others = connection.account.tenant, (each.watched for each in connection.account.connections - {connection})
         if len(users.union(*others)) > USER_WATCHES:
             raise TooLarge(f"At most {USER_WATCHES} users are watched, over all connections")
-        added = sum((tenant, user) not in self._watchers for user in users)
-        if added and (len(self._watchers) + added > WATCHES or self._by_tenant[tenant] + added > TENANT_WATCHES):
+        dropped = sum(len(self._watchers[tenant, user]) == 1 for user in connection.watched - users)
+        more = sum((tenant, user) not in self._watchers for user in users) - dropped
+        if more > 0 and (len(self._watchers) + more > WATCHES or self._by_tenant[tenant] + more > TENANT_WATCHES):
             raise TooLarge("Too many users are watched at this gateway")
 
     def _unwatch(self, connection: Connection, users: Iterable[str]) -> None:

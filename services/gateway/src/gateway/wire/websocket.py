@@ -22,9 +22,11 @@ from gateway.wire.framing import close_frame, pong
 from gateway.wire.registry import Registry
 
 CONTROL_COST = 0.2
-"""Tokens for a ping, a pong, or a fragment, besides those for the message."""
-FRAGMENTS = 64
-"""Fragments of one message."""
+"""Tokens for a ping, a pong, or an empty fragment."""
+FRAGMENT_COST = 0.05
+"""Tokens for any other fragment, besides those for the message."""
+FRAGMENTS = 1_024
+"""Fragments of one message: a message of the largest size may come in pieces of 64 bytes."""
 READ_BYTES = 2_048
 """Bytes read and parsed at one time: at most 341 frames."""
 TURN_BYTES, TURN_FRAMES = 64 * 1024, 256
@@ -71,7 +73,7 @@ class WebSocketListener(WSListener):
             self._take_fragment(frame)
         elif kind == WSMsgType.BINARY:
             self._registry.close(connection, Close.NOT_TEXT)
-        elif self._tolerated() and kind == WSMsgType.PING:
+        elif self._tolerated(CONTROL_COST) and kind == WSMsgType.PING:
             self._registry.writer.answer(connection, pong(frame.get_payload_as_bytes()))
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
@@ -145,14 +147,14 @@ class WebSocketListener(WSListener):
         self._pieces += 1
         if len(whole) > FRAME_BYTES or self._pieces > FRAGMENTS:
             self._registry.close(self._connection, Close.FRAME_TOO_LARGE)
-        elif self._tolerated() and frame.fin:
+        elif self._tolerated(FRAGMENT_COST if piece else CONTROL_COST) and frame.fin:
             self._fragments = self._decoder = None
             self._take(bytes(whole))
 
-    def _tolerated(self) -> bool:
+    def _tolerated(self, cost: float) -> bool:
         """Whether the client may send another control frame or fragment; closes the connection of a client that floods."""
         bucket = self._connection.bucket
-        bucket.take(CONTROL_COST)
+        bucket.take(cost)
         if bucket.flooding:
             self._registry.close(self._connection, Close.FLOODING)
         return not bucket.flooding
