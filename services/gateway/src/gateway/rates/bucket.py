@@ -29,22 +29,20 @@ class Tokens:
 
     def take(self, cost: float) -> float:
         """Take tokens, at most a burst. Return 0 if granted, otherwise the seconds until they are available."""
-        return self._take_at(self._clock(), cost)
-
-    def spend(self, cost: float) -> None:
-        """Take tokens that were granted elsewhere, even if that makes a debt of up to a burst."""
-        self._tokens = max(-self._burst, self._tokens - cost)
-
-    def _take_at(self, now: float, cost: float) -> float:
-        burst = self._burst
-        cost = min(cost, burst)
-        tokens = min(burst, self._tokens + (now - self._stamp) * self._rate)
+        now, burst, tokens = self._clock(), self._burst, self._tokens
+        if tokens < burst:
+            tokens = min(burst, tokens + (now - self._stamp) * self._rate)
         self._stamp = now
+        cost = min(cost, burst)
         if tokens >= cost:
             self._tokens = tokens - cost
             return 0.0
         self._tokens = tokens
         return (cost - tokens) / self._rate
+
+    def spend(self, cost: float) -> None:
+        """Take tokens that were granted elsewhere, even if that makes a debt of up to a burst."""
+        self._tokens = max(-self._burst, self._tokens - cost)
 
 
 class Bucket(Tokens):
@@ -67,11 +65,10 @@ class Bucket(Tokens):
 
     def take(self, cost: float) -> float:
         """Take tokens, at most a burst. Return 0 if granted, otherwise the seconds until they are available."""
-        now = self._clock()
-        if (second := int(now)) != self._second:
+        wait = super().take(cost)
+        if (second := int(self._stamp)) != self._second:
             self._begin(second)
         self._offered += cost
-        wait = self._take_at(now, cost)
         if wait:
             self._refused += cost
         return wait
