@@ -263,8 +263,11 @@ async def test_a_message_in_too_many_fragments_closes_with_1009(house: House) ->
 )
 async def test_a_blow_of_any_frame_closes_with_4004(house: House, piece: bytes) -> None:
     async with house.connect("ann") as ann:
+        (connection,) = house.gateway.registry.connections.values()
         ann.transport.write(piece * (4_000_000 // len(piece)))
         assert await close_code(ann) == 4004
+        assert connection.transport is not None
+        assert not connection.transport.is_reading() or connection.transport.is_closing()
 
 
 GENEROUS = {"sends_per_second": 100_000, "burst": 100_000, "tenant_sends_per_second": 1_000_000}

@@ -53,6 +53,11 @@ class WebSocketListener(WSListener):
         self.frames = 0
         """Frames in this turn of the event loop."""
 
+    @property
+    def flooded(self) -> bool:
+        """Whether the connection has ended because its client floods."""
+        return self._connection.closing is Close.FLOODING
+
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Handle one frame."""
         self.frames += 1
@@ -182,6 +187,8 @@ class BudgetedProtocol(WSProtocol):  # type: ignore[misc]  # ships no types for 
         listener = self.listener
         if count < READ_BYTES:
             self._size = listener.frames = 0
+        elif listener.flooded:
+            self.transport.underlying_transport.pause_reading()  # until `Registry` aborts it
         elif self._size >= TURN_BYTES or listener.frames >= TURN_FRAMES:
             self._size = listener.frames = 0
             transport = self.transport.underlying_transport
