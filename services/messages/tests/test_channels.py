@@ -1,4 +1,4 @@
-"""Making, finding and changing channels; their members; who sees what."""
+"""Creating, listing and changing channels; members; visibility."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def test_a_new_channels_log_begins_with_its_creation_and_its_members(town:
     assert json.loads(log[2].payload)["data"] == {"user": "bob", "role": "member"}
 
 
-async def test_two_people_who_ask_at_once_get_one_direct_channel(town: Town) -> None:
+async def test_two_users_who_create_a_direct_channel_at_once_get_one(town: Town) -> None:
     await town.people("ann", "bob")
     calls = [town.service.CreateChannel(_create(town, *pair), None) for pair in [("ann", "direct", "bob")] * 5]
     calls += [town.service.CreateChannel(_create(town, "bob", "direct", "ann"), None) for _ in range(5)]
@@ -52,7 +52,7 @@ async def test_a_direct_channel_has_exactly_one_known_other_member(town: Town) -
     await refused(create(_create(town, "ann", "direct", "ann"), None), InvalidArgument)
     await refused(create(_create(town, "ann", "direct", "bob", "cat"), None), InvalidArgument)
     await refused(create(_create(town, "ann", "direct", "bob", name="x"), None), InvalidArgument)
-    await refused(create(_create(town, "ann", "direct", "nobody"), None), NotFound)
+    await refused(create(_create(town, "ann", "direct", "unknown"), None), NotFound)
 
 
 @pytest.mark.parametrize(
@@ -63,27 +63,29 @@ async def test_a_direct_channel_has_exactly_one_known_other_member(town: Town) -
         (rpc.CreateChannelRequest(kind=nouns.CHANNEL_KIND_GROUP, history=nouns.History.ValueType(99)), InvalidArgument),
         (rpc.CreateChannelRequest(kind=nouns.CHANNEL_KIND_GROUP, name="x" * 129), InvalidArgument),
         (rpc.CreateChannelRequest(kind=nouns.CHANNEL_KIND_GROUP, name="a\nb"), InvalidArgument),
-        (rpc.CreateChannelRequest(kind=nouns.CHANNEL_KIND_GROUP, members=["nobody"]), NotFound),
+        (rpc.CreateChannelRequest(kind=nouns.CHANNEL_KIND_GROUP, members=["unknown"]), NotFound),
         (rpc.CreateChannelRequest(kind=nouns.CHANNEL_KIND_GROUP, members=[""]), InvalidArgument),
         (rpc.CreateChannelRequest(kind=nouns.CHANNEL_KIND_GROUP, members=[f"{n}" for n in range(201)]), InvalidArgument),
     ],
 )
-async def test_what_makes_no_channel(town: Town, request_: rpc.CreateChannelRequest, error: type[HubbubError]) -> None:
+async def test_an_invalid_channel_is_not_created(
+    town: Town, request_: rpc.CreateChannelRequest, error: type[HubbubError]
+) -> None:
     request_.caller.CopyFrom(town.caller("ann"))
     await refused(town.service.CreateChannel(request_, None), error)
 
 
-async def test_unknown_foreign_and_invisible_channels_are_one_answer(town: Town) -> None:
+async def test_unknown_foreign_and_invisible_channels_get_the_same_answer(town: Town) -> None:
     hidden = await town.channel("ann", "bob")
     foreign = town.caller("ann", tenant="elsewhere")
-    stranger = town.caller("cat")
+    outsider = town.caller("cat")
     for caller, channel in (
-        (stranger, hidden),
+        (outsider, hidden),
         (foreign, hidden),
-        (stranger, "0190a0a0-0000-7000-8000-000000000000"),
-        (stranger, "no-id"),
-        (stranger, hidden.upper()),
-        (stranger, ""),
+        (outsider, "0190a0a0-0000-7000-8000-000000000000"),
+        (outsider, "no-id"),
+        (outsider, hidden.upper()),
+        (outsider, ""),
     ):
         answers = [
             await refused(call, NotFound)
@@ -130,7 +132,7 @@ async def test_joining_is_for_public_channels_and_harmless_when_repeated(town: T
     assert (await town.service.JoinChannel(bob, None)).channel.role == events.ROLE_MEMBER
 
 
-async def test_joinable_channels_are_the_public_ones_not_joined_and_not_forbidden(town: Town) -> None:
+async def test_joinable_channels_are_public_and_neither_joined_nor_banned_from(town: Town) -> None:
     mine = await town.channel("cat", kind="public")
     free, forbidden = await town.channel("ann", kind="public"), await town.channel("ann", kind="public")
     await town.channel("ann", "bob")
@@ -141,7 +143,7 @@ async def test_joinable_channels_are_the_public_ones_not_joined_and_not_forbidde
     assert [channel.id for channel in own.channels] == [mine]
 
 
-async def test_channels_are_listed_most_recently_active_first_with_what_is_new(town: Town) -> None:
+async def test_channels_are_listed_most_recently_active_first_with_unread_counts(town: Town) -> None:
     quiet, busy = await town.channel("ann", "bob"), await town.channel("ann", "bob")
     await town.post(busy, "ann", "one")
     newest = await town.post(quiet, "ann", "two")
@@ -166,7 +168,7 @@ async def test_people_are_added_all_or_none_and_once(town: Town) -> None:
     channel = await town.channel("ann", "bob")
     await town.people("cat", "dan")
     ann = town.caller("ann")
-    unknown = rpc.AddMembersRequest(caller=ann, channel=channel, users=["cat", "nobody"])
+    unknown = rpc.AddMembersRequest(caller=ann, channel=channel, users=["cat", "unknown"])
     await refused(town.service.AddMembers(unknown, None), NotFound)
     add = rpc.AddMembersRequest(caller=ann, channel=channel, users=["bob", "cat", "cat", "dan"])
     added = (await town.service.AddMembers(add, None)).members
@@ -212,11 +214,11 @@ async def test_role_changes_are_logged_once(town: Town) -> None:
     for wrong, error in ((events.Role.ValueType(99), InvalidArgument), (events.ROLE_UNSPECIFIED, InvalidArgument)):
         change.role = wrong
         await refused(town.service.SetMemberRole(change, None), error)
-    absent = rpc.SetMemberRoleRequest(caller=town.caller("ann"), channel=channel, user="nobody", role=events.ROLE_MEMBER)
+    absent = rpc.SetMemberRoleRequest(caller=town.caller("ann"), channel=channel, user="unknown", role=events.ROLE_MEMBER)
     await refused(town.service.SetMemberRole(absent, None), NotFound)
 
 
-async def test_muting_is_ones_own_switch_and_no_entry(town: Town) -> None:
+async def test_muting_affects_only_the_caller_and_makes_no_entry(town: Town) -> None:
     channel = await town.channel("ann", "bob")
     mute = rpc.MuteChannelRequest(caller=town.caller("bob"), channel=channel, muted=True)
     assert (await town.service.MuteChannel(mute, None)).channel.muted

@@ -1,4 +1,4 @@
-"""Silences by moderators, and blocks between people: judged where the command is stored."""
+"""Silences, blocks between users, and reports."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def test_a_silenced_member_reads_and_deletes_but_writes_nothing(town: Town
     assert await reason(town, room, "bob", Post("again")) == ""
 
 
-async def test_a_key_that_made_its_message_before_the_silence_still_answers_it(town: Town) -> None:
+async def test_a_key_used_before_the_silence_still_returns_its_message(town: Town) -> None:
     room = await town.channel("ann", "bob")
     first = await town.post(room, "bob", "hello", "k1")
     await silence(town, room, "bob")
@@ -84,7 +84,7 @@ async def test_who_may_silence_whom(town: Town) -> None:
     await silence(town, room, "bob", by="mod")
     await refused(silence(town, room, "ann", by="mod"), NotAllowed)
     await refused(silence(town, room, "mod", by="bob"), NotAllowed)
-    await refused(silence(town, room, "nobody", by="mod"), NotFound)
+    await refused(silence(town, room, "unknown", by="mod"), NotFound)
     await silence(town, room, "mod", by="ann")
     own = rpc.UnsilenceMemberRequest(caller=town.caller("mod"), channel=room, user="mod")
     await refused(town.service.UnsilenceMember(own, None), NotAllowed)
@@ -98,7 +98,7 @@ async def test_a_silence_has_an_end(town: Town, seconds: int) -> None:
     await refused(silence(town, room, "bob", seconds=seconds), InvalidArgument)
 
 
-async def test_a_blocked_persons_direct_messages_stop_and_the_others_do_not(town: Town) -> None:
+async def test_direct_messages_of_a_blocked_user_are_refused_and_other_messages_are_not(town: Town) -> None:
     room = await town.channel("ann", "bob", kind="direct")
     own, other = await posted(town, room, "bob"), await posted(town, room, "ann")
     await block(town, "ann", "bob")
@@ -111,7 +111,7 @@ async def test_a_blocked_persons_direct_messages_stop_and_the_others_do_not(town
     assert await reason(town, room, "bob", Post("friends again")) == ""
 
 
-async def test_a_blocked_person_begins_no_new_direct_channel_but_finds_the_old_one(town: Town) -> None:
+async def test_a_blocked_user_cannot_create_a_direct_channel_but_finds_the_existing_one(town: Town) -> None:
     old = await town.channel("ann", "bob", kind="direct")
     await town.people("cid")
     for user in ("bob", "cid"):
@@ -122,7 +122,7 @@ async def test_a_blocked_person_begins_no_new_direct_channel_but_finds_the_old_o
     assert await town.channel("cid", "ann", kind="direct")
 
 
-async def test_whom_one_has_blocked_is_ones_own_to_see(town: Town) -> None:
+async def test_only_the_caller_sees_whom_they_blocked(town: Town) -> None:
     await town.people("ann", "bob", "cid", "dan")
     for user in ("cid", "bob", "bob"):
         await block(town, "ann", user)
@@ -137,7 +137,7 @@ async def test_whom_one_has_blocked_is_ones_own_to_see(town: Town) -> None:
     assert [each.id for each in (await blocked("ann", page_size=1, page_token=first.next_page_token)).users] == ["cid"]
     assert not (await blocked("bob")).users
     await refused(block(town, "ann", "ann"), NotAllowed)
-    await refused(block(town, "ann", "nobody"), NotFound)
+    await refused(block(town, "ann", "unknown"), NotFound)
 
 
 async def report(town: Town, room: str, user: str, message: str) -> rpc.ReportMessageResponse:
@@ -182,7 +182,7 @@ async def test_a_report_shows_the_message_as_it_was_and_its_neighbours_as_they_a
     ]
 
 
-async def test_a_resolved_report_leaves_the_queue_forgets_the_text_and_is_recorded(town: Town) -> None:
+async def test_a_resolved_report_leaves_the_queue_loses_its_text_and_is_recorded(town: Town) -> None:
     room = await town.channel("ann", "bob")
     made = await report(town, room, "bob", await posted(town, room, "ann"))
     await resolve(town, room, made.report)
@@ -202,7 +202,7 @@ async def test_who_may_report_and_who_sees_it(town: Town) -> None:
     await refused(report(town, room, "eve", message), NotFound)
     request = rpc.AddMembersRequest(caller=town.caller("ann"), channel=room, users=["eve"])
     await town.service.AddMembers(request, None)
-    await refused(report(town, room, "eve", message), NotFound)  # from before she came
+    await refused(report(town, room, "eve", message), NotFound)  # from before she joined
     await refused(report(town, room, "bob", room), NotFound)
     made = await report(town, room, "cid", message)
     await refused(queue(town, room, "bob"), NotAllowed)

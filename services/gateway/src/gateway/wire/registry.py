@@ -65,7 +65,7 @@ class Registry:
             notify(connection)
 
     def close(self, connection: Connection, reason: Close) -> None:
-        """End a connection, whatever it is doing. Does nothing if it has ended."""
+        """End a connection in any state. Does nothing if it has ended."""
         if connection.closing is not None:
             return
         slow = reason is Close.SLOW_CONSUMER or connection.paused
