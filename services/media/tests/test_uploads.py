@@ -36,7 +36,7 @@ async def test_a_file_that_is_no_picture_is_downloaded_and_has_no_thumbnail(harn
     assert upload.state == nouns.UPLOAD_STATE_CLEAN
     assert (await get(await harness.link(upload.id))).headers["content-disposition"].startswith("attachment;")
     await refused(harness.link(upload.id, nouns.LINK_VARIANT_THUMBNAIL), NotFound)
-    await refused(harness.link(upload.id, 99), InvalidArgument)  # type: ignore[arg-type] (no variant)
+    await refused(harness.link(upload.id, 99), InvalidArgument)  # type: ignore[arg-type]
 
 
 async def test_the_form_takes_exactly_what_was_announced(harness: Harness) -> None:
