@@ -1,4 +1,4 @@
-# Everything a person does here. `make` alone lists it; each target can be repeated at any time and is quick when nothing changed.
+# Every development task. `make` lists the targets. Each can be repeated at any time and is quick when nothing has changed.
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -28,55 +28,70 @@ NATIVE := $(wildcard libs/*/src/*/*.c)
 SOURCES := $(wildcard libs/*/src libs/*/tests services/*/src services/*/tests protos/*.py tests bench)
 WEB_SOURCES = $(shell find web -type f -not -path 'web/node_modules/*' -not -path 'web/dist/*')
 
-.PHONY: help run test unit flow compiled browser fuzz faults bench bench-quick fmt lint types contracts protos protos-check docs lock web web-test chromium clean
+# Test processes at once. Tests wait for leases and for other processes, so two processors keep four of them busy.
+TEST_PROCESSES ?= 4
+PYTEST := $(VENV)/pytest --quiet --numprocesses $(TEST_PROCESSES)
+# Options for make: two targets at a time, the output of each in one piece.
+TOGETHER := --jobs 2 --output-sync=target
+
+.PHONY: help run check test soak unit flow browser random fuzz faults bench bench-quick fmt lint types contracts protos protos-check docs \
+	lock web web-test chromium clean
 
 ##@ Use
 
 help: ## list the targets
-	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	echo
 	echo "HUBBUB_PORT (8080), HUBBUB_DATA (.hubbub), GATEWAYS (1) and WORKERS (1) shape 'make run'; see docs/operations.md."
 
-run: $(STAMPS)/python $(STAMPS)/web ## run the whole product here, until Ctrl-C
+run: $(STAMPS)/python $(STAMPS)/web ## run the whole product on this machine until Ctrl-C
 	@exec $(VENV)/python -m stack --end-with-parent
 
 ##@ Check
 
-test: compiled lint types contracts protos-check $(STAMPS)/web web-test chromium ## everything that CI checks
-	$(VENV)/pytest
-	$(VENV)/python -c 'import sys, pytest; from gateway import compiled; compiled.use() and sys.exit(pytest.main(["services/gateway"]))'
+check: $(STAMPS)/python ## before each commit: format, lint, types, import contracts, unit tests; under two minutes
+	@$(MAKE) $(TOGETHER) lint types contracts unit
 
-unit: $(STAMPS)/python ## the members' own tests
-	$(VENV)/pytest libs services
+test: $(STAMPS)/python $(STAMPS)/web chromium ## everything that CI checks; under eight minutes on two processors
+	@$(MAKE) $(TOGETHER) lint types contracts protos-check web-test
+	$(PYTEST)
 
-flow: $(STAMPS)/python $(STAMPS)/web ## tests of the whole product, with two gateways
-	$(VENV)/pytest tests/flow
+soak: random fuzz faults ## random tests at length, on demand; SECONDS (60) for fuzz and for faults
 
-browser: $(STAMPS)/python $(STAMPS)/web chromium ## tests of the web app in a browser
-	$(VENV)/pytest tests/browser
+unit: $(STAMPS)/python ## the tests of each library and service
+	@$(PYTEST) libs services
 
-faults: compiled ## break things at random while people chat, and judge; SECONDS (60), SEED, PAUSE, FAULTS
+flow: $(STAMPS)/python $(STAMPS)/web ## tests of the whole product with two gateways
+	@$(PYTEST) tests/flow
+
+browser: $(STAMPS)/python $(STAMPS)/web chromium ## tests of the web app in Chromium
+	@$(PYTEST) tests/browser
+
+random: $(STAMPS)/python ## state machines and property tests with many random examples
+	@$(PYTEST) -m soak --hypothesis-profile=soak
+
+faults: $(STAMPS)/python ## kill, pause and cut off processes at random while clients chat, then check every delivery; SECONDS (60), SEED, PAUSE, FAULTS
 	@$(VENV)/python -m tests.faults
 
 SECONDS_OF_FUZZ = $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),60)
 
-fuzz: $(STAMPS)/python ## what readers make of bytes that nobody thought of, branch by branch; SECONDS=n (60), TARGETS
+fuzz: $(STAMPS)/python ## coverage-guided fuzzing of every parser; continues where the last run stopped; SECONDS (60), TARGETS
 	@targets="$${TARGETS:-$$($(VENV)/python -c 'from tests.fuzz import TARGETS; print(*TARGETS)')}"
 	for target in $$targets; do
 		$(VENV)/python -m tests.fuzz $$target --seconds $$(( $(SECONDS_OF_FUZZ) / $$(wc -w <<< "$$targets") + 1 ))
 	done
 
-lint: $(STAMPS)/python ## style of the Python code
+lint: $(STAMPS)/python ## format and lint of the Python code
 	$(VENV)/ruff format --check --quiet .
 	$(VENV)/ruff check --quiet .
 
-types: $(STAMPS)/python ## types of the Python code
+types: $(STAMPS)/python ## types of the Python code (mypy, strict)
 	$(VENV)/mypy $(SOURCES)
 
-contracts: $(STAMPS)/python ## who may import whom
+contracts: $(STAMPS)/python ## which package may import which
 	$(VENV)/lint-imports --no-cache
 
-protos-check: $(STAMPS)/python ## the committed stubs are those of the protos
+protos-check: $(STAMPS)/python ## the committed stubs match the protos
 	$(VENV)/python protos/generate.py --check
 
 web-test: $(STAMPS)/node ## lint, types and tests of the web app
@@ -87,10 +102,10 @@ web-test: $(STAMPS)/node ## lint, types and tests of the web app
 
 ##@ Measure
 
-bench: compiled $(STAMPS)/web ## Hubbub, its rivals and the floor side by side; alone on the machine, half an hour
+bench: $(STAMPS)/python $(STAMPS)/web ## compare Hubbub with its rivals and with a bare C server; half an hour on an idle machine
 	$(VENV)/python -m bench.run
 
-bench-quick: compiled $(STAMPS)/web ## the same in less than two minutes, with fewer and shorter rounds
+bench-quick: $(STAMPS)/python $(STAMPS)/web ## the same with fewer and shorter rounds; under two minutes
 	$(VENV)/python -m bench.run --quick
 
 ##@ Change
@@ -99,19 +114,16 @@ fmt: $(STAMPS)/python ## format the Python code
 	$(VENV)/ruff format .
 	$(VENV)/ruff check --fix-only --quiet .
 
-protos: $(STAMPS)/python ## generate the stubs anew from the protos
+protos: $(STAMPS)/python ## generate the stubs from the protos
 	$(VENV)/python protos/generate.py
 
-docs: $(STAMPS)/python ## write the pages that are made from code
+docs: $(STAMPS)/python ## generate the pages that come from code
 	$(VENV)/python -m messages permissions > docs/permissions.md
 	$(VENV)/python -m gateway openapi > docs/openapi.json
 
-compiled: $(STAMPS)/python ## compile the gateway's hot modules anew where their sources have changed; until then those run
-	$(VENV)/python services/gateway/compile.py
-
 web: $(STAMPS)/web ## build the web app into web/dist
 
-lock: $(UV) ## bring every lock file to the newest versions that the members allow
+lock: $(UV) ## upgrade every lock file to the newest versions that the members allow
 	@lock() { $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 		--upgrade --custom-compile-command "make lock" $(NAMES:%=--no-emit-package hubbub-%) "$$@"; }
 	lock --group dev $(PROJECTS) --output-file requirements-dev.lock
@@ -120,11 +132,11 @@ lock: $(UV) ## bring every lock file to the newest versions that the members all
 		lock services/$$service/pyproject.toml --constraint requirements-dev.lock --output-file services/$$service/requirements.lock
 	done
 
-clean: ## remove what the tools made; the data of 'make run' stays
+clean: ## remove everything that the tools made, but not the data of 'make run'
 	rm -rf .venv .make .mypy_cache .pytest_cache .ruff_cache .import_linter_cache web/node_modules web/dist
 	find libs services protos tests -name __pycache__ -prune -exec rm -rf {} +
 
-# What the targets above need, made when it is missing or older than what it is made from.
+# Prerequisites of the targets above, rebuilt when a source is newer.
 
 $(STAMPS):
 	@mkdir -p $@
@@ -139,7 +151,6 @@ $(STAMPS)/python: requirements-dev.lock pyproject.toml $(PROJECTS) $(NATIVE) $(U
 	@echo "Installing Python dependencies"
 	$(UV) pip install --quiet --require-hashes -r requirements-dev.lock
 	$(UV) pip install --quiet --no-deps $(MEMBERS:%=--editable %)
-	-$(VENV)/python services/gateway/compile.py
 	touch $@
 
 $(STAMPS)/node: web/package.json web/package-lock.json | $(STAMPS)

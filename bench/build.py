@@ -1,4 +1,4 @@
-"""Builds what the bench runs: the C programs and the reference stack's modules. `generator` and `systems` run them."""
+"""Builds the bench's C programs and installs the reference stack's modules."""
 
 import asyncio
 import shutil
@@ -7,30 +7,30 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 BUILD = HERE / ".build"
-"""Created by the bench and ignored by git: programs, plans, logs, the stacks' data."""
+"""Output of the bench, ignored by git: programs, plans, logs, the stacks' data."""
 
 _FLAGS = ("-O2", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wshadow", "-Werror")
 _BUILD_SECONDS = 120
 
 
 class BuildError(Exception):
-    """Something that the bench needs cannot be built; the message is one line for people."""
+    """A program or module cannot be built. The message is for the user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Programs:
-    """The built programs."""
+    """Paths of the built programs."""
 
     load: Path
     """The load generator."""
     floor: Path
     """The bare fan-out server."""
     reference: Path | None
-    """The reference stack's folder; None if it is left out."""
+    """The reference stack's folder; None if not wanted."""
 
 
 async def build(*, reference: bool) -> Programs:
-    """Compile programs that are older than their sources, and install the reference stack's modules. Raises BuildError."""
+    """Compile programs older than their sources, and install the reference stack's modules. Raises BuildError."""
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None:
         raise BuildError("The bench needs a C compiler: install gcc or clang.")
@@ -54,7 +54,7 @@ def _older(made: Path, *sources: Path) -> bool:
 async def _install(folder: Path) -> Path:
     npm = shutil.which("npm")
     if npm is None:
-        raise BuildError("The reference stack needs Node 20 with npm; without them, run with --only hubbub,floor.")
+        raise BuildError("The reference stack needs Node 20 and npm. Without them, run with --systems hubbub,floor.")
     if _older(folder / "node_modules" / ".package-lock.json", folder / "package-lock.json"):
         await _run(folder, npm, "ci", "--silent")
     return folder

@@ -1,6 +1,6 @@
-"""`python -m bench.capacity`: computes the table of docs/capacity.md from measured costs.
+"""`python -m bench.capacity` computes the table in docs/capacity.md from measured costs.
 
-Owns the costs and the arithmetic. `make bench` measures the costs; the page explains them and draws conclusions.
+`make bench` measures the costs. The page explains them.
 """
 
 import math
@@ -12,46 +12,46 @@ BEGIN, END = "<!-- computed by bench/capacity.py -->\n", "<!-- end -->\n"
 
 USERS = (500, 5_000, 50_000, 500_000)
 
-# The assumed load.
+# Assumed load.
 MESSAGES_PER_USER_MINUTE = 1.0
-"""Per connected user, in the busy hour."""
+"""Sent by each connected user in the busy hour."""
 PEAK = 2.0
-"""The busiest seconds of that hour, as a multiple."""
+"""The busiest seconds of that hour, relative to its average."""
 DAY_SHARE = 0.3
-"""A month's average, as a share of the busy hour."""
+"""The average over a month, as a share of the busy hour."""
 RECEIVERS = 20
-"""Connected members that a message reaches, on average."""
+"""Average number of connected members that receive a message."""
 
-# Costs, measured by `make bench` unless marked otherwise; processor time in microseconds of one core.
+# Costs, measured by `make bench` unless noted otherwise. Processor time in microseconds of one core.
 SOCKET_KIB = 12.0
 DELIVERY_US = 5.3
-"""One socket.send() with the code around it; a fraction of that if messages are joined."""
+"""One socket.send() including its preparation; a fraction of it when messages are joined."""
 GATEWAY_MESSAGE_US = 41.0
-"""Frame in, command to the bus, event back, acknowledgement out: at the sender's gateway."""
+"""At the sender's gateway: frame in, command to the bus, event back, acknowledgement out."""
 GATEWAY_EVENT_US = 8.0
-"""At every other gateway. Estimated: decoding an event is a quarter of the above."""
+"""At every other gateway. Estimated as a quarter of the above: decoding an event."""
 WORKER_US = 18.0
 POSTGRES_US = 26.0
 VALKEY_US = 7.0
 VALKEY_READ_US = 0.3
-"""For each further gateway that reads the event. Estimated: entries hold many events."""
+"""Per gateway that reads the event. Estimated: entries hold many events."""
 EVENT_BYTES = 600
-"""An event on the bus."""
+"""Size of an event on the bus."""
 WIRE_BYTES = 500
-"""A delivery of a text of 200 bytes, headers included."""
+"""Size of a delivery of a 200-byte text, headers included."""
 ROW_BYTES = 600
-"""A message on disk: its log entry and three indexes. PostgreSQL's own figure for 85,000 messages of 200 bytes."""
+"""Size of a message on disk: its log entry and three indexes. Reported by PostgreSQL for 85,000 messages with 200-byte texts."""
 
 # Utilisation limits.
 BUSY = 0.5
-"""Share of a core used at the peak; the rest is for reconnects and for the load of a failed process."""
+"""Share of a core used at the peak. The rest is reserved for reconnects and failed neighbours."""
 SOCKETS_PER_GATEWAY = 15_000
-"""So that the sockets of a dead gateway are back at the others within 20 s."""
+"""With more, clients of a failed gateway would need longer than 20 s to reconnect to the others."""
 PROCESS_MIB = 100
-"""A gateway without sockets."""
+"""Memory of a gateway without sockets."""
 PARTITIONS_PER_WORKER = 4
 
-# Dollars a month. Assumed: rounded list prices of large clouds, on demand, everything twice where it holds state.
+# Dollars per month. Assumed: rounded on-demand list prices of large clouds; stateful servers count twice.
 CORE_PRICE = 25.0
 POSTGRES_CORE_PRICE = 60.0
 VALKEY_CORE_PRICE = 50.0
@@ -63,7 +63,7 @@ _MONTH_SECONDS = 30 * 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The hardware for a number of connected users."""
+    """Resources for a number of connected users."""
 
     users: int
 
@@ -79,19 +79,19 @@ class Plan:
 
     @property
     def gateways(self) -> int:
-        """Processes of one core each, enough for sockets and processor time when one of them is gone."""
+        """Processes of one core each: enough for sockets and processor time after one of them fails."""
         shared = self.messages * (GATEWAY_MESSAGE_US - GATEWAY_EVENT_US + RECEIVERS * DELIVERY_US) / 1e6
         each = self.messages * GATEWAY_EVENT_US / 1e6
         return 1 + max(1, math.ceil(self.users / SOCKETS_PER_GATEWAY), math.ceil(shared / (BUSY - each)))
 
     @property
     def gateway_mib(self) -> float:
-        """Memory of one gateway when one of them is gone."""
+        """Memory per gateway after one of them fails."""
         return PROCESS_MIB + self.users / (self.gateways - 1) * SOCKET_KIB / 1024
 
     @property
     def workers(self) -> int:
-        """Processes of one core each, one more than needed."""
+        """Processes of one core each, including one spare."""
         return 1 + math.ceil(self.messages * WORKER_US / 1e6 / BUSY)
 
     @property
@@ -106,32 +106,32 @@ class Plan:
 
     @property
     def disk_gb(self) -> float:
-        """Disk space that a month adds."""
+        """Disk space added per month."""
         return self.month_messages * ROW_BYTES / 1e9
 
     @property
     def valkey_busy(self) -> float:
-        """Share of Valkey's one core at the peak."""
+        """Share of Valkey's single core at the peak."""
         return self.messages * (VALKEY_US + self.gateways * VALKEY_READ_US) / 1e6
 
     @property
     def valkey_mib(self) -> float:
-        """The most that it may hold: commands (24 MiB) and events (16) of each partition, replies (8) of each gateway."""
+        """Maximum memory: 24 MiB of commands and 16 MiB of events per partition, 8 MiB of replies per gateway."""
         return self.partitions * 40 + self.gateways * 8
 
     @property
     def bus_megabits(self) -> float:
-        """From Valkey to the gateways at the peak: every gateway sees every event."""
+        """Traffic from Valkey to the gateways at the peak: every gateway reads all events."""
         return self.messages * self.gateways * EVENT_BYTES * 8 / 1e6
 
     @property
     def egress_megabits(self) -> float:
-        """To the clients, at the peak."""
+        """Traffic to the clients at the peak."""
         return self.messages * RECEIVERS * WIRE_BYTES * 8 / 1e6
 
     @property
     def dollars(self) -> float:
-        """Cost of a month, with a year's messages on disk and a standby of each store; media, support and people not included."""
+        """Cost per month, with a year's messages on disk and a standby of each store. Excludes media, support and staff."""
         services = 3 if self.users < SOCKETS_PER_GATEWAY else 6  # messages api, presence, media
         cores = (self.gateways + self.workers + services) * CORE_PRICE
         stores = 2 * (self.postgres_cores * POSTGRES_CORE_PRICE + 12 * self.disk_gb * DISK_GB_PRICE + VALKEY_CORE_PRICE)

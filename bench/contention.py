@@ -1,4 +1,4 @@
-"""Tells whether other processes used the machine during a round. `measure` repeats the round."""
+"""Detects other load on the machine during a round. `measure` repeats the round."""
 
 import os
 import time
@@ -8,28 +8,28 @@ from pathlib import Path
 from bench import processes
 
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
-_MOST_FOREIGN_CORES = 0.12
-"""Kernel threads (journal, write-back) and the sampling error of /proc/stat stay below this."""
-_MOST_STOLEN_CORES = 0.02
+_MAX_FOREIGN_CORES = 0.12
+"""Kernel threads (journal, write-back) and sampling errors of /proc/stat stay below this."""
+_MAX_STOLEN_CORES = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class Contention:
-    """The machine time that other processes used, in cores: 0.5 is half a core."""
+    """Processor time used by others, in cores: 0.5 is half a core."""
 
     foreign_cores: float
-    """Processor time of processes outside the bench."""
+    """Used by processes outside the bench."""
     stolen_cores: float
-    """Processor time that the hypervisor gave to other machines."""
+    """Given by the hypervisor to other virtual machines."""
 
     @property
     def quiet(self) -> bool:
-        """Whether the round may be reported."""
-        return self.foreign_cores <= _MOST_FOREIGN_CORES and self.stolen_cores <= _MOST_STOLEN_CORES
+        """Whether the round counts."""
+        return self.foreign_cores <= _MAX_FOREIGN_CORES and self.stolen_cores <= _MAX_STOLEN_CORES
 
 
 class Watch:
-    """Watches the machine from the moment it is created."""
+    """Measures contention from its creation on."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
@@ -37,7 +37,7 @@ class Watch:
         self._own = processes.tree_seconds(os.getpid())
 
     def so_far(self) -> Contention:
-        """Return the machine time that other processes used since then."""
+        """Return the contention so far."""
         busy, stolen = _machine_seconds()
         own = processes.tree_seconds(os.getpid())
         seconds = time.monotonic() - self._began
@@ -46,7 +46,7 @@ class Watch:
 
 
 def _machine_seconds() -> tuple[float, float]:
-    """Return the time since boot that all cores together worked, and that the hypervisor took from them."""
+    """Return the busy and the stolen time of all cores since boot."""
     fields = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
     user, nice, system, _idle, _waiting, interrupts, soft_interrupts, stolen = fields
     return (user + nice + system + interrupts + soft_interrupts) / _TICKS_PER_SECOND, stolen / _TICKS_PER_SECOND

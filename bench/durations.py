@@ -1,10 +1,10 @@
-"""Durations counted in buckets by the load generator: percentiles, merging, and the curve for a plot."""
+"""Histograms of durations: percentiles, merging, and curves for plots. The load generator counts."""
 
 from collections.abc import Iterable, Sequence
 
 
 class Durations:
-    """Durations in microseconds, each bucket with its lower edge and its count; within 1.6 % of the truth."""
+    """Durations in microseconds, in buckets of 1.6 % width with a lower edge and a count."""
 
     def __init__(self, buckets: Iterable[Sequence[int]]) -> None:
         counts: dict[int, int] = {}
@@ -13,15 +13,15 @@ class Durations:
         self.buckets = sorted(counts.items())
         """Lower edge and count, ascending."""
         self.total = sum(counts.values())
-        """How many there are."""
+        """Number of durations."""
 
     @classmethod
     def merged(cls, several: Iterable["Durations"]) -> "Durations":
-        """Return all of them as one."""
+        """Merge several histograms."""
         return cls(bucket for durations in several for bucket in durations.buckets)
 
     def percentile_ms(self, percent: float) -> float:
-        """Return the duration in milliseconds that `percent` of them do not exceed; 0 when there are none."""
+        """Return a percentile in milliseconds; 0 if there are no durations."""
         rank, passed = self.total * percent / 100, 0
         for edge, count in self.buckets:
             passed += count
@@ -30,7 +30,7 @@ class Durations:
         return 0.0
 
     def curve(self) -> list[tuple[float, float]]:
-        """Return points (milliseconds, share that is at most as long), ascending, ready to draw."""
+        """Return the cumulative distribution as points (milliseconds, share), ascending."""
         points, passed = [], 0
         for edge, count in self.buckets:
             passed += count

@@ -1,4 +1,4 @@
-"""Publishes commands for a worker as gateways do, and waits for its events."""
+"""Sends commands to a worker over the bus, as gateways do, and waits for the events."""
 
 import asyncio
 import contextlib
@@ -22,11 +22,11 @@ _STALL_SECONDS = 30
 
 
 class FeedError(Exception):
-    """An event was lost, or events stopped arriving."""
+    """Events were lost or did not arrive."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fed:
+class FeedResult:
     """The result of a round."""
 
     stored: int
@@ -37,34 +37,34 @@ class Fed:
 
 
 class Feeder:
-    """Posts as every user, in every user's rooms in turn."""
+    """Posts messages round-robin over channels and users."""
 
-    def __init__(self, bus: Bus, places: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, bus: Bus, senders: Sequence[tuple[str, str]]) -> None:
         self._bus = bus
-        self._places = itertools.cycle(places)
-        """Channel and user."""
+        self._senders = itertools.cycle(senders)
+        """Channel and user, endlessly."""
         self._awaited: set[str] = set()
-        """Ids of the commands whose event has not arrived."""
-        self._came = asyncio.Event()
+        """Ids of commands without an event yet."""
+        self._arrived = asyncio.Event()
         self._stored = 0
 
-    async def feed(self, watch: Mapping[str, Sequence[int]], *, window: int, seconds: float) -> Fed:
-        """Keep `window` messages in flight for so long, then wait for the last. Raises FeedError."""
+    async def feed(self, watch: Mapping[str, Sequence[int]], *, window: int, seconds: float) -> FeedResult:
+        """Keep `window` messages in flight for `seconds`, then wait for the last. Raises FeedError."""
         stored = self._stored
         before = {role: processes.seconds(pids) for role, pids in watch.items()}
         began = time.monotonic()
         while time.monotonic() < began + seconds:
             await self._bus.publish(list(self._batches(window - len(self._awaited))))
-            await self._until_fewer_than(window)
-        await self._until_fewer_than(1)
+            await self._wait_for_fewer_than(window)
+        await self._wait_for_fewer_than(1)
         took = time.monotonic() - began
         cpu = {role: processes.seconds(pids) - before[role] for role, pids in watch.items()}
-        return Fed(self._stored - stored, took, cpu)
+        return FeedResult(self._stored - stored, took, cpu)
 
-    async def listen(self, entered: asyncio.Event) -> None:
-        """Read events, for ever; `entered` is set once none can be missed."""
+    async def listen(self, following: asyncio.Event) -> None:
+        """Receive events until cancelled. Sets `following` once it follows the bus."""
         async with self._bus.follow([events(partition) for partition in range(_PARTITIONS)]) as deliveries:
-            entered.set()
+            following.set()
             async for delivery in deliveries:
                 if isinstance(delivery, Lost):
                     raise FeedError(f"Events were lost: {delivery.reason}")
@@ -72,36 +72,36 @@ class Feeder:
                     came = {event.command for event in EventBatch.FromString(entry.payload).events}
                     self._stored += len(came & self._awaited)
                     self._awaited -= came
-                self._came.set()
+                self._arrived.set()
 
-    async def _until_fewer_than(self, many: int) -> None:
-        while len(self._awaited) >= many:
-            self._came.clear()
+    async def _wait_for_fewer_than(self, limit: int) -> None:
+        while len(self._awaited) >= limit:
+            self._arrived.clear()
             try:
                 async with asyncio.timeout(_STALL_SECONDS):
-                    await self._came.wait()
+                    await self._arrived.wait()
             except TimeoutError as error:
                 raise FeedError(f"{len(self._awaited)} messages were not stored within {_STALL_SECONDS} s") from error
 
     def _batches(self, count: int) -> Iterator[tuple[Topic, bytes]]:
-        """A number of commands, as one entry per partition."""
+        """Yield `count` commands as one entry per partition."""
         batches: dict[int, CommandBatch] = {}
-        for channel, user in itertools.islice(self._places, count):
+        for channel, user in itertools.islice(self._senders, count):
             id_ = str(uuid.uuid4())
             self._awaited.add(id_)
             post = PostMessage(text=_TEXT)
-            made = Command(tenant=TENANT, channel=channel, actor=user, key=id_, id=id_, gateway="bench", post=post)
-            batches.setdefault(partition_of(channel, _PARTITIONS), CommandBatch()).commands.append(made)
+            command = Command(tenant=TENANT, channel=channel, actor=user, key=id_, id=id_, gateway="bench", post=post)
+            batches.setdefault(partition_of(channel, _PARTITIONS), CommandBatch()).commands.append(command)
         for partition, batch in batches.items():
             yield commands(partition), batch.SerializeToString()
 
 
 @contextlib.asynccontextmanager
-async def feeding(url: str, places: Sequence[tuple[str, str]]) -> AsyncIterator[Feeder]:
-    """A feeder at the bus at `url` for the duration of the block."""
+async def feeding(url: str, senders: Sequence[tuple[str, str]]) -> AsyncIterator[Feeder]:
+    """Yield a feeder on the bus at `url`."""
     async with open_bus(url) as bus, asyncio.TaskGroup() as tasks:
-        feeder, entered = Feeder(bus, places), asyncio.Event()
-        listening = tasks.create_task(feeder.listen(entered))
-        await entered.wait()
+        feeder, following = Feeder(bus, senders), asyncio.Event()
+        listening = tasks.create_task(feeder.listen(following))
+        await following.wait()
         yield feeder
         listening.cancel()

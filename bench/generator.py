@@ -1,4 +1,4 @@
-"""Drives one load generator process: a command in, its measured answer out."""
+"""Controls a load generator process: sends commands and reads the results."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -16,15 +16,15 @@ _LINE_BYTES = 1 << 22
 
 
 class LoadError(Exception):
-    """The load generator failed, or did not carry out the command."""
+    """The load generator failed or did not complete a command."""
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What the generator counted during one command (see load/tally.h)."""
+    """The generator's counters for one command (see load/counters.h)."""
 
     command: str
-    whole: bool
-    """The whole command was carried out in time."""
+    complete: bool
+    """Whether the command was completed in time."""
     seconds: float
     ready: int
     unfinished: int
@@ -40,25 +40,25 @@ class Answer(msgspec.Struct, frozen=True):
     dropped: int
     reasons: dict[str, int]
     cpu: dict[str, float]
-    """Seconds of processor time: `load` is the generator's, the others by the names given to `watch`."""
+    """Seconds of processor time: of the generator (`load`), and by the names given to `watch`."""
     delivery_us: list[tuple[int, int]]
     last_us: list[tuple[int, int]]
     ack_us: list[tuple[int, int]]
     opening_us: list[tuple[int, int]]
 
     @property
-    def to_last(self) -> Durations:
-        """From sending to the last of the members."""
+    def latency_to_last(self) -> Durations:
+        """Latency from sending to the last member."""
         return Durations(self.last_us)
 
     @property
-    def to_each(self) -> Durations:
-        """From sending to each member."""
+    def latency_to_each(self) -> Durations:
+        """Latency from sending to each member."""
         return Durations(self.delivery_us)
 
     @property
-    def trouble(self) -> str:
-        """What went wrong, in words; empty if nothing did."""
+    def problems(self) -> str:
+        """A description of what failed; empty if nothing did."""
         found = [f"{reason}: {count}" for reason, count in self.reasons.items()]
         found += [f"{self.unfinished} messages unfinished"] if self.unfinished else []
         found += [f"{self.duplicates} duplicates"] if self.duplicates else []
@@ -66,23 +66,20 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Generator:
-    """One process of the load generator; an async context manager that ends it on exit."""
+    """One load generator process, running inside the context."""
 
     def __init__(
-        self, program: Path, speech: str, targets: Sequence[str], plan: Path, count: int, *options: str, cores: set[int]
+        self, program: Path, protocol: str, targets: Sequence[str], plan: Path, count: int, *options: str, cores: set[int]
     ) -> None:
         self._command = [
-            *(str(program), "--speech", speech, "--plan", str(plan), "--count", str(count), *options),
+            *(str(program), "--protocol", protocol, "--plan", str(plan), "--count", str(count), *options),
             *(word for target in targets for word in ("--target", target)),
         ]
-        """Its command line."""
         self._cores = cores
-        """Where it runs."""
         self._process: asyncio.subprocess.Process | None = None
-        """Running inside the context."""
 
     async def __aenter__(self) -> Self:
-        """Start it, with no socket open yet."""
+        """Start the process, without open sockets."""
         self._process = await asyncio.create_subprocess_exec(
             *self._command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=_LINE_BYTES
         )
@@ -90,7 +87,7 @@ class Generator:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """End it, and with it its sockets."""
+        """Stop the process, which closes its sockets."""
         process, commands, _ = self._running
         commands.close()
         try:
@@ -102,15 +99,15 @@ class Generator:
     async def ask(
         self, command: str, watch: Mapping[str, Sequence[int]] | None = None, *, timeout_seconds: float = 120, **options: float
     ) -> Answer:
-        """Carry out `command` and return the counts, with the processor time of `watch`'s processes meanwhile.
+        """Run `command` and return its counters, with the processor time of `watch`'s processes.
 
-        Raises LoadError when the generator ended or has no answer in time.
+        Raises LoadError if the generator ends or does not answer in time.
         """
-        await self.tell(command, watch, **options)
-        return await self.hear(timeout_seconds)
+        await self.start(command, watch, **options)
+        return await self.result(timeout_seconds)
 
-    async def tell(self, command: str, watch: Mapping[str, Sequence[int]] | None = None, **options: float) -> None:
-        """Start `command`; `hear` returns its answer."""
+    async def start(self, command: str, watch: Mapping[str, Sequence[int]] | None = None, **options: float) -> None:
+        """Start `command`; `result` returns its counters."""
         _, commands, _ = self._running
         words = [command, *(f"{name}={value:g}" for name, value in options.items())]
         if watch:
@@ -119,12 +116,12 @@ class Generator:
         await commands.drain()
 
     async def listen(self, expect: int, timeout_seconds: float) -> None:
-        """Make it wait for deliveries of another generator's messages, and return once it waits; `hear` returns its answer."""
-        await self.tell("listen", expect=expect, timeout=timeout_seconds)
+        """Start counting deliveries of another generator's messages; `result` returns the counters."""
+        await self.start("listen", expect=expect, timeout=timeout_seconds)
         await self._line(timeout_seconds)
 
-    async def hear(self, timeout_seconds: float) -> Answer:
-        """Return the answer to the oldest started command."""
+    async def result(self, timeout_seconds: float) -> Answer:
+        """Return the counters of the oldest started command."""
         return msgspec.json.decode(await self._line(timeout_seconds), type=Answer)
 
     async def _line(self, timeout_seconds: float) -> bytes:
@@ -132,9 +129,9 @@ class Generator:
         try:
             line = await asyncio.wait_for(answers.readline(), timeout_seconds)
         except TimeoutError:
-            raise LoadError(f"The load generator had no answer in {timeout_seconds:g} s.") from None
+            raise LoadError(f"The load generator did not answer within {timeout_seconds:g} s.") from None
         if not line:
-            raise LoadError("The load generator ended early; its last words are above.")
+            raise LoadError("The load generator ended early; its error is above.")
         return line
 
     @property

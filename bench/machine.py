@@ -1,4 +1,4 @@
-"""Describes the machine, the programs and the revision that figures belong to."""
+"""Describes the machine, the software and the revision of a measurement."""
 
 import asyncio
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sendmany import NATIVE
 
-_ASK_SECONDS = 10
+_TOOL_SECONDS = 10
 _PACKAGES = ("picows", "uvicorn", "uvloop", "msgspec", "hiredis", "grpcio", "psycopg")
 
 
@@ -18,12 +18,12 @@ async def describe(root: Path) -> dict[str, str]:
         "processor": f"{_processor()}, {os.cpu_count()} cores",
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
         "kernel": f"{platform.system()} {platform.release()}",
-        "revision": await _ask("git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=10"),
+        "revision": await _run_tool("git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=10"),
         "Python": platform.python_version(),
         "packages": ", ".join(f"{name} {found}" for name in _PACKAGES if (found := _version(name))),
-        "Node": await _ask("node", "--version"),
+        "Node": await _run_tool("node", "--version"),
         "gateway's sends": "compiled" if NATIVE else "not compiled",
-        "compiler": (await _ask("cc", "--version")).splitlines()[0],
+        "compiler": (await _run_tool("cc", "--version")).splitlines()[0],
     }
 
 
@@ -41,12 +41,12 @@ def _version(package: str) -> str:
         return ""
 
 
-async def _ask(*command: str) -> str:
+async def _run_tool(*command: str) -> str:
     try:
         process = await asyncio.create_subprocess_exec(
             *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
         )
-        output, _ = await asyncio.wait_for(process.communicate(), _ASK_SECONDS)
+        output, _ = await asyncio.wait_for(process.communicate(), _TOOL_SECONDS)
     except (OSError, TimeoutError):
         return "unknown"
     return output.decode().strip() or "unknown"

@@ -1,7 +1,4 @@
-"""Measures in rounds: every system in turn, repeated if other processes used the machine meanwhile.
-
-The scenarios define a round; `contention` detects contention.
-"""
+"""Measures in rounds that alternate between systems. Rounds with other load on the machine are repeated."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -9,89 +6,89 @@ from functools import partial
 from typing import TypeVar
 
 from bench.contention import Contention, Watch
+from bench.environment import Environment, Subject
 from bench.generator import Answer
-from bench.stage import Stage, Subject
 
-_TRIES = 6
+_MAX_TRIES = 6
 _PAUSE_SECONDS = 3.0
 
 _Found = TypeVar("_Found")
 
 
 class BusyError(Exception):
-    """The machine did not become idle; the message says how much other processes used."""
+    """The machine stayed busy. The message says how busy."""
 
 
-async def in_turn(
-    stage: Stage, subjects: Sequence[Subject], command: str = "round", *, rounds: int | None = None, **options: float
+async def measure_alternately(
+    environment: Environment, subjects: Sequence[Subject], command: str = "round", *, rounds: int | None = None, **options: float
 ) -> dict[str, list[Answer]]:
-    """Warm every subject up, then measure each as often as the scale says, always in turn; return the answers by name.
+    """Warm up every subject, then measure all of them in each round. Return the answers by name.
 
-    In turn, so that drift of the machine affects all of them. Raises BusyError.
+    Systems alternate so that drift of the machine affects all of them alike. Raises BusyError.
     """
-    (answers,) = await in_turns(stage, subjects, [options], command, rounds=rounds)
+    (answers,) = await measure_all_settings(environment, subjects, [options], command, rounds=rounds)
     return answers
 
 
-async def in_turns(
-    stage: Stage,
+async def measure_all_settings(
+    environment: Environment,
     subjects: Sequence[Subject],
     settings: Sequence[Mapping[str, float]],
     command: str = "round",
     *,
     rounds: int | None = None,
 ) -> list[dict[str, list[Answer]]]:
-    """The same with several settings, each subject with each of them in every round; return the answers of each setting."""
-    turns = [(options, subject, number) for number, options in enumerate(settings) for subject in subjects]
-    for options, subject, _ in turns:
-        await subject.ask(command, **{**options, "seconds": stage.scale.warm_seconds})
+    """Measure every subject with every setting in each round. Return the answers for each setting."""
+    combinations = [(options, subject, number) for number, options in enumerate(settings) for subject in subjects]
+    for options, subject, _ in combinations:
+        await subject.ask(command, **{**options, "seconds": environment.scale.warm_seconds})
     found: list[dict[str, list[Answer]]] = [{subject.name: [] for subject in subjects} for _ in settings]
-    for _ in range(rounds or stage.scale.rounds):
-        for options, subject, number in turns:
-            ask = partial(subject.ask, command, **{"seconds": stage.scale.seconds, **options})
-            found[number][subject.name].append(await undisturbed(stage, ask))
+    for _ in range(rounds or environment.scale.rounds):
+        for options, subject, number in combinations:
+            ask = partial(subject.ask, command, **{"seconds": environment.scale.seconds, **options})
+            found[number][subject.name].append(await repeat_until_quiet(environment, ask))
     return found
 
 
-async def undisturbed(stage: Stage, measure: Callable[[], Awaitable[_Found]]) -> _Found:
-    """Repeat `measure` until no other process disturbed it, and return its result. Raises BusyError."""
+async def repeat_until_quiet(environment: Environment, measure: Callable[[], Awaitable[_Found]]) -> _Found:
+    """Repeat `measure` until it ran without other load on the machine. Return its result. Raises BusyError."""
     contention = Contention(0.0, 0.0)
-    for attempt in range(_TRIES):
+    for attempt in range(_MAX_TRIES):
         watch = Watch()
         found = await measure()
         contention = watch.so_far()
         if contention.quiet:
             return found
-        stage.disturbed(contention)
-        if stage.scale.takes_all:
+        environment.record_disturbance(contention)
+        if environment.scale.accepts_noise:
             return found
         await asyncio.sleep(_PAUSE_SECONDS * (attempt + 1))
     raise BusyError(
         f"The machine stayed busy: others used {contention.foreign_cores:.2f} cores, {contention.stolen_cores:.2f} were stolen. "
-        "Run the bench alone, or with --noisy to have figures that mean nothing."
+        "Run the bench alone, or use --noisy to accept meaningless figures."
     )
 
 
 def each(answers: Mapping[str, Sequence[Answer]], figure: Callable[[Answer], float]) -> dict[str, list[float]]:
-    """Return one figure of every answer, by name."""
+    """Apply `figure` to every answer, by name."""
     return {name: [figure(answer) for answer in found] for name, found in answers.items()}
 
 
-def troubles(answers: Mapping[str, Sequence[Answer]]) -> list[str]:
-    """Return what went wrong, in words, one line for each name."""
+def problems_of(answers: Mapping[str, Sequence[Answer]]) -> list[str]:
+    """Return the problems, one line per name."""
     lines = []
     for name, found in answers.items():
-        words = sorted({answer.trouble for answer in found} - {""})
+        words = sorted({answer.problems for answer in found} - {""})
         lines += [f"{name}: {'; '.join(words)}"] if words else []
     return lines
 
 
 def server_us_per_delivery(answer: Answer) -> float:
-    """Return the measured process's processor time for each delivery, in microseconds."""
+    """Return the measured process's processor time per delivery, in microseconds."""
     return 1e6 * answer.cpu["server"] / answer.deliveries if answer.deliveries else 0.0
 
 
 def total_us_per_delivery(answer: Answer) -> float:
-    """Return the same for all of a system's processes together, stores included."""
+    """Return the processor time of all of a system's processes per delivery, stores included."""
     used = sum(seconds for name, seconds in answer.cpu.items() if name != "load")
     return 1e6 * used / answer.deliveries if answer.deliveries else 0.0

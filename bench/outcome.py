@@ -1,4 +1,4 @@
-"""The result of a scenario: figures, judged targets, plots. `report` writes it."""
+"""The results of a scenario: figures, targets, plots. `report` writes them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,11 +7,11 @@ from statistics import median
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A quantity of one system, measured several times."""
+    """Measurements of one quantity of one system."""
 
     system: str
     values: tuple[float, ...]
-    """One for each round."""
+    """One value per round."""
 
     @property
     def median(self) -> float:
@@ -20,7 +20,7 @@ class Figure:
 
     @property
     def spread(self) -> float:
-        """The distance of the extremes, as a share of the median."""
+        """The range relative to the median."""
         return (max(self.values) - min(self.values)) / self.median if self.median else 0.0
 
 
@@ -34,17 +34,17 @@ class Table:
 
     @classmethod
     def of(cls, what: str, unit: str, values: Mapping[str, Sequence[float]]) -> "Table":
-        """Return the table of each system's values."""
+        """Build a table from each system's values."""
         return cls(what, unit, tuple(Figure(system, tuple(found)) for system, found in values.items() if found))
 
     def median_of(self, system: str) -> float | None:
-        """Return a system's figure; None where it took no part."""
+        """Return a system's median; None if it was not measured."""
         return next((figure.median for figure in self.figures if figure.system == system), None)
 
     def ratio(self, system: str, other: str) -> float | None:
-        """Return how many times the figure of `other` that of `system` is; None where one took no part."""
-        mine, its = self.median_of(system), self.median_of(other)
-        return mine / its if mine is not None and its else None
+        """Return the ratio of `system` to `other`; None if one was not measured."""
+        value, base = self.median_of(system), self.median_of(other)
+        return value / base if value is not None and base else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,36 +55,36 @@ class Target:
     value: float
     limit: float
     at_most: bool
-    """The limit is the highest acceptable value, else the lowest."""
+    """Whether the limit is a maximum; otherwise a minimum."""
 
     @property
     def met(self) -> bool:
-        """Whether it holds."""
+        """Whether the target is met."""
         return self.value <= self.limit if self.at_most else self.value >= self.limit
 
 
 @dataclass(slots=True)
 class Outcome:
-    """The result of one scenario."""
+    """The results of one scenario."""
 
     name: str
     """The scenario's name, as in --only."""
     title: str
     method: str
-    """How it was measured, so that a reader can check it."""
+    """How it was measured."""
     tables: list[Table] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
     plots: dict[str, str] = field(default_factory=dict)
-    """SVG by file name without its ending."""
+    """SVG by file name without extension."""
     notes: list[str] = field(default_factory=list)
-    """Remarks for the reader: errors, contention, omissions."""
+    """Remarks on the figures: errors, contention, omissions."""
 
     def expect_at_most(self, text: str, value: float | None, limit: float) -> None:
-        """Judge a value that should be small; None if it could not be measured."""
+        """Add a target with a maximum, if the value was measured."""
         if value is not None:
             self.targets.append(Target(text, value, limit, at_most=True))
 
     def expect_at_least(self, text: str, value: float | None, limit: float) -> None:
-        """Judge a value that should be large; None if it could not be measured."""
+        """Add a target with a minimum, if the value was measured."""
         if value is not None:
             self.targets.append(Target(text, value, limit, at_most=False))

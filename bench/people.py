@@ -1,4 +1,4 @@
-"""The users of a scenario, with tokens and rooms. `systems` creates them in each system."""
+"""The users of a scenario, their tokens and their rooms. `systems` creates them in each system."""
 
 import base64
 import json
@@ -23,16 +23,16 @@ _COORDINATE_BYTES = 32
 
 
 class Issuer:
-    """Signs tokens (ES256), the same for every system, with a key of this run only."""
+    """Signs tokens (ES256) for all systems, with a key of this run."""
 
     def __init__(self, folder: Path) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self.jwks_file = folder / "jwks.json"
-        """The public key, as gateways read it."""
+        """The public key, as read by gateways."""
         self.jwks_file.write_text(json.dumps({"keys": [self._public()]}))
 
     def token(self, user: str) -> str:
-        """Return a token for `user`, good for a day."""
+        """Return a token for `user`, valid for a day."""
         now = int(time.time())
         claims = {"iss": ISSUER, "aud": AUDIENCE, "iat": now, "exp": now + _TOKEN_SECONDS, "sub": user, "tenant": TENANT}
         signed = f"{_part({'alg': 'ES256', 'typ': 'JWT', 'kid': _KID})}.{_part(claims)}"
@@ -47,22 +47,22 @@ class Issuer:
 
 @dataclass(frozen=True)
 class People:
-    """Users in layers of rooms: each layer puts every user into one room of its size, so a user has a room per layer."""
+    """Users and their rooms. Each layer assigns every user to one room of its size, so a user has one room per layer."""
 
     name: str
-    """Distinguishes these users from others in the same run."""
+    """Unique within a run."""
     users: int
     layers: tuple[int, ...]
     """The size of the rooms of each layer."""
 
     @cached_property
     def rooms(self) -> list[list[list[int]]]:
-        """Members by layer and room: users' numbers. Shuffled, the same in every run, so that rooms of layers overlap little."""
-        chance = random.Random(self.name)
+        """User numbers by layer and room. Shuffled with a fixed seed, so that rooms of different layers overlap little."""
+        generator = random.Random(self.name)
         layers = []
         for size in self.layers:
             order = list(range(self.users))
-            chance.shuffle(order)
+            generator.shuffle(order)
             layers.append([order[first : first + size] for first in range(0, self.users, size)])
         return layers
 
@@ -70,10 +70,10 @@ class People:
         """Return a user's id."""
         return f"{self.name}-{number:06d}"
 
-    def write_plan(self, path: Path, tokens: Sequence[str], ids: Sequence[Sequence[str]], speak_in: Iterable[int]) -> Path:
-        """Write the load generator's plan: users speak in the rooms of the layers `speak_in`; `ids` by layer and room."""
+    def write_plan(self, path: Path, tokens: Sequence[str], ids: Sequence[Sequence[str]], send_in: Iterable[int]) -> Path:
+        """Write the load generator's plan: users send in their rooms of the layers `send_in`. `ids` by layer and room."""
         rooms_of: list[list[str]] = [[] for _ in range(self.users)]
-        for layer in speak_in:
+        for layer in send_in:
             for room, members in zip(ids[layer], self.rooms[layer], strict=True):
                 for member in members:
                     rooms_of[member].append(room)

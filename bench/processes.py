@@ -1,7 +1,4 @@
-"""Reads the kernel's data about processes: children, processor time, memory, cores.
-
-`contention` and the scenarios interpret them.
-"""
+"""Reads processes from the kernel: children, processor time, memory. Pins them to cores."""
 
 import contextlib
 import os
@@ -15,44 +12,44 @@ _PROC = Path("/proc")
 
 @dataclass(frozen=True, slots=True)
 class _Stat:
-    """The fields of /proc/<pid>/stat that matter here (proc(5))."""
+    """Fields of /proc/<pid>/stat (proc(5))."""
 
     parent: int
     ticks: int
-    """User and system, of all threads, living or not."""
+    """User and system time of all threads, including ended ones."""
     reaped_ticks: int
-    """The same of children that have ended and were waited for."""
+    """User and system time of ended children that were waited for."""
 
 
 def tree(*roots: int) -> list[int]:
-    """Return the processes `roots` and everything below them that lives."""
+    """Return `roots` and all their running descendants."""
     children: dict[int, list[int]] = {}
     for pid, stat in _all().items():
         children.setdefault(stat.parent, []).append(pid)
     found: list[int] = []
-    waiting = list(roots)
-    while waiting:
-        pid = waiting.pop()
+    pending = list(roots)
+    while pending:
+        pid = pending.pop()
         found.append(pid)
-        waiting.extend(children.get(pid, ()))
+        pending.extend(children.get(pid, ()))
     return found
 
 
 def tree_seconds(root: int) -> float:
-    """Return the processor time of everything below and with `root`, including what has already ended."""
+    """Return the processor time of `root` and its descendants, including ended ones."""
     stats = _all()
     below = [stats[pid] for pid in tree(root) if pid in stats]
     return sum(stat.ticks + stat.reaped_ticks for stat in below) / _TICKS_PER_SECOND
 
 
 def seconds(pids: Iterable[int]) -> float:
-    """Return the processor time of processes, without their children's."""
+    """Return the processor time of processes, without their children."""
     stats = _all()
     return sum(stats[pid].ticks for pid in pids if pid in stats) / _TICKS_PER_SECOND
 
 
 def memory_kib(pid: int) -> int:
-    """Return the process's own memory: private pages and its share of shared ones (Pss), in KiB."""
+    """Return the process's memory in KiB: private pages and its share of shared ones (Pss)."""
     for line in (_PROC / str(pid) / "smaps_rollup").read_text().splitlines():
         if line.startswith("Pss:"):
             return int(line.split()[1])
@@ -60,7 +57,7 @@ def memory_kib(pid: int) -> int:
 
 
 def written_calls(pid: int) -> int:
-    """Return how many write(2) and writev(2) calls the process has made (those of send(2) are not among them, see proc(5))."""
+    """Return the number of write(2) and writev(2) calls of the process. send(2) is not counted (proc(5))."""
     for line in (_PROC / str(pid) / "io").read_text().splitlines():
         if line.startswith("syscw:"):
             return int(line.split()[1])
@@ -68,9 +65,9 @@ def written_calls(pid: int) -> int:
 
 
 def pin(pids: Iterable[int], cores: set[int]) -> None:
-    """Let the processes run on `cores` only, with every thread that they have; their future children too."""
+    """Restrict processes, their threads and their future children to `cores`."""
     for pid in pids:
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a connection's process has ended meanwhile
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # the process has ended
             for thread in (_PROC / str(pid) / "task").iterdir():
                 os.sched_setaffinity(int(thread.name), cores)
 
@@ -82,7 +79,7 @@ def _all() -> dict[int, _Stat]:
             try:
                 text = (folder / "stat").read_text()
             except (FileNotFoundError, ProcessLookupError):
-                continue  # it ended meanwhile
+                continue  # it has ended
             fields = text[text.rindex(")") + 2 :].split()
             found[int(folder.name)] = _Stat(
                 parent=int(fields[1]),

@@ -1,4 +1,4 @@
-"""Writes the report: one Markdown page, its plots, and the figures as JSON."""
+"""Writes the report: a Markdown page, plots, and the figures as JSON."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +11,7 @@ from bench.svg import number
 def write(
     folder: Path, machine: Mapping[str, str], command: str, outcomes: Sequence[Outcome], failures: Mapping[str, str]
 ) -> Path:
-    """Write report.md, figures.json and a file for each plot into `folder`; return the page's path."""
+    """Write report.md, figures.json and the plots into `folder`. Return the path of the page."""
     folder.mkdir(parents=True, exist_ok=True)
     for outcome in outcomes:
         for name, plot in outcome.plots.items():
@@ -23,15 +23,15 @@ def write(
 
 
 def _page(machine: Mapping[str, str], command: str, outcomes: Sequence[Outcome], failures: Mapping[str, str]) -> Iterable[str]:
-    yield "# The bench's report"
+    yield "# Benchmark report"
     yield ""
-    yield f"Written by `{command}`. Each section says how it was measured; [bench/README.md](../README.md) how to read it."
+    yield f"Written by `{command}`. Each section describes its method. [bench/README.md](../README.md) explains how to read it."
     yield ""
     yield from (f"- {name}: {text}" for name, text in machine.items())
     yield ""
     yield "## Targets"
     yield ""
-    yield "| what | found | asked | |"
+    yield "| what | measured | target | |"
     yield "|---|---|---|---|"
     yield from (_verdict(target) for outcome in outcomes for target in outcome.targets)
     yield ""

@@ -1,7 +1,4 @@
-"""`python -m bench.run`: measures Hubbub, the reference stack and the floor side by side on this machine, and writes a report.
-
-Owns the order of scenarios. `scenarios` has each scenario, `systems` each system, `report` the page.
-"""
+"""`python -m bench.run` measures Hubbub, the reference stack and the floor side by side on this machine, and writes a report."""
 
 import argparse
 import asyncio
@@ -16,13 +13,13 @@ from pathlib import Path
 
 from bench import machine, report
 from bench.build import BUILD, HERE, BuildError, Programs, build
+from bench.environment import BARE_REFERENCE, FLOOR, FULL, HUBBUB, JOINED_FLOOR, QUICK, REFERENCE, Environment, Scale
 from bench.feeder import FeedError
 from bench.generator import LoadError
 from bench.measure import BusyError
 from bench.outcome import Outcome
 from bench.people import Issuer
 from bench.scenarios import crowd, fanout, flatness, latency, recovery, rooms, sockets, worker
-from bench.stage import BARE_REFERENCE, FLOOR, FULL, HUBBUB, JOINED_FLOOR, QUICK, REFERENCE, Scale, Stage
 from bench.svg import number
 from bench.systems.floor import floor
 from bench.systems.hubbub import Hubbub
@@ -30,7 +27,7 @@ from bench.systems.reference import reference, stores
 from bench.systems.system import OTHER_CORES, System
 from stack.errors import StackError
 
-Scenario = Callable[[Stage], Awaitable[Outcome]]
+Scenario = Callable[[Environment], Awaitable[Outcome]]
 
 SIDE_BY_SIDE: dict[str, Scenario] = {
     "memory": sockets.memory,
@@ -41,28 +38,28 @@ SIDE_BY_SIDE: dict[str, Scenario] = {
     "durable": rooms.durable,
     "latency": latency.latency,
 }
-"""With one gateway, beside the reference stack and the floor; all that the quick run does."""
+"""With one gateway, next to the reference stack and the floor. The quick run has only these."""
 ALONE: dict[str, Scenario] = {"worker": worker.worker, "members": flatness.members, "channels": flatness.channels}
-"""Hubbub alone, with one gateway."""
+"""With one gateway and no other system."""
 SPREAD: dict[str, Scenario] = {"gateways": flatness.gateways, "recovery": recovery.recovery, "crowd": crowd.crowd}
-"""Hubbub alone, with four gateways."""
+"""With four gateways and no other system."""
 _GATEWAYS = 4
 
 
 def main() -> int:
-    """Run what the command line asks for. Status 1: something could not be measured; the report says what."""
+    """Run the scenarios. Return 1 if some could not be measured; the report names them."""
     parser = argparse.ArgumentParser(prog="python -m bench.run", description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--quick", action="store_true", help="fewer, shorter rounds of the side by side scenarios: below two minutes"
+        "--quick", action="store_true", help="fewer, shorter rounds of the side-by-side scenarios, under two minutes"
     )
     parser.add_argument("--only", help="scenarios to run, comma separated: " + ", ".join([*SIDE_BY_SIDE, *ALONE, *SPREAD]))
-    parser.add_argument("--systems", default="hubbub,reference,floor", help="of hubbub, reference, floor (all)")
-    parser.add_argument("--rounds", type=int, help="of each scenario (5, quick 3); a full run with 3 takes a quarter of an hour")
-    parser.add_argument("--minutes", type=float, help="after so many, disturbed rounds are reported instead of measured again")
-    parser.add_argument("--noisy", action="store_true", help="accept a busy machine: to try the bench, not the product")
-    parser.add_argument("--out", type=Path, help="folder of the report")
+    parser.add_argument("--systems", default="hubbub,reference,floor", help="any of hubbub, reference, floor (default: all)")
+    parser.add_argument("--rounds", type=int, help="per scenario (5; quick: 3); a full run with 3 takes a quarter of an hour")
+    parser.add_argument("--minutes", type=float, help="after this time, disturbed rounds are reported instead of repeated")
+    parser.add_argument("--noisy", action="store_true", help="accept a busy machine: to try the bench, not to measure")
+    parser.add_argument("--out", type=Path, help="folder for the report")
     options = parser.parse_args()
-    os.sched_setaffinity(0, OTHER_CORES)  # inherited by everything that is started and not placed otherwise
+    os.sched_setaffinity(0, OTHER_CORES)  # inherited by all processes that are not pinned otherwise
     try:
         return asyncio.run(_run(options))
     except (BuildError, StackError) as error:
@@ -84,9 +81,9 @@ async def _run(options: argparse.Namespace) -> int:
     for scenarios, gateways in ((SIDE_BY_SIDE, 1), (ALONE, 1), (SPREAD, _GATEWAYS)):
         chosen = {name: scenario for name, scenario in scenarios.items() if name in wanted}
         if chosen:
-            up = systems if scenarios is SIDE_BY_SIDE else systems & {"hubbub"}
-            async with _stage(scale, programs, up, gateways) as stage:
-                await _play(stage, chosen, outcomes, failures)
+            selected = systems if scenarios is SIDE_BY_SIDE else systems & {"hubbub"}
+            async with _environment(scale, programs, selected, gateways) as environment:
+                await _run_scenarios(environment, chosen, outcomes, failures)
     folder = options.out or HERE / "results" / ("quick" if options.quick else "")
     command = shlex.join(["python", "-m", "bench.run", *sys.argv[1:]])
     page = report.write(folder, await machine.describe(HERE.parent), command, outcomes, failures)
@@ -95,8 +92,8 @@ async def _run(options: argparse.Namespace) -> int:
 
 
 @contextlib.asynccontextmanager
-async def _stage(scale: Scale, programs: Programs, wanted: set[str], gateways: int) -> AsyncIterator[Stage]:
-    """Run the systems for the duration of the block."""
+async def _environment(scale: Scale, programs: Programs, wanted: set[str], gateways: int) -> AsyncIterator[Environment]:
+    """Run the selected systems inside the block."""
     folder = BUILD / "run"
     folder.mkdir(mode=0o711, parents=True, exist_ok=True)
     issuer = Issuer(folder)
@@ -113,19 +110,21 @@ async def _stage(scale: Scale, programs: Programs, wanted: set[str], gateways: i
         if "hubbub" in wanted:
             product = Hubbub(BUILD / "hubbub", issuer.jwks_file, gateways=gateways)
             up[HUBBUB] = await running.enter_async_context(product)
-        yield Stage(scale, programs, issuer, folder, up)
+        yield Environment(scale, programs, issuer, folder, up)
 
 
-async def _play(stage: Stage, scenarios: Mapping[str, Scenario], outcomes: list[Outcome], failures: dict[str, str]) -> None:
+async def _run_scenarios(
+    environment: Environment, scenarios: Mapping[str, Scenario], outcomes: list[Outcome], failures: dict[str, str]
+) -> None:
     for name, scenario in scenarios.items():
         began = time.monotonic()
         try:
-            outcome = await scenario(stage)
+            outcome = await scenario(environment)
         except (BusyError, FeedError, LoadError, StackError) as error:
             failures[name] = str(error)
             print(f"{name}: {error}", flush=True)
             continue
-        if note := stage.disturbance():
+        if note := environment.take_disturbance_note():
             outcome.notes.append(note)
         outcomes.append(outcome)
         print(f"{name} ({time.monotonic() - began:.0f} s)", flush=True)
@@ -140,7 +139,7 @@ def _print_verdicts(outcomes: Sequence[Outcome], page: Path) -> None:
         for target in outcome.targets:
             verdict = "met   " if target.met else "MISSED"
             print(f"{verdict}  {target.text}: {number(target.value)} ({number(target.limit)})")
-    print(f"\nThe report: {page}")
+    print(f"\nReport: {page}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Draws the report's plots as SVG, without a library: bars and lines."""
+"""Draws the report's plots as SVG: bars and lines."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ _WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM = 720, 190, 150, 48, 46
 _BAR_HEIGHT, _BAR_STEP = 22, 34
 _PLOT_HEIGHT = 260
 _LINE_LEFT = 70
-_MOST_DOTS = 12
+_MAX_DOTS = 12
 _COLOURS = ("#2563eb", "#d97706", "#059669", "#9333ea", "#64748b")
 _INK, _FAINT = "#1f2937", "#d1d5db"
 
@@ -18,7 +18,7 @@ Points = Sequence[tuple[float, float]]
 
 
 def bars(title: str, unit: str, table: Table) -> str:
-    """Draw a bar for each system's median, the extremes as a line through its end, and how it compares to the first."""
+    """Draw a bar per system for its median, a line for its range, and its ratio to the first system."""
     largest = max((max(figure.values) for figure in table.figures), default=0.0) or 1.0
     scale = (_WIDTH - _LEFT - _RIGHT) / largest
     first = table.figures[0].median if table.figures else 0.0
@@ -41,7 +41,7 @@ def bars(title: str, unit: str, table: Table) -> str:
 def lines(
     title: str, x_name: str, y_name: str, series: Mapping[str, Points], *, log_x: bool = False, from_zero: bool = True
 ) -> str:
-    """Draw a line for each series, with a legend."""
+    """Draw a line per series, with a legend."""
     drawn = {name: points for name, points in series.items() if points}
     xs = [x for points in drawn.values() for x, _ in points] or [1.0]
     ys = [y for points in drawn.values() for _, y in points] or [1.0]
@@ -67,7 +67,7 @@ def lines(
         parts += [
             f'<circle cx="{place_x(x):.1f}" cy="{place_y(y):.1f}" r="3" fill="{colour}"/>'
             for x, y in points
-            if len(points) <= _MOST_DOTS
+            if len(points) <= _MAX_DOTS
         ]
         parts.append(_box(_LINE_LEFT + 10 + row * 170, floor + 30, 10, 10, colour))
         parts.append(_text(_LINE_LEFT + 25 + row * 170, floor + 39, name, size=11))
@@ -76,7 +76,7 @@ def lines(
 
 
 def number(value: float) -> str:
-    """Format a number for people: three significant digits, thousands separated."""
+    """Format a number with three significant digits and thousands separators."""
     if value == 0:
         return "0"
     if abs(value) >= 100:  # noqa: PLR2004

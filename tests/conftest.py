@@ -1,4 +1,7 @@
-"""What the tests of several services share: one running product, a tenant of one's own on it, one Chromium."""
+"""Fixtures of the tests that span services: a running product, a tenant for each test, and Chromium.
+
+Each pytest-xdist worker has a product of its own.
+"""
 
 import shutil
 import uuid
@@ -26,15 +29,15 @@ _CHROMIUM = [
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def product(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    """Return the session's product, with two gateways and two workers. A test that breaks a process waits until it is back."""
-    env = {"HUBBUB_HEARTBEAT_SECONDS": "5"}  # so that a test of silence need not be long
+    """Return the running product: two gateways, two workers. A test that kills a process waits until it serves again."""
+    env = {"HUBBUB_HEARTBEAT_SECONDS": "5"}  # a test of the heartbeat waits for two
     async with Stack(tmp_path_factory.mktemp("product"), gateways=2, workers=2, env=env) as stack:
         yield stack
 
 
 @pytest.fixture
 async def world(product: Stack) -> AsyncIterator[World]:
-    """A tenant of the test's own."""
+    """A new tenant for the test."""
     async with httpx.AsyncClient() as http:
         urls = [gateway.url for gateway in product.gateways]
         yield World(product, urls, http, f"t-{uuid.uuid4().hex[:12]}")
@@ -42,7 +45,7 @@ async def world(product: Stack) -> AsyncIterator[World]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    """The system's Chromium."""
+    """Chromium as installed on the system."""
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     assert program is not None, "install Chromium: apt-get install chromium"
     expect.set_options(timeout=PATIENCE_MS)

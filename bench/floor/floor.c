@@ -1,9 +1,9 @@
-/* The floor: what a fan-out costs when a program does nothing else. Every frame that arrives goes to every socket.
+/* The floor: the minimum cost of a fan-out. It sends every frame that it receives to every socket.
  *
  *   hubbub-floor PORT [JOIN]
  *
  * One send() per delivery; with JOIN, one send() per socket for every JOIN messages. Plain C, one thread, epoll, WebSocket
- * framing, no limits, no rooms, no memory of anything: no real server can cost less, so it is what Hubbub is measured by.
+ * framing, without limits, rooms or state. No real server can cost less, so Hubbub is compared with it.
  * Listens on the loopback interface only.
  */
 #include <endian.h>
@@ -27,15 +27,15 @@ enum { BATCH = 256, REQUEST_MAX = 16384, FRAME_MAX = 65536, JOIN_MAX = 1 << 20 }
 struct peer {
     int fd;
     bool upgraded;
-    uint32_t slot; /* in peers */
+    uint32_t slot; /* index in peers */
 };
 
-static struct peer **peers; /* that are upgraded */
+static struct peer **peers; /* upgraded sockets */
 static uint32_t peer_count, peer_room;
 static int epoll;
 static int join; /* messages per write */
 
-static char joined[JOIN_MAX]; /* frames that wait for company */
+static char joined[JOIN_MAX]; /* frames waiting for the next joined write */
 static size_t joined_size;
 static int joined_count;
 
@@ -68,7 +68,7 @@ static void remove_peer(struct peer *peer)
     free(peer);
 }
 
-/* What a full socket buffer refuses is lost: the floor measures the writes, not what to do about slow readers. */
+/* Data that does not fit into a socket buffer is lost: the floor measures writes, not the handling of slow readers. */
 static void send_to_all(const char *data, size_t size)
 {
     for (uint32_t i = 0; i < peer_count; i++)
@@ -97,7 +97,7 @@ static void broadcast(const char *payload, size_t size)
     joined_count = 0;
 }
 
-/* Take every whole masked frame. Half frames do not come from the load generator: its frames are small and sent whole. */
+/* Process every complete masked frame. The load generator sends small frames whole, so incomplete ones do not occur. */
 static void take_frames(unsigned char *data, size_t size)
 {
     while (size >= 6) {
@@ -148,7 +148,7 @@ static void serve(struct peer *peer)
         upgrade(peer, buffer, (size_t)got);
 }
 
-static void welcome(int listener)
+static void accept_all(int listener)
 {
     int on = 1, fd;
     while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
@@ -195,7 +195,7 @@ int main(int count, char **arguments)
             if (events[i].data.ptr)
                 serve(events[i].data.ptr);
             else
-                welcome(listener);
+                accept_all(listener);
         }
     }
 }

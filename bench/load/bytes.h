@@ -1,4 +1,4 @@
-/* Owns growable byte strings: what a socket could not take yet, half a frame that arrived, a line being built. */
+/* Growable byte strings. */
 #ifndef HUBBUB_LOAD_BYTES_H
 #define HUBBUB_LOAD_BYTES_H
 
@@ -10,13 +10,13 @@ struct bytes {
     size_t room; /* allocated */
 };
 
-/* Add `size` bytes; ends the program when memory is gone. */
+/* Append `size` bytes. Ends the program when out of memory. */
 void bytes_add(struct bytes *bytes, const void *data, size_t size);
 
-/* Drop the first `size` bytes. */
+/* Remove the first `size` bytes. */
 void bytes_drop(struct bytes *bytes, size_t size);
 
-/* Give the memory back: an idle socket holds none. */
+/* Free the memory: an idle socket holds none. */
 void bytes_free(struct bytes *bytes);
 
 /* Print one line to stderr and end the program with status 1. */

@@ -1,4 +1,4 @@
-/* Owns one socket: connecting, the handshake, frames in and out. What frames say is the speech's affair. */
+/* One socket: connecting, handshake, frames. The protocol handles the content of frames. */
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -14,18 +14,18 @@
 
 enum { READ_ROOM = 1 << 18, SOURCES = 8 };
 
-static const uint64_t PAUSE_NS = 100 * NS_PER_MS; /* before a socket that ended tries again */
+static const uint64_t PAUSE_NS = 100 * NS_PER_MS; /* before a closed socket reconnects */
 
-static char read_buffer[READ_ROOM]; /* one for all: nothing is kept in it between two calls */
+static char read_buffer[READ_ROOM]; /* shared: holds nothing between two calls */
 
-/* Count the end of a socket and, where that is wished, plan its return. */
-static void ended(struct load *load, struct client *client, const char *reason)
+/* Count a closed socket and, with `reconnects`, schedule its reconnect. */
+static void disconnected(struct load *load, struct client *client, const char *reason)
 {
-    load->tally.dropped++;
-    tally_reason(&load->tally, reason, strlen(reason));
+    load->counters.dropped++;
+    counters_reason(&load->counters, reason, strlen(reason));
     client_close(load, client);
     client->since_ns = clock_ns() + PAUSE_NS;
-    if (load->comes_back) {
+    if (load->reconnects) {
         client->target = (uint8_t)((client->target + 1) % load->target_count);
         client->since_ns += load->spread_ns ? (uint64_t)random() * 1000u % load->spread_ns : 0;
     }
@@ -45,7 +45,7 @@ void client_open(struct load *load, struct client *client)
         die("cannot open socket %u: %s", client->number, strerror(errno));
     setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     setsockopt(client->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
-    /* Several loopback addresses: one has 28,000 ports towards one server. */
+    /* Several source addresses: each has only 28,000 ports towards one server. */
     struct sockaddr_in source = {.sin_family = AF_INET};
     source.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 + client->number % SOURCES);
     if (bind(client->fd, (struct sockaddr *)&source, sizeof source) < 0)
@@ -57,7 +57,7 @@ void client_open(struct load *load, struct client *client)
     load->opening++;
     struct sockaddr_in *target = &load->targets[client->target];
     if (connect(client->fd, (struct sockaddr *)target, sizeof *target) < 0 && errno != EINPROGRESS)
-        ended(load, client, "refused");
+        disconnected(load, client, "refused");
 }
 
 void client_close(struct load *load, struct client *client)
@@ -82,7 +82,7 @@ void client_close(struct load *load, struct client *client)
 
 void client_ready(struct load *load, struct client *client)
 {
-    if (client->state != GREETING)
+    if (client->state != JOINING)
         return;
     const struct member *member = &load->plan.members[client->number];
     for (uint32_t i = 0; i < member->room_count; i++)
@@ -90,8 +90,8 @@ void client_ready(struct load *load, struct client *client)
     client->state = READY;
     load->ready++;
     load->opening--;
-    load->tally.opened++;
-    histogram_add(&load->tally.opening, clock_ns() - client->since_ns);
+    load->counters.opened++;
+    histogram_add(&load->counters.opening, clock_ns() - client->since_ns);
 }
 
 static void push(struct load *load, struct client *client, const char *data, size_t size)
@@ -100,7 +100,7 @@ static void push(struct load *load, struct client *client, const char *data, siz
     if (!client->unsent.size) {
         sent = send(client->fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (sent < 0 && errno != EAGAIN)
-            return; /* the next read tells */
+            return; /* the next read returns the error */
         if (sent < 0)
             sent = 0;
     }
@@ -110,7 +110,7 @@ static void push(struct load *load, struct client *client, const char *data, siz
     }
 }
 
-void client_say(struct load *load, struct client *client, const char *payload, size_t size)
+void client_send_text(struct load *load, struct client *client, const char *payload, size_t size)
 {
     static char wire[FRAME_HEAD_MAX + (1 << 16)];
     if (size > 1 << 16)
@@ -118,31 +118,31 @@ void client_say(struct load *load, struct client *client, const char *payload, s
     push(load, client, wire, frame_write(wire, FRAME_TEXT, payload, size));
 }
 
-static void shake(struct load *load, struct client *client)
+static void send_handshake(struct load *load, struct client *client)
 {
     char request[16384];
     int failed = 0;
     socklen_t size = sizeof failed;
     getsockopt(client->fd, SOL_SOCKET, SO_ERROR, &failed, &size);
     if (failed) {
-        ended(load, client, "refused");
+        disconnected(load, client, "refused");
         return;
     }
     int length = snprintf(request, sizeof request,
                           "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
                           "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: aHViYnViLWxvYWQta2V5IQ==\r\n"
                           "Authorization: Bearer %s\r\n%s\r\n",
-                          load->speech->path, load->target_names[client->target],
-                          load->plan.members[client->number].token, load->speech->headers);
+                          load->protocol->path, load->target_names[client->target],
+                          load->plan.members[client->number].token, load->protocol->headers);
     if (length >= (int)sizeof request)
         die("the token of line %u is too long", client->number);
-    client->state = SHAKING;
+    client->state = HANDSHAKING;
     await(load, client, EPOLLIN);
     push(load, client, request, (size_t)length);
 }
 
-/* Returns how much of `data` was the handshake's answer, 0 while it is not whole or when it was a refusal. */
-static size_t shaken(struct load *load, struct client *client, char *data, size_t size)
+/* Returns the length of the handshake response in `data`, or 0 if it is incomplete or a refusal. */
+static size_t read_handshake(struct load *load, struct client *client, char *data, size_t size)
 {
     char *end = memmem(data, size, "\r\n\r\n", 4);
     if (!end)
@@ -150,11 +150,11 @@ static size_t shaken(struct load *load, struct client *client, char *data, size_
     if (memcmp(data, "HTTP/1.1 101 ", 13) != 0) {
         char reason[16] = "HTTP ";
         memcpy(reason + 5, data + 9, size > 12 ? 3 : 0);
-        ended(load, client, reason);
+        disconnected(load, client, reason);
         return 0;
     }
-    client->state = GREETING;
-    load->speech->upgraded(load, client);
+    client->state = JOINING;
+    load->protocol->upgraded(load, client);
     return (size_t)(end + 4 - data);
 }
 
@@ -164,10 +164,10 @@ static void closed_by_peer(struct load *load, struct client *client, const struc
     if (frame->size >= 2)
         snprintf(reason, sizeof reason, "close %d",
                  (unsigned char)frame->payload[0] << 8 | (unsigned char)frame->payload[1]);
-    ended(load, client, reason);
+    disconnected(load, client, reason);
 }
 
-/* Take every whole frame from the front of `data`; returns how much that was. The socket may be DOWN afterwards. */
+/* Process every complete frame in `data`. Returns the bytes processed. The socket may be DOWN afterwards. */
 static size_t take_frames(struct load *load, struct client *client, char *data, size_t size)
 {
     size_t taken = 0, length;
@@ -175,14 +175,14 @@ static size_t take_frames(struct load *load, struct client *client, char *data, 
     while (client->state != DOWN && (length = frame_read(data + taken, size - taken, &frame)) > 0) {
         taken += length;
         if (frame.opcode == FRAME_TEXT && frame.final) {
-            load->speech->heard(load, client, frame.payload, frame.size);
+            load->protocol->received(load, client, frame.payload, frame.size);
         } else if (frame.opcode == FRAME_CLOSE) {
             closed_by_peer(load, client, &frame);
         } else if (frame.opcode == FRAME_PING && frame.size < 126) {
             char wire[FRAME_HEAD_MAX + 125];
             push(load, client, wire, frame_write(wire, FRAME_PONG, frame.payload, frame.size));
         } else {
-            tally_reason(&load->tally, "strange frame", 13);
+            counters_reason(&load->counters, "unexpected frame", 16);
         }
     }
     return taken;
@@ -199,16 +199,16 @@ static void pull(struct load *load, struct client *client)
     if (got < 0 && errno == EAGAIN)
         got = 0;
     else if (got <= 0) {
-        ended(load, client, got ? "reset" : "ended");
+        disconnected(load, client, got ? "reset" : "ended");
         return;
     }
-    load->tally.reads++;
-    load->tally.bytes += (uint64_t)got;
+    load->counters.reads++;
+    load->counters.bytes += (uint64_t)got;
     size += (size_t)got;
     size_t taken = 0;
-    if (client->state == SHAKING)
-        taken = shaken(load, client, read_buffer, size);
-    if (client->state == GREETING || client->state == READY)
+    if (client->state == HANDSHAKING)
+        taken = read_handshake(load, client, read_buffer, size);
+    if (client->state == JOINING || client->state == READY)
         taken += take_frames(load, client, read_buffer + taken, size - taken);
     if (client->state != DOWN && taken < size)
         bytes_add(&client->unread, read_buffer + taken, size - taken);
@@ -217,7 +217,7 @@ static void pull(struct load *load, struct client *client)
 void client_serve(struct load *load, struct client *client, uint32_t epoll_events)
 {
     if (client->state == CONNECTING) {
-        shake(load, client);
+        send_handshake(load, client);
         return;
     }
     if (client->state != DOWN && (epoll_events & EPOLLOUT) && client->unsent.size) {

@@ -1,4 +1,4 @@
-/* Owns the one clock of the load generator: nanoseconds that never step back and that all processes of a machine share. */
+/* The load generator's clock: monotonic nanoseconds, shared by all processes of a machine. */
 #ifndef HUBBUB_LOAD_CLOCK_H
 #define HUBBUB_LOAD_CLOCK_H
 

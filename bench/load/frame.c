@@ -3,7 +3,7 @@
 #include <endian.h>
 #include <string.h>
 
-/* A mask protects proxies from hostile pages, of which there are none here: a fixed one costs the server the same. */
+/* Masks protect proxies from hostile pages. A fixed mask suffices here, and costs the server the same. */
 static const unsigned char MASK[4] = {0x5a, 0xc3, 0x96, 0x3c};
 
 size_t frame_read(char *data, size_t size, struct frame *frame)

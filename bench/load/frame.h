@@ -1,4 +1,4 @@
-/* Owns the WebSocket frame (RFC 6455, section 5): a client's masked ones out, a server's unmasked ones in. */
+/* WebSocket frames (RFC 6455, section 5): writes masked client frames, reads unmasked server frames. */
 #ifndef HUBBUB_LOAD_FRAME_H
 #define HUBBUB_LOAD_FRAME_H
 
@@ -15,7 +15,7 @@ struct frame {
     size_t size;
 };
 
-/* Read one frame from the front of `data`. Returns its length on the wire, or 0 while it is not whole. */
+/* Read one frame from the start of `data`. Returns its length on the wire, or 0 if it is incomplete. */
 size_t frame_read(char *data, size_t size, struct frame *frame);
 
 /* Write one masked frame to `out`, which has room for `size` + FRAME_HEAD_MAX. Returns its length on the wire. */

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-/* Values below 64 have a bucket each; above, every power of two is cut into 64. */
+/* Values below 64 have one bucket each; every power of two above is divided into 64. */
 static unsigned bucket_of(uint64_t value)
 {
     if (value < 64)

@@ -1,4 +1,4 @@
-/* Owns the counting of durations: microseconds, log-linear buckets within 1.6 %, so that rounds can be merged. */
+/* Histograms of durations in microseconds, with log-linear buckets of 1.6 % width, so that rounds can be merged. */
 #ifndef HUBBUB_LOAD_HISTOGRAM_H
 #define HUBBUB_LOAD_HISTOGRAM_H
 
@@ -16,7 +16,7 @@ void histogram_add(struct histogram *histogram, uint64_t duration_ns);
 
 void histogram_clear(struct histogram *histogram);
 
-/* Print [[microseconds, count], …] without the empty buckets; the number is the bucket's lower edge. */
+/* Print [[lower edge in microseconds, count], …] for the buckets that are not empty. */
 void histogram_print(const struct histogram *histogram, FILE *out);
 
 #endif

@@ -1,10 +1,10 @@
-/* The load generator's state, and who owns which part of it.
+/* The load generator's state, and its modules:
  *
- * client.c   one socket: connecting, the handshake, frames in and out
- * crowd.c    all of them: the event loop, the pace of connecting, heartbeats, coming back
- * flight.c   messages under way: sent, answered, delivered
- * speech_*.c what is said in the frames, one file per protocol
- * rounds.c   the commands that measure
+ * client.c      one socket: connecting, handshake, frames
+ * loop.c        the event loop over all sockets: pace of connecting, heartbeats, reconnects
+ * inflight.c    messages in flight: sent, acknowledged, delivered
+ * protocol_*.c  the content of frames, one file per protocol
+ * commands.c    the commands on stdin
  */
 #ifndef HUBBUB_LOAD_LOAD_H
 #define HUBBUB_LOAD_LOAD_H
@@ -14,34 +14,34 @@
 #include <stdint.h>
 
 #include "bytes.h"
+#include "counters.h"
 #include "plan.h"
-#include "tally.h"
 
 enum { LOAD_TARGETS = 16, LOAD_TEXT_MAX = 4096, LOAD_PAYLOAD_MAX = LOAD_TEXT_MAX + 1024 };
 
 enum client_state {
-    DOWN,       /* no socket */
-    CONNECTING, /* connect() under way */
-    SHAKING,    /* request sent, no answer yet */
-    GREETING,   /* upgraded, not yet in its rooms */
-    READY,      /* receives and may send */
+    DOWN,        /* no socket */
+    CONNECTING,  /* connect() in progress */
+    HANDSHAKING, /* request sent, no response yet */
+    JOINING,     /* upgraded, has not joined its rooms yet */
+    READY,       /* receives, and may send */
 };
 
 struct client {
     int fd;
     uint8_t state;
-    uint8_t target;      /* which server it is at, or tries next */
-    uint16_t turn;       /* which of its rooms is next */
-    uint32_t number;     /* in the plan */
-    uint64_t since_ns;   /* began to connect; while DOWN, when it may try again */
-    struct bytes unread; /* the first part of a frame or of the handshake's answer */
-    struct bytes unsent; /* what the socket's buffer had no room for */
-    struct bytes positions; /* what to resume from, where that is asked for */
+    uint8_t target;         /* its server, or the next one to try */
+    uint16_t turn;          /* next room to send to */
+    uint32_t number;        /* line in the plan */
+    uint64_t since_ns;      /* start of connecting; while DOWN, time of the next attempt */
+    struct bytes unread;    /* incomplete frame or handshake response */
+    struct bytes unsent;    /* did not fit into the socket's buffer */
+    struct bytes positions; /* positions to resume from, with --resume */
 };
 
-/* One message under way. */
+/* One message in flight. */
 struct message {
-    uint64_t at_ns; /* when it was, or in an open round should have been, sent */
+    uint64_t at_ns; /* send time; with a rate, the scheduled send time */
     uint32_t id;
     uint32_t room;
     uint32_t expected;
@@ -50,72 +50,72 @@ struct message {
     bool done;
 };
 
-enum { FLIGHT_SLOTS = 1 << 18 };
+enum { INFLIGHT_SLOTS = 1 << 18 };
 
-struct flight {
+struct inflight {
     struct message *slots;
     uint32_t next_id;
     uint32_t outstanding;
-    uint16_t tag; /* tells this process's messages from another generator's */
+    uint16_t tag; /* distinguishes this process's messages from other generators' */
 };
 
 struct load;
 
-/* What is said in the frames. */
-struct speech {
-    const char *path;    /* of the handshake */
-    const char *headers; /* of the handshake, each with its line end */
-    bool acks;           /* a message is answered */
-    double beat_seconds; /* how often a client must say something; 0: only when asked */
+/* A protocol spoken over WebSocket. */
+struct protocol {
+    const char *path;         /* handshake path */
+    const char *headers;      /* additional handshake headers, each with its line end */
+    bool acks;                /* the server acknowledges messages */
+    double heartbeat_seconds; /* interval of heartbeats; 0: only on request */
     void (*upgraded)(struct load *load, struct client *client);
-    void (*heard)(struct load *load, struct client *client, const char *text, size_t size);
+    void (*received)(struct load *load, struct client *client, const char *text, size_t size);
     size_t (*send)(char *out, size_t room, const struct message *message, const char *room_id, const char *text);
-    size_t (*beat)(char *out, size_t room);
+    size_t (*heartbeat)(char *out, size_t room);
 };
 
-extern const struct speech SPEECH_HUBBUB, SPEECH_SOCKETIO, SPEECH_PLAIN;
+extern const struct protocol PROTOCOL_HUBBUB, PROTOCOL_SOCKETIO, PROTOCOL_PLAIN;
 
 struct load {
-    const struct speech *speech;
+    const struct protocol *protocol;
     struct plan plan;
-    struct client *clients; /* as many as the plan has members */
+    struct client *clients; /* one per plan member */
     struct sockaddr_in targets[LOAD_TARGETS];
     char target_names[LOAD_TARGETS][32];
     int target_count;
-    bool resume;            /* remember positions and sync from them */
-    bool gather;            /* all connect to the first target at first, else they spread over all */
-    bool comes_back;        /* a socket that ends connects again, elsewhere */
-    uint64_t spread_ns;     /* over which those that come back are spread */
-    uint32_t opening_limit; /* sockets that may be on their way at a time; 0: none is opened */
-    uint32_t opening;       /* that are */
+    bool resume;            /* resume from positions after a reconnect */
+    bool gather;            /* first connect all sockets to the first target instead of spreading them */
+    bool reconnects;        /* a closed socket reconnects to the next target */
+    uint64_t spread_ns;     /* reconnects are spread over this time */
+    uint32_t opening_limit; /* sockets that may connect concurrently; 0: open none */
+    uint32_t opening;       /* sockets that are connecting */
     uint32_t ready;
-    uint32_t open_cursor, beat_cursor, send_cursor;
-    uint64_t beats_done_ns; /* up to when heartbeats were given */
+    uint32_t open_cursor, heartbeat_cursor, send_cursor;
+    uint64_t heartbeats_until_ns; /* heartbeats were sent up to this time */
     int epoll;
-    struct flight flight;
-    struct tally tally;
+    struct inflight inflight;
+    struct counters counters;
 };
 
 /* client.c */
 void client_open(struct load *load, struct client *client);
 void client_close(struct load *load, struct client *client);
 void client_serve(struct load *load, struct client *client, uint32_t epoll_events);
-void client_say(struct load *load, struct client *client, const char *payload, size_t size);
-void client_ready(struct load *load, struct client *client); /* called by the speech */
+void client_send_text(struct load *load, struct client *client, const char *payload, size_t size);
+void client_ready(struct load *load, struct client *client); /* called by the protocol */
 
-/* crowd.c */
-void crowd_start(struct load *load);
-void crowd_turn(struct load *load, uint64_t until_ns); /* serve sockets once, waiting for them until then at most */
+/* loop.c */
+void loop_start(struct load *load);
+void loop_turn(struct load *load, uint64_t until_ns); /* one iteration; waits for events at most until then */
 
-/* flight.c */
-void flight_start(struct load *load);
-bool flight_send(struct load *load, uint64_t at_ns, uint32_t senders, uint32_t text_size); /* false: no sender can */
-void flight_acked(struct load *load, uint32_t id);
-void flight_failed(struct load *load, uint32_t id, const char *reason, size_t size);
-void flight_heard(struct load *load, const char *text, size_t size); /* a message's text arrived at a socket */
-void flight_forget(struct load *load);                               /* give up what is under way */
+/* inflight.c */
+void inflight_start(struct load *load);
+bool inflight_send(struct load *load, uint64_t at_ns, uint32_t senders, uint32_t text_size); /* false: no client can send */
+void inflight_acked(struct load *load, uint32_t id);
+void inflight_failed(struct load *load, uint32_t id, const char *reason, size_t size);
+void inflight_received(struct load *load, const char *text, size_t size); /* a socket received a message */
+void inflight_abandon(struct load *load);                                 /* give up on all messages in flight */
 
-/* rounds.c: each prints one line of JSON */
-void rounds_obey(struct load *load, char *command);
+/* commands.c: each prints one line of JSON */
+void commands_run(struct load *load, char *command);
 
 #endif

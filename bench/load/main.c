@@ -1,8 +1,8 @@
-/* Owns the command line of the load generator and its loop between commands.
+/* The load generator's command line, and its loop between commands.
  *
- *   hubbub-load --speech hubbub|socketio|plain --plan FILE [--first N] --count N [--resume] [--gather] --target HOST:PORT …
+ *   hubbub-load --protocol hubbub|socketio|plain --plan FILE [--first N] --count N [--resume] [--gather] --target HOST:PORT …
  *
- * Commands come on stdin, one a line (see rounds.c); the end of stdin ends the program.
+ * Reads commands from stdin, one per line (see commands.c). The end of stdin ends the program.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -31,25 +31,25 @@ static void add_target(struct load *load, const char *text)
     if (inet_pton(AF_INET, host, &target->sin_addr) != 1)
         die("cannot use the target %s", text);
     if (ntohl(target->sin_addr.s_addr) >> 24 != 127)
-        die("%s is not on this machine, and this tool loads nothing else", text);
+        die("%s is not on this machine; only local servers may be loaded", text);
     snprintf(load->target_names[load->target_count++], sizeof load->target_names[0], "%s", text);
 }
 
-static const struct speech *speech_named(const char *name)
+static const struct protocol *protocol_named(const char *name)
 {
     if (!strcmp(name, "hubbub"))
-        return &SPEECH_HUBBUB;
+        return &PROTOCOL_HUBBUB;
     if (!strcmp(name, "socketio"))
-        return &SPEECH_SOCKETIO;
+        return &PROTOCOL_SOCKETIO;
     if (!strcmp(name, "plain"))
-        return &SPEECH_PLAIN;
-    die("unknown speech '%s'", name);
+        return &PROTOCOL_PLAIN;
+    die("unknown protocol '%s'", name);
 }
 
 static void read_options(struct load *load, int count, char **arguments)
 {
     static const struct option OPTIONS[] = {
-        {"speech", required_argument, NULL, 's'}, {"plan", required_argument, NULL, 'p'},
+        {"protocol", required_argument, NULL, 's'}, {"plan", required_argument, NULL, 'p'},
         {"first", required_argument, NULL, 'f'},  {"count", required_argument, NULL, 'c'},
         {"target", required_argument, NULL, 't'}, {"resume", no_argument, NULL, 'r'},
         {"gather", no_argument, NULL, 'g'},       {NULL, 0, NULL, 0},
@@ -58,7 +58,7 @@ static void read_options(struct load *load, int count, char **arguments)
     uint32_t first = 0, clients = 0;
     for (int option; (option = getopt_long(count, arguments, "", OPTIONS, NULL)) != -1;) {
         switch (option) {
-        case 's': load->speech = speech_named(optarg); break;
+        case 's': load->protocol = protocol_named(optarg); break;
         case 'p': plan = optarg; break;
         case 'f': first = (uint32_t)strtoul(optarg, NULL, 10); break;
         case 'c': clients = (uint32_t)strtoul(optarg, NULL, 10); break;
@@ -68,8 +68,8 @@ static void read_options(struct load *load, int count, char **arguments)
         default: exit(2);
         }
     }
-    if (!load->speech || !plan || !clients || !load->target_count)
-        die("--speech, --plan, --count and --target are needed");
+    if (!load->protocol || !plan || !clients || !load->target_count)
+        die("--protocol, --plan, --count and --target are required");
     plan_read(&load->plan, plan, first, clients);
 }
 
@@ -81,7 +81,7 @@ static void allow_files(uint32_t clients)
     if (limit.rlim_max < wanted) {
         struct rlimit higher = {wanted, wanted};
         if (setrlimit(RLIMIT_NOFILE, &higher) < 0)
-            die("%u sockets need %llu open files, and the limit is %llu: use several processes", clients,
+            die("%u sockets need %llu open files, but the limit is %llu: use several processes", clients,
                 (unsigned long long)wanted, (unsigned long long)limit.rlim_max);
         return;
     }
@@ -89,8 +89,8 @@ static void allow_files(uint32_t clients)
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/* Obey every whole line of stdin; returns false at its end. */
-static bool obey_lines(struct load *load, struct bytes *input)
+/* Run every complete line of stdin. Returns false at its end. */
+static bool run_commands(struct load *load, struct bytes *input)
 {
     char block[4096];
     ssize_t got = read(STDIN_FILENO, block, sizeof block);
@@ -104,7 +104,7 @@ static bool obey_lines(struct load *load, struct bytes *input)
         char *command = zeroed(size + 1, 1);
         memcpy(command, input->data, size);
         bytes_drop(input, size + 1);
-        rounds_obey(load, command);
+        commands_run(load, command);
         free(command);
     }
     return true;
@@ -116,10 +116,10 @@ int main(int count, char **arguments)
     struct bytes input = {0};
     read_options(load, count, arguments);
     allow_files(load->plan.member_count);
-    flight_start(load);
-    crowd_start(load);
+    inflight_start(load);
+    loop_start(load);
     fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK);
-    while (obey_lines(load, &input))
-        crowd_turn(load, clock_ns() + NS_PER_SECOND);
+    while (run_commands(load, &input))
+        loop_turn(load, clock_ns() + NS_PER_SECOND);
     return 0;
 }

@@ -21,7 +21,7 @@ static char *slurp(const char *path)
     return text.data;
 }
 
-/* Rooms by name while the plan is read: open addressing, at most half full. */
+/* Rooms by id while reading the plan: open addressing, at most half full. */
 struct index {
     uint32_t *slots; /* room + 1, or 0 */
     uint32_t mask;

@@ -1,4 +1,4 @@
-/* Owns who connects and where each may speak: a text file, one line per socket: `token room room …`. */
+/* The plan: which clients connect and in which rooms each may send. A text file, one line per socket: `token room room …`. */
 #ifndef HUBBUB_LOAD_PLAN_H
 #define HUBBUB_LOAD_PLAN_H
 
@@ -7,7 +7,7 @@
 
 struct room {
     const char *id;
-    uint32_t present; /* sockets of this process that are in it and ready: how many deliveries a message makes */
+    uint32_t present; /* ready sockets of this process in the room: the deliveries per message */
 };
 
 struct member {
@@ -26,7 +26,7 @@ struct plan {
     uint32_t room_count;
 };
 
-/* Read `count` lines from line `first` on (from 0). Ends the program when the file has fewer or cannot be read. */
+/* Read `count` lines from line `first` (0-based). Ends the program if the file has fewer or cannot be read. */
 void plan_read(struct plan *plan, const char *path, uint32_t first, uint32_t count);
 
 #endif

@@ -1,4 +1,4 @@
-/* Owns the kernel's accounting of processor time: of the processes under test and of the load generator itself. */
+/* Processor time of the processes under test and of the load generator, from the kernel. */
 #ifndef HUBBUB_LOAD_USAGE_H
 #define HUBBUB_LOAD_USAGE_H
 
@@ -6,21 +6,21 @@
 
 enum { USAGE_MAX = 256, USAGE_NAME = 32 };
 
-/* Processes that are watched, some under one name (PostgreSQL has a process for each connection). */
+/* Watched processes. Several may share a name (PostgreSQL has a process per connection). */
 struct usage {
     int count;
     int pids[USAGE_MAX];
     char names[USAGE_MAX][USAGE_NAME];
-    double seconds[USAGE_MAX]; /* at the last reading; user and system, all threads */
+    double seconds[USAGE_MAX]; /* at the last reading: user and system time of all threads */
 };
 
-/* Take "name:pid,name:pid". Ends the program when it is malformed. */
+/* Parse "name:pid,name:pid". Ends the program if it is malformed. */
 void usage_watch(struct usage *usage, const char *list);
 
-/* Remember how much each has used up to now. */
+/* Read the time used so far. */
 void usage_read(struct usage *usage);
 
-/* Print {"load": s, "name": s, …}: seconds used since the last reading, those of one name added up. */
+/* Print {"load": s, "name": s, …}: seconds used since the last reading, summed by name. */
 void usage_print_since(struct usage *usage, FILE *out);
 
 #endif

@@ -1,4 +1,4 @@
-// Who connects: a JWT (ES256), checked before the upgrade against the same key set as Hubbub's gateway uses in the bench.
+// Authentication: a JWT (ES256), checked before the upgrade against the same key set as in Hubbub's gateway.
 import { createPublicKey } from "node:crypto";
 import { readFile } from "node:fs/promises";
 
@@ -6,7 +6,7 @@ import jwt from "jsonwebtoken";
 
 const CLAIMS = { algorithms: ["ES256"], issuer: "hubbub-bench", audience: "hubbub" };
 
-/** Returns a function from the Authorization header to the user's id; it throws for anything but a valid token. */
+/** Returns a function that maps an Authorization header to the user's id. It throws for an invalid token. */
 export async function authenticator(file) {
   const { keys } = JSON.parse(await readFile(file, "utf8"));
   const byKid = new Map(keys.map((key) => [key.kid, createPublicKey({ key, format: "jwk" })]));

@@ -1,9 +1,9 @@
-// The reference stack: Socket.IO with its Redis adapter, PostgreSQL through pg, one INSERT per message, the answer after
-// the commit. One process, as its documentation recommends it: perMessageDeflate off (the default), WebSocket only,
-// bufferutil installed, the handshake's request dropped once it is no longer needed.
+// The reference stack: Socket.IO with its Redis adapter, PostgreSQL through pg, one INSERT per message, acknowledged after
+// the commit. One process, configured as its documentation recommends: perMessageDeflate off (the default), WebSocket only,
+// bufferutil installed, the handshake request discarded after use.
 //
-// It does what Hubbub's gateway, bus and worker do for the operations that the bench compares, and nothing else:
-// connect authenticated, join one's rooms, send → stored → answered → delivered to the room.
+// It implements only the operations that the bench compares: authenticated connect, joining the user's rooms,
+// send → stored → acknowledged → delivered to the room.
 import { createServer } from "node:http";
 
 import { createAdapter } from "@socket.io/redis-adapter";
@@ -13,7 +13,7 @@ import { Server } from "socket.io";
 import { authenticator } from "./auth.mjs";
 import { openStore } from "./store.mjs";
 
-const MOST_TEXT_BYTES = 16 * 1024;
+const MAX_TEXT_BYTES = 16 * 1024;
 
 const store = await openStore(process.env.REFERENCE_DATABASE_URL, { durable: process.env.REFERENCE_STORE !== "none" });
 const authenticate = await authenticator(process.env.REFERENCE_JWKS_FILE);
@@ -46,7 +46,7 @@ const io = new Server(http, {
 
 io.engine.on("connection", (connection) => {
   connection.user = connection.request.user;
-  connection.request = null; // saves several KB for each socket
+  connection.request = null; // saves several KB per socket
 });
 
 io.use((socket, next) => {
@@ -74,7 +74,7 @@ async function send(socket, user, command, answer) {
   if (typeof channel !== "string" || typeof key !== "string" || typeof text !== "string") {
     return answer({ error: "INVALID_FRAME" });
   }
-  if (Buffer.byteLength(text) > MOST_TEXT_BYTES) return answer({ error: "TOO_LARGE" });
+  if (Buffer.byteLength(text) > MAX_TEXT_BYTES) return answer({ error: "TOO_LARGE" });
   if (!socket.rooms.has(channel)) return answer({ error: "NOT_FOUND" });
   try {
     const { seq, at, duplicate } = await store.insert(user, channel, key, text);

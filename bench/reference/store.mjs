@@ -1,4 +1,4 @@
-// Where messages and members are kept: PostgreSQL, by prepared statements on a pool.
+// Messages and members in PostgreSQL, with prepared statements on a pool.
 import pg from "pg";
 
 const SCHEMA = `
@@ -25,9 +25,9 @@ const INSERT = `
   ON CONFLICT (sender, channel, key) DO NOTHING RETURNING seq::int, at`;
 const FIND = "SELECT seq::int, at FROM messages WHERE sender = $2 AND channel = $1 AND key = $3";
 
-/** Opens the store. Without `durable` messages are numbered in memory only: what the fan-out alone costs. */
+/** Opens the store. Without `durable`, messages are only numbered in memory, to measure the fan-out alone. */
 export async function openStore(url, { durable }) {
-  const pool = new pg.Pool({ connectionString: url, max: 20, idleTimeoutMillis: 0 }); // kept: connecting is dear
+  const pool = new pg.Pool({ connectionString: url, max: 20, idleTimeoutMillis: 0 }); // keep connections: connecting is expensive
   pool.on("error", (error) => console.error("postgres", error.message));
   await pool.query(SCHEMA);
   let lastSeq = 0;

@@ -1,37 +1,37 @@
-"""What one delivery costs: a message at a time, and many at a time, to a room of 1,000."""
+"""The cost of a delivery to a room of 1,000: one message at a time, and sixteen at a time."""
 
 from bench import svg
-from bench.measure import each, in_turn, server_us_per_delivery, total_us_per_delivery, troubles
+from bench.environment import FLOOR, HUBBUB, JOINED_FLOOR, REFERENCE, Environment
+from bench.measure import each, measure_alternately, problems_of, server_us_per_delivery, total_us_per_delivery
 from bench.outcome import Outcome, Table
 from bench.scenarios.town import EVERYBODY, TOWN
-from bench.stage import FLOOR, HUBBUB, JOINED_FLOOR, REFERENCE, Stage
 
 _JOINED = 16
 
 
-async def one_by_one(stage: Stage) -> Outcome:
-    """One message in flight at a time: the next is sent when every member has the last."""
-    async with stage.connected(TOWN, [EVERYBODY], [FLOOR, HUBBUB, REFERENCE]) as subjects:
-        answers = await in_turn(stage, subjects, window=1)
+async def one_by_one(environment: Environment) -> Outcome:
+    """One message in flight: the next is sent when every member has received the last."""
+    async with environment.connected(TOWN, [EVERYBODY], [FLOOR, HUBBUB, REFERENCE]) as subjects:
+        answers = await measure_alternately(environment, subjects, window=1)
     cost = Table.of("server's processor time per delivery", "µs", each(answers, server_us_per_delivery))
     outcome = Outcome(
         "fan-out",
         "Fan-out to 1,000 sockets, one message at a time",
-        f"{TOWN.users:,} authenticated sockets, each in {len(TOWN.layers)} channels; members of the room of all send in "
-        "turn, 200 bytes each, the next when all have received the last. Processor time of the process that holds the sockets.",
+        f"{TOWN.users:,} authenticated sockets, each in {len(TOWN.layers)} channels; the members of the room of "
+        "all take turns to send 200 bytes, each when all have received the last. Processor time of the process with the sockets.",
         tables=[cost, Table.of("all processes' processor time per delivery", "µs", each(answers, total_us_per_delivery))],
         plots={"fan-out": svg.bars("Fan-out, one message at a time", "µs of CPU per delivery", cost)},
-        notes=troubles(answers),
+        notes=problems_of(answers),
     )
     outcome.expect_at_most("one by one: Hubbub / C floor", cost.ratio(HUBBUB, FLOOR), 1.4)
     outcome.expect_at_most("one by one: Hubbub / Socket.IO stack", cost.ratio(HUBBUB, REFERENCE), 0.6)
     return outcome
 
 
-async def joined(stage: Stage) -> Outcome:
-    """Sixteen messages at a time into the same room, from sixteen members, as in a busy room."""
-    async with stage.connected(TOWN, [EVERYBODY], [JOINED_FLOOR, HUBBUB, REFERENCE]) as subjects:
-        answers = await in_turn(stage, subjects, window=_JOINED, burst=1)
+async def joined(environment: Environment) -> Outcome:
+    """Sixteen messages at a time to the same room, from sixteen members, as in a busy room."""
+    async with environment.connected(TOWN, [EVERYBODY], [JOINED_FLOOR, HUBBUB, REFERENCE]) as subjects:
+        answers = await measure_alternately(environment, subjects, window=_JOINED, burst=1)
     cost = Table.of("server's processor time per delivery", "µs", each(answers, server_us_per_delivery))
     per_read = Table.of(
         "messages per read at the client", "", each(answers, lambda answer: answer.deliveries / max(1, answer.reads))
@@ -40,11 +40,11 @@ async def joined(stage: Stage) -> Outcome:
     outcome = Outcome(
         "fan-out-joined",
         f"Fan-out to 1,000 sockets, {_JOINED} messages at a time",
-        f"As above, but {_JOINED} members send at the same moment, and again when everybody has everything. The floor waits "
-        f"for all {_JOINED} and writes once to each socket.",
+        f"As above, but {_JOINED} members send at the same time, and again when all have received everything. The floor waits "
+        f"for all {_JOINED} messages and writes once to each socket.",
         tables=[cost, rate, per_read],
         plots={"fan-out-joined": svg.bars("Fan-out, 16 messages at a time", "µs of CPU per delivery", cost)},
-        notes=troubles(answers),
+        notes=problems_of(answers),
     )
     outcome.expect_at_most("joined: Hubbub / joined C floor", cost.ratio(HUBBUB, JOINED_FLOOR), 2.0)
     outcome.expect_at_least("joined: Socket.IO stack / Hubbub", cost.ratio(REFERENCE, HUBBUB), 10.0)

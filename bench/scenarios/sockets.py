@@ -4,35 +4,35 @@ import asyncio
 from functools import partial
 
 from bench import processes, svg
+from bench.environment import HUBBUB, REFERENCE, Environment, Subject, connect
 from bench.generator import Answer
-from bench.measure import each, troubles, undisturbed
+from bench.measure import each, problems_of, repeat_until_quiet
 from bench.outcome import Outcome, Table
 from bench.people import People
 from bench.scenarios.town import TOWN
-from bench.stage import HUBBUB, REFERENCE, Stage, Subject, connect
 from bench.systems.system import System, place
 
 _VILLAGE = People("village", 5000, (10,) * 10)
 _FIRST = 100
-"""Sockets before the first reading, so that memory that a process allocates for its first clients is not counted."""
+"""Sockets before the first reading, to exclude memory that a process allocates for its first clients."""
 _SETTLE_SECONDS = {"full": 3.0, "quick": 1.0}
 _BETWEEN_SECONDS = 1.0
 _AT_ONCE = 64
 
 
-async def memory(stage: Stage) -> Outcome:
-    """Memory of the server process before and after many sockets, in a fresh process each time."""
-    people, repeats = (_VILLAGE, 3) if stage.scale.name == "full" else (TOWN, 1)
+async def memory(environment: Environment) -> Outcome:
+    """Memory of the server process before and after opening many sockets, in a new process each time."""
+    people, repeats = (_VILLAGE, 3) if environment.scale.name == "full" else (TOWN, 1)
     found: dict[str, list[float]] = {}
     for name in (HUBBUB, REFERENCE):
-        if name in stage.systems:
-            found[name] = [await _kib_per_socket(stage, stage.systems[name], people) for _ in range(repeats)]
+        if name in environment.systems:
+            found[name] = [await _kib_per_socket(environment, environment.systems[name], people) for _ in range(repeats)]
     table = Table.of("memory per idle authenticated socket", "KiB", found)
     outcome = Outcome(
         "memory",
         "Memory per idle authenticated socket",
-        f"{people.users:,} sockets, each in {len(people.layers)} channels, in a fresh process: growth of the process's own "
-        f"memory (Pss) from {_FIRST} sockets to all, per socket. The kernel's socket buffers are the same for all and not in it.",
+        f"{people.users:,} sockets, each in {len(people.layers)} channels, in a new process: growth of the process's "
+        f"memory (Pss) from {_FIRST} sockets to all, per socket. Socket buffers in the kernel are not included.",
         tables=[table],
         plots={"memory": svg.bars("Memory per idle socket", "KiB", table)},
     )
@@ -41,19 +41,19 @@ async def memory(stage: Stage) -> Outcome:
     return outcome
 
 
-async def _kib_per_socket(stage: Stage, system: System, people: People) -> float:
-    plan = await stage.plan(system, people, [0])
+async def _kib_per_socket(environment: Environment, system: System, people: People) -> float:
+    plan = await environment.plan(system, people, [0])
     await system.restart_server()
     place(system, pinned=True)
     async with (
-        stage.generator_for(system, plan, _FIRST) as first,
-        stage.generator_for(system, plan, people.users - _FIRST, "--first", str(_FIRST)) as rest,
+        environment.generator_for(system, plan, _FIRST) as first,
+        environment.generator_for(system, plan, people.users - _FIRST, "--first", str(_FIRST)) as rest,
     ):
         await connect(first)
-        await asyncio.sleep(_SETTLE_SECONDS[stage.scale.name])
+        await asyncio.sleep(_SETTLE_SECONDS[environment.scale.name])
         before = _server_kib(system)
         await connect(rest)
-        await asyncio.sleep(_SETTLE_SECONDS[stage.scale.name])
+        await asyncio.sleep(_SETTLE_SECONDS[environment.scale.name])
         return (_server_kib(system) - before) / (people.users - _FIRST)
 
 
@@ -61,13 +61,13 @@ def _server_kib(system: System) -> int:
     return sum(processes.memory_kib(pid) for pid in system.watch()["server"])
 
 
-async def connects(stage: Stage) -> Outcome:
-    """Every user connects: token check, session, hello, the first sync."""
-    async with stage.connected(TOWN, [0], [HUBBUB, REFERENCE]) as subjects:
+async def connects(environment: Environment) -> Outcome:
+    """All clients connect: token check, session, hello, first sync."""
+    async with environment.connected(TOWN, [0], [HUBBUB, REFERENCE]) as subjects:
         answers: dict[str, list[Answer]] = {subject.name: [] for subject in subjects}
-        for _ in range(stage.scale.rounds):
+        for _ in range(environment.scale.rounds):
             for subject in subjects:
-                answers[subject.name].append(await undisturbed(stage, partial(_connect_again, subject)))
+                answers[subject.name].append(await repeat_until_quiet(environment, partial(_connect_again, subject)))
     per_core = Table.of(
         "connects per second of the server's processor time",
         "/s",
@@ -77,13 +77,13 @@ async def connects(stage: Stage) -> Outcome:
         "connects",
         "Connects per second",
         f"{TOWN.users:,} clients connect, {_AT_ONCE} at a time: ES256 token checked before the upgrade, ten channels looked "
-        "up, hello, and with Hubbub the first sync and its answer.",
+        "up, hello; with Hubbub also the first sync and its answer.",
         tables=[
             per_core,
             Table.of("connects per second, as measured", "/s", each(answers, lambda answer: answer.opened / answer.seconds)),
         ],
         plots={"connects": svg.bars("Connects", "connects per second of server CPU", per_core)},
-        notes=troubles(answers),
+        notes=problems_of(answers),
     )
     outcome.expect_at_least("connects/s per core: Hubbub", per_core.median_of(HUBBUB), 1000)
     return outcome

@@ -1,4 +1,4 @@
-"""The floor as a system: the C program that sends every message to every socket. floor/floor.c implements it."""
+"""The floor as a system: the C program floor/floor.c, which sends every frame to every socket."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ from stack import ports
 from stack.process import Command, running
 
 _ROOM = "00000000-0000-7000-8000-000000000000"
-"""As long as a Hubbub channel's id; the floor sends to every socket anyway."""
+"""As long as a Hubbub channel id. The floor has no rooms."""
 
 
 @dataclass(slots=True)
@@ -22,19 +22,19 @@ class Floor:
     name: str
     port: int
     pid: int
-    speech: str = "plain"
+    protocol: str = "plain"
 
     @property
     def targets(self) -> Sequence[str]:
-        """Where it listens."""
+        """Its address."""
         return [f"{ports.LOOPBACK}:{self.port}"]
 
     def watch(self) -> dict[str, list[int]]:
-        """Return its only process."""
+        """Return its process."""
         return {"server": [self.pid]}
 
-    async def seat(self, people: People) -> list[list[str]]:
-        """Return ids that have the right length: the floor knows no rooms."""
+    async def provision(self, people: People) -> list[list[str]]:
+        """Return placeholder ids: the floor has no rooms."""
         return [[_ROOM for _ in layer] for layer in people.rooms]
 
     async def restart_server(self) -> None:
@@ -43,7 +43,7 @@ class Floor:
 
 @contextlib.asynccontextmanager
 async def floor(name: str, program: Path, logs: Path, *, join: int = 1) -> AsyncIterator[Floor]:
-    """Run the floor for the duration of the block; `join` messages go out in one write."""
+    """Run the floor inside the block, writing `join` messages at a time."""
     port = ports.free()[0]
     ready = partial(_listens, port)
     command = Command("floor", (str(program), str(port), str(join)), ready)

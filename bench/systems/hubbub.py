@@ -1,7 +1,4 @@
-"""Hubbub as a system: the whole product, exactly as `make run` starts it, in its production settings.
-
-`stack` starts it, `seating` creates users and rooms.
-"""
+"""Hubbub as a system: the whole product, started as by `make run`, with production settings."""
 
 import json
 import shutil
@@ -12,7 +9,7 @@ from typing import Self
 
 from bench import processes
 from bench.people import AUDIENCE, ISSUER, TENANT, People
-from bench.systems.seating import seat
+from bench.systems.provisioning import provision
 from chassis.identity import GATEWAY
 from stack import Stack
 
@@ -20,68 +17,67 @@ _STARTED_SECONDS = 30
 
 
 class Hubbub:
-    """One running product; an async context manager."""
+    """A running product, inside the context."""
 
     name = "Hubbub"
-    speech = "hubbub"
+    protocol = "hubbub"
 
     def __init__(self, data: Path, jwks_file: Path, *, gateways: int = 1) -> None:
         issuer = {"issuer": ISSUER, "audience": AUDIENCE, "tenants": [TENANT], "jwks_file": str(jwks_file)}
         self._data = data
-        """Emptied at the start."""
+        """Deleted at the start."""
         self._stack = Stack(
             data,
             gateways=gateways,
             env={"HUBBUB_ENV": "production", "HUBBUB_DEV_LOGIN": "0", "HUBBUB_ISSUERS": json.dumps([issuer])},
         )
-        """The product."""
 
     async def __aenter__(self) -> Self:
-        """Start everything, with no data."""
+        """Start everything without data."""
         shutil.rmtree(self._data, ignore_errors=True)
         await self._stack.start()
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """End everything."""
+        """Stop everything."""
         await self._stack.stop()
 
     @property
     def targets(self) -> Sequence[str]:
-        """Where the gateways listen."""
+        """The addresses of the gateways."""
         return [gateway.url.removeprefix("http://") for gateway in self._stack.gateways]
 
     @property
     def bus_url(self) -> str:
-        """Where its bus is."""
+        """The URL of the bus."""
         return str(self._stack.endpoints["HUBBUB_BUS_URL"])
 
     def watch(self) -> dict[str, list[int]]:
-        """Return its processes by role; all gateways together are the server."""
+        """Return its processes by role. The gateways have the role `server`."""
         roles: dict[str, list[int]] = {}
         for name, pid in self._stack.pids.items():
             role = "server" if name.startswith("gateway") else "worker" if "worker" in name else name.removeprefix("messages-")
             roles.setdefault(role, []).extend(processes.tree(pid))
         return roles
 
-    async def seat(self, people: People) -> list[list[str]]:
-        """Create users and rooms through the messages service, as a gateway would; users in portions."""
+    async def provision(self, people: People) -> list[list[str]]:
+        """Create users and rooms through the messages service."""
         async with self._stack.channel("messages", GATEWAY) as channel:
-            return await seat(channel, people)
+            return await provision(channel, people)
 
     async def restart_server(self) -> None:
-        """Replace every gateway by a new one."""
+        """Replace every gateway with a new process."""
         for gateway in self._stack.gateways:
             killed = self._stack.kill(gateway.name)
             await self._stack.started(gateway.name, after=killed, timeout_seconds=_STARTED_SECONDS)
             await self._stack.serving(gateway.name)
 
     async def kill_gateway(self, number: int) -> None:
-        """End a gateway without warning; return when the supervisor has started another in its place."""
+        """Kill a gateway, and return when the supervisor has restarted it."""
         name = self._stack.gateways[number].name
         await self._stack.started(name, after=self._stack.kill(name), timeout_seconds=_STARTED_SECONDS)
 
     async def until_serving(self) -> None:
-        """Return when every gateway serves."""
+        """Return when every gateway is ready."""
         for gateway in self._stack.gateways:
             await self._stack.serving(gateway.name)

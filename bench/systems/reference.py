@@ -1,4 +1,4 @@
-"""The reference stack as a system: Node with Socket.IO over PostgreSQL and Valkey. reference/*.mjs implements it."""
+"""The reference stack as a system: Node with Socket.IO on PostgreSQL and Valkey (reference/*.mjs)."""
 
 import contextlib
 import os
@@ -22,7 +22,7 @@ _SEED_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """The servers under the reference stack: the same programs and settings as under Hubbub."""
+    """The reference stack's servers: the same programs and settings as Hubbub's."""
 
     database_url: str
     redis_url: str
@@ -39,14 +39,14 @@ class Reference:
     stores: Stores
     log: Path
     port: int
-    speech: str = "socketio"
+    protocol: str = "socketio"
     pid: int = 0
-    _life: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
-    """Ends the running server."""
+    _running: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
+    """Stops the running server."""
 
     @property
     def targets(self) -> Sequence[str]:
-        """Where it listens."""
+        """Its address."""
         return [f"{ports.LOOPBACK}:{self.port}"]
 
     def watch(self) -> dict[str, list[int]]:
@@ -57,8 +57,8 @@ class Reference:
             "valkey": [self.stores.valkey_pid],
         }
 
-    async def seat(self, people: People) -> list[list[str]]:
-        """Write the members into its table. A room's id is as long as a Hubbub channel's."""
+    async def provision(self, people: People) -> list[list[str]]:
+        """Insert the members into its table. Room ids are as long as Hubbub's channel ids."""
         ids = [
             [f"{people.name[:8]:0>8}-{layer:04}-7000-8000-{room:012}" for room in range(len(rooms))]
             for layer, rooms in enumerate(people.rooms)
@@ -73,22 +73,22 @@ class Reference:
         return ids
 
     async def restart_server(self) -> None:
-        """Replace Node by a new process."""
-        await self._life.aclose()
+        """Restart Node."""
+        await self._running.aclose()
         await self.start()
 
     async def start(self) -> None:
         """Start Node."""
-        self.pid = await self._life.enter_async_context(running(self.command, self.log))
+        self.pid = await self._running.enter_async_context(running(self.command, self.log))
 
     async def stop(self) -> None:
-        """End Node."""
-        await self._life.aclose()
+        """Stop Node."""
+        await self._running.aclose()
 
 
 @contextlib.asynccontextmanager
 async def stores(data: Path) -> AsyncIterator[Stores]:
-    """Run PostgreSQL and Valkey for the duration of the block, with fresh data under `data`."""
+    """Run PostgreSQL and Valkey inside the block, with new data under `data`."""
     shutil.rmtree(data, ignore_errors=True)
     data.mkdir(mode=0o711, parents=True)  # noqa: ASYNC240 (nothing else runs yet)
     postgres = Postgres.place(data / "postgres", data / "secrets", ports.free()[0])
@@ -107,7 +107,7 @@ async def stores(data: Path) -> AsyncIterator[Stores]:
 async def reference(
     name: str, folder: Path, jwks_file: Path, stores: Stores, logs: Path, *, store: bool
 ) -> AsyncIterator[Reference]:
-    """Run the reference server for the duration of the block; without `store` it stores no message."""
+    """Run the reference server inside the block. Without `store` it stores no messages."""
     port = ports.free()[0]
     env = {
         **os.environ,

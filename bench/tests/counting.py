@@ -1,4 +1,4 @@
-"""Counts what Python does: bytecode instructions, allocated blocks. The same on a slow machine and a busy one."""
+"""Counts bytecode instructions and allocated blocks of Python, which do not depend on the machine's speed or load."""
 
 import gc
 import sys
@@ -8,7 +8,7 @@ from typing import Any
 
 
 async def instructions(work: Callable[[], Awaitable[None]]) -> int:
-    """Return how many bytecode instructions run until `work` is done, in all functions that are called meanwhile."""
+    """Return the number of bytecode instructions run by `work`, including all called functions."""
     count = 0
 
     def trace(frame: FrameType, event: str, _argument: Any) -> Any:
@@ -27,6 +27,6 @@ async def instructions(work: Callable[[], Awaitable[None]]) -> int:
 
 
 def blocks() -> int:
-    """Return how many blocks of memory Python's allocator has given out, garbage not counted."""
+    """Return the number of memory blocks allocated by Python, after a garbage collection."""
     gc.collect()
     return sys.getallocatedblocks()

@@ -1,4 +1,4 @@
-"""A gateway's hub with sockets in one channel, without bus and network: what the guards count in."""
+"""A gateway's hub with sockets in one channel, without bus and network, for tests that count."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ PAYLOAD = b'{"type":"event","channel":"%s","seq":1,"data":{"text":"%s"}}' % (CHA
 
 
 class CountingTransport(asyncio.Transport):
-    """Where the bytes end that a socket's own send has left over: they are counted and forgotten."""
+    """Counts the bytes that the socket's own send has left over."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,27 +39,27 @@ class CountingTransport(asyncio.Transport):
 
 
 class Room:
-    """A hub with one channel in which `size` users have a socket each that receives; a block with it closes the sockets."""
+    """A hub with one channel and one receiving socket for each member."""
 
     def __init__(self) -> None:
         self.registry = Registry("guard", 60)
         self.hub = Hub(self.registry)
         self._transports: list[CountingTransport] = []
         self._ends: list[socket.socket] = []
-        """Where what was sent arrives, a packet for each send."""
+        """The receiving ends, with one packet for each send."""
         self._open = contextlib.ExitStack()
         self._seq = 0
         self.writes = 0
-        """How many writes all sockets had, by the last `read`."""
+        """Number of writes to all sockets up to the last `read`."""
         self.size = 0
-        """How many bytes all sockets were given, by then."""
+        """Number of bytes in these writes."""
         self.left_over = 0
-        """How many of the writes were left to transports."""
+        """Number of writes that transports made."""
 
     @classmethod
     @contextlib.contextmanager
     def of(cls, size: int) -> Iterator["Room"]:
-        """A room of so many, for the length of the block."""
+        """Open a room with `size` members; the sockets close after the block."""
         room = cls()
         with room._open:
             for number in range(size):
@@ -67,7 +67,7 @@ class Room:
             yield room
 
     def say(self, count: int = 1) -> None:
-        """Let the bus bring posts, within one tick of the loop."""
+        """Deliver `count` posts from the bus within one tick of the loop."""
         for _ in range(count):
             self._seq += 1
             kind = EventKind.EVENT_KIND_MESSAGE_POSTED
@@ -78,7 +78,7 @@ class Room:
         await self.registry.writer.flushed()
 
     def read(self) -> None:
-        """Take what has arrived, and count it."""
+        """Read and count what has arrived."""
         for end in self._ends:
             with contextlib.suppress(BlockingIOError):
                 while True:
@@ -91,7 +91,7 @@ class Room:
             transport.size = transport.writes = 0
 
     def open(self, user: str, channel: str) -> None:
-        """Open a socket of `user`, who is in `channel`, and let it receive."""
+        """Open a socket of `user`, a member of `channel`, and let it receive."""
         identity = Identity(TENANT, user, "", (), 0.0, time.time() + 3600)
         connection = self.registry.add(identity, WEBSOCKET, Bucket(100, 100))
         near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -86,7 +86,7 @@ async def _town(url: str) -> AsyncIterator[Town]:
         sessions = [messages_service_pb2.AdmitUserRequest(caller=caller)]
         await service.OpenSessions(messages_service_pb2.OpenSessionsRequest(sessions=sessions), None)
         made = await service.CreateChannel(
-            messages_service_pb2.CreateChannelRequest(caller=caller, kind="group", name="room"), None
+            messages_service_pb2.CreateChannelRequest(caller=caller, kind=messages_pb2.CHANNEL_KIND_GROUP, name="room"), None
         )
         yield Town(database, bus, ChannelId(made.channel.id))
 

@@ -1,4 +1,8 @@
-"""What one delivery costs the gateway, in counts: a regression fails here on any machine, however busy."""
+"""What one delivery costs the gateway, counted rather than timed, so that these tests hold on a busy machine too.
+
+Each limit leaves room for another version of Python or a small change. It is there to notice work that is repeated for each
+delivery, such as encoding a frame again, and not to measure: `make bench` measures.
+"""
 
 import pytest
 
@@ -6,10 +10,9 @@ from bench.tests.counting import blocks, instructions
 from bench.tests.hubs import PAYLOAD, Room
 from sendmany import NATIVE
 
-INSTRUCTIONS_ALONE = 80
-INSTRUCTIONS_JOINED = 22
-"""Bytecode instructions. Measured 66 and 18.2 (sixteen messages joined)."""
-compiled = pytest.mark.skipif(not NATIVE, reason="the stand-in of sendmany leaves every write to Python")
+INSTRUCTIONS = 100
+"""Bytecode instructions for one delivery of one message. Measured 66."""
+native = pytest.mark.skipif(not NATIVE, reason="without the C extension of sendmany, Python writes to each socket")
 
 
 async def test_a_tick_makes_one_write_per_socket_however_many_messages_it_brings() -> None:
@@ -20,25 +23,26 @@ async def test_a_tick_makes_one_write_per_socket_however_many_messages_it_brings
         assert room.left_over == (0 if NATIVE else 300)
 
 
-@compiled
-async def test_a_delivery_alone_takes_few_instructions() -> None:
-    assert await _instructions_per_delivery(messages=1) <= INSTRUCTIONS_ALONE
+@native
+async def test_a_delivery_takes_few_instructions() -> None:
+    assert await _instructions_per_delivery(messages=1) <= INSTRUCTIONS
 
 
-@compiled
-async def test_a_joined_delivery_takes_fewer() -> None:
-    assert await _instructions_per_delivery(messages=16) <= INSTRUCTIONS_JOINED
+@native
+async def test_sixteen_messages_joined_in_one_write_cost_less_than_half_as_much_each() -> None:
+    alone, joined = [await _instructions_per_delivery(messages=count) for count in (1, 16)]
+    assert joined < alone / 2
 
 
-async def test_a_message_costs_the_same_whatever_else_the_hub_holds() -> None:
+async def test_other_channels_do_not_make_a_message_more_expensive() -> None:
     with Room.of(1) as room:
         alone = await instructions(lambda: _written(room, 1))
         for number in range(100):
-            room.open(f"stranger-{number}", f"channel-{number}")
-        assert await instructions(lambda: _written(room, 1)) == alone
+            room.open(f"user-of-another-{number}", f"channel-{number}")
+        assert await instructions(lambda: _written(room, 1)) < 1.2 * alone
 
 
-async def test_delivering_keeps_nothing() -> None:
+async def test_delivering_leaves_nothing_in_memory() -> None:
     with Room.of(200) as room:
         await _deliver(room, 16)
         before = blocks()
@@ -47,11 +51,11 @@ async def test_delivering_keeps_nothing() -> None:
         assert blocks() - before < 10
 
 
-async def test_deliveries_under_way_are_held_once_for_all() -> None:
+async def test_a_frame_that_waits_to_be_written_is_shared_by_all_sockets() -> None:
     with Room.of(200) as room:
         await _deliver(room, 4)
         before = blocks()
-        room.say(4)  # 800 deliveries: four frames, and what waits before each, shared by all sockets
+        room.say(4)  # 800 deliveries of four frames
         waiting = blocks() - before
         await room.until_written()
         assert waiting <= 50
@@ -68,7 +72,7 @@ async def _written(room: Room, messages: int) -> None:
 
 
 async def _instructions_per_delivery(*, messages: int) -> float:
-    """The slope between two sizes of room: what depends on the number of deliveries, without what a message costs anyway."""
+    """The slope between two sizes of room: the cost of a delivery without the fixed cost of a message."""
     with Room.of(50) as small, Room.of(250) as large:
         few = await instructions(lambda: _written(small, messages))
         many = await instructions(lambda: _written(large, messages))

@@ -1,4 +1,4 @@
-"""What sockets cost the real gateway, in the kernel's own counts: bytes of an idle one, system calls of a delivery."""
+"""What sockets cost the running gateway, in the kernel's own counts: memory of an idle socket, system calls of a delivery."""
 
 import asyncio
 import resource
@@ -19,13 +19,11 @@ from bench.systems.hubbub import Hubbub
 from sendmany import NATIVE
 from tests.client import Api, Socket, connect
 
-SOCKET_KIB = 13.0
-"""`make bench` measures it with more sockets and less noise; its target is 16."""
-OTHER_CALLS = 20
-"""For the bus, the other services and the log, while a message is delivered."""
+SOCKET_KIB = 20.0
+"""Measured 11. A buffer of its own for each socket would cost 16 more."""
 SOCKETS = 1_000
 FIRST = 100
-"""Sockets before the first reading: what a process loads for its first clients is not counted."""
+"""Sockets that open before the first reading, so that what the process allocates once is not counted."""
 AT_ONCE = 50
 _DATA_SEGMENTS = struct.Struct("=I")
 PEOPLE = People("guards", SOCKETS, (200, *[10] * 9))
@@ -35,7 +33,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @dataclass
 class Running:
-    """A product, and callers for its people."""
+    """A running product, and callers for its users."""
 
     hubbub: Hubbub
     callers: list[Api]
@@ -47,7 +45,7 @@ class Running:
         return self.hubbub.watch()["server"][0]
 
     async def open(self, numbers: Iterable[int], until: AsyncExitStack) -> list[Socket]:
-        """Connect these people and open their flow."""
+        """Connect these users and open their flow."""
         gate = asyncio.Semaphore(AT_ONCE)
 
         async def one(number: int) -> Socket:
@@ -65,13 +63,13 @@ async def running(server_data: Path) -> AsyncIterator[Running]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     issuer = Issuer(server_data)
     async with Hubbub(server_data / "guards", issuer.jwks_file) as hubbub, httpx.AsyncClient() as http:
-        rooms = await hubbub.seat(PEOPLE)
+        rooms = await hubbub.provision(PEOPLE)
         users = [PEOPLE.user(number) for number in range(SOCKETS)]
         yield Running(hubbub, [Api(f"http://{hubbub.targets[0]}", issuer.token(user), http, user) for user in users], rooms)
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-async def test_an_idle_socket_costs_few_bytes(running: Running) -> None:
+async def test_an_idle_socket_takes_little_memory(running: Running) -> None:
     async with AsyncExitStack() as until:
         await running.open(range(FIRST), until)
         before = processes.memory_kib(running.gateway)
@@ -80,24 +78,24 @@ async def test_an_idle_socket_costs_few_bytes(running: Running) -> None:
     assert grown / (SOCKETS - FIRST) <= SOCKET_KIB
 
 
-async def test_a_delivery_is_one_system_call(running: Running) -> None:
+async def test_a_message_reaches_each_socket_with_one_send(running: Running) -> None:
     room, members = running.rooms[0][0], PEOPLE.rooms[0][0]
     async with AsyncExitStack() as until:
         sockets = await running.open(members, until)
-        await _say(sockets, room, "first")
+        await _post(sockets, room, "first")
         segments, calls = _segments(sockets), processes.written_calls(running.gateway)
-        await _say(sockets, room, "counted")
-        # Each send is a segment of its own; the sender's acknowledgement and its own delivery travel together.
-        assert _segments(sockets) - segments == len(members)
-        if NATIVE:  # the sends of a slice are no write(2)
-            assert processes.written_calls(running.gateway) - calls <= OTHER_CALLS
+        await _post(sockets, room, "counted")
+        # Each send is a segment. The author's acknowledgement usually shares one with the author's own delivery.
+        assert _segments(sockets) - segments <= len(members) + 1
+        if NATIVE:  # sendmany sends without write(2); a few calls go to the bus, to other services and to the log
+            assert processes.written_calls(running.gateway) - calls < len(members) / 2
 
 
 def _segments(sockets: list[Socket]) -> int:
-    """How many segments with data have come to these sockets (tcpi_data_segs_in of Linux)."""
+    """Number of data segments that these sockets have received (tcpi_data_segs_in of Linux)."""
     return sum(_DATA_SEGMENTS.unpack_from(each.kernel.getsockopt(SOL_TCP, TCP_INFO, 160), 152)[0] for each in sockets)
 
 
-async def _say(sockets: list[Socket], room: str, key: str) -> None:
+async def _post(sockets: list[Socket], room: str, key: str) -> None:
     await sockets[0].post(room, key, key)
     await asyncio.gather(*(socket.expect("event", channel=room) for socket in sockets))

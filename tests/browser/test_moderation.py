@@ -1,4 +1,4 @@
-"""What moderators, members and administrators do with messages and with each other, in the app."""
+"""Moderation in the web app: actions of moderators, members and administrators."""
 
 from collections.abc import AsyncIterator
 
@@ -25,7 +25,7 @@ async def room(browser: Browser, product: Stack) -> AsyncIterator[tuple[Window, 
         yield ann, bob
 
 
-async def test_a_menu_offers_only_what_one_may(room: tuple[Window, Window]) -> None:
+async def test_a_menu_offers_only_permitted_actions(room: tuple[Window, Window]) -> None:
     ann, bob = room
     await bob.say("a member's words")
     theirs, own = await bob.sees("welcome"), await bob.sees("a member's words")
@@ -40,7 +40,7 @@ async def test_a_menu_offers_only_what_one_may(room: tuple[Window, Window]) -> N
 
 
 async def offered(window: Window, button: object) -> list[str]:
-    """What a menu holds; it is walked and left by the keyboard, which goes back to where it was."""
+    """The items of a menu; checks that the keyboard moves through it and that focus returns afterwards."""
     await window.page.bring_to_front()
     await button.focus()  # type: ignore[attr-defined]
     await window.page.keyboard.press("Enter")
@@ -54,7 +54,7 @@ async def offered(window: Window, button: object) -> list[str]:
     return list(items)
 
 
-async def test_an_answer_stands_in_its_thread_for_both(room: tuple[Window, Window]) -> None:
+async def test_a_reply_is_shown_in_its_thread_to_both(room: tuple[Window, Window]) -> None:
     ann, bob = room
     await bob.act(await bob.sees("welcome"), "reply")
     await bob.page.get_by_test_id("thread-composer").fill("thank you")
@@ -73,7 +73,7 @@ async def test_an_answer_stands_in_its_thread_for_both(room: tuple[Window, Windo
         await one.page.get_by_label("Close thread").click()
 
 
-async def test_what_is_pinned_is_listed_and_leads_to_its_message(room: tuple[Window, Window]) -> None:
+async def test_pinned_messages_are_listed_and_link_to_the_message(room: tuple[Window, Window]) -> None:
     ann, bob = room
     await ann.act(ann.message("welcome").first, "pin")
     await expect(bob.message("welcome").get_by_test_id("pinned-mark").first).to_be_visible()
@@ -86,7 +86,7 @@ async def test_what_is_pinned_is_listed_and_leads_to_its_message(room: tuple[Win
     await bob.page.get_by_label("Close pinned").click()
 
 
-async def test_a_report_comes_to_the_moderators_who_delete_what_it_is_about(room: tuple[Window, Window]) -> None:
+async def test_a_report_reaches_the_moderators_who_can_delete_the_message(room: tuple[Window, Window]) -> None:
     ann, bob = room
     await ann.say("something bad")
     await bob.act(await bob.sees("something bad"), "report")
@@ -101,7 +101,7 @@ async def test_a_report_comes_to_the_moderators_who_delete_what_it_is_about(room
     await ann.page.get_by_label("Close reports").click()
 
 
-async def test_slow_mode_is_set_and_told(room: tuple[Window, Window]) -> None:
+async def test_slow_mode_is_set_and_shown(room: tuple[Window, Window]) -> None:
     ann, bob = room
     await ann.choose(ann.page.get_by_test_id("conversation-menu"), "settings")
     await ann.page.get_by_test_id("settings-topic").fill("rules and regulations")
@@ -116,7 +116,7 @@ async def test_slow_mode_is_set_and_told(room: tuple[Window, Window]) -> None:
     await expect(bob.page.get_by_test_id("slow-mode")).to_have_count(0)
 
 
-async def test_a_search_finds_what_was_said_and_leads_there(room: tuple[Window, Window]) -> None:
+async def test_a_search_finds_a_message_and_links_to_it(room: tuple[Window, Window]) -> None:
     ann, _ = room
     await ann.page.bring_to_front()
     await ann.page.keyboard.press("Control+k")
@@ -127,7 +127,7 @@ async def test_a_search_finds_what_was_said_and_leads_there(room: tuple[Window, 
     await expect(ann.page.locator("[data-testid=message]:focus")).to_contain_text("a member's words")
 
 
-async def test_somebody_blocked_is_kept_from_writing_directly_until_it_is_lifted(room: tuple[Window, Window]) -> None:
+async def test_a_blocked_user_cannot_write_directly_until_unblocked(room: tuple[Window, Window]) -> None:
     ann, bob = room
     await bob.start_direct("Ann")
     await bob.say("psst")
@@ -151,7 +151,7 @@ async def test_somebody_blocked_is_kept_from_writing_directly_until_it_is_lifted
         await one.enter("Town hall")
 
 
-async def test_roles_silences_and_bans_take_hold_at_once(room: tuple[Window, Window]) -> None:
+async def test_roles_silences_and_bans_take_effect_at_once(room: tuple[Window, Window]) -> None:
     ann, bob = room
     await ann.page.get_by_test_id("members-toggle").click()
     await ann.about_member("Bob", "role-moderator")
@@ -192,6 +192,6 @@ async def test_an_administrator_reads_and_saves_the_audit_log(room: tuple[Window
     await expect(bob.page.get_by_test_id("menu-audit")).to_have_count(0)
 
 
-async def test_nothing_was_complained_about_on_the_console(room: tuple[Window, Window]) -> None:
-    """Last, about all of the above."""
+async def test_the_browser_console_has_no_errors(room: tuple[Window, Window]) -> None:
+    """Runs last, for all tests above."""
     assert [line for one in room for line in one.complaints] == []

@@ -1,4 +1,4 @@
-"""What a newcomer does: two windows, two people, one conversation; and what must not get lost on the way."""
+"""The first steps of a new user: two windows, two users, one conversation."""
 
 import asyncio
 import signal
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def pair(browser: Browser, product: Stack) -> AsyncIterator[tuple[Window, Window]]:
-    """Ann and Bob, each in a window of one browser, in a direct conversation that both look at."""
+    """Ann and Bob, each in a window of one browser, with their direct conversation open."""
     async with windows(browser, product) as window:
         ann, bob = await window("Ann"), await window("Bob")
         await ann.start_direct("Bob")
@@ -29,14 +29,14 @@ async def pair(browser: Browser, product: Stack) -> AsyncIterator[tuple[Window, 
 
 
 async def said(pair: tuple[Window, Window], text: str) -> tuple[Window, Window]:
-    """Let Ann say something and Bob see it."""
+    """Let Ann write a message, and wait until Bob sees it."""
     ann, bob = pair
     await ann.say(text)
     await bob.sees(text)
     return ann, bob
 
 
-async def test_two_people_in_two_windows_chat(pair: tuple[Window, Window]) -> None:
+async def test_two_users_in_two_windows_chat(pair: tuple[Window, Window]) -> None:
     ann, bob = pair
     await bob.say("hello Ann")
     await ann.sees("hello Ann")
@@ -44,7 +44,7 @@ async def test_two_people_in_two_windows_chat(pair: tuple[Window, Window]) -> No
     await bob.sees("how are you?")
 
 
-async def test_what_is_unread_is_counted_until_it_is_seen(pair: tuple[Window, Window]) -> None:
+async def test_unread_messages_are_counted_until_they_are_seen(pair: tuple[Window, Window]) -> None:
     ann, bob = pair
     await ann.start_group("Hiking", "Bob")
     for text in ("one", "two", "three"):
@@ -69,7 +69,7 @@ async def test_an_edit_and_a_deletion_are_seen_by_the_other(pair: tuple[Window, 
     await expect(bob.message("hello again")).to_have_count(0)
 
 
-async def test_a_reaction_is_counted_and_taken_back(pair: tuple[Window, Window]) -> None:
+async def test_a_reaction_is_counted_and_removed(pair: tuple[Window, Window]) -> None:
     ann, bob = await said(pair, "good news")
     await bob.act(await bob.sees("good news"), "react")
     await bob.page.get_by_test_id("emoji-picker").locator("[data-emoji='🎉']").click()
@@ -83,7 +83,7 @@ async def test_a_reaction_is_counted_and_taken_back(pair: tuple[Window, Window])
     await expect(hers).to_contain_text("1")
 
 
-async def test_whoever_types_is_named_to_the_other(pair: tuple[Window, Window]) -> None:
+async def test_a_typing_user_is_named_to_the_other(pair: tuple[Window, Window]) -> None:
     ann, bob = pair
     composer = ann.page.get_by_test_id("composer")
     typing = asyncio.create_task(composer.press_sequentially("thinking", delay=600))
@@ -92,14 +92,14 @@ async def test_whoever_types_is_named_to_the_other(pair: tuple[Window, Window]) 
     await composer.fill("")
 
 
-async def test_text_is_shown_as_text_whatever_it_says(pair: tuple[Window, Window]) -> None:
+async def test_markup_is_shown_as_text(pair: tuple[Window, Window]) -> None:
     bad = "<img src=x onerror=\"document.title='stolen'\"><b>bold</b>"
     _, bob = await said(pair, bad)
     assert await bob.page.title() != "stolen"
     assert await bob.page.locator("[data-testid=message] b, [data-testid=message] img").count() == 0
 
 
-async def test_a_reload_keeps_the_person_and_the_conversation(pair: tuple[Window, Window]) -> None:
+async def test_a_reload_keeps_the_user_and_the_conversation(pair: tuple[Window, Window]) -> None:
     ann, _ = await said(pair, "still here?")
     await ann.reload("Bob")
     await ann.sees("still here?")
@@ -110,7 +110,7 @@ async def test_a_message_that_was_not_sent_survives_a_reload_and_is_sent_once(
 ) -> None:
     ann, bob = pair
     for worker in WORKERS:
-        product.kill(worker, signal.SIGSTOP)  # nothing is stored meanwhile
+        product.kill(worker, signal.SIGSTOP)  # no message is stored meanwhile
     try:
         await ann.say("in a bottle")
         await expect(ann.pending("in a bottle")).to_have_count(1)
@@ -124,7 +124,7 @@ async def test_a_message_that_was_not_sent_survives_a_reload_and_is_sent_once(
     await expect(ann.pending("in a bottle")).to_have_count(0)
 
 
-async def test_a_killed_gateway_is_said_and_what_was_written_meanwhile_arrives(
+async def test_a_lost_connection_is_shown_and_messages_written_meanwhile_arrive(
     product: Stack, pair: tuple[Window, Window]
 ) -> None:
     ann, bob = pair
@@ -148,6 +148,6 @@ async def test_the_app_fits_a_phone(pair: tuple[Window, Window]) -> None:
     await expect(ann.conversation("Bob")).to_be_visible()
 
 
-async def test_nothing_was_complained_about_on_the_console(pair: tuple[Window, Window]) -> None:
-    """Last, about all of the above: scripts that failed, and what the content security policy forbade."""
+async def test_the_browser_console_has_no_errors(pair: tuple[Window, Window]) -> None:
+    """Runs last, for all tests above: failed scripts, and violations of the content security policy."""
     assert [line for one in pair for line in one.complaints] == []

@@ -1,4 +1,4 @@
-"""Tokens that end while people chat: the app goes on, on the same socket where it can, and loses nothing where it cannot."""
+"""When a token ends, the app renews it on the open socket, or reconnects without losing a message."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 class Wire:
-    """What a page's sockets carry, and whether its logins get through; each login is good for a few seconds."""
+    """Observes a page's sockets, and can block its logins; each login's token lasts a few seconds."""
 
     def __init__(self) -> None:
         self.sockets: list[WebSocket] = []
@@ -44,7 +44,7 @@ class Wire:
             await route.continue_(post_data=json.dumps(asked))
 
 
-async def test_the_app_goes_on_when_tokens_end(browser: Browser, product: Stack) -> None:
+async def test_the_app_renews_its_token_or_reconnects(browser: Browser, product: Stack) -> None:
     async with windows(browser, product) as window:
         quick, cut = Wire(), Wire()
         ann = await window("Ann", prepare=quick.watch)
@@ -62,6 +62,6 @@ async def test_the_app_goes_on_when_tokens_end(browser: Browser, product: Stack)
         await bob.sees("written while nobody knew me")
         await ann.enter("Bob")
         await ann.sees("written while nobody knew me")
-        assert len(quick.sockets) == 1, "hers outlived its token"
-        assert len(cut.sockets) == 2, "his came back on another"
+        assert len(quick.sockets) == 1, "her socket outlives its token"
+        assert len(cut.sockets) == 2, "he reconnects once"
         assert not ann.complaints

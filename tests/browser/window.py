@@ -1,6 +1,6 @@
-"""What a person does in one window of the web app, in the words of a person.
+"""The actions of a user in one window of the web app.
 
-Whoever acts brings their window to the front, as a person would: a browser hardly draws what lies behind.
+Each action brings its window to the front, since a browser hardly renders windows in the background.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,12 +19,12 @@ _DESKTOP = ViewportSize(width=1280, height=800)
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One window, signed in as somebody."""
+    """One window with a signed-in user."""
 
     page: Page
     name: str
     complaints: list[str]
-    """What the page said on its console that it should not have to say."""
+    """Errors on the page's console."""
 
     @classmethod
     async def open(cls, page: Page, url: str, name: str, tenant: str, *, admin: bool = False) -> Self:
@@ -44,7 +44,7 @@ class Window:
         return window
 
     async def reload(self, title: str) -> None:
-        """Load the page anew and come back to a conversation."""
+        """Reload the page and open a conversation."""
         await self.page.reload()
         await self.connected()
         await self.enter(title)
@@ -58,7 +58,7 @@ class Window:
         await expect(self._connection()).not_to_have_attribute("data-state", "open")
 
     async def start_direct(self, other: str) -> None:
-        """Begin a conversation with one other person."""
+        """Start a direct conversation."""
         await self.page.bring_to_front()
         await self.page.get_by_test_id("new-channel").click()
         await self._choose(other)
@@ -66,7 +66,7 @@ class Window:
         await expect(self.page.get_by_test_id("conversation-title")).to_have_text(other)
 
     async def start_group(self, name: str, *others: str) -> None:
-        """Begin a conversation with several."""
+        """Start a group conversation."""
         await self.page.bring_to_front()
         await self.page.get_by_test_id("new-channel").click()
         await self.page.get_by_test_id("kind-group").check(force=True)
@@ -95,7 +95,7 @@ class Window:
         return message
 
     async def act(self, message: Locator, action: str) -> None:
-        """Do something with a message: by a button that it shows when it is pointed at, or by its menu."""
+        """Perform an action on a message, with a button that appears on hover or with its menu."""
         await self.page.bring_to_front()
         await message.hover()
         if action in ("react", "reply"):
@@ -110,7 +110,7 @@ class Window:
         await self.page.get_by_test_id(f"menu-{item}").click()
 
     async def confirm(self, reason: str | None = None) -> None:
-        """Answer the question that stands before something grave, with a reason where one is asked for."""
+        """Confirm a dialog, with a reason if it asks for one."""
         if reason is not None:
             await self.page.get_by_test_id("action-reason").fill(reason)
         await self.page.get_by_test_id("action-confirm").click()
@@ -129,15 +129,15 @@ class Window:
         return self.page.get_by_test_id("pending").filter(has_text=text)
 
     def member(self, name: str) -> Locator:
-        """Somebody in the list of members."""
+        """A user in the list of members."""
         return self.page.get_by_test_id("member").filter(has_text=name)
 
     def conversation(self, title: str) -> Locator:
-        """A line of the list of conversations."""
+        """An item of the list of conversations."""
         return self.page.get_by_test_id("channel-item").filter(has=self.page.get_by_text(title, exact=True))
 
     def unread(self, title: str) -> Locator:
-        """The badge of a conversation."""
+        """The unread badge of a conversation."""
         return self.conversation(title).get_by_test_id("unread")
 
     async def _choose(self, other: str) -> None:
@@ -152,16 +152,16 @@ Prepare = Callable[[Page], Awaitable[None]]
 
 
 class OpenWindow(Protocol):
-    """Opens a window; `prepare` is given its page before anything is loaded."""
+    """Opens a window; `prepare` gets its page before anything is loaded."""
 
     def __call__(self, name: str, prepare: Prepare | None = None, *, admin: bool = False) -> Awaitable[Window]:
-        """Open one for somebody of this name."""
+        """Open a window for a user with this name."""
         ...
 
 
 @asynccontextmanager
 async def windows(browser: Browser, product: Stack) -> AsyncIterator[OpenWindow]:
-    """Open windows of one browser, each signed in as somebody of a workspace of their own."""
+    """Open windows of one browser, each with a user of the same new tenant."""
     tenant = f"web-{uuid4().hex[:12]}"
     async with await browser.new_context(viewport=_DESKTOP) as context:
         context.set_default_timeout(PATIENCE_MS)
@@ -176,5 +176,5 @@ async def windows(browser: Browser, product: Stack) -> AsyncIterator[OpenWindow]
 
 
 def _is_complaint(kind: str, text: str) -> bool:
-    """Tell the page's own errors from those that the browser logs for a server that was killed."""
+    """Whether an error is the page's own; the browser also logs errors for a killed server."""
     return kind == "error" and "Failed to load resource" not in text and "WebSocket connection to" not in text

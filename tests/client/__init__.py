@@ -1,6 +1,7 @@
 """An independent client of Hubbub for tests, written against protocol.md alone; it imports none of the product.
 
-`shapes` judges every frame and answer, `api` speaks HTTP, `socket` speaks the socket, `follower` resumes for ever.
+`shapes` checks every frame and answer. `api` is the HTTP client, `socket` the WebSocket client,
+and `follower` reconnects and resumes.
 """
 
 from tests.client.api import Answer, Api, login

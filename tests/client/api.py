@@ -1,7 +1,4 @@
-"""The HTTP side of the client: a caller with a token at one gateway, who checks every answer against the protocol.
-
-Leaves frames to `socket`.
-"""
+"""The HTTP client: a caller with a token at one gateway. Every answer is checked against the protocol."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -17,7 +14,7 @@ _WAITS = (429, 503)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One HTTP answer, already checked for what every answer must be."""
+    """One HTTP answer that has passed the checks for every answer."""
 
     status: int
     headers: httpx.Headers
@@ -35,11 +32,11 @@ class Api:
 
     def __init__(self, url: str, token: str | None, http: httpx.AsyncClient, user: str = "") -> None:
         self.user = user
-        """The caller's id, as far as it was told."""
+        """The caller's user id, if given."""
         self.url = url
         """`http://host:port` of the gateway."""
         self.token = token
-        """The caller's; None calls without."""
+        """The caller's token; None calls without one."""
         self._http = http
 
     def at(self, url: str) -> Self:
@@ -65,7 +62,7 @@ class Api:
         return answer
 
     async def ok(self, method: str, path: str, body: Any = None, status: int = 200, shape: Check | None = None) -> Any:
-        """Make a call that must succeed in exactly this way; returns its body."""
+        """Make a call that must succeed with this status and shape; returns the body."""
         answer = await self.call(method, path, body)
         if answer.status != status:
             raise Mismatch(f"{method} {path}: expected {status}, got {answer.status} {answer.body}")
@@ -74,7 +71,7 @@ class Api:
         return answer.body
 
     async def refused(self, method: str, path: str, body: Any = None, *, reason: str) -> Answer:
-        """Make a call that must be refused for exactly this reason."""
+        """Make a call that must be refused with this reason."""
         answer = await self.call(method, path, body)
         if answer.reason != reason:
             raise Mismatch(f"{method} {path}: expected {reason}, got {answer.status} {answer.body}")
@@ -86,7 +83,7 @@ class Api:
         return page["items"]  # type: ignore[no-any-return]
 
     async def create(self, kind: str, status: int = 201, **fields: Any) -> str:
-        """Make a channel; returns its id."""
+        """Create a channel; returns its id."""
         channel = await self.ok("POST", "/v1/channels", {"kind": kind, **fields}, status, shapes.channel_details)
         return channel["id"]  # type: ignore[no-any-return]
 
@@ -124,7 +121,7 @@ class Api:
 
 
 async def login(http: httpx.AsyncClient, url: str, user: str, **fields: Any) -> Api:
-    """Sign in as anybody where the server runs with HUBBUB_DEV_LOGIN=1."""
+    """Sign in as any user. The server must run with HUBBUB_DEV_LOGIN=1."""
     anonymous = Api(url, None, http)
     made = await anonymous.ok("POST", "/v1/dev/login", {"user": user, **fields}, shape=shapes.login)
     return Api(url, made["token"], http, user)

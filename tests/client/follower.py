@@ -1,6 +1,6 @@
-"""A client that never gives up: it follows channels for ever, over any gateway, resuming from the last number it has.
+"""A client that follows channels until it is cancelled: it reconnects to any gateway and resumes from its last number.
 
-It judges nothing but shapes: what it is shown goes to its hooks as it comes, holes and repeats included.
+It checks the shape of frames only. Events go to its hooks as they arrive, holes and repeats included.
 """
 
 import asyncio
@@ -13,12 +13,12 @@ from tests.client.socket import Closed, Frame, Refusal, Socket, connect
 
 _RETRY_SECONDS = 0.2
 _BEAT_SECONDS = 5.0
-"""Shorter than the server asks for, so that a server which does not answer is soon left for another."""
+"""Shorter than the server's heartbeat, so that the follower soon leaves a server that does not answer."""
 How = Literal["asked", "reset", "joined"]
 
 
 class Watcher(Protocol):
-    """Who wants to know what a follower sees."""
+    """Callbacks for what a follower sees."""
 
     def begin(self, channel: str, start: int, how: How) -> Any:
         """The flow of a channel (re)starts after a position."""
@@ -31,27 +31,27 @@ class Watcher(Protocol):
 
 
 class Follower:
-    """Follows every channel of one user. `run` is its life; cancel it to end."""
+    """Follows every channel of one user. `run` runs until it is cancelled."""
 
     def __init__(self, api: Api, urls: Sequence[str], watcher: Watcher, first: int = 0) -> None:
         self.api = api
-        """Whom it follows for."""
+        """The user whose channels it follows."""
         self._urls = itertools.islice(itertools.cycle(urls), first, None)
-        """Gateways in turn: every connection goes to the next."""
+        """Gateways; each connection goes to the next one."""
         self._watcher = watcher
         self.positions: dict[str, int] = {}
-        """The last number of every channel that it ever followed; 0 asks for everything."""
+        """The last number of every channel that it has followed; 0 asks for the whole log."""
         self.connections = 0
-        """How many it has made."""
+        """Number of connections so far."""
         self.socket: Socket | None = None
         """The open connection, once its flow is open."""
         self.changed = asyncio.Event()
-        """Set whenever a position or the connection changed; whoever waits clears it."""
+        """Set when a position or the connection changes; the waiter clears it."""
         self._asked: dict[str, int] = {}
-        """Positions named in the `sync` under way."""
+        """Positions in the `sync` in progress."""
 
     async def run(self) -> None:
-        """Connect, resume, follow; again after every end, whatever it was."""
+        """Connect, resume and follow; repeat after every end of a connection."""
         while True:
             try:
                 async with connect(self.api, url=next(self._urls), seen=self._see) as socket:
@@ -65,7 +65,7 @@ class Follower:
                 self.changed.set()
 
     async def reach(self, heads: dict[str, int], within: float) -> bool:
-        """Wait until it is connected and has come to these heads; False when the time runs out."""
+        """Wait until it is connected and has reached these heads; False on timeout."""
         try:
             async with asyncio.timeout(within):
                 while self.socket is None or any(self.positions.get(name, 0) < seq for name, seq in heads.items()):
@@ -76,7 +76,7 @@ class Follower:
         return True
 
     async def _resume(self, socket: Socket) -> None:
-        """Name every channel, those that are new to it from their beginning."""
+        """Send `sync` for every channel; a new channel starts at its beginning."""
         self._asked = {channel["id"]: self.positions.get(channel["id"], 0) for channel in socket.hello["channels"]}
         self._asked |= self.positions
         await socket.open(**self._asked)
@@ -84,7 +84,7 @@ class Follower:
         self.changed.set()
 
     async def _stay(self, socket: Socket) -> None:
-        """Stay until the connection ends, heard to be alive."""
+        """Send heartbeats until the connection ends."""
         while True:
             try:
                 await socket.closed(within=_BEAT_SECONDS)

@@ -1,7 +1,7 @@
-"""The exact shape of every frame and answer of protocol.md, as checks.
+"""Checks for the exact shape of every frame and answer in protocol.md.
 
-A check takes a value and where it was found, and raises `Mismatch` unless the value is what the protocol says: each field
-there, of its type, and no other.
+A check takes a value and its location. It raises `Mismatch` unless the value has each field of the protocol, with its type,
+and no other field.
 """
 
 import re
@@ -12,7 +12,7 @@ Check = Callable[[Any, str], None]
 
 
 class Mismatch(AssertionError):
-    """The server said something that the protocol does not say."""
+    """The server sent something that the protocol does not allow."""
 
 
 def record(required: Mapping[str, Check], optional: Mapping[str, Check] | None = None) -> Check:
@@ -31,7 +31,7 @@ def record(required: Mapping[str, Check], optional: Mapping[str, Check] | None =
 
 
 def listed(item: Check) -> Check:
-    """A list of such items."""
+    """A list whose items pass the check."""
 
     def check(value: Any, where: str) -> None:
         _demand(isinstance(value, list), value, where, "a list")
@@ -42,7 +42,7 @@ def listed(item: Check) -> Check:
 
 
 def mapped(item: Check) -> Check:
-    """An object from ids to such items."""
+    """An object from ids to items that pass the check."""
 
     def check(value: Any, where: str) -> None:
         _demand(isinstance(value, dict), value, where, "an object")
@@ -53,7 +53,7 @@ def mapped(item: Check) -> Check:
 
 
 def nullable(item: Check) -> Check:
-    """Such an item, or null."""
+    """An item that passes the check, or null."""
     return lambda value, where: None if value is None else item(value, where)
 
 
@@ -69,7 +69,7 @@ def matching(pattern: str) -> Check:
 
 
 def anything(_value: Any, _where: str) -> None:
-    """Whatever JSON can say."""
+    """Any JSON value."""
 
 
 def text(value: Any, where: str) -> None:
@@ -249,7 +249,7 @@ _channel_fields: Mapping[str, Check] = {
     "last_message": nullable(message),
 }
 _peer = {"peer": record({"user": text, "name": text})}
-"""The other person of a direct channel: more than the protocol promises, and the web app's way to name one."""
+"""The other user of a direct channel. The web app names the channel by it; the protocol does not promise the field."""
 channel = record(_channel_fields, _peer)
 channel_details = record(_channel_fields, {**_peer, "slow_mode_seconds": whole, "history": one_of("all", "joined")})
 me = record({"user": text, "tenant": text, "name": text, "roles": listed(text)})

@@ -1,6 +1,6 @@
-"""The socket side of the client: one connection, whose every frame is checked against the protocol and kept.
+"""The WebSocket client: one connection. Every frame is checked against the protocol and kept.
 
-Leaves resuming after its end to `follower`.
+`follower` reconnects and resumes.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ _REPLY_SECONDS = 10.0
 
 
 class Refusal(Exception):
-    """The upgrade was answered with something else than 101."""
+    """The upgrade was answered with a status other than 101."""
 
     def __init__(self, status: int, headers: websockets.Headers, body: bytes) -> None:
         super().__init__(status, body)
@@ -44,7 +44,7 @@ class Closed(Exception):
 
 
 class Socket:
-    """One open connection. Frames are kept in order; `expect` takes the first that fits and leaves the others."""
+    """One open connection. Frames are kept in order; `expect` takes the first that matches and leaves the others."""
 
     def __init__(self, connection: ClientConnection, seen: Callable[[Frame], None] | None) -> None:
         self._connection = connection
@@ -52,11 +52,11 @@ class Socket:
         self.frames: list[Frame] = []
         """Every frame received, in order."""
         self._taken: set[int] = set()
-        """Which of them `expect` has taken."""
+        """Indexes of the frames that `expect` has taken."""
         self._news = asyncio.Condition()
         """Notified at every frame and at the end."""
         self._end: Exception | None = None
-        """Closed, or Mismatch after a frame that the protocol does not know."""
+        """Why it ended: Closed, or Mismatch after a frame that the protocol does not allow."""
         self.hello: Frame = {}
         """The first frame."""
         self._refs = itertools.count(1)
@@ -64,7 +64,7 @@ class Socket:
 
     @property
     def kernel(self) -> socket.socket:
-        """The kernel's socket under it, to ask it what it counted."""
+        """The kernel's socket, for its counters."""
         found: socket.socket = self._connection.transport.get_extra_info("socket")
         return found
 
@@ -80,9 +80,9 @@ class Socket:
             raise Closed(_code(error)) from None
 
     async def expect(self, type_: str, within: float = _REPLY_SECONDS, **fields: Any) -> Frame:
-        """Take the first frame, arrived or to come, of this type and with these fields.
+        """Take the first frame of this type with these fields; wait for it if it has not arrived.
 
-        Raises TimeoutError, Closed when the connection ends before, Mismatch when a frame is not of the protocol.
+        Raises TimeoutError, Closed if the connection ends first, Mismatch if a frame breaks the protocol.
         """
 
         def fits(frame: Frame) -> bool:
@@ -110,7 +110,7 @@ class Socket:
         return await self.request("send", channel=channel, key=key, text=text, **fields)
 
     async def open(self, **positions: int) -> Frame:
-        """Open the flow from these positions; without any, from hello's. Returns `synced`."""
+        """Open the flow from these positions, by default from those in `hello`. Returns `synced`."""
         return await self.request("sync", positions=positions)
 
     async def closed(self, within: float = _REPLY_SECONDS) -> int:
@@ -125,7 +125,7 @@ class Socket:
         raise self._end  # type: ignore[misc]
 
     def received(self, type_: str, **fields: Any) -> list[Frame]:
-        """All frames of this type with these fields, so far, taken or not."""
+        """All frames of this type with these fields so far, including those that `expect` has taken."""
         return [
             frame
             for frame in self.frames
@@ -133,12 +133,12 @@ class Socket:
         ]
 
     async def round_trip(self) -> None:
-        """Return when everything that the server had for this connection before this call is here."""
+        """Wait until every frame that the server sent before this call has arrived."""
         await self.request("ping")
 
     @contextlib.asynccontextmanager
     async def deaf(self) -> AsyncIterator[None]:
-        """Read nothing during the block, not even from the kernel."""
+        """Stop reading during the block, so that the kernel's buffers fill up."""
         self._connection.transport.pause_reading()
         try:
             yield
@@ -147,7 +147,7 @@ class Socket:
                 self._connection.transport.resume_reading()
 
     async def drop(self) -> None:
-        """End the connection without a word, as a crashed client does."""
+        """End the connection without a close frame, as a crashed client does."""
         self._connection.transport.abort()
         await self._connection.wait_closed()
 
@@ -165,7 +165,7 @@ class Socket:
                 await self._news.wait()
 
     async def receive(self) -> None:
-        """Keep what arrives, until the end; `connect` runs it."""
+        """Keep each arriving frame until the connection ends; `connect` runs this."""
         end: Exception = Closed(1006)
         try:
             async for data in self._connection:
@@ -208,7 +208,7 @@ async def connect(
 ) -> AsyncIterator[Socket]:
     """Connect as the caller of `api`, to its gateway or to `url`, and wait for `hello`; disconnects at the end of the block.
 
-    `seen` is called with every frame, in order, before anybody can take it.
+    `seen` is called with every frame, in order, before `expect` can take it.
     Raises Refusal unless upgraded; OSError, TimeoutError, Closed when the server is not there.
     """
     head = dict(headers or {})

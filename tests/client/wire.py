@@ -1,6 +1,6 @@
-"""A WebSocket client made of bytes: it sends any frame that can be spelled, right or wrong, and reads what comes back.
+"""A WebSocket client at the level of bytes: it sends any frame, valid or not, and reads the answers.
 
-Judges the server's frames by RFC 6455 (never masked, shortest lengths, no reserved bits). Leaves their meaning to its user.
+It checks the server's frames against RFC 6455 (never masked, shortest lengths, no reserved bits) and does not interpret them.
 """
 
 import asyncio
@@ -24,14 +24,14 @@ _REPLY_SECONDS = 6.0
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame of the server's."""
+    """A frame from the server."""
 
     opcode: int
     payload: bytes
 
     @property
     def code(self) -> int:
-        """A close frame's code; 0 where it gives none."""
+        """The code of a close frame; 0 if it has none."""
         return int.from_bytes(self.payload[:2], "big")
 
 
@@ -45,7 +45,7 @@ def spell(
     length: int | None = None,
     form: int | None = None,
 ) -> bytes:
-    """A client's frame. `length` announces another length than the payload's, `form` (7, 16, 64 bits) another way to say it."""
+    """A client's frame. `length` announces another length than the payload's, `form` (7, 16, 64 bits) its encoding."""
     size = len(payload) if length is None else length
     bits = form or (7 if size < 126 else 16 if size < 1 << 16 else 64)
     first = bytes([(fin << 7) | (reserved << 4) | opcode])
@@ -70,7 +70,7 @@ class Wire:
         self._writer = writer
 
     async def send(self, *frames: bytes, chop: int = 0) -> None:
-        """Send bytes, in pieces of `chop` where that is given."""
+        """Send bytes, in pieces of `chop` bytes if given."""
         data = b"".join(frames)
         for start in range(0, len(data), chop or len(data) or 1):
             self._writer.write(data[start : start + (chop or len(data))])
@@ -91,7 +91,7 @@ class Wire:
             return Frame(first & 0xF, await self._bytes(size))
 
     async def frames(self) -> list[Frame]:
-        """All frames to the end of the stream, which the server must bring about; its close is answered."""
+        """All frames until the server ends the stream; its close frame is answered."""
         found = []
         try:
             while True:
@@ -126,7 +126,7 @@ class Wire:
 async def handshake(
     url: str, headers: dict[str, str], *, start: str = "GET /v1/connect HTTP/1.1", rest: bytes = b""
 ) -> tuple[int, dict[str, str], asyncio.StreamReader, asyncio.StreamWriter]:
-    """Send a request head and what follows it; returns status and headers of the answer, and the stream after them."""
+    """Send a request head and `rest`; returns status and headers of the answer, and the stream after them."""
     address = urlsplit(url)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     lines = [start, *(f"{name}: {value}" for name, value in {"Host": address.netloc, **headers}.items()), "", ""]
@@ -138,7 +138,7 @@ async def handshake(
 
 
 def upgrade(api: Api, key: str = "dGhlIHNhbXBsZSBub25jZQ==") -> dict[str, str]:
-    """The headers of a fit handshake."""
+    """The headers of a valid handshake."""
     return {
         "Upgrade": "websocket",
         "Connection": "Upgrade",
@@ -150,13 +150,13 @@ def upgrade(api: Api, key: str = "dGhlIHNhbXBsZSBub25jZQ==") -> dict[str, str]:
 
 
 def accepts(key: str) -> str:
-    """What answers a key."""
+    """The value of Sec-WebSocket-Accept for a key (RFC 6455, 4.2.2)."""
     return base64.b64encode(hashlib.sha1(key.encode() + _GUID).digest()).decode()
 
 
 @contextlib.asynccontextmanager
 async def wire(api: Api, *, headers: dict[str, str] | None = None, rest: bytes = b"") -> AsyncIterator[Wire]:
-    """An open connection, past `hello`. `rest` follows the handshake's head at once."""
+    """An open connection after its `hello`. `rest` is sent together with the handshake."""
     status, fields, reader, writer = await handshake(api.url, {**upgrade(api), **(headers or {})}, rest=rest)
     try:
         if status != 101 or "sec-websocket-extensions" in fields:

@@ -1,4 +1,4 @@
-"""Reads Dockerfiles as far as the tests ask: stages, and the instructions of each. Leaves judging them to the tests."""
+"""Parses Dockerfiles into stages and instructions, as far as the tests need."""
 
 import json
 import re
@@ -16,12 +16,12 @@ class Copy:
     sources: list[str]
     target: str
     stage: str | None
-    """The stage that it copies from; None for the build context."""
+    """The stage to copy from; None for the build context."""
 
 
 @dataclass(slots=True)
 class Stage:
-    """One FROM and what follows it."""
+    """A FROM and the instructions after it."""
 
     image: str
     name: str | None
@@ -35,7 +35,7 @@ class Stage:
 
 
 def stages(file: Path) -> list[Stage]:
-    """The stages in order. Raises ValueError for an instruction that our Dockerfiles do without (ADD, CMD, HEALTHCHECK …)."""
+    """The stages in order. Raises ValueError for an instruction that our Dockerfiles do not use (ADD, CMD, HEALTHCHECK …)."""
     arguments: dict[str, str] = {}
     found: list[Stage] = []
     for instruction, rest in _instructions(file):

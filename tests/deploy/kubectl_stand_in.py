@@ -1,6 +1,6 @@
-"""Stands in for kubectl where there is no cluster: keeps a namespace's phase and its secrets in the folder CLUSTER.
+"""Replaces kubectl without a cluster: keeps a namespace's phase and its secrets in the folder CLUSTER.
 
-Knows just the commands of development's identities/hook.sh, and refuses every other.
+Knows only the commands of identities/hook.sh in the development overlay, and refuses every other.
 """
 
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def main(cluster: Path, arguments: list[str]) -> None:
-    """Do one command. Raises `ValueError` for one that is not known, `FileExistsError` where kubectl would refuse to create."""
+    """Execute one command. Raises `ValueError` for an unknown one, `FileExistsError` if kubectl would refuse to create."""
     phase, secrets = cluster / "phase", cluster / "secrets"
     match arguments:
         case ["get", "namespace", "hubbub", "--ignore-not-found", "--output=jsonpath={.status.phase}"]:

@@ -1,7 +1,6 @@
-"""Renders a kustomization: with kubectl where there is one, else by a strict reader of the few features that deploy/k8s uses.
+"""Renders a kustomization: with kubectl if it is installed, otherwise with a strict renderer of what deploy/k8s uses.
 
-Leaves what the result must look like to the tests. The reader refuses every field that it does not know, and gives generated
-names no hash; `test_rendering.py` holds it to kubectl's answer.
+The renderer refuses every unknown field and adds no hash to generated names; `test_rendering.py` compares it with kubectl.
 """
 
 import base64
@@ -29,7 +28,7 @@ def render(folder: Path) -> list[Document]:
 
 
 def render_with_kubectl(folder: Path) -> list[Document]:
-    """As kubectl renders it; raises CalledProcessError with its complaint in `stderr`."""
+    """Render with kubectl; raises CalledProcessError with the error in `stderr`."""
     done = subprocess.run(
         ["kubectl", "kustomize", str(folder)], check=True, capture_output=True, text=True, timeout=_DEADLINE_SECONDS
     )
@@ -46,7 +45,7 @@ def render_with_kubectl(folder: Path) -> list[Document]:
 
 
 def read(folder: Path) -> list[Document]:
-    """As we read it. Raises ValueError for what this reader does not know."""
+    """Render without kubectl. Raises ValueError for an unknown field."""
     plan = _plan(folder)
     documents = [document for name in plan.get("resources", []) for document in _resource(folder / name)]
     for kind in ("ConfigMap", "Secret"):

@@ -1,4 +1,4 @@
-"""The rendered overlays, and questions that several tests ask of them. Leaves rendering to `kustomize`."""
+"""The overlays as rendered by `kustomize`, and queries that several tests share."""
 
 import base64
 import functools
@@ -17,7 +17,7 @@ JOBS = ("messages-migrate", "media-migrate")
 
 @functools.cache
 def rendered(overlay: str) -> list[Document]:
-    """Every document of an overlay; not to be changed."""
+    """Every document of an overlay; callers must not change them."""
     return render(K8S / "overlays" / overlay)
 
 
@@ -53,7 +53,7 @@ def selects(selector: Document, pod_labels: dict[str, str]) -> bool:
 
 
 def environment(overlay: str, workload: Document) -> dict[str, str | None]:
-    """What the workload's container is told; None stands for a value that a secret outside the manifests has."""
+    """The environment of the workload's container; None stands for a value from a secret outside the manifests."""
     (container,) = pod(workload)["containers"]
     told: dict[str, str | None] = {}
     for source in container.get("envFrom", []):
@@ -64,7 +64,7 @@ def environment(overlay: str, workload: Document) -> dict[str, str | None]:
 
 
 def secrets(overlay: str) -> Iterator[tuple[str, str]]:
-    """Every (secret, key) that Hubbub's own pods are given."""
+    """Every (secret, key) that Hubbub's pods use."""
     for workload in of_kind(overlay, "Deployment", "Job"):
         for variable in pod(workload)["containers"][0]["env"]:
             reference = variable.get("valueFrom", {}).get("secretKeyRef")

@@ -1,4 +1,4 @@
-"""Which metrics our processes have, read from where the code declares them. Leaves what may be asked of them to the tests."""
+"""The metrics of our processes, read from their declarations in the code."""
 
 import ast
 import functools
@@ -14,7 +14,7 @@ _SUFFIXES = {"Counter": ("",), "Gauge": ("",), "Histogram": ("_bucket", "_sum", 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric as Prometheus sees it."""
+    """A metric as Prometheus sees it."""
 
     name: str
     kind: str
@@ -23,13 +23,13 @@ class Metric:
 
 @functools.cache
 def defined() -> dict[str, Metric]:
-    """Every series name of ours. Raises ValueError for a declaration whose name or labels are not literals."""
+    """Every series of our processes by name. Raises ValueError for a declaration whose name or labels are not literals."""
     return {metric.name: metric for source in _sources() for metric in _declared(source)}
 
 
 @functools.cache
 def words() -> frozenset[str]:
-    """Every short literal in the code, among which are all values that labels can have."""
+    """Every short literal in the code; all label values are among them."""
     found: set[str] = set()
     for source in _sources():
         for node in ast.walk(ast.parse(source.read_text())):

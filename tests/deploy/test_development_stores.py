@@ -1,4 +1,4 @@
-"""Development's stores, tried on a real PostgreSQL: each service gets in with what it is told, and only where it belongs."""
+"""The development overlay's databases on a real PostgreSQL: each service can connect to its own and to no other."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ INIT = K8S / "overlays" / "dev" / "stores" / "init.sql"
 
 
 async def initialised(server: Postgres) -> None:
-    """Run init.sql as the image's entry point would: statement by statement."""
+    """Run init.sql statement by statement, as the image's entry point does."""
     admin = await psycopg.AsyncConnection.connect(server.url("postgres", "postgres"), autocommit=True)
     async with admin:
         for statement in INIT.read_text().split(";"):
@@ -25,7 +25,7 @@ async def initialised(server: Postgres) -> None:
 
 
 def told(job: str, variable: str, server: Postgres) -> str:
-    """The URL that development tells a job, at our server's address."""
+    """The URL of a job in the development overlay, with the address of the test's server."""
     value = environment("dev", named("dev", "Job", job))[variable]
     assert value is not None
     parts = urlsplit(value)

@@ -1,4 +1,4 @@
-"""What the documents say about files, settings and secrets is so."""
+"""The documents name existing files, settings and secrets."""
 
 import dataclasses
 import json
@@ -24,14 +24,14 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
 def rows(page: Path, heading: str) -> list[list[str]]:
-    """The cells of the tables below a heading, header rows left out."""
+    """The cells of the tables below a heading, without header rows."""
     section = re.split(rf"^## {heading}$", page.read_text(), flags=re.MULTILINE)[1].split("\n## ")[0]
     lines = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in cells] for cells in lines if not cells[0].startswith("---")][1:]
 
 
 def shown(field: dataclasses.Field[Any]) -> str:
-    """How the settings table writes a default."""
+    """A default in the notation of the settings table."""
     if field.default is dataclasses.MISSING:
         return "required"
     if isinstance(field.default, bool):
@@ -39,7 +39,7 @@ def shown(field: dataclasses.Field[Any]) -> str:
     return f"`{field.default}`" if field.default not in (None, "", (), frozenset()) else "none"
 
 
-def test_the_settings_table_is_what_the_processes_read() -> None:
+def test_the_settings_table_lists_what_the_processes_read() -> None:
     readers: dict[str, set[str]] = defaultdict(set)
     defaults: dict[str, set[str]] = defaultdict(set)
     general = {field.metadata["setting"].name for field in dataclasses.fields(ProcessConfig)}
@@ -56,7 +56,7 @@ def test_the_settings_table_is_what_the_processes_read() -> None:
         assert row[3], name
 
 
-def test_the_table_of_secrets_is_what_the_manifests_refer_to() -> None:
+def test_the_table_of_secrets_lists_what_the_manifests_use() -> None:
     table = {(row[0].strip("`"), key.strip("`")) for row in rows(OPERATIONS, "Secrets") for key in row[1].split(", ")}
     assert table == set(secrets("prod"))
     for row in rows(OPERATIONS, "Secrets"):
@@ -68,7 +68,7 @@ def test_the_table_of_secrets_is_what_the_manifests_refer_to() -> None:
 
 
 @pytest.mark.parametrize("page", JOURNEYS, ids=lambda page: page.name)
-def test_every_path_that_is_named_exists(page: Path) -> None:
+def test_every_path_in_a_document_exists(page: Path) -> None:
     quoted = re.findall(r"`([\w./-]+/[\w.-]+\.(?:py|ts|tsx|sql|lua|proto|md|yaml))`", page.read_text())
     assert len(quoted) > 10
     for name in quoted:
@@ -82,14 +82,14 @@ def test_every_folder_on_the_map_exists() -> None:
     assert all((ROOT / folder).is_dir() for folder in folders)
 
 
-def test_every_decision_that_the_code_refers_to_exists() -> None:
+def test_every_adr_that_the_code_names_exists() -> None:
     numbers = {name[:4] for name in (file.name for file in (ROOT / "docs" / "adr").glob("[0-9]*.md"))}
     for source in [*ROOT.glob("libs/*/src/**/*.py"), *ROOT.glob("services/*/src/**/*.py")]:
         assert set(re.findall(r"docs/adr/([0-9]{4})", source.read_text())) <= numbers, source
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_link_leads_somewhere(page: Path) -> None:
+def test_every_link_has_a_target(page: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
         if target.startswith(("http://", "https://")):
             continue
@@ -101,7 +101,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
             assert anchor in {re.sub(r"[^\w -]", "", each).strip().lower().replace(" ", "-") for each in headings}, target
 
 
-def test_every_decision_is_in_the_list() -> None:
+def test_every_adr_is_in_the_index() -> None:
     pages = {file.name for file in (ROOT / "docs" / "adr").glob("[0-9]*.md")}
     listed = re.findall(r"\(([0-9]{4}-[a-z0-9-]+\.md)\)", (ROOT / "docs" / "adr" / "README.md").read_text())
     assert set(listed) == pages
@@ -111,21 +111,21 @@ def test_every_decision_is_in_the_list() -> None:
         assert re.findall(r"^## (.+)$", text, re.MULTILINE) == ["Context", "Decision", "Consequences"]
 
 
-def test_the_scopes_for_other_products_are_those_that_the_services_ask_for() -> None:
+def test_the_documented_scopes_are_those_that_the_services_require() -> None:
     told = {row[0].strip("`"): set(re.findall(r"`(\w+)`", row[1])) for row in rows(ROOT / "docs" / "grpc.md", "Scopes")}
     assert told == {
         scope: {path.rpartition("/")[2] for path, needed in NEEDED.items() if needed.scope is scope} for scope in Scope
     }
 
 
-def test_the_example_of_callers_is_one() -> None:
+def test_the_example_of_callers_is_valid() -> None:
     (example,) = re.findall(r"```json\n(.*?)```", OPERATIONS.read_text().split("## Who calls")[1], re.DOTALL)
     key = json.dumps(public_jwk(OKPKey.generate_key("Ed25519")))
     gateway, _ = callers(re.sub(r"{\"kty\".*?}", key, example))
     assert set(gateway.scopes) == set(Scope)
 
 
-def test_the_snippet_for_other_products_uses_nothing_but_grpc_the_protos_and_a_library_of_tokens() -> None:
+def test_the_program_for_other_products_needs_only_grpc_the_protos_and_a_jwt_library() -> None:
     (snippet,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "grpc.md").read_text(), re.DOTALL)
     compile(snippet, "docs/grpc.md", "exec")
     imported = re.findall(r"^(?:import|from) (\w+)", snippet, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Development's key is made at the first start, known to every service, and kept; none is in the repository."""
+"""The development overlay's key is created at the first start, known to every service, and kept; none is in the repository."""
 
 import os
 import shutil
@@ -34,7 +34,7 @@ def run(script: str, *arguments: str, **environment: str) -> None:
 
 
 class Cluster:
-    """A folder in the place of a cluster, and the hook run against it."""
+    """A folder that replaces the cluster, and the hook that runs against it."""
 
     def __init__(self, folder: Path) -> None:
         self._state = folder / "state"
@@ -47,7 +47,7 @@ class Cluster:
         kubectl.chmod(0o700)
 
     def hook(self) -> dict[tuple[str, str], str]:
-        """Run it; afterwards the secrets are these."""
+        """Run the hook; returns the secrets afterwards."""
         path = f"{self._programs}{os.pathsep}{os.environ['PATH']}"
         told = {"PATH": path, "CLUSTER": str(self._state), "TMPDIR": str(self._temporary), "SKAFFOLD_KUBE_CONTEXT": "kind"}
         try:
@@ -60,7 +60,7 @@ class Cluster:
         shutil.rmtree(self._state / "secrets" / secret)
 
     def end(self) -> None:
-        """As `skaffold delete` leaves it for a while."""
+        """Let the namespace be terminating, as it is for a while after `skaffold delete`."""
         (self._state / "phase").write_text("Terminating")
 
 
@@ -69,7 +69,7 @@ def cluster(tmp_path: Path) -> Cluster:
     return Cluster(tmp_path)
 
 
-def test_what_is_made_is_a_gateway_that_may_everything_everywhere(tmp_path: Path) -> None:
+def test_the_created_identity_is_a_gateway_with_all_scopes_and_tenants(tmp_path: Path) -> None:
     run("make.sh", str(tmp_path))
     (made,) = known = callers((tmp_path / "callers.json").read_text())
     assert (made.name, made.tenants, made.calls_per_second) == (GATEWAY, [EVERY_TENANT], 0)
@@ -77,7 +77,7 @@ def test_what_is_made_is_a_gateway_that_may_everything_everywhere(tmp_path: Path
     assert Callers(known).identify([identity.credential("messages")]).scopes == set(Scope)
 
 
-def test_what_is_made_is_read_by_its_owner_alone_and_never_replaced(tmp_path: Path) -> None:
+def test_the_key_is_readable_by_its_owner_only_and_never_replaced(tmp_path: Path) -> None:
     run("make.sh", str(tmp_path))
     made = {file: file.read_text() for file in tmp_path.iterdir()}
     assert {file.stat().st_mode & 0o777 for file in made} == {0o600}
@@ -86,7 +86,7 @@ def test_what_is_made_is_read_by_its_owner_alone_and_never_replaced(tmp_path: Pa
     assert {file: file.read_text() for file in tmp_path.iterdir()} == made
 
 
-def test_gateways_in_development_are_known_to_every_service(cluster: Cluster, tmp_path: Path) -> None:
+def test_every_service_knows_the_development_gateway(cluster: Cluster, tmp_path: Path) -> None:
     made = cluster.hook()
     assert made.keys() == MADE_IN_THE_CLUSTER
     secrets = {
@@ -110,7 +110,7 @@ def test_a_cluster_keeps_its_key(cluster: Cluster) -> None:
 
 
 @pytest.mark.parametrize("lost", ["gateway-identity", "callers"])
-def test_one_secret_without_the_other_makes_way_for_two_that_belong_together(cluster: Cluster, lost: str) -> None:
+def test_a_single_secret_is_replaced_by_a_matching_pair(cluster: Cluster, lost: str) -> None:
     before = cluster.hook()
     cluster.lose(lost)
     after = cluster.hook()
@@ -118,7 +118,7 @@ def test_one_secret_without_the_other_makes_way_for_two_that_belong_together(clu
     assert not set(after.values()) & set(before.values())
 
 
-def test_a_namespace_that_is_going_is_waited_for_and_made_anew(cluster: Cluster) -> None:
+def test_a_terminating_namespace_is_awaited_and_created_again(cluster: Cluster) -> None:
     before = cluster.hook()
     cluster.end()
     after = cluster.hook()
@@ -126,6 +126,6 @@ def test_a_namespace_that_is_going_is_waited_for_and_made_anew(cluster: Cluster)
     assert not set(after.values()) & set(before.values())
 
 
-def test_skaffold_makes_identities_before_it_does_anything_else() -> None:
+def test_skaffold_creates_identities_first() -> None:
     hooks = yaml.safe_load((ROOT / "skaffold.yaml").read_text())["deploy"]["kubectl"]["hooks"]["before"]
     assert hooks[0]["host"]["command"] == ["sh", str((SCRIPTS / "hook.sh").relative_to(ROOT))]

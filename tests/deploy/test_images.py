@@ -1,4 +1,4 @@
-"""The images, as far as can be told without building them: what goes in, who runs, and that they are those that are deployed."""
+"""The Dockerfiles, without building them: their contents, their user, and that the manifests deploy them."""
 
 import re
 import subprocess
@@ -22,7 +22,7 @@ MEMBERS = {
     "hubbub-stack": "libs/stack",
     **{f"hubbub-{service}": f"services/{service}" for service in SERVICES},
 }
-"""The folder of each distribution of ours."""
+"""The folder of each of our distributions."""
 services = pytest.mark.parametrize("service", SERVICES)
 
 
@@ -35,20 +35,20 @@ def project(folder: str) -> dict[str, Any]:
 
 
 def closure(distribution: str) -> set[str]:
-    """The folders of a distribution of ours and of all of ours that it needs."""
+    """The folders of a distribution and of all of our distributions that it needs."""
     needed = {re.match(r"[\w-]+", line) for line in project(MEMBERS[distribution])["project"]["dependencies"]}
     ours = {match[0] for match in needed if match} & MEMBERS.keys()
     return {MEMBERS[distribution]}.union(*(closure(each) for each in ours))
 
 
 @services
-def test_what_is_copied_exists(service: str) -> None:
+def test_copied_files_exist(service: str) -> None:
     copied = [copy for stage in stages(dockerfile(service)) for copy in stage.copies if copy.stage is None]
     assert all((ROOT / source).exists() for copy in copied for source in copy.sources)
 
 
 @services
-def test_only_the_members_that_the_service_needs_go_in(service: str) -> None:
+def test_an_image_contains_only_the_members_that_its_service_needs(service: str) -> None:
     build = next(stage for stage in stages(dockerfile(service)) if stage.name == "build")
     folders = {source for copy in build.copies for source in copy.sources if (ROOT / source).is_dir()}
     assert folders == closure(f"hubbub-{service}")
@@ -57,7 +57,7 @@ def test_only_the_members_that_the_service_needs_go_in(service: str) -> None:
 
 
 @services
-def test_third_parties_come_from_the_service_own_lock_and_are_checked(service: str) -> None:
+def test_dependencies_come_from_the_services_lock_with_hashes(service: str) -> None:
     build = next(stage for stage in stages(dockerfile(service)) if stage.name == "build")
     locks = {source for copy in build.copies for source in copy.sources if source.endswith(".lock")}
     assert locks == {"deploy/docker/build.lock", f"services/{service}/requirements.lock"}
@@ -70,7 +70,7 @@ def test_third_parties_come_from_the_service_own_lock_and_are_checked(service: s
 
 
 @services
-def test_the_lock_holds_every_third_party_that_the_members_name(service: str) -> None:
+def test_the_lock_contains_every_dependency_of_the_members(service: str) -> None:
     locked = set(re.findall(r"^([a-z0-9-]+)==", (ROOT / "services" / service / "requirements.lock").read_text(), re.MULTILINE))
     for folder in closure(f"hubbub-{service}"):
         for requirement in project(folder)["project"]["dependencies"]:
@@ -87,7 +87,7 @@ def test_every_build_backend_of_a_member_is_locked() -> None:
 
 
 @services
-def test_what_runs_is_no_root_no_shell_and_writes_nothing(service: str) -> None:
+def test_an_image_runs_without_root_shell_and_writes(service: str) -> None:
     *_, build, final = stages(dockerfile(service))
     assert build.name == "build"
     assert re.fullmatch(r"[1-9][0-9]*:[1-9][0-9]*", final.user or "")
@@ -99,12 +99,12 @@ def test_what_runs_is_no_root_no_shell_and_writes_nothing(service: str) -> None:
 
 
 @services
-def test_builder_and_result_share_the_interpreter(service: str) -> None:
+def test_builder_and_final_stage_have_the_same_interpreter(service: str) -> None:
     *_, build, final = stages(dockerfile(service))
     assert build.image == final.image == "python:3.11-slim-bookworm"
 
 
-def test_only_the_gateway_brings_the_web_app() -> None:
+def test_only_the_gateways_image_contains_the_web_app() -> None:
     with_web = [service for service in SERVICES if any(stage.name == "web" for stage in stages(dockerfile(service)))]
     assert with_web == ["gateway"]
 

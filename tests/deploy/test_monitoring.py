@@ -1,4 +1,4 @@
-"""Alerts and dashboards ask for metrics that exist, by labels that they have, and every alert says what to do."""
+"""Alerts and dashboards query existing metrics with existing labels, and every alert has a runbook."""
 
 import json
 import re
@@ -20,9 +20,9 @@ MONITORING = ROOT / "deploy" / "monitoring"
 RULES = MONITORING / "alerts" / "hubbub.yaml"
 DASHBOARDS = sorted((MONITORING / "dashboards").glob("*.json"))
 PROMETHEUS_OWN = {"up"}
-"""Made by Prometheus itself for each target."""
+"""Series that Prometheus creates for each target."""
 TARGET_LABELS = {"namespace", "pod", "job", "instance"}
-"""Put on every series by whoever scrapes."""
+"""Labels that the scraper adds to every series."""
 VARIABLES = {"$namespace": "hubbub", "$__rate_interval": "5m"}
 
 needs_promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed (Debian: prometheus)")
@@ -64,14 +64,14 @@ every_expression = pytest.mark.parametrize("expression", [pytest.param(text, id=
 
 
 @every_expression
-def test_what_is_asked_for_exists(expression: str) -> None:
+def test_every_queried_metric_exists(expression: str) -> None:
     asked = {str(selector.name) for selector in selected(expression)}
     assert asked
     assert asked <= defined().keys() | PROMETHEUS_OWN
 
 
 @every_expression
-def test_labels_asked_for_are_labels_of_the_metric(expression: str) -> None:
+def test_every_queried_label_exists(expression: str) -> None:
     selectors = selected(expression)
     known = [defined()[str(each.name)].labels if each.name in defined() else frozenset() for each in selectors]
     for selector, own in zip(selectors, known, strict=True):
@@ -82,7 +82,7 @@ def test_labels_asked_for_are_labels_of_the_metric(expression: str) -> None:
 
 
 @every_expression
-def test_values_asked_for_are_values_that_the_code_gives(expression: str) -> None:
+def test_every_queried_label_value_exists_in_the_code(expression: str) -> None:
     for selector in selected(expression):
         for matcher in selector.matchers.matchers:
             if matcher.name not in TARGET_LABELS and matcher.op == promql_parser.MatchOp.Equal:
@@ -90,7 +90,7 @@ def test_values_asked_for_are_values_that_the_code_gives(expression: str) -> Non
 
 
 @every_expression
-def test_counters_are_read_as_rates_and_gauges_are_not(expression: str) -> None:
+def test_counters_are_queried_as_rates_and_gauges_are_not(expression: str) -> None:
     for node in nodes(expression):
         if isinstance(node, promql_parser.Call) and node.func.name in {"rate", "increase"}:
             for selector in selected(str(node)):
@@ -101,11 +101,11 @@ def test_counters_are_read_as_rates_and_gauges_are_not(expression: str) -> None:
         assert metric is None or metric.kind == "Gauge" or metric.name in ranged
 
 
-def test_every_metric_of_ours_is_named_as_ours() -> None:
+def test_every_metric_has_our_prefix() -> None:
     assert all(re.fullmatch(r"hubbub_[a-z_]+", name) for name in defined())
 
 
-def test_every_alert_says_how_urgent_it_is_and_what_to_do() -> None:
+def test_every_alert_has_a_severity_and_a_runbook() -> None:
     headings = re.findall(r"^#+ (Hubbub\w+)$", (ROOT / "docs" / "operations.md").read_text(), re.MULTILINE)
     names = [rule["alert"] for rule in alerts()]
     assert sorted(headings) == sorted(names)
@@ -115,12 +115,12 @@ def test_every_alert_says_how_urgent_it_is_and_what_to_do() -> None:
         assert rule["annotations"]["runbook_url"] == f"docs/operations.md#{rule['alert'].lower()}"
 
 
-def test_nobody_is_woken_by_a_blip() -> None:
+def test_a_page_needs_a_lasting_condition() -> None:
     assert all("for" in rule for rule in alerts() if rule["labels"]["severity"] == "page")
 
 
 @needs_promtool
-def test_promtool_takes_the_rules() -> None:
+def test_promtool_accepts_the_rules() -> None:
     run = subprocess.run(["promtool", "check", "rules", str(RULES)], check=False, capture_output=True, text=True, timeout=60)
     assert run.returncode == 0, run.stderr
 
@@ -139,7 +139,7 @@ def test_every_alert_has_a_case() -> None:
 
 
 @dashboards
-def test_panels_do_not_overlap_and_say_what_they_show(file: Path) -> None:
+def test_panels_do_not_overlap_and_have_descriptions(file: Path) -> None:
     taken: set[tuple[int, int]] = set()
     for panel in panels(file):
         place = panel["gridPos"]
@@ -158,7 +158,7 @@ def test_rules_and_dashboards_are_deployed() -> None:
     assert maps == {"hubbub-alerts": {RULES.name}, "hubbub-dashboards": {file.name for file in DASHBOARDS}}
 
 
-def test_the_operator_finds_every_process() -> None:
+def test_every_process_has_a_pod_monitor() -> None:
     monitor = yaml.safe_load((MONITORING / "operator" / "podmonitor.yaml").read_text())["spec"]
     wanted = {"matchLabels": monitor["selector"]["matchLabels"]}
     assert monitor["namespaceSelector"]["matchNames"] == ["hubbub"]

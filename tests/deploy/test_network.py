@@ -1,4 +1,4 @@
-"""Who may talk to whom: nobody, except along the edges that the architecture draws."""
+"""Network policies: every connection is denied except those of the architecture."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ overlays = pytest.mark.parametrize("overlay", OVERLAYS)
 
 
 @overlays
-def test_what_is_not_allowed_is_denied(overlay: str) -> None:
+def test_all_traffic_is_denied_by_default(overlay: str) -> None:
     policy = named(overlay, "NetworkPolicy", "default-deny")["spec"]
     assert policy == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 
@@ -35,19 +35,19 @@ def test_grpc_edges_are_those_of_the_architecture(overlay: str) -> None:
 
 
 @overlays
-def test_nobody_enters_a_worker_or_a_migration(overlay: str) -> None:
+def test_workers_and_migrations_accept_no_connection(overlay: str) -> None:
     assert named(overlay, "NetworkPolicy", "messages-worker")["spec"]["ingress"] == []
     assert named(overlay, "NetworkPolicy", "migrations")["spec"]["ingress"] == []
 
 
 @overlays
-def test_only_the_gateway_is_open_to_the_world(overlay: str) -> None:
+def test_only_the_gateway_accepts_connections_from_outside(overlay: str) -> None:
     own = [policy for policy in of_kind(overlay, "NetworkPolicy") if policy["metadata"]["name"] in COMPONENTS]
     open_to_all = [each["metadata"]["name"] for each in own for rule in each["spec"]["ingress"] if "from" not in rule]
     assert open_to_all == ["gateway"]
 
 
-def test_stores_take_their_clients_only() -> None:
+def test_stores_accept_their_clients_only() -> None:
     def clients(store: str) -> set[str]:
         policy = named("dev", "NetworkPolicy", store)["spec"]
         peers = [peer["podSelector"] for rule in policy["ingress"] for peer in rule["from"]]

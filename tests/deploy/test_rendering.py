@@ -1,4 +1,4 @@
-"""The manifests render, and Kubernetes would take them as they are."""
+"""The manifests can be rendered, and are valid for Kubernetes."""
 
 import shutil
 
@@ -8,12 +8,12 @@ import pytest
 from tests.deploy.kustomize import Document, read, render_with_kubectl
 from tests.deploy.manifests import K8S, OVERLAYS, rendered
 
-OLDEST_KUBERNETES = "1.31"  # the sleep of preStop is there by default
+OLDEST_KUBERNETES = "1.31"  # the first version with preStop.sleep enabled by default
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed; the manifests are read without it")
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_our_reader_and_kubectl_render_the_same(overlay: str) -> None:
+def test_our_renderer_and_kubectl_agree(overlay: str) -> None:
     def by_name(documents: list[Document]) -> dict[tuple[str, str], Document]:
         return {(each["kind"], each["metadata"]["name"]): each for each in documents}
 
@@ -32,13 +32,13 @@ def test_every_document_is_valid(overlay: str, version: str) -> None:
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_every_document_is_in_the_namespace_and_there_once(overlay: str) -> None:
+def test_every_document_is_in_the_namespace_and_unique(overlay: str) -> None:
     names = [(each["kind"], each["metadata"]["name"]) for each in rendered(overlay)]
     assert len(names) == len(set(names))
     for document in rendered(overlay):
         assert document["kind"] == "Namespace" or document["metadata"]["namespace"] == "hubbub"
 
 
-def test_production_brings_no_secret_and_no_store() -> None:
+def test_production_contains_no_secret_and_no_store() -> None:
     kinds = {document["kind"] for document in rendered("prod")}
     assert not kinds & {"Secret", "StatefulSet", "PersistentVolumeClaim"}

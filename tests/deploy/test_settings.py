@@ -1,4 +1,7 @@
-"""The manifests tell each process what it knows and all that it needs: they are read by the very classes that read them there."""
+"""The manifests give each process every variable that it needs and none that it does not know.
+
+The processes' own configuration classes read them.
+"""
 
 import dataclasses
 import importlib
@@ -29,16 +32,16 @@ CONFIGS = {
     "media": ("media", "media.config", "Config"),
     "media-migrate": ("media", "media.config", "MigrateConfig"),
 }
-"""Of each process: its service, and where its settings are declared."""
+"""Each process, with its service and the class that declares its settings."""
 KEY = OKPKey.generate_key("Ed25519")
 SECRETS = {
     "HUBBUB_GATEWAY_KEY": KEY.as_pem(private=True).decode(),
     "HUBBUB_CALLERS": msgspec.json.encode([CallerConfig(GATEWAY, [public_jwk(KEY)], list(Scope), [EVERY_TENANT])]).decode(),
 }
-"""What stands in for secrets of the form that a setting must have; any other is an address."""
+"""Placeholders for secrets that need a certain form; any other is an address."""
 SECRET = "postgresql://user:password@host/name"
 MADE_IN_THE_CLUSTER = {("gateway-identity", "gateway.pem"), ("callers", "callers.json")}
-"""What development's overlay leaves to identities/hook.sh."""
+"""Secrets that identities/hook.sh creates in the development overlay."""
 
 overlays = pytest.mark.parametrize("overlay", OVERLAYS)
 processes = pytest.mark.parametrize("process", [*COMPONENTS, *JOBS])
@@ -55,7 +58,7 @@ def workload(overlay: str, process: str) -> Document:
 
 
 def told(overlay: str, process: str, folder: Path) -> Mapping[str, str]:
-    """All that a process is told, by its image and by the manifests; folders of the image stand where they can be looked at."""
+    """The environment of a process from its image and the manifests; folders of the image are mapped to existing ones."""
     image = stages(ROOT / "services" / CONFIGS[process][0] / "Dockerfile")[-1].environment
     given = {name: value for name, value in image.items() if name.startswith("HUBBUB_")} | environment(
         overlay, workload(overlay, process)
@@ -66,26 +69,26 @@ def told(overlay: str, process: str, folder: Path) -> Mapping[str, str]:
 
 @overlays
 @processes
-def test_a_process_knows_every_variable_that_it_is_given(overlay: str, process: str, tmp_path: Path) -> None:
+def test_a_process_gets_no_unknown_variable(overlay: str, process: str, tmp_path: Path) -> None:
     assert told(overlay, process, tmp_path).keys() <= names(config_of(process))
 
 
 @overlays
 @processes
-def test_a_process_can_start_with_what_it_is_given(overlay: str, process: str, tmp_path: Path) -> None:
+def test_a_process_can_start_with_its_variables(overlay: str, process: str, tmp_path: Path) -> None:
     config: Any = load(config_of(process), told(overlay, process, tmp_path))
     assert config.env == ("local" if overlay == "dev" and process in COMPONENTS else "production")
 
 
 @overlays
-def test_processes_on_the_bus_agree_about_partitions(overlay: str, tmp_path: Path) -> None:
+def test_all_processes_on_the_bus_have_the_same_number_of_partitions(overlay: str, tmp_path: Path) -> None:
     on_the_bus = [process for process in COMPONENTS if "HUBBUB_BUS_URL" in names(config_of(process))]
     assert len(on_the_bus) == 3
     assert len({told(overlay, process, tmp_path)["HUBBUB_BUS_PARTITIONS"] for process in on_the_bus}) == 1
 
 
 @pytest.mark.parametrize("process", ["messages-api", "presence", "media"])
-def test_no_service_starts_where_anybody_could_call_it(process: str, tmp_path: Path) -> None:
+def test_no_service_starts_without_callers(process: str, tmp_path: Path) -> None:
     given = {**told("prod", process, tmp_path), "HUBBUB_CALLERS": ""}
     with pytest.raises(ConfigError, match="HUBBUB_CALLERS is required"):
         load(config_of(process), given)
@@ -101,13 +104,13 @@ def test_no_gateway_starts_in_production_without_a_key_of_its_own(key: str, tmp_
         load(config_of("gateway"), {**told("prod", "gateway", tmp_path), "HUBBUB_GATEWAY_KEY": key})
 
 
-def test_nobody_signs_in_without_a_password_in_production(tmp_path: Path) -> None:
+def test_development_logins_are_off_in_production(tmp_path: Path) -> None:
     given = told("prod", "gateway", tmp_path)
     assert not given.keys() & {"HUBBUB_DEV_LOGIN", "HUBBUB_DEV_KEY_FILE"}
 
 
-def test_what_is_secret_comes_from_secrets() -> None:
-    """A setting that the service declares as secret never stands in a ConfigMap."""
+def test_secret_settings_come_from_secrets() -> None:
+    """A setting that the service declares as secret is never in a ConfigMap."""
     declared = {
         field.metadata["setting"].name
         for process in CONFIGS
@@ -119,7 +122,7 @@ def test_what_is_secret_comes_from_secrets() -> None:
         assert not declared & {key for each in of_kind(overlay, "ConfigMap") for key in each["data"]}
 
 
-def test_development_makes_every_secret_that_production_needs() -> None:
+def test_development_creates_every_secret_that_production_needs() -> None:
     rendered = {(each["metadata"]["name"], key) for each in of_kind("dev", "Secret") for key in each["data"]}
     assert not rendered & MADE_IN_THE_CLUSTER
     assert set(secrets("prod")) <= rendered | MADE_IN_THE_CLUSTER
@@ -127,7 +130,7 @@ def test_development_makes_every_secret_that_production_needs() -> None:
 
 @overlays
 @processes
-def test_the_image_is_told_a_command_that_it_has(overlay: str, process: str) -> None:
+def test_every_container_runs_an_existing_command(overlay: str, process: str) -> None:
     entry = stages(ROOT / "services" / CONFIGS[process][0] / "Dockerfile")[-1].entrypoint
     args = pod(workload(overlay, process))["containers"][0].get("args", [])
     assert entry == ["python", "-m", CONFIGS[process][0]]

@@ -1,4 +1,4 @@
-"""What every pod of ours keeps to: no privileges, probes that exist, bounds, an orderly end, and company when it goes."""
+"""Rules for every pod: no privileges, existing probes, resource limits, an orderly end, and a disruption budget."""
 
 import re
 
@@ -7,7 +7,7 @@ import pytest
 from tests.deploy.kustomize import Document
 from tests.deploy.manifests import COMPONENTS, JOBS, OVERLAYS, environment, labels, named, of_kind, pod, rendered, selects
 
-DRAIN_SLACK_SECONDS = 5  # chassis.lifecycle cancels 2 s past the drain; the rest is for the interpreter
+DRAIN_SLACK_SECONDS = 5  # chassis.lifecycle cancels 2 s after the drain; the rest is for the interpreter
 
 overlays = pytest.mark.parametrize("overlay", OVERLAYS)
 components = pytest.mark.parametrize("component", COMPONENTS)
@@ -38,7 +38,7 @@ def test_no_pod_has_privileges(overlay: str) -> None:
 
 
 @components
-def test_what_a_pod_may_write_is_bounded_and_goes_with_it(component: str) -> None:
+def test_a_pods_storage_is_limited_and_temporary(component: str) -> None:
     spec = pod(named("prod", "Deployment", component))
     mounted = {each["name"] for each in spec["containers"][0].get("volumeMounts", []) if not each.get("readOnly")}
     volumes = {each["name"]: each for each in spec.get("volumes", [])}
@@ -48,7 +48,7 @@ def test_what_a_pod_may_write_is_bounded_and_goes_with_it(component: str) -> Non
 
 
 @overlays
-def test_every_pod_asks_for_resources_and_is_bounded(overlay: str) -> None:
+def test_every_pod_has_resource_requests_and_limits(overlay: str) -> None:
     for workload in of_kind(overlay, "Deployment", "Job", "StatefulSet"):
         resources = pod(workload)["containers"][0]["resources"]
         assert resources["requests"].keys() == {"cpu", "memory"}
@@ -56,7 +56,7 @@ def test_every_pod_asks_for_resources_and_is_bounded(overlay: str) -> None:
 
 
 @overlays
-def test_every_pod_has_an_account_of_its_own_that_can_do_nothing(overlay: str) -> None:
+def test_every_pod_has_its_own_service_account_without_permissions(overlay: str) -> None:
     accounts = {each["metadata"]["name"]: each for each in of_kind(overlay, "ServiceAccount")}
     for component in COMPONENTS:
         assert pod(named(overlay, "Deployment", component))["serviceAccountName"] == component
@@ -92,7 +92,7 @@ def test_probes_ask_ports_that_the_process_listens_on(overlay: str, component: s
 
 @overlays
 @components
-def test_the_grace_period_is_longer_than_the_way_down(overlay: str, component: str) -> None:
+def test_the_grace_period_is_longer_than_the_shutdown(overlay: str, component: str) -> None:
     deployment = named(overlay, "Deployment", component)
     drain = environment(overlay, deployment)["HUBBUB_DRAIN_SECONDS"]
     before = pod(deployment)["containers"][0].get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
@@ -168,12 +168,12 @@ def test_grpc_clients_see_every_pod_of_a_service(overlay: str) -> None:
         assert int(found[2]) in {each["port"] for each in service["ports"]}
 
 
-def test_production_has_one_door() -> None:
+def test_production_has_one_ingress() -> None:
     (ingress,) = of_kind("prod", "Ingress")
     for rule in ingress["spec"]["rules"]:
         for path in rule["http"]["paths"]:
             assert path["backend"]["service"]["name"] == "gateway"
-            assert (path["path"], path["pathType"]) != ("/", "Prefix"), "that would show /metrics to the world"
+            assert (path["path"], path["pathType"]) != ("/", "Prefix"), "this would expose /metrics"
 
 
 def test_everything_that_a_migration_needs_can_be_applied_by_its_label() -> None:

@@ -1,7 +1,7 @@
-"""`make faults SECONDS=… SEED=…`: one run on a stack of its own, which ends with one line of figures.
+"""`make faults SECONDS=… SEED=…`: one run on a stack of its own. It ends with one line of figures.
 
 Environment: SECONDS (60), SEED (random), GATEWAYS (2), WORKERS (2), FAULTS (a comma list; all), PAUSE (longest, 20 s).
-Exits with 1 when a promise was broken; the record is then in test-results/.
+Exits with 1 if a guarantee was broken; the record is then in test-results/.
 """
 
 import asyncio
@@ -44,10 +44,10 @@ async def _run(data: Path) -> int:
 
 
 def main() -> int:
-    """Run on a folder that is gone afterwards."""
+    """Run in a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="hubbub-faults-") as folder:
         data = Path(folder)
-        data.chmod(0o711)  # PostgreSQL's user passes through
+        data.chmod(0o711)  # PostgreSQL runs as another user
         return asyncio.run(_run(data))
 
 

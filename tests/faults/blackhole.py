@@ -1,7 +1,4 @@
-"""A TCP proxy whose lines can be made to swallow everything, as a dead router does: nothing arrives and nobody is told.
-
-Leaves what flows through it to the two ends.
-"""
+"""A TCP proxy that can drop all bytes without closing its connections, as a dead router does."""
 
 import asyncio
 import contextlib
@@ -11,12 +8,12 @@ _CHUNK_BYTES = 65_536
 
 
 class Blackhole:
-    """Lines to one server. While `open` is not set, bytes of both directions disappear; the connections stay."""
+    """Connections to one server. While `open` is cleared, bytes in both directions are dropped; the connections stay open."""
 
     def __init__(self, host: str, port: int) -> None:
         self._server = (host, port)
         self.open = asyncio.Event()
-        """Set while bytes get through."""
+        """Set while bytes are forwarded."""
         self.open.set()
         self.url = ""
         """http://host:port of the proxy, once it listens."""
@@ -51,7 +48,7 @@ class Blackhole:
         writer.transport.abort()
 
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        """Carry bytes until the source ends. What is swallowed once breaks the line for good: it never opens again."""
+        """Forward bytes until the source ends. A connection that has lost bytes never forwards again."""
         whole = True
         while chunk := await source.read(_CHUNK_BYTES):
             whole = whole and self.open.is_set()

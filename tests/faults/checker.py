@@ -1,7 +1,7 @@
-"""Judges a run: compares what writers were promised and readers were shown with the log as it stands at the end.
+"""Checks a run: compares what writers were promised and what readers received with the final log.
 
-A pure function over a `Record` and the logs; it knows neither servers nor sockets. What a writer may rely on is judged in
-`log_rules`, what a reader may rely on in `stream_rules`.
+A pure function over a `Record` and the logs; it knows neither servers nor sockets. `log_rules` has the guarantees for writers,
+`stream_rules` those for readers.
 """
 
 from collections import defaultdict
@@ -10,26 +10,26 @@ from tests.faults import log_rules, stream_rules
 from tests.faults.record import Attempt, Finding, Logs, Record
 
 RULES = {
-    "gap": "a channel's numbers go 1, 2, 3 …",
-    "lost": "what was acknowledged, or seen, is in the log",
-    "number": "… under the number that was acknowledged, the same at every repetition",
-    "duplicate": "one key makes one message; a change is made at most as often as it was tried",
-    "altered": "the log and every reader show what was sent, but for texts that were deleted",
-    "phantom": "nobody's message is in the log",
-    "refused": "what was refused for good is not in the log",
-    "order": "what was acknowledged before another was sent has the lower number",
-    "kept": "a deleted text is in no entry of the log",
+    "gap": "the numbers of a channel are 1, 2, 3 …",
+    "lost": "an entry that was acknowledged or received is in the log",
+    "number": "it has the acknowledged number, which is the same for every retry",
+    "duplicate": "a key creates one message; a change is made at most as often as it was attempted",
+    "altered": "the log and every reader have what was sent, except deleted texts",
+    "phantom": "every message in the log was sent by a user",
+    "refused": "a command that was finally refused is not in the log",
+    "order": "a command acknowledged before another was sent has the lower number",
+    "kept": "no entry of the log has a deleted text",
     "hole": "a reader's stream has every number from its position on",
-    "repeat": "… once, in order",
-    "tail": "… up to the end",
+    "repeat": "each number comes once, in order",
+    "tail": "the stream reaches the end of the log",
     "reset": "`reset` is answered only beyond `limits.sync_events`",
-    "resurrected": "a deleted text is not sent again to who saw it deleted",
-    "leak": "a removed member sees nothing numbered above the removal",
+    "resurrected": "a deleted text is not sent to a reader who has received its deletion",
+    "leak": "a removed member receives nothing above the number of the removal",
 }
 
 
 def check(record: Record, logs: Logs) -> list[Finding]:
-    """Return every breach found; an empty list is the proof."""
+    """Return every violation; an empty list means that the guarantees held."""
     attempts: dict[str, list[Attempt]] = defaultdict(list)
     for attempt in record.attempts:
         attempts[attempt.channel].append(attempt)

@@ -1,4 +1,4 @@
-"""The product that the tests of bounds, draining and reconciling share: its rate limits are high, and it reconciles often."""
+"""The stack for tests of bounds, of shutdown and of reconciliation: high rate limits, and reconciliation every two seconds."""
 
 import os
 import uuid
@@ -17,13 +17,13 @@ _ENV = {"HUBBUB_SENDS_PER_SECOND": "100000", "HUBBUB_SEND_BURST": "100000", "HUB
 
 @pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def roomy(server_data: Path) -> AsyncIterator[Stack]:
-    """Return the stack. A test that stops something sees it serve again before it ends."""
+    """Return the stack. A test that stops a process waits until it serves again."""
     async with Stack(server_data / f"roomy-{os.getpid()}", gateways=2, workers=2, env=_ENV) as stack:
         yield stack
 
 
 @pytest.fixture
 async def open_world(roomy: Stack) -> AsyncIterator[World]:
-    """A tenant of the test's own on it."""
+    """A new tenant for the test."""
     async with httpx.AsyncClient(timeout=20) as http:
         yield World(roomy, [gateway.url for gateway in roomy.gateways], http, f"t-{uuid.uuid4().hex[:12]}")

@@ -1,6 +1,6 @@
-"""Everybody who takes part in a run, brought together in one tenant on one running stack; and the readers' notebooks.
+"""The users of a run, in one tenant on one running stack, and the recorders of what readers receive.
 
-Leaves what they do to `workload` and to the client, and what is done to them to `nemesis`.
+`workload` says what the writers do, `tests.client` what the readers do, and `nemesis` injects the faults.
 """
 
 import asyncio
@@ -34,47 +34,47 @@ _TOKEN_SECONDS = 86_400
 
 
 class Notebook:
-    """Writes down what one reader sees."""
+    """Records what one reader receives."""
 
     def __init__(self, reading: Reading) -> None:
         self.reading = reading
         self._open: dict[str, Stretch] = {}
-        """The stretch under way of each channel, kept after its end: what should not come then must be noted all the more."""
+        """The current stretch of each channel. It is kept after the flow ends, to record events that must not come then."""
 
     def begin(self, channel: str, start: int, how: How) -> None:
-        """Note a start of the flow."""
+        """Record the start of the flow."""
         self._open[channel] = self.reading.begin(channel, start, how)
 
     def event(self, frame: Frame) -> None:
-        """Note an event."""
+        """Record an event."""
         if frame["channel"] not in self._open:
             self.begin(frame["channel"], 0, "asked")
         self._open[frame["channel"]].sights.append(Sight(time.monotonic(), Entry.of(frame)))
 
     def end(self, channel: str) -> None:
-        """Nothing to note: the log knows."""
+        """Record nothing: the log shows it."""
 
 
 @dataclass(slots=True)
 class Crowd:
-    """Everybody, ready to begin."""
+    """All users of a run, ready to begin."""
 
     owner: Api
     caller: Caller
-    """The same, over gRPC."""
+    """The messages service over gRPC."""
     urls: list[str]
-    """Every gateway's."""
+    """Addresses of all gateways."""
     messages: MessagesServiceStub
-    """The door of other products."""
+    """The gRPC client of another product."""
     channels: list[str]
     writers: list[Writer]
     registrars: list[Registrar]
     followers: list[Follower]
     blackhole: Blackhole
-    """The way of the last follower to its gateway."""
+    """The proxy between the last follower and its gateway."""
     record: Record
     stopping: asyncio.Event
-    """Set when nobody is to begin anything new."""
+    """Set when no user may begin anything new."""
 
     async def heads(self) -> dict[str, int]:
         """The head of every channel."""
@@ -83,7 +83,7 @@ class Crowd:
 
 @asynccontextmanager
 async def gathered(stack: Stack, dice: random.Random) -> AsyncIterator[Crowd]:
-    """Bring everybody together in a tenant and channels of their own."""
+    """Create the users and their channels in a new tenant."""
     urls = [gateway.url for gateway in stack.gateways]
     tenant = f"run-{uuid.uuid4().hex[:12]}"
     where = urlsplit(urls[0])
@@ -103,8 +103,8 @@ async def gathered(stack: Stack, dice: random.Random) -> AsyncIterator[Crowd]:
         writers = await people("writer", _WRITERS)
         readers = await people("reader", _READERS)
         visitors = await people("visitor", _VISITORS)
-        everybody = [person.user for person in (*writers, *readers, *visitors)]
-        channels = [await owner.create("group", name=f"room {n}", members=everybody) for n in range(_CHANNELS)]
+        members = [person.user for person in (*writers, *readers, *visitors)]
+        channels = [await owner.create("group", name=f"room {n}", members=members) for n in range(_CHANNELS)]
         record = Record(sync_events=await _sync_events(owner))
         stopping = asyncio.Event()
 

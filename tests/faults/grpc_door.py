@@ -1,4 +1,4 @@
-"""The way of a writer, and of a reader, through the gRPC door; what comes of it is told as over the others."""
+"""Posting and reading over gRPC, with the same results as the other clients."""
 
 import json
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ _REASONS = {
     grpc.StatusCode.CANCELLED: "UNAVAILABLE",
     grpc.StatusCode.INTERNAL: "INTERNAL",
 }
-"""What may be tried again; everything else is an answer that the workload never deserves."""
+"""Status codes that allow a retry; the workload must cause no other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """One user at it."""
+    """One user over gRPC."""
 
     messages: MessagesServiceStub
     caller: Caller
@@ -45,7 +45,7 @@ async def log(messages: MessagesServiceStub, caller: Caller, channel: str) -> li
     found: list[dict[str, Any]] = []
     while True:
         after = found[-1]["seq"] if found else 0
-        request = ListEventsRequest(caller=caller, channel=channel, after=after, limit=_PAGE)
+        request = ListEventsRequest(caller=caller, channel=channel, after=after, page_size=_PAGE)
         page = (await messages.ListEvents(request, timeout=_SECONDS)).events
         if not page:
             return found

@@ -1,4 +1,4 @@
-"""What a writer may rely on: the rules about one channel's log and the commands that were sent to it."""
+"""The guarantees for writers: rules about one channel's log and the commands sent to it."""
 
 import math
 from collections import Counter, defaultdict
@@ -20,7 +20,7 @@ _CHANGES = {
 
 
 def breaches(log: Sequence[Entry], attempts: Sequence[Attempt]) -> Breaches:
-    """Yield every breach of a rule in one channel's log."""
+    """Yield every violation in one channel's log."""
     yield from _numbers(log)
     yield from _erasures(log)
     yield from _posts(log, [attempt for attempt in attempts if attempt.key])
@@ -55,7 +55,7 @@ def _posts(log: Sequence[Entry], attempts: Sequence[Attempt]) -> Breaches:
         if len(entries) > 1:
             yield "duplicate", f"{user}'s key {key} is at {[entry.seq for entry in entries]}"
         if (user, key) not in tried:
-            yield "phantom", f"nobody sent {user}'s key {key}, at {entries[0].seq}"
+            yield "phantom", f"{entries[0].seq} has {user}'s key {key}, which was never sent"
     deleted = deletions(log)
     for (user, key), tries in tried.items():
         for rule, what in _post(tries, stored.get((user, key), []), deleted):
@@ -80,7 +80,7 @@ def _post(tries: Sequence[Attempt], entries: Sequence[Entry], deleted: frozenset
 
 
 def _changes(log: Sequence[Entry], attempts: Sequence[Attempt]) -> Breaches:
-    """Edits, deletes, reactions, pins: they have no key, so they are found by number and counted by content."""
+    """Edits, deletes, reactions and pins have no key: they are found by number and counted by content."""
     by_seq = {entry.seq: entry for entry in log}
     deleted = deletions(log)
     for attempt in attempts:
@@ -96,7 +96,7 @@ def _changes(log: Sequence[Entry], attempts: Sequence[Attempt]) -> Breaches:
 
 def _change(attempt: Attempt, ack: Acked, entry: Entry | None, deleted: frozenset[str]) -> Breaches:
     if entry is None:
-        yield "lost", f"was acknowledged as {ack.seq}, where nothing is"
+        yield "lost", f"was acknowledged as {ack.seq}, which is not in the log"
     elif (entry.kind, entry.actor) != (attempt.kind, attempt.user):
         yield "number", f"was acknowledged as {ack.seq}, which is a {entry.kind} of {entry.actor}"
     elif not shows(entry, attempt.data, deleted):
@@ -109,7 +109,7 @@ def _content(kind: str, actor: str, data: Mapping[str, object], deleted: frozens
 
 
 def _order(attempts: Iterable[Attempt]) -> Breaches:
-    """Real-time order: whoever was answered before another was first sent has the lower number."""
+    """Real-time order: a command that was answered before another was first sent has the lower number."""
     began: dict[tuple[str, str], float] = {}
     answered: dict[tuple[str, str], tuple[float, int]] = {}
     for index, attempt in enumerate(attempts):

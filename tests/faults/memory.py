@@ -1,4 +1,4 @@
-"""Reads what a process costs, from the kernel; and stops a whole server with all its processes."""
+"""Reads a process's memory from the kernel, and pauses a server with all its child processes."""
 
 import contextlib
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def resident(pid: int) -> int:
-    """Return the bytes of memory that a process occupies."""
+    """Return the resident memory of a process in bytes."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * 1024
@@ -17,7 +17,7 @@ def resident(pid: int) -> int:
 
 @contextlib.contextmanager
 def stopped(*pids: int) -> Iterator[None]:
-    """Let processes and all their children stand still for the length of the block."""
+    """Pause processes and all their children for the length of the block."""
     family = [*pids, *(child for pid in pids for child in _children(pid))]
     try:
         for pid in family:

@@ -1,6 +1,6 @@
-"""Breaks things, at random but from a seed, one or two at a time, and sees them healed before it goes on.
+"""Injects random faults from a seed, one or two at a time, and waits until everything serves again before the next.
 
-Each fault is a function of the run; `FAULTS` lists them by name. Leaves judging what it led to to `checker`.
+Each fault is a function of the run; `FAULTS` lists them by name. `checker` judges the consequences.
 """
 
 import asyncio
@@ -21,36 +21,36 @@ from tests.faults.crowd import Crowd
 
 _SERVED_SECONDS = 60.0
 _REST = (0.05, 0.25)
-"""Between two faults, as a share of the longest pause."""
+"""Pause between two faults, as a share of the longest pause."""
 _RETRY_SECONDS = 0.1
 _END_OTHER_SESSIONS = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = CURRENT_USER AND pid <> pg_backend_pid()"
 )
 _DOUBLE_TROUBLE = 0.25
-"""How often two faults come together."""
+"""Probability that two faults come together."""
 _STORES = ("postgres", "valkey", "objects")
 FAIL_OVER = "fail PostgreSQL over"
-"""Needs a pair."""
+"""Needs a database with a standby."""
 
 
 @dataclass(slots=True)
 class Nemesis:
-    """One run's trouble."""
+    """The faults of one run."""
 
     stack: Stack
     crowd: Crowd
     dice: random.Random
     longest_pause_seconds: float = 20.0
-    """Nothing is stopped, stalled or cut off for longer."""
+    """Longest time for which anything is stopped, stalled or cut off."""
     say: Callable[[str], None] = lambda _: None
-    """Told of every fault as it begins."""
+    """Called with every fault as it begins."""
     pair: Pair | None = None
-    """The databases' servers, where there is a standby that can take over."""
+    """The database servers, if there is a standby that can take over."""
     _replication: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held while the pair is not whole."""
+    """Held while the pair is not complete."""
 
     async def run(self, faults: Sequence[str], seconds: float) -> None:
-        """Go through `faults` in random order, again and again, for about `seconds`; everything is healed at the end."""
+        """Inject `faults` in random order, repeatedly, for about `seconds`; everything serves again at the end."""
         until = time.monotonic() + seconds
         bag: list[str] = []
         while faults and time.monotonic() < until:
@@ -62,7 +62,7 @@ class Nemesis:
         await asyncio.sleep(max(0.0, until - time.monotonic()))
 
     async def inflict(self, fault: str) -> None:
-        """Do one thing and wait until everything serves again. Raises NotReadyError when something does not."""
+        """Inject one fault and wait until everything serves again. Raises NotReadyError if a process does not."""
         began = time.monotonic()
         self.crowd.record.faults.append(fault)
         self.say(fault)
@@ -77,12 +77,12 @@ class Nemesis:
 
     async def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
         """End a process; the supervisor starts it again."""
-        with contextlib.suppress(ProcessLookupError):  # it died of another fault just now
+        with contextlib.suppress(ProcessLookupError):  # another fault has just ended it
             pid = self.stack.kill(name, number)
             await self.stack.started(name, after=pid)
 
     async def pause(self, name: str, meanwhile: Callable[[], Awaitable[object]] | None = None) -> None:
-        """Stop a process for a while, and let it go on beside whoever took its place."""
+        """Pause a process, and let it continue beside the process that replaced it."""
         with contextlib.suppress(ProcessLookupError):
             self.stack.kill(name, signal.SIGSTOP)
             try:
@@ -97,7 +97,7 @@ class Nemesis:
         return self.dice.choice(sorted(name for name in self.stack.pids if name.startswith(prefix)))
 
     async def ruin(self, act: ruin.Act) -> None:
-        """Do something to the bus's data, also when another fault has just taken the bus away."""
+        """Change the bus's data; retry if another fault has just stopped the bus."""
         while True:
             try:
                 async with redis.asyncio.from_url(str(self.stack.endpoints["HUBBUB_BUS_URL"]), socket_timeout=5) as bus:
@@ -108,7 +108,7 @@ class Nemesis:
                 return
 
     async def fill(self) -> None:
-        """The bus has no memory for anything new for a while: it answers, and takes nothing."""
+        """The bus is out of memory for a while: it answers but accepts nothing new."""
         await self.ruin(ruin.full)
         try:
             await asyncio.sleep(self._while())
@@ -116,11 +116,11 @@ class Nemesis:
             await self.ruin(ruin.room)
 
     async def poison(self) -> None:
-        """Put what cannot be read, or not be carried out, onto every topic."""
+        """Publish entries that cannot be read or cannot be executed to every topic."""
         await self.ruin(ruin.poison(self.crowd.channels, self.crowd.owner.user))
 
     async def end_postgres(self, number: signal.Signals) -> None:
-        """End PostgreSQL; it comes back."""
+        """Kill PostgreSQL; the supervisor restarts it."""
         if self.pair is None:
             await self.kill("postgres", number)
             return
@@ -128,14 +128,14 @@ class Nemesis:
             await self.pair.restart(number)
 
     async def fail_over(self) -> None:
-        """Kill PostgreSQL, and have its standby take over."""
+        """Kill PostgreSQL; its standby takes over."""
         if self.pair is not None:
             async with self._replication:
                 await self.pair.fail_over()
                 await self.pair.add_standby()
 
     async def read_only(self) -> None:
-        """The messages database takes no writes for a while, as when its disk is full or it is a replica."""
+        """The messages database accepts no writes for a while, as if its disk were full or it were a replica."""
         await self._on_the_database("ALTER ROLE CURRENT_USER SET default_transaction_read_only = on")
         try:
             await asyncio.sleep(self._while())
@@ -150,7 +150,7 @@ class Nemesis:
                 await asyncio.sleep(self._while())
 
     async def cut_off(self) -> None:
-        """A reader's connection goes nowhere for a while, without an end that anybody could see."""
+        """A reader's connection loses all bytes for a while, and neither end is told."""
         self.crowd.blackhole.open.clear()
         await asyncio.sleep(self._while())
         self.crowd.blackhole.open.set()
@@ -165,7 +165,7 @@ class Nemesis:
         return self.dice.uniform(0.1, 1.0) * self.longest_pause_seconds
 
     async def _on_the_database(self, statement: str) -> None:
-        """Change the role of the messages service, and end its sessions, for only new ones know."""
+        """Change a setting of the messages service's role and end its sessions, since only new sessions read it."""
         url, options = str(self.stack.endpoints["HUBBUB_MESSAGES_DATABASE_URL"]), "-c default_transaction_read_only=off"
         while True:
             try:

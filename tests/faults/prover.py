@@ -1,4 +1,4 @@
-"""One run from beginning to verdict: everybody writes and reads, the nemesis rages, then all is quiet and is judged."""
+"""Runs the workload under faults, waits until everything has settled, and checks the record."""
 
 import asyncio
 import random
@@ -20,7 +20,7 @@ _QUIET_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What came out."""
+    """The result of a run."""
 
     seed: int
     seconds: float
@@ -28,11 +28,11 @@ class Verdict:
     logs: dict[str, list[Entry]]
     findings: list[Finding]
     slowest_seconds: float
-    """The longest that a post took from first sending to final answer, faults included."""
+    """The longest time from a post's first sending to its final answer, faults included."""
 
     @property
     def acknowledged(self) -> int:
-        """Posts that were acknowledged."""
+        """Number of acknowledged posts."""
         return len({(one.user, one.key) for one in self.record.attempts if one.key and isinstance(one.outcome, Acked)})
 
     @property
@@ -59,27 +59,27 @@ async def prove(
     pair: Pair | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Verdict:
-    """Run under random `faults` for about `seconds`. `pair` has the databases, where there is a standby. Raises as `judged`."""
+    """Run under random `faults` for about `seconds`. `pair`: the database with a standby, if any. Raises as `judged`."""
     possible = [fault for fault in faults if pair is not None or fault != FAIL_OVER]
 
-    async def storm(nemesis: Nemesis) -> None:
+    async def inject(nemesis: Nemesis) -> None:
         nemesis.longest_pause_seconds, nemesis.pair, nemesis.say = longest_pause_seconds, pair, say
         await nemesis.run(possible, seconds)
 
-    return await judged(stack, storm, seed)
+    return await judged(stack, inject, seed)
 
 
-async def judged(stack: Stack, storm: Callable[[Nemesis], Awaitable[object]], seed: int) -> Verdict:
-    """Let everybody work while `storm` rages, then wait until everybody has everything, and judge.
+async def judged(stack: Stack, inject: Callable[[Nemesis], Awaitable[object]], seed: int) -> Verdict:
+    """Run the workload while `inject` runs, wait until every reader has caught up, and check the record.
 
-    Raises TimeoutError when a writer gets no final answer although everything serves again, NotReadyError when it does not.
+    Raises TimeoutError if a writer gets no final answer after the faults, NotReadyError if a process does not serve again.
     """
     dice = random.Random(seed)
     began = time.monotonic()
     async with gathered(stack, dice) as crowd:
         async with asyncio.TaskGroup() as readers:
             following = [readers.create_task(follower.run()) for follower in crowd.followers]
-            await _busy(crowd, storm(Nemesis(stack, crowd, dice)))
+            await _busy(crowd, inject(Nemesis(stack, crowd, dice)))
             await _settle(crowd)
             for task in following:
                 task.cancel()
@@ -92,25 +92,25 @@ async def judged(stack: Stack, storm: Callable[[Nemesis], Awaitable[object]], se
 
 
 def save(verdict: Verdict, folder: Path) -> Path:
-    """Write the whole record down, for a person to look into."""
+    """Save the whole record, for a person to investigate."""
     path = folder / f"faults-{verdict.seed}.json"
     verdict.record.save(path, verdict.logs)
     return path
 
 
-async def _busy(crowd: Crowd, storm: Awaitable[object]) -> None:
-    """Let everybody work in the storm, and return once every writer has its last answer."""
+async def _busy(crowd: Crowd, inject: Awaitable[object]) -> None:
+    """Run the workload while faults are injected, and return when every writer has its last answer."""
     async with asyncio.TaskGroup() as group:
         lives = [worker.run() for worker in crowd.writers] + [registrar.run() for registrar in crowd.registrars]
         working = [group.create_task(life) for life in lives]
-        await storm
+        await inject
         crowd.stopping.set()
         async with asyncio.timeout(_QUIET_SECONDS):
             await asyncio.wait(working)
 
 
 async def _settle(crowd: Crowd) -> None:
-    """Wait until every reader has come to the end of every channel that it may see, or has had its time to."""
+    """Wait until every reader has reached the end of every channel that it may see, or has run out of time."""
     heads = await crowd.heads()
     for follower, reading in zip(crowd.followers, crowd.record.readings, strict=True):
         visible = {channel["id"] for channel in await follower.api.channels()}
@@ -119,7 +119,7 @@ async def _settle(crowd: Crowd) -> None:
 
 
 async def _read_elsewhere(crowd: Crowd) -> None:
-    """Read the logs at the other gateways too: each is a reader whose stream must equal the log."""
+    """Read the logs at the other gateways: each counts as a reader, whose stream must equal the log."""
     for url in crowd.urls[1:]:
         reading = Reading(f"the log at {url}", crowd.owner.user, settled=True)
         for channel in crowd.channels:
@@ -129,7 +129,7 @@ async def _read_elsewhere(crowd: Crowd) -> None:
 
 
 async def _read_over_grpc(crowd: Crowd) -> None:
-    """And once more by the door of other products."""
+    """Read the logs over gRPC as well."""
     reading = Reading("the log over gRPC", crowd.owner.user, settled=True)
     for channel in crowd.channels:
         items = await grpc_door.log(crowd.messages, crowd.caller, channel)

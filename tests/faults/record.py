@@ -1,6 +1,6 @@
-"""What happened during a run, complete: every command with its outcome, every event that a reader saw, every fence.
+"""The complete record of a run: every command with its outcome, every event that a reader received, every removal.
 
-Leaves judging to `checker` and its rules. Times are seconds of one monotonic clock, that of the process that drives the run.
+`checker` and its rules judge it. Times are seconds of the monotonic clock of the process that drives the run.
 """
 
 import dataclasses
@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 TRANSIENT = frozenset({"UNAVAILABLE", "INTERNAL", "RATE_LIMITED", "NOT_AUTHENTICATED"})
-"""Refusals after which the same command may still be found in the log, or be tried again."""
+"""Refusals after which the command may still be in the log, or may be retried."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One log entry, wherever it was seen."""
+    """One log entry, from any source."""
 
     seq: int
     kind: str
@@ -27,17 +27,17 @@ class Entry:
 
     @classmethod
     def of(cls, frame: dict[str, Any]) -> "Entry":
-        """Take the entry out of an `event` frame or an item of `/events`."""
+        """Read the entry from an `event` frame or from an item of `/events`."""
         return cls(frame["seq"], frame["kind"], frame["actor"], frame["at"], frame["data"])
 
 
 Logs = Mapping[str, Sequence[Entry]]
-"""The final log of each channel, as its owner reads it over HTTP."""
+"""The final log of each channel, read by its owner over HTTP."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One breach of one rule of `checker.RULES`."""
+    """One violation of one rule of `checker.RULES`."""
 
     rule: str
     channel: str
@@ -49,7 +49,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Acked:
-    """The server's word that it is stored."""
+    """The server said that it is stored."""
 
     seq: int
     message: str
@@ -58,25 +58,25 @@ class Acked:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The server's word that it was not done."""
+    """The server said that it was not done."""
 
     reason: str
 
 
 Outcome = Acked | Refused | None
-"""None: no answer, so it may or may not have happened."""
+"""None means no answer: it may or may not have happened."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try of one command. A retried post is several attempts with one key."""
+    """One attempt of one command. A retried post is several attempts with the same key."""
 
     user: str
     channel: str
     kind: str
-    """Of the entry that it wants to make."""
+    """Kind of the entry that it should create."""
     data: dict[str, Any]
-    """What that entry's data must contain."""
+    """Fields that the entry's data must contain."""
     key: str
     """Idempotency key of a post; empty otherwise."""
     began: float
@@ -100,26 +100,26 @@ class Stretch:
     start: int
     """The position before the first event."""
     how: Literal["asked", "reset", "joined", "log"]
-    """Whether the reader named `start`, or the server did after a `reset` or in `joined`; or it is a reading of `/events`."""
+    """Who chose `start`: the reader, the server (after a `reset` or in `joined`), or a reading of `/events`."""
     held: int
-    """The position that the reader had before."""
+    """The reader's position before."""
     sights: list[Sight] = field(default_factory=list)
 
     @property
     def position(self) -> int:
-        """The last number seen."""
+        """The last number received."""
         return self.sights[-1].entry.seq if self.sights else self.start
 
 
 @dataclass(slots=True)
 class Reading:
-    """Everything that one reader saw, in the order in which it saw it."""
+    """Everything that one reader received, in order."""
 
     reader: str
     user: str
     stretches: list[Stretch] = field(default_factory=list)
     settled: bool = False
-    """The reader was connected, and waited, at the end: what is missing then is missing for good."""
+    """The reader was connected and waited at the end, so an event that is missing then is lost."""
 
     def begin(self, channel: str, start: int, how: Literal["asked", "reset", "joined", "log"]) -> Stretch:
         """Start a stretch."""
@@ -128,31 +128,31 @@ class Reading:
         return stretch
 
     def position(self, channel: str) -> int:
-        """The last number that the reader holds of a channel; 0 where it holds nothing."""
+        """The last number that the reader has of a channel; 0 for none."""
         return next((one.position for one in reversed(self.stretches) if one.channel == channel), 0)
 
 
 @dataclass(slots=True)
 class Fence:
-    """One removal of a user from a channel, answered and found in the log."""
+    """One removal of a user from a channel that was answered and is in the log."""
 
     user: str
     channel: str
     removal: int
-    """Its number."""
+    """Number of the removal's entry."""
     opened: float = math.inf
-    """When somebody began to let the user in again."""
+    """When the request to let the user in again was sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Peek:
-    """What history over HTTP showed to a user at a moment."""
+    """What history over HTTP showed to a user at one moment."""
 
     user: str
     channel: str
     at: float
     highest: int
-    """The highest number in it; 0 for nothing."""
+    """The highest number in it; 0 if it was empty."""
 
 
 @dataclass(slots=True)
@@ -160,16 +160,16 @@ class Record:
     """One run."""
 
     sync_events: int
-    """The server's bound beyond which it may answer `reset`."""
+    """Number of missing events beyond which the server may answer `reset`."""
     attempts: list[Attempt] = field(default_factory=list)
     readings: list[Reading] = field(default_factory=list)
     fences: list[Fence] = field(default_factory=list)
     peeks: list[Peek] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
-    """What the nemesis did, in words, in order."""
+    """The faults, in words, in order."""
 
     def save(self, path: Path, logs: Logs) -> None:
-        """Write everything down for a person to look into."""
+        """Save everything, for a person to investigate."""
         path.parent.mkdir(parents=True, exist_ok=True)
         whole = {**dataclasses.asdict(self), "logs": {key: list(map(dataclasses.asdict, log)) for key, log in logs.items()}}
         path.write_text(json.dumps(whole, indent=1, default=str))
@@ -181,12 +181,12 @@ def deletions(log: Iterable[Entry]) -> frozenset[str]:
 
 
 def shows(entry: Entry, wanted: Mapping[str, Any], deleted: frozenset[str]) -> bool:
-    """Tell whether an entry's data has everything wanted; the text of a deleted message may be gone."""
+    """Tell whether an entry's data has all wanted fields; the text of a deleted message may be missing."""
     return all(entry.data.get(name) == value or (name == "text" and _erased(entry, deleted)) for name, value in wanted.items())
 
 
 def same(seen: Entry, logged: Entry, deleted: frozenset[str]) -> bool:
-    """Tell whether a reader saw what the log has; either may lack the text of a message deleted meanwhile."""
+    """Tell whether a reader received what the log has; either may lack the text of a message that was deleted meanwhile."""
     if _erased(seen, deleted):
         seen = dataclasses.replace(seen, data={**seen.data, "text": logged.data.get("text")})
     head = (seen.kind, seen.actor, seen.at, seen.data.keys())

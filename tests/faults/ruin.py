@@ -1,6 +1,6 @@
-"""What the nemesis does to the bus's data: wipes, trims, loses and poisons it, and moves its clock.
+"""Faults in the bus's data: wipe it, trim it, lose or poison entries, and move its clock.
 
-Works on the streams as `redis_keys` of the bus spells them; leaves when, and healing, to `nemesis`.
+Uses the stream names of the bus's `redis_keys`. `nemesis` decides when, and waits for recovery.
 """
 
 import random
@@ -18,23 +18,23 @@ Act = Callable[[Redis, random.Random], Awaitable[None]]
 _FIELD = "p"
 _AHEAD_MILLISECONDS = 3_600_000
 _MEMORY_BYTES = 512 * 1024 * 1024
-"""As the local stack gives it."""
+"""Valkey's memory limit in the local stack."""
 _GARBAGE = (b"\xff\xfe\x00 not protobuf", b"\x0a\x7f\x01", b"{}")
 
 
 async def wipe(bus: Redis, _dice: random.Random) -> None:
-    """Take everything out of the bus, and out of presence with it."""
+    """Delete all data of the bus, and of presence, which shares its server."""
     await bus.flushall()
 
 
 async def trim(bus: Redis, _dice: random.Random) -> None:
-    """Empty every topic of events, also past the cursor of who reads it."""
+    """Empty every topic of events, including entries that its readers have not read."""
     for key in await _streams(bus, "events.*"):
         await bus.xtrim(key, maxlen=0, approximate=False)
 
 
 async def lose(bus: Redis, dice: random.Random) -> None:
-    """Take single events out of the middle and the end, so that no later one gives a hint."""
+    """Delete single events from the middle and the end, so that no later event reveals the hole."""
     for key in await _streams(bus, "events.*"):
         entries: Any = await bus.xrevrange(key, count=8)
         if chosen := [id_ for id_, _ in entries if dice.random() < 0.5]:
@@ -42,7 +42,7 @@ async def lose(bus: Redis, dice: random.Random) -> None:
 
 
 async def move_clock(bus: Redis, _dice: random.Random) -> None:
-    """Let every topic go on with ids of a clock that is an hour ahead: after a wipe, or for ever after, it is set back."""
+    """Let every topic continue with ids of a clock that is one hour ahead; afterwards it appears to be set back."""
     there = int(time.time() * 1000) + _AHEAD_MILLISECONDS
     for key in await _streams(bus, "*"):
         last = (await bus.xinfo_stream(key))["last-generated-id"]
@@ -51,17 +51,17 @@ async def move_clock(bus: Redis, _dice: random.Random) -> None:
 
 
 async def full(bus: Redis, _dice: random.Random) -> None:
-    """Let the server have no memory for anything new, until `room` or its next start."""
+    """Let the server run out of memory, until `room` or its next start."""
     await bus.config_set("maxmemory", 1)
 
 
 async def room(bus: Redis, _dice: random.Random) -> None:
-    """Let it have memory again."""
+    """Give it memory again."""
     await bus.config_set("maxmemory", _MEMORY_BYTES)
 
 
 def poison(channels: Sequence[str], user: str) -> Act:
-    """Return what puts onto every topic what nobody can read, and among commands also what nobody can carry out."""
+    """Return a batch with unreadable entries for every topic, and commands that cannot be executed."""
 
     async def act(bus: Redis, dice: random.Random) -> None:
         for key in await _streams(bus, "*"):
@@ -74,14 +74,14 @@ def poison(channels: Sequence[str], user: str) -> Act:
 
 
 def _unfit(channel: str, user: str) -> list[Command]:
-    """Commands that decode well, and can never be stored."""
+    """Commands that can be decoded and never be stored."""
 
     def command(**body: Any) -> Command:
         named = uuid.uuid4().hex
         return Command(tenant="nobody's", channel=channel, actor=user, key=named, id=f"poison.{named}", **body)
 
     return [
-        command(),  # of a later version: it wants nothing that is known here
+        command(),  # of a later version: none of its fields are known here
         command(post=PostMessage(text="a \x00 that PostgreSQL cannot store")),
         command(edit=EditMessage(message="no message", text="x")),
     ]

@@ -1,4 +1,4 @@
-"""What a reader may rely on, and what a removed member must not see."""
+"""The guarantees for readers, and what a removed member must not receive."""
 
 import math
 from collections import defaultdict
@@ -8,7 +8,7 @@ from tests.faults.record import Entry, Finding, Logs, Reading, Record, Stretch, 
 
 
 def breaches(reading: Reading, logs: Logs, sync_events: int) -> Iterator[Finding]:
-    """Yield every breach in what one reader saw."""
+    """Yield every violation in what one reader received."""
     channels: dict[str, list[Stretch]] = defaultdict(list)
     for stretch in reading.stretches:
         channels[stretch.channel].append(stretch)
@@ -22,9 +22,9 @@ def breaches(reading: Reading, logs: Logs, sync_events: int) -> Iterator[Finding
 
 
 def leaks(record: Record, logs: Logs) -> Iterator[Finding]:
-    """Yield every removal that did not happen, and everything above one that a removed member saw.
+    """Yield every removal without effect, and every entry above a removal that the removed member received.
 
-    Seen means: received before anybody began to let the member in again. Whoever was let in may read what passed meanwhile.
+    Only entries received before the request to let the member in again count: afterwards the member may read what it missed.
     """
     opened = {(fence.user, fence.channel, fence.removal): fence.opened for fence in record.fences}
     for channel, log in logs.items():
@@ -57,7 +57,7 @@ def _channel_breaches(stretches: Sequence[Stretch], log: Sequence[Entry], sync_e
     deleted = deletions(log)
     for stretch in stretches:
         if stretch.how == "reset" and stretch.held <= stretch.start <= stretch.held + sync_events:
-            yield "reset", f"was reset from {stretch.held} to {stretch.start}, which is near enough"
+            yield "reset", f"was reset from {stretch.held} to {stretch.start}, within the limit"
         yield from _sequence(stretch)
         yield from _contents(stretch, logged, deleted)
     yield from _resurrections(stretches)
@@ -92,7 +92,7 @@ def _resurrections(stretches: Iterable[Stretch]) -> Iterator[tuple[str, str]]:
 
 
 def _views(record: Record, user: str, channel: str) -> Iterator[tuple[str, float, int]]:
-    """Yield who, when and which number, for everything of a channel that reached a user."""
+    """Yield reader, time and number of every entry of a channel that reached a user."""
     for reading in (one for one in record.readings if one.user == user):
         for stretch in (one for one in reading.stretches if one.channel == channel):
             yield from ((reading.reader, sight.at, sight.entry.seq) for sight in stretch.sights)
@@ -102,7 +102,7 @@ def _views(record: Record, user: str, channel: str) -> Iterator[tuple[str, float
 
 
 def _end(log: Sequence[Entry], user: str) -> int:
-    """Return the number up to which a reader who waited must have come; 0 for whoever is no member at the end."""
+    """Return the number that a reader who waited must have reached; 0 if the user is no member at the end."""
     for entry in reversed(log):
         if entry.data.get("user") == user and entry.kind in {"member.joined", "member.removed", "member.left"}:
             return log[-1].seq if entry.kind == "member.joined" else 0

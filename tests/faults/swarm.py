@@ -1,6 +1,6 @@
-"""Thousands of clients at the price of one: sockets that know just enough to follow one channel and to come back when told to.
+"""Thousands of cheap clients: sockets that only follow one channel and reconnect when they are told to.
 
-Each keeps its position and comes back elsewhere, after the time that `reconnect` names. Leaves shapes to `tests.client`.
+Each keeps its position and reconnects to another gateway after the time in `reconnect`. Shapes are not checked.
 """
 
 import asyncio
@@ -25,22 +25,22 @@ class Light:
 
     api: Api
     urls: Sequence[str]
-    """Its gateway, and where it goes after it."""
+    """Its gateway, and the next ones."""
     channel: str
     position: int
     seen: list[int] = field(default_factory=list)
-    """Numbers of the channel's events, as they came."""
+    """Numbers of the channel's events in order of arrival."""
     told: list[int] = field(default_factory=list)
     """`after_ms` of each `reconnect`."""
     codes: list[int] = field(default_factory=list)
-    """Close codes; 0 for a connection that just broke."""
+    """Close codes; 0 for a connection that broke without one."""
     refused: int = 0
-    """Times that a gateway did not let it in."""
+    """Number of refused connections."""
     opened: list[float] = field(default_factory=list)
-    """When each of its connections was open."""
+    """When each of its connections opened."""
 
     async def run(self) -> None:
-        """Follow for ever; cancel it to end."""
+        """Follow until cancelled."""
         turn = 0
         while True:
             code = await self._stay(self.urls[min(turn, len(self.urls) - 1)])

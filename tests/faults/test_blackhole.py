@@ -1,4 +1,4 @@
-"""The proxy that swallows: through it while open, nothing and no end while shut, and a line once cut stays dead."""
+"""The proxy forwards while open, drops all bytes while shut, and never forwards again on a connection that lost bytes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -36,7 +36,7 @@ async def test_bytes_get_through_while_it_is_open(hole: Blackhole) -> None:
     writer.close()
 
 
-async def test_a_line_that_swallowed_stays_silent_and_open_and_a_new_one_works(hole: Blackhole) -> None:
+async def test_a_connection_that_lost_bytes_stays_silent_and_open_and_a_new_one_works(hole: Blackhole) -> None:
     old_reader, old_writer = await dial(hole)
     old_writer.write(b"before\n")
     await old_reader.readline()

@@ -1,4 +1,4 @@
-"""Who leaves on purpose takes nothing along: a gateway full of sockets, and then every process, one after the other."""
+"""A planned stop loses nothing: of a gateway full of sockets, and of every process in turn."""
 
 import asyncio
 import math
@@ -16,10 +16,10 @@ from tests.flow.world import World, eventually
 
 SOCKETS, OF_ONE_USER = 2_000, 10
 SPREAD = 10
-"""Parts of the announced time, each of which must see a fair share of the returns."""
+"""Number of equal parts of the announced time; each must see a fair share of the reconnects."""
 
 
-async def test_a_gateway_full_of_sockets_leaves_without_a_loss_and_without_a_stampede(open_world: World) -> None:
+async def test_a_gateway_full_of_sockets_stops_without_a_loss_and_without_a_reconnect_storm(open_world: World) -> None:
     people = await open_world.people(*(f"user-{number}" for number in range(SOCKETS // OF_ONE_USER)))
     room = await open_world.room(*people)
     start = (await people[0].log(room))[-1]["seq"]
@@ -50,7 +50,7 @@ async def _all(conditions: Iterable[bool]) -> bool:
 
 
 def _spread(announced: list[int]) -> None:
-    """Whoever comes back does so at a time of their own."""
+    """Check that the reconnects are spread over the announced time."""
     longest = max(announced)
     shares = Counter(math.floor(after * SPREAD / (longest + 1)) for after in announced)
     assert len(shares) == SPREAD
@@ -58,7 +58,7 @@ def _spread(announced: list[int]) -> None:
 
 
 async def _write(api: Api, room: str, stopping: asyncio.Event) -> int:
-    """Post at the gateway that stays; returns the last number."""
+    """Post at the gateway that keeps running; returns the last number."""
     seq = 0
     async with connect(api) as socket:
         while not stopping.is_set():
@@ -69,7 +69,7 @@ async def _write(api: Api, room: str, stopping: asyncio.Event) -> int:
     return seq
 
 
-async def test_a_rolling_restart_under_load_shows_nobody_an_error(roomy: Stack) -> None:
+async def test_a_rolling_restart_under_load_causes_no_error(roomy: Stack) -> None:
     async def roll(nemesis: Nemesis) -> None:
         for name in ("messages-worker-0", "messages-worker-1", "gateway-0", "gateway-1", "presence", "media"):
             await nemesis.kill(name, signal.SIGTERM)

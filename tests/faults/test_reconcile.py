@@ -1,4 +1,4 @@
-"""A hole that nothing reveals: an entry that is stored and never came over the bus, in a channel where nothing follows."""
+"""Reconciliation finds a stored entry that never came over the bus, although no later entry reveals the hole."""
 
 import re
 from urllib.parse import urlsplit
@@ -33,7 +33,7 @@ async def test_a_planted_hole_is_found_filled_and_counted(open_world: World) -> 
 
 
 async def _plant(stack: Stack, channel: str) -> None:
-    """Store an entry behind everybody's back."""
+    """Store an entry without publishing it."""
     address = urlsplit(str(stack.endpoints["HUBBUB_MESSAGES_DATABASE_URL"]))
     password = (stack.data / "keys" / "postgres-postgres").read_text().strip()
     url = f"postgresql://postgres:{password}@{address.hostname}:{address.port}{address.path}"

@@ -1,4 +1,4 @@
-"""The delivery contract under a short, seeded storm. `make faults SECONDS=… SEED=…` runs longer ones."""
+"""The delivery contract under a short run of faults with a fixed seed. `make faults SECONDS=… SEED=…` runs longer ones."""
 
 import sys
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ async def stack(server_data: Path) -> AsyncIterator[Stack]:
         yield running
 
 
-async def test_no_promise_breaks_in_a_storm_of_every_kind_of_fault(stack: Stack) -> None:
+async def test_every_guarantee_holds_under_faults_of_every_kind(stack: Stack) -> None:
     verdict = await prove(stack, SECONDS, SEED, longest_pause_seconds=3.0, say=lambda text: print(text, file=sys.stderr))  # noqa: T201
     assert not verdict.findings, "\n".join([verdict.line, str(save(verdict, Path("test-results"))), *map(str, verdict.findings)])
     assert verdict.acknowledged > 100, verdict.line

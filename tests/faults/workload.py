@@ -1,6 +1,6 @@
-"""The people of a run: writers who never give up a message, and registrars who remove and readmit visitors.
+"""The active users of a run: writers, who retry each post until it is answered, and registrars, who remove and readmit visitors.
 
-Everything they do goes into the `Record`. Readers are in `crowd`; breaking things is the matter of `nemesis`.
+All they do goes into the `Record`. Readers are in `crowd`, faults in `nemesis`.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from tests.faults.grpc_door import Door
 from tests.faults.record import TRANSIENT, Acked, Attempt, Fence, Outcome, Peek, Record, Refused
 
 NO_ANSWER = (Closed, Refusal, OSError, TimeoutError, httpx.TransportError)
-"""How it looks when a server is not there, or goes away."""
+"""Exceptions of a server that is unreachable or goes away."""
 _THINK_SECONDS = 0.05
 _RETRY_SECONDS = 0.2
 _ABSENCE_SECONDS = (0.3, 3.0)
@@ -29,7 +29,7 @@ _EMOJI = ("👍", "🎉", "👀")
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A message on its way."""
+    """A post without its final answer."""
 
     channel: str
     key: str
@@ -39,29 +39,29 @@ class Post:
 
 @dataclass(slots=True)
 class Writer:
-    """Sends one command after the other, and each post again with the same key until it is answered for good."""
+    """Sends one command after the other, and retries each post with the same key until its final answer."""
 
     api: Api
     urls: Iterator[str]
-    """The gateway of each connection."""
+    """The gateway for each connection."""
     channels: Sequence[str]
     record: Record
     dice: random.Random
     stopping: asyncio.Event
-    """Set when no new command is to begin."""
+    """Set when no new command may begin."""
     door: Door | None = None
-    """The way over gRPC, where there is one."""
+    """The gRPC client, if there is one."""
     pending: Post | None = None
     """The post that has no final answer yet."""
     slowest_seconds: float = 0.0
     """The longest time from a post's first sending to its final answer."""
     _mine: list[tuple[str, str]] = field(default_factory=list)
-    """Channel and id of messages that it knows to be stored and not deleted."""
+    """Channel and id of its messages that are stored and not deleted."""
     _count: "itertools.count[int]" = field(default_factory=itertools.count)
-    """Numbers its texts."""
+    """Counter for its texts."""
 
     async def run(self) -> None:
-        """Write until told to stop and nothing is pending, over one connection after the other."""
+        """Write until stopped and nothing is pending, over one connection after the other."""
         while self.pending is not None or not self.stopping.is_set():
             try:
                 async with connect(self.api, url=next(self.urls)) as socket:
@@ -131,7 +131,7 @@ class Writer:
 
 @dataclass(slots=True)
 class Registrar:
-    """Removes a visitor from a channel, looks whether they still see anything, and lets them in again; over and over."""
+    """Removes a visitor from a channel, checks what they still see, and lets them in again, repeatedly."""
 
     owner: Api
     visitor: Api
@@ -140,10 +140,10 @@ class Registrar:
     record: Record
     dice: random.Random
     stopping: asyncio.Event
-    """Set when it is to end; the visitor then stays where they are."""
+    """Set to end; the visitor then stays in or out."""
 
     async def run(self) -> None:
-        """Go on until told to stop."""
+        """Repeat until stopped."""
         while not self.stopping.is_set():
             channel = self.dice.choice(self.channels)
             await self._insist("DELETE", f"/v1/channels/{channel}/members/{self.visitor.user}", (204, 404))
@@ -157,7 +157,7 @@ class Registrar:
             await asyncio.sleep(self.dice.uniform(*_ABSENCE_SECONDS))
 
     async def _insist(self, method: str, path: str, wanted: Sequence[int], body: Any = None) -> Answer:
-        """Ask until answered so."""
+        """Repeat the request until it has this answer."""
         while True:
             try:
                 answer = await self.owner.at(next(self.urls)).call(method, path, body)

@@ -1,11 +1,10 @@
-"""The door for other products: an identity and the protos are all they need, and the page that says so is run."""
+"""gRPC for other products: an identity and the protos are enough, and the program in docs/grpc.md runs as printed."""
 
 import asyncio
 import json
 import os
 import re
 import sys
-import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,7 @@ async def messages(world: World) -> AsyncIterator[MessagesServiceStub]:
         yield MessagesServiceStub(channel)
 
 
-async def test_the_lines_in_the_documentation_work_as_they_stand(world: World) -> None:
+async def test_the_program_in_the_documentation_works(world: World) -> None:
     block = re.search(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert block is not None
     told = {"HUBBUB_MESSAGES_TARGET": world.target(), "HUBBUB_PRODUCT_KEY_FILE": str(key_file(world.stack.data, PRODUCT))}
@@ -67,7 +66,7 @@ async def test_a_message_posted_over_grpc_reaches_sockets_and_history(world: Wor
     assert [message.text for message in history.messages] == ["over gRPC"]
 
 
-@pytest.mark.parametrize("channel", [str(uuid.uuid4()), "no-uuid"])
+@pytest.mark.parametrize("channel", ["01900000-0000-7000-8000-000000000000", "no-uuid"])
 async def test_errors_carry_the_protocols_reason(world: World, messages: MessagesServiceStub, channel: str) -> None:
     await world.person("ann")
     caller = nouns.Caller(tenant=world.tenant, user="ann")
@@ -94,9 +93,9 @@ async def test_every_service_answers_the_health_question(world: World, service: 
 
 
 @pytest.mark.parametrize("service", ["messages", "presence", "media"])
-async def test_whoever_has_no_identity_is_answered_nothing(world: World, service: str) -> None:
-    stranger = Identity(PRODUCT, OKPKey.generate_key("Ed25519"))
-    for identity in (None, stranger):
+async def test_a_caller_without_an_identity_is_refused(world: World, service: str) -> None:
+    unknown = Identity(PRODUCT, OKPKey.generate_key("Ed25519"))
+    for identity in (None, unknown):
         async with open_channel(world.target(service), identity) as channel:
             for path in (path for path, needed in NEEDED.items() if needed.audience == f"hubbub.{service}"):
                 call: Any = channel.unary_unary(path)
@@ -105,7 +104,9 @@ async def test_whoever_has_no_identity_is_answered_nothing(world: World, service
                 assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED, path
 
 
-async def test_a_product_does_what_its_scopes_say_and_nothing_of_a_gateways(world: World, messages: MessagesServiceStub) -> None:
+async def test_a_product_may_call_what_its_scopes_allow_and_nothing_of_the_gateways(
+    world: World, messages: MessagesServiceStub
+) -> None:
     ann, bob = await world.people("ann", "bob")
     room = await world.room(ann, bob)
     caller = nouns.Caller(tenant=world.tenant, user="ann")
@@ -116,7 +117,7 @@ async def test_a_product_does_what_its_scopes_say_and_nothing_of_a_gateways(worl
     assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
 
 
-async def test_what_a_product_does_bears_its_name_in_logs_metrics_and_audit(world: World, messages: MessagesServiceStub) -> None:
+async def test_a_products_calls_carry_its_name_in_logs_metrics_and_audit(world: World, messages: MessagesServiceStub) -> None:
     ann, bob = await world.people("ann", "bob")
     room = await world.room(ann, bob)
     message = (await bob.post(room, "x"))["message"]
@@ -141,6 +142,6 @@ async def test_what_a_product_does_bears_its_name_in_logs_metrics_and_audit(worl
 
 
 async def logged(world: World, request_id: str) -> str:
-    """The canonical line of a call, once it has been printed."""
+    """The log line of a call, once it has been written."""
     plain = re.sub(r"\x1b\[[0-9;]*m", "", world.stack.log)
     return next((line for line in plain.splitlines() if "rpc_answered" in line and f"request_id={request_id}" in line), "")

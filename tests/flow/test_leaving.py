@@ -1,4 +1,4 @@
-"""What people notice when a gateway leaves, politely or not."""
+"""What clients notice when a gateway stops or is killed."""
 
 import asyncio
 import signal
@@ -7,7 +7,7 @@ from tests.client import connect
 from tests.flow.world import World, keep_alive, live
 
 
-async def test_a_gateway_that_is_told_to_stop_says_reconnect_and_closes_with_1012(world: World) -> None:
+async def test_a_stopping_gateway_sends_reconnect_and_closes_with_1012(world: World) -> None:
     ann, bob = await world.people("ann", "bob")
     room = await world.room(ann, bob)
     async with live(bob) as socket:
@@ -40,7 +40,7 @@ async def test_what_was_sent_just_before_a_gateway_stops_is_acknowledged_or_safe
     await world.stack.serving("gateway-1")
 
 
-async def test_people_at_a_killed_gateway_are_seen_to_go_within_15_seconds(world: World) -> None:
+async def test_users_of_a_killed_gateway_are_offline_within_15_seconds(world: World) -> None:
     ann, bob = await world.people("ann", "bob")
     async with live(ann) as watcher, connect(bob), asyncio.TaskGroup() as group:
         alive = group.create_task(keep_alive(watcher))

@@ -1,4 +1,4 @@
-"""Files: straight to object storage, examined, shown to members only."""
+"""Files: uploaded directly to object storage, scanned, and visible to members only."""
 
 import hashlib
 import struct
@@ -29,7 +29,7 @@ async def announced(api: Api, room: str, data: bytes, type_: str = "image/png", 
 
 
 async def sent(made: dict[str, Any], data: bytes) -> int:
-    """Send the bytes the way the server said; returns the status of the storage's answer."""
+    """Upload the bytes with the server's form; returns the storage's status code."""
     form = made["upload"]
     async with httpx.AsyncClient() as http:
         if "fields" in form:
@@ -41,7 +41,7 @@ async def sent(made: dict[str, Any], data: bytes) -> int:
 
 
 async def judged(api: Api, id_: str) -> dict[str, Any]:
-    """The upload, once it is no longer being examined."""
+    """The upload, once it has been scanned."""
     await api.ok("POST", f"/v1/uploads/{id_}/complete")
 
     async def look() -> dict[str, Any] | None:
@@ -64,16 +64,46 @@ async def test_a_picture_becomes_clean_with_its_size_and_a_thumbnail(world: Worl
     data = picture()
     upload = await uploaded(ann, room, data, sha256=hashlib.sha256(data).hexdigest())
     assert (upload["state"], upload["width"], upload["height"], upload["size"]) == ("clean", 64, 48, len(data))
+    assert await opened(ann, upload["id"]) == data
     for variant in ("", "?variant=thumb"):
-        link = await bob.call("GET", f"/v1/media/{upload['id']}{variant}")
-        assert link.status == 302
-        async with httpx.AsyncClient() as http:
-            found = await http.get(link.headers["location"])
-        assert found.status_code == 200
-        assert variant or found.content == data
+        assert await opened(bob, upload["id"] + variant)
 
 
-async def test_a_clean_file_travels_with_a_message(world: World) -> None:
+async def opened(api: Api, media: str) -> bytes:
+    """The bytes behind a media link."""
+    link = await api.call("GET", f"/v1/media/{media}")
+    assert link.status == 302
+    async with httpx.AsyncClient() as http:
+        found = await http.get(link.headers["location"])
+    assert found.status_code == 200
+    return found.content
+
+
+async def test_others_get_a_picture_without_what_is_behind_it_and_files_as_they_are(world: World) -> None:
+    ann, bob = await world.people("ann", "bob")
+    room = await world.room(ann, bob)
+    data = picture() + b"<script>glued</script>"
+    upload = await uploaded(ann, room, data)
+    assert upload["state"] == "clean"
+    assert await opened(ann, upload["id"]) == data
+    for api in (bob, world.elsewhere(bob)):
+        assert b"glued" not in await opened(api, upload["id"])
+    file = await uploaded(ann, room, data, type_="application/octet-stream")
+    assert await opened(bob, file["id"]) == data
+
+
+async def test_too_many_announcements_are_refused_with_the_time_to_wait(world: World) -> None:
+    ann, bob = await world.people("ann", "bob")
+    room = await world.room(ann, bob)
+    body = {"name": "x", "size": 1, "type": "text/plain", "channel": room}
+    answers = [await ann.call("POST", "/v1/uploads", body) for _ in range(51)]
+    assert [answer.status for answer in answers] == [201] * 50 + [429]
+    assert answers[-1].reason == "RATE_LIMITED"
+    assert int(answers[-1].headers["retry-after"]) >= 1
+    await announced(bob, room, picture())
+
+
+async def test_a_clean_file_can_be_attached_to_a_message(world: World) -> None:
     ann, bob = await world.people("ann", "bob")
     room = await world.room(ann, bob)
     data = picture()
@@ -86,7 +116,7 @@ async def test_a_clean_file_travels_with_a_message(world: World) -> None:
     assert (await bob.messages(room))[0]["attachments"] == [expected]
 
 
-async def test_a_file_goes_with_the_last_message_that_carries_it(world: World) -> None:
+async def test_a_file_disappears_with_the_last_message_that_carries_it(world: World) -> None:
     ann, bob = await world.people("ann", "bob")
     room = await world.room(ann, bob)
     upload = (await uploaded(ann, room, picture()))["id"]
@@ -100,7 +130,7 @@ async def test_a_file_goes_with_the_last_message_that_carries_it(world: World) -
             await api.refused("GET", path, reason="NOT_FOUND")
 
 
-async def test_media_is_for_the_members_of_its_channel(world: World) -> None:
+async def test_only_members_of_the_channel_may_read_its_media(world: World) -> None:
     ann, bob, cat = await world.people("ann", "bob", "cat")
     room = await world.room(ann, bob)
     upload = await uploaded(ann, room, picture())
@@ -110,7 +140,7 @@ async def test_media_is_for_the_members_of_its_channel(world: World) -> None:
         await api.refused("GET", f"/v1/media/{upload['id']}", reason="NOT_FOUND")
 
 
-async def test_nobody_uploads_into_a_channel_that_is_not_theirs(world: World) -> None:
+async def test_only_members_may_upload_to_a_channel(world: World) -> None:
     ann, bob = await world.people("ann", "bob")
     room = await world.room(ann)
     body = {"name": "x.png", "size": 10, "type": "image/png", "channel": room}
@@ -124,7 +154,7 @@ async def test_complete_without_the_bytes_is_a_conflict(world: World) -> None:
     await ann.refused("GET", f"/v1/media/{made['id']}", reason="CONFLICT")
 
 
-async def test_bytes_that_are_not_what_was_announced_are_never_clean(world: World) -> None:
+async def test_bytes_of_another_type_than_announced_are_never_clean(world: World) -> None:
     ann = await world.person("ann")
     room = await world.room(ann)
     data = picture()
@@ -145,7 +175,7 @@ async def test_the_storage_refuses_more_bytes_than_were_announced(world: World) 
         assert (await judged(ann, made["id"]))["state"] == "failed"
 
 
-async def test_the_test_virus_is_blocked(world: World) -> None:
+async def test_the_eicar_test_file_is_blocked(world: World) -> None:
     ann = await world.person("ann")
     data = ("X5O!P%@AP[4\\PZX54(P^)7CC)7}" + "$EICAR-STANDARD-" + "ANTIVIRUS-TEST-FILE!$H+H*").encode()
     upload = await uploaded(ann, await world.room(ann), data, type_="text/plain", name="innocent.txt")
@@ -153,7 +183,7 @@ async def test_the_test_virus_is_blocked(world: World) -> None:
     await ann.refused("GET", f"/v1/media/{upload['id']}", reason="BLOCKED_MEDIA")
 
 
-async def test_attaching_what_is_not_clean_is_blocked_and_what_is_unknown_not_found(world: World) -> None:
+async def test_attaching_an_infected_file_is_blocked_and_an_unknown_one_not_found(world: World) -> None:
     ann = await world.person("ann")
     room = await world.room(ann)
     pending = await announced(ann, room, picture())
@@ -180,7 +210,7 @@ async def test_attaching_what_is_not_clean_is_blocked_and_what_is_unknown_not_fo
     ],
     ids=str,
 )
-async def test_an_announcement_that_makes_no_sense_is_refused(world: World, change: dict[str, Any]) -> None:
+async def test_an_invalid_announcement_is_refused(world: World, change: dict[str, Any]) -> None:
     ann = await world.person("ann")
     body = {"name": "x.png", "size": 10, "type": "image/png", "channel": await world.room(ann), **change}
     answer = await ann.call("POST", "/v1/uploads", body)

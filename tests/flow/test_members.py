@@ -1,4 +1,4 @@
-"""Who is in a channel: joining, leaving, being removed, and what is seen from outside."""
+"""Membership: joining, leaving, removal, and what a user outside the channel can see."""
 
 import asyncio
 import uuid
@@ -15,14 +15,14 @@ def members(answer: dict[str, Any]) -> dict[str, str]:
 
 
 async def removed_and_gone_on(owner: Api, room: str, user: str) -> tuple[int, int]:
-    """Remove a member and write on; returns the number of the removal, and of what is said after it."""
+    """Remove a member and post; returns the numbers of the removal and of the post."""
     await owner.ok("DELETE", f"/v1/channels/{room}/members/{user}", status=204)
     after = (await owner.post(room, "they are gone"))["seq"]
     return after - 1, after
 
 
 async def nothing_above(socket: Socket, witness: Socket, room: str, removal: int) -> None:
-    """Demand that a connection has nothing above the removal, once a witness at the same gateway has."""
+    """Check that a connection received nothing above the removal, once a witness at the same gateway has received it."""
     await witness.expect("event", channel=room, seq=removal + 1)
     await socket.round_trip()
     assert max(event["seq"] for event in socket.received("event", channel=room)) == removal
@@ -37,7 +37,7 @@ async def test_a_new_channel_begins_with_its_creation_and_its_members(world: Wor
     assert (second["kind"], second["data"]) == ("member.joined", {"user": "bob", "role": "member"})
 
 
-async def test_people_who_are_added_are_told_on_every_connection(world: World) -> None:
+async def test_added_members_receive_joined_on_every_connection(world: World) -> None:
     ann, bob = await world.people("ann", "bob")
     room = await world.room(ann)
     async with live(ann) as owner, live(bob) as one, live(world.elsewhere(bob)) as two:
@@ -51,7 +51,7 @@ async def test_people_who_are_added_are_told_on_every_connection(world: World) -
         assert event["data"] == {"user": "bob", "role": "moderator"}
 
 
-async def test_adding_who_is_a_member_already_adds_nobody(world: World) -> None:
+async def test_adding_an_existing_member_has_no_effect(world: World) -> None:
     ann, bob = await world.people("ann", "bob")
     room = await world.room(ann, bob)
     before = await ann.log(room)
@@ -75,7 +75,7 @@ async def test_a_removed_member_receives_the_removal_then_left_and_nothing_above
         assert order == ["event", "left"]
 
 
-async def test_a_removed_member_is_shut_out_of_every_door_at_every_gateway(world: World) -> None:
+async def test_a_removed_member_has_no_access_by_any_interface_at_any_gateway(world: World) -> None:
     ann, bob = await world.people("ann", "bob")
     room = await world.room(ann, bob)
     message = (await ann.post(room, "findable words"))["message"]
@@ -94,7 +94,7 @@ async def test_a_removed_member_is_shut_out_of_every_door_at_every_gateway(world
             assert error["reason"] == "NOT_FOUND"
 
 
-async def test_whoever_leaves_receives_left_and_nothing_above(world: World) -> None:
+async def test_a_leaving_member_receives_left_and_nothing_above(world: World) -> None:
     ann, bob = await world.people("ann", "bob")
     room = await world.room(ann, bob)
     async with live(bob) as out, live(world.elsewhere(ann)) as beside:
@@ -105,7 +105,7 @@ async def test_whoever_leaves_receives_left_and_nothing_above(world: World) -> N
         await nothing_above(out, beside, room, event["seq"])
 
 
-async def test_who_comes_back_starts_after_the_return_and_may_read_what_passed(world: World) -> None:
+async def test_a_returning_member_starts_at_the_return_and_may_read_what_it_missed(world: World) -> None:
     ann, bob = await world.people("ann", "bob")
     room = await world.room(ann, bob)
     async with live(bob) as socket:
@@ -158,7 +158,7 @@ async def test_the_same_two_people_always_get_the_same_direct_channel(world: Wor
     assert members(await ann.ok("GET", f"/v1/channels/{made[0].body['id']}/members")) == {"ann": "member", "bob": "member"}
 
 
-async def test_nobody_else_can_come_into_a_direct_channel(world: World) -> None:
+async def test_no_third_user_can_enter_a_direct_channel(world: World) -> None:
     ann, bob, cat = await world.people("ann", "bob", "cat")
     room = await world.room(ann, bob, kind="direct")
     await ann.refused("POST", f"/v1/channels/{room}/members", {"users": ["cat"]}, reason="NOT_ALLOWED")
@@ -208,8 +208,8 @@ async def test_only_public_channels_can_be_joined(world: World, kind: str) -> No
 
 async def test_unknown_hidden_and_foreign_channels_are_answered_identically(world: World) -> None:
     ann, bob = await world.people("ann", "bob")
-    stranger = await world.person("stranger", tenant=f"{world.tenant}-x")
-    hidden, foreign = await world.room(bob), await world.room(stranger, kind="public")
+    foreigner = await world.person("foreigner", tenant=f"{world.tenant}-x")
+    hidden, foreign = await world.room(bob), await world.room(foreigner, kind="public")
     calls = [
         ("GET", "", None),
         ("PATCH", "", {"topic": "x"}),
@@ -245,14 +245,14 @@ async def test_a_banned_user_is_removed_and_kept_out_until_the_ban_is_lifted(wor
     await bob.ok("POST", f"/v1/channels/{room}/join")
 
 
-async def test_a_ban_with_an_end_says_so_and_is_accepted(world: World) -> None:
+async def test_a_ban_may_have_an_end(world: World) -> None:
     ann, bob = await world.people("ann", "bob")
     room = await world.room(ann, bob, kind="public")
     await ann.ok("PUT", f"/v1/channels/{room}/bans/bob", {"reason": "cool down", "seconds": 600}, status=204)
     await bob.refused("POST", f"/v1/channels/{room}/join", reason="NOT_ALLOWED")
 
 
-async def test_a_role_change_is_an_event_and_holds_at_once(world: World) -> None:
+async def test_a_role_change_is_an_event_and_takes_effect_at_once(world: World) -> None:
     ann, bob = await world.people("ann", "bob")
     room = await world.room(ann, bob)
     async with live(bob) as socket:

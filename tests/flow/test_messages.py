@@ -1,4 +1,4 @@
-"""A message's life as its people see it: sent, acknowledged, delivered, repeated, changed, deleted."""
+"""The life of a message: sent, acknowledged, delivered, repeated, edited, deleted."""
 
 import uuid
 
@@ -12,7 +12,7 @@ def key() -> str:
     return str(uuid.uuid4())
 
 
-async def test_a_message_reaches_the_people_at_another_gateway(world: World) -> None:
+async def test_a_message_reaches_members_at_another_gateway(world: World) -> None:
     ann, bob = await world.people("ann", "bob")
     room = await world.room(ann, bob)
     async with live(ann) as here, live(bob) as there:
@@ -46,7 +46,7 @@ async def test_numbers_start_at_1_and_have_no_gap(world: World) -> None:
     assert [entry["data"]["user"] for entry in log[1:3]] == ["ann", "bob"]
 
 
-async def test_a_repeated_key_answers_the_first_number_and_makes_nothing(world: World) -> None:
+async def test_a_repeated_key_returns_the_first_number_and_stores_nothing(world: World) -> None:
     (ann,) = await world.people("ann")
     room = await world.room(ann)
     async with live(ann) as here, live(world.elsewhere(ann)) as there:
@@ -86,7 +86,7 @@ async def test_socket_and_http_share_one_key_space(world: World) -> None:
     assert (duplicate["seq"], duplicate["duplicate"]) == (posted["seq"], True)
 
 
-async def test_http_posts_without_a_key_are_each_their_own(world: World) -> None:
+async def test_http_posts_without_a_key_are_separate_messages(world: World) -> None:
     ann, bob = await world.people("ann", "bob")
     room = await world.room(ann, bob)
     async with live(bob) as socket:
@@ -96,7 +96,7 @@ async def test_http_posts_without_a_key_are_each_their_own(world: World) -> None
             assert (await socket.expect("event", kind="message.posted"))["seq"] == seq
 
 
-async def test_the_same_key_of_another_sender_or_channel_is_another(world: World) -> None:
+async def test_a_key_belongs_to_one_sender_and_one_channel(world: World) -> None:
     ann, bob = await world.people("ann", "bob")
     one, two = await world.room(ann, bob), await world.room(ann, bob)
     async with live(ann) as here, live(bob) as there:
@@ -105,7 +105,7 @@ async def test_the_same_key_of_another_sender_or_channel_is_another(world: World
     assert not any("duplicate" in ack for ack in acks)
 
 
-async def test_threads_and_mentions_are_carried(world: World) -> None:
+async def test_a_message_keeps_its_thread_and_mentions(world: World) -> None:
     ann, bob = await world.people("ann", "bob")
     room = await world.room(ann, bob)
     async with live(ann) as here, live(bob) as there:
@@ -150,7 +150,7 @@ async def test_a_deleted_message_keeps_its_place_and_loses_its_text_everywhere(w
     assert (await bob.ok("GET", "/v1/search?q=secret"))["items"] == []
 
 
-async def test_reactions_come_and_go_and_are_counted(world: World) -> None:
+async def test_reactions_are_added_removed_and_counted(world: World) -> None:
     ann, bob = await world.people("ann", "bob")
     room = await world.room(ann, bob)
     async with live(ann) as here, live(bob) as there:
@@ -168,7 +168,7 @@ async def test_reactions_come_and_go_and_are_counted(world: World) -> None:
     assert seen["reactions"] == [{"emoji": "👍", "count": 1, "users": ["bob"]}]
 
 
-async def test_pins_come_and_go(world: World) -> None:
+async def test_messages_are_pinned_and_unpinned(world: World) -> None:
     ann, bob = await world.people("ann", "bob")
     room = await world.room(ann, bob)
     async with live(ann) as here, live(bob) as there:

@@ -1,4 +1,4 @@
-"""History is the log, folded: whatever people do, messages as they stand are what the events say."""
+"""History equals the log: the messages of a channel are what its events describe, after any sequence of actions."""
 
 import random
 import uuid
@@ -14,7 +14,7 @@ EMOJI = ("👍", "🎉")
 
 
 def folded(log: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The messages that a log describes, oldest first, as `/messages` would show them."""
+    """The messages that a log describes, oldest first, in the shape of `/messages`."""
     messages: dict[str, dict[str, Any]] = {}
     reactions: dict[str, dict[str, list[str]]] = {}
     for entry in log:
@@ -45,7 +45,7 @@ def folded(log: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 async def act(dice: random.Random, socket: Socket, room: str, known: list[str]) -> None:
-    """Do one thing at random; what the server refuses is no matter here."""
+    """Do one random action; the server may refuse it."""
     if not known or dice.random() < 0.3:
         ack = await socket.post(room, str(uuid.uuid4()), f"says {dice.random()}")
         known.append(ack["message"])
@@ -64,7 +64,7 @@ async def act(dice: random.Random, socket: Socket, room: str, known: list[str]) 
 
 
 def comparable(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Reactions are in no order; when a message that is deleted had been edited before is open."""
+    """Remove what the protocol leaves open: the order of reactions, and when a deleted message was edited."""
     return [
         {
             **message,
@@ -76,7 +76,7 @@ def comparable(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_messages_are_what_the_events_say(world: World, seed: int) -> None:
+async def test_messages_are_what_the_events_describe(world: World, seed: int) -> None:
     dice = random.Random(seed)
     people: list[Api] = await world.people("ann", "bob", "cat")
     room = await world.room(*people)

@@ -1,4 +1,4 @@
-"""The table of roles: who may do what in channels of which kind."""
+"""Permissions of the roles in each kind of channel."""
 
 import uuid
 from collections.abc import Awaitable, Callable
@@ -16,7 +16,7 @@ MEMBERS = {"owner", "moderator", "member"}
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One channel with somebody in every role, and newcomers outside."""
+    """A channel with a member in every role, and users outside it."""
 
     room: str
     people: dict[str, Api]
@@ -37,7 +37,7 @@ async def staged(world: World, kind: str) -> Stage:
 
 
 async def allowed(stage: Stage, act: Callable[[str, Api, Socket], Awaitable[str]]) -> set[str]:
-    """The roles to whom an act is granted; each other is refused with NOT_ALLOWED."""
+    """The roles that may perform an action; every other role is refused with NOT_ALLOWED."""
     granted = set()
     for role, api in stage.people.items():
         async with live(api) as socket:
@@ -66,7 +66,7 @@ async def test_posting(world: World, kind: str, roles: set[str]) -> None:
     assert await allowed(stage, over_http) == roles
 
 
-async def test_editing_is_the_authors_alone(world: World) -> None:
+async def test_only_the_author_may_edit(world: World) -> None:
     stage = await staged(world, "group")
     message = (await stage.people["member"].post(stage.room, "mine"))["message"]
 
@@ -76,7 +76,7 @@ async def test_editing_is_the_authors_alone(world: World) -> None:
     assert await allowed(stage, edit) == {"member"}
 
 
-async def test_deleting_is_the_authors_and_the_moderators(world: World) -> None:
+async def test_the_author_and_moderators_may_delete(world: World) -> None:
     stage = await staged(world, "group")
 
     async def delete(_role: str, _api: Api, socket: Socket) -> str:
@@ -86,7 +86,7 @@ async def test_deleting_is_the_authors_and_the_moderators(world: World) -> None:
     assert await allowed(stage, delete) == {"member", "moderator", "owner"}
 
 
-async def test_a_member_does_not_delete_what_another_member_wrote(world: World) -> None:
+async def test_a_member_may_not_delete_another_members_message(world: World) -> None:
     stage = await staged(world, "public")
     message = (await stage.owner.post(stage.room, "the owner's"))["message"]
     async with live(stage.people["member"]) as socket:
@@ -131,7 +131,7 @@ async def test_changing_the_channel(world: World, kind: str, roles: set[str]) ->
     assert await allowed(stage, change) == roles
 
 
-async def test_nobody_grants_a_role_above_their_own(world: World) -> None:
+async def test_a_member_cannot_grant_a_role_above_its_own(world: World) -> None:
     stage = await staged(world, "group")
     members, path = f"/v1/channels/{stage.room}/members", f"/v1/channels/{stage.room}/members/reader"
     moderator, member = stage.people["moderator"], stage.people["member"]
@@ -142,7 +142,7 @@ async def test_nobody_grants_a_role_above_their_own(world: World) -> None:
     await moderator.ok("PATCH", path, {"role": "moderator"})
 
 
-async def test_a_member_removes_nobody_and_a_moderator_no_owner(world: World) -> None:
+async def test_a_member_may_remove_no_one_and_a_moderator_no_owner(world: World) -> None:
     stage = await staged(world, "group")
     members = f"/v1/channels/{stage.room}/members"
     await stage.people["member"].refused("DELETE", f"{members}/reader", reason="NOT_ALLOWED")
@@ -151,12 +151,12 @@ async def test_a_member_removes_nobody_and_a_moderator_no_owner(world: World) ->
 
 
 @pytest.mark.parametrize("role", ["admin", "", 7, None])
-async def test_a_role_that_there_is_not_is_an_invalid_argument(world: World, role: object) -> None:
+async def test_an_unknown_role_is_an_invalid_argument(world: World, role: object) -> None:
     stage = await staged(world, "group")
     await stage.owner.refused("PATCH", f"/v1/channels/{stage.room}/members/reader", {"role": role}, reason="INVALID_ARGUMENT")
 
 
-async def test_in_a_direct_channel_both_are_members_and_pin_but_delete_only_their_own(world: World) -> None:
+async def test_in_a_direct_channel_both_may_pin_and_delete_only_their_own(world: World) -> None:
     ann, bob = await world.people("ann", "bob")
     room = await world.room(ann, bob, kind="direct")
     message = (await ann.post(room, "mine"))["message"]
@@ -167,7 +167,7 @@ async def test_in_a_direct_channel_both_are_members_and_pin_but_delete_only_thei
         assert (await socket.request("edit", channel=room, message=message, text="x"))["reason"] == "NOT_ALLOWED"
 
 
-async def test_slow_mode_binds_members_and_says_how_long_to_wait(world: World) -> None:
+async def test_slow_mode_applies_to_members_and_says_how_long_to_wait(world: World) -> None:
     stage = await staged(world, "public")
     await stage.owner.ok("PATCH", f"/v1/channels/{stage.room}", {"slow_mode_seconds": 60})
     async with live(stage.people["member"]) as socket:
@@ -182,7 +182,7 @@ async def test_slow_mode_binds_members_and_says_how_long_to_wait(world: World) -
 
 
 @pytest.mark.parametrize("role", ["moderator", "owner"])
-async def test_slow_mode_does_not_bind_moderators_and_owners(world: World, role: str) -> None:
+async def test_slow_mode_does_not_apply_to_moderators_and_owners(world: World, role: str) -> None:
     stage = await staged(world, "public")
     await stage.owner.ok("PATCH", f"/v1/channels/{stage.room}", {"slow_mode_seconds": 60})
     for text in ("one", "two"):

@@ -1,4 +1,4 @@
-"""What is state and not log: read positions, unread counts, typing, presence, pings."""
+"""State that is not in the log: read positions, unread counts, typing, presence, pings."""
 
 import uuid
 
@@ -14,12 +14,12 @@ async def summary(api: Api, room: str) -> dict[str, int]:
 
 
 async def read(socket: Socket, witness: Socket, room: str, seq: int) -> None:
-    """Move a read position and wait until somebody else was told."""
+    """Move a read position and wait until another member has received the receipt."""
     await socket.send("read", channel=room, seq=seq)
     await witness.expect("receipt", channel=room, read_seq=seq)
 
 
-async def test_a_read_position_is_told_to_members_and_to_ones_own_other_sockets(world: World) -> None:
+async def test_a_read_position_is_sent_to_members_and_to_the_readers_other_sockets(world: World) -> None:
     ann, bob = await world.people("ann", "bob")
     room = await world.room(ann, bob)
     seq = (await ann.post(room, "hello"))["seq"]
@@ -60,7 +60,7 @@ async def test_unread_counts_messages_of_others_after_the_read_position(world: W
         assert (await summary(bob, room))["unread"] == 2
 
 
-async def test_sending_moves_ones_own_read_position_without_a_receipt(world: World) -> None:
+async def test_sending_moves_the_senders_read_position_without_a_receipt(world: World) -> None:
     ann, bob = await world.people("ann", "bob")
     room = await world.room(ann, bob)
     await ann.post(room, "a question")
@@ -72,7 +72,7 @@ async def test_sending_moves_ones_own_read_position_without_a_receipt(world: Wor
         assert member.received("receipt") == []
 
 
-async def test_typing_is_told_to_the_other_members_only(world: World) -> None:
+async def test_typing_is_sent_to_the_other_members_only(world: World) -> None:
     ann, bob, cat = await world.people("ann", "bob", "cat")
     room = await world.room(ann, bob)
     async with live(ann) as typist, live(bob) as member, live(cat) as outsider:
@@ -83,7 +83,7 @@ async def test_typing_is_told_to_the_other_members_only(world: World) -> None:
             assert socket.received("typing") == []
 
 
-async def test_whoever_may_not_see_a_channel_does_not_type_into_it(world: World) -> None:
+async def test_typing_in_an_invisible_channel_is_not_found(world: World) -> None:
     ann, bob = await world.people("ann", "bob")
     room = await world.room(ann)
     async with live(ann) as member, live(bob) as outsider:
@@ -109,12 +109,12 @@ async def test_watching_answers_at_once_for_each_user(world: World) -> None:
 
 
 async def eventually_status(watcher: Socket, user: str, status: str, within: float = 12.0) -> None:
-    """Watch somebody until they are so."""
+    """Wait until a watched user has this status."""
     await watcher.send("watch", users=[user])
     await watcher.expect("presence", within, user=user, status=status)
 
 
-async def test_somebody_watched_is_seen_to_come_and_within_10_seconds_to_go(world: World) -> None:
+async def test_a_watched_user_is_seen_online_and_offline_within_10_seconds(world: World) -> None:
     ann, bob = await world.people("ann", "bob")
     async with live(ann) as watcher:
         await eventually_status(watcher, "bob", "offline")
@@ -124,7 +124,7 @@ async def test_somebody_watched_is_seen_to_come_and_within_10_seconds_to_go(worl
         assert gone["last_seen"] is not None
 
 
-async def test_a_reconnect_in_between_shows_nothing(world: World) -> None:
+async def test_a_reconnect_causes_no_presence_frame(world: World) -> None:
     ann, bob = await world.people("ann", "bob")
     async with live(ann) as watcher:
         async with live(bob):
@@ -161,7 +161,7 @@ async def test_watch_replaces_the_set(world: World) -> None:
             assert watcher.received("presence", user="bob", status="online") == []
 
 
-async def test_people_of_another_tenant_are_never_seen(world: World) -> None:
+async def test_users_of_another_tenant_are_never_visible(world: World) -> None:
     ann = await world.person("ann")
     namesake = await world.person("bob", tenant=f"{world.tenant}-x")
     async with live(namesake), live(ann) as watcher:

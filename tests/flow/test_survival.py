@@ -1,4 +1,4 @@
-"""`kill -9` of any one process while two people chat: within seconds they go on, and nothing acknowledged is gone."""
+"""`kill -9` of any process while two users chat: they continue within seconds, and no acknowledged message is lost."""
 
 import asyncio
 import itertools
@@ -28,11 +28,11 @@ PROCESSES = [
     "objects",
 ]
 SECONDS = 20.0
-"""Until both have said something and seen what the other said."""
+"""Until each has posted and has received the other's post."""
 
 
 class Chat:
-    """Two people, each writing and reading over both gateways, and the record of it."""
+    """Two users who write and read over both gateways, and the record of it."""
 
     def __init__(self, world: World, people: list[Api], room: str) -> None:
         self.record = Record(sync_events=0)
@@ -48,7 +48,7 @@ class Chat:
             self.followers.append(Follower(api, world.urls, Notebook(reading), first=number))
 
     async def gone_on(self, since: float) -> bool:
-        """Whether each has seen what the other sent, and was told is stored, after a moment."""
+        """Whether each has received a post that the other sent after `since` and that was acknowledged."""
         return all(self._heard(reading, since) for reading in self.record.readings)
 
     def _heard(self, reading: Reading, since: float) -> bool:
@@ -62,7 +62,7 @@ class Chat:
 
 
 async def serves(api: Api) -> bool:
-    """Whether a gateway answers what needs every part behind it."""
+    """Whether a gateway answers a request that needs the services behind it."""
     try:
         return (await api.call("GET", "/v1/channels")).status == 200
     except NO_ANSWER:
@@ -70,7 +70,7 @@ async def serves(api: Api) -> bool:
 
 
 @pytest.mark.parametrize("name", PROCESSES)
-async def test_two_people_go_on_chatting_when_a_process_is_killed(world: World, name: str) -> None:
+async def test_two_users_continue_to_chat_when_a_process_is_killed(world: World, name: str) -> None:
     ann, bob = await world.people("ann", "bob")
     room = await world.room(ann, bob)
     chat = Chat(world, [ann, bob], room)

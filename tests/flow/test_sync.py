@@ -1,4 +1,4 @@
-"""Hello, positions, and catching up: what a connection is sent, from where, and in which order."""
+"""`hello`, positions and catching up: what a connection receives, from which position, in which order."""
 
 import uuid
 from typing import Any
@@ -23,7 +23,7 @@ def seqs(frames: list[Frame]) -> list[int]:
 
 
 async def three_said(world: World, *members: Api) -> tuple[str, int]:
-    """A room in which its owner has said three things; and its head."""
+    """A channel with three messages by its owner, and its head."""
     room = await world.room(*members)
     head = 0
     for number in range(3):
@@ -62,7 +62,7 @@ async def test_nothing_of_the_log_is_sent_before_the_first_sync(world: World) ->
     async with connect(bob) as quiet, live(world.elsewhere(ann)) as witness:
         posted = await ann.post(room, "too early")
         await witness.expect("event", seq=posted["seq"])
-        async with live(bob) as neighbour:  # the same gateway has handed it out by now
+        async with live(bob) as neighbour:  # by now the same gateway has delivered it
             await neighbour.open(**{room: posted["seq"] - 1})
             await neighbour.expect("event", seq=posted["seq"])
         await quiet.round_trip()
@@ -83,7 +83,7 @@ async def test_a_channel_that_the_first_sync_does_not_name_starts_at_hellos_seq(
         assert seqs(socket.received("event", channel=room)) == [head + 1, head + 2] == [between["seq"], after["seq"]]
 
 
-async def test_synced_comes_before_the_events_it_announces_and_they_are_whole(world: World) -> None:
+async def test_synced_comes_before_the_events_that_it_announces_and_none_is_missing(world: World) -> None:
     ann, bob = await world.people("ann", "bob")
     room, head = await three_said(world, ann, bob)
     async with connect(bob) as socket:
@@ -143,7 +143,7 @@ async def test_a_position_beyond_the_head_is_reset(world: World) -> None:
         assert (await socket.expect("event"))["seq"] == posted["seq"] == head + 1
 
 
-async def test_more_missing_events_than_the_limit_are_reset_and_just_as_many_are_not(world: World) -> None:
+async def test_more_missing_events_than_the_limit_are_reset_and_exactly_the_limit_is_not(world: World) -> None:
     people = await world.people("ann", "bob", "cat", "dan", "eve", "flo")
     room = await world.room(*people)
     async with connect(people[0]) as socket:
@@ -212,7 +212,7 @@ async def test_a_channel_gained_while_connected_starts_at_the_number_in_joined(w
 @pytest.mark.parametrize(
     "frame", [{"positions": []}, {"positions": {"x": -1}}, {"positions": {"x": "1"}}, {"positions": None}, {}]
 )
-async def test_a_sync_without_usable_positions_is_an_invalid_frame(world: World, frame: dict[str, Any]) -> None:
+async def test_a_sync_without_valid_positions_is_an_invalid_frame(world: World, frame: dict[str, Any]) -> None:
     async with connect(await world.person("ann")) as socket:
         error = await socket.request("sync", **frame)
         assert (error["type"], error["reason"]) == ("error", "INVALID_FRAME")

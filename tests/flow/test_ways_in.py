@@ -1,4 +1,4 @@
-"""Who gets in, and how: tokens, tickets, sub-protocols, origins."""
+"""Authentication: tokens, tickets, subprotocols, origins."""
 
 import asyncio
 import base64
@@ -38,7 +38,7 @@ HOSTILE = ["garbage", "altered claims", "altered signature", "no signature", "tw
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_each_of_three_ways_in_greets_the_caller(world: World, way: Way) -> None:
+async def test_each_of_three_ways_to_send_a_token_is_accepted(world: World, way: Way) -> None:
     ann = await world.person("ann")
     async with connect(ann, way) as socket:
         assert (socket.hello["user"], socket.hello["tenant"]) == ("ann", world.tenant)
@@ -50,7 +50,7 @@ async def test_dev_login_fills_in_the_default_tenant_and_makes_the_user_known(wo
     assert (me["user"], me["tenant"]) == ("ann", "default")
 
 
-async def test_me_tells_name_and_roles_of_the_token(world: World) -> None:
+async def test_me_returns_the_name_and_roles_of_the_token(world: World) -> None:
     ann = await world.person("ann", name="Ann Example", roles=["admin"])
     expected = {"user": "ann", "tenant": world.tenant, "name": "Ann Example", "roles": ["admin"]}
     assert await ann.ok("GET", "/v1/me", shape=shapes.me) == expected
@@ -74,7 +74,7 @@ async def test_dev_login_honours_the_time_to_live(world: World) -> None:
     ],
     ids=str,
 )
-async def test_dev_login_refuses_what_no_token_may_say(world: World, body: object) -> None:
+async def test_dev_login_refuses_invalid_claims(world: World, body: object) -> None:
     await world.anonymous().refused("POST", "/v1/dev/login", body, reason="INVALID_ARGUMENT")
 
 
@@ -125,7 +125,7 @@ async def test_a_ticket_is_good_once_at_any_gateway(world: World) -> None:
         assert (await refusal(world.anonymous(gateway), query=query)).status == 401
 
 
-async def test_of_many_who_use_a_ticket_at_once_one_gets_in(world: World) -> None:
+async def test_of_many_simultaneous_uses_of_a_ticket_one_succeeds(world: World) -> None:
     ann = await world.person("ann")
     query = f"?ticket={await ann.ticket()}"
 
@@ -139,11 +139,11 @@ async def test_of_many_who_use_a_ticket_at_once_one_gets_in(world: World) -> Non
 
 
 async def test_an_unknown_ticket_gets_401(world: World) -> None:
-    assert (await refusal(world.anonymous(), query="?ticket=nobody-made-this")).status == 401
-    assert (await refusal(world.anonymous(), query="?ticket=")).status == 401
+    for ticket in ("unknown", "", "x" * 32, "%00"):
+        assert (await refusal(world.anonymous(), query=f"?ticket={ticket}")).status == 401
 
 
-async def test_tickets_are_for_the_authenticated(world: World) -> None:
+async def test_only_an_authenticated_caller_gets_a_ticket(world: World) -> None:
     await world.anonymous().refused("POST", "/v1/tickets", reason="NOT_AUTHENTICATED")
 
 
@@ -160,29 +160,15 @@ async def test_the_servers_own_origin_is_allowed(world: World) -> None:
         assert socket.hello["user"] == "ann"
 
 
-async def test_a_socket_elsewhere_is_not_found(world: World) -> None:
+@pytest.mark.parametrize("path", ["/", "/v1/elsewhere", "/v1/connect/", "/v1/connectx"])
+async def test_an_upgrade_of_another_path_is_not_found(world: World, path: str) -> None:
     ann = await world.person("ann")
-    head = f"GET /v1/elsewhere HTTP/1.1\r\nAuthorization: Bearer {ann.token}\r\n"
+    head = f"GET {path} HTTP/1.1\r\nAuthorization: Bearer {ann.token}\r\n"
     assert await raw_upgrade(ann.url, head) == 404
 
 
-async def test_a_header_line_of_15_kib_is_read(world: World) -> None:
-    ann = await world.person("ann")
-    async with connect(ann, headers={"X-Long": "x" * 15 * 1024}) as socket:
-        assert socket.hello["user"] == "ann"
-
-
-@pytest.mark.parametrize("count", [1, 5], ids=["one line over 16 KiB", "headers over 64 KiB"])
-async def test_oversized_headers_are_answered_and_not_met_with_silence(world: World, count: int) -> None:
-    ann = await world.person("ann")
-    size = 17 * 1024 if count == 1 else 14 * 1024
-    bombs = "".join(f"X-Bomb-{number}: {'x' * size}\r\n" for number in range(count))
-    head = f"GET /v1/connect HTTP/1.1\r\nAuthorization: Bearer {ann.token}\r\nSec-WebSocket-Protocol: hubbub.v1\r\n{bombs}"
-    assert await raw_upgrade(ann.url, head) in (400, 431)
-
-
 async def raw_upgrade(url: str, head: str) -> int:
-    """Ask for an upgrade with these very bytes; returns the status of the answer."""
+    """Send an upgrade with exactly these bytes; returns the status of the answer."""
     address = urlsplit(url)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"

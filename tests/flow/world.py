@@ -1,4 +1,4 @@
-"""Where a flow test lives: a tenant of its own on the session's stack, and the people it calls into being."""
+"""A tenant for one test on the running stack, with helpers that create users, channels and messages."""
 
 import asyncio
 import contextlib
@@ -22,35 +22,35 @@ class World:
 
     stack: Stack
     urls: list[str]
-    """Of the two gateways."""
+    """Addresses of the two gateways."""
     http: httpx.AsyncClient
     tenant: str
 
     async def person(self, user: str = "ann", gateway: int = 0, **fields: Any) -> Api:
-        """Somebody who has signed in at a gateway, and so is known."""
+        """A user who has signed in at a gateway."""
         return await login(self.http, self.urls[gateway], user, **{"tenant": self.tenant, **fields})
 
     async def people(self, *names: str) -> list[Api]:
-        """Several, at the two gateways in turn."""
+        """Several users, alternating between the two gateways."""
         return [await self.person(name, number % 2) for number, name in enumerate(names)]
 
     async def room(self, owner: Api, *members: Api, kind: str = "group", **fields: Any) -> str:
-        """A channel of these people."""
+        """A channel with these members."""
         name = {} if kind == "direct" else {"name": "a room"}
         return await owner.create(kind, **{**name, "members": [member.user for member in members], **fields})
 
     def elsewhere(self, api: Api) -> Api:
-        """The same person at the other gateway."""
+        """The same user at the other gateway."""
         return api.at(next(url for url in self.urls if url != api.url))
 
     def target(self, service: str = "messages") -> str:
-        """Where a service answers gRPC."""
+        """The address of a service's gRPC server."""
         services = self.stack.endpoints["services"]
         assert isinstance(services, dict)
         return str(services[service])
 
     def anonymous(self, gateway: int = 0) -> Api:
-        """Nobody."""
+        """A caller without a token."""
         return Api(self.urls[gateway], None, self.http)
 
 
@@ -63,7 +63,7 @@ async def live(api: Api, **positions: int) -> AsyncIterator[Socket]:
 
 
 async def keep_alive(socket: Socket) -> None:
-    """Be heard in every heartbeat, until the connection ends."""
+    """Send heartbeats until the connection ends."""
     with contextlib.suppress(Closed):
         while True:
             await socket.round_trip()
@@ -71,7 +71,7 @@ async def keep_alive(socket: Socket) -> None:
 
 
 async def refusal(api: Api, way: Way = "header", **options: Any) -> Refusal:
-    """How the upgrade is refused; fails when it is not."""
+    """The refusal of the upgrade; fails if the gateway accepts it."""
     with pytest.raises(Refusal) as caught:
         async with connect(api, way, **options):
             pass
@@ -79,15 +79,15 @@ async def refusal(api: Api, way: Way = "header", **options: Any) -> Refusal:
 
 
 async def eventually(look: Callable[[], Awaitable[Any]], within: float = 10.0) -> Any:
-    """Look again and again until something is there, where no frame could tell; returns it."""
+    """Poll until `look` returns something true, and return it. For state that no frame announces."""
     async with asyncio.timeout(within):
-        while not (found := await look()):  # noqa: ASYNC110 (nothing else tells)
+        while not (found := await look()):  # noqa: ASYNC110 (nothing announces it)
             await asyncio.sleep(0.05)
         return found
 
 
 async def flood(authors: list[Api], channel: str, count: int, text: str = "flood") -> int:
-    """Post `count` messages over sockets, as fast as their authors' allowance lets them; returns the head afterwards."""
+    """Post `count` messages over sockets, as fast as the rate limit allows; returns the head afterwards."""
     numbers = itertools.count()
 
     async def write(author: Api) -> int:
@@ -101,7 +101,7 @@ async def flood(authors: list[Api], channel: str, count: int, text: str = "flood
 
 
 async def insist(socket: Socket, channel: str, text: str, key: str = "") -> int:
-    """Post a message, as often as the server asks to wait; returns its number."""
+    """Post a message and retry while the server asks to wait; returns its number."""
     key = key or str(uuid.uuid4())
     while True:
         answer = await socket.post(channel, key, text)
@@ -111,5 +111,5 @@ async def insist(socket: Socket, channel: str, text: str, key: str = "") -> int:
 
 
 def texts(messages: list[dict[str, Any]]) -> list[str | None]:
-    """The texts of a page of history, oldest first."""
+    """The texts on a page of history, oldest first."""
     return [message["text"] for message in reversed(messages)]

@@ -1,6 +1,6 @@
-"""Coverage-guided fuzzing of what reads bytes of others, by libFuzzer (atheris): `python -m tests.fuzz TARGET`, `make fuzz`.
+"""Coverage-guided fuzzing of the parsers with libFuzzer (atheris): `python -m tests.fuzz TARGET`, `make fuzz`.
 
-A target is a module with `SEEDS`, inputs to begin with, and `check`, which takes any bytes and raises for what must not be.
+A target is a module with `SEEDS`, the first inputs, and `check`, which takes any bytes and raises if the parser is wrong.
 """
 
 TARGETS = ("frames", "sockets", "handshakes", "tokens", "bus_entries")

@@ -1,7 +1,7 @@
-"""`python -m tests.fuzz TARGET`: fuzz one target until it fails or enough was tried.
+"""`python -m tests.fuzz TARGET`: fuzz one target until it fails, or for `--seconds` or `--runs`.
 
-`--seconds` or `--runs` say what is enough; with the same `--runs` and PYTHONHASHSEED the same inputs are tried. What was found
-interesting stays in `--folder` and is where the next run begins; the input of a failure is left there too, as `crash-…`.
+The same `--runs` and PYTHONHASHSEED give the same inputs. Inputs that reached new branches stay in `--folder`, where the next run
+starts; the input of a failure is saved there as `crash-…`.
 """
 
 import argparse
@@ -31,22 +31,22 @@ _READERS = [
 """The modules whose branches guide the search."""
 _WORD = re.compile(rb'"[^"]*"|[\w.-]+')
 _SECONDS_OF_CPU = 0.5
-"""For one input."""
+"""The limit for one input."""
 _MOST_BYTES = 4_096
 
 
 class Target(Protocol):
-    """A module with a harness."""
+    """The interface of a target module."""
 
     SEEDS: list[bytes]
-    """Inputs to begin with; their words make more."""
+    """The first inputs; their words form the dictionary."""
 
     def check(self, data: bytes) -> None:
-        """Raise for what must not be."""
+        """Raise if the parser is wrong."""
 
 
 def bounded(check: Callable[[bytes], None]) -> Callable[[bytes], None]:
-    """The check, which fails too where it takes too long."""
+    """A check that also fails if it takes too long."""
 
     def run(data: bytes) -> None:
         started = time.thread_time()
@@ -59,7 +59,7 @@ def bounded(check: Callable[[bytes], None]) -> Callable[[bytes], None]:
 
 
 def main() -> None:
-    """Fuzz; ends the process, with 0 where nothing was found."""
+    """Fuzz; ends the process, with status 0 if nothing was found."""
     wanted = _arguments()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     with atheris.instrument_imports(include=_READERS):
@@ -91,7 +91,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _escaped(word: bytes) -> str:
-    """A word as libFuzzer's dictionaries spell it."""
+    """A word in the syntax of libFuzzer's dictionaries."""
     return "".join(f"\\x{byte:02x}" for byte in word)
 
 

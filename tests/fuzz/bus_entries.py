@@ -1,7 +1,6 @@
-"""Entries of the bus: `messages.worker.decode`, given whatever a broken or hostile publisher has put there.
+"""Entries of the bus: `messages.worker.decode` with the output of a broken or hostile publisher.
 
-An entry is poison or a batch, of which every command is either understood, and then holds nothing that the store cannot, or
-refused with an expected error; nothing else is raised.
+An entry is poison or a batch. Each command of a batch is either decoded and can be stored, or refused with an expected error.
 """
 
 from collections.abc import Iterator
@@ -41,20 +40,20 @@ SEEDS = [CommandBatch(commands=each).SerializeToString() for each in (_COMMANDS,
 
 
 def check(data: bytes) -> None:
-    """Raise where a command is lost, or holds what no store can."""
+    """Raise if a command is lost, or cannot be stored."""
     decoded = worker.decode(Delivery("commands.0", [Entry("1-0", data)]))
     try:
         batch = CommandBatch.FromString(data)
     except DecodeError:
-        assert decoded.poison == [data], "what is no batch is set aside"
+        assert decoded.poison == [data], "an entry that is no batch must be set aside"
         assert not decoded.commands
         return
-    assert not decoded.poison, "a batch is no poison"
-    assert len(decoded.commands) + len(decoded.refused) == len(batch.commands), "no command is lost"
+    assert not decoded.poison, "a batch must not be set aside"
+    assert len(decoded.commands) + len(decoded.refused) == len(batch.commands), "no command may be lost"
     assert all(outcome.error is not None for outcome in decoded.refused)
     for command in decoded.commands:
         stored = (command.tenant, command.channel, command.actor, command.body)
-        assert not any("\x00" in text for part in stored for text in _texts(part)), "PostgreSQL holds no NUL"
+        assert not any("\x00" in text for part in stored for text in _texts(part)), "PostgreSQL cannot store NUL"
 
 
 def _texts(value: object) -> Iterator[str]:

@@ -1,7 +1,7 @@
-"""Frames of clients: `gateway.protocol.incoming.decode` against another reading of the same bytes.
+"""Frames of clients: `gateway.protocol.incoming.decode` against a second parser.
 
-It takes a frame and loses nothing of it, refuses one that is wrong with a reference that can be echoed, and calls malformed
-exactly what is no JSON object or nests too deeply.
+A valid frame is decoded without loss. A wrong frame is refused with a `ref` to echo. Exactly the bytes that are no JSON
+object, or that nest too deeply, are malformed.
 """
 
 import json
@@ -36,8 +36,8 @@ _decode = msgspec.json.Decoder(incoming.Frame).decode
 
 
 def check(data: bytes) -> None:
-    """Raise for a verdict that is not the one that the bytes deserve."""
-    data = data.decode(errors="ignore").encode()  # whoever calls has seen that it is UTF-8
+    """Raise if the decoder's verdict is wrong."""
+    data = data.decode(errors="ignore").encode()  # the caller has checked UTF-8
     said = _read(data)
     try:
         frame = incoming.decode(data)
@@ -46,7 +46,7 @@ def check(data: bytes) -> None:
     except incoming.FrameRefused as refused:
         _check_refusal(refused, said)
     else:
-        assert said is not None, "what is no JSON object is no frame"
+        assert said is not None, "a frame must be a JSON object"
         again = msgspec.json.encode(frame)
         assert _decode(again) == frame, "a frame is the same when written and read again"
         kept = _value(again)
@@ -54,14 +54,14 @@ def check(data: bytes) -> None:
 
 
 def _check_refusal(refused: incoming.FrameRefused, said: dict[str, Any] | None) -> None:
-    assert said is not None, "what is no JSON object is malformed"
+    assert said is not None, "a value that is no JSON object is malformed"
     assert refused.error.reason in {"INVALID_FRAME", "TOO_LARGE"}, refused.error
     assert (refused.ref is UNSET) == ("ref" not in said), "the reference belongs to the answer"
     assert refused.ref is UNSET or _value(bytes(refused.ref)) == said["ref"], "the reference is the frame's"
 
 
 def _read(data: bytes) -> dict[str, Any] | None:
-    """The object, unless it is none or nests too deeply."""
+    """The object; None if it is no object or nests too deeply."""
     try:
         pairs = json.loads(data, object_pairs_hook=tuple, parse_constant=_refuse, parse_int=float)
         if not isinstance(pairs, tuple) or _depth(pairs) > incoming.DEPTH:

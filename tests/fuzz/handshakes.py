@@ -1,4 +1,4 @@
-"""Handshakes: what is read from the header lines of an upgrade before anything is known about who sends them."""
+"""Handshakes: the header lines of an upgrade, as read before authentication."""
 
 import base64
 
@@ -16,18 +16,18 @@ SEEDS = [
 
 
 def check(data: bytes) -> None:
-    """Raise where a line comes to more than it says."""
+    """Raise if a header line has more effect than it may."""
     pairs = [line.partition(b":") for line in data.split(b"\n")]
     fields = upgrade._fields([(name.lower(), value) for name, _, value in pairs])
     assert len(request_id_from(fields.get("x-request-id"))) <= 64
     origin, host = fields.get("origin", ""), fields.get("host", "")
     if may_use(origin, host, ALLOWED):
-        assert origin.lower() in {*ALLOWED, f"http://{host}".lower(), f"https://{host}".lower()}, "a page of another site"
-        assert origin.partition("://")[2], "a page of nowhere"
+        assert origin.lower() in {*ALLOWED, f"http://{host}".lower(), f"https://{host}".lower()}, "the origin must be allowed"
+        assert origin.partition("://")[2], "the origin must have a host"
     try:
         key = upgrade._handshake_key(fields)  # noqa: SLF001
     except upgrade.Refused:
         return
     assert fields["sec-websocket-version"] == "13"
     assert len(base64.b64decode(key)) == 16
-    assert upgrade._replayed(key).count(b"\r\n") == 7, "no line of the client's own"  # noqa: SLF001
+    assert upgrade._replayed(key).count(b"\r\n") == 7, "the client must not add a header line"  # noqa: SLF001

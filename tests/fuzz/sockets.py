@@ -1,8 +1,8 @@
-"""WebSocket frames: picows and `gateway.wire.websocket`, against a reading of RFC 6455 that knows no buffers.
+"""WebSocket frames: picows and `gateway.wire.websocket` against a simple implementation of RFC 6455 without buffers.
 
-An input is a list of frames: two bytes each, the first of the header and a length, then the payload. They are read one by one,
-each half by half: every message, pong and close must be the one that the RFC and `protocol.md` say. Read all at once, picows may
-drop what it has not handed over when a later frame is wrong; still no message is made up, and there is one close, at the end.
+An input is a list of frames: the first byte of the header, a length, and the payload. When they arrive one by one, in halves,
+every message, pong and close must follow the RFC and `protocol.md`. When they arrive at once and a later frame is wrong,
+picows may drop messages that it has not delivered. Even then no message is invented, and one close comes last.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 _UNUSED = cast("Any", None)
 _peer = socket.create_server(("127.0.0.1", 0))
 _socket = socket.create_connection(_peer.getsockname())
-"""Whose options picows sets; nothing travels there."""
+"""Accepts the socket options that picows sets; it carries no data."""
 
 
 def _spelled(*frames: Frame) -> bytes:
@@ -56,7 +56,7 @@ SEEDS = [
 
 
 class _Wire(asyncio.Transport):
-    """Where a socket's bytes end."""
+    """Collects the bytes that a socket sends."""
 
     def __init__(self) -> None:
         super().__init__({"socket": _socket})
@@ -68,7 +68,7 @@ class _Wire(asyncio.Transport):
         self.written += data
 
     def get_write_buffer_size(self) -> int:
-        return 1  # else picows writes past it
+        return 1  # so that picows writes through the transport
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         pass
@@ -92,7 +92,7 @@ class _Wire(asyncio.Transport):
 
 
 async def _heard(reads: list[bytes]) -> tuple[list[bytes], list[Frame]]:
-    """The messages that come of reads, and the frames that answer them."""
+    """Collects the messages of each read, and the answering frames."""
     messages: list[bytes] = []
     registry = Registry("g", silence_seconds=3_600)
     upgrades = upgrade.Upgrades(
@@ -108,7 +108,7 @@ async def _heard(reads: list[bytes]) -> tuple[list[bytes], list[Frame]]:
     )
     wire, connection = _Wire(), _admitted(registry)
     upgrades._hand_over(connection, wire, _KEY, None, b"")  # noqa: SLF001 - what comes of a handshake
-    connection.file = NO_FILE  # so that the wire gets everything
+    connection.file = NO_FILE  # so that the transport gets every byte
     begins = len(wire.written)
     for data in reads:
         if not wire.is_closing():
@@ -129,18 +129,18 @@ def _frames(data: bytes) -> Iterator[Frame]:
 
 
 def _masked(head: int, payload: bytes) -> bytes:
-    """A client's frame, under a mask that changes nothing."""
+    """A client's frame with a mask of zeros."""
     return bytes((head, 0x80 | len(payload), 0, 0, 0, 0)) + payload
 
 
 class _Reading:
-    """What the RFC makes of frames."""
+    """A model of RFC 6455."""
 
     def __init__(self) -> None:
         self.messages: list[bytes] = []
         self.pongs: list[Frame] = []
         self.codes: set[int] = set()
-        """Those that the close may have, 0 for none; empty without a close."""
+        """Allowed close codes, 0 for none; empty without a close."""
         self._whole: bytes | None = None
 
     def take(self, head: int, payload: bytes) -> None:
@@ -184,7 +184,7 @@ def _answers_to_close(payload: bytes, *, reserved: bool) -> set[int]:
 
 
 def _text_so_far(data: bytes, *, whole_text: bool) -> bool:
-    """Whether it is UTF-8, or can still become it."""
+    """Whether it is UTF-8, or a prefix of UTF-8."""
     try:
         data.decode()
     except UnicodeDecodeError as error:
@@ -193,7 +193,7 @@ def _text_so_far(data: bytes, *, whole_text: bool) -> bool:
 
 
 def check(data: bytes) -> None:
-    """Raise where a message, a pong or the close is another than it must be."""
+    """Raise if a message, a pong or the close differs from the model."""
     frames = [(head, payload[:_MOST_PAYLOAD]) for head, payload in _listed(data)]
     asyncio.run(_check(frames))
 
@@ -216,12 +216,12 @@ async def _check(frames: list[Frame]) -> None:
     assert set(_closes(answers)) <= reading.codes, "the close tells why"
     assert len(_closes(answers)) == bool(reading.codes), "one close, if any"
     messages, answers = await _heard([b"".join(spelled)])
-    assert messages == reading.messages[: len(messages)], "no message is made up"
+    assert messages == reading.messages[: len(messages)], "no message may be invented"
     assert len(_closes(answers)) == bool(reading.codes), "one close, if any"
 
 
 def _closes(answers: list[Frame]) -> list[int]:
-    """The codes of closes, after which nothing may come."""
+    """The close codes; checks that nothing follows a close."""
     closes = [int.from_bytes(payload[:2], "big") for head, payload in answers if head == 0x88]
     assert not closes or answers[-1][0] == 0x88, "nothing follows the close"
     return closes

@@ -1,7 +1,7 @@
-"""Tokens: `gateway.identity.authentication`, given arbitrary bytes, and arbitrary claims signed by a trusted issuer.
+"""Tokens: the gateway's `Authenticator` with arbitrary tokens, and with tokens signed by a trusted issuer's key.
 
-An input with a line break is a header and claims, which are signed; without one it is a token as it stands. Nobody is known by
-what the key did not sign, nor by claims that are not the ones of `protocol.md`.
+An input with a line break is a header and claims, which are signed; others are tokens. A token without a valid signature,
+or with claims that `protocol.md` does not allow, must be refused.
 """
 
 import asyncio
@@ -50,12 +50,12 @@ SEEDS = [
 
 
 def check(data: bytes) -> None:
-    """Raise where somebody is known who must not be."""
+    """Raise if a token is accepted that must be refused."""
     header, signed, claims = data.partition(b"\n")
     identity = _identified(_compact(header, claims) if signed else data.decode("latin-1"))
-    assert identity is not None or data != GOOD, "a good token is good"
+    assert identity is not None or data != GOOD, "a valid token must be accepted"
     if identity is not None:
-        assert signed, "nobody is known by what the key did not sign"
+        assert signed, "an unsigned token must be refused"
         _judge(json.loads(header), json.loads(claims), identity)
 
 

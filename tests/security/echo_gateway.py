@@ -1,9 +1,9 @@
-"""`python -m tests.security.echo_gateway PORT`: the gateway's WebSocket stack with an echo where the protocol would be.
+"""`python -m tests.security.echo_gateway PORT`: the gateway's WebSocket stack, which echoes instead of speaking the protocol.
 
-The door (uvicorn), the upgrade, picows, the listener and the registry are the real ones; only who calls is not asked. The
-industry's conformance suite wants this: `wstest -m fuzzingclient` of autobahntestsuite (Python 2.7), with `{"servers":
-[{"agent": "hubbub", "url": "ws://127.0.0.1:PORT/v1/connect"}], "cases": ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*",
-"10.*"]}`. Its cases 1.2 send binary, which `protocol.md` closes with 1003.
+uvicorn, the upgrade, picows, the listener and the registry are the real ones; only authentication is missing. It is for the usual
+conformance suite: `wstest -m fuzzingclient` of autobahntestsuite (Python 2.7), with `{"servers": [{"agent": "hubbub",
+"url": "ws://127.0.0.1:PORT/v1/connect"}], "cases": ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "10.*"]}`. Its cases 1.2
+send binary, which `protocol.md` closes with 1003.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ _UNUSED = cast("Any", None)
 
 
 class _Open:
-    """Starts a socket for anybody, without a session and a `hello`."""
+    """Starts a socket for every caller, without a session and a `hello`."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
@@ -40,14 +40,14 @@ class _Open:
 
 
 class _Upgrades(Upgrades):
-    """Knows everybody who comes."""
+    """Accepts every caller."""
 
     async def _identify(self, *_: object) -> Identity:
         return Identity("default", "anybody", "", (), 0.0, float("inf"))
 
 
 async def serve(port: int) -> None:
-    """Echo until the process is stopped."""
+    """Serve until the process is stopped."""
     registry = Registry("echo", silence_seconds=3_600)
 
     def echo(connection: Connection, payload: bytes) -> None:

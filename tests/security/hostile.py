@@ -1,7 +1,4 @@
-"""What an attacker puts where a value belongs, and which of it is no text that could be stored.
-
-Leaves what each door answers to the tests of that door.
-"""
+"""Hostile values for the tests of every interface."""
 
 from typing import Any
 
@@ -16,10 +13,10 @@ NO_TEXT: dict[str, Any] = {
     "beyond any integer": 10**30,
     "true": True,
 }
-"""JSON values that are no text."""
+"""JSON values that are not strings."""
 
 UNSTORABLE: dict[str, str] = {"a NUL": "a\x00b", "a lone surrogate": "a\ud800b"}
-"""Texts that JSON can carry and PostgreSQL or UTF-8 cannot."""
+"""Strings that JSON can carry and PostgreSQL or UTF-8 cannot."""
 
 STRANGE: dict[str, str] = {
     "a right-to-left override": "\u202egnp.exe",
@@ -37,4 +34,4 @@ STRANGE: dict[str, str] = {
     "a null's name": "null",
     "white space": "   ",
 }
-"""Valid texts that break careless code."""
+"""Valid strings that break careless code."""

@@ -1,4 +1,4 @@
-"""Two tenants whose people have the same ids: the first has one of everything, the second tries to see or touch it."""
+"""Two tenants with the same user ids: the first has one object of every kind, which the second tries to see or change."""
 
 import uuid
 from dataclasses import dataclass
@@ -8,54 +8,54 @@ from tests.client import Api
 from tests.flow.world import World
 
 UNKNOWN = {name: str(uuid.uuid4()) for name in ("channel", "message", "upload", "report")}
-"""Ids of nothing."""
+"""Ids of objects that do not exist."""
 SECRET = "our secret"
 NAMED = "of the first"
-"""In the names of everybody of the first tenant."""
+"""Part of every user name in the first tenant."""
 
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """Who is who."""
+    """The users of both tenants."""
 
     world: World
     ann: Api
-    """Of the first tenant, as bob and carol are; all that `ids` names is theirs."""
+    """Of the first tenant, like bob and carol; the objects in `ids` belong to them."""
     bob: Api
     eve: Api
-    """Ann's namesake in the second tenant, with all the power that there is in it."""
+    """The user ann of the second tenant, an administrator."""
     other_bob: Api
-    """Of the second tenant; there is no carol in it."""
+    """The user bob of the second tenant, which has no carol."""
     ids: dict[str, str]
 
     @property
     def tenant(self) -> str:
-        """The second."""
+        """The second tenant."""
         return second(self.world)
 
     @property
     def intruder(self) -> nouns.Caller:
-        """Eve at the gRPC door."""
+        """Eve as a caller over gRPC."""
         return nouns.Caller(tenant=self.tenant, user="ann", admin=True)
 
     @property
     def victim(self) -> nouns.Caller:
-        """Ann at the gRPC door."""
+        """Ann as a caller over gRPC."""
         return nouns.Caller(tenant=self.world.tenant, user="ann", admin=True)
 
     def none_of_theirs(self, answer: object) -> bool:
-        """Whether an answer, or a part of one, holds nothing of the first tenant's."""
+        """Whether an answer, or a part of one, contains nothing of the first tenant."""
         text = str(answer)
         return not any(mark in text for mark in (*self.ids.values(), self.world.tenant, SECRET, NAMED))
 
 
 def second(world: World) -> str:
-    """A tenant beside the test's own, whose name does not contain the other's."""
+    """A second tenant for the test; its name does not contain the first's."""
     return f"n-{world.tenant[2:]}"
 
 
 async def neighbours(world: World) -> Neighbours:
-    """The first tenant with a channel that all of it sees, and in it, or about it, one of everything; and its neighbours."""
+    """Create both tenants; the first has a public channel with an object of every kind in it."""
     ann, bob, carol = [await world.person(user, name=f"{user} {NAMED}") for user in ("ann", "bob", "carol")]
     eve = await world.person("ann", 1, tenant=second(world), roles=["admin"])
     other_bob = await world.person("bob", 1, tenant=second(world))

@@ -1,6 +1,6 @@
-"""A small OpenID provider with keys of its own, for tests: discovery, authorization code with PKCE, as strict as a real one.
+"""A small OpenID provider for tests: discovery and authorization code with PKCE, as strict as a real one.
 
-Everybody it is told of is signed in already, so its authorize endpoint redirects at once. A test may spoil what it says next.
+Its user is already signed in, so the authorize endpoint redirects at once. A test may change what it answers next.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ STRANGERS_KEY = RSAKey.generate_key(2048)
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a code is good for, once."""
+    """What a code stands for; it can be redeemed once."""
 
     redirect_uri: str
     challenge: str
@@ -40,23 +40,23 @@ class Grant:
 
 @dataclass(slots=True)
 class Provider:
-    """One provider, and whoever sits before the browser that comes to it."""
+    """A provider, and the user at the browser that visits it."""
 
     url: str
     person: dict[str, Any] = field(default_factory=dict)
-    """Claims of whoever signs in."""
+    """Claims of the user who signs in."""
     algorithm: str = "RS256"
     spoil: dict[str, Any] = field(default_factory=dict)
-    """Claims to say instead of the right ones; None leaves one out."""
+    """Claims that replace the correct ones; None omits a claim."""
     key: RSAKey | ECKey | None = None
-    """To sign with instead of the right one."""
+    """The key that signs instead of the correct one."""
     denies: bool = False
-    """Whether people press "cancel"."""
+    """Whether the user cancels."""
     grants: dict[str, Grant] = field(default_factory=dict)
     asked: list[dict[str, str]] = field(default_factory=list)
-    """What came to authorize, in order."""
+    """The authorization requests, in order."""
     exchanged: int = 0
-    """Codes that were taken."""
+    """Redeemed codes."""
 
     def routes(self) -> list[Route]:
         return [

@@ -1,4 +1,4 @@
-"""Gateways beside the product's own that sign people in at a provider of the tests', and how somebody does."""
+"""Starts additional gateways that use the tests' OpenID provider, and signs users in."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ KEY = "a-session-key-of-the-tests-0123456789"
 
 
 def settings(product: Stack, folder: Path) -> dict[str, str]:
-    """What a gateway beside the product's own is told."""
+    """The settings of an additional gateway."""
     known = product.endpoints
     services: Any = known["services"]
     return {
@@ -45,7 +45,7 @@ def settings(product: Stack, folder: Path) -> dict[str, str]:
 def another_gateway(
     product: Stack, folder: Path, url: str, issuer: str, redirect_base: str
 ) -> contextlib.AbstractAsyncContextManager[None]:
-    """One that differs from those of `house`."""
+    """An additional gateway with other settings than those of `house`."""
     return gateway(
         settings(product, folder)
         | {
@@ -61,7 +61,7 @@ def another_gateway(
 
 @contextlib.asynccontextmanager
 async def gateway(env: dict[str, str], folder: Path) -> AsyncIterator[None]:
-    """Run one inside the block."""
+    """Run a gateway during the block."""
     host, _, port = env["HUBBUB_LISTEN"].partition(":")
     ready = partial(probes.http_ok, host, int(port), "/readyz")
     command = Command(env["HUBBUB_INSTANCE"], (sys.executable, "-m", "gateway"), ready, env)
@@ -75,7 +75,7 @@ async def gateway(env: dict[str, str], folder: Path) -> AsyncIterator[None]:
 
 
 async def ask_provider(http: httpx.AsyncClient, path: str = "/v1/signin") -> str:
-    """Begin, and come to where the provider sends the browser back to."""
+    """Begin to sign in; returns the URL to which the provider redirects the browser."""
     begun = await http.get(path)
     assert begun.status_code == 303, begun.text
     answered = await http.get(begun.headers["location"])
@@ -84,11 +84,11 @@ async def ask_provider(http: httpx.AsyncClient, path: str = "/v1/signin") -> str
 
 
 async def sign_in(http: httpx.AsyncClient, path: str = "/v1/signin") -> httpx.Response:
-    """Sign in; the answer that carries the session."""
+    """Sign in; returns the answer that sets the session cookie."""
     return await http.get(await ask_provider(http, path))
 
 
 def refused(response: httpx.Response, status: int = 401) -> bool:
-    """No session came of it, and the answer is a problem."""
+    """Check that the answer is a problem and sets no session."""
     problem = response.headers["content-type"].startswith("application/problem+json") and response.json()["status"] == status
     return response.status_code == status and problem and not response.cookies.get("hubbub")

@@ -1,4 +1,4 @@
-"""What one user or address may ask for, with small limits, over two gateways: flooders are told to wait, others are not."""
+"""Rate limits per user and per address over two gateways: a flooder has to wait, others do not."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Iterable
@@ -13,7 +13,7 @@ from stack import Stack
 from tests.client import Answer, Api, Socket, connect, login
 from tests.flow.world import live, refusal
 
-BURST_OF_STRANGERS = 100
+BURST_OF_GUESSES = 100
 BURST_OF_SENDS = 400
 BURST_OF_ROOMS = 10
 _ENV = {
@@ -27,7 +27,7 @@ _ENV = {
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Two gateways, and people who have signed in before anybody floods."""
+    """Two gateways, and users who have signed in before the flood."""
 
     urls: list[str]
     tokens: dict[str, str]
@@ -36,8 +36,8 @@ class Place:
     def person(self, user: str, gateway: int = 0) -> Api:
         return Api(self.urls[gateway], self.tokens[user], self.http, user)
 
-    def stranger(self, gateway: int = 0) -> Api:
-        """Somebody with a token that nobody has issued."""
+    def guesser(self, gateway: int = 0) -> Api:
+        """A caller with an invalid token."""
         return Api(self.urls[gateway], "a.b.c", self.http)
 
 
@@ -55,16 +55,16 @@ async def place(urls_and_tokens: tuple[list[str], dict[str, str]]) -> AsyncItera
         yield Place(*urls_and_tokens, http)
 
 
-async def test_an_address_that_tries_tokens_is_told_to_wait_and_who_has_one_is_not(place: Place) -> None:
-    guess = place.stranger()
-    tried = [await guess.call("GET", "/v1/me") for _ in range(2 * BURST_OF_STRANGERS)]
+async def test_an_address_that_guesses_tokens_must_wait_and_a_valid_token_need_not(place: Place) -> None:
+    guess = place.guesser()
+    tried = [await guess.call("GET", "/v1/me") for _ in range(2 * BURST_OF_GUESSES)]
     assert [answer.reason for answer in tried[:50]] == ["NOT_AUTHENTICATED"] * 50
     assert "RATE_LIMITED" in {answer.reason for answer in tried}
-    knocks = await asyncio.gather(*(refusal(guess) for _ in range(50)))  # more than come back meanwhile
+    knocks = await asyncio.gather(*(refusal(guess) for _ in range(50)))  # more than the bucket regains meanwhile
     told = next(knock for knock in knocks if knock.status == HTTPStatus.TOO_MANY_REQUESTS)
     assert int(told.headers["retry-after"]) >= 1
-    anybody = Api(place.urls[0], None, place.http)
-    logins = await asyncio.gather(*(anybody.call("POST", "/v1/dev/login", {"user": "eve"}) for _ in range(50)))
+    anonymous = Api(place.urls[0], None, place.http)
+    logins = await asyncio.gather(*(anonymous.call("POST", "/v1/dev/login", {"user": "eve"}) for _ in range(50)))
     assert "RATE_LIMITED" in {answer.reason for answer in logins}
     ann = place.person("ann")
     await ann.ok("GET", "/v1/me")
@@ -81,7 +81,7 @@ async def test_a_users_sends_count_together_over_sockets_and_http(place: Place) 
         assert "RATE_LIMITED" in {answer.reason for answer in await asyncio.gather(*posting)}
 
 
-async def test_channels_made_and_joined_have_a_pace(place: Place) -> None:
+async def test_creating_and_joining_channels_is_rate_limited(place: Place) -> None:
     cat = place.person("cat")
     answers = [await cat.call("POST", "/v1/channels", {"kind": "public", "name": "x"}) for _ in range(2 * BURST_OF_ROOMS)]
     assert [answer.status for answer in answers[:5]] == [201] * 5
@@ -90,33 +90,33 @@ async def test_channels_made_and_joined_have_a_pace(place: Place) -> None:
     assert "RATE_LIMITED" in {answer.reason for answer in joins}
 
 
-async def test_what_is_spent_at_one_gateway_is_not_there_at_the_other(place: Place) -> None:
+async def test_an_allowance_is_shared_by_the_gateways(place: Place) -> None:
     here, there = place.person("dan", 0), place.person("dan", 1)
     room = await here.create("public", name="a room")
     async with live(here) as at_one, live(there) as at_two:
-        await asyncio.gather(sends(at_one), joins(here, room), guesses(place.stranger(0)))
-        await asyncio.sleep(2)  # the other gateway is told once a second
-        granted = await asyncio.gather(sends(at_two), joins(there, room), guesses(place.stranger(1)))
-    bursts = (BURST_OF_SENDS, BURST_OF_ROOMS, BURST_OF_STRANGERS)
-    assert all(count < burst * 3 / 4 for count, burst in zip(granted, bursts, strict=True)), granted  # else the whole burst again
+        await asyncio.gather(sends(at_one), joins(here, room), guesses(place.guesser(0)))
+        await asyncio.sleep(2)  # gateways exchange their counts once a second
+        granted = await asyncio.gather(sends(at_two), joins(there, room), guesses(place.guesser(1)))
+    bursts = (BURST_OF_SENDS, BURST_OF_ROOMS, BURST_OF_GUESSES)
+    assert all(count < burst * 3 / 4 for count, burst in zip(granted, bursts, strict=True)), granted  # not the whole burst again
 
 
 async def sends(socket: Socket) -> int:
-    """How many of more frames than a burst are not told to wait. They ask for nothing that there is."""
+    """Send more frames than a burst, about nothing that exists; returns how many were not rate limited."""
     asking = (socket.request("read", channel="none", seq=1) for _ in range(BURST_OF_SENDS + 200))
     return sum(answer["reason"] != "RATE_LIMITED" for answer in await asyncio.gather(*asking))
 
 
 async def joins(api: Api, room: str) -> int:
-    """How many of more joins than a burst are not told to wait."""
+    """Join more often than a burst; returns how many joins were not rate limited."""
     return await allowed(api.call("POST", f"/v1/channels/{room}/join") for _ in range(2 * BURST_OF_ROOMS))
 
 
-async def guesses(stranger: Api) -> int:
-    """How many of more guesses than a burst are not told to wait."""
-    return await allowed(stranger.call("GET", "/v1/me") for _ in range(2 * BURST_OF_STRANGERS))
+async def guesses(guesser: Api) -> int:
+    """Try more tokens than a burst; returns how many attempts were not rate limited."""
+    return await allowed(guesser.call("GET", "/v1/me") for _ in range(2 * BURST_OF_GUESSES))
 
 
 async def allowed(asking: Iterable[Awaitable[Answer]]) -> int:
-    """How many are not told to wait."""
+    """How many answers are not RATE_LIMITED."""
     return sum(answer.reason != "RATE_LIMITED" for answer in await asyncio.gather(*asking))

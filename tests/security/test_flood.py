@@ -1,4 +1,4 @@
-"""One flooder slows nobody: while one socket sends as fast as it can, others are answered, and the flooder is told to stop."""
+"""A flooding socket does not slow others down: they are answered, and the flood is refused."""
 
 import asyncio
 import contextlib
@@ -15,16 +15,16 @@ from tests.flow.world import World, live
 SAMPLES = 40
 SLOWER_AT_MOST = 20.0
 FLOOR_SECONDS = 0.01
-"""What a loaded machine may make of a round trip that is faster than this anyway."""
+"""Shorter round trips count as this long, since a loaded machine can delay them by as much."""
 FLOOD = 15_000
 """Frames that one socket sends at once."""
 BEAT_SECONDS = 0.2
 CONTROL_COST = 0.2
-"""Of a send, what a ping or a fragment of nothing counts."""
+"""The cost of a ping or an empty fragment, as a share of a send."""
 
 
 async def round_trips(socket: Socket) -> float:
-    """The median of some round trips, seconds."""
+    """The median of some round trips in seconds."""
     taken = []
     for _ in range(SAMPLES):
         began = time.perf_counter()
@@ -34,7 +34,7 @@ async def round_trips(socket: Socket) -> float:
     return statistics.median(taken)
 
 
-async def test_a_flooder_is_refused_most_of_it_and_slows_nobody(world: World) -> None:
+async def test_most_of_a_flood_is_refused_and_others_are_not_slowed_down(world: World) -> None:
     ann, mallory = await world.person("ann"), await world.person("mallory")
     room = await world.room(mallory)
     async with live(ann) as witness, live(mallory) as flooder:
@@ -54,12 +54,12 @@ async def test_a_flooder_is_refused_most_of_it_and_slows_nobody(world: World) ->
         refused = flooder.received("error", reason="RATE_LIMITED")
         ratio = stormy / max(calm, FLOOR_SECONDS)
         assert ratio < SLOWER_AT_MOST, f"others wait {ratio:.1f} times as long"
-        assert len(refused) > len(flooder.received("ack")), "most of a flood is refused, and costs no store anything"
+        assert len(refused) > len(flooder.received("ack")), "most of a flood must be refused before it reaches a store"
         assert all(error["retry_after"] > 0 for error in refused)
 
 
-async def test_others_are_answered_in_the_midst_of_a_flood(world: World) -> None:
-    """Counted rather than timed: how much of one socket's flood is answered between two answers to another socket."""
+async def test_others_are_answered_during_a_flood(world: World) -> None:
+    """Counted rather than timed: how many flooding frames are answered between two answers to another socket."""
     ann, mallory = await world.person("ann"), await world.person("mallory")
     async with live(ann) as witness, wire(mallory) as flooder:
         answered = 0
@@ -81,7 +81,7 @@ async def test_others_are_answered_in_the_midst_of_a_flood(world: World) -> None
 
 
 def beats(limit: int) -> dict[str, bytes]:
-    """What each kind of flooder sends in a beat: thrice the limit, and among it a message, as silence has a code of its own."""
+    """One beat of each kind of flood: three times the limit, and one message, since a silent socket is closed with 4003."""
     cheap = int(3 * limit * BEAT_SECONDS / CONTROL_COST)
     ping = json.dumps({"type": "ping"}).encode()
     sending = json.dumps({"type": "send", "channel": "no-channel", "key": "k", "text": "x"}).encode()
@@ -90,13 +90,13 @@ def beats(limit: int) -> dict[str, bytes]:
         "frames that are none": spell(TEXT, b'{"type":"none"}') * int(3 * limit * BEAT_SECONDS),
         "pings": spell(TEXT, ping) * cheap,
         "pings of the WebSocket": spell(TEXT, ping) + spell(PING, b"x") * cheap,
-        "pongs that nobody asked for": spell(TEXT, ping) + spell(PONG, b"x") * cheap,
+        "unsolicited pongs": spell(TEXT, ping) + spell(PONG, b"x") * cheap,
         "fragments of nothing": spell(TEXT, fin=False) + spell(CONTINUATION, fin=False) * cheap + spell(CONTINUATION, ping),
     }
 
 
 async def flooded(api: Api, beat: bytes) -> int:
-    """Send a beat again and again, what a slow moment held up included; returns the code that ends it."""
+    """Send a beat repeatedly, and catch up after a delay; returns the close code."""
     clock = asyncio.get_running_loop().time
 
     async def flood(connection: Wire) -> None:
@@ -114,7 +114,7 @@ async def flooded(api: Api, beat: bytes) -> int:
             flooding.cancel()
 
 
-async def test_whoever_goes_on_flooding_is_closed_with_4004_whatever_the_flood_is_made_of(world: World) -> None:
+async def test_a_persistent_flood_of_any_kind_of_frame_is_closed_with_4004(world: World) -> None:
     async with live(await world.person("ann")) as socket:
         kinds = beats(socket.hello["limits"]["sends_per_second"])
     people = [await world.person(f"mallory-{number}", number % 2) for number in range(len(kinds))]

@@ -1,4 +1,4 @@
-"""Pages of other origins in a real browser: who may frame what, who may call the API, what the widget takes from its host."""
+"""Pages of other origins in a browser: which may frame the widget, which may call the API, and what the widget accepts."""
 
 import asyncio
 import contextlib
@@ -24,12 +24,12 @@ EMPTY = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 15\r\nCo
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A gateway, and origins of pages: a tenant's own, one that may call the API, and neither. The pages are empty."""
+    """A gateway and three origins with empty pages: a tenant's, one that may call the API, and one without permissions."""
 
     url: str
     shop: str
     caller: str
-    stranger: str
+    unknown: str
 
 
 async def answer_emptily(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -44,7 +44,7 @@ async def place(product: Stack, tmp_path_factory: pytest.TempPathFactory) -> Asy
     listen = f"127.0.0.1:{ports.free(1)[0]}"
     async with contextlib.AsyncExitStack() as running:
         pages = [await running.enter_async_context(await asyncio.start_server(answer_emptily, "127.0.0.1", 0)) for _ in range(3)]
-        shop, caller, stranger = (f"http://localhost:{page.sockets[0].getsockname()[1]}" for page in pages)
+        shop, caller, unknown = (f"http://localhost:{page.sockets[0].getsockname()[1]}" for page in pages)
         env = settings(product, folder) | {
             "HUBBUB_LISTEN": listen,
             "HUBBUB_INSTANCE": "foreign",
@@ -52,7 +52,7 @@ async def place(product: Stack, tmp_path_factory: pytest.TempPathFactory) -> Asy
             "HUBBUB_WIDGET_ORIGINS": json.dumps({"acme": [shop]}),
         }
         await running.enter_async_context(gateway(env, folder))
-        yield Place(f"http://{listen}", shop, caller, stranger)
+        yield Place(f"http://{listen}", shop, caller, unknown)
 
 
 @contextlib.asynccontextmanager
@@ -65,7 +65,7 @@ async def page_of(browser: Browser, origin: str) -> AsyncIterator[Page]:
 
 
 def host_page(url: str, tenant: str) -> str:
-    """What a host product puts into its page: the script, and where tokens come from."""
+    """What a host product puts into its page: the script, and the source of tokens."""
     return f"""
     <div id="here" style="height:600px"></div>
     <script src="{url}/embed.js"></script>
@@ -84,7 +84,7 @@ def host_page(url: str, tenant: str) -> str:
 
 
 async def embedding(page: Page, url: str, tenant: str) -> None:
-    """Load the widget into a page whose server signs its people's tokens."""
+    """Load the widget into a page whose server signs tokens for its users."""
 
     async def give(tenant: str) -> str:
         async with httpx.AsyncClient(base_url=url) as http:
@@ -95,7 +95,7 @@ async def embedding(page: Page, url: str, tenant: str) -> None:
     await page.set_content(f"<!doctype html><title>host</title><body>{host_page(url, tenant)}")
 
 
-async def test_a_page_of_the_tenants_shows_its_widget_and_renews_its_tokens(browser: Browser, place: Place) -> None:
+async def test_a_page_of_the_tenant_shows_its_widget_and_renews_its_tokens(browser: Browser, place: Place) -> None:
     async with page_of(browser, place.shop) as page:
         await embedding(page, place.url, "acme")
         frame = page.frame_locator("iframe")
@@ -117,9 +117,11 @@ async def test_a_widget_shows_no_other_tenant(browser: Browser, place: Place) ->
 
 @pytest.mark.parametrize(
     ("origin", "path"),
-    [("stranger", "/widget/acme"), ("caller", "/widget/acme"), ("shop", "/"), ("shop", "/widget/other"), ("shop", "/v1/me")],
+    [("unknown", "/widget/acme"), ("caller", "/widget/acme"), ("shop", "/"), ("shop", "/widget/other"), ("shop", "/v1/me")],
 )
-async def test_nobody_else_frames_it_and_nothing_else_is_framed(browser: Browser, place: Place, origin: str, path: str) -> None:
+async def test_no_other_origin_may_frame_the_widget_and_no_other_page_may_be_framed(
+    browser: Browser, place: Place, origin: str, path: str
+) -> None:
     async with page_of(browser, getattr(place, origin)) as page:
         complaints: list[str] = []
         page.on("console", lambda line: complaints.append(line.text))
@@ -130,7 +132,7 @@ async def test_nobody_else_frames_it_and_nothing_else_is_framed(browser: Browser
         assert any("frame" in said.lower() for said in complaints), complaints
 
 
-async def test_what_may_be_framed_says_by_whom_and_all_else_says_by_nobody(place: Place) -> None:
+async def test_the_widget_names_the_origins_that_may_frame_it_and_every_other_page_none(place: Place) -> None:
     async with httpx.AsyncClient(base_url=place.url) as http:
         widget = await http.get("/widget/acme")
         assert widget.status_code == 200
@@ -159,14 +161,14 @@ async def test_an_allowed_page_calls_the_api_with_a_token(browser: Browser, plac
         assert await page.evaluate(CALL, [place.url, await token(place.url)]) == [201, 204, True]
 
 
-async def test_a_strangers_page_does_not_get_through(browser: Browser, place: Place) -> None:
-    for origin in (place.stranger, place.shop):
+async def test_a_page_of_an_unknown_origin_cannot_call_the_api(browser: Browser, place: Place) -> None:
+    for origin in (place.unknown, place.shop):
         async with page_of(browser, origin) as page:
             asked = [place.url, await token(place.url)]
             assert await page.evaluate(f"(asked) => ({CALL})(asked).catch(error => error.name)", asked) == "TypeError"
 
 
-async def test_cors_names_one_origin_never_all_and_no_credentials(place: Place) -> None:
+async def test_cors_allows_one_origin_at_a_time_and_no_credentials(place: Place) -> None:
     async with httpx.AsyncClient(base_url=place.url) as http:
         asks: dict[str, Any] = {"Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "authorization"}
         preflight = await http.options("/v1/channels/x/mute", headers={"Origin": place.caller, **asks})
@@ -174,7 +176,7 @@ async def test_cors_names_one_origin_never_all_and_no_credentials(place: Place) 
         assert preflight.headers["access-control-allow-origin"] == place.caller
         assert "PUT" in preflight.headers["access-control-allow-methods"]
         assert "Authorization" in preflight.headers["access-control-allow-headers"]
-        for origin in (place.stranger, place.shop, "null", "*", place.caller.upper(), f"{place.caller}.evil.example", ""):
+        for origin in (place.unknown, place.shop, "null", "*", place.caller.upper(), f"{place.caller}.evil.example", ""):
             for answer in (
                 await http.options("/v1/channels", headers={"Origin": origin, **asks}),
                 await http.get("/v1/me", headers={"Origin": origin}),

@@ -1,4 +1,4 @@
-"""A few thousand inputs for every target of the coverage-guided fuzzer, the same each time; `make fuzz` goes on from there."""
+"""A few thousand fixed inputs for every target of the coverage-guided fuzzer; `make fuzz` tries random ones."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ RUNS = 3_000
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_no_input_makes_a_reader_do_what_it_must_not(target: str, tmp_path: Path) -> None:
+def test_a_parser_handles_every_input_of_the_fuzzer(target: str, tmp_path: Path) -> None:
     pytest.importorskip("atheris")
     command = [sys.executable, "-m", "tests.fuzz", target, "--runs", str(RUNS), "--folder", str(tmp_path)]
     ran = subprocess.run(

@@ -1,4 +1,4 @@
-"""Markup in every text that people can set, rendered in Chromium: no script runs, and the browser reports nothing blocked."""
+"""Markup in every text that users can set, rendered in Chromium: no script runs, and the browser reports nothing blocked."""
 
 import contextlib
 import uuid
@@ -40,13 +40,13 @@ document.addEventListener("securitypolicyviolation", e => window.__reports.push(
 
 @contextlib.asynccontextmanager
 async def people(product: Stack) -> AsyncIterator[World]:
-    """A tenant of the test's own, on the session's loop."""
+    """A new tenant, on the session's event loop."""
     async with httpx.AsyncClient() as http:
         yield World(product, [gateway.url for gateway in product.gateways], http, f"x-{uuid.uuid4().hex[:12]}")
 
 
 async def filled(world: World) -> tuple[Api, list[str]]:
-    """Every name, topic, text, emoji and file name, set to each payload; returns who did it, and the channels."""
+    """Set every name, topic, text, emoji and file name to each payload; returns the author and the channels."""
     mallory = await world.person("mallory", name=PAYLOADS[1][:128])
     await world.person("ann", name="Ann")
     others = [await world.person(f"m{number}", name=text[:128]) for number, text in enumerate(PAYLOADS)]
@@ -68,11 +68,11 @@ async def filled(world: World) -> tuple[Api, list[str]]:
 
 
 async def verdict(page: Page) -> list[object]:
-    """Whether anything ran, and what the policy blocked."""
+    """Whether a script ran, and what the content security policy blocked."""
     return list(await page.evaluate("[window.__ran ?? null, window.__reports]"))
 
 
-async def test_markup_in_every_text_that_people_can_set_is_text(browser: Browser, product: Stack) -> None:
+async def test_markup_in_every_text_that_users_can_set_is_shown_as_text(browser: Browser, product: Stack) -> None:
     async with people(product) as world, await browser.new_context() as context:
         await filled(world)
         page = await context.new_page()
@@ -91,9 +91,7 @@ async def test_markup_in_every_text_that_people_can_set_is_text(browser: Browser
         room = items.filter(has=page.get_by_text(PAYLOADS[0], exact=True)).first
         await room.click()
         await page.get_by_test_id("message").nth(len(PAYLOADS) - 1).wait_for()
-        assert await page.get_by_test_id("message").filter(has_text=PAYLOADS[0]).count() >= 1, (
-            "the markup is shown as it was written"
-        )
+        assert await page.get_by_test_id("message").filter(has_text=PAYLOADS[0]).count() >= 1, "the markup must be shown as text"
         for link in await page.locator("a[href]").all():
             assert (await link.get_attribute("href") or "").startswith(("http://", "https://", "/", "#", "mailto:"))
         assert await verdict(page) == [None, []]
@@ -101,7 +99,7 @@ async def test_markup_in_every_text_that_people_can_set_is_text(browser: Browser
 
 
 async def moderated(world: World) -> None:
-    """A room of Ann's where every reason, reported and pinned word, answer, name and id of a user is a payload."""
+    """A channel of Ann's in which every reason, reported or pinned text, answer, user name and user id is a payload."""
     ann = await world.person("ann", name="Ann")
     users = [await world.person(text[:128], name=text[:128]) for text in PAYLOADS]
     room = await ann.create("group", name="Court", members=[user.user for user in users])
@@ -120,7 +118,7 @@ async def moderated(world: World) -> None:
         await ann.ok("PUT", f"/v1/channels/{room}/bans/{quote(text[:128], safe='')}", {"reason": text}, status=204)
 
 
-async def test_markup_in_all_that_moderation_shows_is_text(browser: Browser, product: Stack) -> None:
+async def test_markup_in_the_moderation_views_is_shown_as_text(browser: Browser, product: Stack) -> None:
     async with people(product) as world, await browser.new_context() as context:
         await moderated(world)
         page = await context.new_page()
@@ -148,7 +146,7 @@ async def test_markup_in_all_that_moderation_shows_is_text(browser: Browser, pro
         await page.keyboard.press("Escape")
         await window.choose(shown("account-menu"), "audit")
         await shown("audit-record").nth(len(PAYLOADS)).wait_for()
-        assert await shown("audit-record").filter(has_text=PAYLOADS[0]).count() >= 1, "the markup is shown as it was written"
+        assert await shown("audit-record").filter(has_text=PAYLOADS[0]).count() >= 1, "the markup must be shown as text"
         assert await verdict(page) == [None, []]
         assert not window.complaints
 
@@ -169,7 +167,7 @@ async def test_every_answer_carries_the_security_headers_and_pages_allow_no_inli
             assert answer.headers["referrer-policy"] == "no-referrer", path
 
 
-async def test_no_credential_is_set_in_a_cookie_or_honoured_from_a_foreign_origin(product: Stack) -> None:
+async def test_no_credential_is_set_in_a_cookie_or_accepted_from_a_foreign_origin(product: Stack) -> None:
     async with people(product) as world:
         ann = await world.person("ann")
         for path in ("/", "/v1/me"):
@@ -189,7 +187,7 @@ async def test_no_credential_is_set_in_a_cookie_or_honoured_from_a_foreign_origi
             assert (await refusal(ann, origin=origin)).status == 403, origin
 
 
-async def test_neither_tokens_nor_tickets_nor_texts_are_in_the_log(product: Stack) -> None:
+async def test_the_logs_contain_no_token_ticket_or_text(product: Stack) -> None:
     async with people(product) as world:
         ann = await world.person("ann", name="a secret name")
         room = await ann.create("group", name="a secret room")

@@ -1,4 +1,4 @@
-"""Every cell of the policy, through every door: kind of channel, role, action, own or other's, over socket, HTTP and gRPC."""
+"""Every cell of the policy (kind of channel, role, action, own or other's message) over socket, HTTP and gRPC."""
 
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -10,6 +10,7 @@ import pytest
 
 from chassis.errors import HubbubError
 from chassis.rpc_errors import from_call
+from hubbub.events.v1 import events_pb2
 from hubbub.events.v1.events_pb2 import PostMessage
 from hubbub.messages.v1 import messages_pb2 as nouns
 from hubbub.messages.v1 import messages_service_pb2 as calls
@@ -26,13 +27,13 @@ PEOPLE = {
 
 @dataclass
 class Stage:
-    """One channel of a kind, with somebody in every role that there is, each with an open socket."""
+    """A channel of one kind with a member in every role, each with an open socket."""
 
     world: World
     kind: ChannelKind
     room: str
     host: Api
-    """Made it, and is in it beside the people under test; of a direct channel the other person."""
+    """The creator, a member beside the users under test; in a direct channel the other user."""
     people: dict[Role, Api]
     sockets: dict[Role, Socket]
     rpc: MessagesServiceStub
@@ -49,18 +50,18 @@ class Stage:
         return nouns.Caller(tenant=self.world.tenant, user=self.people[role].user)
 
     async def message(self, author: Api) -> str:
-        """A message that somebody else than a poster by policy may need to have written: over the door that lets them."""
+        """Post a message over an interface that allows it, also for a user whose role may not post."""
         return str((await author.post(self.room, "words", self.key()))["message"])
 
-    async def somebody(self, role: Role = Role.READER) -> str:
-        """A fresh member."""
+    async def member(self, role: Role = Role.READER) -> str:
+        """A new member."""
         user = f"{self.kind}-{self.key()}"
         await self.world.person(user)
         await self.host.ok("POST", f"{self.path}/members", {"users": [user], "role": role})
         return user
 
-    async def stranger(self) -> str:
-        """A fresh user of the tenant, outside."""
+    async def outsider(self) -> str:
+        """A new user of the tenant who is not a member."""
         user = f"{self.kind}-{self.key()}"
         await self.world.person(user)
         return user
@@ -85,7 +86,7 @@ async def stage(request: pytest.FixtureRequest, world: World) -> AsyncIterator[S
 
 
 async def judge(stage: Stage, action: Action, *doors: Act, roles: set[Role] | None = None) -> None:
-    """Each role is answered at each door as the policy says."""
+    """Check that every interface answers each role as the policy says."""
     for role in stage.people:
         if roles is not None and role not in roles:
             continue
@@ -115,7 +116,7 @@ async def called(call: Awaitable[object]) -> str:
 
 
 async def written_by(stage: Stage, role: Role) -> str:
-    """A message of one's own; a role that does not post wrote it while it had another."""
+    """A message of the user's own; a user whose role may not post wrote it while in another role."""
     api = stage.people[role]
     if allows(Action.POST, stage.kind, role):
         return await stage.message(api)
@@ -151,7 +152,7 @@ async def test_editing_ones_own(stage: Stage) -> None:
     await judge(stage, Action.EDIT_OWN, socket, rpc)
 
 
-async def test_nobody_edits_what_somebody_else_wrote(stage: Stage) -> None:
+async def test_no_role_may_edit_another_users_message(stage: Stage) -> None:
     message = await stage.message(stage.host)
     for role in stage.people:
         assert await framed(stage, role, "edit", message=message, text="not yours") == "NOT_ALLOWED"
@@ -212,11 +213,11 @@ async def test_changing_the_channel_and_skipping_its_slow_mode(stage: Stage) -> 
 
 async def test_adding_people(stage: Stage) -> None:
     async def http(stage: Stage, role: Role) -> str:
-        return await over_http(stage, role, "POST", "/members", {"users": [await stage.stranger()], "role": "reader"})
+        return await over_http(stage, role, "POST", "/members", {"users": [await stage.outsider()], "role": "reader"})
 
     async def rpc(stage: Stage, role: Role) -> str:
-        users = [await stage.stranger()]
-        request = calls.AddMembersRequest(caller=stage.caller(role), channel=stage.room, users=users, role="reader")
+        users = [await stage.outsider()]
+        request = calls.AddMembersRequest(caller=stage.caller(role), channel=stage.room, users=users, role=events_pb2.ROLE_READER)
         return await called(stage.rpc.AddMembers(request, timeout=5))
 
     await judge(stage, Action.ADD, http, rpc)
@@ -235,23 +236,23 @@ async def test_roles_removals_and_bans(stage: Stage) -> None:
         return
 
     async def change_role(stage: Stage, role: Role) -> str:
-        return await over_http(stage, role, "PATCH", f"/members/{await stage.somebody()}", {"role": "member"})
+        return await over_http(stage, role, "PATCH", f"/members/{await stage.member()}", {"role": "member"})
 
     async def remove(stage: Stage, role: Role) -> str:
-        return await over_http(stage, role, "DELETE", f"/members/{await stage.somebody()}")
+        return await over_http(stage, role, "DELETE", f"/members/{await stage.member()}")
 
     async def ban(stage: Stage, role: Role) -> str:
-        return await over_http(stage, role, "PUT", f"/bans/{await stage.somebody()}", {"reason": "loud"})
+        return await over_http(stage, role, "PUT", f"/bans/{await stage.member()}", {"reason": "loud"})
 
     async def unban(stage: Stage, role: Role) -> str:
-        return await over_http(stage, role, "DELETE", f"/bans/{await stage.stranger()}")
+        return await over_http(stage, role, "DELETE", f"/bans/{await stage.outsider()}")
 
     async def remove_rpc(stage: Stage, role: Role) -> str:
-        request = calls.RemoveMemberRequest(caller=stage.caller(role), channel=stage.room, user=await stage.somebody())
+        request = calls.RemoveMemberRequest(caller=stage.caller(role), channel=stage.room, user=await stage.member())
         return await called(stage.rpc.RemoveMember(request, timeout=5))
 
     async def silence(stage: Stage, role: Role) -> str:
-        path = f"/silences/{await stage.somebody()}"
+        path = f"/silences/{await stage.member()}"
         granted = await over_http(stage, role, "PUT", path, {"seconds": 60, "reason": "loud"})
         assert await over_http(stage, role, "DELETE", path) == granted
         return granted
@@ -261,13 +262,13 @@ async def test_roles_removals_and_bans(stage: Stage) -> None:
     await judge(stage, Action.REMOVE, remove, ban, unban, remove_rpc)
 
 
-async def test_nobody_acts_on_a_member_above_them_or_grants_what_they_are_not(stage: Stage) -> None:
+async def test_no_role_may_act_on_a_higher_role_or_grant_one(stage: Stage) -> None:
     for role, above in itertools.product(stage.people, stage.people):
         if above.rank > role.rank and allows(Action.SET_ROLE, stage.kind, role):
-            subject = await stage.somebody(above)
+            subject = await stage.member(above)
             assert await over_http(stage, role, "PATCH", f"/members/{subject}", {"role": "reader"}) == "NOT_ALLOWED"
             assert await over_http(stage, role, "DELETE", f"/members/{subject}") == "NOT_ALLOWED"
-            lower = await stage.somebody()
+            lower = await stage.member()
             assert await over_http(stage, role, "PATCH", f"/members/{lower}", {"role": above}) == "NOT_ALLOWED"
 
 
@@ -293,7 +294,7 @@ async def test_reading_and_leaving(stage: Stage) -> None:
             assert await framed(stage, role, "send", key=stage.key(), text="still here?") == reason
 
 
-async def test_an_administrator_of_the_tenant_is_an_outsider_to_its_channels(stage: Stage) -> None:
+async def test_an_administrator_of_the_tenant_has_no_rights_in_its_channels(stage: Stage) -> None:
     admin = await stage.world.person("admin", roles=["admin"])
     outside = "NOT_A_MEMBER" if stage.kind is ChannelKind.PUBLIC else "NOT_FOUND"
     for path in READS[1:]:

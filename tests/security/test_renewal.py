@@ -1,4 +1,4 @@
-"""A fresh token on an open socket: the same user's only, and it counts from then on."""
+"""Renewing the token of an open socket: only the same user's token is accepted, and it replaces the first."""
 
 import asyncio
 from typing import Any
@@ -8,7 +8,7 @@ from tests.flow.world import World, live
 EXPIRED, REVOKED = 4001, 4501
 
 
-async def test_a_socket_outlives_its_first_token_by_a_fresh_one(world: World) -> None:
+async def test_a_socket_outlives_its_first_token_after_renewal(world: World) -> None:
     ann = await world.person("ann", ttl=3)
     fresh = await world.person("ann", 1, ttl=3600)
     async with live(ann) as renewed, live(ann) as other:
@@ -18,7 +18,7 @@ async def test_a_socket_outlives_its_first_token_by_a_fresh_one(world: World) ->
         await renewed.round_trip()
 
 
-async def test_a_ticket_renews_as_what_bought_it_would_and_only_once(world: World) -> None:
+async def test_a_ticket_renews_once_with_the_rights_of_its_token(world: World) -> None:
     ann = await world.person("ann", ttl=3)
     fresh, bob = await world.person("ann", 1, ttl=3600), await world.person("bob")
     async with live(ann) as socket:
@@ -40,7 +40,7 @@ async def test_a_token_that_ends_sooner_ends_the_socket_sooner(world: World) -> 
         assert await socket.closed() == EXPIRED
 
 
-async def test_a_token_of_somebody_else_or_of_nobody_changes_nothing(world: World) -> None:
+async def test_another_users_token_or_an_invalid_one_changes_nothing(world: World) -> None:
     ann, bob = await world.people("ann", "bob")
     namesake = await world.person("ann", tenant=f"{world.tenant}-other")
     async with live(ann) as socket:
@@ -54,7 +54,7 @@ async def test_a_token_of_somebody_else_or_of_nobody_changes_nothing(world: Worl
         await socket.round_trip()
 
 
-async def test_a_void_token_is_not_taken_and_a_renewed_socket_is_revoked_like_any(world: World) -> None:
+async def test_a_revoked_token_is_refused_and_a_renewed_socket_can_be_revoked(world: World) -> None:
     root = await world.person("root", roles=["admin"])
     old = await world.person("eve", 1)
     await root.ok("POST", "/v1/admin/users/eve/revoke", status=204)
@@ -68,7 +68,7 @@ async def test_a_void_token_is_not_taken_and_a_renewed_socket_is_revoked_like_an
         assert await socket.closed() == REVOKED
 
 
-async def test_one_token_is_looked_at_at_a_time(world: World) -> None:
+async def test_one_token_is_verified_at_a_time(world: World) -> None:
     ann = await world.person("ann")
     async with live(ann) as socket:
         answers = await asyncio.gather(*(socket.request("token", token=ann.token) for _ in range(5)))

@@ -1,4 +1,4 @@
-"""A user who is shut out is out everywhere when the call returns: also where a gateway hangs, has died, or the bus forgot."""
+"""When a revocation returns, it holds everywhere, even if a gateway hangs or has died, or the bus has lost its data."""
 
 import asyncio
 import contextlib
@@ -20,26 +20,26 @@ from tests.flow.world import World, eventually, live, refusal
 
 REVOKED = 4501
 WAYS = ["revoke", "block", "RevokeUser", "BlockUser"]
-"""Over HTTP, and over gRPC as another product decides."""
+"""Over HTTP, and over gRPC as another product calls."""
 PROMISED_SECONDS = 2.0
 SLACK_SECONDS = 1.0
-"""For a machine that runs everything else beside this."""
+"""Allowance for a busy machine."""
 
 
 @contextlib.asynccontextmanager
 async def messages_of(world: World) -> AsyncIterator[MessagesServiceStub]:
-    """The gRPC door."""
+    """The messages service over gRPC."""
     async with world.stack.channel("messages") as channel:
         yield MessagesServiceStub(channel)
 
 
 def of(api: Api, world: World) -> nouns.Caller:
-    """The same person at the gRPC door, as an administrator."""
+    """The same user as a caller over gRPC, with administrator rights."""
     return nouns.Caller(tenant=world.tenant, user=api.user, admin=True)
 
 
 async def shut_out(world: World, admin: Api, way: str) -> float:
-    """Revoke or block eve; returns how long the call took."""
+    """Revoke or block eve; returns the duration of the call in seconds."""
     began = time.monotonic()
     match way:
         case "revoke":
@@ -71,7 +71,7 @@ async def remove(world: World, owner: Api, room: str, way: str) -> None:
 
 @contextlib.contextmanager
 def hanging(stack: Stack, name: str) -> Iterator[None]:
-    """Let a process stand still during the block."""
+    """Pause a process during the block."""
     stack.kill(name, signal.SIGSTOP)
     try:
         yield
@@ -87,7 +87,7 @@ async def bus(product: Stack) -> AsyncIterator[redis.asyncio.Redis]:
 
 @pytest.fixture
 async def people(world: World) -> tuple[Api, Api, Api]:
-    """An administrator at the first gateway; a victim and a friend of the victim's at the second."""
+    """An administrator at the first gateway; a victim and a friend at the second."""
     return (
         await world.person("root", 0, roles=["admin"]),
         await world.person("eve", 1),
@@ -96,19 +96,19 @@ async def people(world: World) -> tuple[Api, Api, Api]:
 
 
 async def out(api: Api) -> None:
-    """Fail unless this token is refused at HTTP and at the socket."""
+    """Check that this token is refused over HTTP and by the upgrade."""
     await api.refused("GET", "/v1/me", reason="NOT_AUTHENTICATED")
     assert (await refusal(api)).status == 401
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_when_the_call_returns_sockets_are_closed_and_the_token_is_void_everywhere(
+async def test_when_the_call_returns_sockets_are_closed_and_the_token_is_refused_everywhere(
     world: World, people: tuple[Api, Api, Api], way: str
 ) -> None:
     root, eve, _ = people
     async with live(eve) as here, live(world.elsewhere(eve)) as there:
         for api in (eve, world.elsewhere(eve)):
-            await api.ok("GET", "/v1/me")  # remembered from here on
+            await api.ok("GET", "/v1/me")  # the gateway caches it from here on
         ticket = await eve.ticket()
         assert await shut_out(world, root, way) < PROMISED_SECONDS
         for api in (eve, world.elsewhere(eve)):
@@ -120,7 +120,7 @@ async def test_when_the_call_returns_sockets_are_closed_and_the_token_is_void_ev
     assert refused.value.status == 401
 
 
-async def test_a_new_token_is_good_at_once_after_revocation_but_not_while_blocked(
+async def test_a_new_token_is_accepted_at_once_after_revocation_but_not_while_blocked(
     world: World, people: tuple[Api, Api, Api]
 ) -> None:
     root, eve, _ = people
@@ -136,7 +136,7 @@ async def test_a_new_token_is_good_at_once_after_revocation_but_not_while_blocke
     await eve.refused("GET", "/v1/me", reason="NOT_AUTHENTICATED")
 
 
-async def test_only_the_users_own_sockets_close_and_only_in_its_tenant(world: World, people: tuple[Api, Api, Api]) -> None:
+async def test_only_sockets_of_that_user_in_that_tenant_close(world: World, people: tuple[Api, Api, Api]) -> None:
     root, eve, bob = people
     namesake = await world.person("eve", 1, tenant=f"{world.tenant}-other")
     async with live(bob) as friend, live(namesake) as other:
@@ -148,13 +148,13 @@ async def test_only_the_users_own_sockets_close_and_only_in_its_tenant(world: Wo
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_a_hanging_gateway_holds_nothing_up_and_says_nothing_to_the_victim_when_it_wakes(
+async def test_a_hanging_gateway_delays_nothing_and_sends_nothing_to_the_victim_when_it_wakes(
     world: World, people: tuple[Api, Api, Api], way: str
 ) -> None:
     root, eve, bob = people
     room = await world.room(bob, eve, root)
     async with live(eve) as victim, live(bob) as friend:
-        await eve.ok("GET", "/v1/me")  # the hanging gateway remembers the token
+        await eve.ok("GET", "/v1/me")  # the hanging gateway has cached the token
         await victim.round_trip()
         seen = len(victim.frames)
         with hanging(world.stack, "gateway-1"):
@@ -171,7 +171,7 @@ async def test_a_hanging_gateway_holds_nothing_up_and_says_nothing_to_the_victim
     assert [message["text"] for message in await root.messages(room)] == ["not for eve"]
 
 
-async def test_others_lose_nothing_by_their_gateways_hanging(world: World, people: tuple[Api, Api, Api]) -> None:
+async def test_other_users_of_a_hanging_gateway_lose_nothing(world: World, people: tuple[Api, Api, Api]) -> None:
     root, eve, bob = people
     room = await world.room(bob, eve, root)
     async with live(bob) as friend:
@@ -183,11 +183,11 @@ async def test_others_lose_nothing_by_their_gateways_hanging(world: World, peopl
         heard = [frame["seq"] for frame in friend.received("event", channel=room)]
         assert heard == sorted(set(heard))
         answer = await friend.post(room, "back", "here again")
-        while answer["type"] == "error":  # it may say that it is not back yet
+        while answer["type"] == "error":  # it may answer UNAVAILABLE at first
             answer = await friend.post(room, "back", "here again")
 
 
-async def test_a_dead_gateway_holds_nothing_up(world: World, people: tuple[Api, Api, Api]) -> None:
+async def test_a_dead_gateway_delays_nothing(world: World, people: tuple[Api, Api, Api]) -> None:
     root, eve, _ = people
     gone = world.stack.kill("gateway-1")
     assert await shut_out(world, root, "block") < PROMISED_SECONDS + SLACK_SECONDS
@@ -196,7 +196,7 @@ async def test_a_dead_gateway_holds_nothing_up(world: World, people: tuple[Api, 
     await out(eve)
 
 
-async def test_a_wiped_bus_does_not_let_a_decision_be_missed(
+async def test_a_revocation_is_not_missed_when_the_bus_is_wiped(
     world: World, people: tuple[Api, Api, Api], bus: redis.asyncio.Redis
 ) -> None:
     root, eve, _ = people
@@ -208,7 +208,7 @@ async def test_a_wiped_bus_does_not_let_a_decision_be_missed(
         assert await victim.closed() == REVOKED
 
 
-async def test_without_the_bus_the_decision_is_stored_and_the_call_says_that_it_does_not_hold_yet(
+async def test_without_the_bus_a_revocation_is_stored_and_the_call_says_that_it_does_not_hold_yet(
     world: World, people: tuple[Api, Api, Api]
 ) -> None:
     root, eve, _ = people
@@ -232,12 +232,12 @@ async def test_without_the_bus_the_decision_is_stored_and_the_call_says_that_it_
         await out(eve)
 
 
-async def test_without_the_bus_an_honest_user_still_hears_answers(world: World, people: tuple[Api, Api, Api]) -> None:
+async def test_without_the_bus_other_users_still_get_answers(world: World, people: tuple[Api, Api, Api]) -> None:
     _, _, bob = people
     room = await world.room(bob)
     async with live(bob) as honest:
         with hanging(world.stack, "valkey"):
-            await asyncio.sleep(2)  # the lease of the gateway must have ended
+            await asyncio.sleep(2)  # the gateway's lease must have ended
             await honest.round_trip()
             refused = await honest.post(room, "k", "hello")
             assert (refused["type"], refused["reason"]) == ("error", "UNAVAILABLE")
@@ -245,7 +245,7 @@ async def test_without_the_bus_an_honest_user_still_hears_answers(world: World, 
 
 
 async def settled(socket: Socket, room: str) -> None:
-    """Return once a message is stored again."""
+    """Wait until a message can be stored again."""
 
     async def stored() -> bool:
         answer = await socket.post(room, "again", "hello again")
@@ -254,7 +254,7 @@ async def settled(socket: Socket, room: str) -> None:
     await eventually(stored, within=20)
 
 
-async def test_a_removed_member_reads_nothing_more_at_any_gateway(world: World, people: tuple[Api, Api, Api]) -> None:
+async def test_a_removed_member_cannot_read_at_any_gateway(world: World, people: tuple[Api, Api, Api]) -> None:
     _, eve, bob = people
     room = await world.room(bob, eve)
     await bob.post(room, "a needle")
@@ -291,7 +291,7 @@ async def test_a_member_removed_while_its_gateway_hangs_receives_nothing_above_t
         assert victim.received("typing") == []
 
 
-async def test_sockets_that_open_during_the_decision_do_not_escape_it(world: World, people: tuple[Api, Api, Api]) -> None:
+async def test_a_revocation_applies_to_sockets_that_open_during_it(world: World, people: tuple[Api, Api, Api]) -> None:
     root, eve, _ = people
     opened: list[int] = []
 

@@ -1,8 +1,7 @@
-"""RFC 6455 over raw TCP against the real gateway, in the sections of the industry's conformance suite.
+"""RFC 6455 over raw TCP against the running gateway, in the sections of autobahntestsuite.
 
-That suite (autobahntestsuite, Python 2) wants a server that echoes; `echo_gateway` is the gateway's stack as one, for who has it.
-Ours speaks JSON, so its cases are spelled anew here: a `ping` frame stands for a message, its `pong` for the echo. Its sections
-12 and 13 are about compression, which is never negotiated.
+That suite (Python 2) needs an echo server; `echo_gateway` provides one. Here its cases use the gateway's own protocol: a `ping`
+frame stands for a message, its `pong` for the echo. Sections 12 and 13 test compression, which the gateway never negotiates.
 """
 
 import asyncio
@@ -37,13 +36,13 @@ async def ann(world: World) -> Api:
 
 
 def asking(size: int) -> bytes:
-    """A `ping` of exactly so many bytes."""
+    """A `ping` of exactly `size` bytes."""
     empty = len(json.dumps({"type": "ping", "ref": ""}))
     return json.dumps({"type": "ping", "ref": "x" * (size - empty)}).encode()
 
 
 async def answered(connection: Wire, ref: Any = "?") -> None:
-    """The next frame answers a `ping`."""
+    """Check that the next frame answers a `ping`."""
     answer = await connection.message()
     assert (answer["type"], answer["ref"]) == ("pong", ref)
 
@@ -95,7 +94,7 @@ async def test_1_a_frame_without_a_mask_closes_with_1002(ann: Api, frame: bytes)
 
 
 @pytest.mark.parametrize(("length", "form"), [(20, 16), (20, 64), (1_000, 64), (1 << 63, 64)])
-async def test_1_a_length_that_is_not_spelled_the_shortest_way_closes_with_1002(ann: Api, length: int, form: int) -> None:
+async def test_1_a_length_that_is_not_encoded_in_the_shortest_way_closes_with_1002(ann: Api, length: int, form: int) -> None:
     async with wire(ann) as connection:
         await connection.send(spell(TEXT, b"x" * min(length, 1_000), length=length, form=form))
         assert await connection.ended() == PROTOCOL_ERROR
@@ -120,7 +119,7 @@ async def test_2_a_control_frame_over_125_bytes_closes_with_1002(ann: Api, opcod
 
 
 @pytest.mark.parametrize("payload", [b"", b"unsolicited"])
-async def test_2_a_pong_that_nobody_asked_for_is_ignored(ann: Api, payload: bytes) -> None:
+async def test_2_an_unsolicited_pong_is_ignored(ann: Api, payload: bytes) -> None:
     async with wire(ann) as connection:
         await connection.send(spell(PONG, payload), spell(PING, b"after"))
         assert await connection.frame() == Frame(PONG, b"after")
@@ -152,7 +151,7 @@ async def test_3_a_reserved_bit_closes_with_1002_and_what_came_before_is_answere
 @pytest.mark.parametrize("opcode", [3, 4, 5, 6, 7, 11, 12, 13, 14, 15])
 @pytest.mark.parametrize("payload", [b"", b"reserved opcode payload"], ids=["empty", "with payload"])
 async def test_4_a_reserved_opcode_closes_with_1002(ann: Api, opcode: int, payload: bytes) -> None:
-    """What came before is answered, unless it came in the same read: a failing connection may drop what it has not answered."""
+    """Earlier frames are answered, unless they came in the same read: a failing connection may drop unanswered frames."""
     async with wire(ann) as connection:
         await lives(connection)
         await connection.send(spell(opcode, payload), spell(PING, b"never"))
@@ -327,7 +326,7 @@ async def test_7_the_longest_reason_is_taken_and_one_that_is_no_utf_8_closes_wit
     [[spell(PING, b"late"), spell(TEXT, ASKED)], [spell(CLOSE)], [spell(CLOSE, b"\x03\xe9")], [spell(3)], [b"\xff" * 200]],
     ids=["a text", "a close", "another close", "a reserved opcode", "garbage"],
 )
-async def test_7_nothing_counts_that_comes_after_a_close(ann: Api, close: bytes, late: list[bytes]) -> None:
+async def test_7_frames_after_a_close_are_ignored(ann: Api, close: bytes, late: list[bytes]) -> None:
     async with wire(ann) as connection:
         await connection.send(spell(CLOSE, close), *late)
         assert await connection.frames() == [Frame(CLOSE, close[:2])]
@@ -343,7 +342,7 @@ async def test_7_a_text_before_a_close_is_answered_first(ann: Api) -> None:
 @pytest.mark.parametrize(
     "late", [spell(3), spell(CLOSE, b"\x03"), spell(TEXT, masked=False)], ids=["a reserved opcode", "an unfit close", "no mask"]
 )
-async def test_7_nothing_follows_a_close_of_ours_whatever_is_wrong_afterwards(ann: Api, late: bytes) -> None:
+async def test_7_nothing_follows_the_servers_close_after_later_errors(ann: Api, late: bytes) -> None:
     async with wire(ann) as connection:
         await connection.send(spell(TEXT, b"\xff"))
         assert (await connection.frame()).payload[:2] == NOT_UTF8.to_bytes(2, "big")
@@ -375,7 +374,7 @@ async def test_9_fragments_that_amount_to_more_than_the_limit_close_with_1009(an
         assert await connection.ended() == TOO_BIG
 
 
-# and all together
+# all sections
 
 
 async def test_a_hundred_sockets_that_break_the_rules_leave_the_others_alone(ann: Api, world: World) -> None:

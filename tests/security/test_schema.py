@@ -1,8 +1,7 @@
-"""The HTTP API against its own OpenAPI document: schemathesis asks what the document allows and what it does not, as whoever may.
+"""The HTTP API against its OpenAPI document: schemathesis generates valid and invalid requests for each operation.
 
-Whatever is asked, the answer is one that the document names for the operation: its status, media type, headers and shape; what
-the document does not allow is refused; nothing is a 5xx, and nothing takes longer than `_SECONDS`. What an answer has to mean is
-told by other files.
+Every answer must have a status, media type, headers and shape that the document gives for the operation. Invalid requests are
+refused, no answer is a 5xx, and none takes longer than `_SECONDS`. Other files test what the answers mean.
 """
 
 import json
@@ -38,29 +37,34 @@ _OPERATIONS = [f"{method.upper()} {path}" for path, methods in _DOCUMENT["paths"
 
 
 def asking(*, most: int, boundaries: bool) -> schemathesis.BaseSchema:
-    """The document as what to ask: `most` questions at random of each operation, always the same, and those at its boundaries."""
+    """The schema: `most` random requests per operation, the same in each run, and boundary values if `boundaries`."""
     generation = {"deterministic": True, "max-examples": most, "with-security-parameters": False}
     phases = {"coverage": {"enabled": boundaries, "unexpected-methods": ["trace"]}}
-    whole = {"seed": 1, "generation": generation, "phases": phases, "suppress-health-check": ["too_slow"]}  # on a busy machine
+    whole = {
+        "seed": 1,
+        "generation": generation,
+        "phases": phases,
+        "suppress-health-check": ["too_slow"],
+    }  # a busy machine is slow
     config = schemathesis.Config.from_dict(whole)
     return schemathesis.openapi.from_dict(_DOCUMENT, config=config)
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Who calls: a channel's owner who is an administrator too, a stranger to it, nobody. And what there is to be named."""
+    """The callers (a channel's owner and administrator, a user outside it, an anonymous caller), and existing objects."""
 
     url: str
     tokens: dict[str, str | None]
     """By caller."""
     names: dict[str, str]
-    """By the name that a path has for it."""
+    """Existing ids by the name of the path parameter."""
     members: dict[str, str]
-    """By operation that names one: a member whom it may ban or remove, as no other operation needs them. The others have cat."""
+    """For each operation with a user in its path: a member that no other operation uses. The others use cat."""
     session: requests.Session
 
     def ask(self, case: Case, caller: str) -> schemathesis.Response:
-        """Ask, of what there is where the case names something, and judge the answer."""
+        """Send the request with existing ids, and check the answer."""
         names = {**self.names, "user": self.members.get(case.operation.label, "cat")}
         case.path_parameters.update({name: names[name] for name in case.path_parameters.keys() & names.keys()})
         if isinstance(case.body, dict) and case.meta is not None and case.meta.generation.mode.is_positive:
@@ -76,7 +80,7 @@ class Setting:
 async def setting(product: Stack) -> AsyncIterator[Setting]:
     async with httpx.AsyncClient() as http:
         world = World(product, [gateway.url for gateway in product.gateways], http, f"t-{uuid.uuid4().hex[:12]}")
-        owner, stranger = await world.person("ann", roles=["admin"]), await world.person("eve")
+        owner, outsider = await world.person("ann", roles=["admin"]), await world.person("eve")
         members = {operation: f"user-{number}" for number, operation in enumerate(_OPERATIONS) if "{user}" in operation}
         for user in ("cat", *members.values()):
             await world.person(user)
@@ -87,20 +91,20 @@ async def setting(product: Stack) -> AsyncIterator[Setting]:
         made = await owner.ok("POST", "/v1/uploads", upload, 201)
         names = {"channel": room, "message": message, "report": report["id"], "upload": made["id"]}
         with requests.Session() as session:
-            tokens = {"owner": owner.token, "stranger": stranger.token, "nobody": None}
+            tokens = {"owner": owner.token, "outsider": outsider.token, "anonymous": None}
             yield Setting(owner.url, tokens, names, members, session)
 
 
-# With a parameter beside the operation, as pytest names tests without one all alike.
+# The second parameter gives the tests different names.
 @pytest.mark.parametrize("caller", ["owner"])
 @asking(most=3, boundaries=True).parametrize()
-def test_whatever_is_asked_is_answered_as_the_document_says(case: Case, setting: Setting, caller: str) -> None:
+def test_every_answer_conforms_to_the_document(case: Case, setting: Setting, caller: str) -> None:
     setting.ask(case, caller)
 
 
-@pytest.mark.parametrize("caller", ["stranger", "nobody"])
+@pytest.mark.parametrize("caller", ["outsider", "anonymous"])
 @asking(most=2, boundaries=False).parametrize()
-def test_who_may_not_is_refused_as_the_document_says(case: Case, setting: Setting, caller: str) -> None:
+def test_every_refusal_conforms_to_the_document(case: Case, setting: Setting, caller: str) -> None:
     answer = setting.ask(case, caller)
-    if caller == "nobody" and "security" in case.operation.definition.raw:
+    if caller == "anonymous" and "security" in case.operation.definition.raw:
         assert answer.status_code == 401

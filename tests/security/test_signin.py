@@ -1,4 +1,4 @@
-"""Signing in as a person does: a real OpenID provider, gateways that know it, and what an attacker would try in between."""
+"""Sign-in with OpenID Connect: a provider, two gateways, and the attacks in between."""
 
 import contextlib
 import json
@@ -30,12 +30,12 @@ ANN = {"sub": "ann", "name": "Ann", "org": "acme.example", "groups": ["admin"]}
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Two gateways that sign people in at one provider."""
+    """Two gateways that sign users in at one provider."""
 
     urls: list[str]
     provider: openid.Provider
     logs: Path
-    """Folder of what the gateways say."""
+    """Folder of the gateways' logs."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -57,7 +57,7 @@ async def house(product: Stack, tmp_path_factory: pytest.TempPathFactory) -> Asy
 
 @pytest.fixture
 def place(house: Place) -> Place:
-    """The same, with a provider that behaves."""
+    """The same, with the provider reset."""
     fresh = openid.Provider(house.provider.url)
     for name in ("algorithm", "denies", "key"):
         setattr(house.provider, name, getattr(fresh, name))
@@ -67,12 +67,12 @@ def place(house: Place) -> Place:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def http(place: Place) -> AsyncIterator[httpx.AsyncClient]:
-    """A browser without windows: it keeps cookies, and follows nothing by itself."""
+    """An HTTP client that keeps cookies and follows no redirects."""
     async with httpx.AsyncClient(base_url=place.urls[0], timeout=15) as client:
         yield client
 
 
-async def test_somebody_signs_in_and_is_known_with_tenant_name_and_roles(http: httpx.AsyncClient) -> None:
+async def test_a_user_signs_in_with_tenant_name_and_roles(http: httpx.AsyncClient) -> None:
     answer = await sign_in(http, "/v1/signin?next=/c/some-channel")
     assert (answer.status_code, answer.headers["location"]) == (303, "/c/some-channel")
     assert answer.headers["cache-control"] == "no-store"
@@ -81,7 +81,7 @@ async def test_somebody_signs_in_and_is_known_with_tenant_name_and_roles(http: h
     assert me.headers["cache-control"] == "no-store"
 
 
-async def test_keys_of_another_algorithm_serve_as_well(place: Place, http: httpx.AsyncClient) -> None:
+async def test_keys_of_another_algorithm_are_accepted(place: Place, http: httpx.AsyncClient) -> None:
     place.provider.algorithm = "ES256"
     assert (await sign_in(http)).status_code == 303
 
@@ -96,7 +96,7 @@ async def test_the_request_carries_a_fresh_state_nonce_and_challenge(place: Plac
     assert first["redirect_uri"] == f"{place.urls[0]}/v1/signin/callback"
 
 
-async def test_the_cookies_are_out_of_reach_of_scripts_and_of_other_sites(http: httpx.AsyncClient) -> None:
+async def test_scripts_and_other_sites_cannot_use_the_cookies(http: httpx.AsyncClient) -> None:
     begun = await http.get("/v1/signin")
     for cookie in (begun.headers["set-cookie"], (await sign_in(http)).headers["set-cookie"]):
         assert {"httponly", "samesite=lax", "path=/"} <= {each.strip().lower() for each in cookie.split(";")}
@@ -104,7 +104,7 @@ async def test_the_cookies_are_out_of_reach_of_scripts_and_of_other_sites(http: 
         assert "ann" not in cookie
 
 
-async def test_any_gateway_reads_the_session_and_answers_for_a_sign_in_that_another_began(
+async def test_any_gateway_reads_the_session_and_completes_a_sign_in_that_another_began(
     place: Place, http: httpx.AsyncClient
 ) -> None:
     elsewhere = place.urls[1]
@@ -121,7 +121,7 @@ async def test_an_answer_with_another_state_is_refused(place: Place, http: httpx
     assert place.provider.exchanged == taken
 
 
-async def test_the_answer_to_another_browsers_sign_in_is_refused(place: Place, http: httpx.AsyncClient) -> None:
+async def test_the_answer_to_a_sign_in_of_another_browser_is_refused(place: Place, http: httpx.AsyncClient) -> None:
     """Login CSRF: the attacker's own code, in the victim's browser."""
     async with httpx.AsyncClient(base_url=place.urls[0]) as attacker:
         back = await ask_provider(attacker)
@@ -130,22 +130,22 @@ async def test_the_answer_to_another_browsers_sign_in_is_refused(place: Place, h
     assert refused(await http.get(back))
 
 
-async def test_a_code_serves_once(http: httpx.AsyncClient) -> None:
+async def test_a_code_can_be_used_once(http: httpx.AsyncClient) -> None:
     back = await ask_provider(http)
     kept = dict(http.cookies)
     assert (await http.get(back)).status_code == 303
     http.cookies.clear()
     assert refused(await http.get(back))
-    http.cookies.update(kept)  # whoever has stolen the browser's cookies too
+    http.cookies.update(kept)  # even with the browser's cookies
     assert refused(await http.get(back))
 
 
-async def test_another_providers_answer_is_refused_by_its_name(http: httpx.AsyncClient) -> None:
+async def test_an_answer_that_names_another_provider_is_refused(http: httpx.AsyncClient) -> None:
     back = await ask_provider(http)
     assert refused(await http.get(str(httpx.URL(back).copy_merge_params({"iss": "https://evil.example"}))))
 
 
-async def test_who_cancels_is_told_so(place: Place, http: httpx.AsyncClient) -> None:
+async def test_cancelling_is_reported_to_the_user(place: Place, http: httpx.AsyncClient) -> None:
     place.provider.denies = True
     back = await ask_provider(http)
     page = await http.get(back, headers={"Accept": "text/html"})
@@ -177,7 +177,7 @@ async def test_an_id_token_that_is_not_for_this_sign_in_is_refused(place: Place,
     assert refused(await sign_in(http))
 
 
-async def test_an_id_token_signed_by_a_stranger_is_refused(place: Place, http: httpx.AsyncClient) -> None:
+async def test_an_id_token_signed_with_an_unknown_key_is_refused(place: Place, http: httpx.AsyncClient) -> None:
     place.provider.key = openid.STRANGERS_KEY
     assert refused(await sign_in(http))
 
@@ -188,7 +188,7 @@ async def test_an_id_token_is_no_token_of_the_api(place: Place, http: httpx.Asyn
     assert (await http.get("/v1/me", headers={"Authorization": f"Bearer {token}"})).status_code == 401
 
 
-async def test_the_settings_say_whose_people_belong_to_which_tenant(place: Place, http: httpx.AsyncClient) -> None:
+async def test_the_settings_map_users_to_tenants(place: Place, http: httpx.AsyncClient) -> None:
     place.provider.spoil = {"org": "beta.example", "tenant": "signin-acme"}
     await sign_in(http)
     assert (await http.get("/v1/me")).json()["tenant"] == "signin-beta"
@@ -210,12 +210,12 @@ async def test_the_settings_say_whose_people_belong_to_which_tenant(place: Place
         "x",
     ],
 )
-async def test_one_goes_on_to_paths_of_this_server_only(http: httpx.AsyncClient, path: str) -> None:
+async def test_sign_in_redirects_to_paths_of_this_server_only(http: httpx.AsyncClient, path: str) -> None:
     answer = await http.get("/v1/signin", params={"next": path})
     assert (answer.status_code, answer.json()["reason"]) == (400, "INVALID_ARGUMENT")
 
 
-async def test_a_cookie_that_was_changed_is_nobodys(http: httpx.AsyncClient) -> None:
+async def test_a_modified_cookie_is_refused(http: httpx.AsyncClient) -> None:
     await sign_in(http)
     good = http.cookies["hubbub"]
     flipped = ("A" if good[20] != "A" else "B").join((good[:20], good[21:]))
@@ -228,7 +228,7 @@ def seal_of(key: str, purpose: str = "session") -> Seal[Identity]:
     return Seal(Secret(key), purpose, Identity)
 
 
-async def test_a_session_ends_and_counts_only_with_our_keys_and_for_its_purpose(http: httpx.AsyncClient) -> None:
+async def test_a_session_expires_and_needs_a_current_key_and_its_purpose(http: httpx.AsyncClient) -> None:
     now = time.time()
     ann = Identity("signin-acme", "ann", "Ann", (), now - 60, now + 600)
     cases: list[tuple[Callable[[], str], int]] = [
@@ -267,7 +267,7 @@ async def test_the_socket_takes_a_ticket_and_no_cookie(place: Place, http: httpx
         assert (socket.hello["user"], socket.hello["tenant"]) == ("ann", "signin-acme")
 
 
-async def test_signing_out_takes_the_cookie_away(place: Place, http: httpx.AsyncClient) -> None:
+async def test_signing_out_deletes_the_cookie(place: Place, http: httpx.AsyncClient) -> None:
     await sign_in(http)
     options = (await http.get("/v1/signin/options")).json()
     assert options["signed_in"] is True
@@ -295,7 +295,7 @@ async def test_revoking_a_user_voids_sessions_in_cookies(place: Place, http: htt
     assert (await http.get(f"{place.urls[1]}/v1/me")).status_code == 401
 
 
-async def test_a_person_signs_in_with_a_browser_stays_so_and_signs_out(place: Place, browser: Browser) -> None:
+async def test_a_user_signs_in_with_a_browser_stays_signed_in_and_signs_out(place: Place, browser: Browser) -> None:
     async with await browser.new_context() as context:
         page = await context.new_page()
         complaints: list[str] = []
@@ -318,7 +318,7 @@ async def test_a_person_signs_in_with_a_browser_stays_so_and_signs_out(place: Pl
         assert complaints == []
 
 
-async def test_a_session_near_its_end_goes_on_where_the_person_signs_in_beside_it(place: Place, browser: Browser) -> None:
+async def test_a_session_near_its_end_continues_after_a_sign_in_in_another_window(place: Place, browser: Browser) -> None:
     async with await browser.new_context() as context:
         page = await context.new_page()
         sockets: list[WebSocket] = []
@@ -336,11 +336,11 @@ async def test_a_session_near_its_end_goes_on_where_the_person_signs_in_beside_i
             await (await beside.value).wait_for_event("close")
         await expect(page.get_by_test_id("stay")).to_have_count(0)
         await expect(page.get_by_test_id("connection")).to_have_attribute("data-state", "open")
-        assert "token" in shown, "the open socket was told"
+        assert "token" in shown, "the open socket must get the new token"
         assert len(sockets) == 1
 
 
-async def test_who_is_refused_reads_why_on_the_sign_in_screen(place: Place, browser: Browser) -> None:
+async def test_the_sign_in_screen_says_why_a_user_was_refused(place: Place, browser: Browser) -> None:
     place.provider.spoil = {"org": "evil.example"}
     async with await browser.new_context() as context:
         page = await context.new_page()
@@ -350,8 +350,8 @@ async def test_who_is_refused_reads_why_on_the_sign_in_screen(place: Place, brow
         assert urlsplit(page.url).query == ""
 
 
-async def test_over_tls_the_cookies_are_bound_to_this_host_alone(product: Stack, place: Place, tmp_path: Path) -> None:
-    """The gateway speaks HTTP here, as behind whatever ends TLS."""
+async def test_over_tls_the_cookies_are_bound_to_this_host(product: Stack, place: Place, tmp_path: Path) -> None:
+    """The gateway speaks HTTP here, as it does behind a TLS proxy."""
     here, base = f"http://127.0.0.1:{ports.free()[0]}", "https://chat.example"
     async with another_gateway(product, tmp_path, here, place.provider.url, base), httpx.AsyncClient(base_url=here) as http:
         begun = await http.get("/v1/signin")
@@ -381,7 +381,7 @@ async def test_a_provider_that_does_not_answer_or_is_another_makes_sign_in_unava
             assert (await http.get("/healthz")).status_code == 200
 
 
-async def test_without_a_provider_nobody_signs_in_and_the_page_is_told_so(product: Stack) -> None:
+async def test_without_a_provider_sign_in_is_not_found_and_not_offered(product: Stack) -> None:
     async with httpx.AsyncClient(base_url=product.gateways[0].url) as http:
         assert (await http.get("/v1/signin")).status_code == 404
         assert (await http.get("/v1/signin/callback?code=x&state=y")).status_code == 404
@@ -389,7 +389,7 @@ async def test_without_a_provider_nobody_signs_in_and_the_page_is_told_so(produc
         assert (await http.get("/v1/signin/options")).json() == nobody
 
 
-async def test_nothing_that_lets_somebody_in_is_logged(place: Place, http: httpx.AsyncClient) -> None:
+async def test_the_logs_contain_no_credential(place: Place, http: httpx.AsyncClient) -> None:
     back = await ask_provider(http)
     query = parse_qs(urlsplit(back).query)
     await http.get(back)

@@ -1,4 +1,4 @@
-"""Tokens that must not be believed, made by a generator and offered at every way in; issuers that misbehave behind their JWKS."""
+"""Generated hostile tokens at every entrance, and issuers whose JWKS endpoint misbehaves."""
 
 import asyncio
 import base64
@@ -36,7 +36,7 @@ KEYS: dict[str, Any] = {
     "ES256": ECKey.generate_key("P-256"),
     "RS256": RSAKey.generate_key(2048),
 }
-STRANGERS: dict[str, Any] = {
+UNTRUSTED: dict[str, Any] = {
     "EdDSA": OKPKey.generate_key("Ed25519"),
     "ES256": ECKey.generate_key("P-256"),
     "RS256": RSAKey.generate_key(2048),
@@ -80,18 +80,18 @@ def raw(header: Any, said: Any) -> str:
 
 
 def confused(public: bytes, kid: str, algorithm: str) -> str:
-    """A token whose HMAC secret is a public key."""
+    """A token signed by HMAC with a public key as the secret."""
     signing_input = f"{part({'alg': algorithm, 'kid': kid})}.{part(claims())}"
     return f"{signing_input}.{part(hmac.digest(public, signing_input.encode(), 'sha256'))}"
 
 
 def forged() -> Iterator[tuple[str, str]]:
-    """By each algorithm: what an attacker without the key can make of a good token."""
+    """What an attacker without the key can make of a valid token, for each algorithm."""
     for algorithm, key in KEYS.items():
         good = sign(claims(), algorithm)
         header, body, signature = good.split(".")
         other = part(claims(sub="root"))
-        yield f"{algorithm}: a stranger's signature", sign(claims(), algorithm, STRANGERS[algorithm])
+        yield f"{algorithm}: an untrusted signature", sign(claims(), algorithm, UNTRUSTED[algorithm])
         yield f"{algorithm}: claims exchanged", f"{header}.{other}.{signature}"
         yield f"{algorithm}: signature cut", good[:-6]
         yield f"{algorithm}: signature doubled", good + signature
@@ -104,7 +104,7 @@ def forged() -> Iterator[tuple[str, str]]:
             yield f"{algorithm}: says {name}", f"{part({'alg': name, 'kid': algorithm, 'typ': 'JWT'})}.{body}.{signature}"
         yield f"{algorithm}: public key as secret (PEM)", confused(key.as_pem(private=False), algorithm, "HS256")
         yield f"{algorithm}: public key as secret (DER)", confused(key.as_der(private=False), algorithm, "HS256")
-        own = STRANGERS[algorithm]
+        own = UNTRUSTED[algorithm]
         public = own.as_dict(private=False)
         brought: dict[str, Any] = {"jwk": public, "jku": "https://evil.example", "x5u": "https://evil.example", "x5c": ["AA"]}
         for name, value in brought.items():
@@ -112,7 +112,7 @@ def forged() -> Iterator[tuple[str, str]]:
 
 
 def malformed() -> Iterator[tuple[str, str]]:
-    """What is no token in the compact form, however well signed."""
+    """Correctly signed, but not tokens in compact form."""
     good, header = sign(claims()), {"alg": "EdDSA", "kid": "EdDSA", "typ": "JWT"}
     yield from {
         "one part": "token",
@@ -151,12 +151,12 @@ def malformed() -> Iterator[tuple[str, str]]:
 
 
 def unfit() -> Iterator[tuple[str, str]]:
-    """Well signed, and not for us, not now, or not of these types."""
+    """Correctly signed, with the wrong audience, time or claim types."""
     absent: tuple[Any, ...] = (..., None, {}, [], True)
     for name in ("iss", "aud", "sub", "tenant", "iat", "exp"):
         for value in absent:
             yield f"{name} is {value}", sign(claims(**{name: value}))
-    now, later = time.time(), time.time() + 1_800  # made long before it is offered: a whole test run may lie between
+    now, later = time.time(), time.time() + 1_800  # the test that uses it may run half an hour later
     wrong: dict[str, tuple[Any, ...]] = {
         "iss": (TWO, ONE + "/", ONE.upper(), "hubbub-dev", "", [ONE]),
         "aud": ("other", AUDIENCE.upper(), "", ["other", "another"], [[AUDIENCE]], {"aud": AUDIENCE}),
@@ -181,7 +181,7 @@ HOSTILE = dict([*forged(), *malformed(), *unfit()])
 
 @dataclass
 class Provider:
-    """An issuer's server: answers what a test says, and counts."""
+    """An issuer's server: gives the answers that the test chose, and counts requests."""
 
     body: bytes = b""
     status: int = 200
@@ -194,7 +194,7 @@ class Provider:
         head = await reader.readuntil(b"\r\n\r\n")
         self.asked.append(head.split(b" ", 2)[1].decode())
         if self.hang:
-            await reader.read()  # until the client has had enough
+            await reader.read()  # until the client gives up
         else:
             moved = f"Location: {self.location}\r\n" if self.location else ""
             head = f"HTTP/1.1 {self.status} X\r\nContent-Length: {len(self.body)}\r\n{moved}Connection: close\r\n\r\n".encode()
@@ -216,7 +216,7 @@ async def provider() -> AsyncIterator[Provider]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    """A gateway of a product with two issuers, each with a tenant of its own."""
+    """A gateway with two issuers, each with its own tenant."""
     folder = tmp_path_factory.mktemp("issuers")
     issuers = []
     for name, tenant, keys in ((ONE, "one", KEYS), (TWO, "two", {"two": OF_TWO})):
@@ -239,7 +239,7 @@ def test_the_matrix_is_large() -> None:
 
 
 @pytest.mark.parametrize("algorithm", KEYS)
-async def test_a_good_token_of_each_algorithm_is_believed(gateway: str, http: httpx.AsyncClient, algorithm: str) -> None:
+async def test_a_valid_token_of_each_algorithm_is_accepted(gateway: str, http: httpx.AsyncClient, algorithm: str) -> None:
     api = Api(gateway, sign(claims(sub=algorithm), algorithm), http)
     assert (await api.ok("GET", "/v1/me"))["user"] == algorithm
     for way in ("header", "ticket", "protocol"):
@@ -247,7 +247,7 @@ async def test_a_good_token_of_each_algorithm_is_believed(gateway: str, http: ht
             assert (socket.hello["user"], socket.hello["tenant"]) == (algorithm, "one")
 
 
-async def test_each_issuer_speaks_for_its_own_tenants_only(gateway: str, http: httpx.AsyncClient) -> None:
+async def test_an_issuer_is_accepted_for_its_own_tenants_only(gateway: str, http: httpx.AsyncClient) -> None:
     at_two = Api(gateway, sign(claims(iss=TWO, tenant="two"), "EdDSA", OF_TWO, kid="two"), http)
     assert (await at_two.ok("GET", "/v1/me"))["tenant"] == "two"
 
@@ -266,14 +266,14 @@ async def test_every_hostile_token_is_refused_before_the_upgrade(gateway: str, h
     believed = {}
     for name, token in HOSTILE.items():
         if way == "protocol" and re.search(r"[^A-Za-z0-9._-]", token):
-            continue  # no sub-protocol can carry it
+            continue  # a subprotocol cannot carry it
         status = (await refusal(Api(gateway, token, http), way)).status
         if status != 401:
             believed[name] = status
     assert believed == {}
 
 
-async def test_without_development_logins_there_is_no_such_door(gateway: str, http: httpx.AsyncClient) -> None:
+async def test_without_development_logins_their_path_is_not_found(gateway: str, http: httpx.AsyncClient) -> None:
     for body in ({"user": "ann"}, {}, None):
         await Api(gateway, None, http).refused("POST", "/v1/dev/login", body, reason="NOT_FOUND")
 
@@ -296,7 +296,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def believes(provider: Provider, clock: Clock) -> Authenticator:
-    """The verifier, with one issuer behind the provider."""
+    """The verifier, configured with the provider as its issuer."""
     config = IssuerConfig(ONE, AUDIENCE, ("one",), jwks_url=provider.url)
     return Authenticator({ONE: Issuer(config, public_only=False, clock=clock)})
 
@@ -306,31 +306,31 @@ async def refuses(verifier: Authenticator, token: str) -> None:
         await verifier.identify(token)
 
 
-async def test_keys_are_asked_for_once_however_many_need_them(provider: Provider, believes: Authenticator) -> None:
+async def test_concurrent_verifications_fetch_the_keys_once(provider: Provider, believes: Authenticator) -> None:
     await asyncio.gather(*(believes.identify(sign(claims(), algorithm)) for algorithm in KEYS for _ in range(10)))
     assert len(provider.asked) == 1
 
 
-async def test_strangers_cannot_make_us_ask_again_and_again(provider: Provider, believes: Authenticator, clock: Clock) -> None:
+async def test_unknown_key_ids_do_not_cause_repeated_fetches(provider: Provider, believes: Authenticator, clock: Clock) -> None:
     for second in range(int(2 * COOLDOWN_SECONDS)):
         clock.now = second
         await refuses(believes, sign(claims(), kid=f"made up {second}"))
     assert len(provider.asked) == 2
 
 
-async def test_a_rotated_key_is_believed_and_the_old_one_no_more(
+async def test_a_rotated_key_is_accepted_and_the_old_one_refused(
     provider: Provider, believes: Authenticator, clock: Clock
 ) -> None:
     await believes.identify(sign(claims()))
-    provider.body = jwks(new=STRANGERS["ES256"])
+    provider.body = jwks(new=UNTRUSTED["ES256"])
     clock.now = COOLDOWN_SECONDS
-    await believes.identify(sign(claims(), "ES256", STRANGERS["ES256"], kid="new"))
+    await believes.identify(sign(claims(), "ES256", UNTRUSTED["ES256"], kid="new"))
     await refuses(believes, sign(claims()))
 
 
-async def test_a_key_taken_back_is_not_believed_for_ever(provider: Provider, believes: Authenticator, clock: Clock) -> None:
+async def test_a_withdrawn_key_is_refused_after_a_while(provider: Provider, believes: Authenticator, clock: Clock) -> None:
     await believes.identify(sign(claims()))
-    provider.body = jwks(new=STRANGERS["ES256"])
+    provider.body = jwks(new=UNTRUSTED["ES256"])
     clock.now = FRESH_SECONDS
     await refuses(believes, sign(claims()))
 
@@ -352,7 +352,7 @@ POISON: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("poison", POISON)
-async def test_the_last_good_keys_outlive_whatever_comes_instead(
+async def test_the_last_valid_keys_are_kept_when_a_fetch_fails(
     provider: Provider, believes: Authenticator, clock: Clock, monkeypatch: pytest.MonkeyPatch, poison: str
 ) -> None:
     monkeypatch.setattr(safe_fetch, "ANSWER_SECONDS", 0.3)
@@ -366,7 +366,7 @@ async def test_the_last_good_keys_outlive_whatever_comes_instead(
     assert provider.asked == ["/jwks"] * 3  # and nowhere else
 
 
-async def test_a_slow_issuer_does_not_keep_those_waiting_whose_key_is_known(
+async def test_a_slow_issuer_does_not_delay_tokens_whose_key_is_known(
     provider: Provider, believes: Authenticator, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(safe_fetch, "ANSWER_SECONDS", 5.0)

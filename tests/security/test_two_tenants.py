@@ -1,6 +1,6 @@
-"""Two tenants whose people have the same ids, at every path and with every frame: what is the one's is not there for the other.
+"""Two tenants with the same user ids, on every path and with every frame: neither can see or change the other's data.
 
-A path or a frame that is added is driven too, or fails the test until there is a case. RPCs are `test_two_tenants_rpcs`.
+A new path or frame is tested as well, or fails the test until it has a case. RPCs are in `test_two_tenants_rpcs`.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from tests.security.neighbours import UNKNOWN, Neighbours, neighbours
 Route = tuple[str, str]
 ROUTES = {(method, path) for path, handlers in TABLE + DEVELOPMENT for method in handlers}
 DOORS = {(method, path) for method, path in ROUTES if any(f"{{{name}}}" in path for name in UNKNOWN)}
-"""Those that name something of a tenant's."""
+"""Routes with an id in their path."""
 BODIES: Mapping[Route, object] = {
     ("PATCH", "/v1/channels/{channel}"): {"name": "mine now"},
     ("POST", "/v1/channels/{channel}/members"): {"users": ["bob"]},
@@ -36,7 +36,7 @@ def at(path: str, ids: Mapping[str, str], user: str = "bob") -> str:
     return path.replace(":path", "").format(user=user, **ids)
 
 
-async def test_every_path_answers_for_the_others_ids_what_it_answers_for_unknown_ones(world: World) -> None:
+async def test_every_path_gives_the_same_answer_for_foreign_and_unknown_ids(world: World) -> None:
     pair = await neighbours(world)
     before = await pair.ann.log(pair.ids["channel"])
     for method, path in sorted(DOORS):
@@ -48,7 +48,7 @@ async def test_every_path_answers_for_the_others_ids_what_it_answers_for_unknown
 
 
 def elsewhere(pair: Neighbours) -> dict[Route, tuple[int, object]]:
-    """Every path that names at most a user whom the second tenant does not have: what it answers, and the body sent."""
+    """The other routes, where at most a user is named whom the second tenant does not have: expected status, and body."""
     room = pair.ids["channel"]
     return {
         ("GET", "/v1/me"): (200, None),
@@ -78,10 +78,10 @@ def elsewhere(pair: Neighbours) -> dict[Route, tuple[int, object]]:
     }
 
 
-async def test_every_other_path_answers_nothing_of_the_others(world: World) -> None:
+async def test_every_other_path_returns_no_data_of_the_other_tenant(world: World) -> None:
     pair = await neighbours(world)
     cases = elsewhere(pair)
-    assert cases.keys() == ROUTES - DOORS  # a path that is added needs a case
+    assert cases.keys() == ROUTES - DOORS  # a new path needs a case
     head = {"Authorization": f"Bearer {pair.eve.token}"}
     queries = {"/v1/search": "?q=secret", "/v1/signin/callback": "?code=x&state=x", "/v1/users": "?limit=200"}
     for (method, path), (status, body) in cases.items():
@@ -92,7 +92,7 @@ async def test_every_other_path_answers_nothing_of_the_others(world: World) -> N
     assert (await pair.eve.ok("GET", "/v1/channels?joinable=1"))["items"] == []
     await pair.eve.refused("GET", f"/v1/search?q=secret&channel={pair.ids['channel']}", reason="NOT_FOUND")
     direct = await pair.eve.call("POST", "/v1/channels", {"kind": "direct", "members": ["bob"]})
-    assert direct.status == HTTPStatus.CREATED  # the namesakes' own is another
+    assert direct.status == HTTPStatus.CREATED  # a new channel in the second tenant
     assert pair.none_of_theirs(direct.body)
 
 
@@ -104,7 +104,7 @@ REFUSED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("pin", {}),
     ("read", {"seq": 1}),
 )
-"""Frames about a channel or a message in one, and what else is in them."""
+"""Frames about a channel or its messages, and their other fields."""
 
 
 async def refused_frames(pair: Neighbours, socket: Socket, own: str) -> None:
@@ -112,7 +112,7 @@ async def refused_frames(pair: Neighbours, socket: Socket, own: str) -> None:
         message = {} if type_ in {"send", "read"} else {"message": pair.ids["message"]}
         answer = await socket.request(type_, channel=pair.ids["channel"], **message, **fields)
         assert (answer["type"], answer.get("reason")) == ("error", "NOT_FOUND"), type_
-        if message:  # the other's message in a channel of one's own is not there either
+        if message:  # the foreign message in one's own channel
             answer = await socket.request(type_, channel=own, **message, **fields)
             assert (answer["type"], answer.get("reason")) == ("error", "NOT_FOUND"), type_
     for carried in ({"thread": pair.ids["message"]}, {"attachments": [pair.ids["upload"]]}):
@@ -143,7 +143,7 @@ async def presence_frames(pair: Neighbours, socket: Socket, _own: str) -> None:
         await socket.send("status", status="dnd")
         await socket.send("watch", users=["ann", "bob", "carol"])
         await socket.expect("presence", user="ann", status="dnd")
-        await socket.expect("presence", user="bob", status="offline")  # the namesake is not here
+        await socket.expect("presence", user="bob", status="offline")  # the second tenant's bob is offline
         await socket.expect("presence", user="carol", status="offline")
         await ann.send("status", status="away")
         await bob.expect("presence", user="ann", status="away")
@@ -176,20 +176,20 @@ def test_every_frame_has_a_case() -> None:
 
 
 @pytest.mark.parametrize("case", dict.fromkeys(FRAMES.values()), ids=lambda case: case.__name__)
-async def test_a_frame_reaches_nothing_of_the_others(world: World, case: Any) -> None:
+async def test_no_frame_reaches_data_of_the_other_tenant(world: World, case: Any) -> None:
     pair = await neighbours(world)
     own = await pair.eve.create("group", name="eve's")
     before = await pair.ann.log(pair.ids["channel"])
     async with live(pair.eve) as socket:
         await case(pair, socket, own)
         await socket.round_trip()
-        told = [frame for frame in socket.frames if frame["type"] != "synced"]  # which names what it was asked about
+        told = [frame for frame in socket.frames if frame["type"] != "synced"]  # it names the channels of the request
         assert pair.none_of_theirs(told)
     after = await pair.ann.log(pair.ids["channel"])
     assert [entry for entry in after if entry["actor"] != "bob"] == [entry for entry in before if entry["actor"] != "bob"]
 
 
-async def test_deeds_of_an_administrator_reach_the_namesake_in_their_own_tenant_alone(world: World) -> None:
+async def test_an_administrators_actions_affect_their_own_tenant_only(world: World) -> None:
     pair = await neighbours(world)
     async with live(pair.bob) as socket, live(pair.other_bob) as theirs:
         await pair.eve.ok("PUT", "/v1/me/blocks/bob", status=204)

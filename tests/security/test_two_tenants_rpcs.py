@@ -1,8 +1,7 @@
-"""Two tenants whose people have the same ids, at every RPC of every service, streams included.
+"""Two tenants with the same user ids, on every RPC of every service, streams included.
 
-An RPC about a channel is driven from its descriptor; any other has a case in `CASES`, and one without fails. The gateway, as
-which all of it is called, speaks for every tenant, so what is tried here is that a tenant's name reaches nothing of another's.
-Whom other callers may speak for is tried in libs/chassis.
+RPCs about a channel are tested from their descriptors. Each other RPC needs a case in `CASES`. The tests call as the gateway,
+which may act for every tenant. libs/chassis tests for which tenants other callers may act.
 """
 
 import uuid
@@ -15,13 +14,16 @@ import pytest
 from google.protobuf.descriptor import MethodDescriptor
 
 from chassis.identity import GATEWAY
-from hubbub.events.v1.events_pb2 import PostMessage
+from hubbub.events.v1.events_pb2 import PostMessage, Role
 from hubbub.media.v1 import media_service_pb2 as media_calls
+from hubbub.media.v1.media_pb2 import LinkVariant
 from hubbub.media.v1.media_service_pb2_grpc import MediaServiceStub
 from hubbub.messages.v1 import messages_service_pb2 as calls
+from hubbub.messages.v1.messages_pb2 import ChannelKind, ReportResolution
 from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 from hubbub.presence.v1 import presence_pb2
 from hubbub.presence.v1 import presence_service_pb2 as presence_calls
+from hubbub.presence.v1.presence_pb2 import Status
 from hubbub.presence.v1.presence_service_pb2_grpc import PresenceServiceStub
 from tests.flow.world import World, live
 from tests.security.neighbours import UNKNOWN, Neighbours, neighbours
@@ -40,7 +42,7 @@ RPCS = [
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """The neighbours, and the three services as the second tenant calls them."""
+    """The two tenants, and clients of the three services."""
 
     pair: Neighbours
     messages: MessagesServiceStub
@@ -48,17 +50,17 @@ class Doors:
     presence: PresenceServiceStub
 
     async def own(self, rpc: str, /, **fields: Any) -> Any:
-        """What a call of the messages service answers eve: nothing of the first tenant's."""
+        """Call the messages service as eve; check that the answer contains nothing of the first tenant."""
         answer = await getattr(self.messages, rpc)(request(rpc, caller=self.pair.intruder, **fields), timeout=5)
         assert self.pair.none_of_theirs(answer)
         return answer
 
     async def absent(self, rpc: str, /, **fields: Any) -> None:
-        """Fail unless eve is answered that there is no such thing."""
+        """Check that eve's call is answered with NOT_FOUND."""
         await not_found(getattr(self.messages, rpc)(request(rpc, caller=self.pair.intruder, **fields), timeout=5))
 
     async def theirs(self, rpc: str, /, **fields: Any) -> Any:
-        """What the same call answers ann of the first."""
+        """Call the messages service as ann of the first tenant."""
         return await getattr(self.messages, rpc)(request(rpc, caller=self.pair.victim, **fields), timeout=5)
 
 
@@ -148,9 +150,9 @@ async def list_channels(doors: Doors) -> None:
 
 
 async def create_channel(doors: Doors) -> None:
-    await doors.absent("CreateChannel", kind="group", name="x", members=["carol"])
-    assert (await doors.own("CreateChannel", kind="direct", members=["bob"])).created
-    assert not (await doors.theirs("CreateChannel", kind="direct", members=["bob"])).created
+    await doors.absent("CreateChannel", kind=ChannelKind.CHANNEL_KIND_GROUP, name="x", members=["carol"])
+    assert (await doors.own("CreateChannel", kind=ChannelKind.CHANNEL_KIND_DIRECT, members=["bob"])).created
+    assert not (await doors.theirs("CreateChannel", kind=ChannelKind.CHANNEL_KIND_DIRECT, members=["bob"])).created
 
 
 async def search_messages(doors: Doors) -> None:
@@ -167,7 +169,7 @@ async def catch_up(doors: Doors) -> None:
         asked = calls.CatchUpRequest(caller=caller, positions=positions, limit=100)
         told.append([answer async for answer in doors.messages.CatchUp(asked, timeout=5)])
     (gone,), complete = told
-    assert [(status.status, status.seq, status.after) for status in gone.statuses] == [("gone", 0, 0)] * 2
+    assert [(status.status, status.seq, status.after) for status in gone.statuses] == [(calls.RESUME_STATUS_GONE, 0, 0)] * 2
     assert not gone.events
     assert any(answer.events for answer in complete)
 
@@ -179,7 +181,7 @@ async def fetch_events(doors: Doors) -> None:
 
 
 async def get_heads(doors: Doors) -> None:
-    """Heads are asked for all tenants at once, and say how long a log is, nothing else."""
+    """GetHeads takes channels of any tenant and returns nothing but the length of their logs."""
     answer = await doors.messages.GetHeads(calls.GetHeadsRequest(channels=[doors.pair.ids["channel"]]), timeout=5)
     assert [(field.name, value.channel) for field, (value,) in answer.ListFields()] == [("heads", doors.pair.ids["channel"])]
     assert [field.name for field in answer.heads[0].DESCRIPTOR.fields] == ["channel", "seq"]
@@ -189,7 +191,7 @@ async def get_heads(doors: Doors) -> None:
 
 
 async def create_upload(doors: Doors) -> None:
-    """Which channel an upload is for is the caller's word; neither tenant sees what the second made for the first's."""
+    """An upload by the second tenant for a channel of the first is visible to neither."""
     room = doors.pair.ids["channel"]
     asked = media_calls.CreateUploadRequest(
         tenant=doors.pair.tenant, user="ann", channel=room, name="a.txt", size=3, type="text/plain"
@@ -202,7 +204,7 @@ async def create_upload(doors: Doors) -> None:
 
 
 def uploads(name: str, **fields: Any) -> Callable[[Doors], Awaitable[None]]:
-    """The case of an RPC about an upload of the first tenant's."""
+    """Return the case of an RPC about an upload of the first tenant."""
 
     async def case(doors: Doors) -> None:
         shape = getattr(media_calls, f"{name}Request")
@@ -230,25 +232,28 @@ async def get_presence(doors: Doors) -> None:
         await ann.expect("presence", user="bob", status="online")
         users = [of(doors.pair.tenant), of(doors.pair.world.tenant)]
         answer = await doors.presence.GetPresence(presence_calls.GetPresenceRequest(users=users), timeout=5)
-    assert [(each.user, each.status) for each in answer.presences] == [(users[0], "offline"), (users[1], "online")]
+    assert [(each.user, each.status) for each in answer.presences] == [
+        (users[0], Status.STATUS_OFFLINE),
+        (users[1], Status.STATUS_ONLINE),
+    ]
 
 
 async def attach(doors: Doors) -> None:
-    """What a gateway reports of the second tenant's bob does not show for the first's."""
+    """The presence of the second tenant's bob does not change that of the first's."""
     namesakes = [of(doors.pair.world.tenant), of(doors.pair.tenant)]
     async with live(doors.pair.ann) as ann, live(doors.pair.bob):
         await ann.send("watch", users=["bob"])
         await ann.expect("presence", user="bob", status="online")
-        change = presence_calls.ConnectionChange(user=namesakes[1], connection=uuid.uuid4().hex, status="dnd")
+        change = presence_calls.ConnectionChange(user=namesakes[1], connection=uuid.uuid4().hex, status=Status.STATUS_DND)
         first = presence_calls.AttachRequest(
             lease=presence_calls.Lease(gateway=uuid.uuid4().hex), changes=[change], watch=namesakes
         )
         attached = doors.presence.Attach(timeout=10)
         await attached.write(first)
-        shown: dict[str, str] = {}
-        while shown.get(doors.pair.tenant) != "dnd" or doors.pair.world.tenant not in shown:
+        shown: dict[str, Status.ValueType] = {}
+        while shown.get(doors.pair.tenant) != Status.STATUS_DND or doors.pair.world.tenant not in shown:
             shown |= {each.user.tenant: each.status for each in (await anext(aiter(attached))).presences}
-        assert shown == {doors.pair.world.tenant: "online", doors.pair.tenant: "dnd"}
+        assert shown == {doors.pair.world.tenant: Status.STATUS_ONLINE, doors.pair.tenant: Status.STATUS_DND}
         attached.cancel()
         await ann.round_trip()
         assert [frame["status"] for frame in ann.received("presence")] == ["online"]
@@ -272,24 +277,30 @@ CASES: dict[str, Callable[[Doors], Awaitable[None]]] = {
     "CreateUpload": create_upload,
     "CompleteUpload": uploads("CompleteUpload"),
     "GetUpload": uploads("GetUpload"),
-    "GetLink": uploads("GetLink", variant="thumb"),
+    "GetLink": uploads("GetLink", variant=LinkVariant.LINK_VARIANT_THUMBNAIL),
     "ResolveUploads": uploads("ResolveUploads"),
     "GetPresence": get_presence,
     "Attach": attach,
 }
 
 
-def test_every_rpc_is_driven() -> None:
+def test_every_rpc_has_a_case() -> None:
     driven = {method.name for method in RPCS if about_a_channel(method)} | CASES.keys()
-    assert driven == {method.name for method in RPCS}  # one that is added needs a case
+    assert driven == {method.name for method in RPCS}  # a new RPC needs a case
 
 
-async def test_rpcs_about_a_channel_answer_for_the_others_ids_what_they_answer_for_unknown_ones(doors: Doors) -> None:
+async def test_rpcs_about_a_channel_give_the_same_answer_for_foreign_and_unknown_ids(doors: Doors) -> None:
     before = await doors.pair.ann.log(doors.pair.ids["channel"])
     for method in filter(about_a_channel, RPCS):
         name, fields = method.name, method.input_type.fields_by_name
-        filled: dict[str, Any] = {"caller": doors.pair.intruder, "user": "bob", "users": ["bob"], "role": "member"}
-        filled |= {"text": "x", "reason": "x", "seconds": 9, "resolution": "acted", "key": "the-key"}
+        filled: dict[str, Any] = {"caller": doors.pair.intruder, "user": "bob", "users": ["bob"], "role": Role.ROLE_MEMBER}
+        filled |= {
+            "text": "x",
+            "reason": "x",
+            "seconds": 9,
+            "resolution": ReportResolution.REPORT_RESOLUTION_ACTED,
+            "key": "the-key",
+        }
         told = []
         for known in (doors.pair.ids, UNKNOWN):
             given = {**filled, **known, "message": PostMessage(text="x") if name == "PostMessage" else known["message"]}
@@ -300,7 +311,7 @@ async def test_rpcs_about_a_channel_answer_for_the_others_ids_what_they_answer_f
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
-async def test_other_rpcs_reach_nothing_of_the_others(doors: Doors, name: str) -> None:
+async def test_other_rpcs_reach_no_data_of_the_other_tenant(doors: Doors, name: str) -> None:
     before = await doors.pair.ann.log(doors.pair.ids["channel"])
     await CASES[name](doors)
     assert await doors.pair.ann.log(doors.pair.ids["channel"]) == before

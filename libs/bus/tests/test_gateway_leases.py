@@ -63,10 +63,10 @@ async def test_a_gateway_that_does_not_renew_is_listed_until_its_lease_ends(leas
     await unacknowledged(leases, "revocation", "a")
     began = time.monotonic()
     await leases.renew("a")
-    async with asyncio.timeout(5):
-        while await leases.unacknowledged("revocation"):  # noqa: ASYNC110 (the test waits for time to pass)
+    async with asyncio.timeout(LEASE_SECONDS + 10):
+        while await leases.unacknowledged("revocation"):  # noqa: ASYNC110 (only time ends a lease)
             await asyncio.sleep(0.02)
-    assert LEASE_SECONDS <= time.monotonic() - began < LEASE_SECONDS + 1
+    assert time.monotonic() - began >= LEASE_SECONDS
 
 
 async def test_a_gateway_that_leaves_is_not_listed(leases_of: Open) -> None:

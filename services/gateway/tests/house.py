@@ -28,9 +28,9 @@ from gateway.config import Config
 from gateway.door.server import bind
 from gateway.identity.authentication import issue
 from gateway.identity.issuers import DEV_AUDIENCE, DEV_ISSUER, DevIssuer, dev_key
-from hubbub.events.v1.events_pb2 import CommandBatch, EventBatch, Reply, ReplyBatch, Revocation, RevocationBatch
+from hubbub.events.v1.events_pb2 import CommandBatch, EventBatch, Reply, ReplyBatch, Revocation, RevocationBatch, Role
 from hubbub.messages.v1 import messages_service_pb2 as rpc
-from hubbub.messages.v1.messages_pb2 import Channel, User
+from hubbub.messages.v1.messages_pb2 import Channel, ChannelKind, User
 from services.gateway.tests.world import TENANT, Store
 
 PARTITIONS = 2
@@ -65,7 +65,10 @@ class Services(Store):
     def _session(self, user: str) -> rpc.Session:
         if user in self.void:
             return rpc.Session(reason="NOT_AUTHENTICATED")
-        channels = [Channel(id=view.id, kind="group", role="member", seq=view.seq) for view in self.views(user)]
+        channels = [
+            Channel(id=view.id, kind=ChannelKind.CHANNEL_KIND_GROUP, role=Role.ROLE_MEMBER, seq=view.seq)
+            for view in self.views(user)
+        ]
         return rpc.Session(user=User(id=user, name=user), channels=channels)
 
     async def work(self, bus: Bus) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
@@ -22,6 +23,8 @@ from gateway.model import Connection
 from gateway.protocol.outgoing import ChannelView
 from hubbub.events.v1.events_pb2 import Event
 from services.gateway.tests.world import JOINED, REMOVED, World
+
+pytestmark = pytest.mark.soak
 
 USERS = ("ann", "bob")
 CHANNELS = ("c", "d")
@@ -305,5 +308,8 @@ class HubMachine(RuleBasedStateMachine):
 
 TestHubMachine = HubMachine.TestCase
 TestHubMachine.settings = settings(
-    max_examples=60, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck), report_multiple_bugs=False
+    max_examples=5 * settings().max_examples,  # an example takes a hundredth of a second
+    stateful_step_count=60,
+    suppress_health_check=list(HealthCheck),
+    report_multiple_bugs=False,
 )

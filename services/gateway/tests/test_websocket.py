@@ -1,4 +1,7 @@
-"""What an open socket may count on: RFC 6455's rules, the close codes, and everything that ends it."""
+"""What an open socket receives, and what ends it.
+
+RFC 6455 is tested in tests/security/test_rfc6455.py, limits in tests/flow/test_limits.py.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,6 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
-from websockets.frames import Frame, Opcode
 
 from bus.topics import events, revocations
 from gateway.model import NO_FILE
@@ -50,12 +52,6 @@ async def say(connection: ClientConnection, **frame: Any) -> None:
     await connection.send(json.dumps(frame))
 
 
-async def send_raw(connection: ClientConnection, *frames: Frame | bytes) -> None:
-    """Send frames as they are, also such as a client must not."""
-    for frame in frames:
-        connection.transport.write(frame if isinstance(frame, bytes) else frame.serialize(mask=True))
-
-
 @asynccontextmanager
 async def slow_reader(house: House) -> AsyncIterator[ClientConnection]:
     """A member's socket whose flow is open, at a client that keeps next to nothing for itself."""
@@ -75,81 +71,6 @@ async def publish(house: House, number: int, data: str) -> None:
     await asyncio.sleep(0)
 
 
-def forged(first_byte: int, payload: bytes) -> bytes:
-    """A small frame that no library would make."""
-    return bytes([first_byte, 0x80 | len(payload), 0, 0, 0, 0]) + payload
-
-
-def text(payload: bytes, *, fin: bool = True) -> Frame:
-    return Frame(Opcode.TEXT, payload, fin=fin)
-
-
-def rest(payload: bytes, *, fin: bool = True) -> Frame:
-    return Frame(Opcode.CONT, payload, fin=fin)
-
-
-async def test_a_fragmented_message_is_put_together_around_control_frames(house: House) -> None:
-    async with house.connect("ann") as ann:
-        await receive(ann)
-        whole = '{"type":"ping","ref":"é"}'.encode()
-        middle = whole.index("é".encode()) + 1  # within a character
-        await send_raw(
-            ann,
-            text(whole[:middle], fin=False),
-            Frame(Opcode.PING, b"now"),
-            rest(b"", fin=False),
-            rest(whole[middle:]),
-        )
-        assert await receive(ann) == {"type": "pong", "ref": "é"}
-
-
-@pytest.mark.parametrize(
-    ("frames", "code"),
-    [
-        ([Frame(Opcode.BINARY, b"{}")], 1003),
-        ([Frame(Opcode.BINARY, b"{", fin=False)], 1003),
-        ([text(b'{"type":"ping","ref":"\xff"}')], 1007),
-        ([text(b"\xed\xa0\x80")], 1007),
-        ([text(b'{"type":"ping","ref":"' + b"x" * 65_536 + b'"}')], 1009),
-        ([text(b"x" * 40_000, fin=False), rest(b"x" * 40_000)], 1009),
-        ([rest(b"of nothing")], 1002),
-        ([text(b"{", fin=False), text(b"}")], 1002),
-        ([forged(0xC1, b'{"type":"ping"}')], 1002),  # compressed, though that was not agreed upon
-        ([forged(0xB1, b'{"type":"ping"}')], 1002),
-        ([forged(0x83, b"")], 1002),  # an unknown opcode
-        ([forged(0x09, b"x")], 1002),  # a fragmented ping
-        ([bytes([0x81, 15]) + b'{"type":"ping"}'], 1002),  # not masked
-        ([text(b"[]")], 4502),
-        ([text(b"")], 4502),
-        ([text(b"{" * 50_000)], 4502),
-    ],
-)
-async def test_what_is_not_allowed_closes_with_its_code(house: House, frames: list[Frame | bytes], code: int) -> None:
-    async with house.connect("ann") as ann:
-        await receive(ann)
-        await send_raw(ann, *frames)
-        assert await close_code(ann) == code
-        assert not house.gateway.registry.connections
-
-
-async def test_a_frame_at_the_bound_is_taken(house: House) -> None:
-    async with house.connect("ann") as ann:
-        await receive(ann)
-        frame = b'{"type":"ping","ref":"' + b"x" * (65_536 - 24) + b'"}'
-        assert len(frame) == 65_536
-        await send_raw(ann, text(frame))
-        assert (await receive(ann))["type"] == "pong"
-
-
-@pytest.mark.parametrize(("given", "echoed"), [(1000, 1000), (3999, 3999), (4999, 4999)])
-async def test_a_close_is_answered_with_its_code(house: House, given: int, echoed: int) -> None:
-    async with house.connect("ann") as ann:
-        await receive(ann)
-        await ann.close(given)
-        assert ann.protocol.close_rcvd is not None
-        assert ann.protocol.close_rcvd.code == echoed
-
-
 async def test_a_post_is_acknowledged_and_heard(house: House) -> None:
     house.store.append(CHANNEL, JOINED, "ann")
     async with house.connect("ann") as ann:
@@ -160,29 +81,6 @@ async def test_a_post_is_acknowledged_and_heard(house: House) -> None:
         ack = await receive(ann, "ack")
         assert (ack["seq"], ack["ref"]) == (2, {"n": 1})
         assert (await receive(ann, "event"))["seq"] == 2
-
-
-async def test_an_unknown_channel_is_the_workers_to_refuse_and_no_id_at_all_is_not(house: House) -> None:
-    async with house.connect("ann") as ann:
-        await receive(ann)
-        for channel in (CHANNEL, "general", CHANNEL.upper().replace("0", "A")):
-            await say(ann, type="send", ref=channel, channel=channel, key="k", text="hello")
-            error = await receive(ann, "error")
-            assert (error["reason"], error["ref"]) == ("NOT_FOUND", channel)
-
-
-async def test_more_sockets_than_allowed_close_the_newest_with_4503(valkey_url: str, tmp_path: Path) -> None:
-    async with (
-        open_house(valkey_url, tmp_path, connections_per_user=2) as house,
-        house.connect("ann") as one,
-        house.connect("ann") as two,
-    ):
-        async with house.connect("ann") as three:
-            assert await close_code(three) == 4503
-        for connection in (one, two):
-            await receive(connection, "hello")
-            await say(connection, type="ping")
-            assert (await receive(connection))["type"] == "pong"
 
 
 async def test_a_void_token_closes_with_4501_and_a_newer_one_stays(house: House) -> None:
@@ -232,31 +130,6 @@ async def test_bytes_on_the_bus_that_are_no_entry_harm_nobody(house: House) -> N
         assert (await receive(ann, "event"))["seq"] == 2
 
 
-async def test_typing_reaches_the_other_members(house: House) -> None:
-    for user in ("ann", "bob"):
-        house.store.append(CHANNEL, JOINED, user)
-    async with house.connect("ann") as ann, house.connect("bob") as bob:
-        for connection in (ann, bob):
-            await receive(connection)
-            await say(connection, type="sync", positions={})
-            await receive(connection, "synced")
-        await say(ann, type="typing", channel=CHANNEL)
-        assert await receive(bob) == {"type": "typing", "channel": CHANNEL, "user": "ann"}
-        await say(ann, type="typing", channel="other")
-        assert (await receive(ann))["reason"] == "NOT_FOUND"
-
-
-async def test_flooding_is_rate_limited_with_the_time_to_wait(valkey_url: str, tmp_path: Path) -> None:
-    async with open_house(valkey_url, tmp_path, sends_per_second=5, burst=5) as house, house.connect("ann") as ann:
-        assert (await receive(ann))["limits"]["sends_per_second"] == 5
-        for number in range(8):
-            await say(ann, type="react", ref=number, channel=CHANNEL, message="m", emoji="x")
-        errors = [await receive(ann, "error") for _ in range(8)]
-        limited = [error for error in errors if error["reason"] == "RATE_LIMITED"]
-        assert len(limited) >= 2
-        assert all(0 < error["retry_after"] <= 1 for error in limited)
-
-
 async def test_leaving_tells_when_to_come_back_and_closes_with_1012(valkey_url: str, tmp_path: Path) -> None:
     async with open_house(valkey_url, tmp_path, drain_seconds=1) as house, house.connect("ann") as ann:
         await receive(ann)
@@ -265,22 +138,6 @@ async def test_leaving_tells_when_to_come_back_and_closes_with_1012(valkey_url: 
         refused = await house.refused(additional_headers=house.bearer("bob"))
         assert refused.status_code == 503
         assert await close_code(ann) == 1012
-
-
-async def test_a_reader_that_stops_costs_its_bound_and_is_closed_with_4002(house: House) -> None:
-    async with slow_reader(house) as ann:
-        ann.transport.pause_reading()
-        (connection,) = house.gateway.registry.connections.values()
-        async with asyncio.timeout(20):
-            while not connection.closing:
-                event = house.store.append(CHANNEL)
-                event.payload = json.dumps({"type": "event", "seq": event.seq, "data": "x" * 60_000}).encode()
-                await house.store.publish(house.bus, event)
-                await asyncio.sleep(0)
-        assert connection.transport is not None
-        assert connection.transport.get_write_buffer_size() < 2 * 1024 * 1024
-        ann.transport.resume_reading()
-        assert await close_code(ann) == 4002
 
 
 async def test_a_reader_that_stops_for_a_while_gets_everything_once_and_in_order(house: House) -> None:

@@ -24,9 +24,9 @@ from gateway.protocol.outgoing import ChannelView
 from gateway.rates.bucket import Bucket
 from gateway.wire.framing import WEBSOCKET
 from gateway.wire.registry import Registry
-from hubbub.events.v1.events_pb2 import Event, EventKind
+from hubbub.events.v1.events_pb2 import Event, EventKind, Role
 from hubbub.messages.v1 import messages_service_pb2 as rpc
-from hubbub.messages.v1.messages_pb2 import Channel
+from hubbub.messages.v1.messages_pb2 import Channel, ChannelKind
 from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 
 TENANT = "t"
@@ -141,7 +141,7 @@ class Store:
     async def FetchEvents(self, request: rpc.FetchEventsRequest, **_: object) -> rpc.FetchEventsResponse:  # noqa: N802
         def look() -> list[rpc.FetchEventsResponse]:
             log = self.logs.get(request.channel, [])
-            return [rpc.FetchEventsResponse(events=log[request.after : request.after + request.limit], head=len(log))]
+            return [rpc.FetchEventsResponse(events=log[request.after : request.after + request.page_size], head=len(log))]
 
         return (await self._ask(look))[0]  # type: ignore[no-any-return]
 
@@ -156,7 +156,9 @@ class Store:
         def look() -> list[rpc.GetChannelResponse]:
             if not self.is_member(request.channel, request.caller.user):
                 return []
-            found = Channel(id=request.channel, kind="group", role="member", seq=self.head(request.channel))
+            found = Channel(
+                id=request.channel, kind=ChannelKind.CHANNEL_KIND_GROUP, role=Role.ROLE_MEMBER, seq=self.head(request.channel)
+            )
             return [rpc.GetChannelResponse(channel=found)]
 
         answers = await self._ask(look)
@@ -168,11 +170,11 @@ class Store:
         first, rest = rpc.CatchUpResponse(), rpc.CatchUpResponse()
         for position in request.positions:
             head = self.head(position.channel)
-            status = rpc.CatchUpStatus(channel=position.channel, status="complete", seq=head, after=position.seq)
+            status = rpc.CatchUpStatus(channel=position.channel, status=rpc.RESUME_STATUS_COMPLETE, seq=head, after=position.seq)
             if not self.is_member(position.channel, request.caller.user):
-                status.status, status.seq = "gone", 0
+                status.status, status.seq = rpc.RESUME_STATUS_GONE, 0
             elif position.seq > head or head - position.seq > request.limit:
-                status.status = "reset"
+                status.status = rpc.RESUME_STATUS_RESET
             else:
                 rest.events.extend(self.logs[position.channel][position.seq :])
             first.statuses.append(status)

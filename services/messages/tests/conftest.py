@@ -23,6 +23,7 @@ from bus.topics import events as event_topic
 from chassis.errors import HubbubError
 from chassis.migrate import migrate, migrations
 from chassis.postgres import EVERY_TENANT, Database, open_database
+from chassis.proto_enums import from_word
 from hubbub.events.v1 import events_pb2 as events
 from hubbub.messages.v1 import messages_pb2 as nouns
 from hubbub.messages.v1 import messages_service_pb2 as rpc
@@ -66,7 +67,11 @@ class Town:
     async def channel(self, owner: str, *members: str, kind: str = "group", history: str = "all") -> str:
         await self.people(owner, *members)
         request = rpc.CreateChannelRequest(
-            caller=self.caller(owner), kind=kind, name="" if kind == "direct" else "room", members=members, history=history
+            caller=self.caller(owner),
+            kind=from_word(nouns.ChannelKind, kind),
+            name="" if kind == "direct" else "room",
+            members=members,
+            history=from_word(nouns.History, history),
         )
         return (await self.service.CreateChannel(request, None)).channel.id
 

@@ -15,6 +15,7 @@ import pytest
 from chassis.context import request
 from chassis.errors import NotAllowed
 from chassis.postgres import EVERY_TENANT
+from hubbub.events.v1 import events_pb2 as events
 from hubbub.messages.v1 import messages_pb2 as nouns
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages.commands.model import Delete, Post
@@ -25,7 +26,7 @@ from stack.postgres import Postgres
 
 
 async def records(town: Town, after: int = 0, limit: int = 0) -> list[nouns.AuditRecord]:
-    request = rpc.ListAuditRequest(caller=town.caller("root", admin=True), after=after, limit=limit)
+    request = rpc.ListAuditRequest(caller=town.caller("root", admin=True), after=after, page_size=limit)
     return list((await town.service.ListAudit(request, None)).records)
 
 
@@ -41,7 +42,7 @@ async def busy(town: Town) -> str:
     serve = town.service
     await serve.UpdateChannel(rpc.UpdateChannelRequest(caller=ann, channel=room, slow_mode_seconds=5), None)
     await serve.UpdateChannel(rpc.UpdateChannelRequest(caller=ann, channel=room, slow_mode_seconds=0), None)
-    await serve.SetMemberRole(rpc.SetMemberRoleRequest(caller=ann, channel=room, user="bob", role="moderator"), None)
+    await serve.SetMemberRole(rpc.SetMemberRoleRequest(caller=ann, channel=room, user="bob", role=events.ROLE_MODERATOR), None)
     await serve.SilenceMember(rpc.SilenceMemberRequest(caller=ann, channel=room, user="cid", seconds=60, reason="loud"), None)
     await serve.UnsilenceMember(rpc.UnsilenceMemberRequest(caller=ann, channel=room, user="cid"), None)
     message = await said(town, room, "cid")
@@ -98,7 +99,9 @@ async def test_actions_without_effect_and_on_own_messages_are_not_recorded(town:
     await town.do(town.command(room, "bob", Delete(message)), town.command(room, "ann", Delete(message)))
     await town.service.UnbanUser(rpc.UnbanUserRequest(caller=ann, channel=room, user="bob"), None)
     await town.service.UnsilenceMember(rpc.UnsilenceMemberRequest(caller=ann, channel=room, user="bob"), None)
-    await town.service.SetMemberRole(rpc.SetMemberRoleRequest(caller=ann, channel=room, user="bob", role="member"), None)
+    await town.service.SetMemberRole(
+        rpc.SetMemberRoleRequest(caller=ann, channel=room, user="bob", role=events.ROLE_MEMBER), None
+    )
     await town.service.UpdateChannel(rpc.UpdateChannelRequest(caller=ann, channel=room, topic="t"), None)
     await town.service.RemoveMember(rpc.RemoveMemberRequest(caller=bob, channel=room, user="bob"), None)
     assert await records(town) == []

@@ -220,7 +220,7 @@ async def test_threads_and_pinned_messages_can_be_listed(town: Town, channel: st
     for number, thread in enumerate((message, None, message)):
         await town.do(town.command(channel, "cat", Post(f"answer {number}", thread=thread)))
     assert await listed(thread=message) == ["answer 2", "answer 0", "first words"]
-    assert await listed(thread=message, limit=1) == ["answer 2"]
+    assert await listed(thread=message, page_size=1) == ["answer 2"]
     assert await listed(pinned=True) == []
     await town.do(town.command(channel, "ann", Pin(message)))
     assert await listed(pinned=True) == ["first words"]

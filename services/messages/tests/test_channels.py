@@ -8,23 +8,25 @@ import json
 import pytest
 
 from chassis.errors import HubbubError, InvalidArgument, NotAllowed, NotAMember, NotFound
+from chassis.proto_enums import from_word
 from hubbub.events.v1 import events_pb2 as events
+from hubbub.messages.v1 import messages_pb2 as nouns
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from services.messages.tests.conftest import Town, refused
 
 
 def _create(town: Town, user: str, kind: str, *members: str, name: str = "") -> rpc.CreateChannelRequest:
-    return rpc.CreateChannelRequest(caller=town.caller(user), kind=kind, name=name, members=members)
+    return rpc.CreateChannelRequest(caller=town.caller(user), kind=from_word(nouns.ChannelKind, kind), name=name, members=members)
 
 
 async def test_a_new_channels_log_begins_with_its_creation_and_its_members(town: Town) -> None:
     channel = await town.channel("ann", "bob", "cat")
     log = await town.log(channel)
     assert [(event.seq, event.kind, event.actor, event.subject, event.role) for event in log] == [
-        (1, events.EVENT_KIND_CHANNEL_CREATED, "ann", "", ""),
-        (2, events.EVENT_KIND_MEMBER_JOINED, "ann", "ann", "owner"),
-        (3, events.EVENT_KIND_MEMBER_JOINED, "ann", "bob", "member"),
-        (4, events.EVENT_KIND_MEMBER_JOINED, "ann", "cat", "member"),
+        (1, events.EVENT_KIND_CHANNEL_CREATED, "ann", "", events.ROLE_UNSPECIFIED),
+        (2, events.EVENT_KIND_MEMBER_JOINED, "ann", "ann", events.ROLE_OWNER),
+        (3, events.EVENT_KIND_MEMBER_JOINED, "ann", "bob", events.ROLE_MEMBER),
+        (4, events.EVENT_KIND_MEMBER_JOINED, "ann", "cat", events.ROLE_MEMBER),
     ]
     assert json.loads(log[0].payload)["data"] == {"name": "room", "topic": "", "slow_mode_seconds": 0}
     assert json.loads(log[2].payload)["data"] == {"user": "bob", "role": "member"}
@@ -40,7 +42,7 @@ async def test_two_users_who_create_their_direct_channel_concurrently_get_one(to
     assert len(await town.log(answers[0].channel.id)) == 3
     peers = {answer.channel.peer.id for answer in answers}
     assert peers == {"ann", "bob"}
-    assert {answer.channel.role for answer in answers} == {"member"}
+    assert {answer.channel.role for answer in answers} == {events.ROLE_MEMBER}
 
 
 async def test_a_direct_channel_has_exactly_one_other_existing_member(town: Town) -> None:
@@ -56,14 +58,14 @@ async def test_a_direct_channel_has_exactly_one_other_existing_member(town: Town
 @pytest.mark.parametrize(
     ("request_", "error"),
     [
-        (rpc.CreateChannelRequest(kind="party"), InvalidArgument),
-        (rpc.CreateChannelRequest(kind=""), InvalidArgument),
-        (rpc.CreateChannelRequest(kind="group", history="some"), InvalidArgument),
-        (rpc.CreateChannelRequest(kind="group", name="x" * 129), InvalidArgument),
-        (rpc.CreateChannelRequest(kind="group", name="a\nb"), InvalidArgument),
-        (rpc.CreateChannelRequest(kind="group", members=["nobody"]), NotFound),
-        (rpc.CreateChannelRequest(kind="group", members=[""]), InvalidArgument),
-        (rpc.CreateChannelRequest(kind="group", members=[f"{n}" for n in range(201)]), InvalidArgument),
+        (rpc.CreateChannelRequest(kind=nouns.ChannelKind.ValueType(99)), InvalidArgument),
+        (rpc.CreateChannelRequest(kind=nouns.CHANNEL_KIND_UNSPECIFIED), InvalidArgument),
+        (rpc.CreateChannelRequest(kind=nouns.CHANNEL_KIND_GROUP, history=nouns.History.ValueType(99)), InvalidArgument),
+        (rpc.CreateChannelRequest(kind=nouns.CHANNEL_KIND_GROUP, name="x" * 129), InvalidArgument),
+        (rpc.CreateChannelRequest(kind=nouns.CHANNEL_KIND_GROUP, name="a\nb"), InvalidArgument),
+        (rpc.CreateChannelRequest(kind=nouns.CHANNEL_KIND_GROUP, members=["nobody"]), NotFound),
+        (rpc.CreateChannelRequest(kind=nouns.CHANNEL_KIND_GROUP, members=[""]), InvalidArgument),
+        (rpc.CreateChannelRequest(kind=nouns.CHANNEL_KIND_GROUP, members=[f"{n}" for n in range(201)]), InvalidArgument),
     ],
 )
 async def test_invalid_channels_are_refused(town: Town, request_: rpc.CreateChannelRequest, error: type[HubbubError]) -> None:
@@ -107,7 +109,7 @@ async def test_a_public_channel_shows_its_details_to_the_tenant_and_its_messages
     await town.post(channel, "ann", "for members")
     cat = town.caller("cat")
     seen = (await town.service.GetChannel(rpc.GetChannelRequest(caller=cat, channel=channel), None)).channel
-    assert (seen.name, seen.role, seen.unread) == ("room", "", 0)
+    assert (seen.name, seen.role, seen.unread) == ("room", events.ROLE_UNSPECIFIED, 0)
     assert not seen.HasField("last_message")
     await refused(town.service.ListMessages(rpc.ListMessagesRequest(caller=cat, channel=channel), None), NotAMember)
     await refused(town.service.ListEvents(rpc.ListEventsRequest(caller=cat, channel=channel), None), NotAMember)
@@ -121,11 +123,11 @@ async def test_only_public_channels_can_be_joined_and_joining_again_has_no_effec
     cat = town.caller("cat")
     join = rpc.JoinChannelRequest(caller=cat, channel=public)
     joined = (await town.service.JoinChannel(join, None)).channel
-    assert (joined.role, joined.seq, joined.read_seq, joined.unread) == ("member", 3, 3, 0)
+    assert (joined.role, joined.seq, joined.read_seq, joined.unread) == (events.ROLE_MEMBER, 3, 3, 0)
     assert (await town.service.JoinChannel(join, None)).channel.seq == 3
     await refused(town.service.JoinChannel(rpc.JoinChannelRequest(caller=cat, channel=group), None), NotFound)
     bob = rpc.JoinChannelRequest(caller=town.caller("bob"), channel=group)
-    assert (await town.service.JoinChannel(bob, None)).channel.role == "member"
+    assert (await town.service.JoinChannel(bob, None)).channel.role == events.ROLE_MEMBER
 
 
 async def test_joinable_channels_are_public_not_joined_and_without_a_ban(town: Town) -> None:
@@ -168,14 +170,14 @@ async def test_users_are_added_all_or_none_and_once(town: Town) -> None:
     await refused(town.service.AddMembers(unknown, None), NotFound)
     add = rpc.AddMembersRequest(caller=ann, channel=channel, users=["bob", "cat", "cat", "dan"])
     added = (await town.service.AddMembers(add, None)).members
-    assert [(member.user, member.role) for member in added] == [("cat", "member"), ("dan", "member")]
+    assert [(member.user, member.role) for member in added] == [("cat", events.ROLE_MEMBER), ("dan", events.ROLE_MEMBER)]
     assert not (await town.service.AddMembers(add, None)).members
-    members = rpc.ListMembersRequest(caller=ann, channel=channel, limit=3)
+    members = rpc.ListMembersRequest(caller=ann, channel=channel, page_size=3)
     first = await town.service.ListMembers(members, None)
     assert [member.user for member in first.members] == ["ann", "bob", "cat"]
-    members.cursor = first.next
+    members.page_token = first.next_page_token
     second = await town.service.ListMembers(members, None)
-    assert ([member.user for member in second.members], second.next) == (["dan"], "")
+    assert ([member.user for member in second.members], second.next_page_token) == (["dan"], "")
 
 
 async def test_a_user_of_another_tenant_does_not_exist(town: Town) -> None:
@@ -190,22 +192,27 @@ async def test_the_last_owner_may_leave_and_the_channel_goes_on(town: Town) -> N
     leave = rpc.RemoveMemberRequest(caller=town.caller("ann"), channel=channel, user="ann")
     await town.service.RemoveMember(leave, None)
     left = (await town.log(channel))[-1]
-    assert (left.kind, left.actor, left.subject, left.role) == (events.EVENT_KIND_MEMBER_LEFT, "ann", "ann", "")
+    assert (left.kind, left.actor, left.subject, left.role) == (
+        events.EVENT_KIND_MEMBER_LEFT,
+        "ann",
+        "ann",
+        events.ROLE_UNSPECIFIED,
+    )
     assert json.loads(left.payload)["data"] == {"user": "ann", "role": None}
     assert (await town.post(channel, "bob")).seq == left.seq + 1
 
 
 async def test_role_changes_are_logged_once(town: Town) -> None:
     channel = await town.channel("ann", "bob")
-    change = rpc.SetMemberRoleRequest(caller=town.caller("ann"), channel=channel, user="bob", role="moderator")
+    change = rpc.SetMemberRoleRequest(caller=town.caller("ann"), channel=channel, user="bob", role=events.ROLE_MODERATOR)
     for _ in range(2):
-        assert (await town.service.SetMemberRole(change, None)).member.role == "moderator"
+        assert (await town.service.SetMemberRole(change, None)).member.role == events.ROLE_MODERATOR
     (event,) = await town.log(channel, after=3)
-    assert (event.kind, event.subject, event.role) == (events.EVENT_KIND_MEMBER_ROLE_CHANGED, "bob", "moderator")
-    for wrong, error in (("chief", InvalidArgument), ("", InvalidArgument)):
+    assert (event.kind, event.subject, event.role) == (events.EVENT_KIND_MEMBER_ROLE_CHANGED, "bob", events.ROLE_MODERATOR)
+    for wrong, error in ((events.Role.ValueType(99), InvalidArgument), (events.ROLE_UNSPECIFIED, InvalidArgument)):
         change.role = wrong
         await refused(town.service.SetMemberRole(change, None), error)
-    absent = rpc.SetMemberRoleRequest(caller=town.caller("ann"), channel=channel, user="nobody", role="member")
+    absent = rpc.SetMemberRoleRequest(caller=town.caller("ann"), channel=channel, user="nobody", role=events.ROLE_MEMBER)
     await refused(town.service.SetMemberRole(absent, None), NotFound)
 
 

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from chassis.errors import InvalidArgument, NotFound
+from chassis.proto_enums import to_word
 from hubbub.events.v1 import events_pb2 as events
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages.commands.model import Body, Delete, Edit, Pin, Post, React
@@ -23,7 +24,7 @@ async def _catch_up(
         positions=[rpc.Position(channel=channel, seq=seq) for channel, seq in positions.items()],
     )
     answers = [answer async for answer in town.service.CatchUp(request, None)]
-    statuses = [(each.status, each.after, each.seq) for each in answers[0].statuses]
+    statuses = [(to_word(rpc.ResumeStatus, each.status), each.after, each.seq) for each in answers[0].statuses]
     assert [each.channel for each in answers[0].statuses] == list(positions)
     assert not answers[0].events
     found = [event for answer in answers[1:] for event in answer.events]
@@ -101,7 +102,7 @@ async def test_a_gap_is_fetched_within_its_bounds(town: Town) -> None:
     await town.do(*(town.command(channel, "ann", Post("x")) for _ in range(10)))
 
     async def fetch(after: int, through: int = 0, limit: int = 0) -> list[int]:
-        request = rpc.FetchEventsRequest(tenant=town.tenant, channel=channel, after=after, through=through, limit=limit)
+        request = rpc.FetchEventsRequest(tenant=town.tenant, channel=channel, after=after, through=through, page_size=limit)
         answer = await town.service.FetchEvents(request, None)
         assert answer.head == 12
         return [event.seq for event in answer.events]
@@ -120,7 +121,7 @@ async def test_a_response_never_exceeds_the_message_limit(town: Town) -> None:
     channel = await town.channel("ann")
     for _ in range(2):
         await town.do(*(town.command(channel, "ann", Post("\x01" * 16_000)) for _ in range(50)))
-    request = rpc.ListEventsRequest(caller=town.caller("ann"), channel=channel, limit=1_000)
+    request = rpc.ListEventsRequest(caller=town.caller("ann"), channel=channel, page_size=1_000)
     answer = await town.service.ListEvents(request, None)
     assert 0 < len(answer.events) < 102
     assert answer.ByteSize() < 4 * 1024 * 1024
@@ -144,11 +145,11 @@ async def test_messages_page_by_exclusive_bounds_newest_first_at_most_200(town: 
         return [message.seq for message in (await town.service.ListMessages(request, None)).messages]
 
     assert await seqs() == list(range(212, 162, -1))
-    assert len(await seqs(limit=1_000)) == 200
+    assert len(await seqs(page_size=1_000)) == 200
     assert await seqs(before=6) == [5, 4, 3]
     assert await seqs(after=209) == [212, 211, 210]
     assert await seqs(after=3, before=6) == [5, 4]
-    assert await seqs(before=2**64 - 1, limit=1) == [212]
+    assert await seqs(before=2**64 - 1, page_size=1) == [212]
 
 
 async def test_history_from_joining_on_hides_earlier_entries_on_every_path(town: Town) -> None:
@@ -197,8 +198,10 @@ async def test_search_finds_words_in_the_callers_channels_newest_first(town: Tow
     assert [message.text for message in (await find("tea")).messages] == ["tea?", "black tea", "green tea"]
     assert [message.text for message in (await find("GREEN tea")).messages] == ["green tea"]
     assert [message.text for message in (await find("tea", sender="ann", channel=mine)).messages] == texts[1::-1]
-    first = await find("tea", limit=2)
-    assert [message.text for message in (await find("tea", limit=2, cursor=first.next)).messages] == ["green tea"]
+    first = await find("tea", page_size=2)
+    assert [message.text for message in (await find("tea", page_size=2, page_token=first.next_page_token)).messages] == [
+        "green tea"
+    ]
     await town.do(town.command(mine, "ann", Delete(MessageId(posted[0].message))))
     assert [message.text for message in (await find("green")).messages] == ["green coffee"]
     await refused(find("tea", channel=other), NotFound)

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from hypothesis import HealthCheck, settings
+import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
@@ -233,11 +234,11 @@ class Log(RuleBasedStateMachine):
         for room, seq, status in zip(self.rooms, positions, answers[0].statuses, strict=True):
             came = [json.loads(event.payload) for event in events if event.channel == room.id]
             if user not in room.members:
-                assert (status.status, came) == ("gone", [])
+                assert (status.status, came) == (rpc.RESUME_STATUS_GONE, [])
             elif seq > len(room.log):
-                assert (status.status, status.seq, came) == ("reset", len(room.log), [])
+                assert (status.status, status.seq, came) == (rpc.RESUME_STATUS_RESET, len(room.log), [])
             else:
-                assert (status.status, status.seq) == ("complete", len(room.log))
+                assert (status.status, status.seq) == (rpc.RESUME_STATUS_COMPLETE, len(room.log))
                 self._same(room, came, seq)
 
     @invariant()
@@ -288,9 +289,7 @@ def replace_command(command: Command, id_: CommandId, body: Post) -> Command:
     return Command(command.tenant, command.channel, command.actor, command.key, id_, command.gateway, body)
 
 
+@pytest.mark.soak
 def test_the_log_is_always_the_one_of_the_model(shared_url: str) -> None:
     Log.url = shared_url
-    slow = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
-    run_state_machine_as_test(
-        Log, settings=settings(max_examples=40, stateful_step_count=20, deadline=None, suppress_health_check=slow)
-    )
+    run_state_machine_as_test(Log, settings=settings(stateful_step_count=20))

@@ -6,6 +6,8 @@ import pytest
 
 from chassis.errors import InvalidArgument, NotAllowed, NotFound
 from chassis.postgres import EVERY_TENANT
+from hubbub.events.v1 import events_pb2 as events
+from hubbub.messages.v1 import messages_pb2 as nouns
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages.commands.model import Body, Delete, Edit, Outcome, Pin, Post, React
 from messages.message import MessageId
@@ -77,7 +79,7 @@ async def test_a_silence_expires(town: Town) -> None:
 
 async def test_only_moderators_silence_members_who_are_not_above_them(town: Town) -> None:
     room = await town.channel("ann", "bob", "mod")
-    request = rpc.SetMemberRoleRequest(caller=town.caller("ann"), channel=room, user="mod", role="moderator")
+    request = rpc.SetMemberRoleRequest(caller=town.caller("ann"), channel=room, user="mod", role=events.ROLE_MODERATOR)
     await town.service.SetMemberRole(request, None)
     await silence(town, room, "bob", by="mod")
     await refused(silence(town, room, "ann", by="mod"), NotAllowed)
@@ -130,9 +132,9 @@ async def test_only_the_caller_sees_their_blocks(town: Town) -> None:
         return await town.service.ListBlockedPeers(request, None)
 
     assert [each.id for each in (await blocked("ann")).users] == ["bob", "cid"]
-    first = await blocked("ann", limit=1)
+    first = await blocked("ann", page_size=1)
     assert [each.id for each in first.users] == ["bob"]
-    assert [each.id for each in (await blocked("ann", limit=1, cursor=first.next)).users] == ["cid"]
+    assert [each.id for each in (await blocked("ann", page_size=1, page_token=first.next_page_token)).users] == ["cid"]
     assert not (await blocked("bob")).users
     await refused(block(town, "ann", "ann"), NotAllowed)
     await refused(block(town, "ann", "nobody"), NotFound)
@@ -148,7 +150,13 @@ async def queue(town: Town, room: str, user: str = "ann", **page: object) -> rpc
     return await town.service.ListReports(request, None)
 
 
-async def resolve(town: Town, room: str, found: str, user: str = "ann", resolution: str = "acted") -> None:
+async def resolve(
+    town: Town,
+    room: str,
+    found: str,
+    user: str = "ann",
+    resolution: nouns.ReportResolution.ValueType = nouns.REPORT_RESOLUTION_ACTED,
+) -> None:
     request = rpc.ResolveReportRequest(caller=town.caller(user), channel=room, report=found, resolution=resolution)
     await town.service.ResolveReport(request, None)
 
@@ -167,16 +175,18 @@ async def test_a_report_shows_the_reported_text_and_the_current_messages_around_
     again = await report(town, room, "ann", said[5]), await report(town, room, "ann", said[5])
     assert [each.created for each in again] == [True, False]
     assert again[0].report == again[1].report
-    first = await queue(town, room, limit=1)
+    first = await queue(town, room, page_size=1)
     assert [each.id for each in first.reports] == [made.report]
-    assert [each.id for each in (await queue(town, room, limit=1, cursor=first.next)).reports] == [again[0].report]
+    assert [each.id for each in (await queue(town, room, page_size=1, page_token=first.next_page_token)).reports] == [
+        again[0].report
+    ]
 
 
 async def test_a_resolved_report_leaves_the_list_loses_its_text_and_is_recorded(town: Town) -> None:
     room = await town.channel("ann", "bob")
     made = await report(town, room, "bob", await posted(town, room, "ann"))
     await resolve(town, room, made.report)
-    await resolve(town, room, made.report, resolution="dismissed")
+    await resolve(town, room, made.report, resolution=nouns.REPORT_RESOLUTION_DISMISSED)
     assert not (await queue(town, room)).reports
     async with town.database.connection([town.tenant]) as connection:
         row = await (await connection.execute("SELECT text, resolution FROM reports")).fetchone()
@@ -197,11 +207,12 @@ async def test_members_report_what_they_see_and_moderators_see_reports(town: Tow
     made = await report(town, room, "cid", message)
     await refused(queue(town, room, "bob"), NotAllowed)
     await refused(resolve(town, room, made.report, "bob"), NotAllowed)
-    await refused(resolve(town, room, made.report, resolution="forgotten"), InvalidArgument)
+    for wrong in (nouns.ReportResolution.ValueType(99), nouns.REPORT_RESOLUTION_UNSPECIFIED):
+        await refused(resolve(town, room, made.report, resolution=wrong), InvalidArgument)
     elsewhere = await town.channel("ann", "bob")
     await refused(resolve(town, elsewhere, made.report), NotFound)
     await refused(report(town, elsewhere, "bob", message), NotFound)
-    promote = rpc.SetMemberRoleRequest(caller=town.caller("ann"), channel=room, user="eve", role="moderator")
+    promote = rpc.SetMemberRoleRequest(caller=town.caller("ann"), channel=room, user="eve", role=events.ROLE_MODERATOR)
     await town.service.SetMemberRole(promote, None)
     assert not (await queue(town, room, "eve")).reports
     await refused(resolve(town, room, made.report, "eve"), NotFound)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from chassis.errors import NotAllowed
+from chassis.proto_enums import from_word
 from hubbub.events.v1 import events_pb2 as events
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages import permissions, policy
@@ -66,10 +67,10 @@ class Stage:
             "pin": lambda: self.order(Pin(other)),
             "change": lambda: service.UpdateChannel(rpc.UpdateChannelRequest(caller=you, channel=channel, topic="x"), None),
             "add": lambda: service.AddMembers(
-                rpc.AddMembersRequest(caller=you, channel=channel, users=["new"], role="reader"), None
+                rpc.AddMembersRequest(caller=you, channel=channel, users=["new"], role=events.ROLE_READER), None
             ),
             "set role": lambda: service.SetMemberRole(
-                rpc.SetMemberRoleRequest(caller=you, channel=channel, user="low", role="member"), None
+                rpc.SetMemberRoleRequest(caller=you, channel=channel, user="low", role=events.ROLE_MEMBER), None
             ),
             "remove": lambda: service.RemoveMember(rpc.RemoveMemberRequest(caller=you, channel=channel, user="low"), None),
             "ban": lambda: service.BanUser(rpc.BanUserRequest(caller=you, channel=channel, user="low"), None),
@@ -84,7 +85,7 @@ class Stage:
 
 
 async def _set_role(town: Town, channel: str, user: str, role: str) -> None:
-    request = rpc.SetMemberRoleRequest(caller=town.caller("boss"), channel=channel, user=user, role=role)
+    request = rpc.SetMemberRoleRequest(caller=town.caller("boss"), channel=channel, user=user, role=from_word(events.Role, role))
     await town.service.SetMemberRole(request, None)
 
 
@@ -123,9 +124,9 @@ async def test_a_role_above_ones_own_cannot_be_granted(town: Town, role: str, gr
     await town.people("new")
     await _set_role(town, channel, "you", role)
     you = town.caller("you")
-    add = rpc.AddMembersRequest(caller=you, channel=channel, users=["new"], role=granted)
+    add = rpc.AddMembersRequest(caller=you, channel=channel, users=["new"], role=from_word(events.Role, granted))
     await refused(town.service.AddMembers(add, None), NotAllowed)
-    change = rpc.SetMemberRoleRequest(caller=you, channel=channel, user="low", role=granted)
+    change = rpc.SetMemberRoleRequest(caller=you, channel=channel, user="low", role=from_word(events.Role, granted))
     await refused(town.service.SetMemberRole(change, None), NotAllowed)
 
 
@@ -133,7 +134,7 @@ async def test_a_member_with_a_higher_role_cannot_be_changed(town: Town) -> None
     channel = await town.channel("boss", "you")
     await _set_role(town, channel, "you", "moderator")
     you, service = town.caller("you"), town.service
-    demote = rpc.SetMemberRoleRequest(caller=you, channel=channel, user="boss", role="reader")
+    demote = rpc.SetMemberRoleRequest(caller=you, channel=channel, user="boss", role=events.ROLE_READER)
     await refused(service.RemoveMember(rpc.RemoveMemberRequest(caller=you, channel=channel, user="boss"), None), NotAllowed)
     await refused(service.BanUser(rpc.BanUserRequest(caller=you, channel=channel, user="boss"), None), NotAllowed)
     await refused(service.SetMemberRole(demote, None), NotAllowed)

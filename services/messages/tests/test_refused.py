@@ -9,6 +9,8 @@ import msgspec
 import pytest
 
 from chassis.postgres import EVERY_TENANT
+from chassis.proto_enums import from_word
+from hubbub.events.v1.events_pb2 import Role
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages.commands.model import Post
 from services.messages.tests.conftest import Town, results
@@ -54,7 +56,7 @@ async def expire_silence(town: Town, channel: str) -> None:
 
 
 async def make(town: Town, channel: str, role: str) -> None:
-    request = rpc.SetMemberRoleRequest(caller=town.caller("ann"), channel=channel, user="bob", role=role)
+    request = rpc.SetMemberRoleRequest(caller=town.caller("ann"), channel=channel, user="bob", role=from_word(Role, role))
     await town.service.SetMemberRole(request, None)
 
 

@@ -84,7 +84,7 @@ async def test_a_banned_user_can_neither_write_nor_join_until_the_ban_is_lifted(
     await refused(town.service.AddMembers(add, None), NotAllowed)
     unban = rpc.UnbanUserRequest(caller=town.caller("ann"), channel=channel, user="bob")
     await town.service.UnbanUser(unban, None)
-    assert (await town.service.JoinChannel(join, None)).channel.role == "member"
+    assert (await town.service.JoinChannel(join, None)).channel.role == events.ROLE_MEMBER
 
 
 async def test_a_ban_expires(town: Town) -> None:
@@ -93,7 +93,7 @@ async def test_a_ban_expires(town: Town) -> None:
     async with town.database.connection(EVERY_TENANT) as connection:
         await connection.execute("UPDATE bans SET until = now() WHERE channel = %s", [channel])
     join = rpc.JoinChannelRequest(caller=town.caller("bob"), channel=channel)
-    assert (await town.service.JoinChannel(join, None)).channel.role == "member"
+    assert (await town.service.JoinChannel(join, None)).channel.role == events.ROLE_MEMBER
 
 
 async def test_banning_a_user_who_is_not_a_member_makes_no_entry(town: Town) -> None:

@@ -11,6 +11,8 @@ import pytest
 from bus.redis_streams import RedisBus
 from chassis.errors import InvalidArgument, NotAllowed, NotAuthenticated, NotFound, Unavailable
 from chassis.postgres import EVERY_TENANT
+from hubbub.events.v1 import events_pb2 as events
+from hubbub.messages.v1 import messages_pb2 as nouns
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages.publisher import Publisher
 from messages.revocations import Revocations
@@ -49,7 +51,7 @@ async def test_sessions_are_returned_in_request_order_with_channels_and_refusals
     assert ann == same
     (seen,) = ann.channels
     assert (seen.id, seen.kind, seen.name, seen.role, seen.seq, seen.read_seq) == (
-        *(channel, "group", "room", "owner"),
+        *(channel, nouns.CHANNEL_KIND_GROUP, "room", events.ROLE_OWNER),
         *(posted.seq, 2),
     )
 
@@ -147,7 +149,7 @@ async def test_users_are_found_by_parts_of_id_and_name_page_by_page(town: Town) 
     await town.people("eve", tenant="elsewhere")
 
     async def find(query: str, limit: int = 50, cursor: str = "") -> rpc.ListUsersResponse:
-        request = rpc.ListUsersRequest(caller=town.caller("u1"), query=query, limit=limit, cursor=cursor)
+        request = rpc.ListUsersRequest(caller=town.caller("u1"), query=query, page_size=limit, page_token=cursor)
         return await town.service.ListUsers(request, None)
 
     assert [user.id for user in (await find("")).users] == ["u5", "u2", "u3", "u1", "zoe-ann"]
@@ -155,8 +157,8 @@ async def test_users_are_found_by_parts_of_id_and_name_page_by_page(town: Town) 
     assert [user.id for user in (await find("%_")).users] == ["u5"]
     first = await find("ann", limit=2)
     assert [user.id for user in first.users] == ["u2", "u3"]
-    second = await find("ann", limit=2, cursor=first.next)
-    assert ([user.id for user in second.users], second.next) == (["zoe-ann"], "")
+    second = await find("ann", limit=2, cursor=first.next_page_token)
+    assert ([user.id for user in second.users], second.next_page_token) == (["zoe-ann"], "")
     await refused(find("", cursor="!"), InvalidArgument)
 
 

@@ -13,6 +13,7 @@ import redis.asyncio
 
 from chassis import grpc_server
 from chassis.config import Address, Secret
+from chassis.proto_enums import from_word, to_word
 from hubbub.presence.v1 import presence_pb2
 from hubbub.presence.v1 import presence_service_pb2 as messages
 from hubbub.presence.v1.presence_service_pb2_grpc import PresenceServiceStub, add_PresenceServiceServicer_to_server
@@ -104,7 +105,9 @@ class Gateway:
             messages.AttachRequest(
                 lease=messages.Lease(gateway=name),
                 changes=[
-                    messages.ConnectionChange(user=user(who), connection=connection, status=status)
+                    messages.ConnectionChange(
+                        user=user(who), connection=connection, status=from_word(presence_pb2.Status, status)
+                    )
                     for connection, (who, status) in connections.items()
                 ],
                 watch=[user(who) for who in watch],
@@ -113,7 +116,7 @@ class Gateway:
         return gateway
 
     async def change(self, who: str, connection: str, status: str) -> None:
-        change = messages.ConnectionChange(user=user(who), connection=connection, status=status)
+        change = messages.ConnectionChange(user=user(who), connection=connection, status=from_word(presence_pb2.Status, status))
         await self.call.write(messages.AttachRequest(changes=[change]))
 
     async def watch(self, *names: str) -> None:
@@ -126,7 +129,7 @@ class Gateway:
             while (who, status) not in seen:
                 answer = await self.call.read()
                 assert isinstance(answer, messages.AttachResponse), "the attachment ended"
-                seen += [(presence.user.user, presence.status) for presence in answer.presences]
+                seen += [(presence.user.user, to_word(presence_pb2.Status, presence.status)) for presence in answer.presences]
         self.seen += seen
         return seen
 

@@ -14,6 +14,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from hubbub.presence.v1 import presence_pb2
 from hubbub.presence.v1 import presence_service_pb2 as messages
 from hubbub.presence.v1.presence_service_pb2_grpc import PresenceServiceStub
 from presence.app import SERVICE
@@ -55,7 +56,7 @@ def _channel(environment: dict[str, str]) -> grpc.aio.Channel:
 
 
 def _state() -> messages.AttachRequest:
-    ada = messages.ConnectionChange(user=user("ada"), connection="c", status="online")
+    ada = messages.ConnectionChange(user=user("ada"), connection="c", status=presence_pb2.STATUS_ONLINE)
     return messages.AttachRequest(lease=messages.Lease(gateway="g"), changes=[ada], watch=[user("ada")])
 
 
@@ -80,7 +81,7 @@ async def test_presences_survive_a_killed_process(environment: dict[str, str]) -
     async with _process(environment), _channel(environment) as channel:
         request = messages.GetPresenceRequest(users=[user("ada")])
         answer = await PresenceServiceStub(channel).GetPresence(request, timeout=5)
-        assert answer.presences[0].status == "online"
+        assert answer.presences[0].status == presence_pb2.STATUS_ONLINE
 
 
 async def test_readiness_and_metrics_are_served(environment: dict[str, str]) -> None:

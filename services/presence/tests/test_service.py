@@ -120,8 +120,8 @@ async def test_tenants_are_separate(one: Instance) -> None:
     asked = [user("ada"), user("ada", tenant="other")]
     answer = await one.stub.GetPresence(messages.GetPresenceRequest(users=asked))
     assert [(presence.user.tenant, presence.status) for presence in answer.presences] == [
-        ("acme", "online"),
-        ("other", "offline"),
+        ("acme", presence_pb2.STATUS_ONLINE),
+        ("other", presence_pb2.STATUS_OFFLINE),
     ]
 
 
@@ -143,10 +143,14 @@ async def test_last_seen_is_set_for_offline_users_only(one: Instance) -> None:
         messages.AttachRequest(lease=messages.Lease(gateway="g" * 200)),
         messages.AttachRequest(
             lease=messages.Lease(gateway="g"),
-            changes=[messages.ConnectionChange(user=user("ada"), connection="c", status="busy")],
+            changes=[messages.ConnectionChange(user=user("ada"), connection="c", status=presence_pb2.Status.ValueType(99))],
         ),
         messages.AttachRequest(
-            lease=messages.Lease(gateway="g"), changes=[messages.ConnectionChange(user=user(""), connection="c", status="")]
+            lease=messages.Lease(gateway="g"),
+            changes=[messages.ConnectionChange(user=user("ada"), connection="c", status=presence_pb2.STATUS_OFFLINE)],
+        ),
+        messages.AttachRequest(
+            lease=messages.Lease(gateway="g"), changes=[messages.ConnectionChange(user=user(""), connection="c")]
         ),
         messages.AttachRequest(lease=messages.Lease(gateway="g"), watch=[user("ada", tenant="a/b")]),
     ],
@@ -170,10 +174,10 @@ async def test_many_connections_can_be_reported_at_once(one: Instance) -> None:
     names = [f"user-{number}" for number in range(3_000)]
     gateway = await Gateway.attach(one, "g", {f"c-{name}": (name, "online") for name in names})
     await gateway.watch(*names)
-    seen: set[tuple[str, str]] = set()
+    seen: set[tuple[str, int]] = set()
     async with asyncio.timeout(15):
         while len(seen) < len(names):
             answer = await gateway.call.read()
             assert isinstance(answer, messages.AttachResponse)
             seen |= {(presence.user.user, presence.status) for presence in answer.presences}
-    assert seen == {(name, "online") for name in names}
+    assert seen == {(name, presence_pb2.STATUS_ONLINE) for name in names}

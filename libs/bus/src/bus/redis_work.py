@@ -163,8 +163,8 @@ class Member:
         self._wake.set()
 
     def _failure(self) -> BaseException | None:
-        ended = self._heartbeat_task is not None and self._heartbeat_task.done() and not self._heartbeat_task.cancelled()
-        return self._heartbeat_task.exception() if self._heartbeat_task is not None and ended else None
+        task = self._heartbeat_task
+        return task.exception() if task is not None and task.done() and not task.cancelled() else None
 
     async def _heartbeat(self, tasks: asyncio.TaskGroup) -> None:
         """Renew, take and release leases."""

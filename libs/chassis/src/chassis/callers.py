@@ -53,7 +53,7 @@ class CallerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Sustained rate per called process; 0 for no limit."""
 
     def problems(self) -> list[str]:
-        """Return what is wrong apart from the types."""
+        """Return the errors that the types do not catch."""
         found = []
         try:
             usable = len(verification_keys(self.keys))
@@ -215,7 +215,7 @@ def require_callers(known: Sequence[CallerConfig], listen: Address, *, productio
 
 
 def callers_of(known: Sequence[CallerConfig]) -> Callers | None:
-    """Return what authenticates callers, or None where any process may call."""
+    """Return the known callers, or None where any process may call."""
     return Callers(known) if known else None
 
 

@@ -60,7 +60,7 @@ class InvalidArgument(HubbubError):
 
 
 class InvalidFrame(InvalidArgument):
-    """A frame or body is not what the protocol describes."""
+    """A frame or body does not follow the protocol."""
 
     reason = "INVALID_FRAME"
     title = "The frame is not valid"

@@ -10,16 +10,17 @@ from stack.errors import InUseError
 
 LOOPBACK = "127.0.0.1"
 _LOWEST = 12_000
-_MAX_TRIES = 500
-_given: set[int] = set()
-"""Returned by this process before, and perhaps not in use yet."""
+_TRIES = 500
+_reserved: dict[int, socket.socket] = {}
+"""The ports that this process has chosen, each with the socket that reserves it; see `_reserve`."""
 
 
 def free(count: int = 1, *, offsets: tuple[int, ...] = (0,)) -> list[int]:
     """Return `count` different free ports. Each is also free at all of its `offsets`.
 
-    They lie below the range for outgoing connections. A server that restarts after a crash therefore finds its port free, and a
-    client that connects in between cannot connect to itself. Raises InUseError if there is none.
+    No other Hubbub process on this machine is given them while this one runs, so test runs and stacks can start side by side.
+    They lie below the range that the kernel gives to outgoing connections: a server that restarts after a crash finds its
+    port free, and a client that retries meanwhile cannot connect to itself. Raises InUseError when none is found.
     """
     return [_free_one(offsets) for _ in range(count)]
 
@@ -38,13 +39,27 @@ def require_free(port: int, variable: str) -> None:
 
 
 def _free_one(offsets: tuple[int, ...]) -> int:
-    for _ in range(_MAX_TRIES):
+    for _ in range(_TRIES):
         port = random.randrange(_LOWEST, _first_outgoing() - max(offsets))
         wanted = {port + offset for offset in offsets}
-        if wanted.isdisjoint(_given) and all(map(is_free, wanted)):
-            _given.update(wanted)
+        if all(map(is_free, wanted)) and all(map(_reserve, wanted)):
             return port
     raise InUseError("There is no free port on the loopback interface.")
+
+
+def _reserve(port: int) -> bool:
+    """Reserve the port until this process ends; False when a process has reserved it already.
+
+    The kernel lets one process at a time bind an abstract Unix socket (unix(7)) and frees the name when that process ends.
+    """
+    reservation = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        reservation.bind(f"\0hubbub-port-{port}")
+    except OSError:
+        reservation.close()
+        return False
+    _reserved[port] = reservation
+    return True
 
 
 def _first_outgoing() -> int:

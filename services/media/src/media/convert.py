@@ -6,23 +6,17 @@ import re
 
 from chassis.errors import InvalidArgument, NotFound, TooLarge
 from chassis.ids import is_tenant, is_uuid
+from chassis.proto_enums import from_word, requested_word
 from hubbub.media.v1 import media_pb2 as nouns
 from hubbub.media.v1 import media_service_pb2 as rpc
 from media.objects import UploadForm
-from media.upload import Announcement, State, Upload
+from media.upload import Announcement, Upload
 
 _TYPE = re.compile(r"[a-z0-9][a-z0-9.+-]{0,62}/[a-z0-9][a-z0-9.+-]{0,62}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _USER = re.compile(r"[^\x00-\x1f\x7f]{1,128}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _MAX_NAME_CHARACTERS = 255
-_STATES = {
-    State.PENDING: nouns.UPLOAD_STATE_PENDING,
-    State.SCANNING: nouns.UPLOAD_STATE_SCANNING,
-    State.CLEAN: nouns.UPLOAD_STATE_CLEAN,
-    State.BLOCKED: nouns.UPLOAD_STATE_BLOCKED,
-    State.FAILED: nouns.UPLOAD_STATE_FAILED,
-}
 
 
 def announcement(request: rpc.CreateUploadRequest, max_bytes: int) -> Announcement:
@@ -71,6 +65,11 @@ def upload_id(value: str) -> str:
     return value
 
 
+def is_thumbnail(variant: nouns.LinkVariant.ValueType) -> bool:
+    """Return whether a link leads to the thumbnail. Raises `InvalidArgument` for an unknown variant."""
+    return requested_word(nouns.LinkVariant, variant or nouns.LINK_VARIANT_ORIGINAL, "variant") == "thumbnail"
+
+
 def upload(known: Upload) -> nouns.Upload:
     """Return an upload as protobuf."""
     return nouns.Upload(
@@ -81,10 +80,11 @@ def upload(known: Upload) -> nouns.Upload:
         name=known.name,
         size=known.size,
         type=known.type,
-        state=_STATES[known.state],
+        state=from_word(nouns.UploadState, known.state),
         reason=known.reason,
         width=known.width,
         height=known.height,
+        sha256=known.kept_sha256 or "",
     )
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from chassis.errors import InvalidArgument
+from chassis.proto_enums import from_word, requested_word
 from hubbub.events.v1 import events_pb2 as events
 from hubbub.messages.v1 import messages_pb2 as nouns
 from messages import validate
@@ -29,6 +30,7 @@ from messages.message import (
     UserId,
 )
 from messages.payload import event_frame, rfc3339
+from messages.policy import ChannelKind, Role
 from messages.store.reports import Report
 
 _MEMBER_KINDS = frozenset({
@@ -104,6 +106,26 @@ def caller(request: nouns.Caller) -> Caller:
     )
 
 
+def role(value: events.Role.ValueType) -> Role:
+    """Read a role; raises `InvalidArgument`."""
+    return Role(requested_word(events.Role, value, "role"))
+
+
+def channel_kind(value: nouns.ChannelKind.ValueType) -> ChannelKind:
+    """Read the kind of a new channel; raises `InvalidArgument`."""
+    return ChannelKind(requested_word(nouns.ChannelKind, value, "kind"))
+
+
+def history(value: nouns.History.ValueType) -> str:
+    """Read what members of a new channel may read; raises `InvalidArgument`."""
+    return requested_word(nouns.History, value or nouns.HISTORY_ALL, "history")
+
+
+def resolution(value: nouns.ReportResolution.ValueType) -> str:
+    """Read how a report is closed; raises `InvalidArgument`."""
+    return requested_word(nouns.ReportResolution, value, "resolution")
+
+
 def event(entry: Entry) -> events.Event:
     """A log entry as an event."""
     made = events.Event()
@@ -133,7 +155,7 @@ def write_event(made: events.Event, entry: Entry, gateway: str = "") -> int:
         made.gateway = gateway
     if entry.kind in _MEMBER_KINDS:
         made.subject = entry.details.user
-        made.role = entry.details.role or ""
+        made.role = from_word(events.Role, entry.details.role or "")
     return len(payload)
 
 
@@ -162,22 +184,22 @@ def user(value: User) -> nouns.User:
 
 def members(values: Iterable[Member]) -> list[nouns.Member]:
     """Members as protobuf."""
-    return [nouns.Member(user=each.user, name=each.name, role=each.role) for each in values]
+    return [nouns.Member(user=each.user, name=each.name, role=from_word(events.Role, each.role)) for each in values]
 
 
 def channel(membership: MembershipView) -> nouns.Channel:
     """A channel without the fields that only listings show."""
     return nouns.Channel(
         id=membership.id,
-        kind=membership.kind,
+        kind=from_word(nouns.ChannelKind, membership.kind),
         name=membership.name,
         topic=membership.topic,
-        role=membership.role or "",
+        role=from_word(events.Role, membership.role or ""),
         seq=membership.head,
         read_seq=membership.read_seq,
         muted=membership.muted,
         slow_mode_seconds=membership.slow_mode_seconds,
-        history=membership.history,
+        history=from_word(nouns.History, membership.history),
     )
 
 

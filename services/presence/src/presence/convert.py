@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from chassis.errors import InvalidArgument
 from chassis.ids import is_tenant
+from chassis.proto_enums import from_word, to_word
 from hubbub.presence.v1 import presence_pb2, presence_service_pb2
 from presence.leases import STATUSES, Change, Presence, User
 
@@ -23,9 +24,10 @@ def change_from(message: presence_service_pb2.ConnectionChange) -> Change:
     """Parse a change. Raises InvalidArgument."""
     if not 1 <= len(message.connection) <= _MAX_CHARACTERS:
         raise InvalidArgument(f"connection must have 1 to {_MAX_CHARACTERS} characters")
-    if message.status and message.status not in STATUSES:
-        raise InvalidArgument("status must be online, away, dnd or empty")
-    return Change(user_from(message.user), message.connection, message.status)
+    status = to_word(presence_pb2.Status, message.status)
+    if message.status and status not in STATUSES:
+        raise InvalidArgument("status must be STATUS_ONLINE, STATUS_AWAY, STATUS_DND or unspecified")
+    return Change(user_from(message.user), message.connection, status)
 
 
 def gateway_from(message: presence_service_pb2.AttachRequest) -> str:
@@ -38,7 +40,8 @@ def gateway_from(message: presence_service_pb2.AttachRequest) -> str:
 def presence_to(presence: Presence) -> presence_pb2.Presence:
     """Return a presence as protobuf."""
     tenant, _, user = presence.user.partition("/")
-    message = presence_pb2.Presence(user=presence_pb2.UserRef(tenant=tenant, user=user), status=presence.status)
+    status = from_word(presence_pb2.Status, presence.status)
+    message = presence_pb2.Presence(user=presence_pb2.UserRef(tenant=tenant, user=user), status=status)
     if presence.seen_milliseconds is not None:
         message.last_seen.FromMilliseconds(presence.seen_milliseconds)
     return message

@@ -10,10 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from chassis.errors import NotFound
+from chassis.proto_enums import from_word
 from gateway.http import convert, shapes
 from gateway.http.api import answer, api_of, ask, name_in_path, page
 from gateway.http.operation import operation
 from gateway.identity.identity import Identity
+from hubbub.messages.v1.messages_pb2 import ChannelKind, History
 from hubbub.messages.v1.messages_service_pb2 import (
     CreateChannelRequest,
     GetChannelRequest,
@@ -71,7 +73,11 @@ async def create_channel(request: Request, identity: Identity, body: NewChannel)
     """Create a channel; 200 if the direct channel exists already."""
     api_of(request).rates.channel_joins.take(identity.tenant, identity.user)
     asked = CreateChannelRequest(
-        caller=identity.caller, kind=body.kind, name=body.name, members=body.members, history=body.history
+        caller=identity.caller,
+        kind=from_word(ChannelKind, body.kind),
+        name=body.name,
+        members=body.members,
+        history=from_word(History, body.history),
     )
     made = await ask(api_of(request).clients.messages.CreateChannel, asked)
     return answer(convert.channel(made.channel), 201 if made.created else 200)

@@ -7,20 +7,13 @@ from typing import Any
 
 from msgspec import UNSET, Raw, UnsetType
 
+from chassis.proto_enums import to_word
 from gateway.http import shapes
 from gateway.protocol.outgoing import moment
-from hubbub.events.v1.events_pb2 import Attachment, Event
+from hubbub.events.v1.events_pb2 import Attachment, Event, Role
 from hubbub.media.v1.media_pb2 import Upload, UploadForm, UploadState
-from hubbub.messages.v1.messages_pb2 import AuditRecord, Channel, Member, Message, Report, User
+from hubbub.messages.v1.messages_pb2 import AuditRecord, Channel, ChannelKind, History, Member, Message, Report, User
 from hubbub.messages.v1.messages_service_pb2 import PostMessageResponse
-
-_STATES = {
-    UploadState.UPLOAD_STATE_PENDING: "pending",
-    UploadState.UPLOAD_STATE_SCANNING: "scanning",
-    UploadState.UPLOAD_STATE_CLEAN: "clean",
-    UploadState.UPLOAD_STATE_BLOCKED: "blocked",
-    UploadState.UPLOAD_STATE_FAILED: "failed",
-}
 
 
 def user(found: User) -> shapes.User:
@@ -30,12 +23,12 @@ def user(found: User) -> shapes.User:
 
 def member(found: Member) -> shapes.Member:
     """A member."""
-    return shapes.Member(found.user, found.name, found.role)
+    return shapes.Member(found.user, found.name, to_word(Role, found.role))
 
 
 def channel(found: Channel) -> shapes.Channel:
     """A channel with its details."""
-    return shapes.Channel(**_summary(found), slow_mode_seconds=found.slow_mode_seconds, history=found.history)
+    return shapes.Channel(**_summary(found), slow_mode_seconds=found.slow_mode_seconds, history=to_word(History, found.history))
 
 
 def channel_summary(found: Channel) -> shapes.ChannelSummary:
@@ -46,10 +39,10 @@ def channel_summary(found: Channel) -> shapes.ChannelSummary:
 def _summary(found: Channel) -> dict[str, Any]:
     return {
         "id": found.id,
-        "kind": found.kind,
+        "kind": to_word(ChannelKind, found.kind),
         "name": found.name,
         "topic": found.topic,
-        "role": found.role or None,
+        "role": to_word(Role, found.role) or None,
         "seq": found.seq,
         "read_seq": found.read_seq,
         "unread": found.unread,
@@ -125,13 +118,13 @@ def event(found: Event) -> Raw:
 def upload(found: Upload) -> shapes.Upload:
     """An upload's state."""
     reason = found.reason or UNSET
-    return shapes.Upload(found.id, _STATES[found.state], found.name, found.size, found.type, reason, *_extent(found))
+    return shapes.Upload(found.id, to_word(UploadState, found.state), found.name, found.size, found.type, reason, *_extent(found))
 
 
 def created_upload(found: Upload, form: UploadForm) -> shapes.CreatedUpload:
     """A new upload, and how its bytes get where they belong."""
     how = shapes.UploadForm(form.method, form.url, dict(form.headers), dict(form.fields) or UNSET)
-    return shapes.CreatedUpload(found.id, _STATES[found.state], how)
+    return shapes.CreatedUpload(found.id, to_word(UploadState, found.state), how)
 
 
 def _extent(found: Attachment | Upload) -> tuple[int | UnsetType, int | UnsetType]:

@@ -9,11 +9,13 @@ from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
+from chassis.proto_enums import from_word
 from gateway.http import convert, shapes
 from gateway.http.api import MAX_SEQ, Limit, Words, answer, api_of, ask, name_in_path, nothing, page
 from gateway.http.channels import UserId
 from gateway.http.operation import operation
 from gateway.identity.identity import Identity
+from hubbub.events.v1.events_pb2 import Role
 from hubbub.messages.v1.messages_service_pb2 import (
     AddMembersRequest,
     BanUserRequest,
@@ -59,17 +61,19 @@ async def list_members(request: Request, identity: Identity, query: MembersQuery
     asked = ListMembersRequest(
         caller=identity.caller,
         channel=name_in_path(request, "channel"),
-        limit=min(query.limit, _MOST),
-        cursor=query.cursor,
+        page_size=min(query.limit, _MOST),
+        page_token=query.cursor,
     )
     found = await ask(api_of(request).clients.messages.ListMembers, asked)
-    return page([convert.member(each) for each in found.members], found.next)
+    return page([convert.member(each) for each in found.members], found.next_page_token)
 
 
 @operation({200: shapes.Page[shapes.Member]})
 async def add_members(request: Request, identity: Identity, body: NewMembers) -> Response:
     """Add members; returns those added."""
-    asked = AddMembersRequest(caller=identity.caller, channel=name_in_path(request, "channel"), users=body.users, role=body.role)
+    asked = AddMembersRequest(
+        caller=identity.caller, channel=name_in_path(request, "channel"), users=body.users, role=from_word(Role, body.role)
+    )
     added = await ask(api_of(request).clients.messages.AddMembers, asked)
     return page([convert.member(each) for each in added.members])
 
@@ -81,7 +85,7 @@ async def set_role(request: Request, identity: Identity, body: ChangedRole) -> R
         caller=identity.caller,
         channel=name_in_path(request, "channel"),
         user=name_in_path(request, "user"),
-        role=body.role,
+        role=from_word(Role, body.role),
     )
     changed = await ask(api_of(request).clients.messages.SetMemberRole, asked)
     return answer(convert.member(changed.member))

@@ -92,7 +92,7 @@ async def list_messages(request: Request, identity: Identity, query: MessagesQue
         channel=name_in_path(request, "channel"),
         before=query.before,
         after=query.after,
-        limit=min(query.limit, _MOST_MESSAGES),
+        page_size=min(query.limit, _MOST_MESSAGES),
         thread=query.thread,
         pinned=query.pinned,
     )
@@ -107,7 +107,7 @@ async def list_events(request: Request, identity: Identity, query: EventsQuery) 
         caller=identity.caller,
         channel=name_in_path(request, "channel"),
         after=query.after,
-        limit=min(query.limit, _MOST_EVENTS),
+        page_size=min(query.limit, _MOST_EVENTS),
     )
     found = await ask(api_of(request).clients.messages.ListEvents, asked)
     return page([convert.event(each) for each in found.events])
@@ -124,11 +124,11 @@ async def search(request: Request, identity: Identity, query: SearchQuery) -> Re
         query=wanted,
         channel=query.channel,
         sender=query.sender,
-        limit=min(query.limit, _MOST_MESSAGES),
-        cursor=query.cursor,
+        page_size=min(query.limit, _MOST_MESSAGES),
+        page_token=query.cursor,
     )
     found = await ask(api_of(request).clients.messages.SearchMessages, asked)
-    return page([convert.message(each) for each in found.messages], found.next)
+    return page([convert.message(each) for each in found.messages], found.next_page_token)
 
 
 @operation({200: shapes.Posted, 201: shapes.Posted}, BlockedMedia, KeyReused)

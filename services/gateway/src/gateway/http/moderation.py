@@ -102,9 +102,9 @@ async def _set_blocked(request: Request, identity: Identity, *, blocked: bool) -
 @operation({200: shapes.Page[shapes.User]})
 async def list_blocked_peers(request: Request, identity: Identity, query: BlockedQuery) -> Response:
     """List the users whom the caller has blocked."""
-    asked = ListBlockedPeersRequest(caller=identity.caller, limit=min(query.limit, _MOST), cursor=query.cursor)
+    asked = ListBlockedPeersRequest(caller=identity.caller, page_size=min(query.limit, _MOST), page_token=query.cursor)
     found = await ask(api_of(request).clients.messages.ListBlockedPeers, asked)
-    return page([convert.user(each) for each in found.users], found.next)
+    return page([convert.user(each) for each in found.users], found.next_page_token)
 
 
 @operation({200: shapes.Page[shapes.AuditRecord]}, NotAllowed)
@@ -129,6 +129,6 @@ async def export_audit(request: Request, identity: Identity, query: ExportQuery)
 
 
 async def _records(request: Request, identity: Identity, after: int, limit: int) -> Sequence[AuditRecord]:
-    asked = ListAuditRequest(caller=identity.caller, after=after, limit=limit)
+    asked = ListAuditRequest(caller=identity.caller, after=after, page_size=limit)
     records: Sequence[AuditRecord] = (await ask(api_of(request).clients.messages.ListAudit, asked)).records
     return records

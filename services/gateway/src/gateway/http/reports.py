@@ -9,10 +9,12 @@ from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
+from chassis.proto_enums import from_word
 from gateway.http import convert, shapes
 from gateway.http.api import Limit, Words, answer, api_of, ask, name_in_path, nothing, page
 from gateway.http.operation import operation
 from gateway.identity.identity import Identity
+from hubbub.messages.v1.messages_pb2 import ReportResolution
 from hubbub.messages.v1.messages_service_pb2 import ListReportsRequest, ReportMessageRequest, ResolveReportRequest
 
 _MOST = 50
@@ -56,11 +58,11 @@ async def list_reports(request: Request, identity: Identity, query: ReportsQuery
     asked = ListReportsRequest(
         caller=identity.caller,
         channel=name_in_path(request, "channel"),
-        limit=min(query.limit, _MOST),
-        cursor=query.cursor,
+        page_size=min(query.limit, _MOST),
+        page_token=query.cursor,
     )
     found = await ask(api_of(request).clients.messages.ListReports, asked)
-    return page([convert.report(each) for each in found.reports], found.next)
+    return page([convert.report(each) for each in found.reports], found.next_page_token)
 
 
 @operation({204: None})
@@ -70,7 +72,7 @@ async def resolve(request: Request, identity: Identity, body: Resolution) -> Res
         caller=identity.caller,
         channel=name_in_path(request, "channel"),
         report=name_in_path(request, "report"),
-        resolution=body.resolution,
+        resolution=from_word(ReportResolution, body.resolution),
     )
     await ask(api_of(request).clients.messages.ResolveReport, asked)
     return nothing()

@@ -10,12 +10,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from chassis.errors import BlockedMedia, Conflict, HubbubError, NotAllowed, NotFound
+from chassis.proto_enums import to_word
 from gateway.http import convert, shapes
 from gateway.http.api import MAX_SEQ, answer, api_of, ask, name_in_path
 from gateway.http.channels import UserId
 from gateway.http.operation import operation
 from gateway.identity.identity import Identity
-from hubbub.media.v1.media_pb2 import Upload
+from hubbub.events.v1.events_pb2 import Role
+from hubbub.media.v1.media_pb2 import LinkVariant, Upload
 from hubbub.media.v1.media_service_pb2 import (
     CompleteUploadRequest,
     CreateUploadRequest,
@@ -26,6 +28,7 @@ from hubbub.messages.v1.messages_service_pb2 import GetChannelRequest
 
 _MEDIA_TYPE = r"\A[a-z0-9][a-z0-9!#$&^_.+-]*/[a-z0-9][a-z0-9!#$&^_.+-]*\Z"
 _READER = "reader"
+_VARIANTS = {"": LinkVariant.LINK_VARIANT_ORIGINAL, "thumb": LinkVariant.LINK_VARIANT_THUMBNAIL}
 
 
 class NewUpload(msgspec.Struct, forbid_unknown_fields=True):
@@ -80,7 +83,7 @@ async def get_upload(request: Request, identity: Identity) -> Response:
 async def get_media(request: Request, identity: Identity, query: MediaQuery) -> Response:
     """Redirect to the bytes of a clean upload; the link lasts a few minutes."""
     upload = await _visible(request, identity)
-    asked = GetLinkRequest(tenant=identity.tenant, upload=upload.id, variant=query.variant)
+    asked = GetLinkRequest(tenant=identity.tenant, upload=upload.id, variant=_VARIANTS[query.variant], user=identity.user)
     link = await ask(api_of(request).clients.media.GetLink, asked)
     return Response(status_code=302, headers={"Location": link.url})
 
@@ -103,6 +106,7 @@ async def _role(request: Request, identity: Identity, channel: str, upload: str 
     """The caller's role in a channel. Raises `NotFound` without membership, and if `upload` was deleted with its messages."""
     asked = GetChannelRequest(caller=identity.caller, channel=channel, upload=upload)
     found = await ask(api_of(request).clients.messages.GetChannel, asked)
-    if not found.channel.role:
+    role = to_word(Role, found.channel.role)
+    if not role:
         raise NotFound
-    return str(found.channel.role)
+    return role

@@ -36,8 +36,8 @@ async def list_users(request: Request, identity: Identity, query: PeopleQuery) -
     asked = ListUsersRequest(
         caller=identity.caller,
         query=query.q,
-        limit=min(query.limit, _MOST),
-        cursor=query.cursor,
+        page_size=min(query.limit, _MOST),
+        page_token=query.cursor,
     )
     found = await ask(api_of(request).clients.messages.ListUsers, asked)
-    return page([convert.user(each) for each in found.users], found.next)
+    return page([convert.user(each) for each in found.users], found.next_page_token)

@@ -34,7 +34,15 @@ from gateway.supervise import guarded
 from gateway.wire.registry import Registry
 from hubbub.events.v1.events_pb2 import Event
 from hubbub.messages.v1.messages_pb2 import Caller
-from hubbub.messages.v1.messages_service_pb2 import CatchUpRequest, CatchUpStatus, GetChannelRequest, Position
+from hubbub.messages.v1.messages_service_pb2 import (
+    RESUME_STATUS_COMPLETE,
+    RESUME_STATUS_GONE,
+    RESUME_STATUS_RESET,
+    CatchUpRequest,
+    CatchUpStatus,
+    GetChannelRequest,
+    Position,
+)
 from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 
 log = structlog.get_logger()
@@ -193,9 +201,9 @@ class CatchUps:
             raise _Broken
         for status in statuses:
             read = sync.reads[status.channel]
-            if status.status != "gone" and status.seq < read.head:
+            if status.status != RESUME_STATUS_GONE and status.seq < read.head:
                 raise Unavailable  # a replica that lags behind the bus
-            if status.status == "reset" and not read.named:
+            if status.status == RESUME_STATUS_RESET and not read.named:
                 raise _Broken  # `synced` has no place for a channel that the client did not name
         for status in statuses:
             self._take_status(sync, status)
@@ -203,16 +211,15 @@ class CatchUps:
     def _take_status(self, sync: _Sync, status: CatchUpStatus) -> None:
         read = sync.reads[status.channel]
         outcome = _GONE
-        match status.status:
-            case "complete":
-                read.upcoming, read.through = max(status.after, read.position) + 1, status.seq
-                outcome = SyncStatus("complete", status.seq)
-            case "reset":
-                read.upcoming, read.through = status.seq + 1, status.seq
-                outcome = SyncStatus("reset", status.seq)
-            case _:
-                read.channel.remove(sync.connection)
-                del sync.reads[status.channel]
+        if status.status == RESUME_STATUS_COMPLETE:
+            read.upcoming, read.through = max(status.after, read.position) + 1, status.seq
+            outcome = SyncStatus("complete", status.seq)
+        elif status.status == RESUME_STATUS_RESET:
+            read.upcoming, read.through = status.seq + 1, status.seq
+            outcome = SyncStatus("reset", status.seq)
+        else:
+            read.channel.remove(sync.connection)
+            del sync.reads[status.channel]
         if read.named:
             sync.statuses[status.channel] = outcome
         elif outcome is _GONE:

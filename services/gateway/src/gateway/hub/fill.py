@@ -84,7 +84,7 @@ class GapFiller:
         start = channel.head
         while not self._done(channel):
             before = channel.head
-            request = FetchEventsRequest(tenant=channel.tenant, channel=channel.id, after=before, limit=PAGE)
+            request = FetchEventsRequest(tenant=channel.tenant, channel=channel.id, after=before, page_size=PAGE)
             answer = await call(self._messages.FetchEvents, request, timeout=CALL_SECONDS)
             for event in answer.events:
                 self._stored(event)

@@ -30,13 +30,14 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
+from chassis.proto_enums import to_word
 from gateway.hub.recent import Load, Recent
 from gateway.metrics import CHANNELS, DELIVERIES, EVENTS
 from gateway.model import AHEAD_EVENTS, Account, Channel, Connection, Gain
 from gateway.protocol.close_codes import Close
 from gateway.protocol.outgoing import ChannelView, Joined, Left, encode
 from gateway.wire.registry import Registry
-from hubbub.events.v1.events_pb2 import Event, EventKind
+from hubbub.events.v1.events_pb2 import Event, EventKind, Role
 
 JOINED = EventKind.EVENT_KIND_MEMBER_JOINED
 ENDED = (EventKind.EVENT_KIND_MEMBER_LEFT, EventKind.EVENT_KIND_MEMBER_REMOVED)
@@ -172,7 +173,7 @@ class Hub:
             account.channels[channel.id] = channel
             if len(account.connections) > 1:
                 self._verify(channel, account, exact=False)  # the user's other connections may not know of it yet
-            role = snapshot.role if since is None else since.role
+            role = snapshot.role if since is None else to_word(Role, since.role)
             same = (start, role) == (snapshot.seq, snapshot.role)
             opened.append(snapshot if same else msgspec.structs.replace(snapshot, seq=start, role=role))
             self.expect(channel, load.head(channel.id))

@@ -13,7 +13,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from msgspec import UNSET, Raw, UnsetType
 
 from chassis.errors import HubbubError
-from hubbub.messages.v1.messages_pb2 import Channel
+from chassis.proto_enums import to_word
+from hubbub.events.v1.events_pb2 import Role
+from hubbub.messages.v1.messages_pb2 import Channel, ChannelKind
 
 Ref: TypeAlias = Raw | UnsetType
 """The client's `ref`: any JSON value, echoed as it came."""
@@ -152,7 +154,8 @@ def encode(frame: Frame) -> bytes:
 
 def channel_view(channel: Channel) -> ChannelView:
     """The channel as `hello` and `joined` show it."""
-    return ChannelView(channel.id, channel.kind, channel.name, channel.role, channel.seq, channel.read_seq)
+    kind, role = to_word(ChannelKind, channel.kind), to_word(Role, channel.role)
+    return ChannelView(channel.id, kind, channel.name, role, channel.seq, channel.read_seq)
 
 
 def moment(timestamp: Timestamp) -> str:

@@ -14,11 +14,12 @@ import grpc
 import structlog
 
 from chassis.backoff import Backoff
+from chassis.proto_enums import from_word, to_word
 from gateway.metrics import PRESENCE_ATTACHED
 from gateway.model import Account, Connection
 from gateway.protocol import outgoing
 from gateway.wire.writer import Writer
-from hubbub.presence.v1.presence_pb2 import Presence, UserRef
+from hubbub.presence.v1.presence_pb2 import Presence, Status, UserRef
 from hubbub.presence.v1.presence_service_pb2 import AttachRequest, ConnectionChange, Lease
 from hubbub.presence.v1.presence_service_pb2_grpc import PresenceServiceStub
 
@@ -128,7 +129,7 @@ class Presences:
             if watchers is None:
                 continue
             seen = outgoing.moment(presence.last_seen) if presence.HasField("last_seen") else None
-            payload = outgoing.encode(outgoing.Presence(presence.user.user, presence.status, seen))
+            payload = outgoing.encode(outgoing.Presence(presence.user.user, to_word(Status, presence.status), seen))
             if self._known.get(key) != payload:
                 self._known[key] = payload
                 self._writer.broadcast(watchers, payload)
@@ -158,4 +159,4 @@ class Presences:
 
 def _change(connection_id: str, account: Account, status: str) -> ConnectionChange:
     user = UserRef(tenant=account.tenant, user=account.user)
-    return ConnectionChange(user=user, connection=connection_id, status=status)
+    return ConnectionChange(user=user, connection=connection_id, status=from_word(Status, status))

@@ -12,8 +12,6 @@ from messages.service import access
 from messages.service.rpc_base import Change, RpcBase
 from messages.store import channels, members, messages, moderation, users
 
-_HISTORIES = {"": "all", "all": "all", "joined": "joined"}
-
 
 class Channels(RpcBase):
     """RPCs about channels."""
@@ -44,10 +42,7 @@ class Channels(RpcBase):
     async def CreateChannel(self, request: rpc.CreateChannelRequest, _context: object) -> rpc.CreateChannelResponse:
         """Create a channel. For two users with a direct channel, returns that one."""
         caller = await self._admitted(request.caller)
-        try:
-            kind, history = ChannelKind(request.kind), _HISTORIES[request.history]
-        except (ValueError, KeyError) as error:
-            raise InvalidArgument("No such kind or history") from error
+        kind, history = convert.channel_kind(request.kind), convert.history(request.history)
         name = validate.line(request.name, "name", validate.NAME_CHARACTERS)
         validate.at_most(request.members, validate.MEMBERS_AT_ONCE, "members")
         others = [validate.user_id(user) for user in dict.fromkeys(request.members) if user != caller.user]

@@ -56,14 +56,14 @@ class Log(RpcBase):
         for (channel, seq), position in zip(requested, request.positions, strict=True):
             place = next(places) if channel else None
             if channel is None or place is None:
-                statuses.append(rpc.CatchUpStatus(channel=position.channel, status="gone"))
+                statuses.append(rpc.CatchUpStatus(channel=position.channel, status=rpc.RESUME_STATUS_GONE))
                 continue
             head, floor = place
             missing = Range(channel, max(seq, floor), head)
             if seq > head or missing.count > request.limit:
-                statuses.append(rpc.CatchUpStatus(channel=channel, status="reset", seq=head))
+                statuses.append(rpc.CatchUpStatus(channel=channel, status=rpc.RESUME_STATUS_RESET, seq=head))
                 continue
-            statuses.append(rpc.CatchUpStatus(channel=channel, status="complete", seq=head, after=missing.after))
+            statuses.append(rpc.CatchUpStatus(channel=channel, status=rpc.RESUME_STATUS_COMPLETE, seq=head, after=missing.after))
             ranges.append(missing)
         return statuses, ranges
 
@@ -76,7 +76,7 @@ class Log(RpcBase):
             raise NotFound
         through = min(head, validate.seq(request.through or head))
         found = await self._read(
-            tenant, channel, validate.seq(request.after), through, validate.page(request.limit, _FETCH, _FETCH)
+            tenant, channel, validate.seq(request.after), through, validate.page(request.page_size, _FETCH, _FETCH)
         )
         return rpc.FetchEventsResponse(events=found, head=head)
 
@@ -95,7 +95,7 @@ class Log(RpcBase):
         channel = validate.channel_id(request.channel)
         membership, _ = access.member(await self._membership(caller, channel))
         after = max(validate.seq(request.after), membership.floor)
-        found = await self._read(caller.tenant, channel, after, membership.head, validate.page(request.limit, 200, 1_000))
+        found = await self._read(caller.tenant, channel, after, membership.head, validate.page(request.page_size, 200, 1_000))
         return rpc.ListEventsResponse(events=found)
 
     async def _read(self, tenant: TenantId, channel: ChannelId, after: int, through: int, limit: int) -> list[events.Event]:

@@ -6,6 +6,7 @@ Each change locks the channel. So no message of a removed, banned or silenced us
 from __future__ import annotations
 
 from chassis.errors import InvalidArgument, NotAllowed, NotFound
+from hubbub.events.v1 import events_pb2 as events
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages import convert, cursors, policy, validate
 from messages.audit import AuditAction
@@ -27,17 +28,17 @@ class Members(RpcBase):
         caller = await self._admitted(request.caller)
         channel = validate.channel_id(request.channel)
         access.member(await self._membership(caller, channel))
-        limit = validate.page(request.limit, 200, 1_000)
+        limit = validate.page(request.page_size, 200, 1_000)
         async with self._database.connection([caller.tenant]) as connection:
-            found = await members.page(connection, caller.tenant, channel, cursors.read(request.cursor, str, ""), limit + 1)
+            found = await members.page(connection, caller.tenant, channel, cursors.read(request.page_token, str, ""), limit + 1)
         page, more = found[:limit], found[limit:]
         after_page = cursors.write(page[-1].user) if more else ""
-        return rpc.ListMembersResponse(members=convert.members(page), next=after_page)
+        return rpc.ListMembersResponse(members=convert.members(page), next_page_token=after_page)
 
     async def AddMembers(self, request: rpc.AddMembersRequest, _context: object) -> rpc.AddMembersResponse:
         """Add users, all or none. Existing members are not changed."""
         caller = await self._admitted(request.caller)
-        channel, role = validate.channel_id(request.channel), _role(request.role or Role.MEMBER)
+        channel, role = validate.channel_id(request.channel), convert.role(request.role or events.ROLE_MEMBER)
         validate.at_most(request.users, validate.MEMBERS_AT_ONCE, "users")
         wanted = [validate.user_id(user) for user in dict.fromkeys(request.users)]
         async with self._changing(caller, channel) as change:
@@ -69,7 +70,7 @@ class Members(RpcBase):
     async def SetMemberRole(self, request: rpc.SetMemberRoleRequest, _context: object) -> rpc.SetMemberRoleResponse:
         """Change a member's role. The last owner may step down; the channel then has no owner."""
         caller = await self._admitted(request.caller)
-        channel, role = validate.channel_id(request.channel), _role(request.role)
+        channel, role = validate.channel_id(request.channel), convert.role(request.role)
         async with self._changing(caller, channel) as change:
             _, own = access.may(change.membership, Action.SET_ROLE)
             access.may_act_on(own, role)
@@ -189,10 +190,3 @@ def _user_id(user: str) -> UserId:
         return validate.user_id(user)
     except InvalidArgument as error:
         raise NotFound from error
-
-
-def _role(value: str) -> Role:
-    try:
-        return Role(value)
-    except ValueError as error:
-        raise InvalidArgument("A role is owner, moderator, member or reader") from error

@@ -67,7 +67,7 @@ class Messages(RpcBase):
         membership, _ = access.member(await self._membership(caller, channel))
         after = max(validate.seq(request.after), membership.floor)
         before = validate.seq(request.before or validate.MAX_SEQ)
-        limit = validate.page(request.limit, 50, 200)
+        limit = validate.page(request.page_size, 50, 200)
         thread = validate.message_id(request.thread) if request.thread else None
         async with self._database.connection([caller.tenant]) as connection:
             if thread is None and not request.pinned:
@@ -94,13 +94,13 @@ class Messages(RpcBase):
         if channel:
             access.member(await self._membership(caller, channel))
         sender = validate.user_id(request.sender) if request.sender else None
-        cursor = cursors.read(request.cursor, str, "")
+        cursor = cursors.read(request.page_token, str, "")
         before = validate.message_id(cursor) if cursor else None
-        limit = validate.page(request.limit, 50, 200)
+        limit = validate.page(request.page_size, 50, 200)
         async with self._database.connection([caller.tenant]) as connection:
             found = await messages.search(
                 connection, caller, request.query, channel=channel, sender=sender, before=before, limit=limit + 1
             )
         page = fit_to_answer(convert.message(message) for message in found[:limit])
         more = len(page) < len(found)
-        return rpc.SearchMessagesResponse(messages=page, next=cursors.write(page[-1].id) if more else "")
+        return rpc.SearchMessagesResponse(messages=page, next_page_token=cursors.write(page[-1].id) if more else "")

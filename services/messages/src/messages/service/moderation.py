@@ -30,19 +30,19 @@ class Moderation(RpcBase):
     async def ListBlockedPeers(self, request: rpc.ListBlockedPeersRequest, _context: object) -> rpc.ListBlockedPeersResponse:
         """The users whom the caller has blocked, by user id."""
         caller = await self._admitted(request.caller)
-        limit = validate.page(request.limit, 200, 1_000)
+        limit = validate.page(request.page_size, 200, 1_000)
         async with self._database.connection([caller.tenant]) as connection:
-            found = await moderation.blocked_by(connection, caller, cursors.read(request.cursor, str, ""), limit + 1)
+            found = await moderation.blocked_by(connection, caller, cursors.read(request.page_token, str, ""), limit + 1)
         page, more = found[:limit], found[limit:]
         after_page = cursors.write(page[-1].id) if more else ""
-        return rpc.ListBlockedPeersResponse(users=[convert.user(each) for each in page], next=after_page)
+        return rpc.ListBlockedPeersResponse(users=[convert.user(each) for each in page], next_page_token=after_page)
 
     async def ListAudit(self, request: rpc.ListAuditRequest, _context: object) -> rpc.ListAuditResponse:
         """The audit log of the tenant, oldest first, for administrators."""
         caller = await self._admitted(request.caller)
         if not caller.admin:
             raise NotAllowed
-        limit = validate.page(request.limit, 200, 1_000)
+        limit = validate.page(request.page_size, 200, 1_000)
         async with self._database.connection([caller.tenant]) as connection:
             records = await audit.page(connection, caller.tenant, validate.seq(request.after), limit)
         return rpc.ListAuditResponse(records=fit_to_answer(convert.audit_record(each) for each in records))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chassis.errors import InvalidArgument, NotFound
+from chassis.errors import NotFound
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages import convert, cursors, validate
 from messages.audit import AuditAction
@@ -10,8 +10,6 @@ from messages.policy import Action
 from messages.service import access
 from messages.service.rpc_base import RpcBase
 from messages.store import reports
-
-_RESOLUTIONS = frozenset({"dismissed", "acted"})
 
 
 class Reports(RpcBase):
@@ -34,8 +32,8 @@ class Reports(RpcBase):
         caller = await self._admitted(request.caller)
         channel = validate.channel_id(request.channel)
         membership, _ = access.may(await self._membership(caller, channel), Action.HANDLE_REPORTS)
-        cursor = cursors.read(request.cursor, str, "")
-        limit = validate.page(request.limit, 20, 50)
+        cursor = cursors.read(request.page_token, str, "")
+        limit = validate.page(request.page_size, 20, 50)
         async with self._database.connection([caller.tenant]) as connection:
             after = validate.uuid(cursor) if cursor else None
             found = await reports.list_open(connection, caller.tenant, membership, after, limit + 1)
@@ -43,20 +41,19 @@ class Reports(RpcBase):
             shown = [
                 convert.report(each, await reports.context(connection, caller.tenant, membership, each.seq)) for each in page
             ]
-        return rpc.ListReportsResponse(reports=shown, next=cursors.write(page[-1].id) if more else "")
+        return rpc.ListReportsResponse(reports=shown, next_page_token=cursors.write(page[-1].id) if more else "")
 
     async def ResolveReport(self, request: rpc.ResolveReportRequest, _context: object) -> rpc.ResolveReportResponse:
         """Resolve a report and erase the text it kept. A later resolution has no effect."""
         caller = await self._admitted(request.caller)
         channel, wanted = validate.channel_id(request.channel), validate.uuid(request.report)
-        if request.resolution not in _RESOLUTIONS:
-            raise InvalidArgument("A resolution is dismissed or acted")
+        resolution = convert.resolution(request.resolution)
         async with self._changing(caller, channel) as change:
             membership, _ = access.may(change.membership, Action.HANDLE_REPORTS)
-            closed = await reports.resolve(change.connection, caller.tenant, membership, wanted, request.resolution)
+            closed = await reports.resolve(change.connection, caller.tenant, membership, wanted, resolution)
             if closed:
                 message, sender = closed
-                done = {"report": wanted, "message": message, "resolution": request.resolution}
+                done = {"report": wanted, "message": message, "resolution": resolution}
                 await change.record(AuditAction.REPORT_RESOLVED, sender, **done)
             elif not await reports.exists(change.connection, caller.tenant, membership, wanted):
                 raise NotFound

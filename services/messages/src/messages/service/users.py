@@ -55,13 +55,13 @@ class Users(RpcBase):
         """Users of the tenant, by name."""
         caller = await self._admitted(request.caller)
         validate.line(request.query, "query", validate.NAME_CHARACTERS)
-        limit = validate.page(request.limit, 50, 200)
-        after = cursors.read(request.cursor, tuple[str, str], ("", ""))
+        limit = validate.page(request.page_size, 50, 200)
+        after = cursors.read(request.page_token, tuple[str, str], ("", ""))
         async with self._database.connection([caller.tenant]) as connection:
             found = await users.search(connection, caller.tenant, request.query, after, limit + 1)
         page, more = found[:limit], found[limit:]
         after_page = cursors.write(page[-1][1]) if more else ""
-        return rpc.ListUsersResponse(users=[convert.user(user) for user, _ in page], next=after_page)
+        return rpc.ListUsersResponse(users=[convert.user(user) for user, _ in page], next_page_token=after_page)
 
     async def RevokeUser(self, request: rpc.RevokeUserRequest, _context: object) -> rpc.RevokeUserResponse:
         """Revoke a user's tokens issued before now. Returns once every gateway has applied it."""

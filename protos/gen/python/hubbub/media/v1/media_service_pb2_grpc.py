@@ -67,35 +67,36 @@ class MediaServiceServicer:
     """
 
     def CreateUpload(self, request, context):
-        """Announce a file and get the form that uploads it.
+        """Announce a file. Returns the form that uploads it. TOO_LARGE if the quota of bytes is full, RATE_LIMITED for too many
+        announcements or open uploads.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CompleteUpload(self, request, context):
-        """Say that the bytes are there; scanning begins.
+        """Report that the bytes are uploaded. Scanning begins.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetUpload(self, request, context):
-        """One upload.
+        """Read an upload.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetLink(self, request, context):
-        """A link to a clean upload's bytes.
+        """Make a link to a clean upload. Only the owner of a picture gets the original; others get a copy without metadata.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResolveUploads(self, request, context):
-        """Uploads that a message wants to carry: all clean, of this channel and this owner, or an error.
+        """Resolve the uploads of a new message. All must be clean and belong to the channel and the owner, otherwise it fails.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -212,63 +212,63 @@ class MessagesServiceServicer:
     """
 
     def AdmitUser(self, request, context):
-        """Make users known on first sight and refuse the blocked and revoked.
+        """Register a user on first sight. Refuses blocked users and revoked tokens.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def OpenSessions(self, request, context):
-        """What several sockets need to start: one call for all that opened in a tick.
+        """Load what sockets need to start. One call serves all sockets that opened in the same tick.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CatchUp(self, request, context):
-        """What one socket misses. The first answer holds the status of every position, the following ones the events.
+        """Stream the events that a socket missed. The first response holds the status of every position, the others the events.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def FetchEvents(self, request, context):
-        """Entries of a channel for a gateway that found a hole; not judged by a caller.
+        """Read entries of a channel to fill a gap in a gateway. Not authorized by a caller: for gateways only.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetHeads(self, request, context):
-        """Heads of channels, for the audit.
+        """Read the heads of channels, so that a gateway can compare them with its own. For gateways only.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListUsers(self, request, context):
-        """People of the tenant.
+        """List the tenant's users.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListChannels(self, request, context):
-        """The caller's channels.
+        """List the caller's channels.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateChannel(self, request, context):
-        """Make a channel; the same two people always get the same direct channel.
+        """Create a channel. The same two users always get the same direct channel.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetChannel(self, request, context):
-        """One channel as the caller sees it; for an upload, whether they may see that in it.
+        """Read a channel as the caller sees it. With an upload: check that the caller may see the upload in it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -282,14 +282,14 @@ class MessagesServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListMembers(self, request, context):
-        """Members of a channel.
+        """List a channel's members.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def AddMembers(self, request, context):
-        """Add people.
+        """Add users to a channel.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -303,7 +303,7 @@ class MessagesServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RemoveMember(self, request, context):
-        """Remove a member, or leave.
+        """Remove a member. A caller who removes themselves leaves.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -317,7 +317,7 @@ class MessagesServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def BanUser(self, request, context):
-        """Remove and keep out.
+        """Remove a user from a channel and keep them out.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -331,14 +331,14 @@ class MessagesServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def MuteChannel(self, request, context):
-        """The caller's own switch.
+        """Mute or unmute a channel for the caller.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PostMessage(self, request, context):
-        """Post a message; stored when answered.
+        """Post a message. It is stored once answered.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -359,91 +359,92 @@ class MessagesServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListMessages(self, request, context):
-        """Messages as they stand now, newest first.
+        """List messages in their current state, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListEvents(self, request, context):
-        """The log itself, oldest first.
+        """Read the log, oldest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SearchMessages(self, request, context):
-        """Full text search in what the caller may read.
+        """Search the messages that the caller may read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RevokeUser(self, request, context):
-        """Admin: void a user's tokens issued before now. Answers when that holds at every gateway; UNAVAILABLE: stored, repeat it.
+        """Void the tokens that a user was issued before now. Administrators only.
+        Answers once every gateway has applied it. On UNAVAILABLE it is stored: repeat the call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BlockUser(self, request, context):
-        """Admin: keep a user out of the tenant, or lift it. Answers as RevokeUser.
+        """Block a user from the tenant, or lift the block. Administrators only. Answers as RevokeUser does.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SilenceMember(self, request, context):
-        """Moderators: keep a member from writing for a while.
+        """Keep a member from posting for a while. Moderators only.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UnsilenceMember(self, request, context):
-        """Moderators: let them write again.
+        """Let a silenced member post again. Moderators only.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BlockPeer(self, request, context):
-        """Keep somebody's direct messages from the caller, or let them through again.
+        """Block another user's direct messages to the caller, or lift the block.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListBlockedPeers(self, request, context):
-        """Whom the caller has blocked.
+        """List the users that the caller has blocked.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReportMessage(self, request, context):
-        """Show a message to the moderators.
+        """Report a message to the moderators.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListReports(self, request, context):
-        """Moderators: what was reported and not resolved.
+        """List open reports. Moderators only.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResolveReport(self, request, context):
-        """Moderators: close a report.
+        """Close a report. Moderators only.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListAudit(self, request, context):
-        """Admin: what moderators and administrators did.
+        """List what moderators and administrators did. Administrators only.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -25,15 +25,17 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!hubbub/presence/v1/presence.proto\x12\x12hubbub.presence.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\'\n\x07UserRef\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\"t\n\x08Presence\x12)\n\x04user\x18\x01 \x01(\x0b\x32\x1b.hubbub.presence.v1.UserRef\x12\x0e\n\x06status\x18\x02 \x01(\t\x12-\n\tlast_seen\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!hubbub/presence/v1/presence.proto\x12\x12hubbub.presence.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\'\n\x07UserRef\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\"\x90\x01\n\x08Presence\x12)\n\x04user\x18\x01 \x01(\x0b\x32\x1b.hubbub.presence.v1.UserRef\x12*\n\x06status\x18\x02 \x01(\x0e\x32\x1a.hubbub.presence.v1.Status\x12-\n\tlast_seen\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*h\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\x11\n\rSTATUS_ONLINE\x10\x01\x12\x0f\n\x0bSTATUS_AWAY\x10\x02\x12\x0e\n\nSTATUS_DND\x10\x03\x12\x12\n\x0eSTATUS_OFFLINE\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'hubbub.presence.v1.presence_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_STATUS']._serialized_start=278
+  _globals['_STATUS']._serialized_end=382
   _globals['_USERREF']._serialized_start=90
   _globals['_USERREF']._serialized_end=129
-  _globals['_PRESENCE']._serialized_start=131
-  _globals['_PRESENCE']._serialized_end=247
+  _globals['_PRESENCE']._serialized_start=132
+  _globals['_PRESENCE']._serialized_end=276
 # @@protoc_insertion_point(module_scope)

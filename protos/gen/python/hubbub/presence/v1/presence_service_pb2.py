@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from hubbub.presence.v1 import presence_pb2 as hubbub_dot_presence_dot_v1_dot_presence__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)hubbub/presence/v1/presence_service.proto\x12\x12hubbub.presence.v1\x1a!hubbub/presence/v1/presence.proto\"\x18\n\x05Lease\x12\x0f\n\x07gateway\x18\x01 \x01(\t\"a\n\x10\x43onnectionChange\x12)\n\x04user\x18\x01 \x01(\x0b\x32\x1b.hubbub.presence.v1.UserRef\x12\x12\n\nconnection\x18\x02 \x01(\t\x12\x0e\n\x06status\x18\x03 \x01(\t\"\xca\x01\n\rAttachRequest\x12(\n\x05lease\x18\x01 \x01(\x0b\x32\x19.hubbub.presence.v1.Lease\x12\x35\n\x07\x63hanges\x18\x02 \x03(\x0b\x32$.hubbub.presence.v1.ConnectionChange\x12*\n\x05watch\x18\x03 \x03(\x0b\x32\x1b.hubbub.presence.v1.UserRef\x12,\n\x07unwatch\x18\x04 \x03(\x0b\x32\x1b.hubbub.presence.v1.UserRef\"A\n\x0e\x41ttachResponse\x12/\n\tpresences\x18\x01 \x03(\x0b\x32\x1c.hubbub.presence.v1.Presence\"@\n\x12GetPresenceRequest\x12*\n\x05users\x18\x01 \x03(\x0b\x32\x1b.hubbub.presence.v1.UserRef\"F\n\x13GetPresenceResponse\x12/\n\tpresences\x18\x01 \x03(\x0b\x32\x1c.hubbub.presence.v1.Presence2\xc6\x01\n\x0fPresenceService\x12S\n\x06\x41ttach\x12!.hubbub.presence.v1.AttachRequest\x1a\".hubbub.presence.v1.AttachResponse(\x01\x30\x01\x12^\n\x0bGetPresence\x12&.hubbub.presence.v1.GetPresenceRequest\x1a\'.hubbub.presence.v1.GetPresenceResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)hubbub/presence/v1/presence_service.proto\x12\x12hubbub.presence.v1\x1a!hubbub/presence/v1/presence.proto\"\x18\n\x05Lease\x12\x0f\n\x07gateway\x18\x01 \x01(\t\"}\n\x10\x43onnectionChange\x12)\n\x04user\x18\x01 \x01(\x0b\x32\x1b.hubbub.presence.v1.UserRef\x12\x12\n\nconnection\x18\x02 \x01(\t\x12*\n\x06status\x18\x03 \x01(\x0e\x32\x1a.hubbub.presence.v1.Status\"\xca\x01\n\rAttachRequest\x12(\n\x05lease\x18\x01 \x01(\x0b\x32\x19.hubbub.presence.v1.Lease\x12\x35\n\x07\x63hanges\x18\x02 \x03(\x0b\x32$.hubbub.presence.v1.ConnectionChange\x12*\n\x05watch\x18\x03 \x03(\x0b\x32\x1b.hubbub.presence.v1.UserRef\x12,\n\x07unwatch\x18\x04 \x03(\x0b\x32\x1b.hubbub.presence.v1.UserRef\"A\n\x0e\x41ttachResponse\x12/\n\tpresences\x18\x01 \x03(\x0b\x32\x1c.hubbub.presence.v1.Presence\"@\n\x12GetPresenceRequest\x12*\n\x05users\x18\x01 \x03(\x0b\x32\x1b.hubbub.presence.v1.UserRef\"F\n\x13GetPresenceResponse\x12/\n\tpresences\x18\x01 \x03(\x0b\x32\x1c.hubbub.presence.v1.Presence2\xc6\x01\n\x0fPresenceService\x12S\n\x06\x41ttach\x12!.hubbub.presence.v1.AttachRequest\x1a\".hubbub.presence.v1.AttachResponse(\x01\x30\x01\x12^\n\x0bGetPresence\x12&.hubbub.presence.v1.GetPresenceRequest\x1a\'.hubbub.presence.v1.GetPresenceResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,15 +35,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LEASE']._serialized_start=100
   _globals['_LEASE']._serialized_end=124
   _globals['_CONNECTIONCHANGE']._serialized_start=126
-  _globals['_CONNECTIONCHANGE']._serialized_end=223
-  _globals['_ATTACHREQUEST']._serialized_start=226
-  _globals['_ATTACHREQUEST']._serialized_end=428
-  _globals['_ATTACHRESPONSE']._serialized_start=430
-  _globals['_ATTACHRESPONSE']._serialized_end=495
-  _globals['_GETPRESENCEREQUEST']._serialized_start=497
-  _globals['_GETPRESENCEREQUEST']._serialized_end=561
-  _globals['_GETPRESENCERESPONSE']._serialized_start=563
-  _globals['_GETPRESENCERESPONSE']._serialized_end=633
-  _globals['_PRESENCESERVICE']._serialized_start=636
-  _globals['_PRESENCESERVICE']._serialized_end=834
+  _globals['_CONNECTIONCHANGE']._serialized_end=251
+  _globals['_ATTACHREQUEST']._serialized_start=254
+  _globals['_ATTACHREQUEST']._serialized_end=456
+  _globals['_ATTACHRESPONSE']._serialized_start=458
+  _globals['_ATTACHRESPONSE']._serialized_end=523
+  _globals['_GETPRESENCEREQUEST']._serialized_start=525
+  _globals['_GETPRESENCEREQUEST']._serialized_end=589
+  _globals['_GETPRESENCERESPONSE']._serialized_start=591
+  _globals['_GETPRESENCERESPONSE']._serialized_end=661
+  _globals['_PRESENCESERVICE']._serialized_start=664
+  _globals['_PRESENCESERVICE']._serialized_end=862
 # @@protoc_insertion_point(module_scope)

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class PresenceServiceStub:
-    """Who is here.
+    """Presence of users.
     """
 
     def __init__(self, channel):
@@ -48,19 +48,19 @@ class PresenceServiceStub:
 
 
 class PresenceServiceServicer:
-    """Who is here.
+    """Presence of users.
     """
 
     def Attach(self, request_iterator, context):
-        """A gateway's standing connection: it reports its sockets and hears of the users that its clients watch. While it
-        stands, the gateway's lease is renewed; when it has been gone for the lease, everyone it held is gone.
+        """A gateway's permanent stream. The gateway reports its connections and receives the presence of users that its clients watch.
+        The stream keeps the gateway's lease alive. When the lease ends, all of the gateway's connections count as ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetPresence(self, request, context):
-        """The presence of some users now.
+        """Read the presence of users.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -88,7 +88,7 @@ def add_PresenceServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PresenceService:
-    """Who is here.
+    """Presence of users.
     """
 
     @staticmethod

@@ -1,4 +1,4 @@
-/* Owns the event loop over all sockets: the pace of connecting, heartbeats, coming back. */
+/* The event loop over all sockets: pace of connecting, heartbeats, reconnects. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@ enum { BATCH = 512 };
 
 static const uint64_t SWEEP_NS = 5 * NS_PER_MS;
 
-void crowd_start(struct load *load)
+void loop_start(struct load *load)
 {
     load->epoll = epoll_create1(EPOLL_CLOEXEC);
     load->clients = zeroed(load->plan.member_count, sizeof *load->clients);
@@ -20,11 +20,11 @@ void crowd_start(struct load *load)
         load->clients[i].number = i;
         load->clients[i].target = load->gather ? 0 : (uint8_t)(i % (uint32_t)load->target_count);
     }
-    load->beats_done_ns = clock_ns();
-    srandom((unsigned)load->flight.tag);
+    load->heartbeats_until_ns = clock_ns();
+    srandom((unsigned)load->inflight.tag);
 }
 
-/* Open sockets that are due, as many as may be on their way at a time. */
+/* Open sockets that are due, within the limit of concurrent connects. */
 static void open_some(struct load *load, uint64_t now_ns)
 {
     uint32_t looked_at = 0;
@@ -37,28 +37,28 @@ static void open_some(struct load *load, uint64_t now_ns)
     }
 }
 
-/* Heartbeats without a timer for each socket: the cursor goes round once in the interval. */
-static void beat_some(struct load *load, uint64_t now_ns)
+/* Heartbeats without a timer per socket: the cursor visits every socket once per interval. */
+static void send_heartbeats(struct load *load, uint64_t now_ns)
 {
-    if (load->speech->beat_seconds <= 0.0)
+    if (load->protocol->heartbeat_seconds <= 0.0)
         return;
     char payload[128];
-    size_t size = load->speech->beat(payload, sizeof payload);
-    uint64_t each_ns = (uint64_t)(load->speech->beat_seconds * 1e9) / load->plan.member_count;
-    for (; load->beats_done_ns + each_ns <= now_ns; load->beats_done_ns += each_ns) {
-        struct client *client = &load->clients[load->beat_cursor];
-        load->beat_cursor = (load->beat_cursor + 1) % load->plan.member_count;
+    size_t size = load->protocol->heartbeat(payload, sizeof payload);
+    uint64_t each_ns = (uint64_t)(load->protocol->heartbeat_seconds * 1e9) / load->plan.member_count;
+    for (; load->heartbeats_until_ns + each_ns <= now_ns; load->heartbeats_until_ns += each_ns) {
+        struct client *client = &load->clients[load->heartbeat_cursor];
+        load->heartbeat_cursor = (load->heartbeat_cursor + 1) % load->plan.member_count;
         if (client->state == READY)
-            client_say(load, client, payload, size);
+            client_send_text(load, client, payload, size);
     }
 }
 
-void crowd_turn(struct load *load, uint64_t until_ns)
+void loop_turn(struct load *load, uint64_t until_ns)
 {
     struct epoll_event events[BATCH];
     uint64_t now_ns = clock_ns();
     open_some(load, now_ns);
-    beat_some(load, now_ns);
+    send_heartbeats(load, now_ns);
     uint64_t wait_ns = until_ns > now_ns ? until_ns - now_ns : 0;
     if (wait_ns > SWEEP_NS)
         wait_ns = SWEEP_NS;

@@ -1,4 +1,4 @@
-/* Owns what is said to the floor server, which sends every frame to everybody: a frame as long as Hubbub's event. */
+/* The protocol of the floor server, which sends every frame to every socket: frames as long as Hubbub's events. */
 #include <stdio.h>
 
 #include "load.h"
@@ -8,13 +8,13 @@ static void upgraded(struct load *load, struct client *client)
     client_ready(load, client);
 }
 
-static void heard(struct load *load, struct client *client, const char *text, size_t size)
+static void received(struct load *load, struct client *client, const char *text, size_t size)
 {
     (void)client;
-    flight_heard(load, text, size);
+    inflight_received(load, text, size);
 }
 
-static size_t say_send(char *out, size_t room, const struct message *message, const char *room_id, const char *text)
+static size_t format_message(char *out, size_t room, const struct message *message, const char *room_id, const char *text)
 {
     return (size_t)snprintf(
         out, room,
@@ -24,10 +24,10 @@ static size_t say_send(char *out, size_t room, const struct message *message, co
         room_id, message->id, room_id, message->id, (unsigned long long)message->at_ns & 0xffffffffffffull, text);
 }
 
-const struct speech SPEECH_PLAIN = {
+const struct protocol PROTOCOL_PLAIN = {
     .path = "/",
     .headers = "",
     .upgraded = upgraded,
-    .heard = heard,
-    .send = say_send,
+    .received = received,
+    .send = format_message,
 };

@@ -1,14 +1,14 @@
-/* Owns the commands, one line each on stdin, answered by one line of JSON on stdout when done.
+/* The commands: one line each on stdin, answered with one line of JSON on stdout when done.
  *
- *   connect at_once=64 timeout=60            open every socket; ready means authenticated and in its rooms
- *   disconnect                               close them all
- *   round seconds=5 [watch=name:pid,…]       send messages of text=200 bytes by the first senders=N sockets in turn:
- *         window=1 [burst=1]                 … keep that many under way (burst: only all anew when all are done)
- *         rate=500                           … or a fixed number a second; times count from the schedule
- *         messages=N                         … and at most so many
- *   listen expect=N timeout=10               wait for deliveries of another generator's messages; "listening" comes first
+ *   connect at_once=64 timeout=60            open every socket, until it is authenticated and in its rooms
+ *   disconnect                               close every socket
+ *   round seconds=5 [watch=name:pid,…]       send messages of text=200 bytes from the first senders=N sockets in turn:
+ *         window=1 [burst=1]                 … keep that many in flight (burst: send all again when all are done)
+ *         rate=500                           … or that many per second; latencies count from the scheduled time
+ *         messages=N                         … and at most that many in all
+ *   listen expect=N timeout=10               print "listening", then wait for deliveries from another generator
  *   idle seconds=5                           heartbeats only
- *   recover expect=N spread_ms=2000 timeout=30   sockets that end come back to the next target; until N have
+ *   recover expect=N spread_ms=2000 timeout=30   closed sockets reconnect to the next target, until N have
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,18 +47,18 @@ static uint64_t begin(struct load *load, const char *command)
     char list[8192] = "";
     if (watch)
         snprintf(list, sizeof list, "%.*s", (int)strcspn(watch, " "), watch);
-    load->tally = (struct tally){0};
+    load->counters = (struct counters){0};
     usage_watch(&usage, list);
     return clock_ns();
 }
 
-static void finish(struct load *load, const char *command, uint64_t began_ns, bool whole)
+static void finish(struct load *load, const char *command, uint64_t began_ns, bool complete)
 {
     double seconds = (double)(clock_ns() - began_ns) / 1e9;
-    printf("{\"command\":\"%.*s\",\"whole\":%s,\"seconds\":%.6f,\"ready\":%u,\"unfinished\":%u,",
-           (int)strcspn(command, " "), command, whole ? "true" : "false", seconds, load->ready,
-           load->flight.outstanding);
-    tally_print(&load->tally, stdout);
+    printf("{\"command\":\"%.*s\",\"complete\":%s,\"seconds\":%.6f,\"ready\":%u,\"unfinished\":%u,",
+           (int)strcspn(command, " "), command, complete ? "true" : "false", seconds, load->ready,
+           load->inflight.outstanding);
+    counters_print(&load->counters, stdout);
     fputs("\"cpu\":", stdout);
     usage_print_since(&usage, stdout);
     fputs("}\n", stdout);
@@ -69,9 +69,9 @@ static void open_all(struct load *load, const char *command)
 {
     uint64_t began_ns = begin(load, command), until_ns = later_ns(number_of(command, "timeout", 60));
     load->opening_limit = (uint32_t)number_of(command, "at_once", 64);
-    /* A server that refuses more often than there are clients will not change its mind. */
-    while (load->ready < load->plan.member_count && load->tally.dropped <= load->plan.member_count && clock_ns() < until_ns)
-        crowd_turn(load, until_ns);
+    /* Give up when there are more refusals than clients. */
+    while (load->ready < load->plan.member_count && load->counters.dropped <= load->plan.member_count && clock_ns() < until_ns)
+        loop_turn(load, until_ns);
     load->opening_limit = 0;
     finish(load, command, began_ns, load->ready == load->plan.member_count);
 }
@@ -91,23 +91,23 @@ struct pace {
     bool burst;
 };
 
-/* Send what is due now; returns when to look again. */
+/* Send the messages that are due. Returns the time of the next check. */
 static uint64_t send_due(struct load *load, const struct pace *pace)
 {
     uint64_t now_ns = clock_ns();
     if (pace->interval_ns) {
-        uint64_t due_ns = pace->began_ns + load->tally.sent * pace->interval_ns;
-        while (due_ns <= now_ns && load->tally.sent < pace->limit) {
-            if (!flight_send(load, due_ns, pace->senders, pace->text_size))
+        uint64_t due_ns = pace->began_ns + load->counters.sent * pace->interval_ns;
+        while (due_ns <= now_ns && load->counters.sent < pace->limit) {
+            if (!inflight_send(load, due_ns, pace->senders, pace->text_size))
                 return now_ns + NS_PER_MS;
             due_ns += pace->interval_ns;
         }
         return due_ns;
     }
-    if (pace->burst && load->flight.outstanding)
+    if (pace->burst && load->inflight.outstanding)
         return pace->until_ns;
-    while (load->flight.outstanding < pace->window && load->tally.sent < pace->limit)
-        if (!flight_send(load, clock_ns(), pace->senders, pace->text_size))
+    while (load->inflight.outstanding < pace->window && load->counters.sent < pace->limit)
+        if (!inflight_send(load, clock_ns(), pace->senders, pace->text_size))
             break;
     return pace->until_ns;
 }
@@ -127,32 +127,32 @@ static void run_round(struct load *load, const char *command)
         die("cannot do '%s'", command);
     pace.began_ns = begin(load, command);
     pace.until_ns = later_ns(number_of(command, "seconds", 5));
-    while (clock_ns() < pace.until_ns && !(load->tally.sent >= pace.limit && !load->flight.outstanding))
-        crowd_turn(load, send_due(load, &pace));
-    /* What is under way belongs to the round: processor time and deliveries are of the same messages. */
+    while (clock_ns() < pace.until_ns && !(load->counters.sent >= pace.limit && !load->inflight.outstanding))
+        loop_turn(load, send_due(load, &pace));
+    /* Wait for the messages in flight, so that processor time and deliveries belong to the same messages. */
     uint64_t patience_ns = later_ns(5);
-    while (load->flight.outstanding && clock_ns() < patience_ns)
-        crowd_turn(load, patience_ns);
-    finish(load, command, pace.began_ns, load->flight.outstanding == 0);
-    flight_forget(load);
+    while (load->inflight.outstanding && clock_ns() < patience_ns)
+        loop_turn(load, patience_ns);
+    finish(load, command, pace.began_ns, load->inflight.outstanding == 0);
+    inflight_abandon(load);
 }
 
 static void listen_in(struct load *load, const char *command)
 {
     uint64_t began_ns = begin(load, command), until_ns = later_ns(number_of(command, "timeout", 10));
     uint64_t expected = (uint64_t)number_of(command, "expect", 0);
-    puts("listening"); /* what comes before it is not counted */
+    puts("listening"); /* earlier deliveries are not counted */
     fflush(stdout);
-    while (load->tally.deliveries < expected && clock_ns() < until_ns)
-        crowd_turn(load, until_ns);
-    finish(load, command, began_ns, load->tally.deliveries >= expected);
+    while (load->counters.deliveries < expected && clock_ns() < until_ns)
+        loop_turn(load, until_ns);
+    finish(load, command, began_ns, load->counters.deliveries >= expected);
 }
 
 static void idle(struct load *load, const char *command)
 {
     uint64_t began_ns = begin(load, command), until_ns = later_ns(number_of(command, "seconds", 5));
     while (clock_ns() < until_ns)
-        crowd_turn(load, until_ns);
+        loop_turn(load, until_ns);
     finish(load, command, began_ns, true);
 }
 
@@ -160,17 +160,17 @@ static void recover(struct load *load, const char *command)
 {
     uint64_t began_ns = begin(load, command), until_ns = later_ns(number_of(command, "timeout", 30));
     uint64_t expected = (uint64_t)number_of(command, "expect", 1);
-    load->comes_back = true;
+    load->reconnects = true;
     load->spread_ns = (uint64_t)(number_of(command, "spread_ms", 2000) * 1e6);
     load->opening_limit = (uint32_t)number_of(command, "at_once", 256);
-    while ((load->tally.opened < expected || load->ready < load->plan.member_count) && clock_ns() < until_ns)
-        crowd_turn(load, until_ns);
-    load->comes_back = false;
+    while ((load->counters.opened < expected || load->ready < load->plan.member_count) && clock_ns() < until_ns)
+        loop_turn(load, until_ns);
+    load->reconnects = false;
     load->opening_limit = 0;
     finish(load, command, began_ns, load->ready == load->plan.member_count);
 }
 
-void rounds_obey(struct load *load, char *command)
+void commands_run(struct load *load, char *command)
 {
     static const struct {
         const char *name;

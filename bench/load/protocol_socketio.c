@@ -1,4 +1,4 @@
-/* Owns what a Socket.IO client says (Engine.IO 4 over WebSocket) to the reference stack: the same operations. */
+/* The reference stack's protocol: the same operations over Socket.IO (Engine.IO 4 over WebSocket). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,35 +10,35 @@ static void upgraded(struct load *load, struct client *client)
     (void)load, (void)client; /* the server speaks first: "0{…}" */
 }
 
-/* "43<id>[{…}]" answers the message whose number we gave: an object with `seq`, or with `error`. */
+/* "43<id>[{…}]" acknowledges the message with this id: an object with `seq`, or with `error`. */
 static void answered(struct load *load, const char *text, size_t size)
 {
     char *rest;
     uint32_t id = (uint32_t)strtoul(text + 2, &rest, 10);
     const char *error = memmem(rest, size - (size_t)(rest - text), "\"error\":\"", 9);
     if (error)
-        flight_failed(load, id, error + 9, strcspn(error + 9, "\""));
+        inflight_failed(load, id, error + 9, strcspn(error + 9, "\""));
     else
-        flight_acked(load, id);
+        inflight_acked(load, id);
 }
 
-static void heard(struct load *load, struct client *client, const char *text, size_t size)
+static void received(struct load *load, struct client *client, const char *text, size_t size)
 {
     if (size >= 13 && !memcmp(text, "42[\"message\",", 13))
-        flight_heard(load, text, size);
+        inflight_received(load, text, size);
     else if (size >= 2 && !memcmp(text, "43", 2))
         answered(load, text, size);
     else if (text[0] == '2' && size == 1)
-        client_say(load, client, "3", 1);
+        client_send_text(load, client, "3", 1);
     else if (text[0] == '0')
-        client_say(load, client, "40", 2);
+        client_send_text(load, client, "40", 2);
     else if (size >= 10 && !memcmp(text, "42[\"hello\"", 10))
         client_ready(load, client);
     else
-        load->tally.others++;
+        load->counters.others++;
 }
 
-static size_t say_send(char *out, size_t room, const struct message *message, const char *room_id, const char *text)
+static size_t format_message(char *out, size_t room, const struct message *message, const char *room_id, const char *text)
 {
     return (size_t)snprintf(out, room,
                             "42%u[\"send\",{\"channel\":\"%s\",\"key\":\"%08x-0000-4000-8000-%012llx\",\"text\":\"%s\"}]",
@@ -46,11 +46,11 @@ static size_t say_send(char *out, size_t room, const struct message *message, co
                             text);
 }
 
-const struct speech SPEECH_SOCKETIO = {
+const struct protocol PROTOCOL_SOCKETIO = {
     .path = "/socket.io/?EIO=4&transport=websocket",
     .headers = "",
     .acks = true,
     .upgraded = upgraded,
-    .heard = heard,
-    .send = say_send,
+    .received = received,
+    .send = format_message,
 };

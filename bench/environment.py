@@ -1,7 +1,4 @@
-"""The setup of a run: running systems, the users created in them, load generators connected to them.
-
-`scenarios` use it, `measure` repeats rounds.
-"""
+"""The environment of a run: running systems, their users, and connected load generators."""
 
 import contextlib
 import math
@@ -27,24 +24,24 @@ _CONNECT_SECONDS = 300
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How large and how long."""
+    """Size and duration of a run."""
 
     name: str
     """full or quick."""
     rounds: int
-    """Measured, of each system."""
+    """Measured rounds per system."""
     seconds: float
-    """Of a round."""
+    """Duration of a round."""
     warm_seconds: float
-    """Before the first round."""
+    """Duration of the warm-up before the first round."""
     noise_allowed: bool = False
-    """The run only checks that everything works; its figures do not matter."""
+    """Accept disturbed rounds, to check that the bench works."""
     deadline: float = math.inf
-    """Monotonic time after which disturbed rounds are reported as such and not measured again."""
+    """On the monotonic clock. After it, disturbed rounds are reported instead of repeated."""
 
     @property
-    def takes_all(self) -> bool:
-        """Whether a disturbed round counts."""
+    def accepts_noise(self) -> bool:
+        """Whether disturbed rounds are accepted."""
         return self.noise_allowed or time.monotonic() > self.deadline
 
 
@@ -54,74 +51,74 @@ QUICK = Scale("quick", rounds=3, seconds=0.6, warm_seconds=0.2)
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A system with connected clients, ready to be measured."""
+    """A system under test with connected clients."""
 
     name: str
     system: System
     generator: Generator
 
     async def ask(self, command: str, **options: float) -> Answer:
-        """Let its clients carry out a command, and return the counts with the processor time of the system."""
+        """Run a command of the load generator. Return its counters and the system's processor time."""
         return await self.generator.ask(command, self.system.watch(), **options)
 
 
 @dataclass(slots=True)
-class Stage:
-    """The setup that scenarios use."""
+class Environment:
+    """The systems, users and settings that scenarios use."""
 
     scale: Scale
     programs: Programs
     issuer: Issuer
     folder: Path
-    """For plans and logs."""
+    """Folder of plans and logs."""
     systems: Mapping[str, System]
-    """That are up, by name."""
+    """Running systems, by name."""
     worst: Contention = field(default_factory=lambda: Contention(0.0, 0.0))
-    """The worst disturbance since the last scenario began."""
+    """The worst contention since the scenario began."""
     disturbances: int = 0
-    """How many disturbed rounds were repeated, or reported as such, since then."""
+    """Disturbed rounds since the scenario began."""
     _tokens: dict[str, list[str]] = field(default_factory=dict)
-    """By people's name."""
+    """By name of the people."""
     _ids: dict[tuple[str, str], list[list[str]]] = field(default_factory=dict)
-    """Rooms by system's and people's name."""
+    """Room ids by name of the system and of the people."""
 
-    def disturbed(self, contention: Contention) -> None:
-        """Record that other processes used the machine."""
+    def record_disturbance(self, contention: Contention) -> None:
+        """Record a disturbed round."""
         self.disturbances += 1
         self.worst = max(self.worst, contention, key=lambda each: each.foreign_cores + each.stolen_cores)
 
-    def disturbance(self) -> str:
-        """Return remarks on disturbances since the last call; none if there were none."""
+    def take_disturbance_note(self) -> str:
+        """Return a note on disturbed rounds since the last call, or empty text."""
         times, worst = self.disturbances, self.worst
         self.disturbances, self.worst = 0, Contention(0.0, 0.0)
         if not times:
             return ""
         used = f"others used up to {worst.foreign_cores:.2f} cores, {worst.stolen_cores:.2f} were stolen"
-        if self.scale.takes_all:
-            return f"**The machine was busy in {times} rounds ({used}), and some of them are in the figures: these mean little.**"
-        return f"{times} rounds were measured again because the machine was busy ({used})."
+        if self.scale.accepts_noise:
+            return f"**The figures are unreliable: they include some of {times} rounds in which the machine was busy ({used}).**"
+        return f"{times} rounds were repeated because the machine was busy ({used})."
 
-    async def plan(self, system: System, people: People, speak_in: Iterable[int]) -> Path:
-        """Create the users unless they exist, and return the generator's plan for those who speak in the layers named."""
+    async def plan(self, system: System, people: People, send_in: Iterable[int]) -> Path:
+        """Create the people's rooms if necessary. Write the load generator's plan, for sending in the layers `send_in`."""
         if people.name not in self._tokens:
             self._tokens[people.name] = [self.issuer.token(people.user(number)) for number in range(people.users)]
         path = self.folder / f"{people.name} {system.name}.plan".replace(" ", "-")
-        return people.write_plan(path, self._tokens[people.name], await self.seated(system, people), speak_in)
+        return people.write_plan(path, self._tokens[people.name], await self.room_ids(system, people), send_in)
 
-    async def seated(self, system: System, people: People) -> list[list[str]]:
-        """Create the users unless they exist, and return their rooms' ids by layer."""
-        place_of = (system.name, people.name)
-        if place_of not in self._ids:
-            self._ids[place_of] = await system.seat(people)
-        return self._ids[place_of]
+    async def room_ids(self, system: System, people: People) -> list[list[str]]:
+        """Create the people's rooms if necessary. Return their ids by layer."""
+        key = (system.name, people.name)
+        if key not in self._ids:
+            self._ids[key] = await system.provision(people)
+        return self._ids[key]
 
     @contextlib.asynccontextmanager
     async def connected(
-        self, people: People, speak_in: Iterable[int], names: Sequence[str], *, pinned: bool = True, targets: int = 1
+        self, people: People, send_in: Iterable[int], names: Sequence[str], *, pinned: bool = True, targets: int = 1
     ) -> AsyncIterator[list[Subject]]:
-        """Connect the users to each running system named, at the first `targets` of its servers.
+        """Connect the people to the first `targets` servers of each running system of `names`.
 
-        Raises LoadError when not all of them can be connected.
+        Raises LoadError if not all of them can connect.
         """
         async with contextlib.AsyncExitStack() as open_generators:
             subjects = []
@@ -129,7 +126,7 @@ class Stage:
                 if name in self.systems:
                     system = self.systems[name]
                     place(system, pinned=pinned)
-                    plan = await self.plan(system, people, speak_in)
+                    plan = await self.plan(system, people, send_in)
                     generator = self.generator_for(system, plan, people.users, targets=targets, pinned=pinned)
                     await open_generators.enter_async_context(generator)
                     await connect(generator)
@@ -139,14 +136,14 @@ class Stage:
     def generator_for(
         self, system: System, plan: Path, count: int, *options: str, targets: int = 1, pinned: bool = True
     ) -> Generator:
-        """Return a load generator for `count` clients of a plan, not started yet; `pinned` keeps it off the server's core."""
+        """Return a load generator for `count` clients of a plan, not started. `pinned` keeps it off the server's core."""
         cores = {min(OTHER_CORES)} if pinned else SERVER_CORE | OTHER_CORES
-        return Generator(self.programs.load, system.speech, system.targets[:targets], plan, count, *options, cores=cores)
+        return Generator(self.programs.load, system.protocol, system.targets[:targets], plan, count, *options, cores=cores)
 
 
 async def connect(generator: Generator, **options: float) -> Answer:
-    """Connect every client, and return the measured cost. Raises LoadError if some could not connect."""
+    """Connect every client, and return the counters. Raises LoadError if not all of them connect."""
     answer = await generator.ask("connect", None, timeout_seconds=_CONNECT_SECONDS + 5, timeout=_CONNECT_SECONDS, **options)
-    if not answer.whole:
-        raise LoadError(f"Only {answer.ready} clients could connect ({answer.trouble or 'no answer'}).")
+    if not answer.complete:
+        raise LoadError(f"Only {answer.ready} clients could connect ({answer.problems or 'no answer'}).")
     return answer

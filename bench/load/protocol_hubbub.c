@@ -1,19 +1,19 @@
-/* Owns what a Hubbub client says (hubbub.v1): hello, sync, send, ack, event, ping. */
+/* The Hubbub protocol (hubbub.v1): hello, sync, send, ack, event, ping. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "load.h"
 
-/* A fifth under the interval that the server asks for in its hello (25), as a careful client does. */
-static const double BEAT_SECONDS = 20.0;
+/* Below the interval in the server's hello (25 s). */
+static const double HEARTBEAT_SECONDS = 20.0;
 
 static void upgraded(struct load *load, struct client *client)
 {
     (void)load, (void)client; /* the server speaks first */
 }
 
-/* Collect `"id":seq` of every channel in hello: an object that has both, in either order. */
+/* Collect `"id":seq` of every channel in hello: objects with both fields, in either order. */
 static void remember_positions(struct client *client, const char *text, size_t size)
 {
     const char *end = text + size;
@@ -33,7 +33,7 @@ static void remember_positions(struct client *client, const char *text, size_t s
     }
 }
 
-/* The first sync opens the flow; one that names channels also resumes them. */
+/* The first sync starts the event flow; positions resume channels. */
 static void answer_hello(struct load *load, struct client *client, const char *text, size_t size)
 {
     struct bytes sync = {0};
@@ -42,7 +42,7 @@ static void answer_hello(struct load *load, struct client *client, const char *t
     if (known)
         bytes_add(&sync, client->positions.data, client->positions.size);
     bytes_add(&sync, "}}", 2);
-    client_say(load, client, sync.data, sync.size);
+    client_send_text(load, client, sync.data, sync.size);
     bytes_free(&sync);
     if (load->resume && !known)
         remember_positions(client, text, size);
@@ -57,20 +57,20 @@ static uint32_t reference_in(const char *text, size_t size)
 static void failed(struct load *load, const char *text, size_t size)
 {
     const char *reason = memmem(text, size, "\"reason\":\"", 10);
-    flight_failed(load, reference_in(text, size), reason ? reason + 10 : "error", reason ? strcspn(reason + 10, "\"") : 5);
+    inflight_failed(load, reference_in(text, size), reason ? reason + 10 : "error", reason ? strcspn(reason + 10, "\"") : 5);
 }
 
-static void heard(struct load *load, struct client *client, const char *text, size_t size)
+static void received(struct load *load, struct client *client, const char *text, size_t size)
 {
     if (size < 12 || memcmp(text, "{\"type\":\"", 9) != 0) {
-        tally_reason(&load->tally, "strange frame", 13);
+        counters_reason(&load->counters, "unexpected frame", 16);
         return;
     }
     const char *type = text + 9;
     if (!memcmp(type, "ev", 2))
-        flight_heard(load, text, size);
+        inflight_received(load, text, size);
     else if (!memcmp(type, "ac", 2))
-        flight_acked(load, reference_in(text, size));
+        inflight_acked(load, reference_in(text, size));
     else if (!memcmp(type, "er", 2))
         failed(load, text, size);
     else if (!memcmp(type, "he", 2))
@@ -78,10 +78,10 @@ static void heard(struct load *load, struct client *client, const char *text, si
     else if (!memcmp(type, "sy", 2))
         client_ready(load, client);
     else
-        load->tally.others++;
+        load->counters.others++;
 }
 
-static size_t say_send(char *out, size_t room, const struct message *message, const char *room_id, const char *text)
+static size_t format_message(char *out, size_t room, const struct message *message, const char *room_id, const char *text)
 {
     return (size_t)snprintf(out, room,
                             "{\"type\":\"send\",\"ref\":%u,\"channel\":\"%s\",\"key\":\"%08x-0000-4000-8000-%012llx\","
@@ -90,18 +90,18 @@ static size_t say_send(char *out, size_t room, const struct message *message, co
                             text);
 }
 
-static size_t say_beat(char *out, size_t room)
+static size_t format_heartbeat(char *out, size_t room)
 {
     return (size_t)snprintf(out, room, "{\"type\":\"ping\"}");
 }
 
-const struct speech SPEECH_HUBBUB = {
+const struct protocol PROTOCOL_HUBBUB = {
     .path = "/v1/connect",
     .headers = "Sec-WebSocket-Protocol: hubbub.v1\r\n",
     .acks = true,
-    .beat_seconds = BEAT_SECONDS,
+    .heartbeat_seconds = HEARTBEAT_SECONDS,
     .upgraded = upgraded,
-    .heard = heard,
-    .send = say_send,
-    .beat = say_beat,
+    .received = received,
+    .send = format_message,
+    .heartbeat = format_heartbeat,
 };
