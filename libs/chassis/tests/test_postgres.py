@@ -1,4 +1,4 @@
-"""How a service speaks to its database."""
+"""Connections and errors of a service's database."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def test_a_server_that_is_away_is_unavailable(unused_tcp_port: int) -> Non
             await away.ping()
 
 
-async def test_a_connection_that_the_server_dropped_while_idle_is_not_used(opened: Database, database: str) -> None:
+async def test_a_connection_that_the_server_closed_while_idle_is_not_used(opened: Database, database: str) -> None:
     await opened.ping()
     async with await psycopg.AsyncConnection.connect(database, autocommit=True) as admin:
         await admin.execute(
@@ -47,7 +47,7 @@ async def test_a_connection_that_the_server_dropped_while_idle_is_not_used(opene
         await opened.ping()
 
 
-async def test_a_role_that_no_wall_binds_is_told_of(postgres_server: Postgres, database: str) -> None:
+async def test_a_role_that_bypasses_row_level_security_is_logged(postgres_server: Postgres, database: str) -> None:
     unbound = postgres_server.url(database.rpartition("/")[2], "postgres")
     for url, told in ((database, []), (unbound, ["row_security_bypassed"])):
         with capture_logs() as lines:
@@ -73,5 +73,5 @@ async def test_a_role_that_no_wall_binds_is_told_of(postgres_server: Postgres, d
         (psycopg.ProgrammingError("no result"), False),
     ],
 )
-def test_the_servers_state_is_told_from_what_it_was_asked(error: psycopg.Error, transient: bool) -> None:
+def test_transient_errors_are_told_from_errors_of_the_statement(error: psycopg.Error, transient: bool) -> None:
     assert is_transient(error) is transient

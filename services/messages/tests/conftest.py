@@ -51,7 +51,7 @@ class Town:
     service: MessagesService
     publisher: Publisher
     gateways: MemoryGatewayLeases
-    """Time stands still there: no lease ends."""
+    """Their clock stands still: no lease expires."""
     tenant: str = field(default_factory=lambda: f"t-{uuid.uuid4().hex}")
     counter: int = 0
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -138,14 +138,14 @@ class Town:
 
 
 class Listener:
-    """What a gateway hears of the bus."""
+    """Receives what a gateway receives from the bus."""
 
     def __init__(self, feed: AsyncIterator[Delivery | Lost]) -> None:
         self._feed = feed
         self.events: list[events.Event] = []
         self.receipts: list[events.Receipt] = []
         self.replies: dict[str, events.Reply] = {}
-        self.controls: list[events.Revocation] = []
+        self.revocations: list[events.Revocation] = []
         self.rejected: list[bytes] = []
 
     async def until(self, enough: Callable[[Listener], bool]) -> None:
@@ -165,7 +165,7 @@ class Listener:
         elif topic.startswith("replies."):
             self.replies |= {reply.command: reply for reply in events.ReplyBatch.FromString(payload).replies}
         elif topic == "revocations":
-            self.controls += events.RevocationBatch.FromString(payload).users
+            self.revocations += events.RevocationBatch.FromString(payload).users
         else:
             self.rejected.append(payload)
 

@@ -34,22 +34,22 @@ texts = st.sampled_from(("one", "two", "straße 👍"))
 
 @dataclass
 class Said:
-    """A message, as everybody must see it."""
+    """The expected state of a message."""
 
     sender: str
     deleted_seq: int = 0
     reactions: dict[tuple[str, str], tuple[bool, int]] = field(default_factory=dict)
-    """By person and emoji: whether it stands, and the entry that made it so."""
+    """By user and emoji: whether it is active, and the number of the entry that made it so."""
 
 
 @dataclass
 class Room:
-    """One channel: what its log must be, and who is in it."""
+    """The expected log and members of a channel."""
 
     id: str
     members: set[str]
     log: list[dict[str, Any]] = field(default_factory=list)
-    """`kind`, `actor` and what else an entry must say; the number is the place."""
+    """Expected fields of each entry; the number is the index."""
     said: dict[str, Said] = field(default_factory=dict)
     keys: dict[tuple[str, str], tuple[Command, int]] = field(default_factory=dict)
     """By (actor, key): the command that took it and the entry that it made."""
@@ -113,7 +113,7 @@ class Room:
 
 
 class Log(RuleBasedStateMachine):
-    """People act, workers race, deliveries repeat."""
+    """Users act, workers race, deliveries repeat."""
 
     url: ClassVar[str]
 
@@ -285,11 +285,11 @@ class Log(RuleBasedStateMachine):
 
 
 def replace_command(command: Command, id_: CommandId, body: Post) -> Command:
-    """The same wish under another command."""
+    """The same request with another command id."""
     return Command(command.tenant, command.channel, command.actor, command.key, id_, command.gateway, body)
 
 
 @pytest.mark.soak
-def test_whatever_happens_the_log_is_what_the_protocol_says(shared_url: str) -> None:
+def test_the_log_is_always_the_one_of_the_model(shared_url: str) -> None:
     Log.url = shared_url
     run_state_machine_as_test(Log, settings=settings(stateful_step_count=20))

@@ -1,4 +1,4 @@
-"""The wall between tenants beneath the code: what a statement forgets to ask, row-level security asks."""
+"""Row-level security isolates tenants even when a statement omits the tenant."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ async def lively(town: Town) -> str:
     return room
 
 
-async def test_every_table_with_a_tenant_is_walled_against_its_owner_too(town: Town) -> None:
+async def test_every_table_with_a_tenant_has_forced_row_level_security(town: Town) -> None:
     found = await rows(town, EVERY_TENANT, _TABLES)
     assert {name for name, _ in found} >= {"users", "channels", "members", "bans", "entries", "changes", "reactions"}
     assert all(forced for _, forced in found), found
 
 
-async def test_a_statement_that_forgets_the_tenant_sees_those_named_alone(town: Town) -> None:
+async def test_a_statement_without_a_tenant_condition_sees_only_the_named_tenants(town: Town) -> None:
     await lively(town)
     for table in await walled(town):
         everything, own = await count(town, EVERY_TENANT, table), await count(town, (town.tenant,), table)
@@ -76,7 +76,7 @@ async def test_a_row_of_a_tenant_that_was_not_named_is_not_written(town: Town) -
             await connection.execute("UPDATE channels SET tenant = 'somebody-else'")
 
 
-async def test_a_connection_keeps_nothing_of_whom_it_served_before(town: Town) -> None:
+async def test_a_connection_forgets_the_tenants_of_its_previous_use(town: Town) -> None:
     await lively(town)
     async with town.database.transaction([town.tenant]) as connection:
         assert await (await connection.execute("SELECT count(*) FROM messages")).fetchone() == (1,)
@@ -88,6 +88,6 @@ async def test_a_connection_keeps_nothing_of_whom_it_served_before(town: Town) -
             assert await (await connection.execute("SELECT count(*) FROM messages")).fetchone() == (0,)
 
 
-async def test_the_server_does_not_serve_a_role_that_walls_do_not_bind(town: Town) -> None:
+async def test_the_role_of_the_service_cannot_bypass_row_level_security(town: Town) -> None:
     ((exempt,),) = await rows(town, (), "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
     assert exempt is False

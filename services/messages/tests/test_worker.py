@@ -1,4 +1,4 @@
-"""From the bus to the bus: stored, published, acknowledged, in this order, whatever breaks in between."""
+"""The worker stores, publishes and acknowledges, in this order, also after failures in between."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ async def test_a_crash_between_commit_and_publishing_publishes_the_same_numbers_
     await town.send(town.wish(channel, "ann", "one"), town.wish(channel, "ann", "two"))
     async for delivery in _take(town, channel):
         await handle(town.database, decode(delivery).commands)
-        break  # gone before it published
+        break  # crashed before it published
     async with town.working():
         await listener.until(lambda heard: len([event for event in heard.events if event.command]) == 2)
     published = [event for event in listener.events if event.command]
@@ -90,7 +90,7 @@ async def test_a_crash_between_publishing_and_acknowledging_publishes_again(town
     await town.send(town.wish(channel, "ann", "one"))
     async for delivery in _take(town, channel):
         await town.publisher.publish_stored(await handle(town.database, decode(delivery).commands))
-        break  # gone before it acknowledged
+        break  # crashed before it acknowledged
     async with town.working():
         await listener.until(lambda heard: len([event for event in heard.events if event.command]) == 2)
     first, second = (event for event in listener.events if event.command)
@@ -109,7 +109,7 @@ async def test_two_workers_with_the_same_delivery_number_nothing_twice(town: Tow
     assert [event.seq for event in await town.log(channel)] == list(range(1, 23))
 
 
-async def test_entries_that_are_no_batches_are_set_aside_and_their_neighbours_go_through(town: Town, listener: Listener) -> None:
+async def test_invalid_entries_are_rejected_and_the_others_go_through(town: Town, listener: Listener) -> None:
     channel = await town.channel("ann")
     topic = commands(partition_of(channel, PARTITIONS))
     before = REGISTRY.get_sample_value("hubbub_rejected_total", {"what": "entry"}) or 0
@@ -121,7 +121,7 @@ async def test_entries_that_are_no_batches_are_set_aside_and_their_neighbours_go
     assert REGISTRY.get_sample_value("hubbub_rejected_total", {"what": "entry"}) == before + 1
 
 
-async def test_a_command_that_wants_nothing_known_is_refused(town: Town, listener: Listener) -> None:
+async def test_a_command_of_an_unknown_kind_is_refused(town: Town, listener: Listener) -> None:
     channel = await town.channel("ann")
     unknown = events.Command(tenant=town.tenant, channel=channel, actor="ann", id="c.x", gateway=GATEWAY)
     async with town.working():
@@ -130,7 +130,7 @@ async def test_a_command_that_wants_nothing_known_is_refused(town: Town, listene
     assert listener.replies["c.x"].reason == "INVALID_ARGUMENT"
 
 
-async def test_a_command_that_the_database_refuses_is_set_aside_alone(own_town: Town) -> None:
+async def test_a_command_that_the_database_refuses_is_rejected_alone(own_town: Town) -> None:
     town = own_town
     async with town.database.connection(EVERY_TENANT) as connection:
         await connection.execute("ALTER TABLE entries ADD CHECK (text <> 'poison')")
@@ -150,7 +150,7 @@ async def test_a_command_that_the_database_refuses_is_set_aside_alone(own_town: 
 
 @pytest.fixture
 async def admin(own_town: Town) -> AsyncIterator[psycopg.AsyncConnection]:
-    """Return a connection to the same database that no pool knows."""
+    """Return a connection to the same database outside the pools."""
     async with await psycopg.AsyncConnection.connect(own_town.url, autocommit=True) as connection:
         yield connection
 
@@ -165,9 +165,7 @@ async def _turn_out(admin: psycopg.AsyncConnection) -> None:
     )
 
 
-async def test_while_the_database_takes_no_writes_nothing_is_lost_and_it_recovers_by_itself(
-    own_town: Town, admin: psycopg.AsyncConnection
-) -> None:
+async def test_nothing_is_lost_while_the_database_is_read_only(own_town: Town, admin: psycopg.AsyncConnection) -> None:
     town = own_town
     channel = await town.channel("ann")
     name = psycopg.sql.Identifier(admin.info.dbname)
@@ -186,14 +184,14 @@ async def test_while_the_database_takes_no_writes_nothing_is_lost_and_it_recover
     assert [event.seq for event in listener.events] == [3]
 
 
-async def test_while_the_bus_takes_no_events_the_commands_stay_and_their_entries_wait(own_town: Town, valkey_url: str) -> None:
+async def test_entries_wait_while_the_bus_is_full(own_town: Town, valkey_url: str) -> None:
     town, bus = own_town, RedisBus(valkey_url)
     channel = await town.channel("ann")
     await Sweeper(town.database, town.publisher).delete_published()
     town.bus, town.publisher = bus, Publisher(bus, PARTITIONS)
     released = _released("bus")
     async with bus.follow(town.event_topics()) as feed, redis.asyncio.from_url(valkey_url) as server, town.working():
-        async with town.database.transaction(EVERY_TENANT) as blocker:  # it is taken before the bus is full, and stored after
+        async with town.database.transaction(EVERY_TENANT) as blocker:  # delivered before the bus is full, and stored afterwards
             await blocker.execute("SELECT FROM channels WHERE id = %s FOR UPDATE", [channel])
             await town.send(town.wish(channel, "ann"))
             await until_a_lock_is_awaited(town)
@@ -218,7 +216,7 @@ async def test_a_slow_partition_does_not_stop_the_others(town: Town, listener: L
     assert {event.channel for event in listener.events if event.command} == {quick}
 
 
-async def test_deliveries_that_wait_together_are_stored_in_one_transaction(town: Town, listener: Listener) -> None:
+async def test_waiting_deliveries_are_stored_in_one_transaction(town: Town, listener: Listener) -> None:
     first, second = await _in_two_partitions(town)
     batches, commands_stored = _batches()
     async with town.working():
@@ -240,7 +238,7 @@ async def _in_two_partitions(town: Town) -> tuple[str, str]:
     return first, second
 
 
-async def test_stopping_finishes_what_is_in_hand(town: Town) -> None:
+async def test_stopping_finishes_deliveries_in_progress(town: Town) -> None:
     channel = await town.channel("ann")
     async with town.working(), town.database.transaction(EVERY_TENANT) as blocker:
         await blocker.execute("SELECT FROM channels WHERE id = %s FOR UPDATE", [channel])
@@ -250,7 +248,7 @@ async def test_stopping_finishes_what_is_in_hand(town: Town) -> None:
     assert len(await town.log(channel)) == 3
 
 
-async def test_the_api_answers_yes_while_the_bus_is_away_and_the_sweeper_publishes_later(
+async def test_api_calls_succeed_while_the_bus_is_away_and_the_sweeper_publishes_later(
     own_town: Town, unused_tcp_port: int
 ) -> None:
     town = own_town
