@@ -64,13 +64,43 @@ async def test_a_picture_becomes_clean_with_its_size_and_a_thumbnail(world: Worl
     data = picture()
     upload = await uploaded(ann, room, data, sha256=hashlib.sha256(data).hexdigest())
     assert (upload["state"], upload["width"], upload["height"], upload["size"]) == ("clean", 64, 48, len(data))
+    assert await opened(ann, upload["id"]) == data
     for variant in ("", "?variant=thumb"):
-        link = await bob.call("GET", f"/v1/media/{upload['id']}{variant}")
-        assert link.status == 302
-        async with httpx.AsyncClient() as http:
-            found = await http.get(link.headers["location"])
-        assert found.status_code == 200
-        assert variant or found.content == data
+        assert await opened(bob, upload["id"] + variant)
+
+
+async def opened(api: Api, media: str) -> bytes:
+    """The bytes behind a media link."""
+    link = await api.call("GET", f"/v1/media/{media}")
+    assert link.status == 302
+    async with httpx.AsyncClient() as http:
+        found = await http.get(link.headers["location"])
+    assert found.status_code == 200
+    return found.content
+
+
+async def test_others_get_a_picture_without_what_is_behind_it_and_files_as_they_are(world: World) -> None:
+    ann, bob = await world.people("ann", "bob")
+    room = await world.room(ann, bob)
+    data = picture() + b"<script>glued</script>"
+    upload = await uploaded(ann, room, data)
+    assert upload["state"] == "clean"
+    assert await opened(ann, upload["id"]) == data
+    for api in (bob, world.elsewhere(bob)):
+        assert b"glued" not in await opened(api, upload["id"])
+    file = await uploaded(ann, room, data, type_="application/octet-stream")
+    assert await opened(bob, file["id"]) == data
+
+
+async def test_too_many_announcements_are_refused_with_the_time_to_wait(world: World) -> None:
+    ann, bob = await world.people("ann", "bob")
+    room = await world.room(ann, bob)
+    body = {"name": "x", "size": 1, "type": "text/plain", "channel": room}
+    answers = [await ann.call("POST", "/v1/uploads", body) for _ in range(51)]
+    assert [answer.status for answer in answers] == [201] * 50 + [429]
+    assert answers[-1].reason == "RATE_LIMITED"
+    assert int(answers[-1].headers["retry-after"]) >= 1
+    await announced(bob, room, picture())
 
 
 async def test_a_clean_file_can_be_attached_to_a_message(world: World) -> None:

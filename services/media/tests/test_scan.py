@@ -1,4 +1,4 @@
-"""Scanning: refusals and their reasons, crashes, and unavailable scanners."""
+"""Examining: what is refused and why, and the effects of a crash or an absent scanner."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import asyncio
 import hashlib
 import struct
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,7 @@ from media.errors import UnscannedError
 from media.malware import MalwareScanner
 from media.scan import ScanWorker
 from media.upload import State, Verdict
-from services.media.tests.conftest import Harness, image, post
+from services.media.tests.conftest import Harness, clamd, image
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 EICAR = b"X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR-STANDARD-" + b"ANTIVIRUS-TEST-FILE!$H+H*"
@@ -29,14 +28,14 @@ EICAR = b"X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR-STANDARD-" + b"ANTIVIRUS-TEST-FILE!
     ("kind", "name"), [("PNG", "image/png"), ("JPEG", "image/jpeg"), ("GIF", "image/gif"), ("WEBP", "image/webp")]
 )
 async def test_images_are_measured(harness: Harness, kind: str, name: str) -> None:
-    upload = await harness.scanned(image(kind, (33, 44)), name)
+    upload = await harness.examined(image(kind, (33, 44)), name)
     assert (upload.state, upload.width, upload.height) == (nouns.UPLOAD_STATE_CLEAN, 33, 44)
 
 
-async def test_a_wrong_checksum_fails_and_a_right_one_passes(harness: Harness) -> None:
-    wrong = await harness.scanned(b"x", "text/plain", sha256="0" * 64)
+async def test_a_wrong_sum_fails_and_a_right_one_does_not(harness: Harness) -> None:
+    wrong = await harness.examined(b"x", "text/plain", sha256="0" * 64)
     assert (wrong.state, wrong.reason) == (nouns.UPLOAD_STATE_FAILED, "SUM")
-    right = await harness.scanned(b"x", "text/plain", sha256=hashlib.sha256(b"x").hexdigest())
+    right = await harness.examined(b"x", "text/plain", sha256=hashlib.sha256(b"x").hexdigest())
     assert right.state == nouns.UPLOAD_STATE_CLEAN
 
 
@@ -51,19 +50,19 @@ async def test_a_wrong_checksum_fails_and_a_right_one_passes(harness: Harness) -
         (b"\x7fELF", "application/x-new"),
     ],
 )
-async def test_a_file_of_another_type_than_claimed_is_blocked(harness: Harness, content: bytes, kind: str) -> None:
-    upload = await harness.scanned(content, kind)
+async def test_what_is_not_what_it_claims_to_be_is_blocked(harness: Harness, content: bytes, kind: str) -> None:
+    upload = await harness.examined(content, kind)
     assert (upload.state, upload.reason) == (nouns.UPLOAD_STATE_BLOCKED, "TYPE")
 
 
 @pytest.mark.parametrize("content", [EICAR, b"some text before " + EICAR + b" and after"], ids=["alone", "inside"])
-async def test_malware_is_blocked(harness: Harness, content: bytes) -> None:
-    upload = await harness.scanned(content, "application/octet-stream")
+async def test_the_test_virus_is_blocked(harness: Harness, content: bytes) -> None:
+    upload = await harness.examined(content, "application/octet-stream")
     assert (upload.state, upload.reason) == (nouns.UPLOAD_STATE_BLOCKED, "MALWARE")
 
 
 def _bomb() -> bytes:
-    """Return a PNG of 60,000 by 60,000 pixels in a few hundred bytes."""
+    """A PNG of 60,000 by 60,000 pixels in a few hundred bytes."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -73,45 +72,41 @@ def _bomb() -> bytes:
 
 
 @pytest.mark.parametrize("content", [image()[:-40], b"\x89PNG\r\n\x1a\n not really", _bomb()])
-async def test_a_broken_or_oversized_image_is_blocked(harness: Harness, content: bytes) -> None:
-    upload = await harness.scanned(content, "image/png")
+async def test_an_image_that_cannot_be_shown_is_blocked(harness: Harness, content: bytes) -> None:
+    upload = await harness.examined(content, "image/png")
     assert (upload.state, upload.reason) == (nouns.UPLOAD_STATE_BLOCKED, "IMAGE")
 
 
 async def _scanning(harness: Harness) -> str:
-    made = await harness.create(b"x", "text/plain")
-    await post(made.form, b"x")
-    await harness.complete(made.upload.id)
-    return made.upload.id
+    return await harness.completed(b"x", "text/plain")
 
 
-async def test_an_upload_leased_by_a_crashed_worker_is_scanned_after_its_lease(harness: Harness) -> None:
+async def test_an_upload_leased_by_a_dead_scanner_is_examined_after_the_lease(harness: Harness) -> None:
     upload = await _scanning(harness)
     async with harness.database.connection(EVERY_TENANT) as connection:
-        assert await store.take(connection, 60)
-    assert not await harness.scan.scan_next()
-    async with harness.database.connection(EVERY_TENANT) as connection:
-        await connection.execute("UPDATE uploads SET scan_lease_until = now() WHERE id = %s", [upload])
-    assert await harness.scan.scan_next()
+        assert await store.take(connection, harness.tenant, "ann", 60)
+    assert not await harness.scan.examine_next()
+    await harness.execute("UPDATE uploads SET scan_lease_until = now() WHERE id = %s", upload)
+    assert await harness.scan.examine_next()
     assert (await harness.get(upload)).state == nouns.UPLOAD_STATE_CLEAN
 
 
-async def test_two_workers_take_different_uploads(harness: Harness) -> None:
+async def test_two_scanners_take_different_uploads(harness: Harness) -> None:
     uploads = {await _scanning(harness) for _ in range(2)}
     async with harness.database.connection(EVERY_TENANT) as connection:
-        taken = [await store.take(connection, 60) for _ in range(3)]
+        taken = [await store.take(connection, harness.tenant, "ann", 60) for _ in range(3)]
     assert {each[1].id for each in taken if each} == uploads
     assert taken[2] is None
 
 
-async def test_a_verdict_is_final(harness: Harness) -> None:
-    upload = await harness.scanned(EICAR, "application/octet-stream")
+async def test_the_first_verdict_is_final(harness: Harness) -> None:
+    upload = await harness.examined(EICAR, "application/octet-stream")
     async with harness.database.connection(EVERY_TENANT) as connection:
-        await store.settle(connection, upload.id, Verdict(State.CLEAN))
+        assert not await store.settle(connection, upload.id, Verdict(State.CLEAN))
     assert (await harness.get(upload.id)).state == nouns.UPLOAD_STATE_BLOCKED
 
 
-async def test_a_running_worker_scans_completed_uploads(harness: Harness) -> None:
+async def test_a_running_scan_examines_what_is_completed(harness: Harness) -> None:
     stopping = asyncio.Event()
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
         tasks.create_task(harness.scan.run(stopping))
@@ -122,35 +117,6 @@ async def test_a_running_worker_scans_completed_uploads(harness: Harness) -> Non
     assert (await harness.get(upload)).state == nouns.UPLOAD_STATE_CLEAN
 
 
-async def test_uploads_whose_file_never_arrives_fail(harness: Harness) -> None:
-    made = await harness.create(b"x", "text/plain")
-    async with harness.database.connection(EVERY_TENANT) as connection:
-        assert await store.expire(connection, 3600) == []
-        await connection.execute("UPDATE uploads SET created_at = now() - interval '2 hours'")
-        (expired,) = await store.expire(connection, 3600)
-    assert expired.id == made.upload.id
-    assert (await harness.get(made.upload.id)).reason == "NEVER_ARRIVED"
-
-
-@asynccontextmanager
-async def _clamd(answer: Callable[[bytes], bytes | None]) -> AsyncIterator[str]:
-    """Serve clamd's protocol: INSTREAM, length-prefixed chunks, an empty one, then a reply or a closed connection."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        assert await reader.readexactly(10) == b"zINSTREAM\0"
-        content = b""
-        while size := int.from_bytes(await reader.readexactly(4)):
-            content += await reader.readexactly(size)
-        reply = answer(content)
-        if reply is not None:
-            writer.write(reply)
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-
-
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "file"
@@ -158,29 +124,36 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("reply", "detected"), [(b"stream: OK\0", False), (b"stream: Win.Test FOUND\0", True)])
-async def test_clamd_gets_the_whole_file(file: Path, reply: bytes, detected: bool) -> None:
-    async with _clamd(lambda content: reply if content == file.read_bytes() else None) as address:
-        assert await MalwareScanner(address).detects(file) is detected
+@pytest.mark.parametrize(("reply", "dangerous"), [(b"stream: OK\0", False), (b"stream: Win.Test FOUND\0", True)])
+async def test_clamd_is_asked_about_the_whole_file(file: Path, reply: bytes, dangerous: bool) -> None:
+    whole = b"x" * 600_000
+
+    async def answer(content: bytes) -> bytes | None:
+        return reply if content == whole else None
+
+    async with clamd(answer) as address:
+        assert await MalwareScanner(address).dangerous(file) is dangerous
 
 
 @pytest.mark.parametrize("reply", [None, b"INSTREAM size limit exceeded. ERROR\0", b""])
-async def test_without_a_result_of_clamd_a_file_is_unscanned(file: Path, reply: bytes | None) -> None:
-    async with _clamd(lambda _: reply) as address:
-        await _unscanned(MalwareScanner(address).detects(file))
+async def test_a_clamd_that_does_not_answer_leaves_it_unscanned(file: Path, reply: bytes | None) -> None:
+    async def answer(_content: bytes) -> bytes | None:
+        return reply
+
+    async with clamd(answer) as address:
+        await _unscanned(MalwareScanner(address).dangerous(file))
 
 
-async def test_without_clamd_an_upload_is_unscanned_and_never_clean(harness: Harness, file: Path, unused_tcp_port: int) -> None:
+async def test_an_absent_clamd_leaves_it_unscanned_and_never_clean(harness: Harness, file: Path, unused_tcp_port: int) -> None:
     absent = MalwareScanner(f"127.0.0.1:{unused_tcp_port}")
-    await _unscanned(absent.detects(file))
+    await _unscanned(absent.dangerous(file))
     upload = await _scanning(harness)
     scan = ScanWorker(harness.database, harness.objects, absent)
     for _ in range(5):
-        assert not await scan.scan_next()
+        assert not await scan.examine_next()
         assert (await harness.get(upload)).state == nouns.UPLOAD_STATE_SCANNING
-        async with harness.database.connection(EVERY_TENANT) as connection:
-            await connection.execute("UPDATE uploads SET scan_lease_until = now() WHERE id = %s", [upload])
-    assert await scan.scan_next()
+        await harness.execute("UPDATE uploads SET scan_lease_until = now() WHERE id = %s", upload)
+    assert await scan.examine_next()
     failed = await harness.get(upload)
     assert (failed.state, failed.reason) == (nouns.UPLOAD_STATE_FAILED, "UNSCANNABLE")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
@@ -15,29 +16,30 @@ from services.media.tests.conftest import CHANNEL, Harness, get, image, post, re
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_an_image_is_returned_byte_for_byte(harness: Harness) -> None:
+async def test_a_picture_comes_back_to_its_owner_byte_for_byte(harness: Harness) -> None:
     picture = image()
-    upload = await harness.scanned(picture, "image/png", name="a “picture”.png")
+    upload = await harness.examined(picture, "image/png", name="a “picture”.png")
     assert upload.state == nouns.UPLOAD_STATE_CLEAN
     assert (upload.width, upload.height, upload.reason) == (640, 320, "")
+    assert upload.sha256 == hashlib.sha256(picture).hexdigest()
     answer = await get(await harness.link(upload.id))
     assert (answer.status_code, answer.content) == (200, picture)
     assert answer.headers["content-type"] == "image/png"
-    assert answer.headers["content-disposition"] == "inline; filename*=UTF-8''a%20%E2%80%9Cpicture%E2%80%9D.png"
+    assert answer.headers["content-disposition"] == "attachment; filename*=UTF-8''a%20%E2%80%9Cpicture%E2%80%9D.png"
     thumbnail = await get(await harness.link(upload.id, nouns.LINK_VARIANT_THUMBNAIL))
     assert (thumbnail.status_code, thumbnail.headers["content-type"]) == (200, "image/webp")
     assert 0 < len(thumbnail.content) < 100_000
 
 
-async def test_a_file_that_is_not_an_image_is_downloaded_and_has_no_thumbnail(harness: Harness) -> None:
-    upload = await harness.scanned(b"<script>alert(1)</script>", "text/plain", name="x.html")
+async def test_a_file_that_is_no_picture_is_downloaded_and_has_no_thumbnail(harness: Harness) -> None:
+    upload = await harness.examined(b"<script>alert(1)</script>", "text/plain", name="x.html")
     assert upload.state == nouns.UPLOAD_STATE_CLEAN
     assert (await get(await harness.link(upload.id))).headers["content-disposition"].startswith("attachment;")
     await refused(harness.link(upload.id, nouns.LINK_VARIANT_THUMBNAIL), NotFound)
-    await refused(harness.link(upload.id, nouns.LinkVariant.ValueType(99)), InvalidArgument)
+    await refused(harness.link(upload.id, "poster"), InvalidArgument)
 
 
-async def test_the_form_accepts_exactly_the_announced_file(harness: Harness) -> None:
+async def test_the_form_takes_exactly_what_was_announced(harness: Harness) -> None:
     made = await harness.create(b"x" * 100, "text/plain")
     assert not (await post(made.form, b"x" * 101)).is_success
     assert not (await post(made.form, b"x" * 99)).is_success
@@ -46,7 +48,7 @@ async def test_the_form_accepts_exactly_the_announced_file(harness: Harness) -> 
     assert (await post(made.form, b"x" * 100)).is_success
 
 
-async def test_completing_requires_the_file(harness: Harness) -> None:
+async def test_completing_needs_the_bytes(harness: Harness) -> None:
     made = await harness.create(b"x", "text/plain")
     assert made.upload.state == nouns.UPLOAD_STATE_PENDING
     await refused(harness.complete(made.upload.id), Conflict)
@@ -55,14 +57,14 @@ async def test_completing_requires_the_file(harness: Harness) -> None:
     assert (await harness.complete(made.upload.id)).state == nouns.UPLOAD_STATE_SCANNING
 
 
-async def test_only_the_owner_may_complete(harness: Harness) -> None:
+async def test_only_the_owner_completes(harness: Harness) -> None:
     made = await harness.create(b"x", "text/plain")
     await post(made.form, b"x")
     await refused(harness.complete(made.upload.id, user="bob"), NotFound)
     await refused(harness.complete(made.upload.id, tenant="elsewhere"), NotFound)
 
 
-async def test_an_upload_has_no_link_until_it_is_clean(harness: Harness) -> None:
+async def test_there_is_no_link_until_it_is_clean(harness: Harness) -> None:
     made = await harness.create(b"x", "text/plain")
     await refused(harness.link(made.upload.id), Conflict)
     await post(made.form, b"x")
@@ -72,13 +74,13 @@ async def test_an_upload_has_no_link_until_it_is_clean(harness: Harness) -> None
     await refused(harness.link("no-id"), NotFound)
 
 
-async def test_a_blocked_upload_has_no_link(harness: Harness) -> None:
-    blocked = await harness.scanned(b"MZ", "text/plain")
+async def test_there_is_no_link_to_what_was_refused(harness: Harness) -> None:
+    blocked = await harness.examined(b"MZ", "text/plain")
     await refused(harness.link(blocked.id), BlockedMedia)
 
 
-async def test_a_link_is_valid_for_five_minutes_and_only_as_signed(harness: Harness) -> None:
-    upload = await harness.scanned(b"x", "text/plain")
+async def test_a_link_is_good_for_five_minutes_and_only_as_signed(harness: Harness) -> None:
+    upload = await harness.examined(b"x", "text/plain")
     request = rpc.GetLinkRequest(tenant=harness.tenant, upload=upload.id)
     answer = await harness.service.GetLink(request, None)
     seconds = (answer.expires_at.ToDatetime(UTC) - datetime.now(UTC)).total_seconds()
@@ -88,17 +90,17 @@ async def test_a_link_is_valid_for_five_minutes_and_only_as_signed(harness: Harn
     assert (await get(answer.url.partition("?")[0])).status_code == 403
 
 
-async def test_a_file_replaced_after_the_verdict_is_not_served(harness: Harness) -> None:
+async def test_what_comes_after_the_verdict_is_not_what_the_link_gives(harness: Harness) -> None:
     made = await harness.create(b"harmless", "text/plain")
     await post(made.form, b"harmless")
     await harness.complete(made.upload.id)
-    assert await harness.scan.scan_next()
+    assert await harness.scan.examine_next()
     assert (await post(made.form, b"hostile!")).is_success
     assert (await get(await harness.link(made.upload.id))).content == b"harmless"
 
 
-async def test_only_clean_uploads_of_the_same_sender_and_channel_can_be_attached(harness: Harness) -> None:
-    one, two = await harness.scanned(b"1", "text/plain"), await harness.scanned(b"2", "text/plain")
+async def test_messages_carry_clean_uploads_of_their_own_sender_and_channel(harness: Harness) -> None:
+    one, two = await harness.examined(b"1", "text/plain"), await harness.examined(b"2", "text/plain")
     pending = (await harness.create(b"3", "text/plain")).upload
     assert [each.id for each in await harness.resolve(two.id, one.id)] == [two.id, one.id]
     await refused(harness.resolve(one.id, pending.id), BlockedMedia)
@@ -115,7 +117,7 @@ async def test_only_clean_uploads_of_the_same_sender_and_channel_can_be_attached
         ({"name": "x" * 256}, InvalidArgument),
         ({"name": "a\r\nb"}, InvalidArgument),
         ({"size": 0}, InvalidArgument),
-        ({"size": 1_000_001}, TooLarge),
+        ({"size": 4_000_001}, TooLarge),
         ({"type": ""}, InvalidArgument),
         ({"type": "text"}, InvalidArgument),
         ({"type": "text/plain; charset=utf-8"}, InvalidArgument),
@@ -125,9 +127,7 @@ async def test_only_clean_uploads_of_the_same_sender_and_channel_can_be_attached
         ({"tenant": "Not A Tenant"}, InvalidArgument),
     ],
 )
-async def test_invalid_announcements_are_refused(
-    harness: Harness, change: dict[str, str | int], error: type[HubbubError]
-) -> None:
+async def test_what_cannot_be_announced(harness: Harness, change: dict[str, str | int], error: type[HubbubError]) -> None:
     fields: dict[str, str | int] = {
         "tenant": harness.tenant,
         "user": "ann",

@@ -6,7 +6,6 @@ import pytest
 
 from chassis.errors import InvalidArgument, NotAllowed, NotFound
 from chassis.postgres import EVERY_TENANT
-from chassis.proto_enums import from_word
 from hubbub.events.v1 import events_pb2 as events
 from hubbub.messages.v1 import messages_pb2 as nouns
 from hubbub.messages.v1 import messages_service_pb2 as rpc
@@ -151,10 +150,14 @@ async def queue(town: Town, room: str, user: str = "ann", **page: object) -> rpc
     return await town.service.ListReports(request, None)
 
 
-async def resolve(town: Town, room: str, found: str, user: str = "ann", resolution: str = "acted") -> None:
-    request = rpc.ResolveReportRequest(
-        caller=town.caller(user), channel=room, report=found, resolution=from_word(nouns.ReportResolution, resolution)
-    )
+async def resolve(
+    town: Town,
+    room: str,
+    found: str,
+    user: str = "ann",
+    resolution: nouns.ReportResolution.ValueType = nouns.REPORT_RESOLUTION_ACTED,
+) -> None:
+    request = rpc.ResolveReportRequest(caller=town.caller(user), channel=room, report=found, resolution=resolution)
     await town.service.ResolveReport(request, None)
 
 
@@ -183,7 +186,7 @@ async def test_a_resolved_report_leaves_the_queue_forgets_the_text_and_is_record
     room = await town.channel("ann", "bob")
     made = await report(town, room, "bob", await posted(town, room, "ann"))
     await resolve(town, room, made.report)
-    await resolve(town, room, made.report, resolution="dismissed")
+    await resolve(town, room, made.report, resolution=nouns.REPORT_RESOLUTION_DISMISSED)
     assert not (await queue(town, room)).reports
     async with town.database.connection([town.tenant]) as connection:
         row = await (await connection.execute("SELECT text, resolution FROM reports")).fetchone()
@@ -204,7 +207,8 @@ async def test_who_may_report_and_who_sees_it(town: Town) -> None:
     made = await report(town, room, "cid", message)
     await refused(queue(town, room, "bob"), NotAllowed)
     await refused(resolve(town, room, made.report, "bob"), NotAllowed)
-    await refused(resolve(town, room, made.report, resolution="forgotten"), InvalidArgument)
+    for wrong in (nouns.ReportResolution.ValueType(99), nouns.REPORT_RESOLUTION_UNSPECIFIED):
+        await refused(resolve(town, room, made.report, resolution=wrong), InvalidArgument)
     elsewhere = await town.channel("ann", "bob")
     await refused(resolve(town, elsewhere, made.report), NotFound)
     await refused(report(town, elsewhere, "bob", message), NotFound)

@@ -47,7 +47,7 @@ async def test_catching_up_streams(town: Town, stub: MessagesServiceStub) -> Non
     channel = await town.channel("ann")
     request = rpc.CatchUpRequest(caller=town.caller("ann"), limit=10, positions=[rpc.Position(channel=channel, seq=0)])
     first, second = [answer async for answer in stream(stub.CatchUp, request, timeout=5)]
-    assert [each.status for each in first.statuses] == ["complete"]
+    assert [each.status for each in first.statuses] == [rpc.RESUME_STATUS_COMPLETE]
     assert [event.seq for event in second.events] == [1, 2]
 
 

@@ -1,9 +1,11 @@
-"""Composes the media processes: `python -m media` serves, `python -m media migrate` migrates the database."""
+"""The composition root: `python -m media` serves, `python -m media migrate` brings the database to its schema."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
+import tempfile
+from pathlib import Path
 
 import grpc
 import structlog
@@ -14,19 +16,24 @@ from chassis.errors import Unavailable
 from chassis.lifecycle import Lifecycle
 from chassis.migrate import migrate, migrations
 from chassis.postgres import Database, open_database
+from media import images
+from media.cage import CageError, hide_memory
 from media.config import Config, MigrateConfig
-from media.errors import ObjectAbsentError
+from media.errors import DecoderCrashedError, ObjectAbsentError
 from media.malware import MalwareScanner
 from media.objects import Objects, open_objects
 from media.scan import ScanWorker
 from media.service import SERVICE_NAME, MediaService, add_service
+from media.sweep import Sweep
 
 log = structlog.get_logger()
 _CONNECTIONS = 8
 
 
 async def serve(config: Config, life: Lifecycle) -> None:
-    """Serve the RPCs and scan uploads until stopping."""
+    """Serve the RPCs and examine uploads until told to stop."""
+    hide_memory()
+    await _require_cage(config)
     async with (
         open_database(config.database_url, connections=_CONNECTIONS, name=config.instance) as database,
         open_objects(config) as objects,
@@ -34,8 +41,9 @@ async def serve(config: Config, life: Lifecycle) -> None:
     ):
         scan = ScanWorker(database, objects, MalwareScanner(config.clamd))
         tasks.create_task(scan.run(life.stopping))
+        tasks.create_task(Sweep(database, objects).run(life.stopping))
         tasks.create_task(lifecycle.keep_ready(life, lambda: _reachable(database, objects)))
-        service = MediaService(database, objects, scan, config.max_bytes)
+        service = MediaService(database, objects, scan, config.max_bytes, config.quota)
 
         def add(server: grpc.aio.Server) -> None:
             add_service(server, service)
@@ -43,6 +51,22 @@ async def serve(config: Config, life: Lifecycle) -> None:
         async with grpc_server.serve(config, config.listen, add, [SERVICE_NAME], callers=callers_of(config.callers)) as port:
             log.info("media_started", port=port)
             await life.stopping.wait()
+
+
+async def _require_cage(config: Config) -> None:
+    """Decode a sample picture before any upload. Raises `CageError` where decoders cannot be confined.
+
+    Seccomp is required everywhere, Landlock in production.
+    """
+    with tempfile.TemporaryDirectory(prefix="hubbub-media-") as folder:
+        try:
+            landlock = await images.check(Path(folder))
+        except DecoderCrashedError as error:
+            raise CageError("The picture decoder cannot be confined: it needs seccomp and libseccomp2") from error
+    if not landlock:
+        if config.production:
+            raise CageError("The picture decoder cannot be confined: this kernel has no Landlock")
+        log.warning("decoder_without_landlock")
 
 
 async def _reachable(database: Database, objects: Objects) -> bool:
@@ -59,7 +83,7 @@ async def _migrate(config: MigrateConfig, _life: Lifecycle) -> None:
 
 
 def main() -> None:
-    """Run the process selected on the command line."""
+    """Run the process that the command line names."""
     match sys.argv[1:]:
         case []:
             lifecycle.run(Config, serve)

@@ -1,4 +1,4 @@
-"""Settings of the media processes."""
+"""The settings of the media processes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from chassis.callers import NO_CALLERS, CallerConfig, callers, require_callers
 from chassis.config import Address, ProcessConfig, Secret, address, secret, setting, text, whole
+from media.quota import Quota
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,20 +22,35 @@ class Config(MigrateConfig):
 
     listen: Address = setting("HUBBUB_MEDIA_LISTEN", address)
     callers: tuple[CallerConfig, ...] = setting("HUBBUB_CALLERS", callers, NO_CALLERS)
-    """Services that may call. Empty, which is allowed on loopback only, means any."""
+    """Services that may call. Without any, every process may, and the service listens on loopback only."""
     s3_endpoint: str = setting("HUBBUB_MEDIA_S3_ENDPOINT", text)
-    """Object storage, as reached by this process."""
+    """Object storage as this process reaches it."""
     s3_public_endpoint: str = setting("HUBBUB_MEDIA_S3_PUBLIC_ENDPOINT", text, "")
-    """Object storage, as reached by browsers; defaults to `s3_endpoint`."""
+    """Object storage as browsers reach it; empty: the same."""
     s3_bucket: str = setting("HUBBUB_MEDIA_S3_BUCKET", text)
     s3_region: str = setting("HUBBUB_MEDIA_S3_REGION", text, "us-east-1")
     s3_access_key: Secret = setting("HUBBUB_MEDIA_S3_ACCESS_KEY", secret)
     s3_secret_key: Secret = setting("HUBBUB_MEDIA_S3_SECRET_KEY", secret)
     max_bytes: int = setting("HUBBUB_MEDIA_MAX_BYTES", whole(1, 1024**3), 25 * 1024**2)
-    """Maximum size of a file."""
+    """The largest file."""
+    user_bytes: int = setting("HUBBUB_MEDIA_USER_BYTES", whole(1, 1024**5), 10 * 1024**3)
+    """Bytes that one user may store."""
+    tenant_bytes: int = setting("HUBBUB_MEDIA_TENANT_BYTES", whole(1, 1024**5), 1024**4)
+    """Bytes that all users of a tenant may store."""
+    user_open: int = setting("HUBBUB_MEDIA_USER_OPEN", whole(1, 1_000_000), 50)
+    """Uploads of one user that await their bytes or their verdict."""
+    tenant_open: int = setting("HUBBUB_MEDIA_TENANT_OPEN", whole(1, 1_000_000), 2_000)
+    """The same for a tenant."""
+    user_per_minute: int = setting("HUBBUB_MEDIA_USER_PER_MINUTE", whole(1, 1_000_000), 60)
+    """Uploads that one user may announce in a minute."""
     clamd: str = setting("HUBBUB_MEDIA_CLAMD", text, "")
-    """A clamd to use besides the built-in signatures: socket path or host:port."""
+    """Address of a clamd that scans besides our own signatures: path of its socket, or host:port."""
 
     def __post_init__(self) -> None:
-        """Require callers, except on loopback outside production."""
+        """Refuse to serve unknown callers."""
         require_callers(self.callers, self.listen, production=self.production)
+
+    @property
+    def quota(self) -> Quota:
+        """The limits of users and tenants."""
+        return Quota(self.user_bytes, self.tenant_bytes, self.user_open, self.tenant_open, self.user_per_minute)

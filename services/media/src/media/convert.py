@@ -84,6 +84,7 @@ def upload(known: Upload) -> nouns.Upload:
         reason=known.reason,
         width=known.width,
         height=known.height,
+        sha256=known.kept_sha256 or "",
     )
 
 

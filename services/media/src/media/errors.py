@@ -1,4 +1,4 @@
-"""Errors of object storage and malware scanning."""
+"""Errors of object storage, scanners and decoders."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from botocore.exceptions import BotoCoreError, ClientError
 from chassis.errors import Unavailable
 
 _ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
-_CHANGED = frozenset({"412", "PreconditionFailed"})
 
 
 class ObjectAbsentError(Exception):
-    """No object has this key."""
-
-
-class ObjectChangedError(Exception):
-    """The object was replaced after it was read."""
+    """There is no object of this key."""
 
 
 class UnscannedError(Exception):
-    """A scanner did not scan the whole file, so there is no result."""
+    """The file could not be examined, so nothing is known about it."""
+
+
+class DecoderCrashedError(UnscannedError):
+    """The decoder ended without a verdict, several times."""
+
+
+class BrokenImageError(Exception):
+    """The picture is broken, too large or too costly to be decoded."""
 
 
 @asynccontextmanager
-async def storage_errors() -> AsyncIterator[None]:
-    """Turn errors of the storage client into `ObjectAbsentError`, `ObjectChangedError` or, for all others, `Unavailable`."""
+async def translated() -> AsyncIterator[None]:
+    """Raise `ObjectAbsentError` for an object that is not there, `Unavailable` for any other failure of object storage."""
     try:
         yield
     except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "")
-        if code in _ABSENT:
+        if error.response.get("Error", {}).get("Code", "") in _ABSENT:
             raise ObjectAbsentError from error
-        if code in _CHANGED:
-            raise ObjectChangedError from error
         raise Unavailable from error
     except (BotoCoreError, aiohttp.ClientError, TimeoutError, OSError) as error:
         raise Unavailable from error

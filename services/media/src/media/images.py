@@ -1,73 +1,76 @@
-"""Measures an image and makes its thumbnail, in a separate process with limited memory and CPU time: the image may be hostile.
+"""Has pictures decoded, each in a fresh and confined process; see `decoder`.
 
-python -I -m media.images <image> <thumbnail> <format>    prints {"width":…,"height":…}
+Only a verdict of the decoder counts against a picture. A decoder that crashes is run again in a new process; when all attempts
+crash, the picture is left unexamined.
 """
 
 from __future__ import annotations
 
 import asyncio
-import resource
+import io
+import subprocess
 import sys
 from pathlib import Path
 
 import msgspec
-from PIL import Image, ImageOps
+import structlog
+from PIL import Image
+
+from media.decoder import Decoded, Refused
+from media.errors import BrokenImageError, DecoderCrashedError
 
 FORMATS = {"image/png": "PNG", "image/jpeg": "JPEG", "image/gif": "GIF", "image/webp": "WEBP"}
-"""Media types displayed as images, with Pillow's decoder for each."""
-THUMBNAIL_PIXELS = 480
-_MAX_PIXELS = 50_000_000
-_MEMORY_BYTES = 1024**3
-_CPU_SECONDS = 20
-_WAIT_SECONDS = 30.0
+"""The types that are shown as pictures, by Pillow's name of their decoder."""
+_ATTEMPTS = 3
+_WAIT_SECONDS = 60.0
+_VERDICT_BYTES = 4096
+
+log = structlog.get_logger()
 
 
-class BrokenImageError(Exception):
-    """The image is broken, or too large to decode."""
+async def encode_anew(original: Path, picture: Path, thumbnail: Path, kind: str) -> Decoded:
+    """Write a picture's copy for everybody and its thumbnail. Raises `BrokenImageError`, `DecoderCrashedError`."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        code, output = await asyncio.to_thread(_run, original, picture, thumbnail, FORMATS[kind])
+        try:
+            verdict = msgspec.json.decode(output, type=Decoded | Refused) if code == 0 else None
+        except msgspec.DecodeError:
+            verdict = None
+        match verdict:
+            case Decoded():
+                return verdict
+            case Refused(error):
+                log.info("picture_refused", error=error)
+                raise BrokenImageError
+        log.warning("decoder_crashed", code=code, attempt=attempt)
+    raise DecoderCrashedError
 
 
-class Measured(msgspec.Struct, frozen=True):
-    """The displayed size of an image, in pixels."""
-
-    width: int
-    height: int
-
-
-async def measure(image: Path, thumbnail: Path, kind: str) -> Measured:
-    """Measure an image and write its thumbnail (WebP, without metadata). Raises `BrokenImageError`."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-I", "-m", "media.images", str(image), str(thumbnail), FORMATS[kind]),
-        env={},  # the decoder gets no secrets
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        async with asyncio.timeout(_WAIT_SECONDS):
-            output, _ = await process.communicate()
-    except TimeoutError as error:
-        raise BrokenImageError from error
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode != 0:
-        raise BrokenImageError
-    return msgspec.json.decode(output, type=Measured)
+async def check(folder: Path) -> int:
+    """Decode a picture of our own; returns the version of Landlock's ABI, 0 for none. Raises `DecoderCrashedError`."""
+    sample = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(sample, "PNG")
+    original = folder / "sample"
+    original.write_bytes(sample.getvalue())
+    return (await encode_anew(original, folder / "picture", folder / "thumbnail", "image/png")).landlock
 
 
-def _decode(image: Path, thumbnail: Path, decoder: str) -> Measured:
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS))
-    Image.MAX_IMAGE_PIXELS = _MAX_PIXELS // 2  # Pillow refuses at twice this
-    with Image.open(image, formats=[decoder]) as opened:
-        shown = ImageOps.exif_transpose(opened)
-        measured = Measured(shown.width, shown.height)
-        shown.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS))
-        shown.convert("RGBA" if shown.has_transparency_data else "RGB").save(thumbnail, "WEBP", quality=80)
-    return measured
+def _run(original: Path, picture: Path, thumbnail: Path, decoder: str) -> tuple[int, bytes]:
+    """Run the decoder once; returns its exit code and the beginning of what it said.
 
-
-if __name__ == "__main__":
-    _, source, target, decoder_name = sys.argv
-    sys.stdout.buffer.write(msgspec.json.encode(_decode(Path(source), Path(target), decoder_name)))
+    By `subprocess`, which uses vfork: asyncio's child processes fork under uvloop, where gRPC's fork handlers crashed 10 of 400
+    before they became the decoder.
+    """
+    said = picture.with_name("verdict")
+    with original.open("rb") as given, picture.open("wb") as made, thumbnail.open("wb") as small, said.open("w+b") as verdict:
+        argv = [sys.executable, "-I", "-m", "media.decoder", decoder, str(made.fileno()), str(small.fileno())]
+        files = (made.fileno(), small.fileno())
+        try:
+            code = subprocess.call(
+                argv, env={}, stdin=given, stdout=verdict, stderr=subprocess.DEVNULL, pass_fds=files, timeout=_WAIT_SECONDS
+            )
+        except (subprocess.TimeoutExpired, OSError) as error:
+            log.warning("decoder_not_run", error=type(error).__name__)
+            code = -1
+        verdict.seek(0)
+        return code, verdict.read(_VERDICT_BYTES)

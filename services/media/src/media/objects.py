@@ -1,11 +1,12 @@
-"""Object storage: presigned forms and links for browsers, and the operations that scanning needs.
+"""Object storage: forms and links for browsers, and the operations that examining an upload needs.
 
-Every operation has a deadline and raises `Unavailable` when storage does not answer. Forms and links are signed locally.
+Every operation has a deadline and raises `Unavailable` when storage does not answer. Forms and links need no request.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,9 +18,9 @@ import msgspec
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 
+from chassis.ids import is_uuid
 from media.config import Config
-from media.errors import storage_errors
-from media.images import FORMATS
+from media.errors import translated
 from media.upload import Upload
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 FORM_SECONDS = 15 * 60
 LINK_SECONDS = 5 * 60
 _OPERATION_SECONDS = 10.0
-_DOWNLOAD_SECONDS = 120.0
+_TRANSFER_SECONDS = 120.0
 _CHUNK_BYTES = 256 * 1024
 _CONFIG = AioConfig(
     signature_version="s3v4",
@@ -39,35 +40,34 @@ _CONFIG = AioConfig(
     request_checksum_calculation="when_required",
     response_checksum_validation="when_required",
 )
+_INCOMING = "incoming/"
 
 
 class UploadForm(msgspec.Struct, frozen=True):
-    """A presigned form: a browser posts these fields, then the file."""
+    """The form by which a browser posts a file: these fields, then the file part."""
 
     url: str
     fields: dict[str, str]
 
 
 class Downloaded(msgspec.Struct, frozen=True):
-    """Size and hashes of a downloaded object."""
+    """Size and checksum of downloaded bytes."""
 
     size: int
     sha256: str
-    etag: str
-    """Identifies exactly this content, for `keep`."""
 
 
 class Objects:
-    """One bucket."""
+    """One bucket: `incoming/` for what clients upload, `kept/` for what was examined."""
 
     def __init__(self, client: S3Client, public: S3Client, bucket: str) -> None:
         self._client = client
         self._public = public
-        """Signs URLs for the endpoint that browsers use."""
+        """Signs for the endpoint that browsers use."""
         self._bucket = bucket
 
     async def form(self, upload: Upload) -> UploadForm:
-        """Return a form, valid for 15 minutes, that accepts exactly the announced size and type."""
+        """A form that works for 15 minutes and takes exactly the announced size and type."""
         made = await self._public.generate_presigned_post(
             self._bucket,
             upload.incoming,
@@ -77,73 +77,72 @@ class Objects:
         )
         return UploadForm(made["url"], {name: str(value) for name, value in made["fields"].items()})
 
-    async def link(self, upload: Upload, *, thumbnail: bool) -> str:
-        """Return a link, valid for 5 minutes. Images are displayed inline; everything else is downloaded."""
-        kind = "image/webp" if thumbnail else upload.type
-        disposition = "inline" if kind in FORMATS else "attachment"
+    async def link(self, key: str, kind: str, name: str, *, inline: bool) -> str:
+        """A link that works for 5 minutes: shown in place, or saved as `name`."""
+        how = "inline" if inline else "attachment"
         parameters = {
             "Bucket": self._bucket,
-            "Key": upload.thumb if thumbnail else upload.kept,
+            "Key": key,
             "ResponseContentType": kind,
-            "ResponseContentDisposition": f"{disposition}; filename*=UTF-8''{quote(upload.name, safe='')}",
+            "ResponseContentDisposition": f"{how}; filename*=UTF-8''{quote(name, safe='')}",
         }
         return await self._public.generate_presigned_url("get_object", Params=parameters, ExpiresIn=LINK_SECONDS)
 
     async def arrived(self, upload: Upload) -> None:
-        """Raise `ObjectAbsentError` unless the client has uploaded the file."""
+        """Raise `ObjectAbsentError` unless the uploaded bytes are there."""
         async with _deadline():
             await self._client.head_object(Bucket=self._bucket, Key=upload.incoming)
 
-    async def download(self, upload: Upload, into: BinaryIO, max_bytes: int) -> Downloaded:
-        """Download the uploaded file. Stop once its size exceeds `max_bytes`. Raises `ObjectAbsentError`."""
+    async def download(self, upload: Upload, into: BinaryIO, most: int) -> Downloaded:
+        """Copy the uploaded bytes to a file, little more than `most` of them. Raises `ObjectAbsentError`."""
         digest, size = hashlib.sha256(), 0
-        async with storage_errors(), asyncio.timeout(_DOWNLOAD_SECONDS):
+        async with translated(), asyncio.timeout(_TRANSFER_SECONDS):
             answer = await self._client.get_object(Bucket=self._bucket, Key=upload.incoming)
             async with answer["Body"] as body:
-                while size <= max_bytes and (chunk := await body.read(_CHUNK_BYTES)):
+                while size <= most and (chunk := await body.read(_CHUNK_BYTES)):
                     digest.update(chunk)
                     size += len(chunk)
                     await asyncio.to_thread(into.write, chunk)
-        return Downloaded(size, digest.hexdigest(), answer["ETag"])
+        return Downloaded(size, digest.hexdigest())
 
-    async def keep(self, upload: Upload, etag: str) -> None:
-        """Copy the content with this `etag` to the key that links use. Raises `ObjectChangedError` if it was replaced."""
-        async with _deadline():
-            await self._client.copy_object(
-                Bucket=self._bucket,
-                Key=upload.kept,
-                CopySource={"Bucket": self._bucket, "Key": upload.incoming},
-                CopySourceIfMatch=etag,
-                ContentType=upload.type,
-                MetadataDirective="REPLACE",
-            )
+    async def put(self, key: str, file: Path, kind: str, sha256: str) -> None:
+        """Store a local file. Storage compares its SHA-256 with `sha256` and refuses any other bytes."""
+        checksum = base64.b64encode(bytes.fromhex(sha256)).decode()
+        with file.open("rb") as body:
+            async with translated(), asyncio.timeout(_TRANSFER_SECONDS):
+                await self._client.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType=kind, ChecksumSHA256=checksum)
 
-    async def put_thumbnail(self, upload: Upload, thumbnail: Path) -> None:
-        """Store an image's thumbnail."""
-        content = await asyncio.to_thread(thumbnail.read_bytes)
+    async def remove(self, key: str) -> None:
+        """Remove an object; harmless when there is none."""
         async with _deadline():
-            await self._client.put_object(Bucket=self._bucket, Key=upload.thumb, Body=content, ContentType="image/webp")
+            await self._client.delete_object(Bucket=self._bucket, Key=key)
 
-    async def discard(self, upload: Upload) -> None:
-        """Delete the uploaded file. Harmless if there is none."""
-        async with _deadline():
-            await self._client.delete_object(Bucket=self._bucket, Key=upload.incoming)
+    async def incoming(self) -> AsyncIterator[dict[str, str]]:
+        """All uploaded bytes, a page at a time: object keys by upload id."""
+        pages = aiter(self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=_INCOMING))
+        while True:
+            async with _deadline():
+                page = await anext(pages, None)
+            if page is None:
+                return
+            keys = [found["Key"] for found in page.get("Contents", [])]
+            yield {upload: key for key in keys if is_uuid(upload := key.rpartition("/")[2])}
 
     async def ping(self) -> None:
-        """Raise `Unavailable` or `ObjectAbsentError` unless the bucket exists."""
+        """Raise `Unavailable` or `ObjectAbsentError` unless the bucket is there."""
         async with _deadline():
             await self._client.head_bucket(Bucket=self._bucket)
 
 
 @asynccontextmanager
 async def _deadline() -> AsyncIterator[None]:
-    async with storage_errors(), asyncio.timeout(_OPERATION_SECONDS):
+    async with translated(), asyncio.timeout(_OPERATION_SECONDS):
         yield
 
 
 @asynccontextmanager
 async def open_objects(config: Config) -> AsyncIterator[Objects]:
-    """Open the configured bucket. Storage need not be available yet."""
+    """The configured bucket, inside the block. Makes no request."""
     session = get_session()
     async with AsyncExitStack() as stack:
 

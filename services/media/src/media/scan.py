@@ -1,12 +1,16 @@
-"""Scans uploads: size, checksum, type and malware; measures images. A stored verdict is final.
+"""Examines uploads: size, checksum, type, malware, and for pictures a copy that is encoded anew. A verdict is final.
 
-The queue is the `uploads` table. A worker leases a row while it scans, so another worker resumes a scan after a crash.
+Uploads to be examined are rows under a lease, so another process takes over what a crash interrupted. What is kept is the very
+file that was examined, from this process's disk, and never what the client's form may have stored meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import tempfile
+import time
+from collections.abc import Collection
 from pathlib import Path
 
 import structlog
@@ -16,109 +20,126 @@ from chassis.lifecycle import pause
 from chassis.metrics import DEFECTS
 from chassis.postgres import EVERY_TENANT, Database
 from media import store
-from media.errors import ObjectAbsentError, ObjectChangedError, UnscannedError
-from media.images import FORMATS, BrokenImageError, Measured, measure
+from media.errors import BrokenImageError, ObjectAbsentError, UnscannedError
+from media.images import FORMATS, encode_anew
 from media.malware import MalwareScanner
 from media.metrics import SCAN_SECONDS, SCANNING, VERDICTS
 from media.objects import Downloaded, Objects
-from media.sniff import HEAD_BYTES, matches_type
-from media.upload import Refusal, State, Upload, Verdict
+from media.shares import Shares
+from media.sniff import matches_type
+from media.upload import THUMBNAIL_TYPE, Refusal, State, Upload, Verdict
 
 log = structlog.get_logger()
+PICTURES_AT_ONCE = 2
+"""Pictures that one process decodes concurrently, in up to 1 GiB each."""
+AT_ONCE = PICTURES_AT_ONCE + 1
+"""Uploads that one process examines concurrently. One worker takes no pictures, so other files never wait for a decoder."""
 _LEASE_SECONDS = 20.0
 _RENEW_SECONDS = 5.0
-_MAX_ATTEMPTS = 5
-_CONCURRENT_SCANS = 2
+_ATTEMPTS = 5
 _IDLE_SECONDS = 2.0
-_PENDING_SECONDS = 3600.0
+_HEAD_BYTES = 64 * 1024
+_LEAST_CHARGE_SECONDS = 0.05
 
 
 class ScanWorker:
-    """Scans uploads, two at a time."""
+    """Examines uploads, a few at once, tenants and users taking turns."""
 
-    def __init__(self, database: Database, objects: Objects, malware: MalwareScanner) -> None:
+    def __init__(self, database: Database, objects: Objects, scanners: MalwareScanner) -> None:
         self._database = database
         self._objects = objects
-        self._malware = malware
-        self._wake = asyncio.Event()
-        """Set when an upload may be waiting."""
+        self._scanners = scanners
+        self._shares = Shares()
+        self._wake = [asyncio.Event() for _ in range(AT_ONCE)]
+        """For each worker, set when there may be an upload to examine."""
 
     def wake(self) -> None:
-        """Start scanning without waiting for the next poll."""
-        self._wake.set()
+        """Look for an upload to examine now."""
+        for event in self._wake:
+            event.set()
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Scan until `stopping`, and finish the scans in progress."""
+        """Examine until `stopping`, and finish what has begun."""
         async with asyncio.TaskGroup() as tasks:
-            for _ in range(_CONCURRENT_SCANS):
-                tasks.create_task(self._scan_all(stopping))
+            for number, wake in enumerate(self._wake):
+                tasks.create_task(self._examine_all(stopping, wake, pictures=number < PICTURES_AT_ONCE))
             await stopping.wait()
-            self._wake.set()
+            self.wake()
 
-    async def _scan_all(self, stopping: asyncio.Event) -> None:
+    async def _examine_all(self, stopping: asyncio.Event, wake: asyncio.Event, *, pictures: bool) -> None:
         while not stopping.is_set():
-            self._wake.clear()
+            wake.clear()
             try:
-                await self._expire()
-                while not stopping.is_set() and await self.scan_next():
+                while not stopping.is_set() and await self.examine_next(pictures=pictures):
                     pass
             except Unavailable:
-                log.warning("scan_postponed")
+                log.warning("scanning_postponed")
             except Exception as error:  # the consume loop
                 DEFECTS.labels("scan").inc()
-                log.exception("scan_failed", error=type(error).__name__)
+                log.exception("scanning_failed", error=type(error).__name__)
             if not stopping.is_set():
-                await pause(self._wake, _IDLE_SECONDS)
+                await pause(wake, _IDLE_SECONDS)
 
-    async def scan_next(self) -> bool:
-        """Scan the oldest waiting upload. Return False if none is waiting or no verdict was reached. Raises `Unavailable`."""
-        async with self._database.connection(EVERY_TENANT) as connection:
-            SCANNING.set(await store.count_scanning(connection))
-            taken = await store.take(connection, _LEASE_SECONDS)
+    async def examine_next(self, *, pictures: bool = True) -> bool:
+        """Examine the upload whose turn it is; False when none waits or its verdict has to wait. Raises `Unavailable`."""
+        taken = await self._take([] if pictures else list(FORMATS))
         if taken is None:
             return False
         attempts, upload = taken
+        started = time.monotonic()
         with SCAN_SECONDS.time():
             async with asyncio.TaskGroup() as tasks:
                 renewing = tasks.create_task(self._renew(upload))
                 verdict = await self._verdict(upload, attempts)
                 renewing.cancel()
+        self._shares.charge(upload.tenant, upload.owner, time.monotonic() - started)
         if verdict is None:
             return False
         async with self._database.connection(EVERY_TENANT) as connection:
-            await store.settle(connection, upload.id, verdict)
-        VERDICTS.labels(verdict.state.value, verdict.reason).inc()
-        log.info("upload_scanned", upload=upload.id, state=verdict.state.value, reason=verdict.reason)
-        await self._objects.discard(upload)
+            stored = await store.settle(connection, upload.id, verdict)
+        if stored:
+            VERDICTS.labels(verdict.state.value, verdict.reason).inc()
+            log.info("upload_examined", upload=upload.id, state=verdict.state.value, reason=verdict.reason)
+        await self._objects.remove(upload.incoming)
         return True
 
+    async def _take(self, types_not_taken: Collection[str]) -> tuple[int, Upload] | None:
+        """Lease the smallest upload of the least charged user of the least charged tenant."""
+        async with self._database.connection(EVERY_TENANT) as connection:
+            SCANNING.set(await store.count_scanning(connection))
+            for tenant, owner in self._shares.order(await store.waiting(connection)):
+                if taken := await store.take(connection, tenant, owner, _LEASE_SECONDS, types_not_taken):
+                    self._shares.charge(tenant, owner, _LEAST_CHARGE_SECONDS)
+                    return taken
+        return None
+
     async def _renew(self, upload: Upload) -> None:
-        """Keep the lease until cancelled."""
+        """Renew the lease until cancelled."""
         while True:
             await asyncio.sleep(_RENEW_SECONDS)
             try:
                 async with self._database.connection(EVERY_TENANT) as connection:
                     await store.renew(connection, upload.id, _LEASE_SECONDS)
             except Unavailable:
-                log.warning("scan_lease_renewal_failed", upload=upload.id)
+                log.warning("scan_lease_not_renewed", upload=upload.id)
 
     async def _verdict(self, upload: Upload, attempts: int) -> Verdict | None:
-        """Return the verdict, or None if the scan must be repeated.
+        """The verdict; None when there can be none now.
 
-        If storage is unavailable, the attempt is not counted. If a scanner fails or the file changes during the scan, the
-        upload is scanned again when its lease expires, up to 5 times in all.
+        An outage of storage ends the lease and does not count as an attempt. A scanner or decoder that fails does count: the
+        upload waits for the end of its lease, and fails after a few attempts.
         """
-        if attempts > _MAX_ATTEMPTS:
+        if attempts > _ATTEMPTS:
             return Verdict(State.FAILED, Refusal.UNSCANNABLE)
         try:
             with tempfile.TemporaryDirectory(prefix="hubbub-media-") as folder:
-                return await self._scan(upload, Path(folder))
+                return await self._examine(upload, Path(folder))
         except ObjectAbsentError:
             return Verdict(State.FAILED, Refusal.SIZE)
-        except (UnscannedError, ObjectChangedError) as error:
-            log.warning("upload_scan_failed", upload=upload.id, error=type(error).__name__)
+        except UnscannedError as error:
+            log.warning("upload_not_examined", upload=upload.id, error=type(error).__name__)
         except Unavailable:
-            log.warning("scan_postponed", upload=upload.id)
+            log.warning("scanning_postponed", upload=upload.id)
             await self._release(upload)
         return None
 
@@ -127,24 +148,27 @@ class ScanWorker:
             async with self._database.connection(EVERY_TENANT) as connection:
                 await store.release(connection, upload.id)
         except Unavailable:
-            log.warning("scan_lease_release_failed", upload=upload.id)
+            log.warning("scan_lease_not_released", upload=upload.id)
 
-    async def _scan(self, upload: Upload, folder: Path) -> Verdict:
-        file, thumbnail = folder / "file", folder / "thumbnail"
+    async def _examine(self, upload: Upload, folder: Path) -> Verdict:
+        file, picture, thumbnail = folder / "file", folder / "picture", folder / "thumbnail"
         with file.open("wb") as content:
             found = await self._objects.download(upload, content, upload.size)
         refusal = await self._refusal(upload, found, file)
         if refusal:
             return refusal
-        measured = Measured(0, 0)
-        if upload.type in FORMATS:
-            try:
-                measured = await measure(file, thumbnail, upload.type)
-            except BrokenImageError:
-                return Verdict(State.BLOCKED, Refusal.IMAGE)
-            await self._objects.put_thumbnail(upload, thumbnail)
-        await self._objects.keep(upload, found.etag)
-        return Verdict(State.CLEAN, "", measured.width, measured.height, upload.type in FORMATS)
+        key = upload.kept_as(found.sha256)
+        if upload.type not in FORMATS:
+            await self._objects.put(key, file, upload.type, found.sha256)
+            return Verdict(State.CLEAN, kept_sha256=found.sha256)
+        try:
+            shown = await encode_anew(file, picture, thumbnail, upload.type)
+        except BrokenImageError:
+            return Verdict(State.BLOCKED, Refusal.IMAGE)
+        await self._objects.put(f"{key}.thumb", thumbnail, THUMBNAIL_TYPE, await _sha256(thumbnail))
+        await self._objects.put(f"{key}.picture", picture, upload.type, await _sha256(picture))
+        await self._objects.put(key, file, upload.type, found.sha256)
+        return Verdict(State.CLEAN, "", shown.width, shown.height, thumbnail=True, kept_sha256=found.sha256)
 
     async def _refusal(self, upload: Upload, found: Downloaded, file: Path) -> Verdict | None:
         if found.size != upload.size:
@@ -152,17 +176,17 @@ class ScanWorker:
         if upload.sha256 not in {None, found.sha256}:
             return Verdict(State.FAILED, Refusal.SUM)
         with file.open("rb") as content:
-            head = content.read(HEAD_BYTES)
+            head = content.read(_HEAD_BYTES)
         if not matches_type(upload.type, head):
             return Verdict(State.BLOCKED, Refusal.TYPE)
-        if await self._malware.detects(file):
+        if await self._scanners.dangerous(file):
             return Verdict(State.BLOCKED, Refusal.MALWARE)
         return None
 
-    async def _expire(self) -> None:
-        """Fail uploads whose file never arrived."""
-        async with self._database.connection(EVERY_TENANT) as connection:
-            expired = await store.expire(connection, _PENDING_SECONDS)
-        for upload in expired:
-            VERDICTS.labels(State.FAILED.value, "NEVER_ARRIVED").inc()
-            await self._objects.discard(upload)
+
+async def _sha256(file: Path) -> str:
+    def digest() -> str:
+        with file.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+
+    return await asyncio.to_thread(digest)

@@ -1,4 +1,4 @@
-"""Types of uploads: states, refusals, verdicts and object keys."""
+"""What an upload is, which states it has, and where its bytes are in object storage."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ from enum import StrEnum
 
 import msgspec
 
+THUMBNAIL_TYPE = "image/webp"
+
 
 class State(StrEnum):
-    """The state of an upload."""
+    """States of an upload. The last three are final."""
 
     PENDING = "pending"
     SCANNING = "scanning"
     CLEAN = "clean"
     BLOCKED = "blocked"
-    """Malware, or not of the claimed type."""
+    """Dangerous, or not what it was announced as."""
     FAILED = "failed"
-    """Wrong size or checksum, could not be scanned, or never arrived."""
+    """Wrong size or checksum, never completed, or impossible to examine."""
 
 
 class Refusal(StrEnum):
@@ -27,9 +29,9 @@ class Refusal(StrEnum):
     TYPE = "TYPE"
     MALWARE = "MALWARE"
     IMAGE = "IMAGE"
-    """Claimed to be an image, but is broken or has too many pixels."""
+    """Announced as a picture, and broken, of too many pixels or too costly to decode."""
     UNSCANNABLE = "UNSCANNABLE"
-    """Every attempt to scan it failed."""
+    """Examining it failed repeatedly."""
 
 
 class Announcement(msgspec.Struct, frozen=True):
@@ -55,33 +57,48 @@ class Upload(msgspec.Struct, frozen=True):
     size: int
     type: str
     sha256: str | None
+    """As announced; None where the client gave none."""
     state: State
     reason: str
     width: int
     height: int
     thumbnail: bool
+    """Whether it is a picture."""
+    kept_sha256: str | None
+    """Of the bytes that were examined and kept. None until then, and for uploads that an earlier release kept."""
 
     @property
     def incoming(self) -> str:
-        """Object key to which the client uploads. The client may replace the object while the form is valid."""
+        """Object key of the uploaded bytes. The client can replace them as long as the form works."""
         return f"incoming/{self.tenant}/{self.id}"
 
     @property
     def kept(self) -> str:
-        """Object key of the content that was found clean. No form writes to it."""
-        return f"kept/{self.tenant}/{self.id}"
+        """Object key of the examined bytes. It names their checksum, so no other examination writes to it."""
+        return self.kept_as(self.kept_sha256)
+
+    @property
+    def picture(self) -> str:
+        """Object key of a picture as others see it; the thumbnail where an earlier release kept no such copy."""
+        return f"{self.kept}.picture" if self.kept_sha256 else self.thumb
 
     @property
     def thumb(self) -> str:
         """Object key of the thumbnail."""
-        return f"kept/{self.tenant}/{self.id}.thumb"
+        return f"{self.kept}.thumb"
+
+    def kept_as(self, sha256: str | None) -> str:
+        """Object key for examined bytes of this checksum."""
+        folder = f"kept/{self.tenant}/{self.id}"
+        return f"{folder}/{sha256}" if sha256 else folder
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """The result of scanning an upload."""
+    """The result of examining an upload."""
 
     state: State
     reason: str = ""
     width: int = 0
     height: int = 0
     thumbnail: bool = False
+    kept_sha256: str | None = None

@@ -83,7 +83,7 @@ async def get_upload(request: Request, identity: Identity) -> Response:
 async def get_media(request: Request, identity: Identity, query: MediaQuery) -> Response:
     """Redirect to the bytes of a clean upload; the link lasts a few minutes."""
     upload = await _visible(request, identity)
-    asked = GetLinkRequest(tenant=identity.tenant, upload=upload.id, variant=_VARIANTS[query.variant])
+    asked = GetLinkRequest(tenant=identity.tenant, upload=upload.id, variant=_VARIANTS[query.variant], user=identity.user)
     link = await ask(api_of(request).clients.media.GetLink, asked)
     return Response(status_code=302, headers={"Location": link.url})
 

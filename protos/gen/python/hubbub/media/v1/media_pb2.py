@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bhubbub/media/v1/media.proto\x12\x0fhubbub.media.v1\"\xca\x01\n\x06Upload\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x03 \x01(\t\x12\r\n\x05owner\x18\x04 \x01(\t\x12\x0c\n\x04name\x18\x05 \x01(\t\x12\x0c\n\x04size\x18\x06 \x01(\x04\x12\x0c\n\x04type\x18\x07 \x01(\t\x12+\n\x05state\x18\x08 \x01(\x0e\x32\x1c.hubbub.media.v1.UploadState\x12\x0e\n\x06reason\x18\t \x01(\t\x12\r\n\x05width\x18\n \x01(\r\x12\x0e\n\x06height\x18\x0b \x01(\r\"\xfc\x01\n\nUploadForm\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12\x39\n\x07headers\x18\x03 \x03(\x0b\x32(.hubbub.media.v1.UploadForm.HeadersEntry\x12\x37\n\x06\x66ields\x18\x04 \x03(\x0b\x32\'.hubbub.media.v1.UploadForm.FieldsEntry\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a-\n\x0b\x46ieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*\xab\x01\n\x0bUploadState\x12\x1c\n\x18UPLOAD_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14UPLOAD_STATE_PENDING\x10\x01\x12\x19\n\x15UPLOAD_STATE_SCANNING\x10\x02\x12\x16\n\x12UPLOAD_STATE_CLEAN\x10\x03\x12\x18\n\x14UPLOAD_STATE_BLOCKED\x10\x04\x12\x17\n\x13UPLOAD_STATE_FAILED\x10\x05*b\n\x0bLinkVariant\x12\x1c\n\x18LINK_VARIANT_UNSPECIFIED\x10\x00\x12\x19\n\x15LINK_VARIANT_ORIGINAL\x10\x01\x12\x1a\n\x16LINK_VARIANT_THUMBNAIL\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bhubbub/media/v1/media.proto\x12\x0fhubbub.media.v1\"\xda\x01\n\x06Upload\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x03 \x01(\t\x12\r\n\x05owner\x18\x04 \x01(\t\x12\x0c\n\x04name\x18\x05 \x01(\t\x12\x0c\n\x04size\x18\x06 \x01(\x04\x12\x0c\n\x04type\x18\x07 \x01(\t\x12+\n\x05state\x18\x08 \x01(\x0e\x32\x1c.hubbub.media.v1.UploadState\x12\x0e\n\x06reason\x18\t \x01(\t\x12\r\n\x05width\x18\n \x01(\r\x12\x0e\n\x06height\x18\x0b \x01(\r\x12\x0e\n\x06sha256\x18\x0c \x01(\t\"\xfc\x01\n\nUploadForm\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12\x39\n\x07headers\x18\x03 \x03(\x0b\x32(.hubbub.media.v1.UploadForm.HeadersEntry\x12\x37\n\x06\x66ields\x18\x04 \x03(\x0b\x32\'.hubbub.media.v1.UploadForm.FieldsEntry\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a-\n\x0b\x46ieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*\xab\x01\n\x0bUploadState\x12\x1c\n\x18UPLOAD_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14UPLOAD_STATE_PENDING\x10\x01\x12\x19\n\x15UPLOAD_STATE_SCANNING\x10\x02\x12\x16\n\x12UPLOAD_STATE_CLEAN\x10\x03\x12\x18\n\x14UPLOAD_STATE_BLOCKED\x10\x04\x12\x17\n\x13UPLOAD_STATE_FAILED\x10\x05*b\n\x0bLinkVariant\x12\x1c\n\x18LINK_VARIANT_UNSPECIFIED\x10\x00\x12\x19\n\x15LINK_VARIANT_ORIGINAL\x10\x01\x12\x1a\n\x16LINK_VARIANT_THUMBNAIL\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,16 +35,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPLOADFORM_HEADERSENTRY']._serialized_options = b'8\001'
   _globals['_UPLOADFORM_FIELDSENTRY']._loaded_options = None
   _globals['_UPLOADFORM_FIELDSENTRY']._serialized_options = b'8\001'
-  _globals['_UPLOADSTATE']._serialized_start=509
-  _globals['_UPLOADSTATE']._serialized_end=680
-  _globals['_LINKVARIANT']._serialized_start=682
-  _globals['_LINKVARIANT']._serialized_end=780
+  _globals['_UPLOADSTATE']._serialized_start=525
+  _globals['_UPLOADSTATE']._serialized_end=696
+  _globals['_LINKVARIANT']._serialized_start=698
+  _globals['_LINKVARIANT']._serialized_end=796
   _globals['_UPLOAD']._serialized_start=49
-  _globals['_UPLOAD']._serialized_end=251
-  _globals['_UPLOADFORM']._serialized_start=254
-  _globals['_UPLOADFORM']._serialized_end=506
-  _globals['_UPLOADFORM_HEADERSENTRY']._serialized_start=413
-  _globals['_UPLOADFORM_HEADERSENTRY']._serialized_end=459
-  _globals['_UPLOADFORM_FIELDSENTRY']._serialized_start=461
-  _globals['_UPLOADFORM_FIELDSENTRY']._serialized_end=506
+  _globals['_UPLOAD']._serialized_end=267
+  _globals['_UPLOADFORM']._serialized_start=270
+  _globals['_UPLOADFORM']._serialized_end=522
+  _globals['_UPLOADFORM_HEADERSENTRY']._serialized_start=429
+  _globals['_UPLOADFORM_HEADERSENTRY']._serialized_end=475
+  _globals['_UPLOADFORM_FIELDSENTRY']._serialized_start=477
+  _globals['_UPLOADFORM_FIELDSENTRY']._serialized_end=522
 # @@protoc_insertion_point(module_scope)

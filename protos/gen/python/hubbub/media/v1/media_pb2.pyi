@@ -96,6 +96,7 @@ class Upload(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     WIDTH_FIELD_NUMBER: _builtins.int
     HEIGHT_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Upload id (UUID)."""
     tenant: _builtins.str
@@ -115,9 +116,11 @@ class Upload(_message.Message):
     reason: _builtins.str
     """Reason of a refusal, as text for people; empty otherwise."""
     width: _builtins.int
-    """Width in pixels; 0 unless it is an image."""
+    """Width in pixels of a picture as it is shown: upright, and a very large JPEG at a fraction of its size. 0 for other files."""
     height: _builtins.int
-    """Height in pixels; 0 unless it is an image."""
+    """Height, likewise."""
+    sha256: _builtins.str
+    """SHA-256, in lower-case hex, of the bytes that were scanned and kept; empty until the upload is clean."""
     def __init__(
         self,
         *,
@@ -132,10 +135,11 @@ class Upload(_message.Message):
         reason: _builtins.str = ...,
         width: _builtins.int = ...,
         height: _builtins.int = ...,
+        sha256: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "height", b"height", "id", b"id", "name", b"name", "owner", b"owner", "reason", b"reason", "size", b"size", "state", b"state", "tenant", b"tenant", "type", b"type", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "height", b"height", "id", b"id", "name", b"name", "owner", b"owner", "reason", b"reason", "sha256", b"sha256", "size", b"size", "state", b"state", "tenant", b"tenant", "type", b"type", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from hubbub.media.v1 import media_pb2 as hubbub_dot_media_dot_v1_dot_media__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#hubbub/media/v1/media_service.proto\x12\x0fhubbub.media.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bhubbub/media/v1/media.proto\"~\n\x13\x43reateUploadRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x0c\n\x04size\x18\x05 \x01(\x04\x12\x0c\n\x04type\x18\x06 \x01(\t\x12\x0e\n\x06sha256\x18\x07 \x01(\t\"j\n\x14\x43reateUploadResponse\x12\'\n\x06upload\x18\x01 \x01(\x0b\x32\x17.hubbub.media.v1.Upload\x12)\n\x04\x66orm\x18\x02 \x01(\x0b\x32\x1b.hubbub.media.v1.UploadForm\"E\n\x15\x43ompleteUploadRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x0e\n\x06upload\x18\x03 \x01(\t\"A\n\x16\x43ompleteUploadResponse\x12\'\n\x06upload\x18\x01 \x01(\x0b\x32\x17.hubbub.media.v1.Upload\"2\n\x10GetUploadRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0e\n\x06upload\x18\x02 \x01(\t\"<\n\x11GetUploadResponse\x12\'\n\x06upload\x18\x01 \x01(\x0b\x32\x17.hubbub.media.v1.Upload\"_\n\x0eGetLinkRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0e\n\x06upload\x18\x02 \x01(\t\x12-\n\x07variant\x18\x03 \x01(\x0e\x32\x1c.hubbub.media.v1.LinkVariant\"N\n\x0fGetLinkResponse\x12\x0b\n\x03url\x18\x01 \x01(\t\x12.\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"W\n\x15ResolveUploadsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x03 \x01(\t\x12\x0f\n\x07uploads\x18\x04 \x03(\t\"B\n\x16ResolveUploadsResponse\x12(\n\x07uploads\x18\x01 \x03(\x0b\x32\x17.hubbub.media.v1.Upload2\xd3\x03\n\x0cMediaService\x12[\n\x0c\x43reateUpload\x12$.hubbub.media.v1.CreateUploadRequest\x1a%.hubbub.media.v1.CreateUploadResponse\x12\x61\n\x0e\x43ompleteUpload\x12&.hubbub.media.v1.CompleteUploadRequest\x1a\'.hubbub.media.v1.CompleteUploadResponse\x12R\n\tGetUpload\x12!.hubbub.media.v1.GetUploadRequest\x1a\".hubbub.media.v1.GetUploadResponse\x12L\n\x07GetLink\x12\x1f.hubbub.media.v1.GetLinkRequest\x1a .hubbub.media.v1.GetLinkResponse\x12\x61\n\x0eResolveUploads\x12&.hubbub.media.v1.ResolveUploadsRequest\x1a\'.hubbub.media.v1.ResolveUploadsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#hubbub/media/v1/media_service.proto\x12\x0fhubbub.media.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bhubbub/media/v1/media.proto\"~\n\x13\x43reateUploadRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x0c\n\x04size\x18\x05 \x01(\x04\x12\x0c\n\x04type\x18\x06 \x01(\t\x12\x0e\n\x06sha256\x18\x07 \x01(\t\"j\n\x14\x43reateUploadResponse\x12\'\n\x06upload\x18\x01 \x01(\x0b\x32\x17.hubbub.media.v1.Upload\x12)\n\x04\x66orm\x18\x02 \x01(\x0b\x32\x1b.hubbub.media.v1.UploadForm\"E\n\x15\x43ompleteUploadRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x0e\n\x06upload\x18\x03 \x01(\t\"A\n\x16\x43ompleteUploadResponse\x12\'\n\x06upload\x18\x01 \x01(\x0b\x32\x17.hubbub.media.v1.Upload\"2\n\x10GetUploadRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0e\n\x06upload\x18\x02 \x01(\t\"<\n\x11GetUploadResponse\x12\'\n\x06upload\x18\x01 \x01(\x0b\x32\x17.hubbub.media.v1.Upload\"m\n\x0eGetLinkRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0e\n\x06upload\x18\x02 \x01(\t\x12-\n\x07variant\x18\x03 \x01(\x0e\x32\x1c.hubbub.media.v1.LinkVariant\x12\x0c\n\x04user\x18\x04 \x01(\t\"N\n\x0fGetLinkResponse\x12\x0b\n\x03url\x18\x01 \x01(\t\x12.\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"W\n\x15ResolveUploadsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x03 \x01(\t\x12\x0f\n\x07uploads\x18\x04 \x03(\t\"B\n\x16ResolveUploadsResponse\x12(\n\x07uploads\x18\x01 \x03(\x0b\x32\x17.hubbub.media.v1.Upload2\xd3\x03\n\x0cMediaService\x12[\n\x0c\x43reateUpload\x12$.hubbub.media.v1.CreateUploadRequest\x1a%.hubbub.media.v1.CreateUploadResponse\x12\x61\n\x0e\x43ompleteUpload\x12&.hubbub.media.v1.CompleteUploadRequest\x1a\'.hubbub.media.v1.CompleteUploadResponse\x12R\n\tGetUpload\x12!.hubbub.media.v1.GetUploadRequest\x1a\".hubbub.media.v1.GetUploadResponse\x12L\n\x07GetLink\x12\x1f.hubbub.media.v1.GetLinkRequest\x1a .hubbub.media.v1.GetLinkResponse\x12\x61\n\x0eResolveUploads\x12&.hubbub.media.v1.ResolveUploadsRequest\x1a\'.hubbub.media.v1.ResolveUploadsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,13 +46,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETUPLOADRESPONSE']._serialized_start=544
   _globals['_GETUPLOADRESPONSE']._serialized_end=604
   _globals['_GETLINKREQUEST']._serialized_start=606
-  _globals['_GETLINKREQUEST']._serialized_end=701
-  _globals['_GETLINKRESPONSE']._serialized_start=703
-  _globals['_GETLINKRESPONSE']._serialized_end=781
-  _globals['_RESOLVEUPLOADSREQUEST']._serialized_start=783
-  _globals['_RESOLVEUPLOADSREQUEST']._serialized_end=870
-  _globals['_RESOLVEUPLOADSRESPONSE']._serialized_start=872
-  _globals['_RESOLVEUPLOADSRESPONSE']._serialized_end=938
-  _globals['_MEDIASERVICE']._serialized_start=941
-  _globals['_MEDIASERVICE']._serialized_end=1408
+  _globals['_GETLINKREQUEST']._serialized_end=715
+  _globals['_GETLINKRESPONSE']._serialized_start=717
+  _globals['_GETLINKRESPONSE']._serialized_end=795
+  _globals['_RESOLVEUPLOADSREQUEST']._serialized_start=797
+  _globals['_RESOLVEUPLOADSREQUEST']._serialized_end=884
+  _globals['_RESOLVEUPLOADSRESPONSE']._serialized_start=886
+  _globals['_RESOLVEUPLOADSRESPONSE']._serialized_end=952
+  _globals['_MEDIASERVICE']._serialized_start=955
+  _globals['_MEDIASERVICE']._serialized_end=1422
 # @@protoc_insertion_point(module_scope)

@@ -212,22 +212,26 @@ class GetLinkRequest(_message.Message):
     TENANT_FIELD_NUMBER: _builtins.int
     UPLOAD_FIELD_NUMBER: _builtins.int
     VARIANT_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """Tenant."""
     upload: _builtins.str
     """Upload id."""
     variant: _media_pb2.LinkVariant.ValueType
     """Which form of the file."""
+    user: _builtins.str
+    """User id of the person who opens the link; empty counts as not the owner."""
     def __init__(
         self,
         *,
         tenant: _builtins.str = ...,
         upload: _builtins.str = ...,
         variant: _media_pb2.LinkVariant.ValueType = ...,
+        user: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["tenant", b"tenant", "upload", b"upload", "variant", b"variant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tenant", b"tenant", "upload", b"upload", "user", b"user", "variant", b"variant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -67,7 +67,8 @@ class MediaServiceServicer:
     """
 
     def CreateUpload(self, request, context):
-        """Announce a file. Returns the form that uploads it.
+        """Announce a file. Returns the form that uploads it. TOO_LARGE if the quota of bytes is full, RATE_LIMITED for too many
+        announcements or open uploads.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -88,7 +89,7 @@ class MediaServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetLink(self, request, context):
-        """Make a link to the bytes of a clean upload.
+        """Make a link to a clean upload. Only the owner of a picture gets the original; others get a copy without metadata.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -20,13 +20,15 @@ class MediaServiceStub:
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateUpload: _aio.UnaryUnaryMultiCallable[_media_service_pb2.CreateUploadRequest, _media_service_pb2.CreateUploadResponse]
-    """Announce a file. Returns the form that uploads it."""
+    """Announce a file. Returns the form that uploads it. TOO_LARGE if the quota of bytes is full, RATE_LIMITED for too many
+    announcements or open uploads.
+    """
     CompleteUpload: _aio.UnaryUnaryMultiCallable[_media_service_pb2.CompleteUploadRequest, _media_service_pb2.CompleteUploadResponse]
     """Report that the bytes are uploaded. Scanning begins."""
     GetUpload: _aio.UnaryUnaryMultiCallable[_media_service_pb2.GetUploadRequest, _media_service_pb2.GetUploadResponse]
     """Read an upload."""
     GetLink: _aio.UnaryUnaryMultiCallable[_media_service_pb2.GetLinkRequest, _media_service_pb2.GetLinkResponse]
-    """Make a link to the bytes of a clean upload."""
+    """Make a link to a clean upload. Only the owner of a picture gets the original; others get a copy without metadata."""
     ResolveUploads: _aio.UnaryUnaryMultiCallable[_media_service_pb2.ResolveUploadsRequest, _media_service_pb2.ResolveUploadsResponse]
     """Resolve the uploads of a new message. All must be clean and belong to the channel and the owner, otherwise it fails."""
 
@@ -39,7 +41,9 @@ class MediaServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _media_service_pb2.CreateUploadRequest,
         context: _aio.ServicerContext[_media_service_pb2.CreateUploadRequest, _abc.Awaitable[_media_service_pb2.CreateUploadResponse]],
     ) -> _abc.Awaitable[_media_service_pb2.CreateUploadResponse]:
-        """Announce a file. Returns the form that uploads it."""
+        """Announce a file. Returns the form that uploads it. TOO_LARGE if the quota of bytes is full, RATE_LIMITED for too many
+        announcements or open uploads.
+        """
 
     @_abc_1.abstractmethod
     def CompleteUpload(
@@ -63,7 +67,7 @@ class MediaServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _media_service_pb2.GetLinkRequest,
         context: _aio.ServicerContext[_media_service_pb2.GetLinkRequest, _abc.Awaitable[_media_service_pb2.GetLinkResponse]],
     ) -> _abc.Awaitable[_media_service_pb2.GetLinkResponse]:
-        """Make a link to the bytes of a clean upload."""
+        """Make a link to a clean upload. Only the owner of a picture gets the original; others get a copy without metadata."""
 
     @_abc_1.abstractmethod
     def ResolveUploads(
