@@ -91,7 +91,7 @@ types: $(STAMPS)/python ## types of the Python code (mypy, strict)
 contracts: $(STAMPS)/python ## which package may import which
 	$(VENV)/lint-imports --no-cache
 
-protos-check: $(STAMPS)/python ## lint of the protos, compatibility with the newest release, and up-to-date stubs
+protos-check: $(STAMPS)/python ## lint the protos, compare them with the last release and with the committed stubs
 	$(VENV)/python protos/generate.py --check
 
 web-test: $(STAMPS)/node ## lint, types and tests of the web app

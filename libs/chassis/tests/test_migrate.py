@@ -1,4 +1,4 @@
-"""Applying migrations."""
+"""Migrations."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def test_concurrent_runs_apply_each_file_once(database: str) -> None:
     assert await _rows(database) == [(1, 2)]
 
 
-async def test_a_failing_file_leaves_no_changes_and_keeps_earlier_files(database: str) -> None:
+async def test_a_failing_file_has_no_effect_and_keeps_earlier_ones(database: str) -> None:
     broken = Migration("0002_broken.sql", "INSERT INTO first VALUES (9); SELECT 1 / 0;")
     with pytest.raises(psycopg.errors.DivisionByZero):
         await migrate(database, [FIRST, broken])
@@ -39,7 +39,7 @@ async def test_a_failing_file_leaves_no_changes_and_keeps_earlier_files(database
     assert await migrate(database, [FIRST, SECOND]) == ["0002_second.sql"]
 
 
-async def test_a_file_that_was_applied_must_not_change(database: str) -> None:
+async def test_an_applied_file_must_not_change(database: str) -> None:
     await migrate(database, [FIRST])
     with pytest.raises(ChangedMigrationError):
         await migrate(database, [Migration(FIRST.name, FIRST.sql + " ")])

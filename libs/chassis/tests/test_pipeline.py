@@ -1,4 +1,4 @@
-"""Pipelines: several statements in one write and one transaction."""
+"""Pipelines."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ def add(n: int) -> Query:
 
 
 async def one(opened: Database, statement: Statement, **parameters: Value) -> object:
-    """The rows of a statement."""
+    """The single value that a statement returns."""
     (((value,),),) = await opened.pipeline(EVERY_TENANT, [statement.query(parameters)])
     return value
 
 
-async def test_a_pipeline_is_one_transaction_whose_statements_see_earlier_changes(opened: Database) -> None:
+async def test_a_pipeline_is_one_transaction_whose_statements_see_earlier_ones(opened: Database) -> None:
     transaction = Statement("SELECT pg_current_xact_id()::text, count(*) FROM things").query({})
     ((first, before),), added, ((second, after),) = await opened.pipeline(EVERY_TENANT, [transaction, add(1), transaction])
     assert first == second
     assert (before, added, after) == (0, [], 1)
 
 
-async def test_a_failing_statement_undoes_all_and_the_connection_stays(opened: Database) -> None:
+async def test_one_failed_statement_rolls_back_all_and_keeps_the_connection(opened: Database) -> None:
     backend = await one(opened, BACKEND)
     broken = Statement("SELECT broken")
     with pytest.raises(psycopg.errors.CheckViolation):
@@ -55,7 +55,7 @@ async def test_a_failing_statement_undoes_all_and_the_connection_stays(opened: D
     assert await one(opened, BACKEND) == backend
 
 
-async def test_a_failing_commit_raises_its_error(opened: Database) -> None:
+async def test_a_failed_commit_raises_its_error(opened: Database) -> None:
     with pytest.raises(psycopg.errors.UniqueViolation):
         await opened.pipeline(EVERY_TENANT, [add(1), add(1)])
     assert await one(opened, COUNT) == 0
@@ -96,21 +96,21 @@ async def test_values_arrive_unchanged(opened: Database, type_: str, value: Valu
     assert await one(opened, Statement(f"SELECT %(value)s::{type_}"), value=value) == value
 
 
-def test_a_text_with_a_nul_is_refused() -> None:
+def test_a_text_with_nul_is_refused() -> None:
     with pytest.raises(psycopg.DataError):
         ADD.query({"n": "1\x00"})
 
 
-async def test_values_larger_than_socket_buffers_are_sent_and_received(opened: Database) -> None:
+async def test_data_beyond_the_socket_buffer_is_sent_and_received(opened: Database) -> None:
     text = "x" * 20_000_000
     assert await one(opened, Statement("SELECT %(text)s::text"), text=text) == text
 
 
-async def test_a_call_cancelled_while_sending_leaves_no_changes(opened: Database, database: str) -> None:
+async def test_a_cancelled_pipeline_that_was_not_completely_sent_has_no_effect(opened: Database, database: str) -> None:
     backend = await one(opened, BACKEND)
     long = Statement("SELECT %(text)s::text").query({"text": "x" * 50_000_000})
     sending = asyncio.create_task(opened.pipeline(EVERY_TENANT, [add(1), long]))
-    await asyncio.sleep(0)  # sent until the socket is full
+    await asyncio.sleep(0)  # sent until the socket buffer is full
     sending.cancel()
     with pytest.raises(asyncio.CancelledError):
         await sending
@@ -120,14 +120,14 @@ async def test_a_call_cancelled_while_sending_leaves_no_changes(opened: Database
     assert await one(opened, COUNT) == 0
 
 
-async def test_a_connection_that_the_server_dropped_while_idle_is_not_used(opened: Database, database: str) -> None:
+async def test_a_connection_that_the_server_closed_while_idle_is_not_used(opened: Database, database: str) -> None:
     backend = await one(opened, BACKEND)
     async with await psycopg.AsyncConnection.connect(database, autocommit=True) as admin:
         await admin.execute(TERMINATE, [backend])
         assert await one(opened, BACKEND) != backend
 
 
-async def test_a_call_whose_connection_is_lost_is_unavailable_and_the_next_succeeds(opened: Database, database: str) -> None:
+async def test_a_connection_lost_during_a_pipeline_is_unavailable_once(opened: Database, database: str) -> None:
     backend = await one(opened, BACKEND)
     async with await psycopg.AsyncConnection.connect(database, autocommit=True) as admin:
         waiting = asyncio.create_task(opened.pipeline(EVERY_TENANT, [Statement("SELECT pg_sleep(5)").query({})]))
@@ -138,7 +138,7 @@ async def test_a_call_whose_connection_is_lost_is_unavailable_and_the_next_succe
     assert await one(opened, BACKEND) != backend
 
 
-async def test_a_lock_timeout_is_unavailable_and_the_connection_stays(opened: Database) -> None:
+async def test_a_lock_timeout_is_unavailable_and_keeps_the_connection(opened: Database) -> None:
     backend = await one(opened, BACKEND)
     hurry = Statement("SELECT set_config('lock_timeout', '10ms', true)").query({})
     async with opened.transaction(EVERY_TENANT) as holder:
@@ -148,7 +148,7 @@ async def test_a_lock_timeout_is_unavailable_and_the_connection_stays(opened: Da
     assert (await one(opened, BACKEND), await one(opened, COUNT)) == (backend, 0)
 
 
-async def test_a_call_past_its_deadline_and_a_call_that_waits_for_it_are_unavailable(
+async def test_a_pipeline_past_its_deadline_is_unavailable_and_so_are_its_waiters(
     opened: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backend = await one(opened, BACKEND)
@@ -160,7 +160,7 @@ async def test_a_call_past_its_deadline_and_a_call_that_waits_for_it_are_unavail
     assert await one(opened, BACKEND) != backend
 
 
-async def test_the_pool_is_bounded(opened: Database) -> None:
+async def test_the_pool_opens_no_more_pipelines_than_its_size(opened: Database) -> None:
     both = await asyncio.gather(one(opened, BACKEND), one(opened, BACKEND))
     assert len(set(both)) == 1
 

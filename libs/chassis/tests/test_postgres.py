@@ -1,4 +1,4 @@
-"""Access to a database: errors, deadlines, idle connections and privileges."""
+"""Connections and errors of a service's database."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def test_an_unreachable_server_is_unavailable(unused_tcp_port: int) -> Non
             await away.ping()
 
 
-async def test_a_connection_that_the_server_dropped_while_idle_is_not_used(opened: Database, database: str) -> None:
+async def test_a_connection_that_the_server_closed_while_idle_is_not_used(opened: Database, database: str) -> None:
     await opened.ping()
     async with await psycopg.AsyncConnection.connect(database, autocommit=True) as admin:
         await admin.execute(
@@ -73,5 +73,5 @@ async def test_a_role_that_bypasses_row_level_security_is_logged(postgres_server
         (psycopg.ProgrammingError("no result"), False),
     ],
 )
-def test_errors_of_the_server_are_distinguished_from_errors_of_the_statement(error: psycopg.Error, transient: bool) -> None:
+def test_transient_errors_are_told_from_errors_of_the_statement(error: psycopg.Error, transient: bool) -> None:
     assert is_transient(error) is transient

@@ -51,7 +51,7 @@ class Town:
     service: MessagesService
     publisher: Publisher
     gateways: MemoryGatewayLeases
-    """Its clock stands still, so no lease ends."""
+    """Their clock stands still: no lease expires."""
     tenant: str = field(default_factory=lambda: f"t-{uuid.uuid4().hex}")
     counter: int = 0
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -138,7 +138,7 @@ class Town:
 
 
 class Listener:
-    """Collects what the bus delivers to a gateway."""
+    """Receives what a gateway receives from the bus."""
 
     def __init__(self, feed: AsyncIterator[Delivery | Lost]) -> None:
         self._feed = feed

@@ -58,7 +58,7 @@ async def foreigner(town: Town) -> Command:
     return town.command(await town.channel("ann"), "bob", Post("hello"))
 
 
-async def visitor(town: Town) -> Command:
+async def not_a_member(town: Town) -> Command:
     return town.command(await town.channel("ann", kind="public"), "bob", Post("hello"))
 
 
@@ -124,7 +124,7 @@ SITUATIONS: dict[Callable[[Town], Awaitable[Command]], str] = {
     reply_to_hidden_history: "NOT_FOUND",
     nowhere: "NOT_FOUND",
     foreigner: "NOT_FOUND",
-    visitor: "NOT_A_MEMBER",
+    not_a_member: "NOT_A_MEMBER",
     banned: "NOT_ALLOWED",
     listener: "NOT_ALLOWED",
     silenced: "NOT_ALLOWED",
@@ -138,7 +138,7 @@ SITUATIONS: dict[Callable[[Town], Awaitable[Command]], str] = {
 
 
 @pytest.mark.parametrize("situation", SITUATIONS, ids=lambda situation: situation.__name__)
-async def test_a_post_has_the_same_outcome_alone_and_among_others(
+async def test_a_post_has_the_same_result_alone_or_among_others(
     town: Town, situation: Callable[[Town], Awaitable[Command]]
 ) -> None:
     found = []

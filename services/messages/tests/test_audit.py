@@ -1,4 +1,4 @@
-"""The audit log records every action of moderators and administrators, and every change of it is detected."""
+"""The audit log is complete, and tampering with it is detected."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def said(town: Town, channel: str, user: str) -> MessageId:
 
 
 async def busy(town: Town) -> str:
-    """A channel in which every recorded action was done once, by ann or root."""
+    """A channel in which every recorded action was done once, by ann or by root."""
     room, ann, root = await town.channel("ann", "bob", "cid", "dan"), town.caller("ann"), town.caller("root", admin=True)
     serve = town.service
     await serve.UpdateChannel(rpc.UpdateChannelRequest(caller=ann, channel=room, slow_mode_seconds=5), None)
@@ -92,7 +92,7 @@ async def test_the_product_that_acts_for_a_user_is_recorded_and_sealed(town: Tow
     assert await audit.verify_one(town.database, TenantId(town.tenant)) is None
 
 
-async def test_actions_without_effect_or_on_oneself_are_not_recorded(town: Town) -> None:
+async def test_actions_without_effect_and_on_own_messages_are_not_recorded(town: Town) -> None:
     room = await town.channel("ann", "bob")
     ann, bob = town.caller("ann"), town.caller("bob")
     message = await said(town, room, "bob")
@@ -107,7 +107,7 @@ async def test_actions_without_effect_or_on_oneself_are_not_recorded(town: Town)
     assert await records(town) == []
 
 
-async def test_a_refused_action_leaves_no_record(town: Town) -> None:
+async def test_a_refused_action_is_not_recorded(town: Town) -> None:
     room = await town.channel("ann", "bob")
     ban = rpc.BanUserRequest(caller=town.caller("bob"), channel=room, user="ann", reason="mine now")
     await refused(town.service.BanUser(ban, None), NotAllowed)
@@ -121,7 +121,7 @@ async def test_only_administrators_of_its_tenant_read_the_log(town: Town) -> Non
     assert not (await town.service.ListAudit(rpc.ListAuditRequest(caller=foreign), None)).records
 
 
-async def test_concurrent_actions_make_one_chain(town: Town) -> None:
+async def test_concurrent_actions_form_one_chain(town: Town) -> None:
     rooms = [await town.channel("ann", "bob") for _ in range(8)]
     bans = [rpc.BanUserRequest(caller=town.caller("ann"), channel=room, user="bob", reason="x") for room in rooms]
     await asyncio.gather(*(town.service.BanUser(ban, None) for ban in bans))
@@ -162,7 +162,7 @@ def behind(statement: LiteralString) -> Tamper:
         (behind("UPDATE audit SET previous = sha256('x'), digest = sha256('y') WHERE number = 3"), 3, "does not match"),
     ],
 )
-async def test_tampering_is_detected_and_the_first_broken_row_is_named(
+async def test_tampering_is_detected_at_the_first_broken_row(
     own_town: Town, postgres_server: Postgres, tamper: Tamper, number: int, problem: str
 ) -> None:
     await busy(own_town)

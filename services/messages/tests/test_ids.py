@@ -1,4 +1,4 @@
-"""The ids of messages."""
+"""Message ids."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading the log: catching up, gaps, heads, pages, search, and visible history."""
+"""Reading the log: catch-up, gaps, heads, pages, search, and visible history."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def test_too_many_missing_entries_or_a_position_beyond_the_head_is_a_reset
         assert await _catch_up(town, "ann", {channel: position}, limit) == ([("reset", 0, 12)], [], [])
 
 
-async def test_an_unknown_foreign_not_joined_or_left_channel_is_gone(town: Town) -> None:
+async def test_channels_that_are_unknown_foreign_public_or_left_are_gone(town: Town) -> None:
     left, public, never = await town.channel("ann", "bob"), await town.channel("ann", kind="public"), "no-id"
     foreign = await town.channel("ann")
     await town.service.RemoveMember(rpc.RemoveMemberRequest(caller=town.caller("bob"), channel=left, user="bob"), None)
@@ -61,7 +61,7 @@ async def test_an_unknown_foreign_not_joined_or_left_channel_is_gone(town: Town)
     assert found == []
 
 
-async def test_a_large_catch_up_is_streamed_in_parts(town: Town) -> None:
+async def test_large_catch_ups_are_split_into_responses(town: Town) -> None:
     channel = await town.channel("ann")
     await town.do(*(town.command(channel, "ann", Post("x" * 16_000)) for _ in range(50)))
     _, found, sizes = await _catch_up(town, "ann", {channel: 0})
@@ -70,7 +70,7 @@ async def test_a_large_catch_up_is_streamed_in_parts(town: Town) -> None:
     assert max(sizes) < 300_000
 
 
-async def test_every_way_of_reading_returns_the_same_bytes(town: Town) -> None:
+async def test_an_entry_has_the_same_bytes_on_every_path(town: Town) -> None:
     channel = await town.channel("ann", "bob")
     (posted,) = await town.do(town.command(channel, "ann", Post("straße 👍", mentions=[])))
     assert posted.message
@@ -117,7 +117,7 @@ async def test_a_gap_is_fetched_within_its_bounds(town: Town) -> None:
     await refused(town.service.FetchEvents(foreign, None), NotFound)
 
 
-async def test_an_answer_is_never_larger_than_a_call_allows(town: Town) -> None:
+async def test_a_response_never_exceeds_the_message_limit(town: Town) -> None:
     channel = await town.channel("ann")
     for _ in range(2):
         await town.do(*(town.command(channel, "ann", Post("\x01" * 16_000)) for _ in range(50)))
@@ -128,7 +128,7 @@ async def test_an_answer_is_never_larger_than_a_call_allows(town: Town) -> None:
     assert [event.seq for event in answer.events] == list(range(1, len(answer.events) + 1))
 
 
-async def test_heads_are_returned_for_existing_channels(town: Town) -> None:
+async def test_heads_are_returned_for_channels_that_exist(town: Town) -> None:
     channel = await town.channel("ann")
     request = rpc.GetHeadsRequest(channels=[channel, "no-id", "0190a0a0-0000-7000-8000-000000000000"])
     heads = (await town.service.GetHeads(request, None)).heads
@@ -152,7 +152,7 @@ async def test_messages_page_by_exclusive_bounds_newest_first_at_most_200(town: 
     assert await seqs(before=2**64 - 1, page_size=1) == [212]
 
 
-async def test_joined_history_hides_earlier_entries_in_every_way_of_reading(town: Town) -> None:
+async def test_history_from_joining_on_hides_earlier_entries_on_every_path(town: Town) -> None:
     channel = await town.channel("ann", history="joined")
     old = MessageId((await town.post(channel, "ann", "old words")).message)
     await town.people("bob")

@@ -34,22 +34,22 @@ texts = st.sampled_from(("one", "two", "straße 👍"))
 
 @dataclass
 class Said:
-    """The state of a message that every member must see."""
+    """The expected state of a message."""
 
     sender: str
     deleted_seq: int = 0
     reactions: dict[tuple[str, str], tuple[bool, int]] = field(default_factory=dict)
-    """By user and emoji: whether the reaction is present, and the entry that changed it last."""
+    """By user and emoji: whether it is active, and the number of the entry that made it so."""
 
 
 @dataclass
 class Room:
-    """One channel: its expected log and its members."""
+    """The expected log and members of a channel."""
 
     id: str
     members: set[str]
     log: list[dict[str, Any]] = field(default_factory=list)
-    """`kind`, `actor` and the other expected fields of each entry; its number is its place."""
+    """Expected fields of each entry; the number is the index."""
     said: dict[str, Said] = field(default_factory=dict)
     keys: dict[tuple[str, str], tuple[Command, int]] = field(default_factory=dict)
     """By (actor, key): the command that used it and the entry that it made."""
@@ -113,7 +113,7 @@ class Room:
 
 
 class Log(RuleBasedStateMachine):
-    """Users act, workers race, deliveries are repeated."""
+    """Users act, workers race, deliveries repeat."""
 
     url: ClassVar[str]
 
@@ -285,11 +285,11 @@ class Log(RuleBasedStateMachine):
 
 
 def replace_command(command: Command, id_: CommandId, body: Post) -> Command:
-    """The same post under another command."""
+    """The same request with another command id."""
     return Command(command.tenant, command.channel, command.actor, command.key, id_, command.gateway, body)
 
 
 @pytest.mark.soak
-def test_in_any_order_of_actions_the_log_follows_the_protocol(shared_url: str) -> None:
+def test_the_log_is_always_the_one_of_the_model(shared_url: str) -> None:
     Log.url = shared_url
     run_state_machine_as_test(Log, settings=settings(stateful_step_count=20))

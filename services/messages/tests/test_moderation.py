@@ -59,7 +59,7 @@ async def test_a_key_used_before_the_silence_still_returns_its_message(town: Tow
     assert (again.duplicate, again.seq) == (True, first.seq)
 
 
-async def test_leaving_and_joining_again_does_not_end_a_silence(town: Town) -> None:
+async def test_leaving_and_rejoining_does_not_end_a_silence(town: Town) -> None:
     room, bob = await town.channel("ann", "bob", kind="public"), town.caller("bob")
     await silence(town, room, "bob")
     await town.service.RemoveMember(rpc.RemoveMemberRequest(caller=bob, channel=room, user="bob"), None)
@@ -67,7 +67,7 @@ async def test_leaving_and_joining_again_does_not_end_a_silence(town: Town) -> N
     assert await reason(town, room, "bob", Post("back")) == "NOT_ALLOWED"
 
 
-async def test_a_silence_ends_by_itself(town: Town) -> None:
+async def test_a_silence_expires(town: Town) -> None:
     room = await town.channel("ann", "bob")
     await silence(town, room, "bob")
     async with town.database.connection(EVERY_TENANT) as connection:
@@ -77,7 +77,7 @@ async def test_a_silence_ends_by_itself(town: Town) -> None:
     assert await reason(town, room, "bob", Post("at last")) == ""
 
 
-async def test_who_may_silence_whom(town: Town) -> None:
+async def test_only_moderators_silence_members_who_are_not_above_them(town: Town) -> None:
     room = await town.channel("ann", "bob", "mod")
     request = rpc.SetMemberRoleRequest(caller=town.caller("ann"), channel=room, user="mod", role=events.ROLE_MODERATOR)
     await town.service.SetMemberRole(request, None)
@@ -98,7 +98,7 @@ async def test_a_silence_has_an_end(town: Town, seconds: int) -> None:
     await refused(silence(town, room, "bob", seconds=seconds), InvalidArgument)
 
 
-async def test_direct_messages_of_a_blocked_user_are_refused_and_other_messages_are_not(town: Town) -> None:
+async def test_a_block_stops_direct_messages_and_no_others(town: Town) -> None:
     room = await town.channel("ann", "bob", kind="direct")
     own, other = await posted(town, room, "bob"), await posted(town, room, "ann")
     await block(town, "ann", "bob")
@@ -111,7 +111,7 @@ async def test_direct_messages_of_a_blocked_user_are_refused_and_other_messages_
     assert await reason(town, room, "bob", Post("friends again")) == ""
 
 
-async def test_a_blocked_user_cannot_create_a_direct_channel_but_finds_the_existing_one(town: Town) -> None:
+async def test_a_blocked_user_creates_no_direct_channel_but_finds_the_existing_one(town: Town) -> None:
     old = await town.channel("ann", "bob", kind="direct")
     await town.people("cid")
     for user in ("bob", "cid"):
@@ -122,7 +122,7 @@ async def test_a_blocked_user_cannot_create_a_direct_channel_but_finds_the_exist
     assert await town.channel("cid", "ann", kind="direct")
 
 
-async def test_only_the_caller_sees_whom_they_blocked(town: Town) -> None:
+async def test_only_the_caller_sees_their_blocks(town: Town) -> None:
     await town.people("ann", "bob", "cid", "dan")
     for user in ("cid", "bob", "bob"):
         await block(town, "ann", user)
@@ -161,7 +161,7 @@ async def resolve(
     await town.service.ResolveReport(request, None)
 
 
-async def test_a_report_shows_the_message_as_it_was_and_its_neighbours_as_they_are(town: Town) -> None:
+async def test_a_report_shows_the_reported_text_and_the_current_messages_around_it(town: Town) -> None:
     room = await town.channel("ann", "bob", "cid")
     said = [await posted(town, room, "bob") for _ in range(9)]
     made = await report(town, room, "cid", said[4])
@@ -182,7 +182,7 @@ async def test_a_report_shows_the_message_as_it_was_and_its_neighbours_as_they_a
     ]
 
 
-async def test_a_resolved_report_leaves_the_queue_loses_its_text_and_is_recorded(town: Town) -> None:
+async def test_a_resolved_report_leaves_the_list_loses_its_text_and_is_recorded(town: Town) -> None:
     room = await town.channel("ann", "bob")
     made = await report(town, room, "bob", await posted(town, room, "ann"))
     await resolve(town, room, made.report)
@@ -195,14 +195,14 @@ async def test_a_resolved_report_leaves_the_queue_loses_its_text_and_is_recorded
     assert [(each.action, each.subject) for each in audit.records] == [("report.resolved", "ann")]
 
 
-async def test_who_may_report_and_who_sees_it(town: Town) -> None:
+async def test_members_report_what_they_see_and_moderators_see_reports(town: Town) -> None:
     room = await town.channel("ann", "bob", "cid", history="joined")
     message = await posted(town, room, "bob")
     await town.people("eve")
     await refused(report(town, room, "eve", message), NotFound)
     request = rpc.AddMembersRequest(caller=town.caller("ann"), channel=room, users=["eve"])
     await town.service.AddMembers(request, None)
-    await refused(report(town, room, "eve", message), NotFound)  # from before she joined
+    await refused(report(town, room, "eve", message), NotFound)  # posted before eve joined
     await refused(report(town, room, "bob", room), NotFound)
     made = await report(town, room, "cid", message)
     await refused(queue(town, room, "bob"), NotAllowed)

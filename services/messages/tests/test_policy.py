@@ -1,4 +1,4 @@
-"""Who may do what: every cell of the policy, through the statements and RPCs that enforce it."""
+"""Every cell of the permission table, through the statements and RPCs that enforce it."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ EXPECTED = {
 
 
 class Stage:
-    """A channel with an owner, another member, and the member under test."""
+    """A channel with an owner, another member, and a member whose role is tested."""
 
     def __init__(self, town: Town, channel: str) -> None:
         self.town = town
         self.channel = channel
 
     async def message_of(self, user: str) -> MessageId:
-        """A message by a member whose role may not allow posting."""
+        """A message of an author who may have become a reader."""
         return MessageId((await self.town.post(self.channel, user)).message)
 
     async def order(self, body: Body) -> None:
@@ -91,7 +91,7 @@ async def _set_role(town: Town, channel: str, user: str, role: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("role", ROLES)
-async def test_each_role_may_do_what_the_protocol_says_and_no_more(town: Town, kind: str, role: str) -> None:
+async def test_each_role_may_do_exactly_what_the_protocol_says(town: Town, kind: str, role: str) -> None:
     await town.people("new")
     for action, lowest in EXPECTED.items():
         stage = Stage(town, await town.channel("boss", "you", "low", kind=kind))
@@ -111,7 +111,7 @@ async def test_each_role_may_do_what_the_protocol_says_and_no_more(town: Town, k
         ("react", True), ("pin", True), ("change", False), ("add", False), ("leave", False), ("ban", False),
     ],
 )  # fmt: skip
-async def test_in_a_direct_channel_both_users_may_write_and_no_one_can_be_added(town: Town, action: str, may: bool) -> None:
+async def test_a_direct_channel_is_limited_to_its_two_users(town: Town, action: str, may: bool) -> None:
     await town.people("low", "new")
     stage = Stage(town, await town.channel("boss", "you", kind="direct"))
     own, other = await stage.message_of("you"), await stage.message_of("boss")
@@ -119,7 +119,7 @@ async def test_in_a_direct_channel_both_users_may_write_and_no_one_can_be_added(
 
 
 @pytest.mark.parametrize(("role", "granted"), [("member", "moderator"), ("moderator", "owner")])
-async def test_a_member_cannot_grant_a_role_above_their_own(town: Town, role: str, granted: str) -> None:
+async def test_a_role_above_ones_own_cannot_be_granted(town: Town, role: str, granted: str) -> None:
     channel = await town.channel("boss", "you", "low")
     await town.people("new")
     await _set_role(town, channel, "you", role)
@@ -130,7 +130,7 @@ async def test_a_member_cannot_grant_a_role_above_their_own(town: Town, role: st
     await refused(town.service.SetMemberRole(change, None), NotAllowed)
 
 
-async def test_a_member_cannot_act_on_a_member_with_a_higher_role(town: Town) -> None:
+async def test_a_member_with_a_higher_role_cannot_be_changed(town: Town) -> None:
     channel = await town.channel("boss", "you")
     await _set_role(town, channel, "you", "moderator")
     you, service = town.caller("you"), town.service
@@ -145,7 +145,7 @@ def test_moderators_and_owners_do_not_wait_in_slow_mode() -> None:
     assert {role for kind, role in waits if kind is not ChannelKind.DIRECT} == {Role.READER, Role.MEMBER}
 
 
-async def test_a_demoted_author_may_still_change_their_messages(town: Town) -> None:
+async def test_a_demoted_author_may_still_edit_and_delete_their_messages(town: Town) -> None:
     channel = await town.channel("boss", "you")
     message = await Stage(town, channel).message_of("you")
     await _set_role(town, channel, "you", "reader")
@@ -153,6 +153,6 @@ async def test_a_demoted_author_may_still_change_their_messages(town: Town) -> N
     assert (await town.log(channel))[-1].kind == events.EVENT_KIND_MESSAGE_EDITED
 
 
-def test_the_committed_page_of_permissions_is_the_generated_one() -> None:
+def test_the_permissions_page_is_up_to_date() -> None:
     stored = Path(__file__).parents[3] / "docs" / "permissions.md"
     assert stored.read_text() == permissions.page(), "run `make docs`"

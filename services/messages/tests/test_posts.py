@@ -1,4 +1,4 @@
-"""Posting: numbers, keys, slow mode, valid content."""
+"""Posting: numbers, keys, slow mode, validation."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ async def test_a_key_is_remembered_beyond_the_deletion_of_its_message(town: Town
     assert (await town.post(channel, "ann", "once", key="k")).seq == first.seq
 
 
-async def test_slow_mode_refuses_the_second_post_with_the_time_to_wait(town: Town) -> None:
+async def test_slow_mode_refuses_the_second_post_with_retry_after(town: Town) -> None:
     channel = await town.channel("ann", "bob")
     await _pace(town, channel, 60)
     assert (await town.post(channel, "bob", "one")).seq
@@ -177,13 +177,13 @@ async def test_a_thread_needs_a_root_in_the_same_channel(town: Town) -> None:
         (events.PostMessage(attachments=[events.Attachment(id=SOME_ID, name="a\x00", size=1, type="a/b")]), InvalidArgument),
     ],
 )
-def test_an_invalid_post_is_refused(post: events.PostMessage, error: type[Exception]) -> None:
+def test_invalid_posts_are_refused(post: events.PostMessage, error: type[Exception]) -> None:
     with pytest.raises(error):
         convert.post(post)
 
 
 @pytest.mark.parametrize("text", ["x" * 16_384, "ü" * 8_192, "\ufeff\u202e\u0001", "😀" * 4_096])
-async def test_a_valid_text_is_stored_unchanged(town: Town, text: str) -> None:
+async def test_valid_text_is_stored_unchanged(town: Town, text: str) -> None:
     channel = await town.channel("ann")
     posted = await town.post(channel, "ann", text)
     request = rpc.ListMessagesRequest(caller=town.caller("ann"), channel=channel)

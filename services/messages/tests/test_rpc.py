@@ -51,7 +51,7 @@ async def test_catching_up_streams(town: Town, stub: MessagesServiceStub) -> Non
     assert [event.seq for event in second.events] == [1, 2]
 
 
-async def test_errors_keep_their_type(town: Town, stub: MessagesServiceStub) -> None:
+async def test_errors_arrive_with_status_and_reason(town: Town, stub: MessagesServiceStub) -> None:
     channel = await town.channel("ann", "bob")
     update = rpc.UpdateChannelRequest(caller=town.caller("ann"), channel=channel, slow_mode_seconds=60)
     await call(stub.UpdateChannel, update, timeout=5)

@@ -1,4 +1,4 @@
-"""Row-level security separates tenants even if a statement does not."""
+"""Row-level security isolates tenants even when a statement omits the tenant."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def test_every_table_with_a_tenant_has_forced_row_level_security(town: Tow
     assert all(forced for _, forced in found), found
 
 
-async def test_a_statement_without_a_tenant_sees_only_the_named_tenants(town: Town) -> None:
+async def test_a_statement_without_a_tenant_condition_sees_only_the_named_tenants(town: Town) -> None:
     await lively(town)
     for table in await protected(town):
         everything, own = await count(town, EVERY_TENANT, table), await count(town, (town.tenant,), table)
@@ -88,6 +88,6 @@ async def test_a_connection_forgets_the_tenants_of_its_previous_use(town: Town) 
             assert await (await connection.execute("SELECT count(*) FROM messages")).fetchone() == (0,)
 
 
-async def test_the_services_role_does_not_bypass_row_level_security(town: Town) -> None:
+async def test_the_role_of_the_service_cannot_bypass_row_level_security(town: Town) -> None:
     ((exempt,),) = await rows(town, (), "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
     assert exempt is False

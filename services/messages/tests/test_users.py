@@ -24,13 +24,13 @@ def _admit(town: Town, user: str, name: str = "", issued: float = 0) -> rpc.Admi
     return rpc.AdmitUserRequest(caller=town.caller(user, issued=issued), name=name)
 
 
-async def test_a_user_is_created_at_the_first_admission_and_renamed_by_later_tokens(town: Town) -> None:
+async def test_a_user_is_stored_on_the_first_call_and_renamed_by_later_tokens(town: Town) -> None:
     given = ("", "Ann", "", "Ann\x00 B.")
     names = [(await town.service.AdmitUser(_admit(town, "ann", name), None)).user.name for name in given]
     assert names == ["ann", "Ann", "Ann", "Ann B."]
 
 
-async def test_admitting_a_known_user_again_writes_nothing(town: Town) -> None:
+async def test_admitting_a_stored_user_again_writes_nothing(town: Town) -> None:
     await town.service.AdmitUser(_admit(town, "ann", "Ann"), None)
     async with town.database.connection(EVERY_TENANT) as connection:
         query = "SELECT xmin::text, xmax::text FROM users WHERE tenant = %s"
@@ -56,7 +56,7 @@ async def test_sessions_are_returned_in_request_order_with_channels_and_refusals
     )
 
 
-async def test_tokens_issued_before_a_revocation_are_refused_and_later_ones_accepted(town: Town, listener: Listener) -> None:
+async def test_tokens_issued_before_a_revocation_are_void_and_later_ones_valid(town: Town, listener: Listener) -> None:
     await town.people("ann")
     before = time.time() - 1
     revoke = rpc.RevokeUserRequest(caller=town.caller("root", admin=True), user="ann")
@@ -89,7 +89,7 @@ async def test_a_blocked_user_is_refused_everywhere_until_unblocked(town: Town, 
     assert [(each.blocked, each.revoked_before) for each in listener.revocations] == [(True, 0), (False, 0)]
 
 
-async def test_only_administrators_revoke_and_block_and_only_known_users(town: Town) -> None:
+async def test_only_administrators_revoke_and_only_existing_users(town: Town) -> None:
     await town.people("ann", "bob")
     for caller, user, error in (
         (town.caller("ann"), "bob", NotAllowed),
@@ -101,7 +101,7 @@ async def test_only_administrators_revoke_and_block_and_only_known_users(town: T
         await refused(town.service.BlockUser(rpc.BlockUserRequest(caller=caller, user=user, blocked=True), None), error)
 
 
-async def test_a_revocation_that_could_not_be_published_is_not_answered_as_done(town: Town, unused_tcp_port: int) -> None:
+async def test_a_revocation_that_cannot_be_published_does_not_succeed(town: Town, unused_tcp_port: int) -> None:
     await town.people("ann")
     away = RedisBus(f"redis://127.0.0.1:{unused_tcp_port}/0")
     publisher = Publisher(away, 1)
@@ -119,7 +119,7 @@ def _revoked(town: Town, service: MessagesService, way: str) -> Awaitable[rpc.Re
 
 
 @pytest.mark.parametrize("way", ["revoke", "block", "unblock"])
-async def test_a_revocation_is_published_until_every_gateway_has_confirmed_it_and_answered_then(
+async def test_a_revocation_is_repeated_until_every_gateway_with_a_lease_has_confirmed(
     town: Town, listener: Listener, way: str
 ) -> None:
     await town.people("ann")
@@ -131,11 +131,11 @@ async def test_a_revocation_is_published_until_every_gateway_has_confirmed_it_an
     await listener.until(lambda heard: len(heard.revocations) > 1)
     assert not deciding.done()
     await town.gateways.acknowledge("two", listener.revocations[0].id)
-    decided = (await deciding).revocation
-    assert all(revocation == decided for revocation in listener.revocations)
+    stored = (await deciding).revocation
+    assert all(revocation == stored for revocation in listener.revocations)
 
 
-async def test_a_revocation_that_a_gateway_does_not_confirm_is_stored_but_not_answered_as_done(town: Town) -> None:
+async def test_a_revocation_that_a_gateway_does_not_confirm_is_stored_but_does_not_succeed(town: Town) -> None:
     await town.people("ann")
     await town.gateways.renew("deaf")
     service = MessagesService(town.database, town.publisher, Revocations(town.publisher, town.gateways, confirm_seconds=0.1))
@@ -163,7 +163,7 @@ async def test_users_are_found_by_parts_of_id_and_name_page_by_page(town: Town) 
 
 
 @pytest.mark.parametrize(("tenant", "user"), [("", "u"), ("A", "u"), ("t" * 65, "u"), ("t", ""), ("t", "u" * 129), ("t", "\x00")])
-async def test_an_invalid_user_or_tenant_is_refused(town: Town, tenant: str, user: str) -> None:
+async def test_an_invalid_caller_is_refused(town: Town, tenant: str, user: str) -> None:
     caller = town.caller(user)
     caller.tenant = tenant
     await refused(town.service.AdmitUser(rpc.AdmitUserRequest(caller=caller), None), InvalidArgument)

@@ -1,4 +1,4 @@
-"""The worker stores, publishes and acknowledges in this order, also after crashes and outages."""
+"""The worker stores, publishes and acknowledges, in this order, also after failures in between."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ async def test_a_crash_between_commit_and_publishing_publishes_the_same_numbers_
     await town.send(town.bus_command(channel, "ann", "one"), town.bus_command(channel, "ann", "two"))
     async for delivery in _take(town, channel):
         await handle(town.database, decode(delivery).commands)
-        break  # crashes before publishing
+        break  # crashed before it published
     async with town.working():
         await listener.until(lambda heard: len([event for event in heard.events if event.command]) == 2)
     published = [event for event in listener.events if event.command]
@@ -90,7 +90,7 @@ async def test_a_crash_between_publishing_and_acknowledging_publishes_again(town
     await town.send(town.bus_command(channel, "ann", "one"))
     async for delivery in _take(town, channel):
         await town.publisher.publish_stored(await handle(town.database, decode(delivery).commands))
-        break  # crashes before acknowledging
+        break  # crashed before it acknowledged
     async with town.working():
         await listener.until(lambda heard: len([event for event in heard.events if event.command]) == 2)
     first, second = (event for event in listener.events if event.command)
@@ -109,7 +109,7 @@ async def test_two_workers_with_the_same_delivery_number_nothing_twice(town: Tow
     assert [event.seq for event in await town.log(channel)] == list(range(1, 23))
 
 
-async def test_unreadable_entries_are_set_aside_and_the_others_are_stored(town: Town, listener: Listener) -> None:
+async def test_invalid_entries_are_rejected_and_the_others_go_through(town: Town, listener: Listener) -> None:
     channel = await town.channel("ann")
     topic = commands(partition_of(channel, PARTITIONS))
     before = REGISTRY.get_sample_value("hubbub_rejected_total", {"what": "entry"}) or 0
@@ -130,22 +130,22 @@ async def test_a_command_of_an_unknown_kind_is_refused(town: Town, listener: Lis
     assert listener.replies["c.x"].reason == "INVALID_ARGUMENT"
 
 
-async def test_a_command_that_the_database_refuses_is_set_aside_alone(own_town: Town) -> None:
+async def test_a_command_that_the_database_refuses_is_rejected_alone(own_town: Town) -> None:
     town = own_town
     async with town.database.connection(EVERY_TENANT) as connection:
         await connection.execute("ALTER TABLE entries ADD CHECK (text <> 'poison')")
     channel = await town.channel("ann")
-    wishes = [town.bus_command(channel, "ann", text) for text in ("one", "poison", "two")]
-    batch = events.CommandBatch(commands=wishes)
+    received = [town.bus_command(channel, "ann", text) for text in ("one", "poison", "two")]
+    batch = events.CommandBatch(commands=received)
     topics = [*(town.event_topics()), *town.gateway_topics()]
     async with town.bus.follow(topics) as feed:
         listener = Listener(feed)
         await town.bus.publish([(commands(partition_of(channel, PARTITIONS)), batch.SerializeToString())])
         async with town.working():
             await listener.until(lambda heard: bool(heard.replies) and bool(heard.rejected))
-    assert listener.replies[wishes[1].id].reason == "INTERNAL"
-    assert events.CommandBatch.FromString(listener.rejected[0]).commands[0] == wishes[1]
-    assert [event.command for event in await town.log(channel, after=2)] == [wishes[0].id, wishes[2].id]
+    assert listener.replies[received[1].id].reason == "INTERNAL"
+    assert events.CommandBatch.FromString(listener.rejected[0]).commands[0] == received[1]
+    assert [event.command for event in await town.log(channel, after=2)] == [received[0].id, received[2].id]
 
 
 @pytest.fixture
@@ -165,9 +165,7 @@ async def _disconnect_all(admin: psycopg.AsyncConnection) -> None:
     )
 
 
-async def test_while_the_database_is_read_only_nothing_is_lost_and_the_worker_recovers(
-    own_town: Town, admin: psycopg.AsyncConnection
-) -> None:
+async def test_nothing_is_lost_while_the_database_is_read_only(own_town: Town, admin: psycopg.AsyncConnection) -> None:
     town = own_town
     channel = await town.channel("ann")
     name = psycopg.sql.Identifier(admin.info.dbname)
@@ -186,14 +184,14 @@ async def test_while_the_database_is_read_only_nothing_is_lost_and_the_worker_re
     assert [event.seq for event in listener.events] == [3]
 
 
-async def test_while_the_bus_accepts_no_events_commands_stay_and_entries_wait(own_town: Town, valkey_url: str) -> None:
+async def test_entries_wait_while_the_bus_is_full(own_town: Town, valkey_url: str) -> None:
     town, bus = own_town, RedisBus(valkey_url)
     channel = await town.channel("ann")
     await Sweeper(town.database, town.publisher).delete_published()
     town.bus, town.publisher = bus, Publisher(bus, PARTITIONS)
     released = _released("bus")
     async with bus.follow(town.event_topics()) as feed, redis.asyncio.from_url(valkey_url) as server, town.working():
-        async with town.database.transaction(EVERY_TENANT) as blocker:  # taken before the bus is full, and stored afterwards
+        async with town.database.transaction(EVERY_TENANT) as blocker:  # delivered before the bus is full, and stored afterwards
             await blocker.execute("SELECT FROM channels WHERE id = %s FOR UPDATE", [channel])
             await town.send(town.bus_command(channel, "ann"))
             await until_a_lock_is_awaited(town)
@@ -218,7 +216,7 @@ async def test_a_slow_partition_does_not_stop_the_others(town: Town, listener: L
     assert {event.channel for event in listener.events if event.command} == {quick}
 
 
-async def test_deliveries_that_wait_together_are_stored_in_one_transaction(town: Town, listener: Listener) -> None:
+async def test_waiting_deliveries_are_stored_in_one_transaction(town: Town, listener: Listener) -> None:
     first, second = await _in_two_partitions(town)
     batches, commands_stored = _batches()
     async with town.working():
@@ -250,7 +248,7 @@ async def test_stopping_finishes_deliveries_in_progress(town: Town) -> None:
     assert len(await town.log(channel)) == 3
 
 
-async def test_the_api_succeeds_while_the_bus_is_unavailable_and_the_sweeper_publishes_later(
+async def test_api_calls_succeed_while_the_bus_is_away_and_the_sweeper_publishes_later(
     own_town: Town, unused_tcp_port: int
 ) -> None:
     town = own_town
