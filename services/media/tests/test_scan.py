@@ -1,4 +1,4 @@
-"""Examining: what is refused and why, and the effects of a crash or an absent scanner."""
+"""Scanning: refused uploads with their reasons, crashes, and an absent scanner."""
 
 from __future__ import annotations
 

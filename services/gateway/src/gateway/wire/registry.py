@@ -24,7 +24,7 @@ log = structlog.get_logger()
 CLOSING_SECONDS = 5
 """For the client's half of the closing handshake."""
 UNREAD_SECONDS = 15
-"""For a slow consumer to read what was written before it, the close code last."""
+"""Time for a slow consumer to read the bytes written so far, the close code last."""
 
 
 class Registry:
