@@ -346,7 +346,7 @@ async def test_the_sign_in_screen_says_why_a_user_was_refused(place: Place, brow
         page = await context.new_page()
         await page.goto(place.urls[0])
         await page.get_by_test_id("sign-in-provider").click()
-        await expect(page.get_by_role("alert").first).to_contain_text("nobody has arranged")
+        await expect(page.get_by_role("alert").first).to_contain_text("doesn't have access")
         assert urlsplit(page.url).query == ""
 
 
