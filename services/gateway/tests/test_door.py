@@ -14,7 +14,7 @@ import pytest
 import websockets
 
 from chassis.errors import Unavailable
-from gateway.door import server
+from gateway.door import http_connection
 from services.gateway.tests.house import House, open_house
 
 pytestmark = pytest.mark.filterwarnings("ignore::joserfc.errors.SecurityWarning")
@@ -162,7 +162,7 @@ async def test_what_is_no_http_is_400(house: House) -> None:
 
 
 async def test_a_head_that_never_ends_is_answered_in_time(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(http_connection, "HEAD_SECONDS", 0.2)
     assert answer(await house.raw(b"GET /v1/connect HTTP/1.1\r\nHost: gw\r\n"))[0] == 408
     assert await house.raw(b"") == b""
 

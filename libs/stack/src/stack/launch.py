@@ -147,9 +147,8 @@ class Stack:
     async def serving(self, name: str, *, timeout_seconds: float = 30.0) -> None:
         """Return when the gateway or service `name` answers /readyz with 200."""
         ops = self.endpoints["ops"]
-        addresses = {gateway.name: gateway.url.removeprefix("http://") for gateway in self.gateways}
         assert isinstance(ops, dict)  # noqa: S101 (narrows what JSON cannot)
-        host, _, port = {**ops, **addresses}[name].partition(":")
+        host, _, port = ops[name].partition(":")
         try:
             async with asyncio.timeout(timeout_seconds):
                 while not await probes.http_ok(host, int(port), "/readyz"):

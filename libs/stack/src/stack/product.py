@@ -33,7 +33,7 @@ class Product:
     listen: dict[str, str] = field(default_factory=lambda: {name: _address() for name in ("messages", "presence", "media")})
     """Address (host:port) of each service's gRPC server."""
     ops: dict[str, str] = field(default_factory=dict)
-    """Address of the health and metrics server of each process that is no gateway."""
+    """Address of the health and metrics server of each process."""
 
     @classmethod
     def choose(cls, settings: Settings, trust: Trust) -> "Product":
@@ -45,7 +45,8 @@ class Product:
             for number in range(settings.gateways):
                 ports.require_free(first + number, "HUBBUB_PORT")
         workers = [f"messages-worker-{number}" for number in range(settings.workers)]
-        names = ["messages-api", *workers, "presence", "media"]
+        gateways = [f"gateway-{number}" for number in range(settings.gateways)]
+        names = ["messages-api", *workers, "presence", "media", *gateways]
         return cls(settings, trust, first, ops={name: _address() for name in names})
 
     def gateway_url(self, number: int, host: str = ports.LOOPBACK) -> str:
@@ -105,8 +106,7 @@ class Product:
             "HUBBUB_DEV_KEY_FILE": given("HUBBUB_DEV_KEY_FILE") or str(self.settings.data / "keys" / "dev.pem"),
             "HUBBUB_WEB_ROOT": str(self.settings.web_root),
         }
-        ready = partial(probes.http_ok, ports.LOOPBACK, port, "/readyz")
-        return self._command(f"gateway-{number}", ("gateway",), variables, ready)
+        return self._service(f"gateway-{number}", ("gateway",), variables)
 
     def _service(self, name: str, module: tuple[str, ...], variables: Mapping[str, str]) -> Command:
         host, _, port = self.ops[name].partition(":")
