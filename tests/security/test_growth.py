@@ -1,13 +1,18 @@
-"""Attacks leave nothing behind: a gateway that has been attacked before grows no further by the same attack again.
+"""Memory under attack, in the kernel's figures: attacks leave nothing behind, and while they last cost what they send.
 
-Counted in the kernel's figures over several rounds of one attack. What leaks grows in every round; what an allocator takes in one
-round and keeps for the next does not, so the least that a round added is judged.
+*Leaks.* Several rounds of one attack. What leaks grows in every round; what an allocator takes in one round and keeps for the
+next does not, so the least that a round added is judged.
+
+*Amplification.* Attackers send as much as the gateway takes, do not read, and hold their connections. The gateway's growth is
+judged by the bytes that they offered.
 """
 
 import asyncio
+import contextlib
 import json
 import os
 from collections.abc import Awaitable, Callable
+from functools import partial
 from itertools import pairwise
 from urllib.parse import urlsplit
 
@@ -16,7 +21,7 @@ import pytest
 from tests.client import Api, connect
 from tests.client.wire import BINARY, PING, TEXT, spell, wire
 from tests.faults.memory import resident
-from tests.flow.world import World, refusal
+from tests.flow.world import World, eventually, refusal
 
 ROUNDS = 3
 """After one that is not judged."""
@@ -35,6 +40,53 @@ WRONG = [
 ]
 FATAL = [spell(TEXT, b"[" * 60_000), spell(TEXT, b'{"type":NaN}'), spell(BINARY, b"\x00"), spell(TEXT, b"x" * 100_000)]
 Attack = Callable[[Api], Awaitable[None]]
+MEBIBYTE = 1024 * 1024
+OFFERED = 4 * MEBIBYTE
+"""By one connection that sends without end."""
+TAKEN_SECONDS = 2
+"""For the gateway to take it; one that reads no more takes none of the rest."""
+HELD = 200
+"""Connections at once, where many send a little."""
+AMPLIFIED = 2
+"""Bytes of memory that a byte may cost: it is buffered, and perhaps copied once."""
+SLACK = 12 * MEBIBYTE
+"""Of an allocator, and of what the gateway does for its other clients meanwhile."""
+HOST = b"Host: localhost\r\n"
+GET = b"GET /v1/me HTTP/1.1\r\n" + HOST + b"\r\n"
+CHUNKED = b"POST /v1/none HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n"
+LENGTH = b"POST /v1/channels HTTP/1.1\r\n" + HOST + b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+UPGRADE = (
+    b"GET /v1/connect HTTP/1.1\r\n" + HOST + b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+SENDERS = {
+    "requests": (b"", GET),
+    "short requests": (b"", b"GET / HTTP/1.1\r\nHost:x\r\n\r\n"),
+    "HEAD requests": (b"", GET.replace(b"GET", b"HEAD")),
+    "requests with bodies": (b"", LENGTH % 2 + b"{}"),
+    "requests with chunked bodies": (b"", CHUNKED + b"2\r\n{}\r\n0\r\n\r\n"),
+    "requests and upgrades": (b"", GET + UPGRADE),
+    "requests for another protocol": (b"", GET.replace(HOST, HOST + b"Connection: Upgrade\r\nUpgrade: h2c\r\n")),
+    "empty lines": (GET, b"\r\n"),
+    "trailers": (CHUNKED + b"0\r\n", b"a:b\r\n"),
+    "one endless trailer": (CHUNKED + b"0\r\na:", b"b"),
+    "chunk extensions": (CHUNKED + b"5;a=", b"b"),
+    "chunks of one byte": (CHUNKED, b"1\r\nx\r\n"),
+    "one endless chunk": (CHUNKED + b"FFFFFFFF\r\n", b"x"),
+    "a body that is not read": (LENGTH % 2_000_000_000, b"x"),
+    "header lines": (b"GET /v1/me HTTP/1.1\r\n" + HOST, b"a:b\r\n"),
+    "one endless header": (b"GET /v1/me HTTP/1.1\r\n" + HOST + b"a: ", b"b"),
+    "an endless address": (b"GET /", b"x"),
+    "frames of a handshake that is refused": (UPGRADE, b"\x81\x80\0\0\0\0"),
+}
+"""What a connection sends first, and what it sends without end."""
+HOLDERS = {
+    "half heads of many lines": b"GET /v1/me HTTP/1.1\r\n" + HOST + b"".join(b"a%d:b\r\n" % number for number in range(100)),
+    "half heads of long lines": b"GET /v1/me HTTP/1.1\r\n" + HOST + b"".join(b"a:%s\r\n" % (b"x" * 15_000) for _ in range(4)),
+    "half bodies": LENGTH % 60_000 + b"x" * 50_000,
+    "half chunks": CHUNKED + b"E000\r\n" + b"x" * 50_000,
+}
+"""What each of many connections sends before it falls silent."""
 
 
 async def wrong_frames(api: Api) -> None:
@@ -130,3 +182,74 @@ async def test_an_attack_leaves_nothing_behind(world: World, attack: Attack) -> 
         levels.append(resident(gateway))
     added = [(after - before) // 1024 for before, after in pairwise(levels)]
     assert min(added) < LEFT_KIBIBYTES, f"each round left {added} KiB"
+
+
+async def hold(api: Api, stack: contextlib.AsyncExitStack, first: bytes, piece: bytes, offered: int) -> asyncio.StreamWriter:
+    """Open a connection that reads nothing, and send `offered` bytes, or fewer where the gateway takes or wants no more."""
+    address = urlsplit(api.url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port, limit=1)
+    stack.callback(writer.transport.abort)
+    del reader
+    with contextlib.suppress(ConnectionError, TimeoutError):
+        async with asyncio.timeout(TAKEN_SECONDS):
+            writer.write(first + piece * (offered // len(piece) if piece else 0))
+            await writer.drain()
+    return writer
+
+
+@pytest.mark.parametrize("name", SENDERS)
+async def test_what_one_connection_sends_costs_no_more_memory_than_its_bytes(world: World, name: str) -> None:
+    ann = await world.person("ann")
+    gateway = world.stack.pids["gateway-0"]
+    before = resident(gateway)
+    async with contextlib.AsyncExitStack() as stack:
+        await hold(ann, stack, *SENDERS[name], OFFERED)
+        await ann.ok("GET", "/v1/me")  # so the gateway has had its turn with all of it
+        grown = resident(gateway) - before
+    assert grown < AMPLIFIED * OFFERED + SLACK, f"{grown / MEBIBYTE:.1f} MiB for {OFFERED / MEBIBYTE:.1f}"
+
+
+@pytest.mark.parametrize("name", HOLDERS)
+async def test_what_many_connections_hold_costs_no_more_memory_than_its_bytes(world: World, name: str) -> None:
+    ann = await world.person("ann")
+    gateway, data = world.stack.pids["gateway-0"], HOLDERS[name]
+    before = resident(gateway)
+    async with contextlib.AsyncExitStack() as stack:
+        await asyncio.gather(*(hold(ann, stack, data, b"", 0) for _ in range(HELD)))
+        await ann.ok("GET", "/v1/me")
+        grown = resident(gateway) - before
+    assert grown < AMPLIFIED * HELD * len(data) + SLACK, f"{grown / MEBIBYTE:.1f} MiB for {HELD * len(data) / MEBIBYTE:.1f}"
+
+
+async def test_nothing_that_an_outsider_sends_counts_as_a_defect(world: World) -> None:
+    """`HubbubDefects` wakes the operators for our faults, which these are not."""
+    ann = await world.person("ann")
+    before = await defects(world)
+    for attack in ATTACKS:
+        await attack(ann)
+    for first, piece in SENDERS.values():
+        async with contextlib.AsyncExitStack() as stack:
+            await hold(ann, stack, first, piece, MEBIBYTE // 4)
+    broken = CHUNKED + b"ZZ\r\n"
+    for vanishing in (GET * 50, broken, broken.replace(b"/v1/none", b"/healthz"), LENGTH % 5 + b"{", UPGRADE):
+        for _ in range(10):
+            await sent(ann, vanishing)
+            await sent(ann, GET + vanishing)
+    assert await defects(world) == before
+    assert "Traceback" not in world.stack.log
+
+
+async def defects(world: World) -> dict[str, str]:
+    """The defects that each gateway has counted, by where; from pages of metrics made after this call began."""
+    found: dict[str, str] = {}
+    for gateway in world.stack.gateways:
+        page = await eventually(partial(fresh, world, gateway.name, await world.metrics(gateway.name)))
+        lines = [line.rpartition(" ") for line in page.splitlines() if line.startswith("hubbub_defects_total{")]
+        found |= {f"{gateway.name} {name}": count for name, _, count in lines}
+    return found
+
+
+async def fresh(world: World, process: str, stale: str) -> str:
+    """A page of metrics that is another than `stale`, as the next is because of the process's own figures."""
+    page = await world.metrics(process)
+    return page if page != stale else ""

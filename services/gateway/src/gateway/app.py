@@ -76,6 +76,7 @@ class Gateway:
         self._bus, self._clients = bus, clients
         messages, partitions = clients.messages, config.bus_partitions
 
+        self.capacity = Capacity(config.max_connections)
         self._lease = lease = GatewayLease(leases, bus, self.id)
         self.registry = registry = Registry(self.id, 2 * config.heartbeat_seconds, lambda: lease.cut_off)
         self.hub = hub = Hub(registry)
@@ -157,11 +158,10 @@ class Gateway:
             sign_in=make_sign_in(self.config),
             state=lambda: self.lifecycle.state,
         )
-        capacity = Capacity(self.config.max_connections)
-        capacity.count(lambda: upgrades.under_way, lambda: len(self.registry.connections))
-        self.lifecycle.full = lambda: capacity.full
-        served = served_hosts(self.config.hosts, production=self.config.production)
-        server = make_server(make_app(api), upgrades.begin, served=served, capacity=capacity)
+        self.capacity.count(lambda: upgrades.under_way, lambda: len(self.registry.connections))
+        self.lifecycle.full = lambda: self.capacity.full
+        served = served_hosts(self.config.hosts, self.config.own_host, production=self.config.production)
+        server = make_server(make_app(api), upgrades.begin, served=served, capacity=self.capacity)
         serving = self.group.create_task(server.serve(sockets=[listening]))
         log.info("gateway_started", gateway=self.id, address=str(self.config.listen), compiled_sends=NATIVE)
         await self.lifecycle.stopping.wait()

@@ -236,6 +236,11 @@ class Config(ProcessConfig):
         return self.production or self.oidc_redirect_base.startswith("https://")
 
     @property
+    def own_host(self) -> str:
+        """The host of the public address; empty if that is not configured."""
+        return urlsplit(self.oidc_redirect_base).hostname or ""
+
+    @property
     def identity(self) -> Identity | None:
         """The identity with which the gateway calls the services; None where they do not ask for one."""
         if not self.gateway_key:

@@ -24,11 +24,14 @@ def host_name(value: bytes) -> str | None:
     return found["name"] if found else None
 
 
-def served_hosts(names: frozenset[str], *, production: bool) -> ServedHost:
-    """The names served: those configured; without any, every name in production and the local ones elsewhere."""
+def served_hosts(names: frozenset[str], own: str, *, production: bool) -> ServedHost:
+    """The names served: `own` and those configured; without any configured, every name in production and local ones elsewhere.
+
+    `own` is the name of the public address, empty if that is not configured.
+    """
     if ANY_HOST in names or (production and not names):
         return lambda _name: True
-    return names.__contains__ if names else is_local
+    return lambda name: name in names or (name == own != "") or (not names and is_local(name))
 
 
 def is_local(name: str) -> bool:

@@ -226,7 +226,7 @@ class HttpConnection(HttpToolsProtocol):
         if chunked or self._left:
             self._body_progress = self.loop.time()
             self._body_end = self._body_progress + BODY_TOTAL_SECONDS
-            self._expect(BODY_SECONDS, self._body_late)
+            self._expect(min(BODY_SECONDS, BODY_TOTAL_SECONDS), self._body_late)
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body, or discard it after the answer."""

@@ -83,9 +83,9 @@ def make_app(api: Api) -> Edge:
     """The HTTP application, with the web app where there is one."""
     config = api.config
     headers = partial(security_headers, config.storage_endpoint, over_tls=config.over_tls)
-    table = [entry for entry in TABLE if config.ops_listen is None or entry not in OPERATIONS]
-    table += DEVELOPMENT if api.dev_issuer else ()
-    routes = [_route(path, handlers) for path, handlers in table]
+    table = TABLE + (DEVELOPMENT if api.dev_issuer else ())
+    elsewhere = dict(OPERATIONS) if config.ops_listen is not None else {}
+    routes = [_route(path, {} if path in elsewhere else handlers) for path, handlers in table]
     routes.append(_route("/v1/{path:path}", {}))
     if config.web_root is not None and config.web_root.is_dir():
         web = WebApp(config.web_root, headers, dict(config.widget_origins))
