@@ -72,3 +72,11 @@ async def test_nothing_outside_the_build_is_reached(client: httpx.AsyncClient, p
     answer = await client.get(path)
     assert "secret" not in answer.text
     assert "root:" not in answer.text
+
+
+def test_browsers_never_use_http_again_where_they_came_by_https() -> None:
+    plain, secure = security_headers(""), security_headers("", over_tls=True)
+    assert "Strict-Transport-Security" not in plain
+    assert secure["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains"
+    assert "upgrade-insecure-requests" in secure["Content-Security-Policy"].split("; ")
+    assert "upgrade-insecure-requests" not in plain["Content-Security-Policy"]

@@ -76,7 +76,7 @@ class Gateway:
         self._bus, self._clients = bus, clients
         messages, partitions = clients.messages, config.bus_partitions
 
-        self.capacity = Capacity(config.max_connections)
+        self.capacity = Capacity(config.connection_limit)
         self._lease = lease = GatewayLease(leases, bus, self.id)
         self.registry = registry = Registry(self.id, 2 * config.heartbeat_seconds, lambda: lease.cut_off)
         self.hub = hub = Hub(registry)

@@ -179,8 +179,8 @@ class Config(ProcessConfig):
     issuers: tuple[IssuerConfig, ...] = setting("HUBBUB_ISSUERS", issuers, _NO_ISSUERS)
     hosts: frozenset[str] = setting("HUBBUB_HOSTS", hosts, _NO_HOSTS)
     """Names that requests may address; none means every name in production and the local ones elsewhere."""
-    max_connections: int = setting("HUBBUB_MAX_CONNECTIONS", whole(1, 1 << 20), file_limit() * 3 // 4)
-    """HTTP connections and sockets at one time; without a setting, three quarters of the file limit."""
+    max_connections: int = setting("HUBBUB_MAX_CONNECTIONS", whole(0, 1 << 20), 0)
+    """HTTP connections and sockets at one time; 0 for three quarters of the file limit."""
     allowed_origins: frozenset[str] = setting("HUBBUB_ALLOWED_ORIGINS", origins, _NO_ORIGINS)
     """Besides the server's own, which is always allowed."""
     widget_origins: tuple[tuple[str, tuple[str, ...]], ...] = setting("HUBBUB_WIDGET_ORIGINS", framers, _NO_FRAMERS)
@@ -229,6 +229,11 @@ class Config(ProcessConfig):
             problems += self._sign_in_problems()
         if problems:
             raise ConfigError(problems)
+
+    @property
+    def connection_limit(self) -> int:
+        """HTTP connections and sockets at one time."""
+        return self.max_connections or file_limit() * 3 // 4
 
     @property
     def over_tls(self) -> bool:

@@ -6,6 +6,8 @@ beyond those, a connection is answered and closed at once.
 
 from __future__ import annotations
 
+import enum
+import time
 from collections.abc import Callable
 
 import structlog
@@ -13,8 +15,18 @@ import structlog
 from gateway.config import most_connections
 
 log = structlog.get_logger()
-_RELAXED = 0.9
-"""Below this share of the limit, the gateway has recovered and logs the next overload again."""
+CROWDED_SECONDS = 5.0
+"""For which the gateway is full after its descriptors ran short."""
+LOG_SECONDS = 60.0
+"""Between two lines about it."""
+
+
+class Room(enum.Enum):
+    """What there is room for on a new connection."""
+
+    ALL = enum.auto()
+    PROBES = enum.auto()
+    NOTHING = enum.auto()
 
 
 class Capacity:
@@ -23,9 +35,10 @@ class Capacity:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._spare = 16 + limit // 16
+        """Connections beyond the limit, for the probes."""
         self._last_descriptor = most_connections()
+        self._crowded_until = self._quiet_until = 0.0
         self._counts: list[Callable[[], int]] = []
-        self._logged = False
 
     def count(self, *counts: Callable[[], int]) -> None:
         """Add functions that return a number of open connections."""
@@ -39,18 +52,17 @@ class Capacity:
     @property
     def full(self) -> bool:
         """Whether the next connection is refused."""
-        return self.open >= self.limit
+        return self.open >= self.limit or time.monotonic() < self._crowded_until
 
-    def overrun(self, descriptor: int) -> bool:
-        """Whether a connection accepted as `descriptor` must be closed at once. The kernel gives the lowest free number."""
-        return descriptor >= self._last_descriptor or self.open > self.limit + self._spare
-
-    def exceeded(self) -> bool:
-        """Whether the newest connection, already counted, is one too many. Logs the first of an overload."""
-        number = self.open
-        if number > self.limit and not self._logged:
-            self._logged = True
-            log.error("connections_full", limit=self.limit)
-        elif number < self.limit * _RELAXED:
-            self._logged = False
-        return number > self.limit
+    def room(self, descriptor: int) -> Room:
+        """What a new connection, already counted, may ask. The kernel gives the lowest free descriptor: a high one means few."""
+        number, now = self.open, time.monotonic()
+        crowded = descriptor >= self._last_descriptor
+        if crowded:
+            self._crowded_until = now + CROWDED_SECONDS
+        if not crowded and number <= self.limit:
+            return Room.ALL
+        if now >= self._quiet_until:
+            self._quiet_until = now + LOG_SECONDS
+            log.error("connections_full", limit=self.limit, open=number)
+        return Room.NOTHING if crowded or number > self.limit + self._spare else Room.PROBES

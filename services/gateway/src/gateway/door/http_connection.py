@@ -20,7 +20,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from chassis.errors import HubbubError, InvalidArgument, NotAllowed, NotFound, TooLarge, Unavailable
-from gateway.door.capacity import Capacity
+from gateway.door.capacity import Capacity, Room
 from gateway.door.hosts import ServedHost, host_name
 from gateway.http import problems
 from gateway.metrics import OPENED, REFUSED
@@ -158,8 +158,9 @@ class HttpConnection(HttpToolsProtocol):
         super().connection_made(transport)
         self.flow = _Flow(transport)
         self._answers = _Answers(transport, self._close_answered)
-        self._surplus = self._capacity.exceeded()
-        if self._surplus and self._capacity.overrun(transport.get_extra_info("socket").fileno()):
+        room = self._capacity.room(transport.get_extra_info("socket").fileno())
+        self._surplus = room is not Room.ALL
+        if room is Room.NOTHING:
             REFUSED.labels("503").inc()
             self._ending = True
             transport.write(problems.raw(_full()))

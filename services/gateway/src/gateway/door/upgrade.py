@@ -170,7 +170,7 @@ class Upgrades:
         connection.transport = transport
         _feed(protocol, _replayed(key))
         _forget_handshake(protocol.transport)
-        transport.set_protocol(_NO_PROTOCOL)  # uvloop keeps the last unbuffered protocol for life; `Door` would be 5 kB
+        transport.set_protocol(_NO_PROTOCOL)  # uvloop keeps the last unbuffered protocol for life; uvicorn's is 5 kB
         transport.set_protocol(protocol)
         transport.set_write_buffer_limits(high=0)  # so that `paused` says whether anything is unsent
         connection.file = transport.get_extra_info("socket").fileno()
