@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from ipaddress import ip_address
 
 from gateway.config import ANY_HOST
@@ -18,6 +19,7 @@ ServedHost = Callable[[str], bool]
 """Whether a lower-case name without port and without trailing dot is served."""
 
 
+@lru_cache(256)
 def host_name(value: bytes) -> str | None:
     """The name in a `Host` value, in lower case and without its port; None if the value is not valid."""
     found = HOST.fullmatch(value.decode("latin-1").lower())

@@ -342,6 +342,9 @@ class HttpConnection(HttpToolsProtocol):
 
     def _outgrown(self, piece: bytearray) -> bool:
         """Whether the head, or one of its lines, is too large."""
+        if self._line_size + len(piece) <= LINE_BYTES:  # no line can be too large
+            self._line_size = len(piece) - piece.rfind(b"\n") - 1 if b"\n" in piece else self._line_size + len(piece)
+            return self._size > HEAD_BYTES
         first, *others = map(len, piece.split(b"\n"))
         lines = [self._line_size + first, *others]
         self._line_size = lines[-1]
