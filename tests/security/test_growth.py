@@ -266,6 +266,8 @@ async def test_nothing_that_an_outsider_sends_counts_as_a_defect(world: World) -
         for _ in range(10):
             await sent(ann, vanishing)
             await sent(ann, GET + vanishing)
+    for refused in (broken, broken.replace(b"/v1/none", b"/healthz"), GET + broken.replace(b"/v1/none", b"/healthz")):
+        await sent(ann, refused, answered=b"HTTP/1.1 ")
     assert await defects(world) == before
     assert "Traceback" not in world.stack.log[logged:]
 
