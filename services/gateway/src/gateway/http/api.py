@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from chassis.errors import InvalidArgument, NotAuthenticated, TooLarge
 from chassis.grpc_client import call
+from chassis.lifecycle import State
 from chassis.under_way import UnderWay
 from gateway.clients import CALL_SECONDS, Clients
 from gateway.config import Config
@@ -59,7 +60,7 @@ class Api:
     dev_issuer: DevIssuer | None
     sign_in: SignIn | None
     """None if people do not sign in here."""
-    ready: Callable[[], bool]
+    state: Callable[[], State]
 
 
 def api_of(request: Request) -> Api:

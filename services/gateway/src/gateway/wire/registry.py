@@ -26,7 +26,7 @@ CLOSING_SECONDS = 5
 FLOODING_SECONDS = 2
 """For a client that floods to read its close code; nothing of it is read meanwhile."""
 UNREAD_SECONDS = 15
-"""For a slow consumer to read what was written before it, the close code last."""
+"""Time for a slow consumer to read the bytes written so far, the close code last."""
 
 
 class Registry:
@@ -67,7 +67,7 @@ class Registry:
             notify(connection)
 
     def close(self, connection: Connection, reason: Close) -> None:
-        """End a connection, whatever it is doing. Does nothing if it has ended."""
+        """End a connection in any state. Does nothing if it has ended."""
         if connection.closing is not None:
             return
         seconds = UNREAD_SECONDS if reason is Close.SLOW_CONSUMER or connection.paused else CLOSING_SECONDS
