@@ -76,13 +76,17 @@ def run(config_type: type[ConfigT], main: Main[ConfigT]) -> None:
     try:
         config = load(config_type, os.environ)
     except ConfigError as error:
-        for problem in error.problems:
-            sys.stderr.write(f"{problem}\n")
-        sys.exit(2)
+        sys.exit(_refuse(error))
     logging.configure(config)
     gc.freeze()  # imported modules are never garbage
     gc.set_threshold(*_GC_THRESHOLDS)
     sys.exit(uvloop.run(_run_main(config, main)))
+
+
+def _refuse(error: ConfigError) -> int:
+    for problem in error.problems:
+        sys.stderr.write(f"{problem}\n")
+    return 2
 
 
 async def _run_main(config: ConfigT, main: Main[ConfigT]) -> int:
@@ -105,6 +109,8 @@ async def _run_main(config: ConfigT, main: Main[ConfigT]) -> int:
     except asyncio.CancelledError:
         log.warning("stop_forced")
         return 1
+    except ConfigError as error:  # a store's
+        return _refuse(error)
     except Exception as error:  # the outermost handler
         DEFECTS.labels("process").inc()
         log.exception("process_failed", error=type(error).__name__)

@@ -1,7 +1,8 @@
 """Access to a service's PostgreSQL database: bounded pools, a deadline for every operation, and classified errors.
 
-A caller names the tenants whose rows it may access; row-level security of the service's tables enforces it. The service owns its
-SQL. Requires the extra `hubbub-chassis[postgres]`, so that services without a database carry no driver.
+A caller names the tenants whose rows it may access; row-level security of the service's tables enforces it. Work across all
+tenants has a database role of its own (see `database_role`). The service owns its SQL. Requires the extra
+`hubbub-chassis[postgres]`, so that services without a database carry no driver.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import select
 import weakref
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from types import MappingProxyType
 
 import psycopg
@@ -19,6 +21,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.types.string import TextLoader
 from psycopg_pool import AsyncConnectionPool
 
+from chassis.database_role import RoleCheck
 from chassis.errors import Unavailable
 from chassis.pipeline import Pipelines, Query, Rows
 
@@ -42,7 +45,7 @@ _SETTINGS = {
     "jit": "off",
 }
 _NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
-_UNBOUND = "SELECT FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolbypassrls)"
+_SWEEPER_CONNECTIONS = 2
 _SCOPE = "SELECT set_config('hubbub.tenants', %s::text[]::text, false)"
 # SQLSTATE classes after which the same statement may succeed later: connection, transaction state and rollback (also a
 # read-only server), resources (also a full disk), object state (also locks), operator intervention, system.
@@ -73,8 +76,12 @@ _FAILURES = _Failures()
 class Database:
     """Connections to one database. Times are returned in UTC, UUIDs as text."""
 
-    def __init__(self, pool: AsyncConnectionPool[Connection], pipelines: Pipelines) -> None:
+    def __init__(
+        self, pool: AsyncConnectionPool[Connection], sweeper_pool: AsyncConnectionPool[Connection], pipelines: Pipelines
+    ) -> None:
         self._pool = pool
+        self._sweeper_pool = sweeper_pool
+        """For `EVERY_TENANT`."""
         self._pipelines = pipelines
         self._scopes: weakref.WeakKeyDictionary[Connection, list[str]] = weakref.WeakKeyDictionary()
         """The tenants last set in each connection's session, outside any transaction."""
@@ -85,8 +92,8 @@ class Database:
 
         Raises `Unavailable` for transient errors and after the deadline, otherwise `psycopg.Error`.
         """
-        async with self._taken() as connection:
-            scope = list(tenants)
+        scope = list(tenants)
+        async with self._taken(self._sweeper_pool if scope == [*EVERY_TENANT] else self._pool) as connection:
             if self._scopes.get(connection) != scope:
                 self._scopes.pop(connection, None)
                 await connection.execute(_SCOPE, [scope])
@@ -94,23 +101,14 @@ class Database:
             yield connection
 
     @asynccontextmanager
-    async def _taken(self) -> AsyncIterator[Connection]:
+    async def _taken(self, pool: AsyncConnectionPool[Connection]) -> AsyncIterator[Connection]:
         with _FAILURES:
             async with asyncio.timeout(_OPERATION_SECONDS):
-                connection = await self._take()
+                connection = await _take(pool)
                 try:
                     yield connection
                 finally:
-                    await self._pool.putconn(connection)
-
-    async def _take(self) -> Connection:
-        """A connection that the server has not closed while it was idle."""
-        while True:
-            connection = await self._pool.getconn()
-            if not _closed_by_server(connection):
-                return connection
-            await connection.close()
-            await self._pool.putconn(connection)
+                    await pool.putconn(connection)
 
     @asynccontextmanager
     async def transaction(self, tenants: Collection[str]) -> AsyncIterator[Connection]:
@@ -130,53 +128,86 @@ class Database:
 
     async def ping(self) -> None:
         """Raise `Unavailable` unless the server responds."""
-        async with self._taken() as connection:
-            await connection.execute("SELECT 1")
+        for pool in {self._pool, self._sweeper_pool}:
+            async with self._taken(pool) as connection:
+                await connection.execute("SELECT 1")
 
 
 @asynccontextmanager
 async def open_database(
-    url: str, *, connections: int, pipelines: int = 0, pipeline_settings: Mapping[str, str] = _NO_SETTINGS, name: str
+    url: str,
+    *,
+    sweeper_url: str = "",
+    connections: int,
+    pipelines: int = 0,
+    pipeline_settings: Mapping[str, str] = _NO_SETTINGS,
+    name: str,
+    production: bool = False,
 ) -> AsyncIterator[Database]:
     """Open a database inside the block: at most `connections` in the pool, and `pipelines` more for `Database.pipeline`.
 
+    `sweeper_url` names the role for work with the scope `EVERY_TENANT`; it gets 2 more connections. Without it `url` serves both.
     `pipeline_settings` are server settings for the pipelines alone, declared by the module that owns their statements.
     Succeeds while the server is away; connections are made once it is back.
+    In production raises `ConfigError` for a role that may do more than its work; a role that is given more later is not used.
     """
 
-    def address(settings: Mapping[str, str]) -> str:
+    def address(url: str, settings: Mapping[str, str]) -> str:
         options = " ".join(f"-c {key}={value}" for key, value in settings.items())
         return make_conninfo(
             url, application_name=name, connect_timeout=3, tcp_user_timeout=5_000, keepalives_idle=10, options=options
         )
 
+    service = RoleCheck(production=production, every_tenant=not sweeper_url)
+    sweeper = RoleCheck(production=production, every_tenant=True)
+
     async def connect() -> Connection:
-        connection = await psycopg.AsyncConnection.connect(address({**_SETTINGS, **pipeline_settings}), autocommit=True)
+        connection = await psycopg.AsyncConnection.connect(address(url, {**_SETTINGS, **pipeline_settings}), autocommit=True)
         try:
-            await _configure(connection)
+            await _configure(connection, service)
         except BaseException:  # cancelled, too
             await connection.close()
             raise
         return connection
 
-    pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
-        address(_SETTINGS),
-        kwargs={"autocommit": True, "prepare_threshold": 0},
-        min_size=1,
-        max_size=connections,
-        timeout=_POOL_SECONDS,
-        max_waiting=1_000,
-        reconnect_timeout=_RECONNECT_SECONDS,
-        configure=_configure,
-        open=False,
-    )
+    def pool_of(url: str, connections: int, role: RoleCheck) -> AsyncConnectionPool[Connection]:
+        return AsyncConnectionPool(
+            address(url, _SETTINGS),
+            kwargs={"autocommit": True, "prepare_threshold": 0},
+            min_size=1,
+            max_size=connections,
+            timeout=_POOL_SECONDS,
+            max_waiting=1_000,
+            reconnect_timeout=_RECONNECT_SECONDS,
+            configure=partial(_configure, role=role),
+            open=False,
+        )
+
+    await service.refuse(address(url, _SETTINGS))
+    pool = sweeper_pool = pool_of(url, connections, service)
+    if sweeper_url:
+        await sweeper.refuse(address(sweeper_url, _SETTINGS))
+        sweeper_pool = pool_of(sweeper_url, _SWEEPER_CONNECTIONS, sweeper)
     opened = Pipelines(connect, pipelines)
-    await pool.open()
+    pools = {pool, sweeper_pool}
+    for each in pools:
+        await each.open()
     try:
-        yield Database(pool, opened)
+        yield Database(pool, sweeper_pool, opened)
     finally:
         opened.close()
-        await pool.close()
+        for each in pools:
+            await each.close()
+
+
+async def _take(pool: AsyncConnectionPool[Connection]) -> Connection:
+    """A connection that the server has not closed while it was idle."""
+    while True:
+        connection = await pool.getconn()
+        if not _closed_by_server(connection):
+            return connection
+        await connection.close()
+        await pool.putconn(connection)
 
 
 def _closed_by_server(connection: Connection) -> bool:
@@ -186,7 +217,6 @@ def _closed_by_server(connection: Connection) -> bool:
     return bool(poll.poll(0))
 
 
-async def _configure(connection: Connection) -> None:
+async def _configure(connection: Connection, role: RoleCheck) -> None:
     connection.adapters.register_loader("uuid", TextLoader)
-    if await (await connection.execute(_UNBOUND)).fetchone() is not None:
-        log.error("row_security_bypassed")  # tenants are not isolated: docs/operations.md, Settings
+    await role.check(connection)
