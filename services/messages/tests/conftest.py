@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import psycopg
 import pytest
 import pytest_asyncio
 
@@ -211,8 +212,12 @@ async def own_town(database: str, postgres_server: Postgres) -> AsyncIterator[To
 
 
 async def service_url(server: Postgres, owner_url: str) -> str:
-    """Return the URL of the same database for the role of a service."""
-    return await server.ensure_login(owner_url.rpartition("/")[2], "test_service", SERVICE)
+    """Return the URL of the same database for the role of a service, whose sessions the owner may observe and end."""
+    name = owner_url.rpartition("/")[2]
+    url = await server.ensure_login(name, "test_service", SERVICE)
+    async with await psycopg.AsyncConnection.connect(server.url(name, "postgres"), autocommit=True) as admin:
+        await admin.execute("GRANT test_service TO test")
+    return url
 
 
 async def results(town: Town, *batch: Command) -> list[tuple[str, int]]:
