@@ -96,6 +96,12 @@ def names(config: type[Any]) -> frozenset[str]:
     return frozenset(each.metadata[_SETTING].name for each in dataclasses.fields(config))
 
 
+def secrets(config: type[Any]) -> frozenset[str]:
+    """Return the variables that hold a secret of `config`."""
+    settings = [each.metadata[_SETTING] for each in dataclasses.fields(config)]
+    return frozenset(each.name for each in settings if each.parse is secret)
+
+
 def text(value: str) -> str:
     """Parse any text."""
     return value

@@ -1,5 +1,7 @@
 """Starts and stops a process. Each service's `app` module provides its `main`.
 
+Secrets leave the environment once they are read, and other processes cannot read this one's memory.
+
 SIGTERM and SIGINT set `stopping`. The process is then no longer ready, and `main` finishes its work in progress and returns.
 After the drain time `main` is cancelled; a second signal cancels it at once.
 """
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import gc
 import os
 import signal
@@ -19,13 +22,14 @@ import structlog
 import uvloop
 
 from chassis import logging, ops
-from chassis.config import ConfigError, ProcessConfig, load
+from chassis.config import ConfigError, ProcessConfig, load, secrets
 from chassis.metrics import DEFECTS, READY
 
 ConfigT = TypeVar("ConfigT", bound=ProcessConfig)
 log = structlog.get_logger()
 _DRAIN_SLACK_SECONDS = 2.0
 _READY_SECONDS = 1.0
+_PR_SET_DUMPABLE = 4
 
 
 class Lifecycle:
@@ -77,10 +81,19 @@ def run(config_type: type[ConfigT], main: Main[ConfigT]) -> None:
         config = load(config_type, os.environ)
     except ConfigError as error:
         sys.exit(_refuse(error))
+    hide_memory()
+    for name in secrets(config_type):
+        os.environ.pop(name, None)  # not inherited by a process that this one starts
     logging.configure(config)
     gc.freeze()  # imported modules are never garbage
     gc.set_threshold(*_GC_THRESHOLDS)
     sys.exit(uvloop.run(_run_main(config, main)))
+
+
+def hide_memory() -> None:
+    """Deny other processes of this user our memory and /proc/<pid>/environ, and write no core dumps."""
+    if sys.platform == "linux" and ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) < 0:
+        raise OSError(ctypes.get_errno(), "PR_SET_DUMPABLE")
 
 
 def _refuse(error: ConfigError) -> int:

@@ -17,7 +17,7 @@ from chassis.lifecycle import Lifecycle
 from chassis.migrate import migrate, migrations
 from chassis.postgres import Database, open_database
 from media import images
-from media.cage import CageError, hide_memory
+from media.cage import CageError
 from media.config import Config, MigrateConfig
 from media.errors import DecoderCrashedError, ObjectAbsentError
 from media.malware import MalwareScanner
@@ -33,7 +33,6 @@ _CONNECTIONS = 6
 
 async def serve(config: Config, life: Lifecycle) -> None:
     """Serve the RPCs and examine uploads until told to stop."""
-    hide_memory()
     await _require_cage(config)
     async with (
         open_database(
