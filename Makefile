@@ -16,7 +16,7 @@ VENV := .venv/bin
 UV := $(VENV)/uv
 STAMPS := .make
 export UV_NO_PROGRESS := 1
-# uv installs here, whatever environment the caller has active.
+# uv installs here, even if the caller has another environment active.
 export VIRTUAL_ENV := $(CURDIR)/.venv
 # protoc looks for its plugins there.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)

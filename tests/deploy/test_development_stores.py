@@ -26,7 +26,7 @@ async def initialised(server: Postgres) -> None:
                 await admin.execute(statement.encode())
 
 
-def told(kind: str, name: str, variable: str, server: Postgres) -> str:
+def database_url(kind: str, name: str, variable: str, server: Postgres) -> str:
     """The URL of a workload in the development overlay, with the address of the test's server."""
     value = environment("dev", named("dev", kind, name))[variable]
     assert value is not None
@@ -41,7 +41,7 @@ async def test_each_service_can_migrate_its_own_database_and_enter_no_other(serv
         await initialised(server)
         for service in ("messages", "media"):
             variable = f"HUBBUB_{service.upper()}_MIGRATION_DATABASE_URL"
-            url = told("Job", f"{service}-migrate", variable, server)
+            url = database_url("Job", f"{service}-migrate", variable, server)
             command = (sys.executable, "-m", service, "migrate")
             process = await asyncio.create_subprocess_exec(*command, env={"PATH": os.environ["PATH"], variable: url})
             async with asyncio.timeout(60):
@@ -51,7 +51,7 @@ async def test_each_service_can_migrate_its_own_database_and_enter_no_other(serv
                 await psycopg.AsyncConnection.connect(urlunsplit(urlsplit(url)._replace(path=f"/{foreign}")))
             process_name = "messages-api" if service == "messages" else "media"
             addresses = [
-                told("Deployment", process_name, f"HUBBUB_{service.upper()}_{role}DATABASE_URL", server)
+                database_url("Deployment", process_name, f"HUBBUB_{service.upper()}_{role}DATABASE_URL", server)
                 for role in ("", "SWEEPER_")
             ]
             async with open_database(

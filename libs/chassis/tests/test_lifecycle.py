@@ -7,6 +7,9 @@ import sys
 import urllib.error
 import urllib.request
 
+from chassis import metrics
+from chassis.lifecycle import Lifecycle, State
+
 PROGRAM = """
 import asyncio, sys
 from chassis.config import ProcessConfig
@@ -119,3 +122,18 @@ def test_a_secret_leaves_the_environment_when_it_has_been_read() -> None:
     environ = {**os.environ, "HUBBUB_URL": "hunter2"}
     done = subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=30, check=False)
     assert done.stdout.splitlines()[0] == "hunter2 False False", done.stderr
+
+
+async def test_a_process_says_why_it_is_not_ready() -> None:
+    lifecycle = Lifecycle()
+    told = [lifecycle.state]
+    lifecycle.set_ready(True)
+    told.append(lifecycle.state)
+    lifecycle.full = lambda: True
+    told.append(lifecycle.state)
+    lifecycle.stop()
+    assert [*told, lifecycle.state] == [State.NOT_READY, State.READY, State.FULL, State.STOPPING]
+
+
+def test_a_page_of_metrics_is_made_once_a_second_however_often_it_is_asked_for() -> None:
+    assert len({id(metrics.page()) for _ in range(100)}) <= 2

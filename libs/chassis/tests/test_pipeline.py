@@ -68,13 +68,13 @@ async def test_a_statement_is_prepared_once(opened: Database) -> None:
 
 
 async def test_the_tenants_are_set_when_they_change_or_were_rolled_back(opened: Database) -> None:
-    told = Statement("SELECT current_setting('hubbub.tenants', true)")
+    tenants_setting = Statement("SELECT current_setting('hubbub.tenants', true)")
     for tenants in (["one"], ["one"], ["two", 'th,r"ee'], ["one"]):
-        (((setting,),),) = await opened.pipeline(tenants, [told.query({})])
+        (((setting,),),) = await opened.pipeline(tenants, [tenants_setting.query({})])
         assert setting == ("{one}" if len(tenants) == 1 else '{two,"th,r\\"ee"}')
     with pytest.raises(psycopg.errors.CheckViolation):
         await opened.pipeline(["two"], [add(0)])
-    (((setting,),),) = await opened.pipeline(["two"], [told.query({})])
+    (((setting,),),) = await opened.pipeline(["two"], [tenants_setting.query({})])
     assert setting == "{two}"
 
 
@@ -165,8 +165,8 @@ async def test_the_pool_opens_no_more_pipelines_than_its_size(opened: Database) 
     assert len(set(both)) == 1
 
 
-async def test_a_server_that_is_away_is_unavailable(unused_tcp_port: int) -> None:
-    url = f"postgresql://nobody:x@127.0.0.1:{unused_tcp_port}/nothing"
+async def test_an_unreachable_server_is_unavailable(unused_tcp_port: int) -> None:
+    url = f"postgresql://user:x@127.0.0.1:{unused_tcp_port}/nothing"
     async with open_database(url, connections=1, pipelines=1, name="tests") as away:
         with pytest.raises(Unavailable):
             await one(away, BACKEND)

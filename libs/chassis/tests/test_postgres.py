@@ -23,7 +23,7 @@ async def opened(database: str) -> AsyncIterator[Database]:
         yield opened
 
 
-async def test_a_statement_that_waits_too_long_for_a_lock_is_unavailable(opened: Database) -> None:
+async def test_a_lock_timeout_is_unavailable(opened: Database) -> None:
     async with opened.connection(EVERY_TENANT) as connection:
         await connection.execute("CREATE TABLE things (n int)")
     async with opened.transaction(EVERY_TENANT) as holder:
@@ -34,8 +34,8 @@ async def test_a_statement_that_waits_too_long_for_a_lock_is_unavailable(opened:
                 await waiter.execute("SELECT FROM things")
 
 
-async def test_a_server_that_is_away_is_unavailable(unused_tcp_port: int) -> None:
-    url = f"postgresql://nobody:x@127.0.0.1:{unused_tcp_port}/nothing"
+async def test_an_unreachable_server_is_unavailable(unused_tcp_port: int) -> None:
+    url = f"postgresql://user:x@127.0.0.1:{unused_tcp_port}/nothing"
     async with open_database(url, connections=1, name="tests") as away:
         with pytest.raises(Unavailable):
             await away.ping()
@@ -53,11 +53,11 @@ async def test_a_connection_that_the_server_closed_while_idle_is_not_used(opened
 
 async def test_a_role_that_bypasses_row_level_security_is_logged(postgres_server: Postgres, database: str) -> None:
     unbound = postgres_server.url(database.rpartition("/")[2], "postgres")
-    for url, told in ((database, []), (unbound, ["row_security_bypassed"])):
+    for url, expected in ((database, []), (unbound, ["row_security_bypassed"])):
         with capture_logs() as lines:
             async with open_database(url, connections=1, name="tests") as opened:
                 await opened.ping()
-        assert [line["event"] for line in lines] == told
+        assert [line["event"] for line in lines] == expected
 
 
 EXCESS = [

@@ -1,6 +1,6 @@
-"""A small town for each test: the service, a worker, people and channels, in a tenant of its own.
+"""Fixtures: the service, a worker, users and channels of a tenant, made for each test (`Town`).
 
-Tests share one database, as tenants do. What looks at a whole database, or changes it, asks for `own_town`.
+Tests share one database, as tenants do. A test that reads or changes a whole database uses `own_town`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ GATEWAY = "gateway-0.1"
 
 @dataclass
 class Town:
-    """One messages service, as its tests use it."""
+    """One messages service with the helpers of its tests."""
 
     url: str
     database: Database
@@ -112,8 +112,8 @@ class Town:
         ]
         await self.bus.publish(batch)
 
-    def wish(self, channel: str, user: str, text: str = "hello", **other: Any) -> events.Command:
-        """A command to post, as a gateway writes it."""
+    def bus_command(self, channel: str, user: str, text: str = "hello", **other: Any) -> events.Command:
+        """A command as a gateway publishes it, by default a post."""
         self.counter += 1
         fields: dict[str, Any] = {
             "tenant": self.tenant,
@@ -150,8 +150,8 @@ class Listener:
         self.rejected: list[bytes] = []
 
     async def until(self, enough: Callable[[Listener], bool]) -> None:
-        """Listen until it is enough."""
-        async with asyncio.timeout(10):
+        """Listen until `enough` is true."""
+        async with asyncio.timeout(30):
             while not enough(self):
                 delivery = await anext(self._feed)
                 assert isinstance(delivery, Delivery)

@@ -148,7 +148,7 @@ async def test_concurrent_actions_form_one_chain(town: Town) -> None:
         "UPDATE migrations SET digest = ''",
     ],
 )
-async def test_the_role_of_the_service_cannot_change_what_is_recorded(town: Town, statement: LiteralString) -> None:
+async def test_the_role_of_the_service_cannot_change_a_record(town: Town, statement: LiteralString) -> None:
     await busy(town)
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         async with town.database.connection([town.tenant]) as connection:
@@ -167,7 +167,7 @@ Tamper = Callable[[psycopg.AsyncConnection[Any]], Awaitable[object]]
 
 def behind(statement: LiteralString) -> Tamper:
     async def tamper(connection: psycopg.AsyncConnection[Any]) -> None:
-        await connection.execute("SET session_replication_role = replica")  # no trigger
+        await connection.execute("SET session_replication_role = replica")  # disables triggers
         await connection.execute(statement)
 
     return tamper

@@ -52,7 +52,7 @@ async def test_a_direct_channel_has_exactly_one_other_existing_member(town: Town
     await refused(create(_create(town, "ann", "direct", "ann"), None), InvalidArgument)
     await refused(create(_create(town, "ann", "direct", "bob", "cat"), None), InvalidArgument)
     await refused(create(_create(town, "ann", "direct", "bob", name="x"), None), InvalidArgument)
-    await refused(create(_create(town, "ann", "direct", "nobody"), None), NotFound)
+    await refused(create(_create(town, "ann", "direct", "unknown"), None), NotFound)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ async def test_a_direct_channel_has_exactly_one_other_existing_member(town: Town
         (rpc.CreateChannelRequest(kind=nouns.CHANNEL_KIND_GROUP, history=nouns.History.ValueType(99)), InvalidArgument),
         (rpc.CreateChannelRequest(kind=nouns.CHANNEL_KIND_GROUP, name="x" * 129), InvalidArgument),
         (rpc.CreateChannelRequest(kind=nouns.CHANNEL_KIND_GROUP, name="a\nb"), InvalidArgument),
-        (rpc.CreateChannelRequest(kind=nouns.CHANNEL_KIND_GROUP, members=["nobody"]), NotFound),
+        (rpc.CreateChannelRequest(kind=nouns.CHANNEL_KIND_GROUP, members=["unknown"]), NotFound),
         (rpc.CreateChannelRequest(kind=nouns.CHANNEL_KIND_GROUP, members=[""]), InvalidArgument),
         (rpc.CreateChannelRequest(kind=nouns.CHANNEL_KIND_GROUP, members=[f"{n}" for n in range(201)]), InvalidArgument),
     ],
@@ -76,14 +76,14 @@ async def test_invalid_channels_are_refused(town: Town, request_: rpc.CreateChan
 async def test_unknown_foreign_and_invisible_channels_are_refused_alike(town: Town) -> None:
     hidden = await town.channel("ann", "bob")
     foreign = town.caller("ann", tenant="elsewhere")
-    stranger = town.caller("cat")
+    outsider = town.caller("cat")
     for caller, channel in (
-        (stranger, hidden),
+        (outsider, hidden),
         (foreign, hidden),
-        (stranger, "0190a0a0-0000-7000-8000-000000000000"),
-        (stranger, "no-id"),
-        (stranger, hidden.upper()),
-        (stranger, ""),
+        (outsider, "0190a0a0-0000-7000-8000-000000000000"),
+        (outsider, "no-id"),
+        (outsider, hidden.upper()),
+        (outsider, ""),
     ):
         answers = [
             await refused(call, NotFound)
@@ -166,7 +166,7 @@ async def test_users_are_added_all_or_none_and_once(town: Town) -> None:
     channel = await town.channel("ann", "bob")
     await town.people("cat", "dan")
     ann = town.caller("ann")
-    unknown = rpc.AddMembersRequest(caller=ann, channel=channel, users=["cat", "nobody"])
+    unknown = rpc.AddMembersRequest(caller=ann, channel=channel, users=["cat", "unknown"])
     await refused(town.service.AddMembers(unknown, None), NotFound)
     add = rpc.AddMembersRequest(caller=ann, channel=channel, users=["bob", "cat", "cat", "dan"])
     added = (await town.service.AddMembers(add, None)).members
@@ -212,7 +212,7 @@ async def test_role_changes_are_logged_once(town: Town) -> None:
     for wrong, error in ((events.Role.ValueType(99), InvalidArgument), (events.ROLE_UNSPECIFIED, InvalidArgument)):
         change.role = wrong
         await refused(town.service.SetMemberRole(change, None), error)
-    absent = rpc.SetMemberRoleRequest(caller=town.caller("ann"), channel=channel, user="nobody", role=events.ROLE_MEMBER)
+    absent = rpc.SetMemberRoleRequest(caller=town.caller("ann"), channel=channel, user="unknown", role=events.ROLE_MEMBER)
     await refused(town.service.SetMemberRole(absent, None), NotFound)
 
 

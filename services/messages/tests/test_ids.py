@@ -17,5 +17,5 @@ def test_ids_are_lower_case_uuids_of_version_7() -> None:
 
 
 def test_ids_are_ascending_and_unique() -> None:
-    ids = message_ids(10_000)  # more than a millisecond has room for
+    ids = message_ids(10_000)  # more than fit into one millisecond
     assert ids == sorted(set(ids))

@@ -84,7 +84,7 @@ async def test_only_moderators_silence_members_who_are_not_above_them(town: Town
     await silence(town, room, "bob", by="mod")
     await refused(silence(town, room, "ann", by="mod"), NotAllowed)
     await refused(silence(town, room, "mod", by="bob"), NotAllowed)
-    await refused(silence(town, room, "nobody", by="mod"), NotFound)
+    await refused(silence(town, room, "unknown", by="mod"), NotFound)
     await silence(town, room, "mod", by="ann")
     own = rpc.UnsilenceMemberRequest(caller=town.caller("mod"), channel=room, user="mod")
     await refused(town.service.UnsilenceMember(own, None), NotAllowed)
@@ -137,7 +137,7 @@ async def test_only_the_caller_sees_their_blocks(town: Town) -> None:
     assert [each.id for each in (await blocked("ann", page_size=1, page_token=first.next_page_token)).users] == ["cid"]
     assert not (await blocked("bob")).users
     await refused(block(town, "ann", "ann"), NotAllowed)
-    await refused(block(town, "ann", "nobody"), NotFound)
+    await refused(block(town, "ann", "unknown"), NotFound)
 
 
 async def report(town: Town, room: str, user: str, message: str) -> rpc.ReportMessageResponse:

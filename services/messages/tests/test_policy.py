@@ -19,7 +19,7 @@ from services.messages.tests.conftest import Town, refused
 
 ROLES = ["reader", "member", "moderator", "owner"]
 KINDS = ["group", "public", "broadcast", "qa"]
-# The protocol page, spelled out: the lowest role that may, in group, public, broadcast, qa.
+# The lowest role that may, in group, public, broadcast, qa; written by hand from the protocol.
 EXPECTED = {
     "post": ("member", "member", "moderator", "member"),
     "edit own": ("reader", "reader", "reader", "reader"),
@@ -55,7 +55,7 @@ class Stage:
             raise outcome.error
 
     async def attempt(self, action: str, own: MessageId, other: MessageId) -> bool:
-        """Try as the one whose role is tried; return whether it was allowed."""
+        """Try an action as the member under test; return whether it was allowed."""
         service, channel, you = self.town.service, self.channel, self.town.caller("you")
         attempts: dict[str, Callable[[], Awaitable[object]]] = {
             "post": lambda: self.order(Post("x")),
@@ -140,7 +140,7 @@ async def test_a_member_with_a_higher_role_cannot_be_changed(town: Town) -> None
     await refused(service.SetMemberRole(demote, None), NotAllowed)
 
 
-def test_moderators_and_up_do_not_wait_in_slow_mode() -> None:
+def test_moderators_and_owners_do_not_wait_in_slow_mode() -> None:
     waits = {(kind, role) for kind in ChannelKind for role in Role if not policy.allows(Action.SKIP_SLOW_MODE, kind, role)}
     assert {role for kind, role in waits if kind is not ChannelKind.DIRECT} == {Role.READER, Role.MEMBER}
 

@@ -192,7 +192,7 @@ async def test_valid_text_is_stored_unchanged(town: Town, text: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["\x01mine", "k" * 129, "a\nb", "\x00"])
-async def test_a_key_has_no_control_characters_and_at_most_128(town: Town, key: str) -> None:
+async def test_a_key_has_at_most_128_characters_and_no_control_characters(town: Town, key: str) -> None:
     channel = await town.channel("ann")
     await refused(town.post(channel, "ann", key=key), InvalidArgument)
 

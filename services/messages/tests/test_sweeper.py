@@ -36,7 +36,7 @@ async def test_a_batch_leaves_one_row_that_the_sweeper_deletes_once_published(ow
     assert await _rows(town.database) == 1
 
 
-async def test_refused_commands_and_read_positions_leave_no_row(own_town: Town) -> None:
+async def test_refused_commands_and_read_positions_make_no_row(own_town: Town) -> None:
     town = own_town
     channel = await town.channel("ann")
     await Sweeper(town.database, town.publisher).delete_published()

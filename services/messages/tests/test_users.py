@@ -93,7 +93,7 @@ async def test_only_administrators_revoke_and_only_existing_users(town: Town) ->
     await town.people("ann", "bob")
     for caller, user, error in (
         (town.caller("ann"), "bob", NotAllowed),
-        (town.caller("root", admin=True), "nobody", NotFound),
+        (town.caller("root", admin=True), "unknown", NotFound),
         (town.caller("root", admin=True, tenant="elsewhere"), "bob", NotFound),
         (town.caller("root", admin=True), "", NotFound),
     ):
@@ -111,7 +111,7 @@ async def test_a_revocation_that_cannot_be_published_does_not_succeed(town: Town
     away.close()
 
 
-def _decided(town: Town, service: MessagesService, way: str) -> Awaitable[rpc.RevokeUserResponse | rpc.BlockUserResponse]:
+def _revoked(town: Town, service: MessagesService, way: str) -> Awaitable[rpc.RevokeUserResponse | rpc.BlockUserResponse]:
     root = town.caller("root", admin=True)
     if way == "revoke":
         return service.RevokeUser(rpc.RevokeUserRequest(caller=root, user="ann"), None)
@@ -125,7 +125,7 @@ async def test_a_revocation_is_repeated_until_every_gateway_with_a_lease_has_con
     await town.people("ann")
     for gateway in ("one", "two"):
         await town.gateways.renew(gateway)
-    deciding = asyncio.ensure_future(_decided(town, town.service, way))
+    deciding = asyncio.ensure_future(_revoked(town, town.service, way))
     await listener.until(lambda heard: bool(heard.revocations))
     await town.gateways.acknowledge("one", listener.revocations[0].id)
     await listener.until(lambda heard: len(heard.revocations) > 1)
@@ -139,7 +139,7 @@ async def test_a_revocation_that_a_gateway_does_not_confirm_is_stored_but_does_n
     await town.people("ann")
     await town.gateways.renew("deaf")
     service = MessagesService(town.database, town.publisher, Revocations(town.publisher, town.gateways, confirm_seconds=0.1))
-    await refused(_decided(town, service, "block"), Unavailable)
+    await refused(_revoked(town, service, "block"), Unavailable)
     await refused(town.service.AdmitUser(_admit(town, "ann"), None), NotAuthenticated)
 
 

@@ -32,7 +32,7 @@ _CONNECTIONS = 6
 
 
 async def serve(config: Config, life: Lifecycle) -> None:
-    """Serve the RPCs and examine uploads until told to stop."""
+    """Serve the RPCs and examine uploads until stopped."""
     await _require_cage(config)
     async with (
         open_database(

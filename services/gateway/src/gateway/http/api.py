@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from chassis.errors import InvalidArgument, NotAuthenticated, TooLarge
 from chassis.grpc_client import call
+from chassis.lifecycle import State
 from gateway.clients import CALL_SECONDS, Clients
 from gateway.config import Config
 from gateway.http.shapes import Page
@@ -50,7 +51,7 @@ class Api:
     dev_issuer: DevIssuer | None
     sign_in: SignIn | None
     """None if people do not sign in here."""
-    ready: Callable[[], bool]
+    state: Callable[[], State]
 
 
 def api_of(request: Request) -> Api:
