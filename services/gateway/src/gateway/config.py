@@ -12,12 +12,26 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from chassis.config import Address, ConfigError, ProcessConfig, Secret, address, flag, secret, setting, text, whole
+from chassis.config import (
+    Address,
+    ConfigError,
+    ProcessConfig,
+    Secret,
+    address,
+    flag,
+    require_redis_tls,
+    secret,
+    setting,
+    text,
+    whole,
+)
 from chassis.identity import GATEWAY, Identity, private_key
 from chassis.ids import Tenant
 
 KEY_CHARACTERS = 32
 """Minimum length of a session key; `openssl rand -hex 32` makes one of 64."""
+_KEY_DISTINCT_CHARACTERS = 10
+"""Fewer tell a key that was not drawn at random: 64 random hexadecimal digits have fewer once in 10^9."""
 ANY_HOST = "*"
 _HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\]")
 _ORIGIN = re.compile(
@@ -235,6 +249,8 @@ class Config(ProcessConfig):
         if self.max_connections > most_connections():
             problems.append("HUBBUB_MAX_CONNECTIONS must leave an eighth of the file limit (RLIMIT_NOFILE) free")
         problems += self._identity_problems()
+        if self.production:
+            problems += self._production_problems()
         if self.oidc_issuer:
             problems += self._sign_in_problems()
         if problems:
@@ -287,6 +303,17 @@ class Config(ProcessConfig):
         except ValueError as error:
             return [f"HUBBUB_GATEWAY_KEY {error}"]
         return []
+
+    def _production_problems(self) -> list[str]:
+        pages = self.allowed_origins.union(*(origins for _, origins in self.widget_origins))
+        problems = [f"The origin {page} must begin with https://" for page in sorted(pages) if not page.startswith("https://")]
+        if any(len(set(key.strip())) < _KEY_DISTINCT_CHARACTERS for key in self.session_keys.split(",")) and self.session_keys:
+            problems.append("HUBBUB_SESSION_KEYS must be random: `openssl rand -hex 32` makes a key")
+        try:
+            require_redis_tls("HUBBUB_BUS_URL", self.bus_url, production=True)
+        except ConfigError as error:
+            problems += error.problems
+        return problems
 
     def _sign_in_problems(self) -> list[str]:
         needed = {
