@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -9,8 +10,9 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
+from chassis import postgres
 from chassis.config import ConfigError
-from chassis.errors import Unavailable
+from chassis.errors import RateLimited, TooLarge, Unavailable
 from chassis.pipeline import Statement
 from chassis.postgres import EVERY_TENANT, Database, is_transient, open_database
 from stack.postgres import EVERY_TENANT as SWEEPERS
@@ -155,3 +157,32 @@ async def test_a_sweeper_in_production_may_work_on_every_tenant(role: Role, post
 )
 def test_transient_errors_are_told_from_errors_of_the_statement(error: psycopg.Error, transient: bool) -> None:
     assert is_transient(error) is transient
+
+
+async def test_a_tenant_holds_half_of_a_pool_and_leaves_the_rest_to_others(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "_POOL_SECONDS", 0.1)
+    async with open_database(database, connections=4, walks=2, name="tests") as opened, contextlib.AsyncExitStack() as held:
+        for _ in range(2):
+            await held.enter_async_context(opened.connection(["acme"]))
+        await held.enter_async_context(opened.walking("acme"))
+        for taken in (opened.connection(["acme"]), opened.transaction(["acme"])):
+            with pytest.raises(RateLimited):
+                await held.enter_async_context(taken)
+        monkeypatch.setattr(opened._walk_shares, "_seconds", 0.1)  # noqa: SLF001 - a second otherwise
+        with pytest.raises(RateLimited):
+            await held.enter_async_context(opened.walking("acme"))
+        await held.enter_async_context(opened.connection(["beta"]))
+        await held.enter_async_context(opened.walking("beta"))
+        await held.enter_async_context(opened.connection(EVERY_TENANT))
+
+
+async def test_a_walk_that_takes_too_long_asks_for_too_much(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres, "WALK_SECONDS", 0.2)
+    async with open_database(database, connections=2, walks=2, name="tests") as opened:
+        with pytest.raises(TooLarge):
+            async with opened.walking("acme") as connection:
+                await connection.execute("SELECT pg_sleep(20)")
+        async with opened.walking("acme") as connection:
+            await connection.execute("SELECT 1")

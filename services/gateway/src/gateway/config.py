@@ -76,7 +76,9 @@ def most_connections() -> int:
 
 
 def networks(value: str) -> tuple[str, ...]:
-    """A comma list of networks such as 10.0.0.0/8."""
+    """A comma list of networks such as 10.0.0.0/8, or `none`."""
+    if value.strip() == "none":
+        return ()
     return tuple(str(ip_network(each.strip())) for each in value.split(",") if each.strip())
 
 
@@ -172,7 +174,6 @@ _NO_HOSTS: frozenset[str] = frozenset()
 _NO_TENANTS: tuple[tuple[str, str], ...] = ()
 _NO_FRAMERS: tuple[tuple[str, tuple[str, ...]], ...] = ()
 _NO_SECRET = Secret("")
-_NO_NETWORKS: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,11 +209,18 @@ class Config(ProcessConfig):
     burst: int = setting("HUBBUB_SEND_BURST", whole(1, 100_000), 200)
     user_sends_per_second: int = setting("HUBBUB_USER_SENDS_PER_SECOND", whole(0, 1_000_000), 0)
     """Limit of one user over all connections, HTTP, and gateways; 0 means four times the limit of a connection."""
+    tenant_sends_per_second: int = setting("HUBBUB_TENANT_SENDS_PER_SECOND", whole(1, 10_000_000), 5_000)
+    """Limit of all users of one tenant together; the burst is ten seconds' worth."""
+    requests_per_second: int = setting("HUBBUB_REQUESTS_PER_SECOND", whole(1, 1_000_000), 100)
+    """HTTP requests and handshakes of one user, by their costs."""
+    request_burst: int = setting("HUBBUB_REQUEST_BURST", whole(1, 1_000_000), 1_000)
+    tenant_requests_per_second: int = setting("HUBBUB_TENANT_REQUESTS_PER_SECOND", whole(1, 10_000_000), 2_000)
+    """As `tenant_sends_per_second`, of requests."""
     joins_per_second: int = setting("HUBBUB_JOINS_PER_SECOND", whole(1, 100_000), 30)
     """Channels that one user may create or join."""
     unauthenticated_per_second: int = setting("HUBBUB_STRANGERS_PER_SECOND", whole(1, 100_000), 200)
-    """Rejected credentials, sign-ins, and development logins from one address."""
-    trusted_proxies: tuple[str, ...] = setting("HUBBUB_TRUSTED_PROXIES", networks, _NO_NETWORKS)
+    """Rejected credentials and development logins from one address; as many sign-ins, counted apart."""
+    trusted_proxies: tuple[str, ...] | None = setting("HUBBUB_TRUSTED_PROXIES", networks, None)
     """Networks whose `X-Forwarded-For` is trusted."""
     connections_per_user: int = setting("HUBBUB_CONNECTIONS_PER_USER", whole(1, 100_000), 20)
     reconcile_seconds: int = setting("HUBBUB_RECONCILE_SECONDS", whole(1, 86_400), 60)
@@ -236,6 +244,8 @@ class Config(ProcessConfig):
             problems.append("HUBBUB_DEV_LOGIN must not be set where HUBBUB_ENV=production")
         if self.dev_login and not self.dev_key_file:
             problems.append("HUBBUB_DEV_KEY_FILE is required where HUBBUB_DEV_LOGIN=1")
+        if self.trusted_proxies is None and self.production:
+            problems.append("HUBBUB_TRUSTED_PROXIES is required where HUBBUB_ENV=production: a list of networks, or none")
         if self.max_connections > most_connections():
             problems.append("HUBBUB_MAX_CONNECTIONS must leave an eighth of the file limit (RLIMIT_NOFILE) free")
         problems += self._identity_problems()

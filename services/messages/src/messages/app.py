@@ -39,7 +39,7 @@ from messages.sweeper import Sweeper
 from messages.worker import GROUP, Worker
 
 log = structlog.get_logger()
-_API_CONNECTIONS, _API_PIPELINES = 10, 4
+_API_CONNECTIONS, _API_WALKS, _API_PIPELINES = 10, 4, 4
 _WORKER_CONNECTIONS, _WORKER_PIPELINES = 2, 8
 """Besides the sweeper's connections."""
 
@@ -70,13 +70,14 @@ class Resources:
 
 
 @asynccontextmanager
-async def open_resources(config: WorkerConfig, connections: int, pipelines: int) -> AsyncIterator[Resources]:
+async def open_resources(config: WorkerConfig, connections: int, pipelines: int, walks: int = 0) -> AsyncIterator[Resources]:
     """Open the database and the bus inside the block. Succeeds while either is away."""
     async with (
         open_database(
             config.database_url,
             sweeper_url=config.sweeper_database_url,
             connections=connections,
+            walks=walks,
             pipelines=pipelines,
             pipeline_settings=PLANNER_SETTINGS,
             name=config.instance,
@@ -90,7 +91,7 @@ async def open_resources(config: WorkerConfig, connections: int, pipelines: int)
 async def api(config: ApiConfig, life: Lifecycle) -> None:
     """Serve RPCs until the process is stopped."""
     async with (
-        open_resources(config, _API_CONNECTIONS, _API_PIPELINES) as resources,
+        open_resources(config, _API_CONNECTIONS, _API_PIPELINES, _API_WALKS) as resources,
         open_gateway_leases(config.bus_url) as gateways,
         asyncio.TaskGroup() as tasks,
     ):
