@@ -196,3 +196,29 @@ async def test_cors_allows_one_origin_at_a_time_and_no_credentials(place: Place)
 async def token(url: str) -> str:
     async with httpx.AsyncClient(base_url=url) as http:
         return str((await http.post("/v1/dev/login", json={"user": "ann", "tenant": "acme"})).json()["token"])
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost", 200),
+        ("127.0.0.1:80", 200),
+        ("[::1]:8080", 200),
+        ("chat.localhost", 200),
+        ("rebind.evil.example", 403),
+        ("127.0.0.1.evil.example", 403),
+        ("localhost.evil.example:8080", 403),
+        ("10.0.0.1", 403),
+    ],
+)
+async def test_a_name_that_was_rebound_to_this_machine_gets_no_development_token(place: Place, host: str, status: int) -> None:
+    async with httpx.AsyncClient(base_url=place.url) as http:
+        answer = await http.post("/v1/dev/login", json={"user": "ann"}, headers={"Host": host})
+        assert answer.status_code == status, answer.text
+
+
+@pytest.mark.parametrize("user", [".", ".."])
+async def test_no_user_is_named_like_a_step_in_a_path(place: Place, user: str) -> None:
+    async with httpx.AsyncClient(base_url=place.url) as http:
+        answer = await http.post("/v1/dev/login", json={"user": user})
+        assert (answer.status_code, answer.json()["reason"]) == (400, "INVALID_ARGUMENT")

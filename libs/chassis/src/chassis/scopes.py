@@ -49,7 +49,7 @@ TABLE: tuple[tuple[Scope, str, str], ...] = (
     (Scope.MEDIA_READ, _MEDIA, "GetUpload GetLink ResolveUploads"),
     (Scope.MEDIA_WRITE, _MEDIA, "CreateUpload CompleteUpload"),
     (Scope.PRESENCE_READ, _PRESENCE, "GetPresence"),
-    (Scope.GATEWAY, _MESSAGES, "OpenSessions FetchEvents GetHeads"),
+    (Scope.GATEWAY, _MESSAGES, "OpenSessions FetchEvents GetHeads BeginBrowserSession ListBrowserSessions EndBrowserSessions"),
     (Scope.GATEWAY, _PRESENCE, "Attach"),
 )
 """Scope, service, RPCs."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,9 +18,18 @@ from chassis.ids import Tenant
 
 KEY_CHARACTERS = 32
 """Minimum length of a session key; `openssl rand -hex 32` makes one of 64."""
+KEY_BYTES = 32
+"""Minimum number of random bytes that a session key encodes in production."""
+DISTINCT_BYTES = 16
+"""Minimum number of different bytes among them; 32 random ones have 30 on average."""
+TOKEN_SECONDS = 86_400
+MONTH_SECONDS = 30 * 86_400
 _ORIGIN = re.compile(
     r"(?P<scheme>https?)://(?P<host>[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(?::(?P<port>[1-9][0-9]{0,4}))?/?"
 )
+_STANDARD = str.maketrans("-_", "+/")
+"""From the alphabet of base64 that is safe in URLs to the standard one."""
+_HEX = re.compile(r"[0-9a-fA-F]+")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _LAST_PORT = 65_535
 
@@ -96,7 +106,34 @@ def base(value: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/") or parts.query or parts.fragment:
         msg = "must be like https://chat.example"
         raise ValueError(msg)
+    origin_of(f"{parts.scheme}://{parts.netloc}")
     return f"{parts.scheme}://{parts.netloc}".lower()
+
+
+def random_key(key: str) -> bool:
+    """Whether a key is hex or base64 of enough bytes, and not plainly made up."""
+    key = key.strip()
+    base64_key = key.rstrip("=").translate(_STANDARD)
+    try:
+        data = (
+            bytes.fromhex(key)
+            if _HEX.fullmatch(key)
+            else base64.b64decode(base64_key + "=" * (-len(base64_key) % 4), validate=True)
+        )
+    except ValueError:
+        return False
+    return len(data) >= KEY_BYTES and len(set(data)) >= DISTINCT_BYTES
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address always means this machine."""
+    name = host.lower().removeprefix("[").removesuffix("]")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +154,14 @@ class SignInConfig:
     """Empty if the provider assigns no roles."""
     session_keys: Secret
     session_seconds: int
+    """When a session ends in any case."""
+    session_idle_seconds: int
+    """When it ends without use."""
+
+    @property
+    def own_origin(self) -> str:
+        """The origin of this deployment's pages, as browsers spell it."""
+        return origin_of(self.redirect_base)
 
     @property
     def redirect_uri(self) -> str:
@@ -185,15 +230,20 @@ class Config(ProcessConfig):
     oidc_tenants: tuple[tuple[str, str], ...] = setting("HUBBUB_OIDC_TENANTS", tenants, _NO_TENANTS)
     oidc_roles_claim: str = setting("HUBBUB_OIDC_ROLES_CLAIM", text, "")
     session_keys: Secret = setting("HUBBUB_SESSION_KEYS", secret, _NO_SECRET)
-    session_seconds: int = setting("HUBBUB_SESSION_SECONDS", whole(60, 30 * 86_400), 43_200)
+    session_seconds: int = setting("HUBBUB_SESSION_SECONDS", whole(60, MONTH_SECONDS), MONTH_SECONDS)
+    session_idle_seconds: int = setting("HUBBUB_SESSION_IDLE_SECONDS", whole(60, MONTH_SECONDS), 43_200)
+    token_seconds: int = setting("HUBBUB_TOKEN_SECONDS", whole(60, 366 * 86_400), TOKEN_SECONDS)
+    """The longest life of an issuer's token."""
+    admin_fresh_seconds: int = setting("HUBBUB_ADMIN_FRESH_SECONDS", whole(0, 86_400), 0)
+    """How long ago an administrator may have signed in to act as one; 0 for any time."""
 
     def __post_init__(self) -> None:
         """Reject contradictory settings. Raises `ConfigError` with all problems."""
         problems = []
-        if self.dev_login and self.production:
-            problems.append("HUBBUB_DEV_LOGIN must not be set where HUBBUB_ENV=production")
-        if self.dev_login and not self.dev_key_file:
-            problems.append("HUBBUB_DEV_KEY_FILE is required where HUBBUB_DEV_LOGIN=1")
+        if self.dev_login:
+            problems += self._dev_login_problems()
+        if self.production:
+            problems += self._origin_problems()
         problems += self._identity_problems()
         if self.oidc_issuer:
             problems += self._sign_in_problems()
@@ -223,7 +273,30 @@ class Config(ProcessConfig):
             roles_claim=self.oidc_roles_claim,
             session_keys=self.session_keys,
             session_seconds=self.session_seconds,
+            session_idle_seconds=self.session_idle_seconds,
         )
+
+    def _dev_login_problems(self) -> list[str]:
+        """A development login lets anyone be anyone, so it must not reach a machine that others can reach, or real users."""
+        problems = []
+        if self.production:
+            problems.append("HUBBUB_DEV_LOGIN must not be set where HUBBUB_ENV=production")
+        if not is_loopback(self.listen.host):
+            problems.append("HUBBUB_DEV_LOGIN needs HUBBUB_LISTEN on the loopback interface, such as 127.0.0.1:8080")
+        if self.oidc_issuer or self.issuers:
+            problems.append("HUBBUB_DEV_LOGIN must not be set beside HUBBUB_OIDC_ISSUER or HUBBUB_ISSUERS")
+        if not self.dev_key_file:
+            problems.append("HUBBUB_DEV_KEY_FILE is required where HUBBUB_DEV_LOGIN=1")
+        return problems
+
+    def _origin_problems(self) -> list[str]:
+        framing = [origin for _, pages in self.widget_origins for origin in pages]
+        given = {"HUBBUB_ALLOWED_ORIGINS": self.allowed_origins, "HUBBUB_WIDGET_ORIGINS": framing}
+        return [
+            f"{name} must hold https:// origins only where HUBBUB_ENV=production"
+            for name, listed in given.items()
+            if any(origin.startswith("http://") for origin in listed)
+        ]
 
     def _identity_problems(self) -> list[str]:
         try:
@@ -243,6 +316,10 @@ class Config(ProcessConfig):
         problems = [f"{name} is required where HUBBUB_OIDC_ISSUER is given" for name, value in needed.items() if not value]
         if any(len(key.strip()) < KEY_CHARACTERS for key in self.session_keys.split(",")) and self.session_keys:
             problems.append(f"HUBBUB_SESSION_KEYS must be a comma list of keys of at least {KEY_CHARACTERS} characters")
+        elif self.production and self.session_keys and not all(map(random_key, self.session_keys.split(","))):
+            problems.append(
+                f"HUBBUB_SESSION_KEYS must be hex or base64 of at least {KEY_BYTES} random bytes (openssl rand -hex 32)"
+            )
         addresses = {"HUBBUB_OIDC_ISSUER": self.oidc_issuer, "HUBBUB_OIDC_REDIRECT_BASE": self.oidc_redirect_base}
         schemes = ("https://",) if self.production else ("https://", "http://")
         problems += [

@@ -96,9 +96,9 @@ def line(value: str, what: str, characters: int) -> str:
     return value
 
 
-def display_name(value: str) -> str:
-    """The display name in a token, which its user cannot correct: without control characters and cut to size."""
-    return _CONTROL.sub("", value)[:NAME_CHARACTERS]
+def display_name(value: str, characters: int = NAME_CHARACTERS) -> str:
+    """A line, such as the name in a token, that its user cannot correct: without control characters and cut to size."""
+    return _CONTROL.sub("", value)[:characters]
 
 
 def at_most(values: Sequence[object], bound: int, what: str) -> None:
