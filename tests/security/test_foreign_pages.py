@@ -150,7 +150,7 @@ async ([url, token]) => {
   const headers = {Authorization: `Bearer ${token}`, "Content-Type": "application/json", "Idempotency-Key": "k"};
   const made = await fetch(`${url}/v1/channels`, {method: "POST", headers, body: JSON.stringify({kind: "group", name: "g"})});
   const {id} = await made.json();
-  const gone = await fetch(`${url}/v1/channels/${id}/bans/nobody`, {method: "DELETE", headers});
+  const gone = await fetch(`${url}/v1/channels/${id}/bans/unknown`, {method: "DELETE", headers});
   return [made.status, gone.status, made.headers.get("x-request-id") !== null];
 }
 """
