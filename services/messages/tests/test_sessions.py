@@ -67,9 +67,14 @@ async def test_every_call_refuses_a_session_that_has_ended_and_its_end_reaches_t
     asked = rpc.OpenSessionsRequest(sessions=[rpc.AdmitUserRequest(caller=each) for each in (ann, town.caller("ann"))])
     opened = await town.service.OpenSessions(asked, None)
     assert [each.reason for each in opened.sessions] == ["NOT_AUTHENTICATED", ""]
-    await listener.until(lambda heard: bool(heard.controls))
-    (control,) = listener.controls
-    assert (control.user, control.blocked, control.revoked_before, list(control.sessions)) == ("ann", False, 0, [ann.session])
+    await listener.until(lambda heard: bool(heard.revocations))
+    (revocation,) = listener.revocations
+    assert (revocation.user, revocation.blocked, revocation.revoked_before, list(revocation.sessions)) == (
+        "ann",
+        False,
+        0,
+        [ann.session],
+    )
 
 
 async def test_signing_out_can_be_repeated_until_it_is_confirmed(town: Town) -> None:
@@ -131,8 +136,8 @@ async def test_a_user_has_a_bounded_number_of_sessions_and_the_least_used_one_gi
     newest = await signed_in(town, "ann")
     await refused(admit(town, first), NotAuthenticated)
     assert len(await listed(town, newest)) == MOST
-    await listener.until(lambda heard: bool(heard.controls))
-    assert list(listener.controls[0].sessions) == [first.session]
+    await listener.until(lambda heard: bool(heard.revocations))
+    assert list(listener.revocations[0].sessions) == [first.session]
 
 
 @pytest.mark.parametrize("fast", [False, True])
