@@ -112,7 +112,7 @@ async def test_a_page_of_the_tenant_shows_its_widget_and_renews_its_tokens(brows
 async def test_a_widget_shows_no_other_tenant(browser: Browser, place: Place) -> None:
     async with page_of(browser, place.shop) as page:
         await embedding(page, place.url, "beta")
-        await expect(page.frame_locator("iframe").get_by_role("alert")).to_contain_text("not allowed")
+        await expect(page.frame_locator("iframe").get_by_role("alert")).to_contain_text("permission")
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ class Sessions(RpcBase):
         """Store a user who has just signed in, and begin a session. Raises `NotAuthenticated` for a blocked user."""
         caller = convert.caller(request.caller)
         admission = Admission(caller, validate.display_name(request.name))
-        lifetime = Lifetime(request.idle_seconds, request.longest_seconds)
+        lifetime = Lifetime(validate.session_seconds(request.idle_seconds), validate.session_seconds(request.longest_seconds))
         async with self._database.transaction([caller.tenant]) as connection:
             users_by_id = await users.admit(connection, [admission])
             if users_by_id[caller.tenant, caller.user].blocked:
