@@ -145,7 +145,7 @@ async def test_signing_in_again_in_the_same_browser_is_the_same_session(place: P
         assert await before.closed() == REVOKED
 
 
-async def test_who_signs_in_right_after_a_revocation_is_let_in(place: Place) -> None:
+async def test_a_user_who_signs_in_right_after_a_revocation_is_admitted(place: Place) -> None:
     async with browser(place) as office:
         place.provider.person = {**ANN, "sub": "eve"}
         async with browser(place) as eve, socket(eve, place.urls[1]) as there:

@@ -300,9 +300,7 @@ def administrator(gateway: str, http: httpx.AsyncClient, **changes: Any) -> Api:
 
 
 @pytest.mark.parametrize("auth_time", [..., 0, 1])
-async def test_a_token_without_a_recent_sign_in_is_no_administrators(
-    gateway: str, http: httpx.AsyncClient, auth_time: Any
-) -> None:
+async def test_a_token_without_a_recent_sign_in_may_not_administer(gateway: str, http: httpx.AsyncClient, auth_time: Any) -> None:
     root = administrator(gateway, http, auth_time=auth_time)
     await root.ok("GET", "/v1/channels")
     await root.refused("GET", "/v1/admin/audit", reason="SIGN_IN_AGAIN")

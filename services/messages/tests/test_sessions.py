@@ -83,12 +83,12 @@ async def test_signing_out_can_be_repeated_until_it_is_confirmed(town: Town) -> 
         assert await end(town, ann, ann.session) == [ann.session]
 
 
-@pytest.mark.parametrize("of", ["nobody", "another user", "another tenant"])
+@pytest.mark.parametrize("of", ["no user", "another user", "another tenant"])
 async def test_a_session_counts_for_its_own_user_only(town: Town, of: str) -> None:
     ann = await signed_in(town, "ann")
     bob = town.caller("bob")
     bob.session = {
-        "nobody": str(uuid.uuid4()),
+        "no user": str(uuid.uuid4()),
         "another user": ann.session,
         "another tenant": (await begin(town, "bob", tenant=f"{town.tenant}-other")).session.id,
     }[of]
@@ -109,7 +109,7 @@ async def test_a_user_lists_and_ends_the_other_sessions(town: Town) -> None:
     await admit(town, bob)
 
 
-async def test_a_session_ends_without_use_and_lives_on_by_use_but_not_for_ever(town: Town) -> None:
+async def test_a_session_ends_without_use_and_lives_on_by_use_within_its_longest_life(town: Town) -> None:
     ann = await signed_in(town, "ann", idle=600, longest=1_000)
     first = (await admit(town, ann)).session_ends_at
     await age(town, ann.session, 500)
@@ -141,7 +141,7 @@ async def test_a_user_has_a_bounded_number_of_sessions_and_the_least_used_one_gi
 
 
 @pytest.mark.parametrize("fast", [False, True])
-async def test_a_revocation_ends_sessions_and_who_signs_in_right_after_it_is_let_in(town: Town, fast: bool) -> None:
+async def test_a_revocation_ends_sessions_and_admits_a_user_who_signs_in_right_after_it(town: Town, fast: bool) -> None:
     if fast:
         await admit(town, town.caller("ann", issued=time.time() + 8))
     ann = await signed_in(town, "ann")

@@ -6,7 +6,7 @@ _OWN = 'tenant = %(tenant)s AND "user" = %(user)s'
 _VIEW = f"id::text, created_at, seen_at, {_END}, user_agent"
 
 # A browser that signs the same user in again keeps its session, so that its sockets stay and one sign-out ends them all.
-# The time of issue is never before the last revocation: the session of somebody who signs in after it must be let in.
+# The time of issue is never before the last revocation, since a user who signs in after it must be admitted.
 BEGIN = f"""
 WITH continued AS (
   UPDATE browser_sessions SET seen_at = now(), user_agent = %(user_agent)s, idle_seconds = %(idle)s,

@@ -145,7 +145,7 @@ Global___Caller: _TypeAlias = Caller  # noqa: Y015
 
 @_typing.final
 class BrowserSession(_message.Message):
-    """Someone's sign-in with a browser, until they sign out or it ends by itself."""
+    """A user's sign-in with a browser, until it ends."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

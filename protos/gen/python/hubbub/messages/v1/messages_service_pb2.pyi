@@ -188,7 +188,7 @@ class ListBrowserSessionsRequest(_message.Message):
     CALLER_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def caller(self) -> _messages_pb2.Caller:
-        """Who asks."""
+        """The user."""
 
     def __init__(
         self,
@@ -239,7 +239,7 @@ class EndBrowserSessionsRequest(_message.Message):
     """The session to end; NOT_FOUND if it is not the caller's. Empty ends all but the caller's own."""
     @_builtins.property
     def caller(self) -> _messages_pb2.Caller:
-        """Who asks. Ending one's own session works even after it has ended."""
+        """The user. A caller may end their own session even after it has ended."""
 
     def __init__(
         self,
