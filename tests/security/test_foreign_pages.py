@@ -198,23 +198,11 @@ async def token(url: str) -> str:
         return str((await http.post("/v1/dev/login", json={"user": "ann", "tenant": "acme"})).json()["token"])
 
 
-@pytest.mark.parametrize(
-    ("host", "status"),
-    [
-        ("localhost", 200),
-        ("127.0.0.1:80", 200),
-        ("[::1]:8080", 200),
-        ("chat.localhost", 200),
-        ("rebind.evil.example", 403),
-        ("127.0.0.1.evil.example", 403),
-        ("localhost.evil.example:8080", 403),
-        ("10.0.0.1", 403),
-    ],
-)
-async def test_a_name_that_was_rebound_to_this_machine_gets_no_development_token(place: Place, host: str, status: int) -> None:
+@pytest.mark.parametrize("host", ["rebind.evil.example", "127.0.0.1.evil.example", "localhost.evil.example:8080"])
+async def test_a_name_that_was_rebound_to_this_machine_gets_no_development_token(place: Place, host: str) -> None:
     async with httpx.AsyncClient(base_url=place.url) as http:
         answer = await http.post("/v1/dev/login", json={"user": "ann"}, headers={"Host": host})
-        assert answer.status_code == status, answer.text
+        assert (answer.status_code, "token" in answer.json()) == (421, False)
 
 
 @pytest.mark.parametrize("user", [".", ".."])

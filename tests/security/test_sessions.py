@@ -170,8 +170,7 @@ CHANGES = [
     "headers",
     [
         {"Origin": SHOP},
-        {"Origin": SHOP, "Host": "shop.example.test"},
-        {"Origin": "http://rebound.example", "Host": "rebound.example"},
+        {"Origin": "http://10.0.0.1", "Host": "10.0.0.1"},
         {"Sec-Fetch-Site": "same-site"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "none"},

@@ -7,6 +7,9 @@ import sys
 import urllib.error
 import urllib.request
 
+from chassis import metrics
+from chassis.lifecycle import Lifecycle, State
+
 PROGRAM = """
 import asyncio, sys
 from chassis.config import ProcessConfig
@@ -67,3 +70,18 @@ def test_readiness_and_metrics_are_served(free_port: int) -> None:
         assert b"hubbub_ready 1.0" in answer.read()
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=10)
+
+
+async def test_a_process_says_why_it_is_not_ready() -> None:
+    lifecycle = Lifecycle()
+    told = [lifecycle.state]
+    lifecycle.set_ready(True)
+    told.append(lifecycle.state)
+    lifecycle.full = lambda: True
+    told.append(lifecycle.state)
+    lifecycle.stop()
+    assert [*told, lifecycle.state] == [State.NOT_READY, State.READY, State.FULL, State.STOPPING]
+
+
+def test_a_page_of_metrics_is_made_once_a_second_however_often_it_is_asked_for() -> None:
+    assert len({id(metrics.page()) for _ in range(100)}) <= 2

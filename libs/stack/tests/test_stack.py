@@ -35,11 +35,8 @@ def services(tmp_path: Path) -> dict[str, str]:
 
 async def environment_of(stack: Stack, name: str) -> dict[str, str]:
     """Return the environment of a service."""
-    ops = stack.endpoints["ops"]
-    assert isinstance(ops, dict)
-    url = f"http://{ops[name]}" if name in ops else stack.gateways[0].url
     async with httpx.AsyncClient(timeout=5) as client:
-        environment: dict[str, str] = (await client.get(f"{url}/env")).json()
+        environment: dict[str, str] = (await client.get(f"{stack.ops_url(name)}/env")).json()
     return environment
 
 

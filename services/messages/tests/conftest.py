@@ -150,7 +150,7 @@ class Listener:
 
     async def until(self, enough: Callable[[Listener], bool]) -> None:
         """Listen until `enough` is true."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not enough(self):
                 delivery = await anext(self._feed)
                 assert isinstance(delivery, Delivery)

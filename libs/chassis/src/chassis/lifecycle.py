@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import enum
 import gc
 import os
 import signal
@@ -28,18 +29,39 @@ _DRAIN_SLACK_SECONDS = 2.0
 _READY_SECONDS = 1.0
 
 
+class State(enum.Enum):
+    """Whether the process accepts work; the value is the body of /readyz."""
+
+    READY = ops.READY
+    NOT_READY = "not ready"
+    FULL = "full"
+    """It has as many clients as it can hold."""
+    STOPPING = "stopping"
+
+
 class Lifecycle:
     """Readiness and shutdown of one process."""
 
     def __init__(self) -> None:
         self.stopping = asyncio.Event()
         """Set once: finish the work in progress and accept no more."""
+        self.full: Callable[[], bool] = lambda: False
+        """Whether the process has no room for more clients; set by a process that bounds them."""
         self._ready = False
 
     @property
     def ready(self) -> bool:
         """Whether the process accepts work."""
-        return self._ready and not self.stopping.is_set()
+        return self.state is State.READY
+
+    @property
+    def state(self) -> State:
+        """Whether the process accepts work, and if not, why."""
+        if self.stopping.is_set():
+            return State.STOPPING
+        if not self._ready:
+            return State.NOT_READY
+        return State.FULL if self.full() else State.READY
 
     def set_ready(self, ready: bool) -> None:
         """Set whether the process can accept work. A stopping process is never ready."""
@@ -117,5 +139,5 @@ async def _with_ops(config: ConfigT, lifecycle: Lifecycle, main: Main[ConfigT]) 
     if config.ops_listen is None:
         await main(config, lifecycle)
         return
-    async with ops.serve(config.ops_listen, lambda: lifecycle.ready):
+    async with ops.serve(config.ops_listen, lambda: lifecycle.state.value):
         await main(config, lifecycle)

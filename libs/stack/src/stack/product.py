@@ -30,7 +30,7 @@ class Product:
     listen: dict[str, str] = field(default_factory=lambda: {name: _address() for name in ("messages", "presence", "media")})
     """Address (host:port) of each service's gRPC server."""
     ops: dict[str, str] = field(default_factory=dict)
-    """Address of the health and metrics server of each process except the gateways."""
+    """Address of the health and metrics server of each process except the gateways, whose public port has them."""
 
     @classmethod
     def choose(cls, settings: Settings, callers: CallerVariables) -> "Product":

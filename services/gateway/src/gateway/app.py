@@ -24,7 +24,9 @@ from gateway.commands.publisher import CommandPublisher
 from gateway.commands.renewal import Renewals
 from gateway.config import Config
 from gateway.door import readiness
+from gateway.door.capacity import Capacity
 from gateway.door.drain import drain
+from gateway.door.hosts import served_hosts
 from gateway.door.opening import SYNC_EVENTS, Opening
 from gateway.door.opening_loader import OpeningLoader
 from gateway.door.server import bind, make_server
@@ -74,6 +76,7 @@ class Gateway:
         self._bus, self._clients = bus, clients
         messages, partitions = clients.messages, config.bus_partitions
 
+        self.capacity = Capacity(config.connection_limit)
         self._lease = lease = GatewayLease(leases, bus, self.id)
         self.registry = registry = Registry(self.id, 2 * config.heartbeat_seconds, lambda: lease.cut_off)
         self.hub = hub = Hub(registry)
@@ -154,9 +157,12 @@ class Gateway:
             tickets=self._tickets,
             dev_issuer=self._dev_issuer,
             sign_in=make_sign_in(self.config),
-            ready=lambda: self.lifecycle.ready,
+            state=lambda: self.lifecycle.state,
         )
-        server = make_server(make_app(api), upgrades.begin)
+        self.capacity.count(lambda: upgrades.under_way, lambda: len(self.registry.connections))
+        self.lifecycle.full = lambda: self.capacity.full
+        served = served_hosts(self.config.hosts, self.config.own_host, production=self.config.production)
+        server = make_server(make_app(api), upgrades.begin, served=served, capacity=self.capacity)
         serving = self.group.create_task(server.serve(sockets=[listening]))
         log.info("gateway_started", gateway=self.id, address=str(self.config.listen), compiled_sends=NATIVE)
         await self.lifecycle.stopping.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import resource
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
@@ -24,6 +25,8 @@ DISTINCT_BYTES = 16
 """Minimum number of different bytes among them; 32 random ones have 30 on average."""
 TOKEN_SECONDS = 86_400
 MONTH_SECONDS = 30 * 86_400
+ANY_HOST = "*"
+_HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\]")
 _ORIGIN = re.compile(
     r"(?P<scheme>https?)://(?P<host>[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(?::(?P<port>[1-9][0-9]{0,4}))?/?"
 )
@@ -57,6 +60,17 @@ def issuers(value: str) -> tuple[IssuerConfig, ...]:
     return found
 
 
+def file_limit() -> int:
+    """How many files, connections included, this process may open."""
+    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 1 << 20 if soft == resource.RLIM_INFINITY else soft
+
+
+def most_connections() -> int:
+    """The largest sensible limit of connections: an eighth of the files stays free for the ops port, the bus and the services."""
+    return file_limit() * 7 // 8
+
+
 def networks(value: str) -> tuple[str, ...]:
     """A comma list of networks such as 10.0.0.0/8."""
     return tuple(str(ip_network(each.strip())) for each in value.split(",") if each.strip())
@@ -76,6 +90,15 @@ def origin_of(value: str) -> str:
 def origins(value: str) -> frozenset[str]:
     """A comma list of origins such as https://shop.example."""
     return frozenset(origin_of(each) for each in value.split(",") if each.strip())
+
+
+def hosts(value: str) -> frozenset[str]:
+    """A comma list of host names without ports, or `*`."""
+    names = [each.strip().lower() for each in value.split(",") if each.strip()]
+    if wrong := [name for name in names if name != ANY_HOST and _HOST.fullmatch(name) is None]:
+        msg = f"holds {wrong[0]!r}: a host is like chat.example.com, without a port"
+        raise ValueError(msg)
+    return frozenset(names)
 
 
 def tenants(value: str) -> tuple[tuple[str, str], ...]:
@@ -176,6 +199,7 @@ class SignInConfig:
 
 _NO_ISSUERS: tuple[IssuerConfig, ...] = ()
 _NO_ORIGINS: frozenset[str] = frozenset()
+_NO_HOSTS: frozenset[str] = frozenset()
 _NO_TENANTS: tuple[tuple[str, str], ...] = ()
 _NO_FRAMERS: tuple[tuple[str, tuple[str, ...]], ...] = ()
 _NO_SECRET = Secret("")
@@ -198,6 +222,10 @@ class Config(ProcessConfig):
     dev_key_file: str = setting("HUBBUB_DEV_KEY_FILE", text, "")
     """Ed25519 private key (PEM) of the development issuer; generated if missing."""
     issuers: tuple[IssuerConfig, ...] = setting("HUBBUB_ISSUERS", issuers, _NO_ISSUERS)
+    hosts: frozenset[str] = setting("HUBBUB_HOSTS", hosts, _NO_HOSTS)
+    """Names that requests may address; none means every name in production and the local ones elsewhere."""
+    max_connections: int = setting("HUBBUB_MAX_CONNECTIONS", whole(0, 1 << 20), 0)
+    """HTTP connections and sockets at one time; 0 for three quarters of the file limit."""
     allowed_origins: frozenset[str] = setting("HUBBUB_ALLOWED_ORIGINS", origins, _NO_ORIGINS)
     """Origins allowed besides the server's own."""
     widget_origins: tuple[tuple[str, tuple[str, ...]], ...] = setting("HUBBUB_WIDGET_ORIGINS", framers, _NO_FRAMERS)
@@ -244,11 +272,28 @@ class Config(ProcessConfig):
             problems += self._dev_login_problems()
         if self.production:
             problems += self._origin_problems()
+        if self.max_connections > most_connections():
+            problems.append("HUBBUB_MAX_CONNECTIONS must leave an eighth of the file limit (RLIMIT_NOFILE) free")
         problems += self._identity_problems()
         if self.oidc_issuer:
             problems += self._sign_in_problems()
         if problems:
             raise ConfigError(problems)
+
+    @property
+    def connection_limit(self) -> int:
+        """HTTP connections and sockets at one time."""
+        return self.max_connections or file_limit() * 3 // 4
+
+    @property
+    def over_tls(self) -> bool:
+        """Whether browsers reach this deployment by https."""
+        return self.production or self.oidc_redirect_base.startswith("https://")
+
+    @property
+    def own_host(self) -> str:
+        """The host of the public address; empty if that is not configured."""
+        return urlsplit(self.oidc_redirect_base).hostname or ""
 
     @property
     def identity(self) -> Identity | None:

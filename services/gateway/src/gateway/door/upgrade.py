@@ -84,14 +84,15 @@ class Upgrades:
         self._allowed_origins = allowed_origins
         self._accepting = accepting
         """False before the bus is followed, and during the drain."""
-        self._under_way = 0
+        self.under_way = 0
+        """Handshakes that are being decided."""
 
     def begin(self, transport: asyncio.Transport, target: bytes, headers: list[tuple[bytes, bytes]], rest: bytes) -> None:
         """Handle a handshake. Its transport is paused, and belongs to this object from now on."""
-        if self._under_way >= UNDER_WAY or not self._accepting():
+        if self.under_way >= UNDER_WAY or not self._accepting():
             self._refuse(transport, Refused(Unavailable()))
             return
-        self._under_way += 1
+        self.under_way += 1
         self._group.create_task(self._decide(transport, target, headers, rest))
 
     async def _decide(self, transport: asyncio.Transport, target: bytes, headers: list[tuple[bytes, bytes]], rest: bytes) -> None:
@@ -111,7 +112,7 @@ class Upgrades:
             log.exception("handshake_failed", error=type(error).__name__)
             self._refuse(transport, Refused(Internal()))
         finally:
-            self._under_way -= 1
+            self.under_way -= 1
 
     async def _open(self, transport: asyncio.Transport, target: bytes, fields: Mapping[str, str], rest: bytes) -> None:
         offered = [each.strip() for each in fields.get("sec-websocket-protocol", "").split(",")]
@@ -169,7 +170,7 @@ class Upgrades:
         connection.transport = transport
         _feed(protocol, _replayed(key))
         _forget_handshake(protocol.transport)
-        transport.set_protocol(_NO_PROTOCOL)  # uvloop keeps the last unbuffered protocol for life; `Door` would be 5 kB
+        transport.set_protocol(_NO_PROTOCOL)  # uvloop keeps the last unbuffered protocol for life; uvicorn's is 5 kB
         transport.set_protocol(protocol)
         transport.set_write_buffer_limits(high=0)  # so that `paused` is exact
         connection.file = transport.get_extra_info("socket").fileno()

@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from chassis.errors import HubbubError, InvalidArgument, NotAllowed, NotAuthenticated, SignInAgain, TooLarge
 from chassis.grpc_client import call
+from chassis.lifecycle import State
 from gateway.clients import CALL_SECONDS, Clients
 from gateway.config import Config
 from gateway.http.shapes import Page
@@ -54,7 +55,7 @@ class Api:
     dev_issuer: DevIssuer | None
     sign_in: SignIn | None
     """None if people do not sign in here."""
-    ready: Callable[[], bool]
+    state: Callable[[], State]
 
 
 def api_of(request: Request) -> Api:
