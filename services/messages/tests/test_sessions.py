@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import pytest
 
 from chassis.errors import NotAuthenticated, NotFound
-from chassis.postgres import EVERY_TENANT
 from hubbub.messages.v1 import messages_pb2 as nouns
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages.store.sessions import MOST
@@ -51,7 +50,7 @@ async def listed(town: Town, caller: nouns.Caller) -> Sequence[str]:
 
 async def age(town: Town, session: str, seconds: int) -> None:
     """Move the last use of a session into the past."""
-    async with town.database.connection(EVERY_TENANT) as connection:
+    async with town.database.connection([town.tenant]) as connection:
         query = "UPDATE browser_sessions SET seen_at = seen_at - make_interval(secs => %s) WHERE id = %s"
         await connection.execute(query, [seconds, session])
 

@@ -16,6 +16,7 @@ from bus.connect import open_bus, open_signals
 from bus.gateway_leases import GatewayLeases, open_gateway_leases
 from bus.signals import Signals
 from chassis.lifecycle import Lifecycle, run
+from chassis.under_way import UnderWay
 from gateway.clients import Clients, connect
 from gateway.commands.attachments import Attachments
 from gateway.commands.dispatch import Dispatch
@@ -31,7 +32,7 @@ from gateway.door.opening import SYNC_EVENTS, Opening
 from gateway.door.opening_loader import OpeningLoader
 from gateway.door.server import bind, make_server
 from gateway.door.upgrade import Upgrades
-from gateway.http.api import Api
+from gateway.http.api import AT_ONCE, WAIT_SECONDS, WAITING, WALKS_AT_ONCE, Api
 from gateway.http.routes import make_app
 from gateway.hub.catchup import CatchUps
 from gateway.hub.fanout import Fanout
@@ -127,7 +128,7 @@ class Gateway:
             catch_ups=CatchUps(hub, registry, messages, group=group, sync_events=SYNC_EVENTS),
             presences=self._presences,
             typing=self._typing,
-            sends=self._rates.sends,
+            rates=self._rates,
             renewals=Renewals(
                 registry, authenticator=self._authenticator, tickets=self._tickets, access=self._access, group=group
             ),
@@ -154,6 +155,8 @@ class Gateway:
             authenticator=self._authenticator,
             access=self._access,
             rates=self._rates,
+            requests=UnderWay(AT_ONCE, "Too many requests of this user are under way", waiting=WAITING, seconds=WAIT_SECONDS),
+            walks=UnderWay(WALKS_AT_ONCE, "Too many searches or exports of this user are under way"),
             tickets=self._tickets,
             dev_issuer=self._dev_issuer,
             sign_in=make_sign_in(self.config),

@@ -13,7 +13,19 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from chassis.config import Address, ConfigError, ProcessConfig, Secret, address, flag, secret, setting, text, whole
+from chassis.config import (
+    Address,
+    ConfigError,
+    ProcessConfig,
+    Secret,
+    address,
+    flag,
+    require_redis_tls,
+    secret,
+    setting,
+    text,
+    whole,
+)
 from chassis.identity import GATEWAY, Identity, private_key
 from chassis.ids import Tenant
 
@@ -72,7 +84,9 @@ def most_connections() -> int:
 
 
 def networks(value: str) -> tuple[str, ...]:
-    """A comma list of networks such as 10.0.0.0/8."""
+    """A comma list of networks such as 10.0.0.0/8, or `none`."""
+    if value.strip() == "none":
+        return ()
     return tuple(str(ip_network(each.strip())) for each in value.split(",") if each.strip())
 
 
@@ -203,7 +217,6 @@ _NO_HOSTS: frozenset[str] = frozenset()
 _NO_TENANTS: tuple[tuple[str, str], ...] = ()
 _NO_FRAMERS: tuple[tuple[str, tuple[str, ...]], ...] = ()
 _NO_SECRET = Secret("")
-_NO_NETWORKS: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,11 +252,18 @@ class Config(ProcessConfig):
     burst: int = setting("HUBBUB_SEND_BURST", whole(1, 100_000), 200)
     user_sends_per_second: int = setting("HUBBUB_USER_SENDS_PER_SECOND", whole(0, 1_000_000), 0)
     """Limit of one user over all connections, HTTP, and gateways; 0 means four times the limit of a connection."""
+    tenant_sends_per_second: int = setting("HUBBUB_TENANT_SENDS_PER_SECOND", whole(1, 10_000_000), 5_000)
+    """Limit of all users of one tenant together; the burst is ten seconds' worth."""
+    requests_per_second: int = setting("HUBBUB_REQUESTS_PER_SECOND", whole(1, 1_000_000), 100)
+    """HTTP requests and handshakes of one user, by their costs."""
+    request_burst: int = setting("HUBBUB_REQUEST_BURST", whole(1, 1_000_000), 1_000)
+    tenant_requests_per_second: int = setting("HUBBUB_TENANT_REQUESTS_PER_SECOND", whole(1, 10_000_000), 2_000)
+    """As `tenant_sends_per_second`, of requests."""
     joins_per_second: int = setting("HUBBUB_JOINS_PER_SECOND", whole(1, 100_000), 30)
     """Channels that one user may create or join."""
     unauthenticated_per_second: int = setting("HUBBUB_STRANGERS_PER_SECOND", whole(1, 100_000), 200)
-    """Rejected credentials, sign-ins, and development logins from one address."""
-    trusted_proxies: tuple[str, ...] = setting("HUBBUB_TRUSTED_PROXIES", networks, _NO_NETWORKS)
+    """Rejected credentials and development logins from one address; as many sign-ins, counted apart."""
+    trusted_proxies: tuple[str, ...] | None = setting("HUBBUB_TRUSTED_PROXIES", networks, None)
     """Networks whose `X-Forwarded-For` is trusted."""
     connections_per_user: int = setting("HUBBUB_CONNECTIONS_PER_USER", whole(1, 100_000), 20)
     reconcile_seconds: int = setting("HUBBUB_RECONCILE_SECONDS", whole(1, 86_400), 60)
@@ -270,11 +290,13 @@ class Config(ProcessConfig):
         problems = []
         if self.dev_login:
             problems += self._dev_login_problems()
-        if self.production:
-            problems += self._origin_problems()
+        if self.trusted_proxies is None and self.production:
+            problems.append("HUBBUB_TRUSTED_PROXIES is required where HUBBUB_ENV=production: a list of networks, or none")
         if self.max_connections > most_connections():
             problems.append("HUBBUB_MAX_CONNECTIONS must leave an eighth of the file limit (RLIMIT_NOFILE) free")
         problems += self._identity_problems()
+        if self.production:
+            problems += self._production_problems()
         if self.oidc_issuer:
             problems += self._sign_in_problems()
         if problems:
@@ -334,15 +356,6 @@ class Config(ProcessConfig):
             problems.append("HUBBUB_DEV_KEY_FILE is required where HUBBUB_DEV_LOGIN=1")
         return problems
 
-    def _origin_problems(self) -> list[str]:
-        framing = [origin for _, pages in self.widget_origins for origin in pages]
-        given = {"HUBBUB_ALLOWED_ORIGINS": self.allowed_origins, "HUBBUB_WIDGET_ORIGINS": framing}
-        return [
-            f"{name} must hold https:// origins only where HUBBUB_ENV=production"
-            for name, listed in given.items()
-            if any(origin.startswith("http://") for origin in listed)
-        ]
-
     def _identity_problems(self) -> list[str]:
         try:
             if self.identity is None and self.production:
@@ -350,6 +363,19 @@ class Config(ProcessConfig):
         except ValueError as error:
             return [f"HUBBUB_GATEWAY_KEY {error}"]
         return []
+
+    def _production_problems(self) -> list[str]:
+        pages = self.allowed_origins.union(*(origins for _, origins in self.widget_origins))
+        problems = [f"The origin {page} must begin with https://" for page in sorted(pages) if not page.startswith("https://")]
+        if self.session_keys and not all(map(random_key, self.session_keys.split(","))):
+            problems.append(
+                f"HUBBUB_SESSION_KEYS must be hex or base64 of {KEY_BYTES} random bytes: `openssl rand -hex 32` makes a key"
+            )
+        try:
+            require_redis_tls("HUBBUB_BUS_URL", self.bus_url, production=True)
+        except ConfigError as error:
+            problems += error.problems
+        return problems
 
     def _sign_in_problems(self) -> list[str]:
         needed = {
@@ -361,10 +387,6 @@ class Config(ProcessConfig):
         problems = [f"{name} is required where HUBBUB_OIDC_ISSUER is given" for name, value in needed.items() if not value]
         if any(len(key.strip()) < KEY_CHARACTERS for key in self.session_keys.split(",")) and self.session_keys:
             problems.append(f"HUBBUB_SESSION_KEYS must be a comma list of keys of at least {KEY_CHARACTERS} characters")
-        elif self.production and self.session_keys and not all(map(random_key, self.session_keys.split(","))):
-            problems.append(
-                f"HUBBUB_SESSION_KEYS must be hex or base64 of at least {KEY_BYTES} random bytes (openssl rand -hex 32)"
-            )
         addresses = {"HUBBUB_OIDC_ISSUER": self.oidc_issuer, "HUBBUB_OIDC_REDIRECT_BASE": self.oidc_redirect_base}
         schemes = ("https://",) if self.production else ("https://", "http://")
         problems += [

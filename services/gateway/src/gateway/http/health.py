@@ -13,14 +13,14 @@ from gateway.http.operation import operation
 _TEXT = "text/plain"
 
 
-@operation({200: _TEXT})
+@operation({200: _TEXT}, cost=0)
 async def healthz(request: Request) -> Response:
     """Liveness."""
     del request
     return PlainTextResponse("ok\n")
 
 
-@operation({200: _TEXT, 503: _TEXT})
+@operation({200: _TEXT, 503: _TEXT}, cost=0)
 async def readyz(request: Request) -> Response:
     """Ready: not draining, following the bus, and with room for connections."""
     state = api_of(request).state()
@@ -28,7 +28,7 @@ async def readyz(request: Request) -> Response:
     return PlainTextResponse(f"{state.value}\n", 200 if state is State.READY else 503, headers)
 
 
-@operation({200: PAGE_TYPE})
+@operation({200: PAGE_TYPE}, cost=0)
 async def metrics(request: Request) -> Response:
     """Prometheus metrics."""
     del request

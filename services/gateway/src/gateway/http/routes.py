@@ -41,7 +41,7 @@ _UPLOAD = "/v1/uploads/{upload}"
 _USER = "/v1/admin/users/{user:path}"
 
 
-@operation({101: None}, InvalidArgument)
+@operation({101: None}, InvalidArgument, cost=1)
 async def connect(_request: Request, identity: Identity) -> Response:
     """Open the WebSocket. A request without a handshake gets an error."""
     del identity

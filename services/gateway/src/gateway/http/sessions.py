@@ -15,7 +15,7 @@ from hubbub.messages.v1.messages_service_pb2 import EndBrowserSessionsRequest, L
 log = structlog.get_logger()
 
 
-@operation({200: shapes.Page[shapes.BrowserSession]})
+@operation({200: shapes.Page[shapes.BrowserSession]}, cost=1)
 async def list_sessions(request: Request, identity: Identity) -> Response:
     """List the browsers in which the caller is signed in, the last used first."""
     asked = ListBrowserSessionsRequest(caller=identity.caller)
@@ -23,7 +23,7 @@ async def list_sessions(request: Request, identity: Identity) -> Response:
     return page([convert.browser_session(each, identity.session) for each in found.sessions])
 
 
-@operation({204: None})
+@operation({204: None}, cost=5)
 async def end_session(request: Request, identity: Identity) -> Response:
     """Sign the caller out of one browser, at every gateway."""
     session = name_in_path(request, "session")
@@ -35,7 +35,7 @@ async def end_session(request: Request, identity: Identity) -> Response:
     return response
 
 
-@operation({204: None})
+@operation({204: None}, cost=5)
 async def end_other_sessions(request: Request, identity: Identity) -> Response:
     """Sign the caller out of all other browsers, at every gateway."""
     await end(request, identity, "")

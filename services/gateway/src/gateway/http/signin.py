@@ -19,7 +19,7 @@ from starlette.responses import RedirectResponse, Response
 
 from chassis.errors import HubbubError, InvalidArgument, NotAllowed, NotAuthenticated, NotFound, RateLimited, Unavailable
 from gateway.http import sessions
-from gateway.http.api import answer, api_of, ask, count_unauthenticated, nothing, session_of
+from gateway.http.api import address_of, answer, api_of, ask, nothing, session_of
 from gateway.http.operation import operation
 from gateway.http.shapes import SignInOptions, SignInProvider
 from gateway.identity.identity import Identity
@@ -53,7 +53,7 @@ class AnswerQuery(msgspec.Struct):
     iss: str | UnsetType = UNSET
 
 
-@operation({200: SignInOptions}, RateLimited, Unavailable)
+@operation({200: SignInOptions}, RateLimited, Unavailable, cost=1, allowance="sign_ins")
 async def options(request: Request) -> Response:
     """The ways to sign in, and whether this browser is signed in."""
     request.state.authenticated = True  # the answer must not be cached
@@ -70,7 +70,7 @@ async def options(request: Request) -> Response:
     )
 
 
-@operation({303: None}, InvalidArgument, NotFound, RateLimited, Unavailable, first=count_unauthenticated)
+@operation({303: None}, InvalidArgument, NotFound, RateLimited, Unavailable, cost=1, allowance="sign_ins")
 async def begin(request: Request, query: BeginQuery) -> Response:
     """Redirect the browser to the provider."""
     sign_in = _sign_in_of(request)
@@ -84,7 +84,7 @@ async def begin(request: Request, query: BeginQuery) -> Response:
     return response
 
 
-@operation({303: None}, NotAllowed, NotAuthenticated, NotFound, RateLimited, Unavailable, first=count_unauthenticated)
+@operation({303: None}, NotAllowed, NotAuthenticated, NotFound, RateLimited, Unavailable, cost=1, allowance="sign_ins")
 async def callback(request: Request, query: AnswerQuery) -> Response:
     """Take the provider's answer, once: begin a session and redirect to `next`, or explain the failure."""
     sign_in = _sign_in_of(request)
@@ -99,7 +99,7 @@ async def callback(request: Request, query: AnswerQuery) -> Response:
     return response
 
 
-@operation({204: None}, NotAllowed, NotFound, RateLimited, Unavailable)
+@operation({204: None}, NotAllowed, NotFound, RateLimited, Unavailable, cost=1, allowance="sign_ins")
 async def end(request: Request) -> Response:
     """Sign out of this browser, at every gateway; the user's other sessions stay."""
     sign_in = _sign_in_of(request)
@@ -107,7 +107,7 @@ async def end(request: Request) -> Response:
     identity = sign_in.sessions.known(request)
     if identity is not None:
         if not await sessions.end(request, identity, identity.session):
-            count_unauthenticated(request)  # it ended long ago
+            api_of(request).rates.unauthenticated.take(address_of(request))  # it ended long ago
         log.info("signed_out", tenant=identity.tenant, user=identity.user, session=identity.session)
     response = nothing()
     sign_in.sessions.end(response)

@@ -17,8 +17,8 @@ CREATE INDEX browser_sessions_by_end ON browser_sessions (tenant, ends_at);
 ALTER TABLE browser_sessions ENABLE ROW LEVEL SECURITY;
 ALTER TABLE browser_sessions FORCE ROW LEVEL SECURITY;
 CREATE POLICY tenants ON browser_sessions USING (
-    tenant = ANY ((SELECT NULLIF(current_setting('hubbub.tenants', true), '')::text[])::text[])
-    OR current_setting('hubbub.tenants', true) = '{*}');
+    tenant = ANY ((SELECT NULLIF(current_setting('hubbub.tenants', true), '')::text[])::text[]));
+CREATE POLICY every_tenant ON browser_sessions TO hubbub_every_tenant USING (current_setting('hubbub.tenants', true) = '{*}');
 
 -- The user has shown a token whose time of issue lay in the future, so the issuer's clock is fast. Revocations of the user void
 -- tokens of the ten seconds after them, too.
