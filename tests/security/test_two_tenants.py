@@ -52,6 +52,8 @@ def elsewhere(pair: Neighbours) -> dict[Route, tuple[int, object]]:
     room = pair.ids["channel"]
     return {
         ("GET", "/v1/me"): (200, None),
+        ("GET", "/v1/me/sessions"): (200, None),
+        ("DELETE", "/v1/me/sessions"): (204, None),
         ("GET", "/v1/me/blocks"): (200, None),
         ("PUT", "/v1/me/blocks/{user:path}"): (404, None),
         ("DELETE", "/v1/me/blocks/{user:path}"): (404, None),
@@ -73,8 +75,8 @@ def elsewhere(pair: Neighbours) -> dict[Route, tuple[int, object]]:
         ("POST", "/v1/dev/login"): (200, {"user": "ann", "tenant": pair.tenant, "roles": ["admin"]}),
         ("GET", "/v1/connect"): (400, None),
         ("GET", "/healthz"): (200, None),
-        ("GET", "/readyz"): (404, None),
-        ("GET", "/metrics"): (404, None),
+        ("GET", "/readyz"): (200, None),
+        ("GET", "/metrics"): (200, None),
     }
 
 

@@ -11,7 +11,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Annotated
 
 import msgspec
@@ -19,7 +18,7 @@ from google.protobuf.message import Message
 from msgspec import Meta
 
 from chassis import jwt
-from chassis.config import Address, ConfigError
+from chassis.config import Address, ConfigError, is_loopback
 from chassis.errors import CallerNotAllowed, CallerTooFast, CallerUnknown
 from chassis.identity import GATEWAY
 from chassis.ids import TENANT
@@ -250,17 +249,10 @@ NO_CALLERS: tuple[CallerConfig, ...] = ()
 
 def require_callers(known: Sequence[CallerConfig], listen: Address, *, production: bool) -> None:
     """Raise `ConfigError` if callers are not authenticated, unless the service listens on loopback outside production."""
-    if not known and (production or not _loopback(listen.host)):
+    if not known and (production or not is_loopback(listen.host)):
         raise ConfigError(["HUBBUB_CALLERS is required, except where HUBBUB_ENV=local and the service listens on loopback"])
 
 
 def callers_of(known: Sequence[CallerConfig]) -> Callers | None:
     """Return the known callers, or None where any process may call."""
     return Callers(known) if known else None
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -1,7 +1,8 @@
 """Access to a service's PostgreSQL database: bounded pools, a deadline for every operation, and classified errors.
 
-A caller names the tenants whose rows it may access; row-level security of the service's tables enforces it. The service owns its
-SQL. Requires the extra `hubbub-chassis[postgres]`, so that services without a database carry no driver.
+A caller names the tenants whose rows it may access; row-level security of the service's tables enforces it. Work across all
+tenants has a database role of its own (see `database_role`). The service owns its SQL. Requires the extra
+`hubbub-chassis[postgres]`, so that services without a database carry no driver.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import select
 import weakref
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from functools import partial
 from types import MappingProxyType
 
 import psycopg
@@ -19,6 +21,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.types.string import TextLoader
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from chassis.database_role import RoleCheck
 from chassis.errors import RateLimited, TooLarge, Unavailable
 from chassis.pipeline import Pipelines, Query, Rows
 from chassis.under_way import UnderWay
@@ -51,7 +54,7 @@ _SETTINGS = {
     "jit": "off",
 }
 _NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
-_UNBOUND = "SELECT FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolbypassrls)"
+_SWEEPER_CONNECTIONS = 2
 _SCOPE = "SELECT set_config('hubbub.tenants', %s::text[]::text, false)"
 # SQLSTATE classes after which the same statement may succeed later: connection, transaction state and rollback (also a
 # read-only server), resources (also a full disk), object state (also locks), operator intervention, system.
@@ -82,8 +85,10 @@ _FAILURES = _Failures()
 class Database:
     """Connections to one database. Times are returned in UTC, UUIDs as text."""
 
-    def __init__(self, pool: Pool, pipelines: Pipelines, walks: Pool | None = None) -> None:
+    def __init__(self, pool: Pool, sweeper_pool: Pool, pipelines: Pipelines, walks: Pool | None = None) -> None:
         self._pool = pool
+        self._sweeper_pool = sweeper_pool
+        """For `EVERY_TENANT`."""
         self._walks = walks or pool
         """For statements that walk."""
         self._pipelines = pipelines
@@ -104,7 +109,8 @@ class Database:
         errors and after the deadline, otherwise `psycopg.Error`.
         """
         scope = list(tenants)
-        async with _share(self._shares, scope), self._taken(self._pool) as connection:
+        pool = self._sweeper_pool if scope == [*EVERY_TENANT] else self._pool
+        async with _share(self._shares, scope), self._taken(pool) as connection:
             await self._set_scope(connection, scope)
             yield connection
 
@@ -161,66 +167,78 @@ class Database:
 
     async def ping(self) -> None:
         """Raise `Unavailable` unless the server responds."""
-        async with self._taken(self._pool) as connection:
-            await connection.execute("SELECT 1")
+        for pool in {self._pool, self._sweeper_pool}:
+            async with self._taken(pool) as connection:
+                await connection.execute("SELECT 1")
 
 
 @asynccontextmanager
 async def open_database(
     url: str,
     *,
+    sweeper_url: str = "",
     connections: int,
     walks: int = 0,
     pipelines: int = 0,
     pipeline_settings: Mapping[str, str] = _NO_SETTINGS,
     name: str,
+    production: bool = False,
 ) -> AsyncIterator[Database]:
     """Open a database inside the block: at most `connections` in the pool, and more for `Database.walking` and `.pipeline`.
 
     With `walks`, one tenant holds at most half of either pool, so that its load leaves room for the others.
 
+    `sweeper_url` names the role for work with the scope `EVERY_TENANT`; it gets 2 more connections. Without it `url` serves both.
     `pipeline_settings` are server settings for the pipelines alone, declared by the module that owns their statements.
     Succeeds while the server is away; connections are made once it is back.
+    In production raises `ConfigError` for a role that may do more than its work; a role that is given more later is not used.
     """
 
-    def address(settings: Mapping[str, str]) -> str:
+    def address(url: str, settings: Mapping[str, str]) -> str:
         options = " ".join(f"-c {key}={value}" for key, value in settings.items())
         return make_conninfo(
             url, application_name=name, connect_timeout=3, tcp_user_timeout=5_000, keepalives_idle=10, options=options
         )
 
+    service = RoleCheck(production=production, every_tenant=not sweeper_url)
+    sweeper = RoleCheck(production=production, every_tenant=True)
+
     async def connect() -> Connection:
-        connection = await psycopg.AsyncConnection.connect(address({**_SETTINGS, **pipeline_settings}), autocommit=True)
+        connection = await psycopg.AsyncConnection.connect(address(url, {**_SETTINGS, **pipeline_settings}), autocommit=True)
         try:
-            await _configure(connection)
+            await _configure(connection, service)
         except BaseException:  # cancelled, too
             await connection.close()
             raise
         return connection
 
-    def pool(size: int, wait: float, settings: Mapping[str, str]) -> Pool:
+    def pool(url: str, size: int, wait: float, settings: Mapping[str, str], role: RoleCheck) -> Pool:
         return AsyncConnectionPool(
-            address(settings),
+            address(url, settings),
             kwargs={"autocommit": True, "prepare_threshold": 0},
             min_size=min(size, 1),
             max_size=size,
             timeout=wait,
             max_waiting=1_000,
             reconnect_timeout=_RECONNECT_SECONDS,
-            configure=_configure,
+            configure=partial(_configure, role=role),
             open=False,
         )
 
+    await service.refuse(address(url, _SETTINGS))
+    if sweeper_url:
+        await sweeper.refuse(address(sweeper_url, _SETTINGS))
     opened = Pipelines(connect, pipelines)
     async with AsyncExitStack() as stack:
         stack.callback(opened.close)
-        main = await stack.enter_async_context(pool(connections, _POOL_SECONDS, _SETTINGS))
-        slow = None
+        main = await stack.enter_async_context(pool(url, connections, _POOL_SECONDS, _SETTINGS, service))
+        sweeping, slow = main, None
+        if sweeper_url:
+            sweeping = await stack.enter_async_context(pool(sweeper_url, _SWEEPER_CONNECTIONS, _POOL_SECONDS, _SETTINGS, sweeper))
         if walks:
-            slow = await stack.enter_async_context(
-                pool(walks, _WALK_POOL_SECONDS, {**_SETTINGS, "statement_timeout": f"{WALK_SECONDS}s"})
-            )
-        yield Database(main, opened, slow)
+            patient = {**_SETTINGS, "statement_timeout": f"{WALK_SECONDS}s"}
+            slow = await stack.enter_async_context(pool(url, walks, _WALK_POOL_SECONDS, patient, service))
+        yield Database(main, sweeping, opened, slow)
 
 
 async def _take(pool: Pool) -> Connection:
@@ -245,7 +263,6 @@ def _closed_by_server(connection: Connection) -> bool:
     return bool(poll.poll(0))
 
 
-async def _configure(connection: Connection) -> None:
+async def _configure(connection: Connection, role: RoleCheck) -> None:
     connection.adapters.register_loader("uuid", TextLoader)
-    if await (await connection.execute(_UNBOUND)).fetchone() is not None:
-        log.error("row_security_bypassed")  # tenants are not isolated: docs/operations.md, Settings
+    await role.check(connection)
