@@ -29,7 +29,7 @@ from messages.message import (
     User,
     UserId,
 )
-from messages.payload import event_frame, rfc3339
+from messages.payload import event_frame, hidden_frame, rfc3339
 from messages.policy import ChannelKind, Role
 from messages.store.reports import Report
 
@@ -133,6 +133,16 @@ def event(entry: Entry) -> events.Event:
     return made
 
 
+def event_for(entry: Entry, floor: int) -> events.Event:
+    """A log entry as the event for a member who may read what is above `floor`."""
+    made = event(entry)
+    if made.about and made.about <= floor and made.hidden_payload:
+        made.payload = made.hidden_payload
+    made.ClearField("about")
+    made.ClearField("hidden_payload")
+    return made
+
+
 def write_event(made: events.Event, entry: Entry, gateway: str = "") -> int:
     """Write a log entry into an empty event of a batch; `gateway` awaits the acknowledgement. Returns the payload's bytes.
 
@@ -153,6 +163,9 @@ def write_event(made: events.Event, entry: Entry, gateway: str = "") -> int:
         made.command = entry.command
     if gateway:
         made.gateway = gateway
+    if entry.about:
+        made.about = entry.about
+        made.hidden_payload = hidden_frame(entry, at)
     if entry.kind in _MEMBER_KINDS:
         made.subject = entry.details.user
         made.role = from_word(events.Role, entry.details.role or "")
@@ -200,6 +213,7 @@ def channel(membership: MembershipView) -> nouns.Channel:
         muted=membership.muted,
         slow_mode_seconds=membership.slow_mode_seconds,
         history=from_word(nouns.History, membership.history),
+        floor=membership.floor if membership.role else 0,
     )
 
 

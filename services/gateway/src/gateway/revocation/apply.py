@@ -20,7 +20,7 @@ from gateway.hub.hub import Hub
 from gateway.identity.access_cache import AccessCache
 from gateway.model import Account, Connection
 from gateway.protocol.close_codes import Close
-from gateway.protocol.outgoing import channel_view
+from gateway.protocol.outgoing import membership
 from gateway.revocation.lease import GatewayLease
 from gateway.wire.registry import Registry
 from hubbub.events.v1.events_pb2 import Revocation
@@ -108,7 +108,7 @@ class Revocations:
                     await self._close_revoked(account.connections)
                 else:
                     self._registry.writer.release(account.connections)
-                    self._hub.compare(account, map(channel_view, session.channels), load)
+                    self._hub.compare(account, map(membership, session.channels), load)
 
     async def _close_revoked(self, connections: Iterable[Connection]) -> None:
         """Close the connections whose own token is revoked: a user may hold older and newer tokens."""

@@ -36,6 +36,7 @@ WITH cmd AS NOT MATERIALIZED (
 ),
 target AS (
   SELECT cmd.*, ch.head, ch.posts, prior.seq AS prior_seq, msg.seq AS posted_seq, {repeated} AS repeated_seq, {NOW} AS now,
+    CASE ch.history WHEN 'joined' THEN msg.seq END AS about,
     CASE
       WHEN prior.command = cmd.id THEN 'again'
       {VISIBILITY}
@@ -56,8 +57,8 @@ judged AS MATERIALIZED (
 ),
 fresh AS (SELECT * FROM judged WHERE verdict = 'fresh'),
 logged AS (
-  INSERT INTO entries (channel, seq, posts, tenant, kind, actor, at, key, command, message, text, details)
-  SELECT channel, seq, posts, tenant, %(kind)s, actor, now, key, id, message, %(text)s, %(details)s::jsonb FROM fresh
+  INSERT INTO entries (channel, seq, posts, tenant, kind, actor, at, key, command, message, about, text, details)
+  SELECT channel, seq, posts, tenant, %(kind)s, actor, now, key, id, message, about, %(text)s, %(details)s::jsonb FROM fresh
 ),
 advanced AS (UPDATE channels SET head = fresh.seq FROM fresh WHERE channels.id = fresh.channel),
 outbox AS (
@@ -67,7 +68,7 @@ outbox AS (
 SELECT 1 AS n, verdict, seq, message,
   CASE WHEN verdict <> 'fresh' THEN (
     SELECT first.at FROM entries first WHERE first.channel = judged.channel AND first.seq = judged.seq) END AS at,
-  NULL::float8 AS wait, (SELECT id FROM outbox) AS unpublished, now
+  NULL::float8 AS wait, about, (SELECT id FROM outbox) AS unpublished, now
 FROM judged
 """)
 
@@ -197,7 +198,7 @@ def entry(command: Command, answer: Answer) -> Entry:
     return Entry(
         command.channel, answer.seq, command.tenant, _kind(body), command.actor, answer.at, None, command.id, answer.message,
         body.text if isinstance(body, Edit) else None,
-        Details(emoji=body.emoji) if isinstance(body, React) else NO_DETAILS,
+        Details(emoji=body.emoji) if isinstance(body, React) else NO_DETAILS, answer.about or 0,
     )  # fmt: skip
 
 

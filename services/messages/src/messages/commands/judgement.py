@@ -100,18 +100,20 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     """When that entry was made; now for a refused command."""
     wait: float | None
     """Seconds until the command may be repeated (SLOW_MODE)."""
+    about: int | None
+    """`Entry.about`."""
     unpublished: int | None
     """The row of `unpublished` that covers the statement's new entries. Only in a statement's first answer."""
 
 
 def answers(rows: Rows) -> Sequence[Answer]:
-    """Read rows of (n, verdict, seq, message, at, wait, unpublished, now), in the order of `n`.
+    """Read rows of (n, verdict, seq, message, at, wait, about, unpublished, now), in the order of `n`.
 
     `at` is NULL for new entries: they share `now`, which only the first row has.
     """
     rows.sort(key=_FIRST)
     now = rows[0][-1]
     return [
-        Answer(verdict, seq, message, at or now, wait, unpublished)
-        for _, verdict, seq, message, at, wait, unpublished, _ in rows
+        Answer(verdict, seq, message, at or now, wait, about, unpublished)
+        for _, verdict, seq, message, at, wait, about, unpublished, _ in rows
     ]  # fmt: skip

@@ -108,6 +108,7 @@ CREATE TABLE entries (
     command text, -- id of the command; distinguishes a redelivery from a client's repeat
     message uuid,
     thread uuid, -- the message that this one replies to, as in `details`; a column because it is indexed
+    about bigint, -- in channels with history `joined`: number of the message that the entry is about, or of the thread's root
     text text,
     details jsonb,
     PRIMARY KEY (channel, seq)
@@ -135,7 +136,7 @@ CREATE INDEX changes_pinned ON changes (channel, seq) WHERE pinned;
 
 -- Messages in their current state: the posted entry with its changes applied.
 CREATE VIEW messages WITH (security_invoker = true) AS
-SELECT e.message AS id, e.channel, e.seq, e.tenant, e.actor AS sender, e.at, e.thread,
+SELECT e.message AS id, e.channel, e.seq, e.tenant, e.actor AS sender, e.at, e.thread, e.about,
     CASE WHEN c.edited_at IS NULL THEN e.text ELSE c.text END AS text, e.details,
     c.edited_at, c.deleted_seq, COALESCE(c.pinned, false) AS pinned, c.pin_seq
 FROM entries e LEFT JOIN changes c ON c.channel = e.channel AND c.message = e.message WHERE e.kind = 1;

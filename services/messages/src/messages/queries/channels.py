@@ -1,6 +1,6 @@
 """SQL of channels, as one user sees them. Indexes: primary keys, `members_of_user`, `channels_direct`, `channels_of_tenant`."""
 
-from messages.queries.messages import MESSAGE
+from messages.queries.messages import FLOOR, columns
 
 # What authorizing a caller needs.
 _MEMBERSHIP = """ch.id, ch.kind, ch.name, ch.topic, ch.slow_mode_seconds, ch.history, ch.head,
@@ -24,9 +24,8 @@ SELECT {_MEMBERSHIP}, {_BANNED}, {_UNREAD}, {_PEER}, last.*
 FROM channels ch
 LEFT JOIN members mb ON mb.channel = ch.id AND mb."user" = %(user)s
 LEFT JOIN LATERAL (
-  SELECT {MESSAGE} FROM messages m
-  WHERE m.channel = ch.id AND m.seq = ch.last_post AND mb.role IS NOT NULL
-    AND m.seq > CASE ch.history WHEN 'joined' THEN mb.joined_seq ELSE 0 END) last ON true
+  SELECT {columns(FLOOR)} FROM messages m
+  WHERE m.channel = ch.id AND m.seq = ch.last_post AND mb.role IS NOT NULL AND m.seq > {FLOOR}) last ON true
 """
 
 VIEW = f"""{_VIEW}

@@ -71,12 +71,15 @@ class Messages(RpcBase):
         thread = validate.message_id(request.thread) if request.thread else None
         async with self._database.connection([caller.tenant]) as connection:
             if thread is None and not request.pinned:
-                page = await messages.page(connection, caller.tenant, channel, after=after, before=before, limit=limit)
+                page = await messages.page(
+                    connection, caller.tenant, channel, floor=membership.floor, after=after, before=before, limit=limit
+                )
             else:
                 page = await messages.chosen(
                     connection,
                     caller.tenant,
                     channel,
+                    floor=membership.floor,
                     after=after,
                     before=before,
                     limit=limit,

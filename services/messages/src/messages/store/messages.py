@@ -15,10 +15,10 @@ _reactions = msgspec.json.Decoder(list[Reaction]).decode
 
 
 async def page(
-    connection: Connection, tenant: TenantId, channel: ChannelId, *, after: int, before: int, limit: int
+    connection: Connection, tenant: TenantId, channel: ChannelId, *, floor: int, after: int, before: int, limit: int
 ) -> list[Message]:
-    """Messages between two exclusive bounds, newest first."""
-    parameters = {"tenant": tenant, "channel": channel, "after": after, "before": before, "limit": limit}
+    """Messages between two exclusive bounds, newest first, as a member with this floor sees them."""
+    parameters = {"tenant": tenant, "channel": channel, "floor": floor, "after": after, "before": before, "limit": limit}
     rows: list[tuple[Any, ...]] = await (await connection.execute(queries.LIST, parameters)).fetchall()
     return [from_row(row) for row in rows]
 
@@ -28,6 +28,7 @@ async def chosen(
     tenant: TenantId,
     channel: ChannelId,
     *,
+    floor: int,
     after: int,
     before: int,
     limit: int,
@@ -35,7 +36,7 @@ async def chosen(
     pinned: bool,
 ) -> list[Message]:
     """As `page`, of a thread including its root, or of pinned messages."""
-    bounds = {"tenant": tenant, "channel": channel, "after": after, "before": before, "limit": limit}
+    bounds = {"tenant": tenant, "channel": channel, "floor": floor, "after": after, "before": before, "limit": limit}
     parameters = {**bounds, "thread": thread}
     query = queries.PINNED if pinned else queries.THREAD
     rows: list[tuple[Any, ...]] = await (await connection.execute(query, parameters)).fetchall()

@@ -457,6 +457,8 @@ class Event(_message.Message):
     ROLE_FIELD_NUMBER: _builtins.int
     COMMAND_FIELD_NUMBER: _builtins.int
     GATEWAY_FIELD_NUMBER: _builtins.int
+    ABOUT_FIELD_NUMBER: _builtins.int
+    HIDDEN_PAYLOAD_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """Tenant of the channel."""
     channel: _builtins.str
@@ -481,6 +483,10 @@ class Event(_message.Message):
     """Id of the command that made the entry; empty for an RPC."""
     gateway: _builtins.str
     """Gateway incarnation that waits for the acknowledgement; empty when none does."""
+    about: _builtins.int
+    """Channels with history JOINED: position of the message that the entry is about, or of the thread's root. 0 otherwise."""
+    hidden_payload: _builtins.bytes
+    """The frame for members who may not see the entry at `about`. Empty when it does not differ from `payload`."""
     def __init__(
         self,
         *,
@@ -496,10 +502,12 @@ class Event(_message.Message):
         role: Global___Role.ValueType = ...,
         command: _builtins.str = ...,
         gateway: _builtins.str = ...,
+        about: _builtins.int = ...,
+        hidden_payload: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "at", b"at", "channel", b"channel", "command", b"command", "gateway", b"gateway", "kind", b"kind", "message", b"message", "payload", b"payload", "role", b"role", "seq", b"seq", "subject", b"subject", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["about", b"about", "actor", b"actor", "at", b"at", "channel", b"channel", "command", b"command", "gateway", b"gateway", "hidden_payload", b"hidden_payload", "kind", b"kind", "message", b"message", "payload", b"payload", "role", b"role", "seq", b"seq", "subject", b"subject", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
