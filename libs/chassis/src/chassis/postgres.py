@@ -19,7 +19,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.types.string import TextLoader
 from psycopg_pool import AsyncConnectionPool
 
-from chassis.errors import Unavailable
+from chassis.errors import InvalidArgument, Unavailable
 from chassis.pipeline import Pipelines, Query, Rows
 
 log = structlog.get_logger()
@@ -57,7 +57,13 @@ def is_transient(error: psycopg.Error) -> bool:
 
 
 class _Failures:
-    """Raises `Unavailable` in place of transient errors, at the end of a block."""
+    """Raises `Unavailable` in place of transient errors, at the end of a block.
+
+    With `values`, raises `InvalidArgument` for a value that a statement cannot read.
+    """
+
+    def __init__(self, *, values: bool) -> None:
+        self._values = values
 
     def __enter__(self) -> None:
         pass
@@ -65,9 +71,13 @@ class _Failures:
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, TimeoutError) or (isinstance(error, psycopg.Error) and is_transient(error)):
             raise Unavailable from error
+        if self._values and isinstance(error, psycopg.DataError):
+            raise InvalidArgument("A value is not valid") from error
 
 
-_FAILURES = _Failures()
+_FAILURES = _Failures(values=True)
+_PIPELINE_FAILURES = _Failures(values=False)
+"""For statements whose values were checked before, and whose caller finds out which command is at fault."""
 
 
 class Database:
@@ -83,7 +93,8 @@ class Database:
     async def connection(self, tenants: Collection[str]) -> AsyncIterator[Connection]:
         """A connection on which each statement is its own transaction, with access to the rows of `tenants` only.
 
-        Raises `Unavailable` for transient errors and after the deadline, otherwise `psycopg.Error`.
+        Raises `Unavailable` for transient errors and after the deadline, `InvalidArgument` for `psycopg.DataError`, otherwise
+        `psycopg.Error`.
         """
         async with self._taken() as connection:
             scope = list(tenants)
@@ -125,7 +136,7 @@ class Database:
 
         When a query fails, or waits for a lock longer than `lock_seconds`, all are rolled back and its error is raised.
         """
-        with _FAILURES:
+        with _PIPELINE_FAILURES:
             return await self._pipelines.run(list(tenants), queries, lock_seconds, _OPERATION_SECONDS)
 
     async def ping(self) -> None:

@@ -88,7 +88,9 @@ async def api(config: ApiConfig, life: Lifecycle) -> None:
         tasks.create_task(lifecycle.keep_ready(life, resources.store_reachable))
 
         def add(server: grpc.aio.Server) -> None:
-            add_service(server, resources.database, resources.publisher, Revocations(resources.publisher, gateways))
+            add_service(
+                server, resources.database, resources.publisher, Revocations(resources.publisher, gateways), config.limits
+            )
 
         async with grpc_server.serve(config, config.listen, add, [SERVICE_NAME], callers=callers_of(config.callers)) as port:
             log.info("api_started", port=port)
@@ -103,7 +105,7 @@ async def worker(config: WorkerConfig, life: Lifecycle) -> None:
         command_topics = [topics.commands(number) for number in range(config.bus_partitions)]
         async with resources.bus.work(command_topics, GROUP, config.instance) as work:
             log.info("worker_started", partitions=config.bus_partitions)
-            await Worker(resources.database, resources.publisher, life.stopping).run(work)
+            await Worker(resources.database, resources.publisher, life.stopping, config.limits).run(work)
 
 
 async def _verify_audit(config: MigrateConfig, _life: Lifecycle) -> None:

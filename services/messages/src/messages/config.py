@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from chassis.callers import NO_CALLERS, CallerConfig, callers, require_callers
 from chassis.config import Address, ProcessConfig, Secret, address, secret, setting, whole
+from chassis.ids import is_tenant
+from messages.limits import DEFAULT_LIMITS, Limits
+
+
+def tenants(value: str) -> frozenset[str]:
+    """A comma list of tenants; `*` stands for all."""
+    found = frozenset(each.strip() for each in value.split(",") if each.strip())
+    if not all(each == "*" or is_tenant(each) for each in found):
+        msg = "must be a comma list of tenants, or *"
+        raise ValueError(msg)
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,8 +31,27 @@ class WorkerConfig(MigrateConfig):
     """Settings of `worker`."""
 
     bus_url: Secret = setting("HUBBUB_BUS_URL", secret)
+    channels_per_user: int = setting("HUBBUB_CHANNELS_PER_USER", whole(1, 5_000), DEFAULT_LIMITS.channels_per_user)
+    unasked_channels_per_user: int = setting(
+        "HUBBUB_UNASKED_CHANNELS_PER_USER", whole(0, 5_000), DEFAULT_LIMITS.unasked_channels_per_user
+    )
+    invitations_per_user: int = setting("HUBBUB_INVITATIONS_PER_USER", whole(1, 10_000), DEFAULT_LIMITS.invitations_per_user)
+    members_added_per_hour: int = setting(
+        "HUBBUB_MEMBERS_ADDED_PER_HOUR", whole(1, 1_000_000), DEFAULT_LIMITS.members_added_per_hour
+    )
+    blocks_per_user: int = setting("HUBBUB_BLOCKS_PER_USER", whole(1, 10_000), DEFAULT_LIMITS.blocks_per_user)
+    reactions_per_message: int = setting("HUBBUB_REACTIONS_PER_MESSAGE", whole(1, 500), DEFAULT_LIMITS.reactions_per_message)
+    reactions_per_user: int = setting("HUBBUB_REACTIONS_PER_USER", whole(1, 500), DEFAULT_LIMITS.reactions_per_user)
+    pins_per_channel: int = setting("HUBBUB_PINS_PER_CHANNEL", whole(1, 10_000), DEFAULT_LIMITS.pins_per_channel)
+    reports_per_user: int = setting("HUBBUB_REPORTS_PER_USER", whole(1, 10_000), DEFAULT_LIMITS.reports_per_user)
+    consent_tenants: frozenset[str] = setting("HUBBUB_CONSENT_TENANTS", tenants, DEFAULT_LIMITS.consent_tenants)
     bus_partitions: int = setting("HUBBUB_BUS_PARTITIONS", whole(1, 1024), 8)
     """Must be the same in every process that uses the bus."""
+
+    @property
+    def limits(self) -> Limits:
+        """The bounds on what users, channels and messages can hold."""
+        return Limits(**{each.name: getattr(self, each.name) for each in fields(Limits)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,8 +31,10 @@ from messages.message import (
 )
 from messages.payload import event_frame, hidden_frame, rfc3339
 from messages.policy import ChannelKind, Role
+from messages.store.members import Invitation
 from messages.store.reports import Report
 
+PREVIEW_BYTES = 1_024
 _MEMBER_KINDS = frozenset({
     EntryKind.MEMBER_JOINED, EntryKind.MEMBER_LEFT, EntryKind.MEMBER_REMOVED, EntryKind.MEMBER_ROLE_CHANGED
 })  # fmt: skip
@@ -200,6 +202,18 @@ def members(values: Iterable[Member]) -> list[nouns.Member]:
     return [nouns.Member(user=each.user, name=each.name, role=from_word(events.Role, each.role)) for each in values]
 
 
+def invitation(value: Invitation) -> nouns.Invitation:
+    """An invitation as protobuf."""
+    return nouns.Invitation(
+        channel=value.channel,
+        kind=from_word(nouns.ChannelKind, value.kind),
+        name=value.name,
+        inviter=value.inviter,
+        role=from_word(events.Role, value.role),
+        at=timestamp(value.at),
+    )
+
+
 def channel(membership: MembershipView) -> nouns.Channel:
     """A channel without the fields that only listings show."""
     return nouns.Channel(
@@ -224,7 +238,7 @@ def channel_listing(listed: ChannelListing) -> nouns.Channel:
     if listed.peer:
         made.peer.CopyFrom(user(listed.peer))
     if listed.last_message:
-        made.last_message.CopyFrom(message(listed.last_message))
+        made.last_message.CopyFrom(preview(listed.last_message))
     return made
 
 
@@ -248,6 +262,16 @@ def message(value: Message) -> nouns.Message:
         reactions=[nouns.Reaction(emoji=each.emoji, count=each.count, users=list[str](each.users)) for each in value.reactions],
         pinned=value.pinned,
     )
+
+
+def preview(value: Message) -> nouns.Message:
+    """A message whose text is cut after `PREVIEW_BYTES`."""
+    made = message(value)
+    text = made.text.encode()
+    if len(text) > PREVIEW_BYTES:
+        made.text = text[:PREVIEW_BYTES].decode(errors="ignore")
+        made.truncated = True
+    return made
 
 
 def revocation(
@@ -282,5 +306,6 @@ def report(found: Report, context: Iterable[Message]) -> nouns.Report:
         reporter=found.reporter,
         reason=found.reason,
         at=timestamp(found.at),
-        context=[message(each) for each in context],
+        context=[message(each) if each.id == found.message else preview(each) for each in context],
+        channel=found.channel,
     )

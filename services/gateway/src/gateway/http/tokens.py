@@ -10,8 +10,9 @@ from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
-from chassis.errors import NotAuthenticated, NotFound, RateLimited
+from chassis.errors import InvalidArgument, NotAuthenticated, NotFound, RateLimited
 from chassis.ids import Tenant
+from chassis.text import is_identifier
 from gateway.http import shapes
 from gateway.http.api import answer, api_of, count_unauthenticated
 from gateway.http.channels import Name, UserId
@@ -49,6 +50,8 @@ async def dev_login(request: Request, body: DevLogin) -> Response:
     api = api_of(request)
     if api.dev_issuer is None:
         raise NotFound
+    if not is_identifier(body.user):
+        raise InvalidArgument("The user cannot be an id")
     request.state.authenticated = True  # a token must not be cached either
     now = time.time()
     claims = {

@@ -17,13 +17,14 @@ from chassis import jwt
 from chassis.errors import NotAuthenticated
 from chassis.ids import Tenant
 from chassis.jwt import InvalidTokenError, NumericDate
+from chassis.text import is_identifier, readable
 from gateway.identity.identity import Identity
 from gateway.identity.issuers import DevIssuer, Issuer
 
 LEEWAY_SECONDS = 10.0
 DEFAULT_TTL_SECONDS = 12 * 3600
 UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-"""Control characters and lone surrogates, which no identifier or name may contain."""
+"""Control characters and lone surrogates, which no role may contain."""
 
 
 class Claims(msgspec.Struct, frozen=True):
@@ -56,7 +57,8 @@ class Authenticator:
         except msgspec.ValidationError:
             raise NotAuthenticated from None
         self._check(claims, issuer)
-        return Identity(claims.tenant, claims.sub, claims.name or "", tuple(claims.roles), float(claims.iat), float(claims.exp))
+        name = readable(claims.name, "") if claims.name else ""
+        return Identity(claims.tenant, claims.sub, name, tuple(claims.roles), float(claims.iat), float(claims.exp))
 
     def _check(self, claims: Claims, issuer: Issuer) -> None:
         now = self._clock()
@@ -67,8 +69,7 @@ class Authenticator:
             or claims.exp <= now
             or claims.iat > now + LEEWAY_SECONDS
             or claims.nbf > now + LEEWAY_SECONDS
-            or UNFIT.search(claims.sub)
-            or UNFIT.search(claims.name or "")
+            or not is_identifier(claims.sub)
         ):
             raise NotAuthenticated
 

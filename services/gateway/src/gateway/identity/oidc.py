@@ -22,6 +22,7 @@ from msgspec import Meta
 
 from chassis.errors import NotAllowed, NotAuthenticated, Unavailable
 from chassis.jwt import NumericDate
+from chassis.text import is_identifier, readable
 from gateway.config import IssuerConfig, SignInConfig
 from gateway.identity.authentication import LEEWAY_SECONDS, UNFIT, verify
 from gateway.identity.identity import Identity
@@ -198,11 +199,11 @@ class Provider:
             or not hmac.compare_digest(token.nonce.encode("utf-8", "replace"), nonce.encode())
             or token.exp <= now
             or not now - self._config.session_seconds < token.iat <= now + LEEWAY_SECONDS
-            or UNFIT.search(token.sub)
+            or not is_identifier(token.sub)
         ):
             raise NotAuthenticated
         name = claims.get("name")
-        name = name[:_NAME_CHARACTERS] if isinstance(name, str) and not UNFIT.search(name) else ""
+        name = readable(name, "")[:_NAME_CHARACTERS].strip() if isinstance(name, str) else ""
         ends = now + self._config.session_seconds
         return Identity(self._tenant(claims), token.sub, name, self._roles(claims), float(token.iat), ends)
 

@@ -24,7 +24,7 @@ from gateway.protocol.outgoing import membership
 from gateway.revocation.lease import GatewayLease
 from gateway.wire.registry import Registry
 from hubbub.events.v1.events_pb2 import Revocation
-from hubbub.messages.v1.messages_service_pb2 import AdmitUserRequest, OpenSessionsRequest, OpenSessionsResponse
+from hubbub.messages.v1.messages_service_pb2 import AdmitUserRequest, OpenSessionsRequest, Session
 from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 
 log = structlog.get_logger()
@@ -102,8 +102,7 @@ class Revocations:
     async def _check(self, accounts: Sequence[Account]) -> None:
         with self._hub.recent.load() as load:
             eldest = [min(account.connections, key=lambda each: each.identity.issued_at) for account in accounts]
-            answer = await self._open(eldest)
-            for account, session in zip(accounts, answer.sessions, strict=True):
+            for account, session in zip(accounts, await self._open(eldest), strict=True):
                 if session.reason:
                     await self._close_revoked(account.connections)
                 else:
@@ -113,16 +112,16 @@ class Revocations:
     async def _close_revoked(self, connections: Iterable[Connection]) -> None:
         """Close the connections whose own token is revoked: a user may hold older and newer tokens."""
         asked = list(connections)
-        answer = await self._open(asked)
-        for connection, session in zip(asked, answer.sessions, strict=True):
+        for connection, session in zip(asked, await self._open(asked), strict=True):
             if session.reason:
                 self._registry.close(connection, Close.REVOKED)
             else:
                 self._registry.writer.release([connection])
 
-    async def _open(self, connections: Sequence[Connection]) -> OpenSessionsResponse:
+    async def _open(self, connections: Sequence[Connection]) -> list[Session]:
         requests = [AdmitUserRequest(caller=each.identity.caller) for each in connections]
-        answer: OpenSessionsResponse = await call(
-            self._messages.OpenSessions, OpenSessionsRequest(sessions=requests), timeout=CALL_SECONDS
-        )
-        return answer
+        sessions: list[Session] = []
+        while len(sessions) < len(requests):  # an answer has as many sessions as fit
+            wanted = OpenSessionsRequest(sessions=requests[len(sessions) :])
+            sessions += (await call(self._messages.OpenSessions, wanted, timeout=CALL_SECONDS)).sessions
+        return sessions

@@ -4,9 +4,12 @@ Indexes: primary keys, `entries_posted`, `entries_replies`, `entries_carrying`, 
 """
 
 _REACTIONS = """(
-  SELECT json_agg(json_build_object('emoji', emoji, 'count', count, 'users', users) ORDER BY first)::text FROM (
-    SELECT emoji, count(*) AS count, (array_agg("user" ORDER BY seq))[1:50] AS users, min(seq) AS first
-    FROM reactions WHERE channel = m.channel AND message = m.id AND active AND m.deleted_seq IS NULL GROUP BY emoji) each)"""
+  SELECT json_agg(json_build_object('emoji', emoji, 'count', count, 'users',
+    CASE WHEN bytes <= 16384 THEN users ELSE users[1:1] END) ORDER BY first)::text FROM (
+    SELECT *, sum(octet_length(users::text)) OVER (ORDER BY first) AS bytes FROM (
+      SELECT emoji, count(*) AS count, (array_agg("user" ORDER BY seq))[1:50] AS users, min(seq) AS first
+      FROM reactions WHERE channel = m.channel AND message = m.id AND active AND m.deleted_seq IS NULL
+      GROUP BY emoji) each) sized)"""
 
 FLOOR = "CASE ch.history WHEN 'joined' THEN mb.joined_seq - 1 ELSE 0 END"
 """The member `mb` of the channel `ch` may read what is numbered above this."""

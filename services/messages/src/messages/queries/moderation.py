@@ -33,6 +33,6 @@ SELECT u.id, u.name FROM blocks b JOIN users u ON u.tenant = b.tenant AND u.id =
 WHERE b.tenant = %(tenant)s AND b."user" = %(user)s AND b.blocked > %(after)s ORDER BY b.blocked LIMIT %(limit)s
 """
 
-REFUSED_BY = """
-SELECT FROM blocks WHERE tenant = %(tenant)s AND blocked = %(blocked)s AND "user" = ANY(%(users)s)
+COUNT_BLOCKED = """
+SELECT count(*) FROM blocks WHERE tenant = %(tenant)s AND "user" = %(user)s
 """

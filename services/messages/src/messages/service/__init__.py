@@ -7,6 +7,7 @@ import grpc
 from chassis.postgres import Database
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from hubbub.messages.v1 import messages_service_pb2_grpc as stubs
+from messages.limits import Limits
 from messages.publisher import Publisher
 from messages.revocations import Revocations
 from messages.service.channels import Channels
@@ -24,6 +25,8 @@ class MessagesService(Users, Channels, Members, Messages, Log, Moderation, Repor
     """hubbub.messages.v1.MessagesService."""
 
 
-def add_service(server: grpc.aio.Server, database: Database, publisher: Publisher, revocations: Revocations) -> None:
+def add_service(
+    server: grpc.aio.Server, database: Database, publisher: Publisher, revocations: Revocations, limits: Limits
+) -> None:
     """Serve the RPCs on `server`."""
-    stubs.add_MessagesServiceServicer_to_server(MessagesService(database, publisher, revocations), server)
+    stubs.add_MessagesServiceServicer_to_server(MessagesService(database, publisher, revocations, limits), server)

@@ -11,9 +11,9 @@ from messages import convert, cursors, validate
 from messages.commands.batch import handle
 from messages.commands.model import Body, Command, Delete, Edit, Outcome, Verdict
 from messages.ids import rpc_command_id
-from messages.message import Caller, ChannelId
+from messages.message import Caller, ChannelId, MessageId
 from messages.service import access
-from messages.service.rpc_base import RpcBase, fit_to_answer, logger
+from messages.service.rpc_base import RpcBase, fit_to_answer, logger, message_escapes
 from messages.store import messages
 
 _QUERY_CHARACTERS = 256
@@ -50,7 +50,7 @@ class Messages(RpcBase):
 
     async def _carry_out(self, caller: Caller, channel: ChannelId, key: str, body: Body) -> Outcome:
         command = Command(caller.tenant, channel, caller.user, key, rpc_command_id(), "", body, caller.token_issued_at)
-        stored = await handle(self._database, [command])
+        stored = await handle(self._database, [command], self._limits)
         try:
             await self._publisher.publish_stored(stored)
         except BusError:
@@ -86,24 +86,25 @@ class Messages(RpcBase):
                     thread=thread,
                     pinned=request.pinned,
                 )
-        return rpc.ListMessagesResponse(messages=fit_to_answer(convert.message(message) for message in page))
+        return rpc.ListMessagesResponse(messages=fit_to_answer(map(convert.message, page), message_escapes))
 
     async def SearchMessages(self, request: rpc.SearchMessagesRequest, _context: object) -> rpc.SearchMessagesResponse:
         """Full-text search in the messages that the caller may read, newest first."""
         caller = await self._admitted(request.caller)
-        if not validate.line(request.query, "query", _QUERY_CHARACTERS).strip():
+        query = validate.query(request.query, _QUERY_CHARACTERS)
+        if not query.strip():
             raise InvalidArgument("A query cannot be empty")
         channel = validate.channel_id(request.channel) if request.channel else None
         if channel:
             access.member(await self._membership(caller, channel))
         sender = validate.user_id(request.sender) if request.sender else None
-        cursor = cursors.read(request.page_token, str, "")
-        before = validate.message_id(cursor) if cursor else None
+        cursor = cursors.read_uuid(request.page_token)
+        before = MessageId(cursor) if cursor else None
         limit = validate.page(request.page_size, 50, 200)
         async with self._database.connection([caller.tenant]) as connection:
             found = await messages.search(
-                connection, caller, request.query, channel=channel, sender=sender, before=before, limit=limit + 1
+                connection, caller, query, channel=channel, sender=sender, before=before, limit=limit + 1
             )
-        page = fit_to_answer(convert.message(message) for message in found[:limit])
+        page = fit_to_answer(map(convert.message, found[:limit]), message_escapes)
         more = len(page) < len(found)
         return rpc.SearchMessagesResponse(messages=page, next_page_token=cursors.write(page[-1].id) if more else "")

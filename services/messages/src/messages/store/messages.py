@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
+import psycopg
 
+from chassis.errors import InvalidArgument
 from chassis.postgres import Connection
 from messages.message import NO_DETAILS, Caller, ChannelId, Details, Message, MessageId, Reaction, TenantId, UserId
 from messages.queries import messages as queries
 
+_OPERATORS = re.compile(r"-[-\s]*-")
+"""A run of negations, each of which takes a level of PostgreSQL's stack."""
 _details = msgspec.json.Decoder(Details).decode
 _reactions = msgspec.json.Decoder(list[Reaction]).decode
 
@@ -57,13 +62,16 @@ async def search(
     parameters = {
         "tenant": caller.tenant,
         "user": caller.user,
-        "query": query,
+        "query": _OPERATORS.sub("-", query),
         "channel": channel,
         "sender": sender,
         "before": before,
         "limit": limit,
     }
-    rows: list[tuple[Any, ...]] = await (await connection.execute(queries.SEARCH, parameters)).fetchall()
+    try:
+        rows: list[tuple[Any, ...]] = await (await connection.execute(queries.SEARCH, parameters)).fetchall()
+    except (psycopg.DataError, psycopg.InternalError, psycopg.errors.ProgramLimitExceeded) as error:
+        raise InvalidArgument("The query is not valid") from error  # too deep for PostgreSQL's parser of queries
     return [from_row(row) for row in rows]
 
 

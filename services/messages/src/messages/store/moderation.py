@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -47,7 +46,8 @@ async def blocked_by(connection: Connection, caller: Caller, after: str, limit: 
     return [User(*row) for row in rows]
 
 
-async def refused_by(connection: Connection, caller: Caller, users: Sequence[UserId]) -> bool:
-    """Whether any of `users` has blocked the caller."""
-    parameters = {"tenant": caller.tenant, "blocked": caller.user, "users": list(users)}
-    return await (await connection.execute(queries.REFUSED_BY, parameters)).fetchone() is not None
+async def count_blocked(connection: Connection, caller: Caller) -> int:
+    """How many users the caller has blocked."""
+    row: Any = await (await connection.execute(queries.COUNT_BLOCKED, {"tenant": caller.tenant, "user": caller.user})).fetchone()
+    count: int = row[0]
+    return count
