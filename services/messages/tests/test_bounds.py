@@ -34,7 +34,7 @@ FEW = Limits(
 )
 
 
-def limit(town: Town, **limits: int) -> None:
+def limit(town: Town, **limits: Any) -> None:
     """Serve with these limits; the others are the default ones."""
     chosen = replace(DEFAULT_LIMITS, **limits)
     town.service = MessagesService(town.database, town.publisher, Revocations(town.publisher, town.gateways), chosen)

@@ -49,7 +49,7 @@ class Wire(Protocol):
 class Account:
     """A user with at least one connection to this gateway."""
 
-    __slots__ = ("channels", "connections", "gains", "tenant", "user")
+    __slots__ = ("blocked_by", "blocked_by_many", "blocks", "channels", "connections", "gains", "tenant", "user")
 
     def __init__(self, tenant: str, user: str) -> None:
         self.tenant = tenant
@@ -60,6 +60,16 @@ class Account:
         """Channels of which the user is a member. The user's connections stand only in these and in those of `gains`."""
         self.gains: dict[str, Gain] = {}
         """Channels whose `member.joined` has been seen and is being verified."""
+        self.blocks: set[str] = set()
+        """Users whom this one has blocked."""
+        self.blocked_by: set[str] = set()
+        """Users who have blocked this one."""
+        self.blocked_by_many = False
+        """More users have blocked this one than `blocked_by` names."""
+
+    def may_watch(self, user: str) -> bool:
+        """Whether this user may see the other one's presence."""
+        return user not in self.blocked_by and not (self.blocked_by_many and user != self.user)
 
 
 class Connection:

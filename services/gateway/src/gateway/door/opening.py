@@ -63,6 +63,7 @@ class Opening:
             if not hand_over(connection):
                 self._registry.gone(connection)
                 return
+            self._revocations.on_session(connection.account, session)
             channels = self._hub.open(connection, map(membership, session.channels), load)
             if load.lossy:
                 self._reconciler.suspect(channel.id for channel in channels)

@@ -8,7 +8,7 @@ way, and receive them if the store still admits the user. `follow` receives the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 
@@ -23,7 +23,7 @@ from gateway.protocol.close_codes import Close
 from gateway.protocol.outgoing import membership
 from gateway.revocation.lease import GatewayLease
 from gateway.wire.registry import Registry
-from hubbub.events.v1.events_pb2 import Revocation
+from hubbub.events.v1.events_pb2 import PeerBlock, Revocation
 from hubbub.messages.v1.messages_service_pb2 import AdmitUserRequest, OpenSessionsRequest, Session
 from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 
@@ -48,6 +48,10 @@ class Revocations:
         self._doubtful: dict[tuple[str, str], None] = {}
         """Users about whom a revocation or membership may have been missed."""
         self._wake = asyncio.Event()
+        self.on_session: Callable[[Account, Session], None] = lambda _account, _session: None
+        """Called with each session that was loaded for a local user."""
+        self.on_block: Callable[[PeerBlock], None] = lambda _block: None
+        """Called with each block between users."""
         hub.on_doubt = self.doubt
         registry.writer.on_held = self._doubt_held
 
@@ -107,6 +111,7 @@ class Revocations:
                     await self._close_revoked(account.connections)
                 else:
                     self._registry.writer.release(account.connections)
+                    self.on_session(account, session)
                     self._hub.compare(account, map(membership, session.channels), load)
 
     async def _close_revoked(self, connections: Iterable[Connection]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from bus.bus import BusError
 from chassis.errors import Conflict, InvalidArgument, NotAllowed, NotFound
+from hubbub.events.v1 import events_pb2 as events
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages import convert, cursors, validate
-from messages.service.rpc_base import RpcBase, fit_to_answer
+from messages.service.rpc_base import RpcBase, fit_to_answer, logger
 from messages.store import audit, moderation, users
 
 
@@ -27,6 +29,11 @@ class Moderation(RpcBase):
             await moderation.block(connection, caller, user, blocked=request.blocked)
             if request.blocked and await moderation.count_blocked(connection, caller) > self._limits.blocks_per_user:
                 raise Conflict("You have blocked too many users")
+        block = events.PeerBlock(tenant=caller.tenant, user=caller.user, blocked_user=user, blocked=request.blocked)
+        try:
+            await self._publisher.publish_block(block)
+        except BusError:  # gateways read the blocks with the next session
+            logger.warning("block_not_published")
         return rpc.BlockPeerResponse()
 
     async def ListBlockedPeers(self, request: rpc.ListBlockedPeersRequest, _context: object) -> rpc.ListBlockedPeersResponse:

@@ -14,10 +14,12 @@ from messages import convert, cursors, validate
 from messages.audit import AuditAction
 from messages.message import Caller, TenantId, User, UserId
 from messages.service.rpc_base import RpcBase
-from messages.store import audit, channels, users
+from messages.store import audit, channels, moderation, users
+from messages.store.moderation import Blocks
 from messages.store.users import Admission, RevocationState, UserRecord
 
 _SESSIONS = 1_000
+_BLOCKED_BY = 1_000
 _SESSION_CHANNELS = 10_000
 """Channels of all sessions of an answer, which is at most 16 MiB."""
 _HELLO_BYTES = 900 * 1024
@@ -40,7 +42,7 @@ class Users(RpcBase):
         return rpc.AdmitUserResponse(user=_user(user))
 
     async def OpenSessions(self, request: rpc.OpenSessionsRequest, _context: object) -> rpc.OpenSessionsResponse:
-        """The user and channels of each session, read in three statements for all of them.
+        """The user and channels of each session, read in four statements for all of them.
 
         Answers only the first sessions, at least one, when all of them have too many channels for one answer.
         """
@@ -54,6 +56,7 @@ class Users(RpcBase):
             admissions = admissions[: _fitting(counts)]
             users_by_id = await users.admit(connection, admissions)
             memberships = await channels.of_users(connection, list(users_by_id))
+            blocks = await moderation.of_users(connection, list(users_by_id))
         sessions = []
         for admission in admissions:
             user_id = admission.caller.tenant, admission.caller.user
@@ -62,7 +65,10 @@ class Users(RpcBase):
                 continue
             own = [convert.channel(each) for each in memberships.get(user_id, [])]
             _shorten_names(own)
-            sessions.append(rpc.Session(user=_user(users_by_id[user_id]), channels=own))
+            session = rpc.Session(user=_user(users_by_id[user_id]), channels=own)
+            if user_id in blocks:
+                _add_blocks(session, blocks[user_id])
+            sessions.append(session)
         return rpc.OpenSessionsResponse(sessions=sessions)
 
     async def ListUsers(self, request: rpc.ListUsersRequest, _context: object) -> rpc.ListUsersResponse:
@@ -127,6 +133,12 @@ def _shorten_names(own: Sequence[nouns.Channel]) -> None:
         return
     for each in own:
         each.name = each.name.encode()[: max(0, room // len(own))].decode(errors="ignore")
+
+
+def _add_blocks(session: rpc.Session, found: Blocks) -> None:
+    session.blocks.extend(found.blocks)
+    session.blocked_by_many = len(found.blocked_by) > _BLOCKED_BY
+    session.blocked_by.extend(found.blocked_by[:_BLOCKED_BY])
 
 
 def _admission(request: rpc.AdmitUserRequest) -> Admission:

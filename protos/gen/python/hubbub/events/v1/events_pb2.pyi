@@ -698,6 +698,40 @@ class Revocation(_message.Message):
 Global___Revocation: _TypeAlias = Revocation  # noqa: Y015
 
 @_typing.final
+class PeerBlock(_message.Message):
+    """A user blocked another user, or lifted the block. Gateways keep typing and presence from the blocked user."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
+    BLOCKED_USER_FIELD_NUMBER: _builtins.int
+    BLOCKED_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """Tenant of both users."""
+    user: _builtins.str
+    """User id of who blocks."""
+    blocked_user: _builtins.str
+    """User id of the blocked user."""
+    blocked: _builtins.bool
+    """False lifts the block."""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        user: _builtins.str = ...,
+        blocked_user: _builtins.str = ...,
+        blocked: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocked", b"blocked", "blocked_user", b"blocked_user", "tenant", b"tenant", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PeerBlock: _TypeAlias = PeerBlock  # noqa: Y015
+
+@_typing.final
 class RevocationBatch(_message.Message):
     """One bus entry of the revocations topic."""
 
@@ -705,21 +739,27 @@ class RevocationBatch(_message.Message):
 
     USERS_FIELD_NUMBER: _builtins.int
     ECHO_FIELD_NUMBER: _builtins.int
+    BLOCKS_FIELD_NUMBER: _builtins.int
     echo: _builtins.str
     """Set by a gateway that waits for its own entry: once it reads the entry back, it has read every revocation before it."""
     @_builtins.property
     def users(self) -> _containers.RepeatedCompositeFieldContainer[Global___Revocation]:
         """Revocations."""
 
+    @_builtins.property
+    def blocks(self) -> _containers.RepeatedCompositeFieldContainer[Global___PeerBlock]:
+        """Blocks between users. Not acknowledged."""
+
     def __init__(
         self,
         *,
         users: _abc.Iterable[Global___Revocation] | None = ...,
         echo: _builtins.str = ...,
+        blocks: _abc.Iterable[Global___PeerBlock] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["echo", b"echo", "users", b"users"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocks", b"blocks", "echo", b"echo", "users", b"users"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

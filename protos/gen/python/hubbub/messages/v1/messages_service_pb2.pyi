@@ -140,15 +140,28 @@ class Session(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     USER_FIELD_NUMBER: _builtins.int
     CHANNELS_FIELD_NUMBER: _builtins.int
+    BLOCKS_FIELD_NUMBER: _builtins.int
+    BLOCKED_BY_FIELD_NUMBER: _builtins.int
+    BLOCKED_BY_MANY_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
     """Empty, or NOT_AUTHENTICATED for a blocked user or a void token."""
+    blocked_by_many: _builtins.bool
+    """More users have blocked the user than `blocked_by` can name: presence and typing then pass to no other user."""
     @_builtins.property
     def user(self) -> _messages_pb2.User:
         """The stored user."""
 
     @_builtins.property
     def channels(self) -> _containers.RepeatedCompositeFieldContainer[_messages_pb2.Channel]:
-        """The user's channels, without `unread` and `last_message`."""
+        """The user's channels, without `unread`, `topic` and `last_message`. Long names are cut where they would not fit `hello`."""
+
+    @_builtins.property
+    def blocks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Users whom the user has blocked."""
+
+    @_builtins.property
+    def blocked_by(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Users who have blocked the user; at most 1,000."""
 
     def __init__(
         self,
@@ -156,10 +169,13 @@ class Session(_message.Message):
         reason: _builtins.str = ...,
         user: _messages_pb2.User | None = ...,
         channels: _abc.Iterable[_messages_pb2.Channel] | None = ...,
+        blocks: _abc.Iterable[_builtins.str] | None = ...,
+        blocked_by: _abc.Iterable[_builtins.str] | None = ...,
+        blocked_by_many: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "reason", b"reason", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocked_by", b"blocked_by", "blocked_by_many", b"blocked_by_many", "blocks", b"blocks", "channels", b"channels", "reason", b"reason", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
