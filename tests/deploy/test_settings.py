@@ -36,11 +36,12 @@ CONFIGS = {
 KEY = OKPKey.generate_key("Ed25519")
 SECRETS = {
     "HUBBUB_GATEWAY_KEY": KEY.as_pem(private=True).decode(),
+    "HUBBUB_MESSAGES_KEY": KEY.as_pem(private=True).decode(),
     "HUBBUB_CALLERS": msgspec.json.encode([CallerConfig(GATEWAY, [public_jwk(KEY)], list(Scope), [EVERY_TENANT])]).decode(),
 }
 """Placeholders for secrets that need a certain form; any other is an address."""
 SECRET = "postgresql://user:password@host/name"
-MADE_IN_THE_CLUSTER = {("gateway-identity", "gateway.pem"), ("callers", "callers.json")}
+MADE_IN_THE_CLUSTER = {("gateway-identity", "gateway.pem"), ("messages-identity", "messages.pem"), ("callers", "callers.json")}
 """Secrets that identities/hook.sh creates in the development overlay."""
 
 overlays = pytest.mark.parametrize("overlay", OVERLAYS)

@@ -1,7 +1,16 @@
 """What a user does to another: blocks at every door, invitations, and channels whose earlier messages newcomers may not see."""
 
 import json
+import uuid
 
+import grpc
+import pytest
+
+from chassis.identity import GATEWAY
+from hubbub.events.v1.events_pb2 import Attachment, PostMessage
+from hubbub.messages.v1 import messages_pb2 as nouns
+from hubbub.messages.v1 import messages_service_pb2 as rpc
+from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 from tests.client import connect, shapes
 from tests.flow.world import World, eventually, live
 
@@ -125,3 +134,27 @@ async def test_hostile_words_and_ids_are_answered_with_400(world: World) -> None
         assert answer.status == 400, user
     named = await world.person("bob", name="B\u200bob\u202e")
     assert (await eventually(lambda: named.ok("GET", "/v1/me")))["name"] == "Bob"
+
+
+async def test_a_post_over_grpc_carries_what_media_knows_of_the_uploads(world: World) -> None:
+    ann, bob = await world.people("ann", "bob")
+    room = await world.room(ann, bob)
+    announced = {"name": "a.txt", "size": 3, "type": "text/plain", "channel": room}
+    pending = (await bob.ok("POST", "/v1/uploads", announced, 201))["id"]
+    caller = nouns.Caller(tenant=world.tenant, user="ann")
+    async with world.stack.channel("messages", GATEWAY) as channel:
+        stub = MessagesServiceStub(channel)
+
+        async def post(*uploads: str) -> str:
+            lies = [Attachment(id=each, name="invoice.pdf", size=1, type="image/png") for each in uploads]
+            message = PostMessage(text="x", attachments=lies)
+            with pytest.raises(grpc.aio.AioRpcError) as refusal:
+                await stub.PostMessage(rpc.PostMessageRequest(caller=caller, channel=room, message=message), timeout=5)
+            return refusal.value.code().name
+
+        assert await post(pending) == "NOT_FOUND"  # of another user
+        assert await post(str(uuid.uuid4())) == "NOT_FOUND"
+        mine = (await ann.ok("POST", "/v1/uploads", announced, 201))["id"]
+        assert await post(mine) == "FAILED_PRECONDITION"  # not clean
+        assert await post(mine, mine) == "INVALID_ARGUMENT"
+    assert await ann.messages(room) == []

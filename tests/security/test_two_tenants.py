@@ -29,6 +29,7 @@ BODIES: Mapping[Route, object] = {
     ("POST", "/v1/channels/{channel}/messages"): {"text": "hello, neighbours"},
     ("POST", "/v1/channels/{channel}/messages/{message}/reports"): {"reason": "x"},
     ("POST", "/v1/channels/{channel}/reports/{report}/resolve"): {"resolution": "acted"},
+    ("POST", "/v1/admin/reports/{report}/resolve"): {"resolution": "acted"},
 }
 
 
@@ -53,6 +54,8 @@ def elsewhere(pair: Neighbours) -> dict[Route, tuple[int, object]]:
     return {
         ("GET", "/v1/me"): (200, None),
         ("GET", "/v1/me/blocks"): (200, None),
+        ("GET", "/v1/me/invitations"): (200, None),
+        ("GET", "/v1/admin/reports"): (200, None),
         ("PUT", "/v1/me/blocks/{user:path}"): (404, None),
         ("DELETE", "/v1/me/blocks/{user:path}"): (404, None),
         ("GET", "/v1/users"): (200, None),

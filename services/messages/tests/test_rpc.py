@@ -26,7 +26,7 @@ async def stub(town: Town) -> AsyncIterator[MessagesServiceStub]:
     config = ApiConfig(database_url=town.url, bus_url="", listen=listen)  # type: ignore[arg-type]
 
     def add(server: grpc.aio.Server) -> None:
-        add_service(server, town.database, town.publisher, Revocations(town.publisher, town.gateways), config.limits)
+        add_service(server, town.database, town.publisher, Revocations(town.publisher, town.gateways))
 
     async with serve(config, listen, add, [SERVICE_NAME], callers=None) as port:
         channel = open_channel(f"127.0.0.1:{port}")

@@ -167,3 +167,26 @@ async def test_who_cannot_be_is_refused(town: Town, tenant: str, user: str) -> N
     caller = town.caller(user)
     caller.tenant = tenant
     await refused(town.service.AdmitUser(rpc.AdmitUserRequest(caller=caller), None), InvalidArgument)
+
+
+async def test_a_token_of_a_fast_clock_does_not_survive_its_revocation(town: Town) -> None:
+    now = time.time()
+    fast, last = town.caller("carl", issued=now + 8), town.caller("carl", issued=now - 1)
+    for caller in (fast, last):
+        await town.service.AdmitUser(rpc.AdmitUserRequest(caller=caller), None)
+    await town.service.RevokeUser(rpc.RevokeUserRequest(caller=town.caller("root", admin=True), user="carl"), None)
+    for caller in (fast, last):
+        await refused(town.service.AdmitUser(rpc.AdmitUserRequest(caller=caller), None), NotAuthenticated)
+    later = town.caller("carl", issued=now + 8.5)
+    await town.service.AdmitUser(rpc.AdmitUserRequest(caller=later), None)
+
+
+async def test_who_signs_in_right_after_a_revocation_is_let_in(town: Town) -> None:
+    await town.people("carl")
+    root = town.caller("root", admin=True)
+    revoked = await town.service.RevokeUser(rpc.RevokeUserRequest(caller=root, user="carl"), None)
+    again = town.caller("carl", issued=revoked.revocation.revoked_before + 0.001)
+    await town.service.AdmitUser(rpc.AdmitUserRequest(caller=again), None)
+    socket = rpc.AdmitUserRequest(caller=again)
+    (session,) = (await town.service.OpenSessions(rpc.OpenSessionsRequest(sessions=[socket]), None)).sessions
+    assert session.user.id == "carl"

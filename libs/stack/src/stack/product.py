@@ -68,7 +68,8 @@ class Product:
         """Return the commands of all services."""
         messages = _only(stores, MESSAGES_DATABASE, BUS)
         callers = self.callers.services
-        api = {**messages, **callers, "HUBBUB_MESSAGES_LISTEN": self.listen["messages"]}
+        own = {"HUBBUB_MESSAGES_LISTEN": self.listen["messages"], "HUBBUB_MEDIA_TARGET": self.listen["media"]}
+        api = {**messages, **callers, **self.callers.messages, **own}
         presence = {**_only(stores, PRESENCE_REDIS), **callers, "HUBBUB_PRESENCE_LISTEN": self.listen["presence"]}
         media = {**_only(stores, MEDIA_DATABASE, "HUBBUB_MEDIA_"), **callers, "HUBBUB_MEDIA_LISTEN": self.listen["media"]}
         return [

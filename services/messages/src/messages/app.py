@@ -18,9 +18,11 @@ from bus.gateway_leases import open_gateway_leases
 from chassis import grpc_server, lifecycle
 from chassis.callers import callers_of
 from chassis.errors import Unavailable
+from chassis.grpc_client import open_channel
 from chassis.lifecycle import Lifecycle
 from chassis.migrate import migrate, migrations
 from chassis.postgres import Database, open_database
+from hubbub.media.v1.media_service_pb2_grpc import MediaServiceStub
 from messages import permissions
 from messages.commands.judgement import PLANNER_SETTINGS
 from messages.config import ApiConfig, MigrateConfig, WorkerConfig
@@ -77,20 +79,30 @@ async def open_resources(config: WorkerConfig, connections: int, pipelines: int)
         yield Resources(database, bus, Publisher(bus, config.bus_partitions))
 
 
+@asynccontextmanager
+async def open_media(config: ApiConfig) -> AsyncIterator[MediaServiceStub | None]:
+    """A stub of the media service inside the block; None where it is not configured."""
+    if not config.media_target:
+        yield None
+        return
+    async with open_channel(config.media_target, config.identity) as channel:
+        yield MediaServiceStub(channel)
+
+
 async def api(config: ApiConfig, life: Lifecycle) -> None:
     """Serve RPCs until the process is stopped."""
     async with (
         open_resources(config, _API_CONNECTIONS, _API_PIPELINES) as resources,
         open_gateway_leases(config.bus_url) as gateways,
+        open_media(config) as media,
         asyncio.TaskGroup() as tasks,
     ):
         tasks.create_task(Sweeper(resources.database, resources.publisher).run(life.stopping))
         tasks.create_task(lifecycle.keep_ready(life, resources.store_reachable))
 
         def add(server: grpc.aio.Server) -> None:
-            add_service(
-                server, resources.database, resources.publisher, Revocations(resources.publisher, gateways), config.limits
-            )
+            revocations = Revocations(resources.publisher, gateways)
+            add_service(server, resources.database, resources.publisher, revocations, limits=config.limits, media=media)
 
         async with grpc_server.serve(config, config.listen, add, [SERVICE_NAME], callers=callers_of(config.callers)) as port:
             log.info("api_started", port=port)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from chassis.callers import NO_CALLERS, CallerConfig, callers, require_callers
-from chassis.config import Address, ProcessConfig, Secret, address, secret, setting, whole
+from chassis.config import Address, ConfigError, ProcessConfig, Secret, address, secret, setting, text, whole
+from chassis.identity import MESSAGES, Identity, private_key
 from chassis.ids import is_tenant
 from messages.limits import DEFAULT_LIMITS, Limits
+
+_NO_SECRET = Secret("")
 
 
 def tenants(value: str) -> frozenset[str]:
@@ -61,7 +64,20 @@ class ApiConfig(WorkerConfig):
     listen: Address = setting("HUBBUB_MESSAGES_LISTEN", address)
     callers: tuple[CallerConfig, ...] = setting("HUBBUB_CALLERS", callers, NO_CALLERS)
     """Services that may call. Without any, every caller may, on loopback only."""
+    media_target: str = setting("HUBBUB_MEDIA_TARGET", text, "")
+    """Address of media. Without it, posts with attachments are refused."""
+    key: Secret = setting("HUBBUB_MESSAGES_KEY", secret, _NO_SECRET)
+    """Ed25519 private key (PEM) that identifies this service to media."""
 
     def __post_init__(self) -> None:
-        """Raise unless callers are configured or the address is a loopback one."""
+        """Raise unless callers are configured or the address is a loopback one, and for an invalid key."""
         require_callers(self.callers, self.listen, production=self.production)
+        try:
+            _ = self.identity
+        except ValueError as error:
+            raise ConfigError([f"HUBBUB_MESSAGES_KEY {error}"]) from None
+
+    @property
+    def identity(self) -> Identity | None:
+        """The identity with which this service calls media; None where media does not ask for one."""
+        return Identity(MESSAGES, private_key(self.key)) if self.key else None

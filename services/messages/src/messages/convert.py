@@ -74,6 +74,12 @@ def _body(request: events.Command) -> Body:
             raise InvalidArgument("Unknown kind of command")
 
 
+def upload_ids(request: events.PostMessage) -> list[str]:
+    """The ids of the uploads that a message to post names. Raises a `HubbubError` when one is invalid."""
+    validate.at_most(request.attachments, validate.ATTACHMENTS, "attachments")
+    return [validate.uuid(each.id) for each in request.attachments]
+
+
 def post(request: events.PostMessage) -> Post:
     """Read a message to post. Raises a `HubbubError` when it is invalid."""
     attachments, mentions, thread = request.attachments, request.mentions, request.thread
@@ -85,7 +91,7 @@ def post(request: events.PostMessage) -> Post:
         validate.text(request.text, may_be_empty=bool(attachments)),
         validate.message_id(thread) if thread else None,
         [_attachment(each) for each in attachments],
-        [validate.user_id(user) for user in mentions],
+        validate.mentioned(mentions),
     )
 
 

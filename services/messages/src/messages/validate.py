@@ -67,6 +67,13 @@ def user_id(value: str) -> UserId:
     return UserId(value)
 
 
+def mentioned(values: Sequence[str]) -> list[UserId]:
+    """Mentioned users, without ids that cannot exist; raises `InvalidArgument` for the length of one."""
+    if not all(1 <= len(value) <= USER_CHARACTERS for value in values):
+        raise InvalidArgument(f"A user id has 1 to {USER_CHARACTERS} characters")
+    return [UserId(value) for value in values if text_rules.is_identifier(value)]
+
+
 def text(value: str, *, may_be_empty: bool = False) -> str:
     """A message's text; raises `TooLarge`, `InvalidArgument`."""
     if len(value) * 4 > TEXT_BYTES and len(value.encode()) > TEXT_BYTES:

@@ -26,8 +26,16 @@ NAMES = """
 SELECT id, name FROM users WHERE tenant = %(tenant)s AND id = ANY(%(ids)s)
 """
 
+SEEN_AHEAD = """
+UPDATE users SET seen_ahead = to_timestamp(%(issued)s)
+WHERE tenant = %(tenant)s AND id = %(id)s AND (seen_ahead IS NULL OR seen_ahead < to_timestamp(%(issued)s))
+"""
+
+# Void is every token issued before now, and every one that was seen before although its issuer's clock is ahead. A token that
+# is issued afterwards is later than both.
 REVOKE = """
-UPDATE users SET revoked_before = clock_timestamp() WHERE tenant = %(tenant)s AND id = %(id)s
+UPDATE users SET revoked_before = GREATEST(clock_timestamp(), seen_ahead + interval '1 millisecond')
+WHERE tenant = %(tenant)s AND id = %(id)s
 RETURNING EXTRACT(epoch FROM revoked_before)::float8, blocked
 """
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import uuid
 
+import msgspec
+
 from bus.bus import BusError
 from chassis.errors import InvalidArgument
 from hubbub.messages.v1 import messages_service_pb2 as rpc
-from messages import convert, cursors, validate
+from messages import attachments, convert, cursors, validate
 from messages.commands.batch import handle
 from messages.commands.model import Body, Command, Delete, Edit, Outcome, Verdict
 from messages.ids import rpc_command_id
@@ -23,10 +25,18 @@ class Messages(RpcBase):
     """RPCs about messages."""
 
     async def PostMessage(self, request: rpc.PostMessageRequest, _context: object) -> rpc.PostMessageResponse:
-        """Post a message; it is stored when the call returns. Without a key, every call posts a new message."""
+        """Post a message; it is stored when the call returns. Without a key, every call posts a new message.
+
+        Of attachments only the ids are read: the media service says what they are, and whether the caller may post them.
+        """
         caller = await self._admitted(request.caller)
         channel, key = validate.channel_id(request.channel), validate.key(request.key or uuid.uuid4().hex)
-        outcome = await self._carry_out(caller, channel, key, convert.post(request.message))
+        uploads = convert.upload_ids(request.message)
+        post = convert.post(request.message)
+        if uploads:
+            attached = await attachments.resolve(self._media, caller, channel, uploads)
+            post = msgspec.structs.replace(post, attachments=attached)
+        outcome = await self._carry_out(caller, channel, key, post)
         return rpc.PostMessageResponse(
             message=outcome.message or "",
             seq=outcome.seq,

@@ -13,6 +13,7 @@ import structlog
 from bus.bus import BusError
 from chassis.errors import NotAuthenticated
 from chassis.postgres import Connection, Database
+from hubbub.media.v1.media_service_pb2_grpc import MediaServiceStub
 from hubbub.messages.v1 import messages_pb2 as nouns
 from messages import convert
 from messages.audit import AuditAction
@@ -62,8 +63,15 @@ class RpcBase:
     """Base class of the RPC classes."""
 
     def __init__(
-        self, database: Database, publisher: Publisher, revocations: Revocations, limits: Limits = DEFAULT_LIMITS
+        self,
+        database: Database,
+        publisher: Publisher,
+        revocations: Revocations,
+        limits: Limits = DEFAULT_LIMITS,
+        *,
+        media: MediaServiceStub | None = None,
     ) -> None:
+        self._media = media
         self._limits = limits
         self._database = database
         self._publisher = publisher

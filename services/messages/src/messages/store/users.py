@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,9 @@ import msgspec
 from chassis.postgres import Connection
 from messages.message import Caller, TenantId, User, UserId
 from messages.queries import users as queries
+
+_MOST_AHEAD_SECONDS = 60.0
+"""Gateways accept tokens that are 10 s ahead; no other value is a token's."""
 
 
 class UserRecord(msgspec.Struct, frozen=True):
@@ -43,7 +47,7 @@ class RevocationState(msgspec.Struct, frozen=True):
 
 
 async def admit(connection: Connection, admissions: Sequence[Admission]) -> dict[tuple[str, str], UserRecord]:
-    """Store users; returns them by (tenant, id). Writes only new and changed ones."""
+    """Store users; returns them by (tenant, id). Writes only new and changed ones, and tokens that are ahead of the clock."""
     wanted = {(each.caller.tenant, each.caller.user): each.name for each in admissions}
     found = await _find(connection, list(wanted))
     changed = sorted(
@@ -57,6 +61,10 @@ async def admit(connection: Connection, admissions: Sequence[Admission]) -> dict
         }
         rows: list[tuple[Any, ...]] = await (await connection.execute(queries.UPSERT, parameters)).fetchall()
         found |= {(row[0], row[1]): UserRecord(*row) for row in rows}
+    now = time.time()
+    for caller in (each.caller for each in admissions if now < each.caller.token_issued_at < now + _MOST_AHEAD_SECONDS):
+        parameters = {"tenant": caller.tenant, "id": caller.user, "issued": caller.token_issued_at}
+        await connection.execute(queries.SEEN_AHEAD, parameters)
     return found
 
 

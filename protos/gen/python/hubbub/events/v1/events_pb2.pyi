@@ -179,7 +179,7 @@ class PostMessage(_message.Message):
     """Message id of the thread's root; empty outside a thread."""
     @_builtins.property
     def attachments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Attachment]:
-        """At most 10, already resolved against the media service by the gateway or the API."""
+        """At most 10. In requests only the ids are read: the API asks the media service. On the bus, as the gateway resolved them."""
 
     @_builtins.property
     def mentions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
