@@ -150,7 +150,7 @@ async def list_channels(doors: Doors) -> None:
 
 
 async def list_invitations(doors: Doors) -> None:
-    room = doors.pair.ids["channel"]
+    room = await doors.pair.ann.create("group", name="x", members=["bob"])
     await doors.pair.bob.ok("DELETE", f"/v1/channels/{room}/members/bob", status=204)
     await doors.theirs("AddMembers", channel=room, users=["bob"])
     for tenant, invited in ((doors.pair.world.tenant, [room]), (doors.pair.tenant, [])):
