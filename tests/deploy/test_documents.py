@@ -14,6 +14,7 @@ from chassis.callers import callers
 from chassis.config import ProcessConfig
 from chassis.identity import public_jwk
 from chassis.scopes import NEEDED, Scope
+from stack import redis_users
 from tests.deploy.manifests import COMPONENTS, JOBS, ROOT, named, pod, secrets
 from tests.deploy.test_settings import CONFIGS, config_of
 
@@ -67,6 +68,11 @@ def test_the_table_of_secrets_lists_what_the_manifests_use() -> None:
     assert {process for row in rows(OPERATIONS, "Secrets") for process in row[2].split(", ")} == {*COMPONENTS, *JOBS}
 
 
+def test_the_redis_users_have_the_rules_of_the_local_stack() -> None:
+    found = dict(re.findall(r"^user (\S+) on #<SHA-256 of the password> (.+)$", OPERATIONS.read_text(), re.MULTILINE))
+    assert found == redis_users.RULES
+
+
 @pytest.mark.parametrize("page", JOURNEYS, ids=lambda page: page.name)
 def test_every_path_in_a_document_exists(page: Path) -> None:
     quoted = re.findall(r"`([\w./-]+/[\w.-]+\.(?:py|ts|tsx|sql|lua|proto|md|yaml))`", page.read_text())
@@ -112,8 +118,8 @@ def test_every_adr_is_in_the_index() -> None:
 
 
 def test_the_documented_scopes_are_those_that_the_services_require() -> None:
-    told = {row[0].strip("`"): set(re.findall(r"`(\w+)`", row[1])) for row in rows(ROOT / "docs" / "grpc.md", "Scopes")}
-    assert told == {
+    documented = {row[0].strip("`"): set(re.findall(r"`(\w+)`", row[1])) for row in rows(ROOT / "docs" / "grpc.md", "Scopes")}
+    assert documented == {
         scope: {path.rpartition("/")[2] for path, needed in NEEDED.items() if needed.scope is scope} for scope in Scope
     }
 

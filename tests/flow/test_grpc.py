@@ -37,8 +37,8 @@ async def messages(world: World) -> AsyncIterator[MessagesServiceStub]:
 async def test_the_program_in_the_documentation_works(world: World) -> None:
     block = re.search(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert block is not None
-    told = {"HUBBUB_MESSAGES_TARGET": world.target(), "HUBBUB_PRODUCT_KEY_FILE": str(key_file(world.stack.data, PRODUCT))}
-    environment = {**os.environ, **told}
+    variables = {"HUBBUB_MESSAGES_TARGET": world.target(), "HUBBUB_PRODUCT_KEY_FILE": str(key_file(world.stack.data, PRODUCT))}
+    environment = {**os.environ, **variables}
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", block.group(1), env=environment, stdout=pipe, stderr=pipe
@@ -136,7 +136,7 @@ async def test_a_products_calls_carry_its_name_in_logs_metrics_and_audit(world: 
     line = await eventually(lambda: logged(world, marked[0][1]))
     assert f"caller={PRODUCT}" in line
     assert "method=/hubbub.messages.v1.MessagesService/DeleteMessage" in line
-    counted = (await world.http.get(f"http://{world.stack.endpoints['ops']['messages-api']}/metrics")).text  # type: ignore[index]
+    counted = await world.metrics("messages-api")
     assert re.search(r'hubbub_rpc_calls_total\{caller="product",status="OK"\} [1-9]', counted)
     assert re.search(r'hubbub_rpc_calls_total\{caller="gateway",status="OK"\} [1-9]', counted)
 

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from chassis.errors import Unavailable
-from gateway.door import server
+from gateway.door import http_connection
 from services.gateway.tests.house import House, open_house
 
 pytestmark = pytest.mark.filterwarnings("ignore::joserfc.errors.SecurityWarning")
@@ -42,7 +42,7 @@ async def hello(connection: Any) -> Any:
     return json.loads(await asyncio.wait_for(connection.recv(), 5))
 
 
-async def test_a_token_in_the_header_lets_in_and_hello_comes_first(house: House) -> None:
+async def test_a_token_in_the_header_is_accepted_and_hello_comes_first(house: House) -> None:
     async with house.connect("ann") as ann:
         first = await hello(ann)
         assert ann.subprotocol == "hubbub.v1"
@@ -50,7 +50,7 @@ async def test_a_token_in_the_header_lets_in_and_hello_comes_first(house: House)
         assert ann.response.headers.get("Sec-WebSocket-Extensions") is None
 
 
-async def test_a_token_beside_its_query_is_refused_all_the_same(house: House) -> None:
+async def test_an_invalid_token_in_the_query_is_refused_beside_a_valid_one(house: House) -> None:
     refused = await house.refused(url=f"{house.socket_url}?token=x", additional_headers=house.bearer("ann"))
     assert refused.status_code == 401
 
@@ -60,7 +60,7 @@ async def test_a_blocked_user_is_401(house: House) -> None:
     assert (await house.refused(additional_headers=house.bearer("ann"))).status_code == 401
 
 
-async def test_services_that_are_away_are_503_and_open_sockets_stay(house: House) -> None:
+async def test_unavailable_services_are_503_and_open_sockets_stay(house: House) -> None:
     async with house.connect("ann") as ann:
         await hello(ann)
         house.store.failure = Unavailable()
@@ -76,16 +76,16 @@ async def test_services_that_are_away_are_503_and_open_sockets_stay(house: House
         "X-Long: " + "x" * 17_000 + "\r\n",
         "X-Long: " + "x" * 200_000 + "\r\n",
         "".join(f"X-{number}: {'x' * 1000}\r\n" for number in range(70)),
-        "Cookie: " + "x" * 70_000,  # and it never ends
+        "Cookie: " + "x" * 70_000,  # without an end
         "X" * 100_000,
     ],
 )
-async def test_a_header_bomb_is_431(house: House, more: str) -> None:
+async def test_too_many_or_too_large_headers_are_431(house: House, more: str) -> None:
     status, headers, body = answer(await house.raw(handshake(more=more)))
     assert (status, headers["connection"], body["reason"]) == (431, "close", "TOO_LARGE")
 
 
-async def test_headers_within_the_bounds_are_read(house: House) -> None:
+async def test_headers_within_the_bounds_are_accepted(house: House) -> None:
     more = "".join(f"X-{number}: {'x' * 15_000}\r\n" for number in range(4))
     assert answer(await house.raw(handshake(more=more)))[0] == 401
 
@@ -95,16 +95,107 @@ async def test_a_long_request_line_is_431(house: House) -> None:
 
 
 async def test_a_head_that_never_ends_is_answered_in_time(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(http_connection, "HEAD_SECONDS", 0.2)
     assert answer(await house.raw(b"GET /v1/connect HTTP/1.1\r\nHost: gw\r\n"))[0] == 408
     assert await house.raw(b"") == b""
 
 
+HOST = b"Host: gw\r\n"
+CHUNKED = b"POST /v1/none HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n"
+ENDLESS = {
+    "silence": [],
+    "half a head": [b"GET /healthz HTTP/1.1\r\n"],
+    "empty lines": [b"\r\n"],
+    "silence after an answer": [b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n"],
+    "empty lines after an answer": [b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n", b"\r\n"],
+    "half a head after an answer": [b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n", b"G"],
+    "a body of which nothing comes": [b"POST /v1/none HTTP/1.1\r\n" + HOST + b"Content-Length: 9\r\n\r\n"],
+    "a body that stops": [b"POST /v1/channels HTTP/1.1\r\n" + HOST + b"Content-Length: 9\r\n\r\nxx"],
+    "half a chunk": [CHUNKED + b"5\r\nab"],
+    "a chunk size": [CHUNKED, b"5"],
+    "trailers that stop": [CHUNKED + b"0\r\na: b\r\n"],
+}
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+async def test_a_connection_whose_client_falls_silent_ends_in_every_phase(
+    house: House, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for phase in ("HEAD_SECONDS", "BODY_SECONDS", "IDLE_SECONDS", "LINGER_SECONDS"):
+        monkeypatch.setattr(http_connection, phase, 0.2)
+    reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+    async with asyncio.timeout(10):
+        for piece in ENDLESS[name]:
+            writer.write(piece)
+            if piece.endswith(b"\r\n\r\n") and b"Length" not in piece and b"Transfer" not in piece:
+                assert (await reader.readuntil(b"ok\n")).startswith(b"HTTP/1.1 200 ")
+        await reader.read()
+    writer.close()
+
+
+@pytest.mark.parametrize("drop", [b"\r\n", b"5\r\nhello\r\n", b"a: b\r\n"], ids=["empty lines", "chunks", "trailers"])
+async def test_bytes_without_end_do_not_keep_a_connection_open(
+    house: House, monkeypatch: pytest.MonkeyPatch, drop: bytes
+) -> None:
+    """A whole request alone counts as activity: not what precedes one, and not a body that never ends."""
+    for phase in ("HEAD_SECONDS", "BODY_TOTAL_SECONDS", "IDLE_SECONDS"):
+        monkeypatch.setattr(http_connection, phase, 0.3)
+    start = {b"\r\n": b"", b"a: b\r\n": CHUNKED + b"0\r\n"}.get(drop, CHUNKED)
+    reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+    writer.write(start)
+    reading = asyncio.create_task(reader.read())
+    async with asyncio.timeout(10):
+        while not reading.done():
+            writer.write(drop)
+            await asyncio.wait([reading], timeout=0.02)
+    writer.close()
+
+
+async def test_an_answer_that_is_not_read_ends_its_connection(
+    valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_connection, "WRITE_SECONDS", 0.2)
+    (tmp_path / "index.html").write_bytes(b"x" * 20_000_000)  # more than the kernel buffers
+    async with open_house(valkey_url, tmp_path, web_root=tmp_path) as house:
+        reader, writer = await asyncio.open_connection("127.0.0.1", house.port, limit=1)
+        writer.write(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
+        await reader.read(1)
+        async with asyncio.timeout(10):
+            while house.gateway.capacity.open:  # noqa: ASYNC110 - nothing else tells
+                await asyncio.sleep(0.01)
+        writer.close()
+
+
+async def test_connections_beyond_the_limit_are_refused_aloud_and_probes_are_answered(valkey_url: str, tmp_path: Path) -> None:
+    async with open_house(valkey_url, tmp_path, max_connections=4) as house:
+        sockets = [house.connect(name) for name in ("ann", "bob", "cat", "dan")]
+        opened = [await each for each in sockets]
+        refused = await house.refused(additional_headers=house.bearer("eve"))
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
+        status, _, body = answer(await house.raw(b"GET /v1/me HTTP/1.1\r\n" + HOST + b"\r\n"))
+        assert (status, body["reason"]) == (503, "UNAVAILABLE")
+        assert (await house.raw(b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n")).startswith(b"HTTP/1.1 200 ")
+        ready = await house.raw(b"GET /readyz HTTP/1.1\r\n" + HOST + b"\r\n")
+        assert ready.startswith(b"HTTP/1.1 503 ")
+        assert ready.endswith(b"\r\n\r\nfull\n")
+        idle = [await asyncio.open_connection("127.0.0.1", house.port) for _ in range(40)]
+        assert (await idle[-1][0].readuntil(b"\r\n")).startswith(b"HTTP/1.1 503 ")  # beyond what is kept for the probes
+        for _, writer in idle:
+            writer.close()
+        for each in opened:
+            await each.close()
+        async with asyncio.timeout(5):
+            while not house.lifecycle.ready:  # noqa: ASYNC110 - nothing else tells
+                await asyncio.sleep(0.01)
+        async with house.connect("eve") as eve:
+            await hello(eve)
+
+
 @pytest.mark.parametrize("path", ["/v1/signin", "/v1/signin/callback"])
-async def test_an_address_that_signs_in_all_the_time_is_told_to_wait(valkey_url: str, tmp_path: Path, path: str) -> None:
+async def test_an_address_that_signs_in_too_often_gets_429(valkey_url: str, tmp_path: Path, path: str) -> None:
     async with open_house(valkey_url, tmp_path, unauthenticated_per_second=1) as house, httpx.AsyncClient() as client:
         answers = [await client.get(f"{house.url}{path}") for _ in range(30)]
-    assert [answer.status_code for answer in answers[:10]] == [404] * 10  # there is no provider here
+    assert [answer.status_code for answer in answers[:10]] == [404] * 10  # without a provider
     assert answers[-1].status_code == 429
     assert answers[-1].json()["reason"] == "RATE_LIMITED"
     assert int(answers[-1].headers["Retry-After"]) >= 1

@@ -1,6 +1,6 @@
-"""A small town for each test: the service, a worker, people and channels, in a tenant of its own.
+"""Fixtures: the service, a worker, users and channels of a tenant, made for each test (`Town`).
 
-Tests share one database, as tenants do. What looks at a whole database, or changes it, asks for `own_town`.
+Tests share one database, as tenants do. A test that reads or changes a whole database uses `own_town`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import psycopg
 import pytest
 import pytest_asyncio
 
@@ -35,7 +36,7 @@ from messages.publisher import Publisher
 from messages.revocations import Revocations
 from messages.service import MessagesService
 from messages.worker import GROUP, Worker
-from stack.postgres import Postgres
+from stack.postgres import SERVICE, Postgres
 
 PARTITIONS = 4
 GATEWAY = "gateway-0.1"
@@ -43,7 +44,7 @@ GATEWAY = "gateway-0.1"
 
 @dataclass
 class Town:
-    """One messages service, as its tests use it."""
+    """One messages service with the helpers of its tests."""
 
     url: str
     database: Database
@@ -51,7 +52,7 @@ class Town:
     service: MessagesService
     publisher: Publisher
     gateways: MemoryGatewayLeases
-    """Time stands still there: no lease ends."""
+    """Their clock stands still: no lease expires."""
     tenant: str = field(default_factory=lambda: f"t-{uuid.uuid4().hex}")
     counter: int = 0
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -111,8 +112,8 @@ class Town:
         ]
         await self.bus.publish(batch)
 
-    def wish(self, channel: str, user: str, text: str = "hello", **other: Any) -> events.Command:
-        """A command to post, as a gateway writes it."""
+    def bus_command(self, channel: str, user: str, text: str = "hello", **other: Any) -> events.Command:
+        """A command as a gateway publishes it, by default a post."""
         self.counter += 1
         fields: dict[str, Any] = {
             "tenant": self.tenant,
@@ -138,19 +139,19 @@ class Town:
 
 
 class Listener:
-    """What a gateway hears of the bus."""
+    """Receives what a gateway receives from the bus."""
 
     def __init__(self, feed: AsyncIterator[Delivery | Lost]) -> None:
         self._feed = feed
         self.events: list[events.Event] = []
         self.receipts: list[events.Receipt] = []
         self.replies: dict[str, events.Reply] = {}
-        self.controls: list[events.Revocation] = []
+        self.revocations: list[events.Revocation] = []
         self.rejected: list[bytes] = []
 
     async def until(self, enough: Callable[[Listener], bool]) -> None:
-        """Listen until it is enough."""
-        async with asyncio.timeout(10):
+        """Listen until `enough` is true."""
+        async with asyncio.timeout(30):
             while not enough(self):
                 delivery = await anext(self._feed)
                 assert isinstance(delivery, Delivery)
@@ -165,7 +166,7 @@ class Listener:
         elif topic.startswith("replies."):
             self.replies |= {reply.command: reply for reply in events.ReplyBatch.FromString(payload).replies}
         elif topic == "revocations":
-            self.controls += events.RevocationBatch.FromString(payload).users
+            self.revocations += events.RevocationBatch.FromString(payload).users
         else:
             self.rejected.append(payload)
 
@@ -185,26 +186,38 @@ async def shared_url(postgres_server: Postgres) -> str:
 
 
 @contextlib.asynccontextmanager
-async def opened_town(url: str) -> AsyncIterator[Town]:
+async def opened_town(url: str, service_url: str = "") -> AsyncIterator[Town]:
+    """Open the service with its own role, which `service_url` names. Tests look at every tenant as the owner, at `url`."""
     bus, gateways = MemoryBus(), MemoryGatewayLeases(lambda: 0.0)
-    async with open_database(url, connections=8, pipelines=8, pipeline_settings=PLANNER_SETTINGS, name="tests") as database:
+    async with open_database(
+        service_url or url, sweeper_url=url, connections=8, pipelines=8, pipeline_settings=PLANNER_SETTINGS, name="tests"
+    ) as database:
         publisher = Publisher(bus, PARTITIONS)
         service = MessagesService(database, publisher, Revocations(publisher, gateways))
         yield Town(url, database, bus, service, publisher, gateways)
 
 
 @pytest_asyncio.fixture
-async def town(shared_url: str) -> AsyncIterator[Town]:
-    async with opened_town(shared_url) as town:
+async def town(shared_url: str, postgres_server: Postgres) -> AsyncIterator[Town]:
+    async with opened_town(shared_url, await service_url(postgres_server, shared_url)) as town:
         yield town
 
 
 @pytest_asyncio.fixture
-async def own_town(database: str) -> AsyncIterator[Town]:
+async def own_town(database: str, postgres_server: Postgres) -> AsyncIterator[Town]:
     """Return a town with a database of its own."""
     await migrate(database, migrations("messages"))
-    async with opened_town(database) as town:
+    async with opened_town(database, await service_url(postgres_server, database)) as town:
         yield town
+
+
+async def service_url(server: Postgres, owner_url: str) -> str:
+    """Return the URL of the same database for the role of a service, whose sessions the owner may observe and end."""
+    name = owner_url.rpartition("/")[2]
+    url = await server.ensure_login(name, "test_service", SERVICE)
+    async with await psycopg.AsyncConnection.connect(server.url(name, "postgres"), autocommit=True) as admin:
+        await admin.execute("GRANT test_service TO test")
+    return url
 
 
 async def results(town: Town, *batch: Command) -> list[tuple[str, int]]:

@@ -155,7 +155,7 @@ async def test_an_emoji_has_one_spelling(town: Town, listener: Listener, given: 
     room = await town.channel("ann")
     message = (await town.post(room, "ann")).message
     async with town.working():
-        await town.send(town.wish(room, "ann", react={"message": message, "emoji": given}))
+        await town.send(town.bus_command(room, "ann", react={"message": message, "emoji": given}))
         await listener.until(lambda heard: any(event.kind == events.EVENT_KIND_REACTION_ADDED for event in heard.events))
     listed = await town.service.ListMessages(rpc.ListMessagesRequest(caller=town.caller("ann"), channel=room), None)
     assert [each.emoji for each in listed.messages[0].reactions] == [stored]

@@ -81,7 +81,7 @@ async def test_gateways_learn_what_an_entry_is_about(town: Town, listener: Liste
     channel, message = await room(town)
     posted = next(event.seq for event in await town.log(channel) if event.message == message)
     async with town.working():
-        await town.send(town.wish(channel, "ann", edit={"message": message, "text": "SECRET 2"}))
+        await town.send(town.bus_command(channel, "ann", edit={"message": message, "text": "SECRET 2"}))
         await listener.until(lambda heard: any(event.about for event in heard.events))
     live = next(event for event in listener.events if event.about)
     fetched = (await town.log(channel))[-1]

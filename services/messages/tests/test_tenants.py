@@ -1,17 +1,21 @@
-"""The wall between tenants beneath the code: what a statement forgets to ask, row-level security asks."""
+"""Row-level security isolates tenants even when a statement omits the tenant."""
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, LiteralString
 
 import psycopg
 import pytest
 
 from chassis.pipeline import Statement
-from chassis.postgres import EVERY_TENANT
+from chassis.postgres import EVERY_TENANT, open_database
 from messages.commands.model import Edit, Post, React
 from messages.message import MessageId
+from messages.store import audit
+from messages.sweeper import Sweeper
 from services.messages.tests.conftest import Town
+from stack.postgres import Postgres
 
 _TABLES = """
 SELECT c.relname, c.relrowsecurity AND c.relforcerowsecurity FROM pg_class c
@@ -25,7 +29,7 @@ async def rows(town: Town, tenants: tuple[str, ...], statement: LiteralString, *
         return await (await connection.execute(statement, parameters)).fetchall()
 
 
-async def walled(town: Town) -> list[str]:
+async def protected(town: Town) -> list[str]:
     return [name for name, _ in await rows(town, EVERY_TENANT, _TABLES)]
 
 
@@ -37,7 +41,7 @@ async def count(town: Town, tenants: tuple[str, ...], table: str) -> int:
 
 
 async def lively(town: Town) -> str:
-    """A channel that leaves rows in the tables."""
+    """A channel with rows in every table."""
     room = await town.channel("ann", "bob")
     (posted,) = await town.do(town.command(room, "ann", Post("hello")))
     assert posted.message is not None
@@ -46,48 +50,99 @@ async def lively(town: Town) -> str:
     return room
 
 
-async def test_every_table_with_a_tenant_is_walled_against_its_owner_too(town: Town) -> None:
+async def test_every_table_with_a_tenant_has_forced_row_level_security(town: Town) -> None:
     found = await rows(town, EVERY_TENANT, _TABLES)
     assert {name for name, _ in found} >= {"users", "channels", "members", "bans", "entries", "changes", "reactions"}
     assert all(forced for _, forced in found), found
 
 
-async def test_a_statement_that_forgets_the_tenant_sees_those_named_alone(town: Town) -> None:
+async def test_a_statement_without_a_tenant_condition_sees_only_the_named_tenants(town: Town) -> None:
     await lively(town)
-    for table in await walled(town):
+    for table in await protected(town):
         everything, own = await count(town, EVERY_TENANT, table), await count(town, (town.tenant,), table)
         assert await count(town, (), table) == 0
-        assert await count(town, ("somebody-else",), table) == 0
-        assert await count(town, ("somebody-else", town.tenant), table) == own <= everything
+        assert await count(town, ("another",), table) == 0
+        assert await count(town, ("another", town.tenant), table) == own <= everything
     assert await count(town, (town.tenant,), "messages") == 1
 
 
-async def test_a_row_of_a_tenant_that_was_not_named_is_not_written(town: Town) -> None:
+async def test_a_row_of_a_tenant_that_was_not_named_cannot_be_written(town: Town) -> None:
     await lively(town)
     insert = "INSERT INTO users (tenant, id, name) VALUES (%s, 'eve', 'Eve')"
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
-        async with town.database.connection(["somebody-else"]) as connection:
+        async with town.database.connection(["another"]) as connection:
             await connection.execute(insert, [town.tenant])
     for statement in ("UPDATE entries SET text = 'mine'", "DELETE FROM reactions"):
-        async with town.database.connection(["somebody-else"]) as connection:
+        async with town.database.connection(["another"]) as connection:
             assert (await connection.execute(statement)).rowcount == 0
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         async with town.database.connection([town.tenant]) as connection:
-            await connection.execute("UPDATE channels SET tenant = 'somebody-else'")
+            await connection.execute("UPDATE channels SET tenant = 'another'")
 
 
-async def test_a_connection_keeps_nothing_of_whom_it_served_before(town: Town) -> None:
+async def test_a_connection_forgets_the_tenants_of_its_previous_use(town: Town) -> None:
     await lively(town)
     async with town.database.transaction([town.tenant]) as connection:
         assert await (await connection.execute("SELECT count(*) FROM messages")).fetchone() == (1,)
     count = Statement("SELECT count(*) FROM messages").query({})
-    for _ in range(8):  # as many as the pool has
+    for _ in range(8):  # the size of the pool
         assert await town.database.pipeline([town.tenant], [count]) == [[(1,)]]
-        assert await town.database.pipeline(["somebody-else"], [count]) == [[(0,)]]
+        assert await town.database.pipeline(["another"], [count]) == [[(0,)]]
         async with town.database.connection([]) as connection:
             assert await (await connection.execute("SELECT count(*) FROM messages")).fetchone() == (0,)
 
 
-async def test_the_server_does_not_serve_a_role_that_walls_do_not_bind(town: Town) -> None:
-    ((exempt,),) = await rows(town, (), "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
-    assert exempt is False
+async def test_no_setting_shows_the_role_of_the_service_every_tenant(town: Town) -> None:
+    await lively(town)
+    for statement in ("SET hubbub.tenants = '{*}'", "SET hubbub.tenants = '{*,*}'", "SET row_security = off", "SET ROLE test"):
+        async with town.database.connection([]) as connection:
+            with contextlib.suppress(psycopg.errors.InsufficientPrivilege):
+                await connection.execute(statement)
+            with contextlib.suppress(psycopg.errors.InsufficientPrivilege):
+                assert await (await connection.execute("SELECT count(*) FROM users")).fetchone() == (0,), statement
+            await connection.execute("RESET ALL")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER TABLE users NO FORCE ROW LEVEL SECURITY",
+        "ALTER TABLE users DISABLE ROW LEVEL SECURITY",
+        "DROP POLICY tenants ON users",
+        "CREATE POLICY mine ON users USING (true)",
+        "SET ROLE hubbub_every_tenant",
+        "GRANT hubbub_every_tenant TO CURRENT_USER",
+        "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "ALTER ROLE CURRENT_USER BYPASSRLS",
+    ],
+)
+async def test_the_role_of_the_service_cannot_lift_row_level_security(town: Town, statement: LiteralString) -> None:
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        async with town.database.connection([town.tenant]) as connection:
+            await connection.execute(statement)
+
+
+async def test_every_table_with_a_tenant_lets_the_sweepers_group_alone_name_every_tenant(town: Town) -> None:
+    query = "SELECT tablename, policyname, roles::text[], qual LIKE '%%*%%' FROM pg_policies ORDER BY policyname"
+    found = await rows(town, EVERY_TENANT, query)
+    for table in await protected(town):
+        assert [each[1:] for each in found if each[0] == table] == [
+            ("every_tenant", ["hubbub_every_tenant"], True),
+            ("tenants", ["public"], False),
+        ], table
+
+
+async def test_the_sweeper_publishes_as_the_group_of_sweepers(own_town: Town, postgres_server: Postgres) -> None:
+    room = await own_town.channel("ann", "bob")
+    await own_town.do(own_town.command(room, "ann", Post("hello")))
+    name = own_town.url.rpartition("/")[2]
+    sweeper_url = await postgres_server.ensure_login(name, "test_sweeper", "hubbub_every_tenant")
+    async with open_database(sweeper_url, connections=1, name="tests", production=True) as database:
+        sweeper = Sweeper(database, own_town.publisher, stale_seconds=0)
+        assert await sweeper.sweep() > 0
+        assert await sweeper.sweep() == 0
+        assert await audit.verify_all(database) == []
+        for statement in ("DELETE FROM entries", "UPDATE users SET name = ''", "SELECT audit_append('t', '', '', NULL, '', '')"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                async with database.connection(EVERY_TENANT) as connection:
+                    await connection.execute(statement)

@@ -76,7 +76,7 @@ class InvitationsQuery(msgspec.Struct):
     cursor: Words = ""
 
 
-@operation({200: shapes.Page[shapes.ChannelSummary]})
+@operation({200: shapes.Page[shapes.ChannelSummary]}, cost=1)
 async def list_channels(request: Request, identity: Identity, query: ChannelsQuery) -> Response:
     """List the caller's channels, or with `joinable` the public channels that the caller can join."""
     asked = ListChannelsRequest(
@@ -86,7 +86,7 @@ async def list_channels(request: Request, identity: Identity, query: ChannelsQue
     return page([convert.channel_summary(each) for each in found.channels], found.next_page_token)
 
 
-@operation({200: shapes.Channel, 201: shapes.Channel}, NotFound)
+@operation({200: shapes.Channel, 201: shapes.Channel}, NotFound, cost=1)
 async def create_channel(request: Request, identity: Identity, body: NewChannel) -> Response:
     """Create a channel; 200 if the direct channel exists already."""
     api_of(request).rates.channel_joins.take(identity.tenant, identity.user)
@@ -101,7 +101,7 @@ async def create_channel(request: Request, identity: Identity, body: NewChannel)
     return answer(convert.channel(made.channel, made.invited), 201 if made.created else 200)
 
 
-@operation({200: shapes.Channel})
+@operation({200: shapes.Channel}, cost=1)
 async def get_channel(request: Request, identity: Identity) -> Response:
     """Get a channel's details."""
     asked = GetChannelRequest(caller=identity.caller, channel=name_in_path(request, "channel"))
@@ -109,7 +109,7 @@ async def get_channel(request: Request, identity: Identity) -> Response:
     return answer(convert.channel(found.channel))
 
 
-@operation({200: shapes.Channel})
+@operation({200: shapes.Channel}, cost=2)
 async def update_channel(request: Request, identity: Identity, body: ChangedChannel) -> Response:
     """Change name, topic or slow mode."""
     asked = UpdateChannelRequest(caller=identity.caller, channel=name_in_path(request, "channel"))
@@ -123,7 +123,7 @@ async def update_channel(request: Request, identity: Identity, body: ChangedChan
     return answer(convert.channel(found.channel))
 
 
-@operation({200: shapes.Channel})
+@operation({200: shapes.Channel}, cost=1)
 async def join_channel(request: Request, identity: Identity) -> Response:
     """Join a public channel."""
     api_of(request).rates.channel_joins.take(identity.tenant, identity.user)
@@ -132,7 +132,7 @@ async def join_channel(request: Request, identity: Identity) -> Response:
     return answer(convert.channel(found.channel))
 
 
-@operation({200: shapes.Page[shapes.Invitation]})
+@operation({200: shapes.Page[shapes.Invitation]}, cost=1)
 async def list_invitations(request: Request, identity: Identity, query: InvitationsQuery) -> Response:
     """List the caller's unanswered invitations."""
     asked = ListInvitationsRequest(caller=identity.caller, page_size=min(query.limit, _MOST_INVITATIONS), page_token=query.cursor)
@@ -140,7 +140,7 @@ async def list_invitations(request: Request, identity: Identity, query: Invitati
     return page([convert.invitation(each) for each in found.invitations], found.next_page_token)
 
 
-@operation({200: shapes.Channel})
+@operation({200: shapes.Channel}, cost=2)
 async def accept_invitation(request: Request, identity: Identity) -> Response:
     """Become a member by an invitation."""
     api_of(request).rates.channel_joins.take(identity.tenant, identity.user)
@@ -149,7 +149,7 @@ async def accept_invitation(request: Request, identity: Identity) -> Response:
     return answer(convert.channel(found.channel))
 
 
-@operation({204: None})
+@operation({204: None}, cost=2)
 async def decline_invitation(request: Request, identity: Identity) -> Response:
     """Decline an invitation."""
     asked = DeclineInvitationRequest(caller=identity.caller, channel=name_in_path(request, "channel"))
@@ -157,7 +157,7 @@ async def decline_invitation(request: Request, identity: Identity) -> Response:
     return nothing()
 
 
-@operation({200: shapes.Channel})
+@operation({200: shapes.Channel}, cost=2)
 async def mute_channel(request: Request, identity: Identity, body: Muted) -> Response:
     """Mute or unmute a channel for the caller."""
     asked = MuteChannelRequest(caller=identity.caller, channel=name_in_path(request, "channel"), muted=body.muted)

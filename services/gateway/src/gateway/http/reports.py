@@ -40,7 +40,7 @@ class Resolution(msgspec.Struct, forbid_unknown_fields=True):
     resolution: Literal["dismissed", "acted"]
 
 
-@operation({200: shapes.CreatedReport, 201: shapes.CreatedReport})
+@operation({200: shapes.CreatedReport, 201: shapes.CreatedReport}, cost=5)
 async def report(request: Request, identity: Identity, body: NewReport) -> Response:
     """Report a message to the moderators."""
     asked = ReportMessageRequest(
@@ -53,7 +53,7 @@ async def report(request: Request, identity: Identity, body: NewReport) -> Respo
     return answer(shapes.CreatedReport(made.report), 201 if made.created else 200)
 
 
-@operation({200: shapes.Page[shapes.Report]})
+@operation({200: shapes.Page[shapes.Report]}, cost=1)
 async def list_reports(request: Request, identity: Identity, query: ReportsQuery) -> Response:
     """List open reports."""
     asked = ListReportsRequest(
@@ -66,7 +66,7 @@ async def list_reports(request: Request, identity: Identity, query: ReportsQuery
     return page([convert.report(each) for each in found.reports], found.next_page_token)
 
 
-@operation({200: shapes.Page[shapes.EscalatedReport]}, NotAllowed)
+@operation({200: shapes.Page[shapes.EscalatedReport]}, NotAllowed, cost=1)
 async def list_escalated(request: Request, identity: Identity, query: ReportsQuery) -> Response:
     """List the open reports about moderators and owners, for administrators."""
     asked = ListReportsRequest(caller=identity.caller, page_size=min(query.limit, _MOST), page_token=query.cursor)
@@ -74,7 +74,7 @@ async def list_escalated(request: Request, identity: Identity, query: ReportsQue
     return page([convert.escalated_report(each) for each in found.reports], found.next_page_token)
 
 
-@operation({204: None}, NotAllowed)
+@operation({204: None}, NotAllowed, cost=2)
 async def resolve_escalated(request: Request, identity: Identity, body: Resolution) -> Response:
     """Resolve a report about a moderator or owner."""
     asked = ResolveReportRequest(
@@ -86,7 +86,7 @@ async def resolve_escalated(request: Request, identity: Identity, body: Resoluti
     return nothing()
 
 
-@operation({204: None})
+@operation({204: None}, cost=2)
 async def resolve(request: Request, identity: Identity, body: Resolution) -> Response:
     """Resolve a report."""
     asked = ResolveReportRequest(
