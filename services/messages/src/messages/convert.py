@@ -33,6 +33,7 @@ from messages.payload import event_frame, hidden_frame, rfc3339
 from messages.policy import ChannelKind, Role
 from messages.store.members import Invitation
 from messages.store.reports import Report
+from messages.store.sessions import BrowserSession
 
 PREVIEW_BYTES = 1_024
 _MEMBER_KINDS = frozenset({
@@ -110,7 +111,11 @@ def _attachment(upload: events.Attachment) -> Attachment:
 def caller(request: nouns.Caller) -> Caller:
     """Read the user on whose behalf a call is made. Raises `InvalidArgument`."""
     return Caller(
-        TenantId(validate.tenant(request.tenant)), validate.user_id(request.user), request.admin, request.token_issued_at
+        TenantId(validate.tenant(request.tenant)),
+        validate.user_id(request.user),
+        request.admin,
+        request.token_issued_at,
+        request.session and validate.uuid(request.session),
     )
 
 
@@ -285,6 +290,17 @@ def revocation(
 ) -> events.Revocation:
     """The revocation state of a user, to be applied by every gateway."""
     return events.Revocation(id=revocation_id, tenant=tenant, user=user_id, revoked_before=revoked_before, blocked=blocked)
+
+
+def browser_session(session: BrowserSession) -> nouns.BrowserSession:
+    """A browser session that has not ended."""
+    return nouns.BrowserSession(
+        id=session.id,
+        created_at=timestamp(session.created_at),
+        seen_at=timestamp(session.seen_at),
+        ends_at=timestamp(session.ends_at),
+        user_agent=session.user_agent,
+    )
 
 
 def audit_record(record: Record) -> nouns.AuditRecord:

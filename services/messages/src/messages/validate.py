@@ -27,6 +27,7 @@ ATTACHMENTS = 10
 FILE_NAME_CHARACTERS = 255
 MEDIA_TYPE_CHARACTERS = 127
 MEMBERS_AT_ONCE = 200
+SESSION_SECONDS = 30 * 86_400
 SLOW_MODE_SECONDS = 21_600
 MAX_SEQ = 2**63 - 1
 
@@ -117,9 +118,16 @@ def query(value: str, characters: int) -> str:
     return value
 
 
-def display_name(value: str) -> str:
-    """The display name in a token, which its user cannot correct: the part that fits a line, cut to size; may be empty."""
-    return text_rules.readable(value, "")[:NAME_CHARACTERS].strip()
+def display_name(value: str, characters: int = NAME_CHARACTERS) -> str:
+    """A line, such as the name in a token, that its user cannot correct: what fits a line, cut to size; may be empty."""
+    return text_rules.readable(value, "")[:characters].strip()
+
+
+def session_seconds(value: int) -> int:
+    """A time after which a browser session ends; raises `InvalidArgument`."""
+    if not 1 <= value <= SESSION_SECONDS:
+        raise InvalidArgument(f"A browser session ends after 1 to {SESSION_SECONDS} seconds")
+    return value
 
 
 def at_most(values: Sequence[object], bound: int, what: str) -> None:

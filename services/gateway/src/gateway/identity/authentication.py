@@ -39,6 +39,7 @@ class Claims(msgspec.Struct, frozen=True):
     name: Annotated[str, Meta(max_length=128)] | None = None
     roles: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=32)] = []
     nbf: NumericDate = 0
+    auth_time: NumericDate = 0
 
 
 class Authenticator:
@@ -57,8 +58,15 @@ class Authenticator:
         except msgspec.ValidationError:
             raise NotAuthenticated from None
         self._check(claims, issuer)
-        name = readable(claims.name, "") if claims.name else ""
-        return Identity(claims.tenant, claims.sub, name, tuple(claims.roles), float(claims.iat), float(claims.exp))
+        return Identity(
+            claims.tenant,
+            claims.sub,
+            readable(claims.name, "") if claims.name else "",
+            tuple(claims.roles),
+            float(claims.iat),
+            float(claims.exp),
+            authenticated_at=float(claims.auth_time),
+        )
 
     def _check(self, claims: Claims, issuer: Issuer) -> None:
         now = self._clock()
@@ -67,8 +75,8 @@ class Authenticator:
             issuer.audience not in audiences
             or not issuer.may_name(claims.tenant)
             or claims.exp <= now
-            or claims.iat > now + LEEWAY_SECONDS
-            or claims.nbf > now + LEEWAY_SECONDS
+            or claims.exp - claims.iat > issuer.longest_seconds
+            or max(claims.iat, claims.nbf, claims.auth_time) > now + LEEWAY_SECONDS
             or not is_identifier(claims.sub)
         ):
             raise NotAuthenticated

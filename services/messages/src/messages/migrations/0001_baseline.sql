@@ -7,7 +7,6 @@ CREATE TABLE users (
     name text NOT NULL,
     blocked boolean NOT NULL DEFAULT false,
     revoked_before timestamptz, -- tokens issued earlier are void
-    seen_ahead timestamptz, -- the latest `iat` of the user's tokens that was ahead of the clock when the token was seen
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (tenant, id)
 );
