@@ -37,6 +37,7 @@ CONFIGS = {
 KEY = OKPKey.generate_key("Ed25519")
 SECRETS = {
     "HUBBUB_GATEWAY_KEY": KEY.as_pem(private=True).decode(),
+    "HUBBUB_MESSAGES_KEY": KEY.as_pem(private=True).decode(),
     "HUBBUB_SESSION_KEYS": os.urandom(32).hex(),
     "HUBBUB_MESSAGES_AUDIT_KEY": KEY.as_pem(private=True).decode(),
     "HUBBUB_BUS_URL": "rediss://user:password@host",
@@ -45,7 +46,7 @@ SECRETS = {
 }
 """Placeholders for secrets that need a certain form; any other is an address."""
 SECRET = "postgresql://user:password@host/name?sslmode=verify-full"
-MADE_IN_THE_CLUSTER = {("gateway-identity", "gateway.pem"), ("callers", "callers.json")}
+MADE_IN_THE_CLUSTER = {("gateway-identity", "gateway.pem"), ("messages-identity", "messages.pem"), ("callers", "callers.json")}
 """Secrets that identities/hook.sh creates in the development overlay."""
 OPTIONAL = {("audit-key", "audit.pem")}
 """Secrets that the development overlay does without."""

@@ -78,9 +78,9 @@ async def test_the_exported_audit_log_can_be_verified(world: World) -> None:
 
 
 async def test_only_moderators_can_read_a_report(world: World) -> None:
-    ann, bob = await world.people("ann", "bob")
-    room = await world.room(ann, bob)
-    message = (await ann.post(room, "words"))["message"]
+    ann, bob, cid = await world.people("ann", "bob", "cid")
+    room = await world.room(ann, bob, cid)
+    message = (await cid.post(room, "words"))["message"]
     path, queue = f"/v1/channels/{room}/messages/{message}/reports", f"/v1/channels/{room}/reports"
     made = await bob.ok("POST", path, {"reason": "rude"}, status=201)
     assert await bob.ok("POST", path, {"reason": "rude"}) == made

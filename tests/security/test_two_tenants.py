@@ -29,6 +29,7 @@ BODIES: Mapping[Route, object] = {
     ("POST", "/v1/channels/{channel}/messages"): {"text": "hello, neighbours"},
     ("POST", "/v1/channels/{channel}/messages/{message}/reports"): {"reason": "x"},
     ("POST", "/v1/channels/{channel}/reports/{report}/resolve"): {"resolution": "acted"},
+    ("POST", "/v1/admin/reports/{report}/resolve"): {"resolution": "acted"},
 }
 
 
@@ -55,6 +56,8 @@ def elsewhere(pair: Neighbours) -> dict[Route, tuple[int, object]]:
         ("GET", "/v1/me/sessions"): (200, None),
         ("DELETE", "/v1/me/sessions"): (204, None),
         ("GET", "/v1/me/blocks"): (200, None),
+        ("GET", "/v1/me/invitations"): (200, None),
+        ("GET", "/v1/admin/reports"): (200, None),
         ("PUT", "/v1/me/blocks/{user:path}"): (404, None),
         ("DELETE", "/v1/me/blocks/{user:path}"): (404, None),
         ("GET", "/v1/users"): (200, None),

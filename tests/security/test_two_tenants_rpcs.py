@@ -20,7 +20,7 @@ from hubbub.media.v1.media_pb2 import LinkVariant
 from hubbub.media.v1.media_service_pb2_grpc import MediaServiceStub
 from hubbub.messages.v1 import messages_pb2 as nouns
 from hubbub.messages.v1 import messages_service_pb2 as calls
-from hubbub.messages.v1.messages_pb2 import ChannelKind, ReportResolution
+from hubbub.messages.v1.messages_pb2 import Caller, ChannelKind, ReportResolution
 from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 from hubbub.presence.v1 import presence_pb2
 from hubbub.presence.v1 import presence_service_pb2 as presence_calls
@@ -168,6 +168,16 @@ async def list_channels(doors: Doors) -> None:
     assert (await doors.theirs("ListChannels")).channels
 
 
+async def list_invitations(doors: Doors) -> None:
+    room = await doors.pair.ann.create("group", name="x", members=["bob"])
+    await doors.pair.bob.ok("DELETE", f"/v1/channels/{room}/members/bob", status=204)
+    await doors.theirs("AddMembers", channel=room, users=["bob"])
+    for tenant, invited in ((doors.pair.world.tenant, [room]), (doors.pair.tenant, [])):
+        asked = request("ListInvitations", caller=Caller(tenant=tenant, user="bob"))
+        found = (await doors.messages.ListInvitations(asked, timeout=5)).invitations
+        assert [each.channel for each in found] == invited
+
+
 async def create_channel(doors: Doors) -> None:
     await doors.absent("CreateChannel", kind=ChannelKind.CHANNEL_KIND_GROUP, name="x", members=["carol"])
     assert (await doors.own("CreateChannel", kind=ChannelKind.CHANNEL_KIND_DIRECT, members=["bob"])).created
@@ -291,6 +301,7 @@ CASES: dict[str, Callable[[Doors], Awaitable[None]]] = {
     "ListBlockedPeers": list_blocked_peers,
     "ListAudit": list_audit,
     "ListChannels": list_channels,
+    "ListInvitations": list_invitations,
     "CreateChannel": create_channel,
     "SearchMessages": search_messages,
     "CatchUp": catch_up,

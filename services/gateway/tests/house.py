@@ -66,8 +66,10 @@ class Services(Store):
         if user in self.void:
             return rpc.Session(reason="NOT_AUTHENTICATED")
         channels = [
-            Channel(id=view.id, kind=ChannelKind.CHANNEL_KIND_GROUP, role=Role.ROLE_MEMBER, seq=view.seq)
-            for view in self.views(user)
+            Channel(
+                id=each.view.id, kind=ChannelKind.CHANNEL_KIND_GROUP, role=Role.ROLE_MEMBER, seq=each.view.seq, floor=each.floor
+            )
+            for each in self.views(user)
         ]
         return rpc.Session(user=User(id=user, name=user), channels=channels)
 

@@ -350,3 +350,64 @@ async def test_a_removal_older_than_a_session_after_the_return_is_ignored(world:
     world.say("c")
     assert await world.seen(bob) == ["synced", "c:5"]
     assert await world.seen(ann) == ["synced", "c:3", "c:4", "c:5"]
+
+
+async def test_an_entry_about_a_message_before_the_joining_shows_nothing_of_it(world: World) -> None:
+    world.store.append("joined")
+    world.join("joined", "ann")
+    ann = world.connect("ann")
+    await world.sync(ann)
+    world.say("joined")
+    world.join("joined", "bob")
+    bob = world.connect("bob")
+    await world.sync(bob)
+    for about in (3, 5):
+        world.hub.take(world.store.append("joined", about=about))
+    assert (await world.seen(ann))[-2:] == ["joined:5", "joined:6"]
+    assert (await world.seen(bob))[-2:] == ["joined:5 hidden", "joined:6"]
+
+
+async def test_what_is_buffered_before_the_membership_is_verified_is_hidden_by_its_floor(world: World) -> None:
+    world.store.append("joined")
+    world.join("joined", "ann")
+    world.say("joined")
+    bob = world.connect("bob")
+    await world.sync(bob)
+    world.store.prompt = False
+    ann = world.connect("ann")
+    await world.sync(ann)
+    world.join("joined", "bob")
+    for about in (3, 4):
+        world.hub.take(world.store.append("joined", about=about))
+    await world.settle()
+    for call in list(world.store.calls):
+        call.arrive()
+    assert (await world.seen(bob))[-3:] == ["joined:joined@4", "joined:5 hidden", "joined:6"]
+
+
+async def test_a_gap_is_filled_with_what_the_member_may_see(world: World) -> None:
+    world.store.append("joined")
+    world.say("joined")
+    world.join("joined", "bob")
+    bob = world.connect("bob")
+    await world.sync(bob)
+    world.store.append("joined", about=2)  # the bus loses it
+    world.say("joined")
+    assert (await world.seen(bob))[-2:] == ["joined:4 hidden", "joined:5"]
+
+
+async def test_what_is_buffered_for_a_member_who_was_removed_is_hidden_by_the_former_floor(world: World) -> None:
+    world.store.append("joined")
+    world.say("joined")
+    world.join("joined", "bob")
+    world.say("joined")
+    bob = world.connect("bob")
+    world.store.prompt = False
+    await world.sync(bob, joined=3)
+    for call in world.store.calls:
+        call.snapshot()
+    world.hub.take(world.store.append("joined", about=2))
+    world.remove("joined", "bob")
+    for call in list(world.store.calls):
+        call.arrive()
+    assert (await world.seen(bob))[-4:] == ["joined:4", "joined:5 hidden", "joined:6", "left:joined"]

@@ -20,14 +20,14 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from chassis.errors import Unavailable
 from gateway.hub.recent import Load
 from gateway.model import Connection
-from gateway.protocol.outgoing import ChannelView
+from gateway.protocol.outgoing import Membership
 from hubbub.events.v1.events_pb2 import Event
 from services.gateway.tests.world import JOINED, REMOVED, World
 
 pytestmark = pytest.mark.soak
 
 USERS = ("ann", "bob")
-CHANNELS = ("c", "d")
+CHANNELS = ("c", "d", "joined")
 users, channels = st.sampled_from(USERS), st.sampled_from(CHANNELS)
 some = st.integers(0, 1 << 16)
 
@@ -54,7 +54,7 @@ class Loading:
     user: str
     enter: Any
     load: Load
-    views: list[ChannelView] | None = None
+    views: list[Membership] | None = None
 
 
 class TimelessLoop(asyncio.SelectorEventLoop):
@@ -117,7 +117,9 @@ class HubMachine(RuleBasedStateMachine):
         match frame:
             case {"type": "event", "channel": channel, "seq": seq, "user": user}:
                 assert client.flowing
-                assert seq == client.at[channel] + 1, f"{channel}: {seq} after {client.at[channel]}"
+                starts = channel == "joined" and user == client.user and seq > client.at[channel]
+                assert seq == client.at[channel] + 1 or starts, f"{channel}: {seq} after {client.at[channel]}"
+                self.check_hidden(client, channel, seq, hidden="hidden" in frame)
                 assert user == self.world.store.logs[channel][seq - 1].subject
                 assert self.visible(channel, seq, client.user), f"{channel}:{seq} past the fence"
                 client.at[channel] = seq
@@ -144,6 +146,16 @@ class HubMachine(RuleBasedStateMachine):
             case int():
                 assert frame == 4005
 
+    def check_hidden(self, client: Client, channel: str, seq: int, *, hidden: bool) -> None:
+        """An entry about a message before the user's joining shows nothing of it; every other entry is whole."""
+        joinings = [each.seq for each in self.world.store.logs[channel] if each.subject == client.user and each.kind == JOINED]
+        about = self.world.store.logs[channel][seq - 1].about
+        former = max((each for each in joinings if each <= seq), default=0)
+        if 0 < about < former:
+            assert hidden, f"{channel}:{seq} shows {about}"
+        if hidden:
+            assert about < joinings[-1], f"{channel}:{seq} hides {about}"
+
     def visible(self, channel: str, seq: int, user: str) -> bool:
         """A member sees the log; one who was removed sees it up to the removal."""
         log = self.world.store.logs[channel]
@@ -158,6 +170,11 @@ class HubMachine(RuleBasedStateMachine):
     @rule(channel=channels)
     def post(self, channel: str) -> None:
         self.write(channel)
+
+    @rule(which=some)
+    def change(self, which: int) -> None:
+        """Write an entry about an earlier one."""
+        self.flying.append(self.world.store.append("joined", about=1 + which % self.world.store.head("joined")))
 
     @rule(channel=channels, user=users)
     def change_membership(self, channel: str, user: str) -> None:
@@ -232,7 +249,7 @@ class HubMachine(RuleBasedStateMachine):
             self.audit()
         self.step()
 
-    async def _connect(self, loading: Loading, views: list[ChannelView]) -> None:
+    async def _connect(self, loading: Loading, views: list[Membership]) -> None:
         connection, opened = self.world.open(loading.user, views, loading.load)
         loading.enter.__exit__(None, None, None)
         self.clients.append(Client(loading.user, connection, {view.id: view.seq for view in opened}))

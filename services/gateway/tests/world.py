@@ -20,7 +20,7 @@ from gateway.hub.hub import Hub
 from gateway.hub.recent import Load
 from gateway.identity.identity import Identity
 from gateway.model import Account, Connection
-from gateway.protocol.outgoing import ChannelView
+from gateway.protocol.outgoing import ChannelView, Membership
 from gateway.rates.bucket import Bucket
 from gateway.wire.framing import WEBSOCKET
 from gateway.wire.registry import Registry
@@ -110,11 +110,13 @@ class Store:
         self.calls: list[Call] = []
         self.prompt = True
 
-    def append(self, channel: str, kind: EventKind.ValueType = POSTED, user: str = "") -> Event:
+    def append(self, channel: str, kind: EventKind.ValueType = POSTED, user: str = "", about: int = 0) -> Event:
         log = self.logs.setdefault(channel, [])
         seq = len(log) + 1
         payload = {"type": "event", "channel": channel, "seq": seq, "kind": EventKind.Name(kind), "user": user}
         event = Event(tenant=TENANT, channel=channel, seq=seq, kind=kind, payload=json.dumps(payload).encode(), subject=user)
+        if about:
+            event.about, event.hidden_payload = about, json.dumps(payload | {"hidden": True}).encode()
         log.append(event)
         return event
 
@@ -125,9 +127,14 @@ class Store:
     def head(self, channel: str) -> int:
         return len(self.logs.get(channel, []))
 
-    def views(self, user: str) -> list[ChannelView]:
+    def floor(self, channel: str, user: str) -> int:
+        """In a channel whose name starts with `j` (history `joined`), what lies before the user's last joining."""
+        about = [event.seq for event in self.logs[channel] if event.subject == user and event.kind == JOINED]
+        return about[-1] - 1 if channel.startswith("j") else 0
+
+    def views(self, user: str) -> list[Membership]:
         return [
-            ChannelView(channel, "group", "", "member", self.head(channel), 0)
+            Membership(ChannelView(channel, "group", "", "member", self.head(channel), 0), self.floor(channel, user))
             for channel in self.logs
             if self.is_member(channel, user)
         ]
@@ -157,7 +164,11 @@ class Store:
             if not self.is_member(request.channel, request.caller.user):
                 return []
             found = Channel(
-                id=request.channel, kind=ChannelKind.CHANNEL_KIND_GROUP, role=Role.ROLE_MEMBER, seq=self.head(request.channel)
+                id=request.channel,
+                kind=ChannelKind.CHANNEL_KIND_GROUP,
+                role=Role.ROLE_MEMBER,
+                seq=self.head(request.channel),
+                floor=self.floor(request.channel, request.caller.user),
             )
             return [rpc.GetChannelResponse(channel=found)]
 
@@ -169,14 +180,16 @@ class Store:
     def _catch_up(self, request: rpc.CatchUpRequest) -> list[rpc.CatchUpResponse]:
         first, rest = rpc.CatchUpResponse(), rpc.CatchUpResponse()
         for position in request.positions:
-            head = self.head(position.channel)
-            status = rpc.CatchUpStatus(channel=position.channel, status=rpc.RESUME_STATUS_COMPLETE, seq=head, after=position.seq)
-            if not self.is_member(position.channel, request.caller.user):
+            head, user = self.head(position.channel), request.caller.user
+            floor = self.floor(position.channel, user) if self.is_member(position.channel, user) else 0
+            after = max(position.seq, floor)
+            status = rpc.CatchUpStatus(channel=position.channel, status=rpc.RESUME_STATUS_COMPLETE, seq=head, after=after)
+            if not self.is_member(position.channel, user):
                 status.status, status.seq = rpc.RESUME_STATUS_GONE, 0
             elif position.seq > head or head - position.seq > request.limit:
                 status.status = rpc.RESUME_STATUS_RESET
             else:
-                rest.events.extend(self.logs[position.channel][position.seq :])
+                rest.events.extend(_for_member(event, floor) for event in self.logs[position.channel][after:])
             first.statuses.append(status)
         return [first, rest]
 
@@ -189,6 +202,16 @@ class Store:
             return await call.answer
         finally:
             self.calls.remove(call)
+
+
+def _for_member(event: Event, floor: int) -> Event:
+    """The entry as the messages service renders it for a member with this floor."""
+    if not 0 < event.about <= floor:
+        return event
+    rendered = Event()
+    rendered.CopyFrom(event)
+    rendered.payload = event.hidden_payload
+    return rendered
 
 
 class World:
@@ -232,7 +255,7 @@ class World:
             return self.open(user, views, load, token_seconds)[0]
 
     def open(
-        self, user: str, views: list[ChannelView], load: Load, token_seconds: float = 3600
+        self, user: str, views: list[Membership], load: Load, token_seconds: float = 3600
     ) -> tuple[Connection, list[ChannelView]]:
         """Open a session in the hub; returns the connection and its channels."""
         identity = Identity(TENANT, user, "", (), 0.0, time.time() + token_seconds)
@@ -259,7 +282,7 @@ class World:
 def _short(frame: Any) -> Any:
     match frame:
         case {"type": "event", "channel": channel, "seq": seq}:
-            return f"{channel}:{seq}"
+            return f"{channel}:{seq}" + (" hidden" if "hidden" in frame else "")
         case {"type": "left", "channel": channel}:
             return f"left:{channel}"
         case {"type": "joined", "channel": {"id": channel, "seq": seq}}:

@@ -215,9 +215,12 @@ class Log(RuleBasedStateMachine):
         where = self.rooms[room]
         if user not in where.members:
             request = rpc.AddMembersRequest(caller=self.town.caller(OWNER), channel=where.id, users=[user])
-            self.runner.run(self.town.service.AddMembers(request, None))
+            added = self.runner.run(self.town.service.AddMembers(request, None))
+            if added.invited:  # who left by themselves
+                accept = rpc.AcceptInvitationRequest(caller=self.town.caller(user), channel=where.id)
+                self.runner.run(self.town.service.AcceptInvitation(accept, None))
             where.members.add(user)
-            where.add("member.joined", OWNER, user=user)
+            where.add("member.joined", user if added.invited else OWNER, user=user)
 
     # Invariants.
 

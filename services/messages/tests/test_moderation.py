@@ -183,8 +183,8 @@ async def test_a_report_shows_the_reported_text_and_the_current_messages_around_
 
 
 async def test_a_resolved_report_leaves_the_list_loses_its_text_and_is_recorded(town: Town) -> None:
-    room = await town.channel("ann", "bob")
-    made = await report(town, room, "bob", await posted(town, room, "ann"))
+    room = await town.channel("ann", "bob", "cid")
+    made = await report(town, room, "bob", await posted(town, room, "cid"))
     await resolve(town, room, made.report)
     await resolve(town, room, made.report, resolution=nouns.REPORT_RESOLUTION_DISMISSED)
     assert not (await queue(town, room)).reports
@@ -192,7 +192,7 @@ async def test_a_resolved_report_leaves_the_list_loses_its_text_and_is_recorded(
         row = await (await connection.execute("SELECT text, resolution FROM reports")).fetchone()
     assert row == (None, "acted")
     audit = await town.service.ListAudit(rpc.ListAuditRequest(caller=town.caller("root", admin=True)), None)
-    assert [(each.action, each.subject) for each in audit.records] == [("report.resolved", "ann")]
+    assert [(each.action, each.subject) for each in audit.records] == [("report.resolved", "cid")]
 
 
 async def test_members_report_what_they_see_and_moderators_see_reports(town: Town) -> None:

@@ -53,13 +53,14 @@ _IDS = {"tenant": "t", "user": "u7", "channel": CHANNEL, "message": MESSAGE, "th
 _PAGE = {"after": 0, "before": 1 << 62, "limit": 50, "through": 200, "floor": 0, "seq": 100, "around": 3}
 _MANY = {"tenants": ["t"], "ids": ["u7"], "channels": [CHANNEL], "afters": [10], "throughs": [60], "names": ["x"]}
 _OTHERS = {"upload": MESSAGE, "joinable": ["public"], "direct_key": "x", "after_name": "", "after_id": "", "pattern": None,
-           "report": MESSAGE, "blocked": "u8", "seconds": 2, "sender": None, "query": "words"}  # fmt: skip
+           "report": MESSAGE, "active": None, "actor": "u8", "consent": True, "handlers": ["owner"],
+           "blocked": "u8", "seconds": 2, "sender": None, "query": "words"}  # fmt: skip
 PARAMETERS: dict[str, Any] = {**_IDS, **_PAGE, **_MANY, **_OTHERS}
 READS = {
     "audit.PAGE": audit.PAGE,
     "channels.MEMBERSHIP": channels.MEMBERSHIP,
     "channels.VIEW": channels.VIEW,
-    "channels.LIST_OWN": channels.LIST_OWN,
+    "channels.LIST_OWN": channels.LIST_OWN.replace("%(after)s", "%(report)s"),
     "channels.OF_USERS": channels.OF_USERS,
     "channels.DIRECT": channels.DIRECT,
     "log.RANGES": log.RANGES,
@@ -73,8 +74,14 @@ READS = {
     "messages.PINNED": messages.PINNED,
     "messages.IS_HIDDEN": messages.IS_HIDDEN,
     "moderation.BLOCKED": moderation.BLOCKED.replace("%(after)s", "%(user)s"),
-    "moderation.REFUSED_BY": moderation.REFUSED_BY,
+    "moderation.COUNT_BLOCKED": moderation.COUNT_BLOCKED,
+    "members.CANDIDATES": members.CANDIDATES,
+    "members.INVITATIONS": members.INVITATIONS.replace("%(after)s", "%(report)s"),
+    "members.SPEECH": members.SPEECH,
+    "channels.COUNT_OF_USERS": channels.COUNT_OF_USERS,
     "reports.OPEN": reports.OPEN.replace("%(after)s", "%(report)s"),
+    "reports.OPEN_OF_TENANT": reports.OPEN_OF_TENANT.replace("%(after)s", "%(report)s"),
+    "reports.COUNT_OPEN": reports.COUNT_OPEN,
     "reports.CONTEXT": reports.CONTEXT,
     "users.FIND": users.FIND,
     "users.LIST": users.LIST,

@@ -30,6 +30,15 @@ async def add(town: Town, channel: str) -> None:
     await town.service.AddMembers(rpc.AddMembersRequest(caller=town.caller("ann"), channel=channel, users=["bob"]), None)
 
 
+async def accept(town: Town, channel: str) -> None:
+    await add(town, channel)
+    await town.service.AcceptInvitation(rpc.AcceptInvitationRequest(caller=town.caller("bob"), channel=channel), None)
+
+
+async def join(town: Town, channel: str) -> None:
+    await town.service.JoinChannel(rpc.JoinChannelRequest(caller=town.caller("bob"), channel=channel), None)
+
+
 async def ban(town: Town, channel: str) -> None:
     await town.service.BanUser(rpc.BanUserRequest(caller=town.caller("ann"), channel=channel, user="bob"), None)
 
@@ -102,8 +111,8 @@ async def nothing(_town: Town, _channel: str) -> None:
     ("kind", "happens", "reason", "ends"),
     [
         ("group", remove, "NOT_FOUND", add),
-        ("group", leave, "NOT_FOUND", add),
-        ("public", leave, "NOT_A_MEMBER", add),
+        ("group", leave, "NOT_FOUND", accept),
+        ("public", leave, "NOT_A_MEMBER", join),
         ("group", ban, "NOT_FOUND", unban),
         ("public", ban, "NOT_ALLOWED", unban),
         ("group", silence, "NOT_ALLOWED", unsilence),

@@ -167,3 +167,14 @@ async def test_an_invalid_caller_is_refused(town: Town, tenant: str, user: str) 
     caller = town.caller(user)
     caller.tenant = tenant
     await refused(town.service.AdmitUser(rpc.AdmitUserRequest(caller=caller), None), InvalidArgument)
+
+
+async def test_who_signs_in_right_after_a_revocation_is_let_in(town: Town) -> None:
+    await town.people("carl")
+    root = town.caller("root", admin=True)
+    revoked = await town.service.RevokeUser(rpc.RevokeUserRequest(caller=root, user="carl"), None)
+    again = town.caller("carl", issued=revoked.revocation.revoked_before + 0.001)
+    await town.service.AdmitUser(rpc.AdmitUserRequest(caller=again), None)
+    socket = rpc.AdmitUserRequest(caller=again)
+    (session,) = (await town.service.OpenSessions(rpc.OpenSessionsRequest(sessions=[socket]), None)).sessions
+    assert session.user.id == "carl"

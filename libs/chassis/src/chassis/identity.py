@@ -21,6 +21,8 @@ from chassis import jwt
 
 GATEWAY = "gateway"
 """The caller name of Hubbub's own gateways."""
+MESSAGES = "messages"
+"""The caller name of Hubbub's messages service, which asks media about attachments."""
 TOKEN_SECONDS = 300.0
 RENEWAL_SECONDS = 60.0
 """A token is replaced this long before it expires, so services whose clocks are ahead still accept it."""

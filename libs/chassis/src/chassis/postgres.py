@@ -22,7 +22,7 @@ from psycopg.types.string import TextLoader
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from chassis.database_role import RoleCheck
-from chassis.errors import RateLimited, TooLarge, Unavailable
+from chassis.errors import InvalidArgument, RateLimited, TooLarge, Unavailable
 from chassis.pipeline import Pipelines, Query, Rows
 from chassis.under_way import UnderWay
 
@@ -69,7 +69,13 @@ def is_transient(error: psycopg.Error) -> bool:
 
 
 class _Failures:
-    """Raises `Unavailable` in place of transient errors, at the end of a block."""
+    """Raises `Unavailable` in place of transient errors, at the end of a block.
+
+    With `values`, raises `InvalidArgument` for a value that a statement cannot read.
+    """
+
+    def __init__(self, *, values: bool) -> None:
+        self._values = values
 
     def __enter__(self) -> None:
         pass
@@ -77,9 +83,13 @@ class _Failures:
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, TimeoutError) or (isinstance(error, psycopg.Error) and is_transient(error)):
             raise Unavailable from error
+        if self._values and isinstance(error, psycopg.DataError):
+            raise InvalidArgument("A value is not valid") from error
 
 
-_FAILURES = _Failures()
+_FAILURES = _Failures(values=True)
+_PIPELINE_FAILURES = _Failures(values=False)
+"""For statements whose values were checked before, and whose caller finds out which command is at fault."""
 
 
 class Database:
@@ -106,7 +116,7 @@ class Database:
         """A connection on which each statement is its own transaction, with access to the rows of `tenants` only.
 
         Raises `RateLimited` while a single tenant's share of the pool is taken (`open_database`), `Unavailable` for transient
-        errors and after the deadline, otherwise `psycopg.Error`.
+        errors and after the deadline, `InvalidArgument` for `psycopg.DataError`, otherwise `psycopg.Error`.
         """
         scope = list(tenants)
         pool = self._sweeper_pool if scope == [*EVERY_TENANT] else self._pool
@@ -162,7 +172,7 @@ class Database:
 
         When a query fails, or waits for a lock longer than `lock_seconds`, all are rolled back and its error is raised.
         """
-        with _FAILURES:
+        with _PIPELINE_FAILURES:
             return await self._pipelines.run(list(tenants), queries, lock_seconds, _OPERATION_SECONDS)
 
     async def ping(self) -> None:

@@ -36,12 +36,13 @@ _MEDIA = "hubbub.media.v1.MediaService"
 TABLE: tuple[tuple[Scope, str, str], ...] = (
     (Scope.USERS_READ, _MESSAGES, "ListUsers ListBlockedPeers"),
     (Scope.USERS_WRITE, _MESSAGES, "AdmitUser BlockPeer"),
-    (Scope.CHANNELS_READ, _MESSAGES, "GetChannel ListChannels ListMembers"),
+    (Scope.CHANNELS_READ, _MESSAGES, "GetChannel ListChannels ListMembers ListInvitations"),
     (
         Scope.CHANNELS_WRITE,
         _MESSAGES,
         "CreateChannel UpdateChannel JoinChannel MuteChannel AddMembers SetMemberRole RemoveMember",
     ),
+    (Scope.CHANNELS_WRITE, _MESSAGES, "AcceptInvitation DeclineInvitation"),
     (Scope.MESSAGES_READ, _MESSAGES, "ListMessages ListEvents SearchMessages CatchUp"),
     (Scope.MESSAGES_WRITE, _MESSAGES, "PostMessage EditMessage DeleteMessage ReportMessage"),
     (Scope.MODERATION, _MESSAGES, "BanUser UnbanUser SilenceMember UnsilenceMember ListReports ResolveReport"),
@@ -57,6 +58,7 @@ TABLE: tuple[tuple[Scope, str, str], ...] = (
 COSTS: Mapping[float, str] = {
     1.0: """
         ListUsers ListBlockedPeers AdmitUser BlockPeer GetChannel ListChannels ListMembers UpdateChannel JoinChannel MuteChannel
+        ListInvitations AcceptInvitation DeclineInvitation
         SetMemberRole RemoveMember ListMessages ListEvents PostMessage EditMessage DeleteMessage ReportMessage BanUser UnbanUser
         SilenceMember UnsilenceMember ListReports ResolveReport ListAudit GetUpload GetLink ResolveUploads CompleteUpload
         GetPresence OpenSessions FetchEvents GetHeads Attach ListBrowserSessions""",

@@ -84,7 +84,8 @@ class Product:
         messages = _only(stores, MESSAGES_DATABASE, MESSAGES_SWEEPER_DATABASE)
         callers = self.callers.services
         bus = _redis(stores, BUS, "messages-api")
-        api = {**messages, **bus, **callers, "HUBBUB_MESSAGES_LISTEN": self.listen["messages"]}
+        own = {"HUBBUB_MESSAGES_LISTEN": self.listen["messages"], "HUBBUB_MEDIA_TARGET": self.listen["media"]}
+        api = {**messages, **bus, **callers, **self.callers.messages, **own}
         worker = {**messages, **_redis(stores, BUS, "messages-worker")}
         redis = _redis(stores, PRESENCE_REDIS, "presence")
         presence = {**redis, **callers, "HUBBUB_PRESENCE_LISTEN": self.listen["presence"]}

@@ -48,6 +48,7 @@ from gateway.rates.shared import SharedRates, UsageExchange
 from gateway.revocation.apply import Revocations
 from gateway.revocation.follow import RevocationFollower
 from gateway.revocation.lease import GatewayLease
+from gateway.state.blocks import Blocks
 from gateway.state.presence import Presences
 from gateway.state.typing import TypingSignals
 from gateway.supervise import kept_running
@@ -109,6 +110,8 @@ class Gateway:
         self._presences = Presences(registry.writer, clients.presence, self.id)
         registry.on_open.append(self._presences.opened)
         registry.on_end.append(self._presences.ended)
+        blocks = Blocks(registry, self._presences)
+        self._revocations.on_session, self._revocations.on_block = blocks.load, blocks.apply
         self._typing = TypingSignals(hub, registry.writer, signals, partitions, lambda: registry.sweep.now)
         self._opening = Opening(
             config,

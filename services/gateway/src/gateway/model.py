@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Sequence
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from gateway.identity.identity import Identity
 from gateway.protocol.close_codes import Close
@@ -49,7 +49,7 @@ class Wire(Protocol):
 class Account:
     """A user with at least one connection to this gateway."""
 
-    __slots__ = ("channels", "connections", "gains", "tenant", "user")
+    __slots__ = ("blocked_by", "blocked_by_many", "blocks", "channels", "connections", "gains", "tenant", "user")
 
     def __init__(self, tenant: str, user: str) -> None:
         self.tenant = tenant
@@ -60,6 +60,16 @@ class Account:
         """Channels of which the user is a member. The user's connections stand only in these and in those of `gains`."""
         self.gains: dict[str, Gain] = {}
         """Channels whose `member.joined` has been seen and is being verified."""
+        self.blocks: set[str] = set()
+        """Users whom this one has blocked."""
+        self.blocked_by: set[str] = set()
+        """Users who have blocked this one."""
+        self.blocked_by_many = False
+        """More users have blocked this one than `blocked_by` names."""
+
+    def may_watch(self, user: str) -> bool:
+        """Whether this user may see the other one's presence."""
+        return user not in self.blocked_by and not (self.blocked_by_many and user != self.user)
 
 
 class Connection:
@@ -130,29 +140,51 @@ class Connection:
         """Users whose presence it receives."""
 
 
+class Shown(NamedTuple):
+    """An event as its channel's members see it."""
+
+    seq: int
+    payload: bytes
+    about: int
+    """Members whose floor is at or above this position see `hidden`. 0: every member sees `payload`."""
+    hidden: bytes
+
+    def to(self, floor: int) -> bytes:
+        """The payload for a member with this floor."""
+        return self.hidden if 0 < self.about <= floor else self.payload
+
+
+def shown(event: Event) -> Shown:
+    """The event's payloads."""
+    hidden = event.hidden_payload
+    return Shown(event.seq, event.payload, event.about if hidden else 0, hidden)
+
+
 class Catching:
     """Events of a channel that are buffered for a connection while it catches up."""
 
-    __slots__ = ("exact", "fence", "payloads", "resume", "size")
+    __slots__ = ("events", "exact", "fence", "floor", "resume", "size")
 
     def __init__(self, resume: int, *, exact: bool) -> None:
         self.exact = exact
         """The membership is known to begin at `resume`: its `member.joined` is that very event."""
         self.resume = resume
         """Position to continue from if the catch-up fails before it has sent anything."""
-        self.payloads: list[tuple[int, bytes]] = []
-        """Position and payload of each event since."""
+        self.events: list[Shown] = []
+        """The events since."""
         self.size = 0
         """Bytes of all payloads."""
         self.fence = 0
         """Position of the event that ended the membership: nothing after it is kept. 0 if there is none."""
+        self.floor = 0
+        """The floor of a membership that has ended since, or that was verified: the channel forgets it with the member."""
 
-    def add(self, seq: int, payload: bytes) -> bool:
+    def add(self, event: Shown) -> bool:
         """Buffer one event; False if there is no room."""
         if self.fence:
             return True
-        self.payloads.append((seq, payload))
-        self.size += len(payload)
+        self.events.append(event)
+        self.size += len(event.payload) + len(event.hidden)
         return self.size <= BUFFERED_BYTES
 
 
@@ -168,7 +200,21 @@ class Channel:
     - *live*: it has everything up to `head` and receives what follows.
     """
 
-    __slots__ = ("accounts", "ahead", "base", "catching", "filling", "head", "id", "later", "live", "target", "tenant", "waiting")
+    __slots__ = (
+        "accounts",
+        "ahead",
+        "base",
+        "catching",
+        "filling",
+        "floors",
+        "head",
+        "id",
+        "later",
+        "live",
+        "target",
+        "tenant",
+        "waiting",
+    )
 
     def __init__(self, channel_id: str, tenant: str, head: int) -> None:
         self.id = channel_id
@@ -179,6 +225,8 @@ class Channel:
         """The first `head`: events up to it, memberships included, were not delivered here."""
         self.accounts: set[Account] = set()
         """Local members, and users whose membership is being verified. Without any, the hub drops the channel."""
+        self.floors: dict[Account, int] = {}
+        """Members who may not read entries up to a position, nor what later entries say about them. Others have the floor 0."""
         self.waiting: dict[Connection, int] = {}
         self.catching: dict[Connection, Catching] = {}
         self.later: dict[int, set[Connection]] = {}
@@ -189,6 +237,15 @@ class Channel:
         """Highest event known to exist."""
         self.filling = False
         """The events between `head` and `target` are being fetched."""
+
+    def floor(self, connection: Connection) -> int:
+        """The floor of the connection's user."""
+        return self.floors.get(connection.account, 0)
+
+    def raise_floor(self, account: Account, floor: int) -> None:
+        """The user's membership has this floor. A later membership has a higher one, so an older answer changes nothing."""
+        if floor > self.floors.get(account, 0):
+            self.floors[account] = floor
 
     def open_connections(self) -> Iterator[Connection]:
         """Connections of current members that have opened their flow."""

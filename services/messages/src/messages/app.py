@@ -23,10 +23,12 @@ from bus.gateway_leases import open_gateway_leases
 from chassis import grpc_server, lifecycle
 from chassis.callers import callers_of
 from chassis.errors import Unavailable
+from chassis.grpc_client import open_channel
 from chassis.jwt import InvalidTokenError
 from chassis.lifecycle import Lifecycle
 from chassis.migrate import migrate, migrations
 from chassis.postgres import Database, open_database
+from hubbub.media.v1.media_service_pb2_grpc import MediaServiceStub
 from messages import audit_heads, permissions
 from messages.audit_heads import HeadSigner, SignedHead
 from messages.commands.judgement import PLANNER_SETTINGS
@@ -88,11 +90,22 @@ async def open_resources(config: WorkerConfig, connections: int, pipelines: int,
         yield Resources(database, bus, Publisher(bus, config.bus_partitions))
 
 
+@asynccontextmanager
+async def open_media(config: ApiConfig) -> AsyncIterator[MediaServiceStub | None]:
+    """A stub of the media service inside the block; None where it is not configured."""
+    if not config.media_target:
+        yield None
+        return
+    async with open_channel(config.media_target, config.identity) as channel:
+        yield MediaServiceStub(channel)
+
+
 async def api(config: ApiConfig, life: Lifecycle) -> None:
     """Serve RPCs until the process is stopped."""
     async with (
         open_resources(config, _API_CONNECTIONS, _API_PIPELINES, _API_WALKS) as resources,
         open_gateway_leases(config.bus_url) as gateways,
+        open_media(config) as media,
         asyncio.TaskGroup() as tasks,
     ):
         tasks.create_task(Sweeper(resources.database, resources.publisher).run(life.stopping))
@@ -101,7 +114,8 @@ async def api(config: ApiConfig, life: Lifecycle) -> None:
             tasks.create_task(HeadSigner(resources.database, key, config.audit_sign_seconds).run(life.stopping))
 
         def add(server: grpc.aio.Server) -> None:
-            add_service(server, resources.database, resources.publisher, Revocations(resources.publisher, gateways))
+            revocations = Revocations(resources.publisher, gateways)
+            add_service(server, resources.database, resources.publisher, revocations, limits=config.limits, media=media)
 
         async with grpc_server.serve(config, config.listen, add, [SERVICE_NAME], callers=callers_of(config.callers)) as port:
             log.info("api_started", port=port)
@@ -116,7 +130,7 @@ async def worker(config: WorkerConfig, life: Lifecycle) -> None:
         command_topics = [topics.commands(number) for number in range(config.bus_partitions)]
         async with resources.bus.work(command_topics, GROUP, config.instance) as work:
             log.info("worker_started", partitions=config.bus_partitions)
-            await Worker(resources.database, resources.publisher, life.stopping).run(work)
+            await Worker(resources.database, resources.publisher, life.stopping, config.limits).run(work)
 
 
 async def _verify_audit(config: AuditConfig, _life: Lifecycle, signed: Sequence[SignedHead] = ()) -> None:

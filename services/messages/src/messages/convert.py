@@ -29,11 +29,13 @@ from messages.message import (
     User,
     UserId,
 )
-from messages.payload import event_frame, rfc3339
+from messages.payload import event_frame, hidden_frame, rfc3339
 from messages.policy import ChannelKind, Role
+from messages.store.members import Invitation
 from messages.store.reports import Report
 from messages.store.sessions import BrowserSession
 
+PREVIEW_BYTES = 1_024
 _MEMBER_KINDS = frozenset({
     EntryKind.MEMBER_JOINED, EntryKind.MEMBER_LEFT, EntryKind.MEMBER_REMOVED, EntryKind.MEMBER_ROLE_CHANGED
 })  # fmt: skip
@@ -73,6 +75,12 @@ def _body(request: events.Command) -> Body:
             raise InvalidArgument("Unknown kind of command")
 
 
+def upload_ids(request: events.PostMessage) -> list[str]:
+    """The ids of the uploads that a message to post names. Raises a `HubbubError` when one is invalid."""
+    validate.at_most(request.attachments, validate.ATTACHMENTS, "attachments")
+    return [validate.uuid(each.id) for each in request.attachments]
+
+
 def post(request: events.PostMessage) -> Post:
     """Read a message to post. Raises a `HubbubError` when it is invalid."""
     attachments, mentions, thread = request.attachments, request.mentions, request.thread
@@ -84,7 +92,7 @@ def post(request: events.PostMessage) -> Post:
         validate.text(request.text, may_be_empty=bool(attachments)),
         validate.message_id(thread) if thread else None,
         [_attachment(each) for each in attachments],
-        [validate.user_id(user) for user in mentions],
+        validate.mentioned(mentions),
     )
 
 
@@ -138,6 +146,16 @@ def event(entry: Entry) -> events.Event:
     return made
 
 
+def event_for(entry: Entry, floor: int) -> events.Event:
+    """A log entry as the event for a member who may read what is above `floor`."""
+    made = event(entry)
+    if made.about and made.about <= floor and made.hidden_payload:
+        made.payload = made.hidden_payload
+    made.ClearField("about")
+    made.ClearField("hidden_payload")
+    return made
+
+
 def write_event(made: events.Event, entry: Entry, gateway: str = "") -> int:
     """Write a log entry into an empty event of a batch; `gateway` awaits the acknowledgement. Returns the payload's bytes.
 
@@ -158,6 +176,9 @@ def write_event(made: events.Event, entry: Entry, gateway: str = "") -> int:
         made.command = entry.command
     if gateway:
         made.gateway = gateway
+    if entry.about:
+        made.about = entry.about
+        made.hidden_payload = hidden_frame(entry, at)
     if entry.kind in _MEMBER_KINDS:
         made.subject = entry.details.user
         made.role = from_word(events.Role, entry.details.role or "")
@@ -192,6 +213,18 @@ def members(values: Iterable[Member]) -> list[nouns.Member]:
     return [nouns.Member(user=each.user, name=each.name, role=from_word(events.Role, each.role)) for each in values]
 
 
+def invitation(value: Invitation) -> nouns.Invitation:
+    """An invitation as protobuf."""
+    return nouns.Invitation(
+        channel=value.channel,
+        kind=from_word(nouns.ChannelKind, value.kind),
+        name=value.name,
+        inviter=value.inviter,
+        role=from_word(events.Role, value.role),
+        at=timestamp(value.at),
+    )
+
+
 def channel(membership: MembershipView) -> nouns.Channel:
     """A channel without the fields that only listings show."""
     return nouns.Channel(
@@ -205,6 +238,7 @@ def channel(membership: MembershipView) -> nouns.Channel:
         muted=membership.muted,
         slow_mode_seconds=membership.slow_mode_seconds,
         history=from_word(nouns.History, membership.history),
+        floor=membership.floor if membership.role else 0,
     )
 
 
@@ -215,7 +249,7 @@ def channel_listing(listed: ChannelListing) -> nouns.Channel:
     if listed.peer:
         made.peer.CopyFrom(user(listed.peer))
     if listed.last_message:
-        made.last_message.CopyFrom(message(listed.last_message))
+        made.last_message.CopyFrom(preview(listed.last_message))
     return made
 
 
@@ -239,6 +273,16 @@ def message(value: Message) -> nouns.Message:
         reactions=[nouns.Reaction(emoji=each.emoji, count=each.count, users=list[str](each.users)) for each in value.reactions],
         pinned=value.pinned,
     )
+
+
+def preview(value: Message) -> nouns.Message:
+    """A message whose text is cut after `PREVIEW_BYTES`."""
+    made = message(value)
+    text = made.text.encode()
+    if len(text) > PREVIEW_BYTES:
+        made.text = text[:PREVIEW_BYTES].decode(errors="ignore")
+        made.truncated = True
+    return made
 
 
 def revocation(
@@ -284,5 +328,6 @@ def report(found: Report, context: Iterable[Message]) -> nouns.Report:
         reporter=found.reporter,
         reason=found.reason,
         at=timestamp(found.at),
-        context=[message(each) for each in context],
+        context=[message(each) if each.id == found.message else preview(each) for each in context],
+        channel=found.channel,
     )

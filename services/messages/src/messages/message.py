@@ -83,6 +83,8 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     text: str | None = None
     """Text of a post or edit; None for other kinds and once deleted."""
     details: Details = NO_DETAILS
+    about: int = 0
+    """In a channel with history `joined`: number of the message that the entry is about, or of the thread's root; else 0."""
 
 
 class Range(msgspec.Struct, frozen=True):

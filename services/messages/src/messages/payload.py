@@ -1,6 +1,7 @@
 """Encodes a log entry as the client's `event` frame. No other module turns an entry into JSON.
 
-A stored entry has the same bytes wherever a client receives it: live, on catch-up, or over HTTP. A deleted text is null.
+A stored entry has the same bytes wherever a client receives it: live, on catch-up, or over HTTP. A deleted text is null. Members
+who may not see the message that an entry is about receive the entry without its content, by the same rule everywhere.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import assert_never
 
 import msgspec
 
-from messages.message import Attachment, Entry, EntryKind
+from messages.message import NO_DETAILS, Attachment, Entry, EntryKind
 
 NAMES = {kind: kind.name.lower().replace("_", ".", 1) for kind in EntryKind}
 """Event names in the client protocol: message.posted, member.role_changed, …"""
@@ -27,6 +28,25 @@ def rfc3339(at: datetime) -> str:
 def event_frame(entry: Entry, at: str) -> bytes:
     """The complete frame, JSON in UTF-8; `at` is the entry's time, formatted by `rfc3339`."""
     return _ENCODER.encode(_Frame(entry.channel, entry.seq, NAMES[entry.kind], entry.actor, at, _data(entry)))
+
+
+def hidden_frame(entry: Entry, at: str) -> bytes:
+    """The frame for members who may not see the entry at `about`; empty when the entry shows nothing of it."""
+    hidden = _hidden(entry)
+    return event_frame(hidden, at) if entry.about and hidden is not entry else b""
+
+
+def _hidden(entry: Entry) -> Entry:
+    """The entry without the content of the message that it is about. A reply keeps its own content, but not its thread."""
+    match entry.kind:
+        case EntryKind.MESSAGE_EDITED:
+            return msgspec.structs.replace(entry, text=None)
+        case EntryKind.REACTION_ADDED | EntryKind.REACTION_REMOVED:
+            return msgspec.structs.replace(entry, details=NO_DETAILS)
+        case EntryKind.MESSAGE_POSTED:
+            return msgspec.structs.replace(entry, details=msgspec.structs.replace(entry.details, thread=None))
+        case _:
+            return entry
 
 
 class _Posted(msgspec.Struct, gc=False):

@@ -64,7 +64,7 @@ _LOWEST: dict[Action, tuple[Role | None, ...]] = {
     Action.READ:           (_READER,    _READER,    _READER,    _READER,    _READER),
     Action.POST:           (_MEMBER,    _MEMBER,    _MEMBER,    _MODERATOR, _MEMBER),
     Action.SKIP_SLOW_MODE: (_NO_ROLE,   _MODERATOR, _MODERATOR, _MODERATOR, _MODERATOR),
-    Action.EDIT_OWN:       (_READER,    _READER,    _READER,    _READER,    _READER),
+    Action.EDIT_OWN:       (_MEMBER,    _MEMBER,    _MEMBER,    _MODERATOR, _MEMBER),
     Action.DELETE_OWN:     (_READER,    _READER,    _READER,    _READER,    _READER),
     Action.DELETE_OTHERS:  (_NO_ROLE,   _MODERATOR, _MODERATOR, _MODERATOR, _MODERATOR),
     Action.REACT:          (_MEMBER,    _MEMBER,    _MEMBER,    _MEMBER,    _MEMBER),
@@ -78,6 +78,12 @@ _LOWEST: dict[Action, tuple[Role | None, ...]] = {
     Action.SILENCE:        (_NO_ROLE,   _MODERATOR, _MODERATOR, _MODERATOR, _MODERATOR),
     Action.LEAVE:          (_NO_ROLE,   _READER,    _READER,    _READER,    _READER),
 }  # fmt: skip
+
+SPEECH = frozenset({Action.POST, Action.EDIT_OWN, Action.CHANGE, Action.ADD})
+"""Actions that put a member's words, or people, before the others: silences and slow mode hold for each of them.
+
+Silences also hold for reactions and pins. Slow mode does not: an emoji is no sentence.
+"""
 
 JOINABLE = frozenset({ChannelKind.PUBLIC})
 """Kinds whose details the whole tenant sees. Every user of the tenant may join, unless banned."""

@@ -57,6 +57,10 @@ class Publisher:
         """Publish a revocation to every gateway. Raises `BusError`."""
         await self._publish([(topics.revocations(), events.RevocationBatch(users=[revocation]).SerializeToString())])
 
+    async def publish_block(self, block: events.PeerBlock) -> None:
+        """Publish a block between users to every gateway. Raises `BusError`."""
+        await self._publish([(topics.revocations(), events.RevocationBatch(blocks=[block]).SerializeToString())])
+
     def take_published(self) -> list[int]:
         """Hand over the rows to delete. If deleting fails, return them with `mark_published`."""
         published, self._published = self._published, []

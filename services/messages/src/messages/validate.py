@@ -9,8 +9,11 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
+from chassis import text as text_rules
+from chassis.emoji import normalized
 from chassis.errors import InvalidArgument, NotFound, TooLarge
 from chassis.ids import is_tenant, is_uuid
+from chassis.text import UnfitTextError
 from messages.message import ChannelId, MessageId, UserId
 
 TEXT_BYTES = 16 * 1024
@@ -19,7 +22,6 @@ USER_CHARACTERS = 128
 NAME_CHARACTERS = 128
 TOPIC_CHARACTERS = 1_024
 REASON_CHARACTERS = 500
-EMOJI_BYTES = 64
 MENTIONS = 100
 ATTACHMENTS = 10
 FILE_NAME_CHARACTERS = 255
@@ -58,11 +60,19 @@ def tenant(value: str) -> str:
     return value
 
 
+@lru_cache(16_384)
 def user_id(value: str) -> UserId:
     """A user id; raises `InvalidArgument`."""
-    if not 1 <= len(value) <= USER_CHARACTERS or "\x00" in value:
-        raise InvalidArgument(f"A user id has 1 to {USER_CHARACTERS} characters")
+    if not 1 <= len(value) <= USER_CHARACTERS or not text_rules.is_identifier(value):
+        raise InvalidArgument(f"A user id has 1 to {USER_CHARACTERS} characters, all of them visible")
     return UserId(value)
+
+
+def mentioned(values: Sequence[str]) -> list[UserId]:
+    """Mentioned users, without ids that cannot exist; raises `InvalidArgument` for the length of one."""
+    if not all(1 <= len(value) <= USER_CHARACTERS for value in values):
+        raise InvalidArgument(f"A user id has 1 to {USER_CHARACTERS} characters")
+    return [UserId(value) for value in values if text_rules.is_identifier(value)]
 
 
 def text(value: str, *, may_be_empty: bool = False) -> str:
@@ -84,22 +94,33 @@ def key(value: str) -> str:
 
 
 def emoji(value: str) -> str:
-    """An emoji; raises `InvalidArgument`."""
-    if not 1 <= len(value.encode()) <= EMOJI_BYTES or _CONTROL.search(value):
-        raise InvalidArgument(f"An emoji has 1 to {EMOJI_BYTES} bytes")
-    return value
+    """An emoji in its one spelling; raises `InvalidArgument`."""
+    try:
+        return normalized(value)
+    except UnfitTextError as error:
+        raise InvalidArgument(f"An emoji {error}") from None
 
 
 def line(value: str, what: str, characters: int) -> str:
-    """A name, topic or reason; raises `InvalidArgument`."""
-    if len(value) > characters or _CONTROL.search(value):
-        raise InvalidArgument(f"A {what} has at most {characters} characters, none of them a control character")
+    """A name, topic, file name or reason, normalized; may be empty. Raises `InvalidArgument`."""
+    if len(value) > characters:
+        raise InvalidArgument(f"A {what} has at most {characters} characters")
+    try:
+        return text_rules.line(value) if value else ""
+    except UnfitTextError as error:
+        raise InvalidArgument(f"A {what} {error}") from None
+
+
+def query(value: str, characters: int) -> str:
+    """Words to search for; raises `InvalidArgument`."""
+    if len(value) > characters or "\x00" in value:
+        raise InvalidArgument(f"A query has at most {characters} characters, none of them NUL")
     return value
 
 
 def display_name(value: str, characters: int = NAME_CHARACTERS) -> str:
-    """A line, such as the name in a token, that its user cannot correct: without control characters and cut to size."""
-    return _CONTROL.sub("", value)[:characters]
+    """A line, such as the name in a token, that its user cannot correct: what fits a line, cut to size; may be empty."""
+    return text_rules.readable(value, "")[:characters].strip()
 
 
 def session_seconds(value: int) -> int:

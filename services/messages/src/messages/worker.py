@@ -29,6 +29,7 @@ from hubbub.events.v1 import events_pb2 as events
 from messages import convert
 from messages.commands.batch import handle, kind_of
 from messages.commands.model import Command, Outcome, Stored
+from messages.limits import DEFAULT_LIMITS, Limits
 from messages.message import CommandId
 from messages.metrics import COMMANDS, PUBLISH_SECONDS, REJECTED, RETRIES
 from messages.publisher import Publisher, replies
@@ -80,7 +81,10 @@ def decode(*deliveries: Delivery) -> Decoded:
 class Worker:
     """One consumer of the group that consumes all command topics."""
 
-    def __init__(self, database: Database, publisher: Publisher, stopping: asyncio.Event) -> None:
+    def __init__(
+        self, database: Database, publisher: Publisher, stopping: asyncio.Event, limits: Limits = DEFAULT_LIMITS
+    ) -> None:
+        self._limits = limits
         self._database = database
         self._publisher = publisher
         self._stopping = stopping
@@ -159,7 +163,7 @@ class Worker:
         for n, part in enumerate(_parts(decoded.commands)):
             if n:
                 await self._publisher.publish_stored(stored)
-            stored = await handle(self._database, part, lock_seconds=_GROUP_LOCK_SECONDS)
+            stored = await handle(self._database, part, self._limits, lock_seconds=_GROUP_LOCK_SECONDS)
         await self._complete(work, group, decoded, stored)
 
     async def _carry_out(self, work: Work, delivery: Delivery) -> None:
@@ -185,7 +189,7 @@ class Worker:
     async def _store(self, commands: Sequence[Command], sources: Mapping[CommandId, events.Command]) -> Stored:
         """Store a batch; when the database refuses it, all of its commands except those at fault. Raises `Unavailable`."""
         try:
-            return await handle(self._database, commands)
+            return await handle(self._database, commands, self._limits)
         except Unavailable:
             raise
         except Exception as error:  # the consume loop: one command must not stop the others
@@ -196,7 +200,7 @@ class Worker:
         together = Stored.nothing()
         for command in commands:
             try:
-                stored = await handle(self._database, [command])
+                stored = await handle(self._database, [command], self._limits)
             except Unavailable:
                 raise
             except Exception as error:  # as above: this command is at fault

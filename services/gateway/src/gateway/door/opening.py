@@ -16,7 +16,7 @@ from gateway.identity.identity import Identity
 from gateway.model import Connection, Wire
 from gateway.protocol.close_codes import Close
 from gateway.protocol.incoming import FRAME_BYTES, TEXT_BYTES
-from gateway.protocol.outgoing import Hello, Limits, channel_view, encode
+from gateway.protocol.outgoing import Hello, Limits, encode, membership
 from gateway.rates.bucket import Bucket
 from gateway.revocation.apply import Revocations
 from gateway.wire.registry import Registry
@@ -66,7 +66,8 @@ class Opening:
             if not hand_over(connection):
                 self._registry.gone(connection)
                 return
-            channels = self._hub.open(connection, map(channel_view, session.channels), load)
+            self._revocations.on_session(connection.account, session)
+            channels = self._hub.open(connection, map(membership, session.channels), load)
             if load.lossy:
                 self._reconciler.suspect(channel.id for channel in channels)
                 self._revocations.doubt(connection.account)

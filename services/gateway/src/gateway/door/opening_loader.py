@@ -1,6 +1,7 @@
 """Loads the sessions of connections that open, in batches: one RPC for all that came within a tick.
 
-While a call is under way, later ones wait for its end, or for a moment to gather: a call costs as much as ten sessions.
+While a call is under way, later ones wait for its end, or for a moment to gather: a call costs as much as ten sessions. A batch
+that is too large for one answer takes several calls.
 """
 
 from __future__ import annotations
@@ -72,9 +73,10 @@ class OpeningLoader:
         except HubbubError as error:
             _refuse(wanted, error)
         else:
-            for (_, future), session in zip(wanted, answer.sessions, strict=True):
+            for (_, future), session in zip(wanted, answer.sessions, strict=False):
                 if not future.done():
                     future.set_result(session)
+            self._waiting = wanted[len(answer.sessions) :] + self._waiting  # sessions that did not fit into the answer
         finally:
             self._calls -= 1
             if not self._calls or not self._scheduled:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC
 from typing import Any
 
@@ -18,6 +19,7 @@ from hubbub.messages.v1.messages_pb2 import (
     Channel,
     ChannelKind,
     History,
+    Invitation,
     Member,
     Message,
     Report,
@@ -48,9 +50,20 @@ def member(found: Member) -> shapes.Member:
     return shapes.Member(found.user, found.name, to_word(Role, found.role))
 
 
-def channel(found: Channel) -> shapes.Channel:
-    """A channel with its details."""
-    return shapes.Channel(**_summary(found), slow_mode_seconds=found.slow_mode_seconds, history=to_word(History, found.history))
+def channel(found: Channel, invited: Sequence[str] = ()) -> shapes.Channel:
+    """A channel with its details, and the users who were invited when it was created."""
+    return shapes.Channel(
+        **_summary(found),
+        slow_mode_seconds=found.slow_mode_seconds,
+        history=to_word(History, found.history),
+        invited=list(invited) or UNSET,
+    )
+
+
+def invitation(found: Invitation) -> shapes.Invitation:
+    """An invitation."""
+    kind, role = to_word(ChannelKind, found.kind), to_word(Role, found.role)
+    return shapes.Invitation(found.channel, kind, found.name, found.inviter, role, moment(found.at))
 
 
 def channel_summary(found: Channel) -> shapes.ChannelSummary:
@@ -95,6 +108,7 @@ def message(found: Message) -> shapes.Message:
         mentions=list(found.mentions),
         reactions=[shapes.Reaction(each.emoji, each.count, list(each.users)) for each in found.reactions],
         pinned=found.pinned,
+        truncated=found.truncated or UNSET,
     )
 
 
@@ -105,16 +119,25 @@ def posted(found: PostMessageResponse) -> shapes.Posted:
 
 def report(found: Report) -> shapes.Report:
     """A reported message, with its neighbours."""
-    return shapes.Report(
-        id=found.id,
-        message=found.message,
-        sender=found.sender,
-        text=found.text,
-        reporter=found.reporter,
-        reason=found.reason,
-        at=moment(found.at),
-        context=[message(each) for each in found.context],
-    )
+    return shapes.Report(**_report(found))
+
+
+def escalated_report(found: Report) -> shapes.EscalatedReport:
+    """A report for administrators."""
+    return shapes.EscalatedReport(**_report(found), channel=found.channel)
+
+
+def _report(found: Report) -> dict[str, Any]:
+    return {
+        "id": found.id,
+        "message": found.message,
+        "sender": found.sender,
+        "text": found.text,
+        "reporter": found.reporter,
+        "reason": found.reason,
+        "at": moment(found.at),
+        "context": [message(each) for each in found.context],
+    }
 
 
 def audit_record(found: AuditRecord) -> shapes.AuditRecord:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -68,14 +68,14 @@ async def list_members(request: Request, identity: Identity, query: MembersQuery
     return page([convert.member(each) for each in found.members], found.next_page_token)
 
 
-@operation({200: shapes.Page[shapes.Member]}, cost=2)
+@operation({200: shapes.Added}, cost=2)
 async def add_members(request: Request, identity: Identity, body: NewMembers) -> Response:
-    """Add members; returns those added."""
+    """Add members; returns those added, and those who were invited instead."""
     asked = AddMembersRequest(
         caller=identity.caller, channel=name_in_path(request, "channel"), users=body.users, role=from_word(Role, body.role)
     )
     added = await ask(api_of(request).clients.messages.AddMembers, asked)
-    return page([convert.member(each) for each in added.members])
+    return answer(shapes.Added([convert.member(each) for each in added.members], list(added.invited) or UNSET))
 
 
 @operation({200: shapes.Member}, cost=2)

@@ -11,14 +11,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from chassis.errors import BlockedMedia, InvalidArgument, KeyReused, NotAllowed, NotFound
-from gateway.commands.attachments import resolve
 from gateway.http import convert, shapes
 from gateway.http.api import Limit, Position, Words, answer, api_of, ask, name_in_path, page
 from gateway.http.channels import UserId
 from gateway.http.operation import charge, operation
 from gateway.identity.identity import Identity
 from gateway.protocol.incoming import check_id, check_text
-from hubbub.events.v1.events_pb2 import PostMessage
+from hubbub.events.v1.events_pb2 import Attachment, PostMessage
 from hubbub.messages.v1.messages_service_pb2 import (
     ListEventsRequest,
     ListMessagesRequest,
@@ -146,7 +145,7 @@ async def post_message(request: Request, identity: Identity, headers: PostHeader
 
 async def _post(request: Request, identity: Identity, body: NewMessage, key: str) -> PostMessageResponse:
     clients, channel = api_of(request).clients, name_in_path(request, "channel")
-    attachments = await resolve(clients.media, identity, channel, body.attachments) if body.attachments else []
+    attachments = [Attachment(id=upload) for upload in body.attachments]  # the messages service asks media about them
     message = PostMessage(text=body.text, thread=body.thread or "", attachments=attachments, mentions=body.mentions)
     asked = PostMessageRequest(caller=identity.caller, channel=channel, key=key, message=message)
     posted: PostMessageResponse = await ask(clients.messages.PostMessage, asked)

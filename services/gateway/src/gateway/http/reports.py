@@ -9,6 +9,7 @@ from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
+from chassis.errors import NotAllowed
 from chassis.proto_enums import from_word
 from gateway.http import convert, shapes
 from gateway.http.api import Limit, Words, answer, api_of, ask, name_in_path, nothing, page
@@ -63,6 +64,26 @@ async def list_reports(request: Request, identity: Identity, query: ReportsQuery
     )
     found = await ask(api_of(request).clients.messages.ListReports, asked)
     return page([convert.report(each) for each in found.reports], found.next_page_token)
+
+
+@operation({200: shapes.Page[shapes.EscalatedReport]}, NotAllowed, cost=1)
+async def list_escalated(request: Request, identity: Identity, query: ReportsQuery) -> Response:
+    """List the open reports about moderators and owners, for administrators."""
+    asked = ListReportsRequest(caller=identity.caller, page_size=min(query.limit, _MOST), page_token=query.cursor)
+    found = await ask(api_of(request).clients.messages.ListReports, asked)
+    return page([convert.escalated_report(each) for each in found.reports], found.next_page_token)
+
+
+@operation({204: None}, NotAllowed, cost=2)
+async def resolve_escalated(request: Request, identity: Identity, body: Resolution) -> Response:
+    """Resolve a report about a moderator or owner."""
+    asked = ResolveReportRequest(
+        caller=identity.caller,
+        report=name_in_path(request, "report"),
+        resolution=from_word(ReportResolution, body.resolution),
+    )
+    await ask(api_of(request).clients.messages.ResolveReport, asked)
+    return nothing()
 
 
 @operation({204: None}, cost=2)

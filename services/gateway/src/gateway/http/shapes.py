@@ -58,6 +58,25 @@ class Member(msgspec.Struct):
     role: RoleName
 
 
+class Added(msgspec.Struct):
+    """The members who were added."""
+
+    items: list[Member]
+    invited: list[str] | UnsetType = UNSET
+    """Users who were invited instead."""
+
+
+class Invitation(msgspec.Struct):
+    """An invitation to a channel."""
+
+    channel: Uuid
+    kind: KindName
+    name: str
+    inviter: str
+    role: RoleName
+    at: NumericDate
+
+
 class Attachment(msgspec.Struct):
     """A clean upload as messages show it."""
 
@@ -93,6 +112,8 @@ class Message(msgspec.Struct):
     mentions: list[str]
     reactions: list[Reaction]
     pinned: bool
+    truncated: bool | UnsetType = UNSET
+    """The text was cut after 1 KiB: a preview."""
 
 
 class ChannelSummary(msgspec.Struct, kw_only=True):
@@ -117,6 +138,8 @@ class Channel(ChannelSummary, kw_only=True):
 
     slow_mode_seconds: Whole
     history: HistoryName
+    invited: list[str] | UnsetType = UNSET
+    """Of a new channel: the users who were invited instead of added."""
 
 
 class Entry(msgspec.Struct):
@@ -233,6 +256,12 @@ class Report(msgspec.Struct):
     reason: str
     at: NumericDate
     context: list[Message]
+
+
+class EscalatedReport(Report):
+    """A report about a moderator or owner, for administrators."""
+
+    channel: Uuid
 
 
 class AuditRecord(msgspec.Struct):

@@ -13,11 +13,12 @@ from starlette.responses import Response
 
 from chassis.errors import InvalidArgument, NotAuthenticated, NotFound, RateLimited
 from chassis.ids import Tenant
+from chassis.text import is_identifier
 from gateway.http import shapes
 from gateway.http.api import answer, api_of, with_session_end
 from gateway.http.channels import Name, UserId
 from gateway.http.operation import operation
-from gateway.identity.authentication import DEFAULT_TTL_SECONDS, is_user_id, issue
+from gateway.identity.authentication import DEFAULT_TTL_SECONDS, issue
 from gateway.identity.identity import Identity
 from gateway.identity.issuers import DEV_AUDIENCE, DEV_ISSUER, DEV_TOKEN_SECONDS
 from gateway.identity.tickets import TICKET_SECONDS
@@ -51,8 +52,8 @@ async def dev_login(request: Request, body: DevLogin) -> Response:
     api = api_of(request)
     if api.dev_issuer is None:
         raise NotFound
-    if not is_user_id(body.user):
-        raise InvalidArgument("A user id cannot be . or ..")
+    if not is_identifier(body.user):
+        raise InvalidArgument("The user cannot be an id")
     request.state.authenticated = True  # a token must not be cached either
     now = time.time()
     claims = {

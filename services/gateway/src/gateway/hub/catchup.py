@@ -28,7 +28,7 @@ from gateway.hub.hub import Hub
 from gateway.metrics import CATCH_UPS
 from gateway.model import Channel, Connection, Gain
 from gateway.protocol.close_codes import Close
-from gateway.protocol.outgoing import ChannelView, Left, Ref, Synced, SyncStatus, channel_view, encode, refusal
+from gateway.protocol.outgoing import ChannelView, Left, Membership, Ref, Synced, SyncStatus, encode, membership, refusal
 from gateway.serial_queue import SerialQueue
 from gateway.supervise import guarded
 from gateway.wire.registry import Registry
@@ -252,37 +252,38 @@ class CatchUps:
 
     async def _verify(self, gain: Gain) -> None:
         """Ask the store whether the membership exists; if it does not answer, close the newcomers."""
-        view = None
+        membership = None
         try:
             async for attempt in retrying(HubbubError, within_seconds=VERIFY_SECONDS):
                 with attempt:
-                    view = await self._membership(gain)
+                    membership = await self._membership(gain)
         except HubbubError:
             self._give_up(gain)
             return
-        if view is None:
+        if membership is None:
             self._hub.not_gained(gain)
         else:
-            self._gained(gain, view)
+            self._gained(gain, membership)
 
-    async def _membership(self, gain: Gain) -> ChannelView | None:
-        """The channel as its member sees it; None if the user is no member. Raises `HubbubError`."""
+    async def _membership(self, gain: Gain) -> Membership | None:
+        """The user's membership; None if the user is no member. Raises `HubbubError`."""
         caller = Caller(tenant=gain.account.tenant, user=gain.account.user)
         request = GetChannelRequest(caller=caller, channel=gain.channel.id)
         try:
             answer = await call(self._messages.GetChannel, request, timeout=CALL_SECONDS)
         except (NotFound, NotAllowed):
             return None
-        return channel_view(answer.channel) if answer.channel.role else None
+        return membership(answer.channel) if answer.channel.role else None
 
     def _give_up(self, gain: Gain) -> None:
         for connection in tuple(gain.newcomers):
             self._close(connection, Close.RESYNC_NEEDED)
         self._hub.not_gained(gain)
 
-    def _gained(self, gain: Gain, view: ChannelView) -> None:
+    def _gained(self, gain: Gain, membership: Membership) -> None:
         """Welcome the newcomers. One that is syncing gets `joined` after `synced`, which does not include the channel."""
-        self._hub.gained(gain, view)
+        self._hub.gained(gain, membership)
+        view = membership.view
         for connection in gain.newcomers:
             flow = connection.flow
             if flow is None or not flow.busy:

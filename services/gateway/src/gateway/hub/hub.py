@@ -33,9 +33,9 @@ import msgspec
 from chassis.proto_enums import to_word
 from gateway.hub.recent import Load, Recent
 from gateway.metrics import CHANNELS, DELIVERIES, EVENTS
-from gateway.model import AHEAD_EVENTS, Account, Channel, Connection, Gain
+from gateway.model import AHEAD_EVENTS, Account, Channel, Connection, Gain, Shown, shown
 from gateway.protocol.close_codes import Close
-from gateway.protocol.outgoing import ChannelView, Joined, Left, encode
+from gateway.protocol.outgoing import ChannelView, Joined, Left, Membership, encode
 from gateway.wire.registry import Registry
 from hubbub.events.v1.events_pb2 import Event, EventKind, Role
 
@@ -94,18 +94,26 @@ class Hub:
     def _deliver(self, channel: Channel, event: Event) -> None:
         channel.head = seq = event.seq
         if channel.live or channel.catching:
-            payload = event.payload
+            each = shown(event)
             if channel.live:
-                self._writer.broadcast(channel.live, payload)
+                self._broadcast(channel, each)
                 DELIVERIES.inc(len(channel.live))
             for connection, catching in tuple(channel.catching.items()):
-                if not catching.add(seq, payload):
+                if not catching.add(each):
                     self._close(connection, Close.RESYNC_NEEDED)
         if channel.later and (arrived := channel.later.pop(seq, None)) is not None:
             channel.live |= arrived
         _delivered.inc()
         if event.kind in MEMBERSHIP:
             self._change_membership(channel, event)
+
+    def _broadcast(self, channel: Channel, event: Shown) -> None:
+        if not event.about or not channel.floors:
+            self._writer.broadcast(channel.live, event.payload)
+            return
+        hidden = {connection for connection in channel.live if event.about <= channel.floor(connection)}
+        self._writer.broadcast(hidden, event.hidden)
+        self._writer.broadcast(channel.live - hidden, event.payload)
 
     def _take_again(self, channel: Channel, event: Event) -> None:
         """Drop a repeat. If a session made the channel known here, an event below its snapshot comes for the first time."""
@@ -135,6 +143,7 @@ class Hub:
     def _leave(self, channel: Channel, account: Account) -> None:
         """The user is out of the channel, or has no connection left."""
         channel.accounts.discard(account)
+        channel.floors.pop(account, None)
         self._release(channel)
         if account.connections and channel.target > channel.head and channel.id not in self.channels:
             self.on_doubt(account)  # events that will not be fetched now may have made the user a member again
@@ -154,12 +163,13 @@ class Hub:
 
     # The life of a connection.
 
-    def open(self, connection: Connection, session: Iterable[ChannelView], load: Load) -> list[ChannelView]:
+    def open(self, connection: Connection, session: Iterable[Membership], load: Load) -> list[ChannelView]:
         """Put a session into the hub. Return its channels as they are now, with the positions at which they start."""
         account = connection.account
         passed = load.memberships(account.tenant, account.user)
         opened = []
-        for snapshot in session:
+        for membership in session:
+            snapshot = membership.view
             event = passed.pop(snapshot.id, None)
             since = event if event is not None and event.seq > snapshot.seq else None
             if since is not None and since.kind in ENDED:
@@ -169,6 +179,8 @@ class Hub:
                 self._verify(channel, account, exact=False)  # unseen events in between may have ended the membership
                 continue
             channel.accounts.add(account)
+            rejoined = since is not None and since.kind == JOINED and membership.floor
+            channel.raise_floor(account, since.seq - 1 if rejoined and since is not None else membership.floor)
             start = channel.waiting[connection] = max(snapshot.seq, channel.head)
             account.channels[channel.id] = channel
             if len(account.connections) > 1:
@@ -184,9 +196,10 @@ class Hub:
                 self.expect(channel, load.head(channel.id))
         return opened
 
-    def compare(self, account: Account, session: Iterable[ChannelView], load: Load) -> None:
+    def compare(self, account: Account, session: Iterable[Membership], load: Load) -> None:
         """Find memberships that the hub has missed, from a fresh session; one that ended shows in its channel's log."""
-        for snapshot in session if account.connections else ():
+        for membership in session if account.connections else ():
+            snapshot = membership.view
             channel = self.channels.get(snapshot.id) or self._add(snapshot.id, account.tenant, snapshot.seq)
             self._verify(channel, account, exact=False)
             self.expect(channel, load.head(channel.id))
@@ -217,9 +230,10 @@ class Hub:
         if catching is None:  # closed meanwhile
             return
         if connection.flowing:
-            for seq, payload in catching.payloads:
-                if seq > through:
-                    self._writer.send(connection, payload)
+            floor = max(catching.floor, channel.floor(connection))
+            for event in catching.events:
+                if event.seq > through:
+                    self._writer.send(connection, event.to(floor))
         if catching.fence:
             self._writer.send(connection, encode(Left(channel.id)))
         elif connection.flowing:
@@ -256,6 +270,7 @@ class Hub:
                 self._writer.send(connection, left)
             elif (catching := channel.catching.get(connection)) is not None:
                 catching.fence = catching.fence or seq
+                catching.floor = max(catching.floor, channel.floor(connection))
             elif channel.holds(connection):
                 stays = True  # a member again in a state of the store that is later than this event
         gain = account.gains.get(channel.id)
@@ -294,11 +309,15 @@ class Hub:
             self.on_gain(gain)
         self._release(channel)
 
-    def gained(self, gain: Gain, view: ChannelView) -> None:
+    def gained(self, gain: Gain, membership: Membership) -> None:
         """The store confirms the membership; the newcomers are to be welcomed."""
+        gain.channel.raise_floor(gain.account, membership.floor)
+        for connection in gain.newcomers:
+            if (catching := gain.channel.catching.get(connection)) is not None:
+                catching.floor = membership.floor
         self._end_gain(gain, member=not gain.fence)
         if gain.channel.accounts:
-            self.expect(gain.channel, view.seq)
+            self.expect(gain.channel, membership.view.seq)
 
     def welcome(self, channel: Channel, connection: Connection, view: ChannelView) -> None:
         """Send `joined` to a newcomer, with the position from which it receives events.

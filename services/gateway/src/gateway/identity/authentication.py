@@ -17,20 +17,14 @@ from chassis import jwt
 from chassis.errors import NotAuthenticated
 from chassis.ids import Tenant
 from chassis.jwt import InvalidTokenError, NumericDate
+from chassis.text import is_identifier, readable
 from gateway.identity.identity import Identity
 from gateway.identity.issuers import DevIssuer, Issuer
 
 LEEWAY_SECONDS = 10.0
 DEFAULT_TTL_SECONDS = 12 * 3600
 UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-"""Control characters and lone surrogates, which no identifier or name may contain."""
-_DOTS = frozenset({".", ".."})
-"""Segments that HTTP clients remove from a path, so no request could name such a user."""
-
-
-def is_user_id(value: str) -> bool:
-    """Whether a user may have this id, apart from its length."""
-    return value not in _DOTS and not UNFIT.search(value)
+"""Control characters and lone surrogates, which no role may contain."""
 
 
 class Claims(msgspec.Struct, frozen=True):
@@ -67,7 +61,7 @@ class Authenticator:
         return Identity(
             claims.tenant,
             claims.sub,
-            claims.name or "",
+            readable(claims.name, "") if claims.name else "",
             tuple(claims.roles),
             float(claims.iat),
             float(claims.exp),
@@ -83,8 +77,7 @@ class Authenticator:
             or claims.exp <= now
             or claims.exp - claims.iat > issuer.longest_seconds
             or max(claims.iat, claims.nbf, claims.auth_time) > now + LEEWAY_SECONDS
-            or not is_user_id(claims.sub)
-            or UNFIT.search(claims.name or "")
+            or not is_identifier(claims.sub)
         ):
             raise NotAuthenticated
 

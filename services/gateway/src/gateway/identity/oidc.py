@@ -22,8 +22,9 @@ from msgspec import Meta
 
 from chassis.errors import NotAllowed, NotAuthenticated, Unavailable
 from chassis.jwt import NumericDate
+from chassis.text import is_identifier, readable
 from gateway.config import IssuerConfig, SignInConfig
-from gateway.identity.authentication import LEEWAY_SECONDS, UNFIT, is_user_id, verify
+from gateway.identity.authentication import LEEWAY_SECONDS, UNFIT, verify
 from gateway.identity.identity import Identity
 from gateway.identity.issuers import Issuer, fetch
 from gateway.identity.safe_fetch import FetchError, ask
@@ -209,11 +210,11 @@ class Provider:
             or token.exp <= now
             or not now - ID_TOKEN_SECONDS < token.iat <= now + LEEWAY_SECONDS
             or token.auth_time > now + LEEWAY_SECONDS
-            or not is_user_id(token.sub)
+            or not is_identifier(token.sub)
         ):
             raise NotAuthenticated
         name = claims.get("name")
-        name = name[:_NAME_CHARACTERS] if isinstance(name, str) and not UNFIT.search(name) else ""
+        name = readable(name, "")[:_NAME_CHARACTERS].strip() if isinstance(name, str) else ""
         ends = now + self._config.session_seconds
         return Identity(
             self._tenant(claims), token.sub, name, self._roles(claims), now, ends, authenticated_at=float(token.auth_time)

@@ -18,13 +18,14 @@ from typing import Annotated, ClassVar, Literal, NoReturn, TypeAlias, get_args
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
+from chassis.emoji import normalized
 from chassis.errors import HubbubError, InvalidFrame, TooLarge
+from chassis.text import UnfitTextError
 
 FRAME_BYTES = 64 * 1024
 TEXT_BYTES = 16 * 1024
 DEPTH = 32
 """Levels of nesting that a frame may have."""
-EMOJI_BYTES = 64
 MAX_SEQ = (1 << 63) - 1
 _LONG_INT = 400
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -214,6 +215,14 @@ def check_id(value: str, field: str) -> None:
         raise InvalidFrame(f"{field} holds a control character")
 
 
+def check_emoji(value: str) -> None:
+    """Raise `InvalidFrame` for anything but one emoji or a shortcode."""
+    try:
+        normalized(value)
+    except UnfitTextError as error:
+        raise InvalidFrame(f"emoji {error}") from None
+
+
 def _check(frame: Frame) -> None:
     """Check what types cannot express. Raises `FrameRefused`."""
     try:
@@ -229,9 +238,7 @@ def _check(frame: Frame) -> None:
                 check_id(frame.message, "message")
             case React():
                 check_id(frame.message, "message")
-                check_id(frame.emoji, "emoji")
-                if len(frame.emoji.encode()) > EMOJI_BYTES:
-                    raise InvalidFrame(f"An emoji is at most {EMOJI_BYTES} bytes")
+                check_emoji(frame.emoji)
             case Watch():
                 for user in frame.users:
                     check_id(user, "users")

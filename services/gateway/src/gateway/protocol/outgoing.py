@@ -43,6 +43,14 @@ class ChannelView(msgspec.Struct, frozen=True):
     read_seq: int
 
 
+class Membership(msgspec.Struct, frozen=True):
+    """A user's membership of a channel, as the messages service answers it."""
+
+    view: ChannelView
+    floor: int = 0
+    """The member may not read entries up to this position, nor what later entries say about them."""
+
+
 class Hello(msgspec.Struct, frozen=True, tag="hello"):
     """First frame."""
 
@@ -152,10 +160,11 @@ def encode(frame: Frame) -> bytes:
     return _encode(frame)
 
 
-def channel_view(channel: Channel) -> ChannelView:
-    """The channel as `hello` and `joined` show it."""
+def membership(channel: Channel) -> Membership:
+    """The viewer's membership of a channel."""
     kind, role = to_word(ChannelKind, channel.kind), to_word(Role, channel.role)
-    return ChannelView(channel.id, kind, channel.name, role, channel.seq, channel.read_seq)
+    view = ChannelView(channel.id, kind, channel.name, role, channel.seq, channel.read_seq)
+    return Membership(view, channel.floor)
 
 
 def moment(timestamp: Timestamp) -> str:

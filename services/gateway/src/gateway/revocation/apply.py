@@ -8,7 +8,7 @@ way, and receive them if the store still admits the user. `follow` receives the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 
@@ -20,11 +20,11 @@ from gateway.hub.hub import Hub
 from gateway.identity.access_cache import AccessCache
 from gateway.model import Account, Connection
 from gateway.protocol.close_codes import Close
-from gateway.protocol.outgoing import channel_view
+from gateway.protocol.outgoing import membership
 from gateway.revocation.lease import GatewayLease
 from gateway.wire.registry import Registry
-from hubbub.events.v1.events_pb2 import Revocation
-from hubbub.messages.v1.messages_service_pb2 import AdmitUserRequest, OpenSessionsRequest, OpenSessionsResponse
+from hubbub.events.v1.events_pb2 import PeerBlock, Revocation
+from hubbub.messages.v1.messages_service_pb2 import AdmitUserRequest, OpenSessionsRequest, Session
 from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 
 log = structlog.get_logger()
@@ -46,6 +46,10 @@ class Revocations:
         self._doubtful: dict[tuple[str, str], None] = {}
         """Users about whom a revocation or membership may have been missed."""
         self._wake = asyncio.Event()
+        self.on_session: Callable[[Account, Session], None] = lambda _account, _session: None
+        """Called with each session that was loaded for a local user."""
+        self.on_block: Callable[[PeerBlock], None] = lambda _block: None
+        """Called with each block between users."""
         hub.on_doubt = self.doubt
         registry.writer.on_held = self._doubt_held
 
@@ -100,30 +104,30 @@ class Revocations:
     async def _check(self, accounts: Sequence[Account]) -> None:
         with self._hub.recent.load() as load:
             eldest = [min(account.connections, key=lambda each: each.identity.issued_at) for account in accounts]
-            answer = await self._open(eldest)
-            for account, session in zip(accounts, answer.sessions, strict=True):
+            for account, session in zip(accounts, await self._open(eldest), strict=True):
                 if session.reason or len({each.identity.session for each in account.connections}) > 1:
                     await self._close_revoked(account.connections)
                 else:
                     self._registry.writer.release(account.connections)
                 if not session.reason:
-                    self._hub.compare(account, map(channel_view, session.channels), load)
+                    self.on_session(account, session)
+                    self._hub.compare(account, map(membership, session.channels), load)
                 elif account.connections:
                     self.doubt(account)  # those that are left have not been compared yet
 
     async def _close_revoked(self, connections: Iterable[Connection]) -> None:
         """Close the connections whose own token or session is void: a user may hold several."""
         asked = list(connections)
-        answer = await self._open(asked)
-        for connection, session in zip(asked, answer.sessions, strict=True):
+        for connection, session in zip(asked, await self._open(asked), strict=True):
             if session.reason:
                 self._registry.close(connection, Close.REVOKED)
             else:
                 self._registry.writer.release([connection])
 
-    async def _open(self, connections: Sequence[Connection]) -> OpenSessionsResponse:
+    async def _open(self, connections: Sequence[Connection]) -> list[Session]:
         requests = [AdmitUserRequest(caller=each.identity.caller) for each in connections]
-        answer: OpenSessionsResponse = await call(
-            self._messages.OpenSessions, OpenSessionsRequest(sessions=requests), timeout=CALL_SECONDS
-        )
-        return answer
+        sessions: list[Session] = []
+        while len(sessions) < len(requests):  # an answer has as many sessions as fit
+            wanted = OpenSessionsRequest(sessions=requests[len(sessions) :])
+            sessions += (await call(self._messages.OpenSessions, wanted, timeout=CALL_SECONDS)).sessions
+        return sessions

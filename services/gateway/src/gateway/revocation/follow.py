@@ -65,6 +65,8 @@ class RevocationFollower:
         for revocation in batch.users:
             self._apply(revocation)
             await self._confirm(revocation)
+        for block in batch.blocks:
+            self._revocations.on_block(block)
         if batch.echo:
             self._lease.echo_read(batch.echo)
 

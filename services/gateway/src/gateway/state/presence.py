@@ -83,19 +83,27 @@ class Presences:
 
         Raises `TooLarge` at the bounds: then nothing has changed.
         """
-        tenant = connection.account.tenant
         self._check_bounds(connection, users)
         self._unwatch(connection, connection.watched - users)
         connection.watched = users
         for user in users:
-            key = (tenant, user)
-            watchers = self._watchers.setdefault(key, set())
-            if not watchers:
-                self._by_tenant[tenant] += 1
-                self._rewatch(key, wanted=True)
-            watchers.add(connection)
-            if (payload := self._known.get(key)) is not None:
-                self._writer.send(connection, payload)
+            self.place(connection, user)
+
+    def place(self, connection: Connection, user: str) -> None:
+        """Begin or end to send the presence of one watched user. One who has blocked the watcher appears offline."""
+        tenant = connection.account.tenant
+        key = (tenant, user)
+        if not connection.account.may_watch(user):
+            self._unwatch(connection, [user])
+            self._writer.send(connection, outgoing.encode(outgoing.Presence(user, "offline")))
+            return
+        watchers = self._watchers.setdefault(key, set())
+        if not watchers:
+            self._by_tenant[tenant] += 1
+            self._rewatch(key, wanted=True)
+        watchers.add(connection)
+        if (payload := self._known.get(key)) is not None:
+            self._writer.send(connection, payload)
 
     async def run(self) -> None:
         """Stay attached, forever."""

@@ -97,7 +97,11 @@ class TypingSignals:
         if channel is None or channel.tenant != typed.tenant or channel.head < typed.head:
             return
         payload = encode(Typing(typed.channel, typed.user))
-        others = [each for each in channel.open_connections() if each.account.user != typed.user]
+        others = [
+            each
+            for each in channel.open_connections()
+            if each.account.user != typed.user and typed.user not in each.account.blocks
+        ]
         self._writer.broadcast(others, payload)
 
     @staticmethod

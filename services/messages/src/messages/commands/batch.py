@@ -19,6 +19,7 @@ from chassis.postgres import LOCK_SECONDS, Database
 from messages.commands import changes, posts, reads
 from messages.commands.judgement import Answer, answers
 from messages.commands.model import Body, Command, Outcome, Post, Read, Stored, Verdict
+from messages.limits import DEFAULT_LIMITS, Limits
 from messages.message import Entry, Range
 from messages.metrics import BATCH_COMMANDS, BATCH_SECONDS, COMMANDS
 from messages.store import log
@@ -27,7 +28,9 @@ _LOCK_CHANNELS = Statement("SELECT FROM channels WHERE id = ANY(%(channels)s::uu
 _VERDICTS: dict[str, Verdict] = {verdict.value: verdict for verdict in Verdict}
 
 
-async def handle(database: Database, batch: Sequence[Command], *, lock_seconds: float = LOCK_SECONDS) -> Stored:
+async def handle(
+    database: Database, batch: Sequence[Command], limits: Limits = DEFAULT_LIMITS, *, lock_seconds: float = LOCK_SECONDS
+) -> Stored:
     """Carry out a batch. Commands of one channel take effect in the order of the batch.
 
     Idempotent: a redelivered command finds the entry that it made. Raises `Unavailable` when it is unknown whether the batch was
@@ -38,7 +41,7 @@ async def handle(database: Database, batch: Sequence[Command], *, lock_seconds: 
     tenants = sorted({command.tenant for command in batch})
     runs = list(_runs(batch))
     positions = reads.furthest(batch)
-    queries = [_lock(runs), *map(_query, runs)] if runs else []
+    queries = [_lock(runs), *(_query(run, limits) for run in runs)] if runs else []
     if positions:
         queries.append(reads.query(positions))
     found = await database.pipeline(tenants, queries, lock_seconds=lock_seconds)
@@ -89,8 +92,8 @@ def _lock(runs: Sequence[Sequence[Command]]) -> Query:
     return _LOCK_CHANNELS.query({"channels": channels})
 
 
-def _query(run: Sequence[Command]) -> Query:
-    return posts.query(run) if isinstance(run[0].body, Post) else changes.query(run[0])
+def _query(run: Sequence[Command], limits: Limits) -> Query:
+    return posts.query(run) if isinstance(run[0].body, Post) else changes.query(run[0], limits)
 
 
 @dataclass(slots=True)

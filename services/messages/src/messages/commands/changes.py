@@ -15,20 +15,28 @@ from messages.commands.judgement import (
     FLOOR,
     JOINABLE,
     LOOKUPS,
+    NEXT_WORDS_AT,
     NOW,
     SILENCED_OR_BLOCKED,
+    SLOW_MODE_APPLIES,
     VISIBILITY,
     Answer,
     permitted,
     role_may,
 )
 from messages.commands.model import Command, Delete, Edit, Pin, Post, React, Read
+from messages.limits import DEFAULT_LIMITS, Limits
 from messages.message import NO_DETAILS, Details, Entry, EntryKind
 from messages.policy import Action
 
 
-def _statement(judgement: str, effect: str, *, join: str = "", repeated: str = "NULL::bigint") -> Statement:
-    """`judgement` adds branches to the verdict's CASE; `effect` is a CTE; `repeated` is the entry with the same effect."""
+def _statement(
+    judgement: str, effect: str, *, join: str = "", repeated: str = "NULL::bigint", wait: str = "NULL::float8"
+) -> Statement:
+    """`judgement` adds branches to the verdict's CASE; `effect` is a CTE; `repeated` is the entry with the same effect.
+
+    `wait` is the number of seconds until slow mode permits the change.
+    """
     return Statement(f"""
 WITH cmd AS NOT MATERIALIZED (
   SELECT %(tenant)s::text AS tenant, %(channel)s::uuid AS channel, %(actor)s::text AS actor, %(key)s::text AS key,
@@ -36,6 +44,7 @@ WITH cmd AS NOT MATERIALIZED (
 ),
 target AS (
   SELECT cmd.*, ch.head, ch.posts, prior.seq AS prior_seq, msg.seq AS posted_seq, {repeated} AS repeated_seq, {NOW} AS now,
+    CASE ch.history WHEN 'joined' THEN msg.seq END AS about, {wait} AS wait,
     CASE
       WHEN prior.command = cmd.id THEN 'again'
       {VISIBILITY}
@@ -56,8 +65,8 @@ judged AS MATERIALIZED (
 ),
 fresh AS (SELECT * FROM judged WHERE verdict = 'fresh'),
 logged AS (
-  INSERT INTO entries (channel, seq, posts, tenant, kind, actor, at, key, command, message, text, details)
-  SELECT channel, seq, posts, tenant, %(kind)s, actor, now, key, id, message, %(text)s, %(details)s::jsonb FROM fresh
+  INSERT INTO entries (channel, seq, posts, tenant, kind, actor, at, key, command, message, about, text, details)
+  SELECT channel, seq, posts, tenant, %(kind)s, actor, now, key, id, message, about, %(text)s, %(details)s::jsonb FROM fresh
 ),
 advanced AS (UPDATE channels SET head = fresh.seq FROM fresh WHERE channels.id = fresh.channel),
 outbox AS (
@@ -67,7 +76,7 @@ outbox AS (
 SELECT 1 AS n, verdict, seq, message,
   CASE WHEN verdict <> 'fresh' THEN (
     SELECT first.at FROM entries first WHERE first.channel = judged.channel AND first.seq = judged.seq) END AS at,
-  NULL::float8 AS wait, (SELECT id FROM outbox) AS unpublished, now
+  CASE verdict WHEN 'SLOW_MODE' THEN wait END AS wait, about, NULL::text AS details, (SELECT id FROM outbox) AS unpublished, now
 FROM judged
 """)
 
@@ -77,12 +86,18 @@ _EDIT = _statement(
       WHEN msg.sender <> cmd.actor OR NOT {role_may("allowed")} THEN 'NOT_ALLOWED'
       {SILENCED_OR_BLOCKED}
       WHEN msg.deleted_seq IS NOT NULL THEN 'CONFLICT'
+      WHEN {SLOW_MODE_APPLIES} AND {NEXT_WORDS_AT} > {NOW} THEN 'SLOW_MODE'
 """,
     """edited AS (
   INSERT INTO changes (channel, message, seq, tenant, text, edited_at)
   SELECT channel, message, posted_seq, tenant, %(text)s, now FROM fresh
   ON CONFLICT (channel, message) DO UPDATE SET text = excluded.text, edited_at = excluded.edited_at
+),
+spoke AS (
+  UPDATE members SET last_posted_at = fresh.now FROM fresh
+  WHERE members.channel = fresh.channel AND members."user" = fresh.actor
 )""",
+    wait=f"EXTRACT(epoch FROM {NEXT_WORDS_AT} - {NOW})::float8",
 )
 
 # Erases the text from the entries of the post and its edits, in the same transaction; the entries stay. Remembers its uploads as
@@ -126,6 +141,9 @@ _REACT = _statement(
       WHEN msg.deleted_seq IS NOT NULL THEN 'CONFLICT'
       WHEN reaction.active <> %(remove)s THEN 'duplicate'
       WHEN reaction.seq IS NULL AND %(remove)s THEN 'CONFLICT'
+      WHEN NOT %(remove)s AND (own.active >= %(most_of_user)s OR own.ever >= 5 * %(most_of_user)s) THEN 'CONFLICT'
+      WHEN NOT %(remove)s AND same.emoji IS NULL
+        AND distinct_emoji(cmd.channel, cmd.message, %(most)s) >= %(most)s THEN 'CONFLICT'
 """,
     """reacted AS (
   INSERT INTO reactions (channel, message, emoji, "user", tenant, active, seq)
@@ -133,7 +151,11 @@ _REACT = _statement(
   ON CONFLICT (channel, message, emoji, "user") DO UPDATE SET active = excluded.active, seq = excluded.seq
 )""",
     join="""LEFT JOIN reactions reaction ON reaction.channel = msg.channel AND reaction.message = msg.id
-    AND reaction.emoji = %(emoji)s AND reaction."user" = cmd.actor""",
+    AND reaction.emoji = %(emoji)s AND reaction."user" = cmd.actor
+  LEFT JOIN LATERAL (SELECT count(*) FILTER (WHERE active) AS active, count(*) AS ever FROM reactions
+    WHERE channel = msg.channel AND message = msg.id AND "user" = cmd.actor OFFSET 0) own ON true
+  LEFT JOIN LATERAL (SELECT emoji FROM reactions
+    WHERE channel = msg.channel AND message = msg.id AND emoji = %(emoji)s AND active LIMIT 1) same ON true""",
     repeated="reaction.seq",
 )
 
@@ -144,6 +166,8 @@ _PIN = _statement(
       WHEN msg.deleted_seq IS NOT NULL THEN 'CONFLICT'
       WHEN msg.pinned <> %(remove)s AND msg.pin_seq IS NOT NULL THEN 'duplicate'
       WHEN %(remove)s AND NOT msg.pinned THEN 'CONFLICT'
+      WHEN NOT %(remove)s AND (SELECT count(*) FROM changes pins WHERE pins.channel = cmd.channel AND pins.pinned) >= %(most)s
+        THEN 'CONFLICT'
 """,
     """pinned AS (
   INSERT INTO changes (channel, message, seq, tenant, pinned, pin_seq)
@@ -154,7 +178,7 @@ _PIN = _statement(
 )
 
 
-def query(command: Command) -> Query:
+def query(command: Command, limits: Limits = DEFAULT_LIMITS) -> Query:
     """Store one change. Read the row with `judgement.answers`."""
     body = command.body
     parameters: dict[str, Value] = {
@@ -171,16 +195,17 @@ def query(command: Command) -> Query:
     match body:
         case Edit():
             statement, action = _EDIT, Action.EDIT_OWN
-            parameters["text"] = body.text
+            parameters |= {"text": body.text, "exempt_from_slow_mode": permitted(Action.SKIP_SLOW_MODE)}
         case Delete():
             statement, action = _DELETE, Action.DELETE_OWN
             parameters |= {"allowed_others": permitted(Action.DELETE_OTHERS), "via": audit.via()}
         case React():
             statement, action = _REACT, Action.REACT
             parameters |= {"emoji": body.emoji, "remove": body.remove, "details": msgspec.json.encode(Details(emoji=body.emoji))}
+            parameters |= {"most": limits.reactions_per_message, "most_of_user": limits.reactions_per_user}
         case Pin():
             statement, action = _PIN, Action.PIN
-            parameters["remove"] = body.remove
+            parameters |= {"remove": body.remove, "most": limits.pins_per_channel}
         case Post() | Read():
             raise AssertionError(body)
         case _:
@@ -197,7 +222,7 @@ def entry(command: Command, answer: Answer) -> Entry:
     return Entry(
         command.channel, answer.seq, command.tenant, _kind(body), command.actor, answer.at, None, command.id, answer.message,
         body.text if isinstance(body, Edit) else None,
-        Details(emoji=body.emoji) if isinstance(body, React) else NO_DETAILS,
+        Details(emoji=body.emoji) if isinstance(body, React) else NO_DETAILS, answer.about or 0,
     )  # fmt: skip
 
 

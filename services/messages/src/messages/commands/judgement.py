@@ -88,6 +88,10 @@ def role_may(parameter: str) -> str:
     return f"ch.kind || '/' || member.role = ANY(%({parameter})s)"
 
 
+SLOW_MODE_APPLIES = f"ch.slow_mode_seconds > 0 AND NOT {role_may('exempt_from_slow_mode')}"
+NEXT_WORDS_AT = "member.last_posted_at + make_interval(secs => ch.slow_mode_seconds)"
+
+
 class Answer(msgspec.Struct, frozen=True, gc=False):
     """What became of one command."""
 
@@ -100,18 +104,22 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     """When that entry was made; now for a refused command."""
     wait: float | None
     """Seconds until the command may be repeated (SLOW_MODE)."""
+    about: int | None
+    """`Entry.about`."""
+    details: str | None
+    """The details that were stored, as JSON; None when they are those of the command."""
     unpublished: int | None
     """The row of `unpublished` that covers the statement's new entries. Only in a statement's first answer."""
 
 
 def answers(rows: Rows) -> Sequence[Answer]:
-    """Read rows of (n, verdict, seq, message, at, wait, unpublished, now), in the order of `n`.
+    """Read rows of (n, verdict, seq, message, at, wait, about, details, unpublished, now), in the order of `n`.
 
     `at` is NULL for new entries: they share `now`, which only the first row has.
     """
     rows.sort(key=_FIRST)
     now = rows[0][-1]
     return [
-        Answer(verdict, seq, message, at or now, wait, unpublished)
-        for _, verdict, seq, message, at, wait, unpublished, _ in rows
+        Answer(verdict, seq, message, at or now, wait, about, details, unpublished)
+        for _, verdict, seq, message, at, wait, about, details, unpublished, _ in rows
     ]  # fmt: skip

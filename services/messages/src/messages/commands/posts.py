@@ -16,8 +16,10 @@ from messages.commands.judgement import (
     FLOOR,
     JOINABLE,
     LOOKUPS,
+    NEXT_WORDS_AT,
     NOW,
     SILENCED_OR_BLOCKED,
+    SLOW_MODE_APPLIES,
     VISIBILITY,
     Answer,
     permitted,
@@ -28,8 +30,10 @@ from messages.ids import message_ids
 from messages.message import NO_DETAILS, CommandId, Details, Entry, EntryKind, MessageId
 from messages.policy import Action
 
-_SLOW_MODE_APPLIES = f"ch.slow_mode_seconds > 0 AND NOT {role_may('exempt_from_slow_mode')}"
-_NEXT_POST_AT = "member.last_posted_at + make_interval(secs => ch.slow_mode_seconds)"
+# Mentions of users who have blocked the author are left out.
+_DETAILS = (
+    "CASE WHEN cmd.details ? 'mentions' THEN without_blocked_mentions(cmd.details, cmd.tenant, cmd.actor) ELSE cmd.details END"
+)
 
 # A statement does not see its own inserts. So no two of its posts may share (channel, actor, key), and slow mode also looks at
 # the author's earlier posts in the same statement (`paced`).
@@ -37,7 +41,8 @@ _STORE = Statement(f"""
 WITH judged AS MATERIALIZED ( -- otherwise each use of the verdict would judge again
   SELECT cmd.*, cmd.ordinality AS n, ch.head, ch.posts, {NOW} AS now,
     prior.seq AS prior_seq, prior.message AS prior_message, prior.at AS prior_at,
-    {_SLOW_MODE_APPLIES} AS slow, ch.slow_mode_seconds, {_NEXT_POST_AT} AS next_post_at,
+    {SLOW_MODE_APPLIES} AS slow, ch.slow_mode_seconds, {NEXT_WORDS_AT} AS next_post_at, {_DETAILS} AS kept,
+    CASE ch.history WHEN 'joined' THEN root.seq END AS about,
     CASE
       WHEN prior.command = cmd.id THEN 'again'
       {VISIBILITY}
@@ -45,15 +50,16 @@ WITH judged AS MATERIALIZED ( -- otherwise each use of the verdict would judge a
       WHEN prior.seq IS NOT NULL THEN 'KEY_REUSED'
       WHEN NOT {role_may("may_post")} THEN 'NOT_ALLOWED'
       {SILENCED_OR_BLOCKED}
-      WHEN cmd.thread IS NOT NULL AND NOT EXISTS (
-        SELECT FROM entries root WHERE root.channel = cmd.channel AND root.message = cmd.thread AND root.kind = 1
-          AND root.seq > {FLOOR}) THEN 'NOT_FOUND'
+      WHEN cmd.thread IS NOT NULL AND (root.seq > {FLOOR}) IS NOT TRUE THEN 'NOT_FOUND'
       ELSE 'fresh'
     END AS judgement
   FROM ROWS FROM (json_to_recordset(%(posts)s::json) AS (
     tenant text, channel uuid, actor text, key text, id text, issued float8,
     digest bigint, message uuid, thread uuid, text text, details jsonb)) WITH ORDINALITY AS cmd
   {LOOKUPS}
+  LEFT JOIN LATERAL ( -- finds nothing for the NULL of a post outside a thread
+    SELECT seq FROM entries WHERE entries.channel = cmd.channel AND entries.message = cmd.thread AND entries.kind = 1
+    OFFSET 0) root ON true
 ),
 paced AS NOT MATERIALIZED ( -- in slow mode, only the first accepted post of each author
   SELECT *, CASE
@@ -71,8 +77,9 @@ numbered AS MATERIALIZED (
 ),
 fresh AS NOT MATERIALIZED (SELECT * FROM numbered WHERE verdict = 'fresh'),
 logged AS (
-  INSERT INTO entries (channel, seq, posts, tenant, kind, actor, at, key, digest, command, message, thread, text, details)
-  SELECT channel, seq, posts + seq - head, tenant, 1, actor, now, key, digest, id, message, thread, text, details FROM fresh
+  INSERT INTO entries (channel, seq, posts, tenant, kind, actor, at, key, digest, command, message, thread, about, text, details)
+  SELECT channel, seq, posts + seq - head, tenant, 1, actor, now, key, digest, id, message, thread, about, text, kept
+  FROM fresh
 ),
 ranges AS MATERIALIZED (SELECT channel, min(seq) AS first, max(seq) AS last FROM fresh GROUP BY channel),
 advanced AS (
@@ -93,11 +100,13 @@ SELECT n, verdict,
   prior_at AS at,
   CASE verdict WHEN 'SLOW_MODE' THEN
     CASE WHEN next_post_at > now THEN EXTRACT(epoch FROM next_post_at - now)::float8 ELSE slow_mode_seconds END END AS wait,
+  about, CASE WHEN kept <> details THEN kept::text END AS details,
   CASE n WHEN 1 THEN (SELECT id FROM outbox) END AS unpublished, CASE n WHEN 1 THEN now END AS now
 FROM numbered
 """)
 
 _ENCODER = msgspec.json.Encoder()
+_decode = msgspec.json.Decoder(Details).decode
 
 
 class _Row(msgspec.Struct, gc=False, omit_defaults=True):
@@ -140,9 +149,10 @@ def entry(command: Command, answer: Answer) -> Entry:
     if answer.seq is None:
         raise AssertionError(answer)
     post = _post(command)
+    details = (_decode(answer.details) if answer.details else _details(post)) or NO_DETAILS
     return Entry(
         command.channel, answer.seq, command.tenant, EntryKind.MESSAGE_POSTED, command.actor, answer.at, command.key, command.id,
-        answer.message, post.text, _details(post) or NO_DETAILS,
+        answer.message, post.text, details, answer.about or 0,
     )  # fmt: skip
 
 

@@ -44,6 +44,7 @@ CREATE TABLE members (
     muted boolean NOT NULL DEFAULT false,
     last_posted_at timestamptz,
     silenced_until timestamptz, -- copied from `silences`, so that judging a post reads one row
+    put_in boolean NOT NULL DEFAULT false, -- another user added the member, whose own posts show in `last_posted_at`
     PRIMARY KEY (channel, "user"),
     FOREIGN KEY (tenant, "user") REFERENCES users
 ) WITH (fillfactor = 70, autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 1000000);
@@ -60,6 +61,37 @@ CREATE TRIGGER valid AFTER INSERT OR UPDATE OF kind, history, direct_key ON chan
 CREATE TRIGGER valid AFTER INSERT OR UPDATE OF role ON members FOR EACH ROW
     WHEN (NEW.role NOT IN ('owner', 'moderator', 'member', 'reader'))
     EXECUTE FUNCTION refuse_value();
+
+-- Users who left by themselves. Others can invite them, but not add them.
+CREATE TABLE departures (
+    channel uuid NOT NULL REFERENCES channels,
+    "user" text NOT NULL,
+    tenant text NOT NULL,
+    PRIMARY KEY (channel, "user")
+);
+
+-- Users who were invited and have not accepted. A declined invitation stays, so that it is not repeated.
+CREATE TABLE invitations (
+    channel uuid NOT NULL REFERENCES channels,
+    "user" text NOT NULL,
+    tenant text NOT NULL,
+    inviter text NOT NULL,
+    role text NOT NULL,
+    at timestamptz NOT NULL DEFAULT now(),
+    declined boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (channel, "user"),
+    FOREIGN KEY (tenant, "user") REFERENCES users
+);
+CREATE INDEX invitations_of_user ON invitations (tenant, "user", channel) WHERE NOT declined;
+
+-- How many members a user has added in the hour that began at `since`.
+CREATE TABLE additions (
+    tenant text NOT NULL,
+    "user" text NOT NULL,
+    since timestamptz NOT NULL,
+    added bigint NOT NULL,
+    PRIMARY KEY (tenant, "user")
+);
 
 CREATE TABLE bans (
     channel uuid NOT NULL REFERENCES channels,
@@ -108,6 +140,7 @@ CREATE TABLE entries (
     command text, -- id of the command; distinguishes a redelivery from a client's repeat
     message uuid,
     thread uuid, -- the message that this one replies to, as in `details`; a column because it is indexed
+    about bigint, -- in channels with history `joined`: number of the message that the entry is about, or of the thread's root
     text text,
     details jsonb,
     PRIMARY KEY (channel, seq)
@@ -135,7 +168,7 @@ CREATE INDEX changes_pinned ON changes (channel, seq) WHERE pinned;
 
 -- Messages in their current state: the posted entry with its changes applied.
 CREATE VIEW messages WITH (security_invoker = true) AS
-SELECT e.message AS id, e.channel, e.seq, e.tenant, e.actor AS sender, e.at, e.thread,
+SELECT e.message AS id, e.channel, e.seq, e.tenant, e.actor AS sender, e.at, e.thread, e.about,
     CASE WHEN c.edited_at IS NULL THEN e.text ELSE c.text END AS text, e.details,
     c.edited_at, c.deleted_seq, COALESCE(c.pinned, false) AS pinned, c.pin_seq
 FROM entries e LEFT JOIN changes c ON c.channel = e.channel AND c.message = e.message WHERE e.kind = 1;
@@ -172,11 +205,14 @@ CREATE TABLE reports (
     reporter text NOT NULL,
     reason text NOT NULL,
     at timestamptz NOT NULL DEFAULT now(),
+    escalated boolean NOT NULL, -- the author was a moderator or owner: the tenant's administrators handle it
     resolution text CHECK (resolution IN ('dismissed', 'acted')),
     resolved_at timestamptz,
     UNIQUE (channel, message, reporter)
 );
 CREATE INDEX reports_open ON reports (channel, id) WHERE resolved_at IS NULL;
+CREATE INDEX reports_open_of_tenant ON reports (tenant, id) WHERE resolved_at IS NULL;
+CREATE INDEX reports_open_by_reporter ON reports (tenant, reporter) WHERE resolved_at IS NULL;
 
 -- The transactional outbox: entries that may not have reached the bus yet. One row per transaction, deleted after publishing.
 -- The arrays are random ids and do not compress, so they are stored as they are, inside the row.
@@ -198,6 +234,25 @@ CREATE FUNCTION is_blocked(in_direct_channel uuid, in_tenant text, who text) RET
     SELECT EXISTS (
         SELECT FROM (SELECT "user" FROM members WHERE channel = in_direct_channel OFFSET 0) peer
         JOIN blocks ON blocks.tenant = in_tenant AND blocks.blocked = who AND blocks."user" = peer."user")
+$$;
+
+-- How many distinct emoji a message has, at most `most`. Jumps from one emoji to the next in the primary key.
+CREATE FUNCTION distinct_emoji(in_channel uuid, of_message uuid, most integer) RETURNS integer LANGUAGE sql STABLE AS $$
+    WITH RECURSIVE found(emoji, n) AS (
+        (SELECT emoji, 1 FROM reactions WHERE channel = in_channel AND message = of_message AND active ORDER BY emoji LIMIT 1)
+        UNION ALL
+        SELECT next.emoji, n + 1 FROM found, LATERAL (
+            SELECT emoji FROM reactions r WHERE channel = in_channel AND message = of_message AND active AND r.emoji > found.emoji
+            ORDER BY r.emoji LIMIT 1) next
+        WHERE n < most)
+    SELECT COALESCE(max(n), 0) FROM found
+$$;
+-- The details of a post without mentions of users who have blocked the author.
+CREATE FUNCTION without_blocked_mentions(given jsonb, in_tenant text, who text) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN kept = given->'mentions' THEN given WHEN kept IS NULL THEN given - 'mentions'
+        ELSE jsonb_set(given, '{mentions}', kept) END
+    FROM (SELECT jsonb_agg(mention ORDER BY n) AS kept FROM jsonb_array_elements(given->'mentions') WITH ORDINALITY AS m(mention, n)
+        WHERE NOT EXISTS (SELECT FROM blocks b WHERE b.tenant = in_tenant AND b.blocked = who AND b."user" = mention #>> '{}')) each
 $$;
 
 -- The audit log of moderators and administrators. Rows are only ever inserted; each is sealed with the digest of the one before.

@@ -1,6 +1,6 @@
 """SQL of channels, as one user sees them. Indexes: primary keys, `members_of_user`, `channels_direct`, `channels_of_tenant`."""
 
-from messages.queries.messages import MESSAGE
+from messages.queries.messages import FLOOR, columns
 
 # What authorizing a caller needs.
 _MEMBERSHIP = """ch.id, ch.kind, ch.name, ch.topic, ch.slow_mode_seconds, ch.history, ch.head,
@@ -24,34 +24,57 @@ SELECT {_MEMBERSHIP}, {_BANNED}, {_UNREAD}, {_PEER}, last.*
 FROM channels ch
 LEFT JOIN members mb ON mb.channel = ch.id AND mb."user" = %(user)s
 LEFT JOIN LATERAL (
-  SELECT {MESSAGE} FROM messages m
-  WHERE m.channel = ch.id AND m.seq = ch.last_post AND mb.role IS NOT NULL
-    AND m.seq > CASE ch.history WHEN 'joined' THEN mb.joined_seq ELSE 0 END) last ON true
+  SELECT {columns(FLOOR)} FROM messages m
+  WHERE m.channel = ch.id AND m.seq = ch.last_post AND mb.role IS NOT NULL AND m.seq > {FLOOR}) last ON true
 """
 
 VIEW = f"""{_VIEW}
 WHERE ch.id = %(channel)s AND ch.tenant = %(tenant)s
 """
 
-# Most recently active first.
-LIST_OWN = f"""{_VIEW}
-WHERE ch.id IN (SELECT channel FROM members WHERE tenant = %(tenant)s AND "user" = %(user)s)
-ORDER BY (SELECT at FROM entries newest WHERE newest.channel = ch.id AND newest.seq = ch.head) DESC, ch.id
+# Pages of channels, most recently active first: (active, id) is the position of a channel. Only those of the page are read whole.
+_PAGE = """
+SELECT page.active::text, listing.* FROM (
+  SELECT candidate.id, newest.at AS active FROM ({candidates}) candidate
+  JOIN LATERAL (
+    SELECT at FROM entries WHERE entries.channel = candidate.id AND entries.seq = candidate.head OFFSET 0) newest ON true
+  WHERE %(active)s::timestamptz IS NULL OR newest.at < %(active)s OR (newest.at = %(active)s AND candidate.id > %(after)s)
+  ORDER BY newest.at DESC, candidate.id LIMIT %(limit)s) page
+JOIN LATERAL ({view} WHERE ch.id = page.id OFFSET 0) listing ON true
+ORDER BY page.active DESC, page.id
 """
 
-LIST_JOINABLE = f"""{_VIEW}
-WHERE ch.tenant = %(tenant)s AND ch.kind = ANY(%(joinable)s) AND mb.role IS NULL AND NOT {_BANNED}
-ORDER BY (SELECT at FROM entries newest WHERE newest.channel = ch.id AND newest.seq = ch.head) DESC, ch.id LIMIT 1000
-"""
+LIST_OWN = _PAGE.format(
+    view=_VIEW,
+    candidates="""
+  SELECT own.id, own.head FROM members
+  JOIN LATERAL (SELECT id, head FROM channels WHERE channels.id = members.channel OFFSET 0) own ON true
+  WHERE members.tenant = %(tenant)s AND members."user" = %(user)s""",
+)
+
+LIST_JOINABLE = _PAGE.format(
+    view=_VIEW,
+    candidates=f"""
+  SELECT ch.id, ch.head FROM channels ch
+  WHERE ch.tenant = %(tenant)s AND ch.kind = ANY(%(joinable)s) AND NOT {_BANNED} AND NOT EXISTS (
+    SELECT FROM members WHERE members.channel = ch.id AND members."user" = %(user)s)
+  LIMIT 10000""",
+)
 
 # The channels of many users at once, for sessions.
 OF_USERS = """
-SELECT mb.tenant, mb."user", ch.id, ch.kind, ch.name, ch.topic, ch.slow_mode_seconds, ch.history, ch.head,
+SELECT mb.tenant, mb."user", ch.id, ch.kind, ch.name, '' AS topic, ch.slow_mode_seconds, ch.history, ch.head,
   mb.role, mb.joined_seq, mb.read_seq, mb.muted
 FROM unnest(%(tenants)s::text[], %(ids)s::text[]) AS requested(tenant, id)
 JOIN members mb ON mb.tenant = requested.tenant AND mb."user" = requested.id
 JOIN channels ch ON ch.id = mb.channel
 ORDER BY ch.id
+"""
+
+# How many channels each user has, in the order of the request.
+COUNT_OF_USERS = """
+SELECT (SELECT count(*) FROM members mb WHERE mb.tenant = requested.tenant AND mb."user" = requested.id)
+FROM unnest(%(tenants)s::text[], %(ids)s::text[]) WITH ORDINALITY AS requested(tenant, id, n) ORDER BY n
 """
 
 # No row when the two users have a direct channel already. Waits for a concurrent transaction that creates it.

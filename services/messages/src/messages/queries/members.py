@@ -10,10 +10,13 @@ SELECT mb."user", u.name, mb.role FROM members mb JOIN users u ON u.tenant = mb.
 WHERE mb.channel = %(channel)s AND mb.tenant = %(tenant)s AND mb."user" = ANY(%(users)s)
 """
 
+# Whoever joins has neither left nor is still invited.
 ADD = """
-INSERT INTO members (channel, "user", tenant, role, joined_seq, read_seq, silenced_until)
+WITH welcome AS (DELETE FROM departures WHERE channel = %(channel)s AND "user" = ANY(%(users)s::text[])),
+accepted AS (DELETE FROM invitations WHERE channel = %(channel)s AND "user" = ANY(%(users)s::text[]))
+INSERT INTO members (channel, "user", tenant, role, joined_seq, read_seq, silenced_until, put_in)
 SELECT %(channel)s, joining."user", %(tenant)s, joining.role, joining.seq, joining.seq, (
-  SELECT s.until FROM silences s WHERE s.channel = %(channel)s AND s."user" = joining."user")
+  SELECT s.until FROM silences s WHERE s.channel = %(channel)s AND s."user" = joining."user"), joining."user" <> %(actor)s
 FROM unnest(%(users)s::text[], %(roles)s::text[], %(seqs)s::bigint[]) AS joining("user", role, seq)
 """
 
@@ -38,4 +41,67 @@ ON CONFLICT (channel, "user") DO UPDATE SET moderator = excluded.moderator, reas
 
 UNBAN = """
 DELETE FROM bans WHERE channel = %(channel)s AND "user" = %(user)s AND tenant = %(tenant)s RETURNING true
+"""
+
+# What decides whether a user may be put into a channel by `actor`. `invited` is NULL, or whether the invitation was declined.
+CANDIDATES = """
+SELECT joining."user",
+  EXISTS (SELECT FROM blocks b WHERE b.tenant = %(tenant)s AND b.blocked = %(actor)s AND b."user" = joining."user"),
+  (SELECT count(*) FROM members mb WHERE mb.tenant = %(tenant)s AND mb."user" = joining."user"),
+  (SELECT count(*) FROM members mb WHERE mb.tenant = %(tenant)s AND mb."user" = joining."user"
+    AND mb.put_in AND mb.last_posted_at IS NULL),
+  EXISTS (SELECT FROM departures d WHERE d.channel = %(channel)s AND d."user" = joining."user"),
+  (SELECT i.declined FROM invitations i WHERE i.channel = %(channel)s AND i."user" = joining."user"),
+  (SELECT count(*) FROM invitations i WHERE i.tenant = %(tenant)s AND i."user" = joining."user" AND NOT i.declined),
+  CASE WHEN %(consent)s THEN NOT EXISTS (
+    SELECT FROM members theirs JOIN members ours ON ours.channel = theirs.channel AND ours."user" = %(actor)s
+    WHERE theirs.tenant = %(tenant)s AND theirs."user" = joining."user"
+      AND (NOT theirs.put_in OR theirs.last_posted_at IS NOT NULL)) ELSE false END
+FROM unnest(%(users)s::text[]) AS joining("user")
+"""
+
+# The members that the user has added in the present hour, and the seconds until it ends.
+COUNT_ADDED = """
+INSERT INTO additions AS a (tenant, "user", since, added) VALUES (%(tenant)s, %(user)s, now(), %(added)s)
+ON CONFLICT (tenant, "user") DO UPDATE SET
+  since = CASE WHEN a.since > now() - interval '1 hour' THEN a.since ELSE now() END,
+  added = CASE WHEN a.since > now() - interval '1 hour' THEN a.added ELSE 0 END + excluded.added
+RETURNING added, EXTRACT(epoch FROM since + interval '1 hour' - now())::float8
+"""
+
+INVITE = """
+INSERT INTO invitations (channel, "user", tenant, inviter, role)
+SELECT %(channel)s, invited, %(tenant)s, %(actor)s, %(role)s FROM unnest(%(users)s::text[]) AS invited
+ON CONFLICT (channel, "user") DO NOTHING
+"""
+
+INVITATION = """
+SELECT role FROM invitations WHERE channel = %(channel)s AND "user" = %(user)s AND tenant = %(tenant)s
+"""
+
+DECLINE = """
+UPDATE invitations SET declined = true
+WHERE channel = %(channel)s AND "user" = %(user)s AND tenant = %(tenant)s RETURNING true
+"""
+
+INVITATIONS = """
+SELECT ch.id, ch.kind, ch.name, i.inviter, i.role, i.at FROM invitations i JOIN channels ch ON ch.id = i.channel
+WHERE i.tenant = %(tenant)s AND i."user" = %(user)s AND NOT i.declined
+  AND (%(after)s::uuid IS NULL OR i.channel > %(after)s) ORDER BY i.channel LIMIT %(limit)s
+"""
+
+DEPART = """
+INSERT INTO departures (channel, "user", tenant) VALUES (%(channel)s, %(user)s, %(tenant)s) ON CONFLICT DO NOTHING
+"""
+
+# Whether the member is silenced, and the seconds until slow mode permits their next words.
+SPEECH = """
+SELECT COALESCE(mb.silenced_until > now(), false), CASE WHEN ch.slow_mode_seconds > 0 THEN
+  EXTRACT(epoch FROM mb.last_posted_at + make_interval(secs => ch.slow_mode_seconds) - now())::float8 END
+FROM members mb JOIN channels ch ON ch.id = mb.channel
+WHERE mb.channel = %(channel)s AND mb."user" = %(user)s AND mb.tenant = %(tenant)s
+"""
+
+SPOKE = """
+UPDATE members SET last_posted_at = now() WHERE channel = %(channel)s AND "user" = %(user)s AND tenant = %(tenant)s
 """

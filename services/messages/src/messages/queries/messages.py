@@ -4,14 +4,25 @@ Indexes: primary keys, `entries_posted`, `entries_replies`, `entries_carrying`, 
 """
 
 _REACTIONS = """(
-  SELECT json_agg(json_build_object('emoji', emoji, 'count', count, 'users', users) ORDER BY first)::text FROM (
-    SELECT emoji, count(*) AS count, (array_agg("user" ORDER BY seq))[1:50] AS users, min(seq) AS first
-    FROM reactions WHERE channel = m.channel AND message = m.id AND active AND m.deleted_seq IS NULL GROUP BY emoji) each)"""
+  SELECT json_agg(json_build_object('emoji', emoji, 'count', count, 'users',
+    CASE WHEN bytes <= 16384 THEN users ELSE users[1:1] END) ORDER BY first)::text FROM (
+    SELECT *, sum(octet_length(users::text)) OVER (ORDER BY first) AS bytes FROM (
+      SELECT emoji, count(*) AS count, (array_agg("user" ORDER BY seq))[1:50] AS users, min(seq) AS first
+      FROM reactions WHERE channel = m.channel AND message = m.id AND active AND m.deleted_seq IS NULL
+      GROUP BY emoji) each) sized)"""
 
-MESSAGE = f"""m.id, m.channel, m.seq, m.sender, m.text, m.at, m.edited_at, m.deleted_seq IS NOT NULL,
+FLOOR = "CASE ch.history WHEN 'joined' THEN mb.joined_seq - 1 ELSE 0 END"
+"""The member `mb` of the channel `ch` may read what is numbered above this."""
+
+
+def columns(floor: str) -> str:
+    """Columns of a message, for `store.messages`, as a member with this floor sees it: without a thread below the floor."""
+    return f"""m.id, m.channel, m.seq, m.sender, m.text, m.at, m.edited_at, m.deleted_seq IS NOT NULL,
   m.pinned AND m.deleted_seq IS NULL,
-  m.details::text, {_REACTIONS}"""
-"""Columns of a message, for `store.messages`."""
+  (CASE WHEN m.about <= {floor} THEN m.details - 'thread' ELSE m.details END)::text, {_REACTIONS}"""
+
+
+MESSAGE = columns("%(floor)s")
 
 # Newest first, between two exclusive bounds.
 _BETWEEN = f"""
@@ -36,9 +47,9 @@ PINNED = f"""{_BETWEEN} AND m.seq = ANY (ARRAY(
 
 # Reads every message that the caller may read: there is no text index, because each post would pay for it.
 SEARCH = f"""
-SELECT {MESSAGE} FROM members mb
+SELECT {columns(FLOOR)} FROM members mb
 JOIN channels ch ON ch.id = mb.channel
-JOIN messages m ON m.channel = ch.id AND m.seq > CASE ch.history WHEN 'joined' THEN mb.joined_seq ELSE 0 END
+JOIN messages m ON m.channel = ch.id AND m.seq > {FLOOR}
 WHERE mb.tenant = %(tenant)s AND mb."user" = %(user)s
   AND (%(channel)s::uuid IS NULL OR ch.id = %(channel)s) AND (%(sender)s::text IS NULL OR m.sender = %(sender)s)
   AND (%(before)s::uuid IS NULL OR m.id < %(before)s)

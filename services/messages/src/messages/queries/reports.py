@@ -4,18 +4,36 @@ from messages.queries.messages import MESSAGE
 
 # No row when the reporter cannot see the message or it is deleted. `xmax = 0` in a new row only.
 REPORT = """
-INSERT INTO reports (tenant, channel, message, seq, sender, text, reporter, reason)
-SELECT m.tenant, m.channel, m.id, m.seq, m.sender, m.text, %(reporter)s, %(reason)s FROM messages m
+INSERT INTO reports (tenant, channel, message, seq, sender, text, reporter, reason, escalated)
+SELECT m.tenant, m.channel, m.id, m.seq, m.sender, m.text, %(reporter)s, %(reason)s, EXISTS (
+  SELECT FROM members mb WHERE mb.channel = m.channel AND mb."user" = m.sender AND mb.role = ANY(%(handlers)s))
+FROM messages m
 WHERE m.id = %(message)s AND m.channel = %(channel)s AND m.tenant = %(tenant)s AND m.seq > %(floor)s AND m.deleted_seq IS NULL
 ON CONFLICT (channel, message, reporter) DO UPDATE SET reporter = excluded.reporter
 RETURNING id, xmax = 0
 """
 
-OPEN = """
-SELECT id, message, seq, sender, text, reporter, reason, at FROM reports
+# The author handles reports: they were a moderator or owner when reported, or are one now.
+_ESCALATED = """(escalated OR EXISTS (SELECT FROM members mb
+    WHERE mb.channel = reports.channel AND mb."user" = reports.sender AND mb.role = ANY(%(handlers)s)))"""
+_COLUMNS = "id, channel, message, seq, sender, text, reporter, reason, at"
+_PAGE = "(%(after)s::uuid IS NULL OR id > %(after)s) ORDER BY id LIMIT %(limit)s"
+
+OPEN = f"""
+SELECT {_COLUMNS} FROM reports
 WHERE channel = %(channel)s AND tenant = %(tenant)s AND resolved_at IS NULL AND seq > %(floor)s
-  AND (%(after)s::uuid IS NULL OR id > %(after)s)
-ORDER BY id LIMIT %(limit)s
+  AND sender <> %(user)s AND NOT {_ESCALATED} AND {_PAGE}
+"""
+
+OPEN_OF_TENANT = f"""
+SELECT {_COLUMNS} FROM reports
+WHERE tenant = %(tenant)s AND resolved_at IS NULL AND sender <> %(user)s AND {_ESCALATED} AND {_PAGE}
+"""
+
+# How many reports of the user are open, without one about this message.
+COUNT_OPEN = """
+SELECT count(*) FROM reports WHERE tenant = %(tenant)s AND reporter = %(user)s AND resolved_at IS NULL
+  AND (channel, message) <> (%(channel)s, %(message)s)
 """
 
 # The reported message and the messages around it, oldest first.
@@ -30,12 +48,16 @@ SELECT * FROM (
 ) near ORDER BY seq
 """
 
-RESOLVE = """
+# A report that the caller may handle; NULL for the channel when the caller is an administrator.
+_HANDLED = f"""
+WHERE id = %(report)s AND tenant = %(tenant)s AND sender <> %(user)s AND CASE WHEN %(channel)s::uuid IS NULL THEN {_ESCALATED}
+  ELSE channel = %(channel)s AND seq > %(floor)s AND NOT {_ESCALATED} END"""
+
+RESOLVE = f"""
 UPDATE reports SET resolution = %(resolution)s, resolved_at = now(), text = NULL
-WHERE id = %(report)s AND channel = %(channel)s AND tenant = %(tenant)s AND seq > %(floor)s AND resolved_at IS NULL
-RETURNING message, sender
+{_HANDLED} AND resolved_at IS NULL RETURNING channel, message, sender
 """
 
-EXISTS = """
-SELECT FROM reports WHERE id = %(report)s AND channel = %(channel)s AND tenant = %(tenant)s AND seq > %(floor)s
+EXISTS = f"""
+SELECT FROM reports {_HANDLED}
 """

@@ -5,8 +5,10 @@ from __future__ import annotations
 import grpc
 
 from chassis.postgres import Database
+from hubbub.media.v1.media_service_pb2_grpc import MediaServiceStub
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from hubbub.messages.v1 import messages_service_pb2_grpc as stubs
+from messages.limits import DEFAULT_LIMITS, Limits
 from messages.publisher import Publisher
 from messages.revocations import Revocations
 from messages.service.channels import Channels
@@ -25,6 +27,15 @@ class MessagesService(Users, Sessions, Channels, Members, Messages, Log, Moderat
     """hubbub.messages.v1.MessagesService."""
 
 
-def add_service(server: grpc.aio.Server, database: Database, publisher: Publisher, revocations: Revocations) -> None:
-    """Serve the RPCs on `server`."""
-    stubs.add_MessagesServiceServicer_to_server(MessagesService(database, publisher, revocations), server)
+def add_service(
+    server: grpc.aio.Server,
+    database: Database,
+    publisher: Publisher,
+    revocations: Revocations,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    media: MediaServiceStub | None = None,
+) -> None:
+    """Serve the RPCs on `server`. Without `media`, posts with attachments are refused."""
+    service = MessagesService(database, publisher, revocations, limits, media=media)
+    stubs.add_MessagesServiceServicer_to_server(service, server)

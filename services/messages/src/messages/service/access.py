@@ -5,10 +5,12 @@ A channel that does not exist, belongs to another tenant, or is invisible to the
 
 from __future__ import annotations
 
-from chassis.errors import NotAllowed, NotAMember, NotFound
+from chassis.errors import NotAllowed, NotAMember, NotFound, SlowMode
+from chassis.postgres import Connection
 from messages import policy
-from messages.message import MembershipView
+from messages.message import Caller, MembershipView
 from messages.policy import Action, Role
+from messages.store import members
 
 
 def visible(membership: MembershipView | None) -> MembershipView:
@@ -33,6 +35,24 @@ def may(membership: MembershipView | None, action: Action) -> tuple[MembershipVi
     seen, role = member(membership)
     if not policy.allows(action, seen.kind, role):
         raise NotAllowed
+    return seen, role
+
+
+async def may_speak(
+    connection: Connection, caller: Caller, membership: MembershipView | None, action: Action
+) -> tuple[MembershipView, Role]:
+    """Require that the caller may do an action of `policy.SPEECH` now, and count it as the member's latest words for slow mode.
+
+    Raises as `may`, `NotAllowed` for a silenced member, and `SlowMode`.
+    """
+    seen, role = may(membership, action)
+    silenced, wait = await members.speech(connection, caller, seen.id)
+    if silenced:
+        raise NotAllowed
+    if seen.slow_mode_seconds and not policy.allows(Action.SKIP_SLOW_MODE, seen.kind, role):
+        if wait > 0:
+            raise SlowMode(retry_after=wait)
+        await members.spoke(connection, caller, seen.id)
     return seen, role
 
 

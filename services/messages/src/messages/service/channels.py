@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from chassis.errors import InvalidArgument, NotAllowed, NotFound
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from chassis.errors import InvalidArgument, NotFound
 from hubbub.messages.v1 import messages_service_pb2 as rpc
-from messages import convert, policy, validate
+from messages import convert, cursors, policy, validate
 from messages.audit import AuditAction
 from messages.message import Caller, ChannelId, Details, EntryKind, UserId
 from messages.policy import Action, ChannelKind, Role
-from messages.service import access
-from messages.service.rpc_base import Change, RpcBase
-from messages.store import channels, members, messages, moderation, users
+from messages.service import access, consent
+from messages.service.rpc_base import Change, RpcBase, channel_escapes, fit_to_answer
+from messages.store import channels, members, messages, users
+
+
+class _Cursor(msgspec.Struct, frozen=True, array_like=True):
+    """Where a page of channels ended."""
+
+    active: Annotated[str, Meta(pattern=r"\A[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:.]{8,15}\+00\Z")]
+    channel: Annotated[str, Meta(pattern=r"\A[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")]
+
+
+_PAGE = 500
 
 
 class Channels(RpcBase):
@@ -19,10 +34,15 @@ class Channels(RpcBase):
     async def ListChannels(self, request: rpc.ListChannelsRequest, _context: object) -> rpc.ListChannelsResponse:
         """The caller's channels, or those that they could join."""
         caller = await self._admitted(request.caller)
-        find = channels.list_joinable if request.joinable else channels.list_own
+        limit = validate.page(request.page_size, _PAGE, _PAGE)
+        after = cursors.read(request.page_token, _Cursor, None)
         async with self._database.connection([caller.tenant]) as connection:
-            views = await find(connection, caller)
-        return rpc.ListChannelsResponse(channels=[convert.channel_listing(view) for view in views])
+            found = await channels.page(
+                connection, caller, (after.active, after.channel) if after else None, limit + 1, joinable=request.joinable
+            )
+        page = fit_to_answer((convert.channel_listing(view) for _, view in found[:limit]), channel_escapes)
+        after_page = cursors.write(_Cursor(*found[len(page) - 1][0])) if len(page) < len(found) else ""
+        return rpc.ListChannelsResponse(channels=page, next_page_token=after_page)
 
     async def GetChannel(self, request: rpc.GetChannelRequest, _context: object) -> rpc.GetChannelResponse:
         """One channel as the caller sees it. With an upload id: only for members who may see the upload."""
@@ -52,10 +72,14 @@ class Channels(RpcBase):
                 raise InvalidArgument("A direct channel has one other member and no name")
             direct_key = channels.direct_key(caller.user, others[0])
         new = channels.NewChannel(caller.tenant, kind, name, history, direct_key)
-        channel, created = await self._create(caller, new, others)
-        return rpc.CreateChannelResponse(channel=await self._listing(caller, channel), created=created)
+        channel, invited = await self._create(caller, new, others)
+        listing = await self._listing(caller, channel)
+        return rpc.CreateChannelResponse(channel=listing, created=invited is not None, invited=invited)
 
-    async def _create(self, caller: Caller, new: channels.NewChannel, others: list[UserId]) -> tuple[ChannelId, bool]:
+    async def _create(
+        self, caller: Caller, new: channels.NewChannel, others: list[UserId]
+    ) -> tuple[ChannelId, list[UserId] | None]:
+        """Returns the channel and the users who were invited; None if the channel existed."""
         async with self._database.transaction([caller.tenant]) as connection:
             if len(await users.names(connection, caller.tenant, others)) < len(others):
                 raise NotFound
@@ -64,33 +88,35 @@ class Channels(RpcBase):
                 found = await channels.find_direct(connection, new)
                 if found is None:
                     raise NotFound
-                return found, False
-            if new.direct_key and await moderation.refused_by(connection, caller, others):
-                raise NotAllowed
+                return found, None
+            await consent.require_room(connection, caller, self._limits)
+            direct = new.kind is ChannelKind.DIRECT
+            joining, invited = await consent.sort(connection, caller, None, others, self._limits, direct=direct)
             change = Change(connection, caller, channel, None)
             await change.append(EntryKind.CHANNEL_CREATED, Details(name=new.name))
-            roles = {caller.user: policy.first_role(new.kind), **dict.fromkeys(others, Role.MEMBER)}
+            roles = {caller.user: policy.first_role(new.kind), **dict.fromkeys(joining, Role.MEMBER)}
             joined = await change.append(
                 EntryKind.MEMBER_JOINED, *(Details(user=user, role=role) for user, role in roles.items())
             )
             rows = [(entry.details.user, roles[entry.details.user], entry.seq) for entry in joined]
-            await members.add(connection, caller.tenant, channel, rows)
+            await members.add(connection, caller, channel, rows)
+            await members.invite(connection, caller, channel, invited, Role.MEMBER)
         await self._publish(change.entries, change.unpublished)
-        return channel, True
+        return channel, invited
 
     async def UpdateChannel(self, request: rpc.UpdateChannelRequest, _context: object) -> rpc.UpdateChannelResponse:
         """Change name, topic or slow mode. Appends no entry when nothing changes."""
         caller = await self._admitted(request.caller)
         channel = validate.channel_id(request.channel)
-        validate.line(request.name, "name", validate.NAME_CHARACTERS)
-        validate.line(request.topic, "topic", validate.TOPIC_CHARACTERS)
+        name = validate.line(request.name, "name", validate.NAME_CHARACTERS)
+        topic = validate.line(request.topic, "topic", validate.TOPIC_CHARACTERS)
         if request.slow_mode_seconds > validate.SLOW_MODE_SECONDS:
             raise InvalidArgument(f"Slow mode is at most {validate.SLOW_MODE_SECONDS} seconds")
-        async with self._changing(caller, channel) as change:
-            former, _ = access.may(change.membership, Action.CHANGE)
+        async with self._changing(caller, channel, Action.CHANGE) as change:
+            former, _ = await access.may_speak(change.connection, caller, change.membership, Action.CHANGE)
             wanted = Details(
-                name=request.name if request.HasField("name") else former.name,
-                topic=request.topic if request.HasField("topic") else former.topic,
+                name=name if request.HasField("name") else former.name,
+                topic=topic if request.HasField("topic") else former.topic,
                 slow_mode_seconds=request.slow_mode_seconds
                 if request.HasField("slow_mode_seconds")
                 else former.slow_mode_seconds,

@@ -10,10 +10,9 @@ from collections.abc import AsyncIterator
 
 from chassis.errors import InvalidArgument, NotFound
 from chassis.postgres import EVERY_TENANT
-from hubbub.events.v1 import events_pb2 as events
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages import convert, validate
-from messages.message import Caller, ChannelId, Range, TenantId
+from messages.message import Caller, ChannelId, Entry, Range, TenantId
 from messages.service import access
 from messages.service.rpc_base import RpcBase, fit_to_answer
 from messages.store import log
@@ -31,14 +30,14 @@ class Log(RpcBase):
         """The entries that a socket misses: first the status of every position, then the entries."""
         caller = await self._admitted(request.caller)
         validate.at_most(request.positions, _POSITIONS, "positions")
-        statuses, ranges = await self._statuses(caller, request)
+        statuses, ranges, floors = await self._statuses(caller, request)
         yield rpc.CatchUpResponse(statuses=statuses)
         for page in log.pages(ranges):
             async with self._database.connection([caller.tenant]) as connection:
                 entries = await log.read(connection, page)
             chunk, size = rpc.CatchUpResponse(), 0
             for entry in entries:
-                event = convert.event(entry)
+                event = convert.event_for(entry, floors[entry.channel])
                 if size and size + len(event.payload) > _CHUNK_BYTES:
                     yield chunk
                     chunk, size = rpc.CatchUpResponse(), 0
@@ -46,13 +45,15 @@ class Log(RpcBase):
                 size += len(event.payload)
             yield chunk
 
-    async def _statuses(self, caller: Caller, request: rpc.CatchUpRequest) -> tuple[list[rpc.CatchUpStatus], list[Range]]:
-        """The status of every position, and the missing ranges of those that are complete."""
+    async def _statuses(
+        self, caller: Caller, request: rpc.CatchUpRequest
+    ) -> tuple[list[rpc.CatchUpStatus], list[Range], dict[ChannelId, int]]:
+        """The status of every position, and of those that are complete the missing ranges and the floors."""
         requested = [(_channel_id(position.channel), validate.seq(position.seq)) for position in request.positions]
         async with self._database.connection([caller.tenant]) as connection:
             seen = await log.positions(connection, caller, [channel for channel, _ in requested if channel])
         places = iter(seen)
-        statuses, ranges = [], []
+        statuses, ranges, floors = [], [], {}
         for (channel, seq), position in zip(requested, request.positions, strict=True):
             place = next(places) if channel else None
             if channel is None or place is None:
@@ -65,7 +66,8 @@ class Log(RpcBase):
                 continue
             statuses.append(rpc.CatchUpStatus(channel=channel, status=rpc.RESUME_STATUS_COMPLETE, seq=head, after=missing.after))
             ranges.append(missing)
-        return statuses, ranges
+            floors[channel] = floor
+        return statuses, ranges, floors
 
     async def FetchEvents(self, request: rpc.FetchEventsRequest, _context: object) -> rpc.FetchEventsResponse:
         """Entries for a gateway that found a gap: as many as requested, or fewer when they are large."""
@@ -75,10 +77,9 @@ class Log(RpcBase):
         if head is None:
             raise NotFound
         through = min(head, validate.seq(request.through or head))
-        found = await self._read(
-            tenant, channel, validate.seq(request.after), through, validate.page(request.page_size, _FETCH, _FETCH)
-        )
-        return rpc.FetchEventsResponse(events=found, head=head)
+        limit = validate.page(request.page_size, _FETCH, _FETCH)
+        entries = await self._read(tenant, channel, validate.seq(request.after), through, limit)
+        return rpc.FetchEventsResponse(events=fit_to_answer(map(convert.event, entries)), head=head)
 
     async def GetHeads(self, request: rpc.GetHeadsRequest, _context: object) -> rpc.GetHeadsResponse:
         """Heads of channels of any tenants, with which gateways compare their own. Contains nothing but numbers."""
@@ -95,15 +96,16 @@ class Log(RpcBase):
         channel = validate.channel_id(request.channel)
         membership, _ = access.member(await self._membership(caller, channel))
         after = max(validate.seq(request.after), membership.floor)
-        found = await self._read(caller.tenant, channel, after, membership.head, validate.page(request.page_size, 200, 1_000))
-        return rpc.ListEventsResponse(events=found)
+        limit = validate.page(request.page_size, 200, 1_000)
+        entries = await self._read(caller.tenant, channel, after, membership.head, limit)
+        return rpc.ListEventsResponse(events=fit_to_answer(convert.event_for(entry, membership.floor) for entry in entries))
 
-    async def _read(self, tenant: TenantId, channel: ChannelId, after: int, through: int, limit: int) -> list[events.Event]:
+    async def _read(self, tenant: TenantId, channel: ChannelId, after: int, through: int, limit: int) -> list[Entry]:
         wanted = Range(channel, after, min(through, after + limit))
         if not wanted.count:
             return []
         async with self._database.connection([tenant]) as connection:
-            return fit_to_answer(convert.event(entry) for entry in await log.read(connection, [wanted]))
+            return await log.read(connection, [wanted])
 
 
 def _channel_id(value: str) -> ChannelId | None:

@@ -12,8 +12,8 @@ from messages import convert, cursors, policy, validate
 from messages.audit import AuditAction
 from messages.message import Details, EntryKind, Member, UserId
 from messages.policy import Action, Role
-from messages.service import access
-from messages.service.rpc_base import Change, RpcBase
+from messages.service import access, consent
+from messages.service.rpc_base import Change, RpcBase, fit_to_answer
 from messages.store import members, moderation, users
 
 _BAN_SECONDS = 100 * 365 * 24 * 3600
@@ -31,9 +31,9 @@ class Members(RpcBase):
         limit = validate.page(request.page_size, 200, 1_000)
         async with self._database.connection([caller.tenant]) as connection:
             found = await members.page(connection, caller.tenant, channel, cursors.read(request.page_token, str, ""), limit + 1)
-        page, more = found[:limit], found[limit:]
-        after_page = cursors.write(page[-1].user) if more else ""
-        return rpc.ListMembersResponse(members=convert.members(page), next_page_token=after_page)
+        page = fit_to_answer(convert.members(found[:limit]))
+        after_page = cursors.write(page[-1].user) if len(page) < len(found) else ""
+        return rpc.ListMembersResponse(members=page, next_page_token=after_page)
 
     async def AddMembers(self, request: rpc.AddMembersRequest, _context: object) -> rpc.AddMembersResponse:
         """Add users, all or none. Existing members are not changed."""
@@ -41,8 +41,8 @@ class Members(RpcBase):
         channel, role = validate.channel_id(request.channel), convert.role(request.role or events.ROLE_MEMBER)
         validate.at_most(request.users, validate.MEMBERS_AT_ONCE, "users")
         wanted = [validate.user_id(user) for user in dict.fromkeys(request.users)]
-        async with self._changing(caller, channel) as change:
-            _, own = access.may(change.membership, Action.ADD)
+        async with self._changing(caller, channel, Action.ADD) as change:
+            _, own = await access.may_speak(change.connection, caller, change.membership, Action.ADD)
             access.may_act_on(own, role)
             names = await users.names(change.connection, caller.tenant, wanted)
             if len(names) < len(wanted):
@@ -51,9 +51,52 @@ class Members(RpcBase):
                 raise NotAllowed
             existing = await members.find(change.connection, caller.tenant, channel, wanted)
             absent = [user for user in wanted if user not in existing]
-            if absent:
-                await _join(change, absent, role)
-        return rpc.AddMembersResponse(members=convert.members(Member(user, names[user], role) for user in absent))
+            joining, invited = await consent.sort(change.connection, caller, channel, absent, self._limits)
+            if joining:
+                await _join(change, joining, role)
+            await members.invite(change.connection, caller, channel, invited, role)
+        added = convert.members(Member(user, names[user], role) for user in joining)
+        return rpc.AddMembersResponse(members=added, invited=invited)
+
+    async def ListInvitations(self, request: rpc.ListInvitationsRequest, _context: object) -> rpc.ListInvitationsResponse:
+        """The caller's unanswered invitations, by channel id."""
+        caller = await self._admitted(request.caller)
+        limit = validate.page(request.page_size, 50, 200)
+        after = cursors.read_uuid(request.page_token)
+        async with self._database.connection([caller.tenant]) as connection:
+            found = await members.invitations(connection, caller, after, limit + 1)
+        page, more = found[:limit], found[limit:]
+        after_page = cursors.write(page[-1].channel) if more else ""
+        return rpc.ListInvitationsResponse(invitations=map(convert.invitation, page), next_page_token=after_page)
+
+    async def AcceptInvitation(self, request: rpc.AcceptInvitationRequest, _context: object) -> rpc.AcceptInvitationResponse:
+        """Become a member by an invitation, declined or not. No effect for a member."""
+        caller = await self._admitted(request.caller)
+        channel = validate.channel_id(request.channel)
+        async with self._database.connection([caller.tenant]) as connection:
+            invited = await members.invitation(connection, caller, channel) is not None
+        if not invited:
+            access.member(await self._membership(caller, channel))
+        async with self._locked(caller, channel) as change:
+            role = await members.invitation(change.connection, caller, channel)
+            membership = change.membership
+            if membership is None or (role is None and membership.role is None):
+                raise NotFound
+            if membership.role is None and role is not None:
+                if membership.banned:
+                    raise NotAllowed
+                await consent.require_room(change.connection, caller, self._limits)
+                await _join(change, [caller.user], role)
+        return rpc.AcceptInvitationResponse(channel=await self._listing(caller, channel))
+
+    async def DeclineInvitation(self, request: rpc.DeclineInvitationRequest, _context: object) -> rpc.DeclineInvitationResponse:
+        """Decline an invitation. Others cannot repeat it; the caller can still accept it."""
+        caller = await self._admitted(request.caller)
+        channel = validate.channel_id(request.channel)
+        async with self._database.connection([caller.tenant]) as connection:
+            if not await members.decline(connection, caller, channel):
+                raise NotFound
+        return rpc.DeclineInvitationResponse()
 
     async def JoinChannel(self, request: rpc.JoinChannelRequest, _context: object) -> rpc.JoinChannelResponse:
         """Join a public channel. No effect for a member."""
@@ -64,6 +107,7 @@ class Members(RpcBase):
             if membership.role is None:
                 if membership.banned or membership.kind not in policy.JOINABLE:
                     raise NotAllowed
+                await consent.require_room(change.connection, caller, self._limits)
                 await _join(change, [caller.user], Role.MEMBER)
         return rpc.JoinChannelResponse(channel=await self._listing(caller, channel))
 
@@ -71,7 +115,7 @@ class Members(RpcBase):
         """Change a member's role. The last owner may step down; the channel then has no owner."""
         caller = await self._admitted(request.caller)
         channel, role = validate.channel_id(request.channel), convert.role(request.role)
-        async with self._changing(caller, channel) as change:
+        async with self._changing(caller, channel, Action.SET_ROLE) as change:
             _, own = access.may(change.membership, Action.SET_ROLE)
             access.may_act_on(own, role)
             member = await _member(change, request.user, own)
@@ -86,10 +130,12 @@ class Members(RpcBase):
         """Remove a member, or leave. The last owner may leave; the channel then has no owner."""
         caller = await self._admitted(request.caller)
         channel = validate.channel_id(request.channel)
-        async with self._changing(caller, channel) as change:
+        action = Action.LEAVE if request.user == caller.user else Action.REMOVE
+        async with self._changing(caller, channel, action) as change:
             if request.user == caller.user:
                 access.may(change.membership, Action.LEAVE)
                 await _leave(change, caller.user, EntryKind.MEMBER_LEFT)
+                await members.depart(change.connection, caller, channel)
             else:
                 _, own = access.may(change.membership, Action.REMOVE)
                 member = await _member(change, request.user, own)
@@ -104,7 +150,7 @@ class Members(RpcBase):
         reason = validate.line(request.reason, "reason", validate.REASON_CHARACTERS)
         if request.seconds > _BAN_SECONDS:
             raise InvalidArgument(f"A ban lasts at most {_BAN_SECONDS} seconds, or for ever")
-        async with self._changing(caller, channel) as change:
+        async with self._changing(caller, channel, Action.REMOVE) as change:
             _, own = access.may(change.membership, Action.REMOVE)
             user = _user_id(request.user)
             if user == caller.user:
@@ -124,7 +170,7 @@ class Members(RpcBase):
         """Lift a ban. No effect when there is none."""
         caller = await self._admitted(request.caller)
         channel = validate.channel_id(request.channel)
-        async with self._changing(caller, channel) as change:
+        async with self._changing(caller, channel, Action.REMOVE) as change:
             access.may(change.membership, Action.REMOVE)
             user = _user_id(request.user)
             if await members.unban(change.connection, caller.tenant, channel, user):
@@ -138,7 +184,7 @@ class Members(RpcBase):
         reason = validate.line(request.reason, "reason", validate.REASON_CHARACTERS)
         if not 1 <= request.seconds <= _SILENCE_SECONDS:
             raise InvalidArgument(f"A silence lasts 1 to {_SILENCE_SECONDS} seconds")
-        async with self._changing(caller, channel) as change:
+        async with self._changing(caller, channel, Action.SILENCE) as change:
             _, own = access.may(change.membership, Action.SILENCE)
             member = await _member(change, request.user, own)
             silence = moderation.Silence(caller.tenant, channel, member.user, caller.user, reason, request.seconds)
@@ -150,7 +196,7 @@ class Members(RpcBase):
         """Lift a silence. No effect when there is none. Refused for one's own silence and for members with a higher role."""
         caller = await self._admitted(request.caller)
         channel = validate.channel_id(request.channel)
-        async with self._changing(caller, channel) as change:
+        async with self._changing(caller, channel, Action.SILENCE) as change:
             _, own = access.may(change.membership, Action.SILENCE)
             user = _user_id(request.user)
             if user == caller.user:
@@ -166,7 +212,7 @@ class Members(RpcBase):
 async def _join(change: Change, joining: list[UserId], role: Role) -> None:
     joined = await change.append(EntryKind.MEMBER_JOINED, *(Details(user=user, role=role) for user in joining))
     rows = [(entry.details.user, role, entry.seq) for entry in joined]
-    await members.add(change.connection, change.caller.tenant, change.channel, rows)
+    await members.add(change.connection, change.caller, change.channel, rows)
 
 
 async def _leave(change: Change, user: UserId, kind: EntryKind) -> None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import uuid
 
+import msgspec
+
 from bus.bus import BusError
 from chassis.errors import InvalidArgument
 from hubbub.messages.v1 import messages_service_pb2 as rpc
-from messages import convert, cursors, validate
+from messages import attachments, convert, cursors, validate
 from messages.commands.batch import handle
 from messages.commands.model import Body, Command, Delete, Edit, Outcome, Verdict
 from messages.ids import rpc_command_id
-from messages.message import Caller, ChannelId
+from messages.message import Caller, ChannelId, MessageId
 from messages.service import access
-from messages.service.rpc_base import RpcBase, fit_to_answer, logger
+from messages.service.rpc_base import RpcBase, fit_to_answer, logger, message_escapes
 from messages.store import messages
 
 _QUERY_CHARACTERS = 256
@@ -23,10 +25,18 @@ class Messages(RpcBase):
     """RPCs about messages."""
 
     async def PostMessage(self, request: rpc.PostMessageRequest, _context: object) -> rpc.PostMessageResponse:
-        """Post a message; it is stored when the call returns. Without a key, every call posts a new message."""
+        """Post a message; it is stored when the call returns. Without a key, every call posts a new message.
+
+        Of attachments only the ids are read: the media service says what they are, and whether the caller may post them.
+        """
         caller = await self._admitted(request.caller)
         channel, key = validate.channel_id(request.channel), validate.key(request.key or uuid.uuid4().hex)
-        outcome = await self._carry_out(caller, channel, key, convert.post(request.message))
+        uploads = convert.upload_ids(request.message)
+        post = convert.post(request.message)
+        if uploads:
+            attached = await attachments.resolve(self._media, caller, channel, uploads)
+            post = msgspec.structs.replace(post, attachments=attached)
+        outcome = await self._carry_out(caller, channel, key, post)
         return rpc.PostMessageResponse(
             message=outcome.message or "",
             seq=outcome.seq,
@@ -50,7 +60,7 @@ class Messages(RpcBase):
 
     async def _carry_out(self, caller: Caller, channel: ChannelId, key: str, body: Body) -> Outcome:
         command = Command(caller.tenant, channel, caller.user, key, rpc_command_id(), "", body, caller.token_issued_at)
-        stored = await handle(self._database, [command])
+        stored = await handle(self._database, [command], self._limits)
         try:
             await self._publisher.publish_stored(stored)
         except BusError:
@@ -71,37 +81,41 @@ class Messages(RpcBase):
         thread = validate.message_id(request.thread) if request.thread else None
         if thread is None and not request.pinned:
             async with self._database.connection([caller.tenant]) as connection:
-                page = await messages.page(connection, caller.tenant, channel, after=after, before=before, limit=limit)
+                page = await messages.page(
+                    connection, caller.tenant, channel, floor=membership.floor, after=after, before=before, limit=limit
+                )
         else:
             async with self._database.walking(caller.tenant) as connection:
                 page = await messages.chosen(
                     connection,
                     caller.tenant,
                     channel,
+                    floor=membership.floor,
                     after=after,
                     before=before,
                     limit=limit,
                     thread=thread,
                     pinned=request.pinned,
                 )
-        return rpc.ListMessagesResponse(messages=fit_to_answer(convert.message(message) for message in page))
+        return rpc.ListMessagesResponse(messages=fit_to_answer(map(convert.message, page), message_escapes))
 
     async def SearchMessages(self, request: rpc.SearchMessagesRequest, _context: object) -> rpc.SearchMessagesResponse:
         """Full-text search in the messages that the caller may read, newest first."""
         caller = await self._admitted(request.caller)
-        if not validate.line(request.query, "query", _QUERY_CHARACTERS).strip():
+        query = validate.query(request.query, _QUERY_CHARACTERS)
+        if not query.strip():
             raise InvalidArgument("A query cannot be empty")
         channel = validate.channel_id(request.channel) if request.channel else None
         if channel:
             access.member(await self._membership(caller, channel))
         sender = validate.user_id(request.sender) if request.sender else None
-        cursor = cursors.read(request.page_token, str, "")
-        before = validate.message_id(cursor) if cursor else None
+        cursor = cursors.read_uuid(request.page_token)
+        before = MessageId(cursor) if cursor else None
         limit = validate.page(request.page_size, 50, 200)
         async with self._database.walking(caller.tenant) as connection:
             found = await messages.search(
-                connection, caller, request.query, channel=channel, sender=sender, before=before, limit=limit + 1
+                connection, caller, query, channel=channel, sender=sender, before=before, limit=limit + 1
             )
-        page = fit_to_answer(convert.message(message) for message in found[:limit])
+        page = fit_to_answer(map(convert.message, found[:limit]), message_escapes)
         more = len(page) < len(found)
         return rpc.SearchMessagesResponse(messages=page, next_page_token=cursors.write(page[-1].id) if more else "")

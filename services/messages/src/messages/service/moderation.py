@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from chassis.errors import InvalidArgument, NotAllowed, NotFound
+from bus.bus import BusError
+from chassis.errors import Conflict, InvalidArgument, NotAllowed, NotFound
+from hubbub.events.v1 import events_pb2 as events
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages import convert, cursors, validate
-from messages.service.rpc_base import RpcBase, fit_to_answer
+from messages.service.rpc_base import RpcBase, fit_to_answer, logger
 from messages.store import audit, moderation, users
 
 
@@ -25,6 +27,13 @@ class Moderation(RpcBase):
             if not await users.names(connection, caller.tenant, [user]):
                 raise NotFound
             await moderation.block(connection, caller, user, blocked=request.blocked)
+            if request.blocked and await moderation.count_blocked(connection, caller) > self._limits.blocks_per_user:
+                raise Conflict("You have blocked too many users")
+        block = events.PeerBlock(tenant=caller.tenant, user=caller.user, blocked_user=user, blocked=request.blocked)
+        try:
+            await self._publisher.publish_block(block)
+        except BusError:  # gateways read the blocks with the next session
+            logger.warning("block_not_published")
         return rpc.BlockPeerResponse()
 
     async def ListBlockedPeers(self, request: rpc.ListBlockedPeersRequest, _context: object) -> rpc.ListBlockedPeersResponse:
@@ -33,9 +42,9 @@ class Moderation(RpcBase):
         limit = validate.page(request.page_size, 200, 1_000)
         async with self._database.connection([caller.tenant]) as connection:
             found = await moderation.blocked_by(connection, caller, cursors.read(request.page_token, str, ""), limit + 1)
-        page, more = found[:limit], found[limit:]
-        after_page = cursors.write(page[-1].id) if more else ""
-        return rpc.ListBlockedPeersResponse(users=[convert.user(each) for each in page], next_page_token=after_page)
+        page = fit_to_answer(map(convert.user, found[:limit]))
+        after_page = cursors.write(page[-1].id) if len(page) < len(found) else ""
+        return rpc.ListBlockedPeersResponse(users=page, next_page_token=after_page)
 
     async def ListAudit(self, request: rpc.ListAuditRequest, _context: object) -> rpc.ListAuditResponse:
         """The audit log of the tenant, oldest first, for administrators."""

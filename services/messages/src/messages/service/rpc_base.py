@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+import re
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
@@ -12,18 +13,24 @@ import structlog
 from bus.bus import BusError
 from chassis.errors import NotAuthenticated
 from chassis.postgres import Connection, Database
+from hubbub.media.v1.media_service_pb2_grpc import MediaServiceStub
 from hubbub.messages.v1 import messages_pb2 as nouns
 from messages import convert
 from messages.audit import AuditAction
+from messages.limits import DEFAULT_LIMITS, Limits
 from messages.message import Caller, ChannelId, Details, Entry, EntryKind, MembershipView
+from messages.policy import Action
 from messages.publisher import Publisher
 from messages.revocations import Revocations
+from messages.service import access
 from messages.store import audit, channels, log, sessions, users
 from messages.store.log import Draft
 from messages.store.users import Admission
 
 logger = structlog.get_logger()
-_RESPONSE_BYTES = 3 * 1024 * 1024
+PAGE_BYTES = 640 * 1024
+"""Bytes of a page, so that its JSON stays below 1 MiB."""
+_ESCAPED = re.compile(r'[\x00-\x1f"\\]')
 
 
 @dataclass(slots=True)
@@ -55,7 +62,17 @@ class Change:
 class RpcBase:
     """Base class of the RPC classes."""
 
-    def __init__(self, database: Database, publisher: Publisher, revocations: Revocations) -> None:
+    def __init__(
+        self,
+        database: Database,
+        publisher: Publisher,
+        revocations: Revocations,
+        limits: Limits = DEFAULT_LIMITS,
+        *,
+        media: MediaServiceStub | None = None,
+    ) -> None:
+        self._media = media
+        self._limits = limits
         self._database = database
         self._publisher = publisher
         self._revocations = revocations
@@ -75,8 +92,23 @@ class RpcBase:
             return await channels.membership(connection, caller, channel)
 
     @asynccontextmanager
-    async def _changing(self, caller: Caller, channel: ChannelId) -> AsyncIterator[Change]:
-        """Lock a channel inside the block: no other transaction appends to its log. Leaving commits, then publishes."""
+    async def _changing(self, caller: Caller, channel: ChannelId, action: Action | None = None) -> AsyncIterator[Change]:
+        """Lock a channel inside the block: no other transaction appends to its log. Leaving commits, then publishes.
+
+        A caller who may not do `action`, or without one may not see the channel, is refused before the channel is locked. The
+        caller of this method judges again: the lock may have been granted long after.
+        """
+        membership = await self._membership(caller, channel)
+        if action is None:
+            access.visible(membership)
+        else:
+            access.may(membership, action)
+        async with self._locked(caller, channel) as change:
+            yield change
+
+    @asynccontextmanager
+    async def _locked(self, caller: Caller, channel: ChannelId) -> AsyncIterator[Change]:
+        """As `_changing`, for a caller who has been judged already."""
         async with self._database.transaction([caller.tenant]) as connection:
             await channels.lock(connection, channel)
             change = Change(connection, caller, channel, await channels.membership(connection, caller, channel))
@@ -106,13 +138,26 @@ class _Sized(Protocol):
 SizedT = TypeVar("SizedT", bound=_Sized)
 
 
-def fit_to_answer(items: Iterable[SizedT]) -> list[SizedT]:
-    """The first items, at least one, that fit into one response. The caller continues from the last one."""
+def fit_to_answer(items: Iterable[SizedT], escapes: Callable[[SizedT], int] = lambda _item: 0) -> list[SizedT]:
+    """The first items, at least one, that fit into one response. The caller continues from the last one.
+
+    `escapes` is how much longer an item's text is in JSON: a control character takes six bytes there.
+    """
     fitting: list[SizedT] = []
     size = 0
     for item in items:
-        size += item.ByteSize()
-        if fitting and size > _RESPONSE_BYTES:
+        size += item.ByteSize() + escapes(item)
+        if fitting and size > PAGE_BYTES:
             break
         fitting.append(item)
     return fitting
+
+
+def message_escapes(message: nouns.Message) -> int:
+    """The `escapes` of a message."""
+    return len(_ESCAPED.findall(message.text)) * 5
+
+
+def channel_escapes(channel: nouns.Channel) -> int:
+    """The `escapes` of a channel."""
+    return message_escapes(channel.last_message)

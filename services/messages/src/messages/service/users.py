@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
+from itertools import accumulate
 
 from chassis.errors import InvalidArgument, NotAllowed, NotAuthenticated, NotFound
 from hubbub.events.v1 import events_pb2 as events
@@ -12,10 +14,18 @@ from messages import convert, cursors, validate
 from messages.audit import AuditAction
 from messages.message import Caller, TenantId, User, UserId
 from messages.service.rpc_base import RpcBase
-from messages.store import audit, channels, sessions, users
+from messages.store import audit, channels, moderation, sessions, users
+from messages.store.moderation import Blocks
 from messages.store.users import Admission, RevocationState, UserRecord
 
 _SESSIONS = 1_000
+_BLOCKED_BY = 1_000
+_SESSION_CHANNELS = 10_000
+"""Channels of all sessions of an answer, which is at most 16 MiB."""
+_HELLO_BYTES = 900 * 1024
+"""Bytes of a session's channels in `hello`: a gateway closes sockets with 1 MiB unread."""
+_CHANNEL_BYTES = 200
+"""Bytes of a channel in `hello`, without its name."""
 
 
 class Users(RpcBase):
@@ -34,16 +44,22 @@ class Users(RpcBase):
         return rpc.AdmitUserResponse(user=_user(user), session_ends_at=ends[caller.session] if caller.session else 0)
 
     async def OpenSessions(self, request: rpc.OpenSessionsRequest, _context: object) -> rpc.OpenSessionsResponse:
-        """The user and channels of each session, read in two statements for all of them."""
+        """The user and channels of each session, read in four statements for all of them.
+
+        Answers only the first sessions, at least one, when all of them have too many channels for one answer.
+        """
         validate.at_most(request.sessions, _SESSIONS, "sessions")
         admissions = [_admission(each) for each in request.sessions]
         if not admissions:
             return rpc.OpenSessionsResponse()
         tenants = sorted({admission.caller.tenant for admission in admissions})
         async with self._database.connection(tenants) as connection:
+            counts = await channels.counts(connection, [(each.caller.tenant, each.caller.user) for each in admissions])
+            admissions = admissions[: _fitting(counts)]
             users_by_id = await users.admit(connection, admissions)
             ends = await sessions.use(connection, (admission.caller for admission in admissions))
             memberships = await channels.of_users(connection, list(users_by_id))
+            blocks = await moderation.of_users(connection, list(users_by_id))
         opened = []
         for admission in admissions:
             user_id = admission.caller.tenant, admission.caller.user
@@ -51,17 +67,21 @@ class Users(RpcBase):
                 opened.append(rpc.Session(reason=NotAuthenticated.reason))
                 continue
             own = [convert.channel(each) for each in memberships.get(user_id, [])]
-            opened.append(rpc.Session(user=_user(users_by_id[user_id]), channels=own))
+            _shorten_names(own)
+            session = rpc.Session(user=_user(users_by_id[user_id]), channels=own)
+            if user_id in blocks:
+                _add_blocks(session, blocks[user_id])
+            opened.append(session)
         return rpc.OpenSessionsResponse(sessions=opened)
 
     async def ListUsers(self, request: rpc.ListUsersRequest, _context: object) -> rpc.ListUsersResponse:
         """Users of the tenant, by name."""
         caller = await self._admitted(request.caller)
-        validate.line(request.query, "query", validate.NAME_CHARACTERS)
+        query = validate.query(request.query, validate.NAME_CHARACTERS)
         limit = validate.page(request.page_size, 50, 200)
         after = cursors.read(request.page_token, tuple[str, str], ("", ""))
         async with self._database.connection([caller.tenant]) as connection:
-            found = await users.search(connection, caller.tenant, request.query, after, limit + 1)
+            found = await users.search(connection, caller.tenant, query, after, limit + 1)
         page, more = found[:limit], found[limit:]
         after_page = cursors.write(page[-1][1]) if more else ""
         return rpc.ListUsersResponse(users=[convert.user(user) for user, _ in page], next_page_token=after_page)
@@ -102,6 +122,27 @@ class Users(RpcBase):
         revocation = convert.revocation(uuid.uuid4().hex, tenant, user, state.revoked_before, blocked=state.blocked)
         await self._revocations.apply_everywhere(revocation)
         return revocation
+
+
+def _fitting(counts: Sequence[int]) -> int:
+    """How many sessions with so many channels fit into one answer, at least one."""
+    fitting = sum(total <= _SESSION_CHANNELS for total in accumulate(counts))
+    return max(1, fitting)
+
+
+def _shorten_names(own: Sequence[nouns.Channel]) -> None:
+    """Cut the names of a session's channels where they would make its `hello` too large."""
+    room = _HELLO_BYTES - _CHANNEL_BYTES * len(own)
+    if sum(len(each.name.encode()) for each in own) <= room:
+        return
+    for each in own:
+        each.name = each.name.encode()[: max(0, room // len(own))].decode(errors="ignore")
+
+
+def _add_blocks(session: rpc.Session, found: Blocks) -> None:
+    session.blocks.extend(found.blocks)
+    session.blocked_by_many = len(found.blocked_by) > _BLOCKED_BY
+    session.blocked_by.extend(found.blocked_by[:_BLOCKED_BY])
 
 
 def _admission(request: rpc.AdmitUserRequest) -> Admission:

@@ -41,18 +41,32 @@ async def listing(connection: Connection, caller: Caller, channel: ChannelId) ->
     return _listing(row) if row else None
 
 
-async def list_own(connection: Connection, caller: Caller) -> list[ChannelListing]:
-    """The caller's channels, most recently active first."""
-    parameters = {"tenant": caller.tenant, "user": caller.user}
-    rows: list[tuple[Any, ...]] = await (await connection.execute(queries.LIST_OWN, parameters)).fetchall()
-    return [_listing(row) for row in rows]
+Position = tuple[str, str]
+"""Of a channel in a list: when it was last active, and its id."""
 
 
-async def list_joinable(connection: Connection, caller: Caller) -> list[ChannelListing]:
-    """Channels that the caller could join, at most 1,000, most recently active first."""
-    parameters = {"tenant": caller.tenant, "user": caller.user, "joinable": [kind.value for kind in policy.JOINABLE]}
-    rows: list[tuple[Any, ...]] = await (await connection.execute(queries.LIST_JOINABLE, parameters)).fetchall()
-    return [_listing(row) for row in rows]
+async def page(
+    connection: Connection, caller: Caller, after: Position | None, limit: int, *, joinable: bool
+) -> list[tuple[Position, ChannelListing]]:
+    """The caller's channels, or those that they could join, most recently active first, after a position."""
+    parameters = {
+        "tenant": caller.tenant,
+        "user": caller.user,
+        "joinable": [kind.value for kind in policy.JOINABLE],
+        "active": after[0] if after else None,
+        "after": after[1] if after else None,
+        "limit": limit,
+    }
+    query = queries.LIST_JOINABLE if joinable else queries.LIST_OWN
+    rows: list[tuple[Any, ...]] = await (await connection.execute(query, parameters)).fetchall()
+    return [((active, row[0]), _listing(tuple(row))) for active, *row in rows]
+
+
+async def counts(connection: Connection, users: Sequence[tuple[str, str]]) -> list[int]:
+    """How many channels each (tenant, user) has, in order."""
+    parameters = {"tenants": [tenant for tenant, _ in users], "ids": [user for _, user in users]}
+    rows: list[tuple[Any, ...]] = await (await connection.execute(queries.COUNT_OF_USERS, parameters)).fetchall()
+    return [row[0] for row in rows]
 
 
 async def of_users(connection: Connection, users: Sequence[tuple[str, str]]) -> dict[tuple[str, str], list[MembershipView]]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from chassis.postgres import Connection
-from messages.message import ChannelId, Member, TenantId, UserId
+from messages.message import Caller, ChannelId, Member, TenantId, UserId
 from messages.policy import Role
 from messages.queries import members as queries
 
@@ -27,10 +28,11 @@ async def find(connection: Connection, tenant: TenantId, channel: ChannelId, use
     return {member.user: member for member in map(_member, rows)}
 
 
-async def add(connection: Connection, tenant: TenantId, channel: ChannelId, joined: Sequence[tuple[UserId, Role, int]]) -> None:
-    """Add members as (user, role, number of their member.joined entry)."""
+async def add(connection: Connection, actor: Caller, channel: ChannelId, joined: Sequence[tuple[UserId, Role, int]]) -> None:
+    """Add members as (user, role, number of their member.joined entry); `actor` adds them, or joins."""
     parameters = {
-        "tenant": tenant,
+        "tenant": actor.tenant,
+        "actor": actor.user,
         "channel": channel,
         "users": [user for user, _, _ in joined],
         "roles": [role.value for _, role, _ in joined],
@@ -76,6 +78,95 @@ async def unban(connection: Connection, tenant: TenantId, channel: ChannelId, us
     """Lift a ban; returns whether there was one."""
     parameters = {"tenant": tenant, "channel": channel, "user": user}
     return await (await connection.execute(queries.UNBAN, parameters)).fetchone() is not None
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """A user whom another user wants to put into a channel."""
+
+    user: UserId
+    refuses: bool
+    """The user has blocked the other one."""
+    channels: int
+    unasked: int
+    """Channels into which others put the user, who has not posted there."""
+    departed: bool
+    """The user left this channel."""
+    invited: bool | None
+    """Whether the user declined an invitation to this channel; None without one."""
+    invitations: int
+    stranger: bool
+    """The two share no channel to which this user agreed. False in tenants that do not ask for consent."""
+
+
+async def candidates(
+    connection: Connection, actor: Caller, channel: ChannelId | None, users: Sequence[UserId], *, consent: bool
+) -> list[Candidate]:
+    """What decides whether `actor` may put each of `users` into a channel; None is a new one."""
+    parameters = {"tenant": actor.tenant, "actor": actor.user, "channel": channel, "users": list(users), "consent": consent}
+    rows: list[tuple[Any, ...]] = await (await connection.execute(queries.CANDIDATES, parameters)).fetchall()
+    return [Candidate(*row) for row in rows]
+
+
+async def count_added(connection: Connection, actor: Caller, added: int) -> tuple[int, float]:
+    """Count members whom `actor` adds. Returns how many in the present hour, and the seconds until it ends."""
+    parameters = {"tenant": actor.tenant, "user": actor.user, "added": added}
+    row: Any = await (await connection.execute(queries.COUNT_ADDED, parameters)).fetchone()
+    return row[0], row[1]
+
+
+async def invite(connection: Connection, actor: Caller, channel: ChannelId, users: Sequence[UserId], role: Role) -> None:
+    """Invite users. An earlier invitation stays as it is."""
+    parameters = {"tenant": actor.tenant, "actor": actor.user, "channel": channel, "users": list(users), "role": role.value}
+    await connection.execute(queries.INVITE, parameters)
+
+
+async def invitation(connection: Connection, caller: Caller, channel: ChannelId) -> Role | None:
+    """The role to which the caller is invited, also after declining; None without an invitation."""
+    row: Any = await (await connection.execute(queries.INVITATION, _of(caller, channel))).fetchone()
+    return Role(row[0]) if row else None
+
+
+async def decline(connection: Connection, caller: Caller, channel: ChannelId) -> bool:
+    """Decline an invitation; returns whether there is one."""
+    return await (await connection.execute(queries.DECLINE, _of(caller, channel))).fetchone() is not None
+
+
+class Invitation(msgspec.Struct, frozen=True):
+    """An invitation that waits for an answer."""
+
+    channel: ChannelId
+    kind: str
+    name: str
+    inviter: UserId
+    role: str
+    at: datetime
+
+
+async def invitations(connection: Connection, caller: Caller, after: str | None, limit: int) -> list[Invitation]:
+    """The caller's unanswered invitations, by channel id."""
+    parameters = {"tenant": caller.tenant, "user": caller.user, "after": after, "limit": limit}
+    rows: list[tuple[Any, ...]] = await (await connection.execute(queries.INVITATIONS, parameters)).fetchall()
+    return [Invitation(*row) for row in rows]
+
+
+async def depart(connection: Connection, caller: Caller, channel: ChannelId) -> None:
+    """Remember that the caller left by themselves."""
+    await connection.execute(queries.DEPART, _of(caller, channel))
+
+
+async def speech(connection: Connection, caller: Caller, channel: ChannelId) -> tuple[bool, float]:
+    """Whether the member is silenced, and the seconds until slow mode permits their next words."""
+    row: Any = await (await connection.execute(queries.SPEECH, _of(caller, channel))).fetchone()
+    return (row[0], row[1] or 0.0) if row else (True, 0.0)
+
+
+async def spoke(connection: Connection, caller: Caller, channel: ChannelId) -> None:
+    """Slow mode counts from now on for the member's next words."""
+    await connection.execute(queries.SPOKE, _of(caller, channel))
+
+
+def _of(caller: Caller, channel: ChannelId) -> dict[str, object]:
+    return {"tenant": caller.tenant, "user": caller.user, "channel": channel}
 
 
 def _member(row: tuple[Any, ...]) -> Member:

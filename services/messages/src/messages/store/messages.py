@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
+import psycopg
 
+from chassis.errors import InvalidArgument
 from chassis.postgres import Connection
 from messages.message import NO_DETAILS, Caller, ChannelId, Details, Message, MessageId, Reaction, TenantId, UserId
 from messages.queries import messages as queries
 
+_OPERATORS = re.compile(r"-[-\s]*-")
+"""A run of negations, each of which takes a level of PostgreSQL's stack."""
 _details = msgspec.json.Decoder(Details).decode
 _reactions = msgspec.json.Decoder(list[Reaction]).decode
 
 
 async def page(
-    connection: Connection, tenant: TenantId, channel: ChannelId, *, after: int, before: int, limit: int
+    connection: Connection, tenant: TenantId, channel: ChannelId, *, floor: int, after: int, before: int, limit: int
 ) -> list[Message]:
-    """Messages between two exclusive bounds, newest first."""
-    parameters = {"tenant": tenant, "channel": channel, "after": after, "before": before, "limit": limit}
+    """Messages between two exclusive bounds, newest first, as a member with this floor sees them."""
+    parameters = {"tenant": tenant, "channel": channel, "floor": floor, "after": after, "before": before, "limit": limit}
     rows: list[tuple[Any, ...]] = await (await connection.execute(queries.LIST, parameters)).fetchall()
     return [from_row(row) for row in rows]
 
@@ -28,6 +33,7 @@ async def chosen(
     tenant: TenantId,
     channel: ChannelId,
     *,
+    floor: int,
     after: int,
     before: int,
     limit: int,
@@ -35,7 +41,7 @@ async def chosen(
     pinned: bool,
 ) -> list[Message]:
     """As `page`, of a thread including its root, or of pinned messages."""
-    bounds = {"tenant": tenant, "channel": channel, "after": after, "before": before, "limit": limit}
+    bounds = {"tenant": tenant, "channel": channel, "floor": floor, "after": after, "before": before, "limit": limit}
     parameters = {**bounds, "thread": thread}
     query = queries.PINNED if pinned else queries.THREAD
     rows: list[tuple[Any, ...]] = await (await connection.execute(query, parameters)).fetchall()
@@ -56,13 +62,16 @@ async def search(
     parameters = {
         "tenant": caller.tenant,
         "user": caller.user,
-        "query": query,
+        "query": _OPERATORS.sub("-", query),
         "channel": channel,
         "sender": sender,
         "before": before,
         "limit": limit,
     }
-    rows: list[tuple[Any, ...]] = await (await connection.execute(queries.SEARCH, parameters)).fetchall()
+    try:
+        rows: list[tuple[Any, ...]] = await (await connection.execute(queries.SEARCH, parameters)).fetchall()
+    except (psycopg.DataError, psycopg.InternalError, psycopg.errors.ProgramLimitExceeded) as error:
+        raise InvalidArgument("The query is not valid") from error  # too deep for PostgreSQL's parser of queries
     return [from_row(row) for row in rows]
 
 

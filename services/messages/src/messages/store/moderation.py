@@ -47,7 +47,26 @@ async def blocked_by(connection: Connection, caller: Caller, after: str, limit: 
     return [User(*row) for row in rows]
 
 
-async def refused_by(connection: Connection, caller: Caller, users: Sequence[UserId]) -> bool:
-    """Whether any of `users` has blocked the caller."""
-    parameters = {"tenant": caller.tenant, "blocked": caller.user, "users": list(users)}
-    return await (await connection.execute(queries.REFUSED_BY, parameters)).fetchone() is not None
+async def count_blocked(connection: Connection, caller: Caller) -> int:
+    """How many users the caller has blocked."""
+    row: Any = await (await connection.execute(queries.COUNT_BLOCKED, {"tenant": caller.tenant, "user": caller.user})).fetchone()
+    count: int = row[0]
+    return count
+
+
+class Blocks(msgspec.Struct):
+    """The blocks of one user."""
+
+    blocks: list[UserId] = []
+    blocked_by: list[UserId] = []
+
+
+async def of_users(connection: Connection, users: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Blocks]:
+    """The blocks of each (tenant, user) who has any, at most 1,001 in each direction."""
+    parameters = {"tenants": [tenant for tenant, _ in users], "ids": [user for _, user in users]}
+    rows: list[tuple[Any, ...]] = await (await connection.execute(queries.OF_USERS, parameters)).fetchall()
+    found: dict[tuple[str, str], Blocks] = {}
+    for tenant, user, other, blocked in rows:
+        of_user = found.setdefault((tenant, user), Blocks())
+        (of_user.blocked_by if blocked else of_user.blocks).append(other)
+    return found

@@ -179,7 +179,7 @@ class PostMessage(_message.Message):
     """Message id of the thread's root; empty outside a thread."""
     @_builtins.property
     def attachments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Attachment]:
-        """At most 10, already resolved against the media service by the gateway or the API."""
+        """At most 10. In requests only the ids are read: the API asks the media service. On the bus, as the gateway resolved them."""
 
     @_builtins.property
     def mentions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -457,6 +457,8 @@ class Event(_message.Message):
     ROLE_FIELD_NUMBER: _builtins.int
     COMMAND_FIELD_NUMBER: _builtins.int
     GATEWAY_FIELD_NUMBER: _builtins.int
+    ABOUT_FIELD_NUMBER: _builtins.int
+    HIDDEN_PAYLOAD_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """Tenant of the channel."""
     channel: _builtins.str
@@ -481,6 +483,10 @@ class Event(_message.Message):
     """Id of the command that made the entry; empty for an RPC."""
     gateway: _builtins.str
     """Gateway incarnation that waits for the acknowledgement; empty when none does."""
+    about: _builtins.int
+    """Channels with history JOINED: position of the message that the entry is about, or of the thread's root. 0 otherwise."""
+    hidden_payload: _builtins.bytes
+    """The frame for members who may not see the entry at `about`. Empty when it does not differ from `payload`."""
     def __init__(
         self,
         *,
@@ -496,10 +502,12 @@ class Event(_message.Message):
         role: Global___Role.ValueType = ...,
         command: _builtins.str = ...,
         gateway: _builtins.str = ...,
+        about: _builtins.int = ...,
+        hidden_payload: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "at", b"at", "channel", b"channel", "command", b"command", "gateway", b"gateway", "kind", b"kind", "message", b"message", "payload", b"payload", "role", b"role", "seq", b"seq", "subject", b"subject", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["about", b"about", "actor", b"actor", "at", b"at", "channel", b"channel", "command", b"command", "gateway", b"gateway", "hidden_payload", b"hidden_payload", "kind", b"kind", "message", b"message", "payload", b"payload", "role", b"role", "seq", b"seq", "subject", b"subject", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -696,6 +704,40 @@ class Revocation(_message.Message):
 Global___Revocation: _TypeAlias = Revocation  # noqa: Y015
 
 @_typing.final
+class PeerBlock(_message.Message):
+    """A user blocked another user, or lifted the block. Gateways keep typing and presence from the blocked user."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
+    BLOCKED_USER_FIELD_NUMBER: _builtins.int
+    BLOCKED_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """Tenant of both users."""
+    user: _builtins.str
+    """User id of who blocks."""
+    blocked_user: _builtins.str
+    """User id of the blocked user."""
+    blocked: _builtins.bool
+    """False lifts the block."""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        user: _builtins.str = ...,
+        blocked_user: _builtins.str = ...,
+        blocked: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocked", b"blocked", "blocked_user", b"blocked_user", "tenant", b"tenant", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PeerBlock: _TypeAlias = PeerBlock  # noqa: Y015
+
+@_typing.final
 class RevocationBatch(_message.Message):
     """One bus entry of the revocations topic."""
 
@@ -703,21 +745,27 @@ class RevocationBatch(_message.Message):
 
     USERS_FIELD_NUMBER: _builtins.int
     ECHO_FIELD_NUMBER: _builtins.int
+    BLOCKS_FIELD_NUMBER: _builtins.int
     echo: _builtins.str
     """Set by a gateway that waits for its own entry: once it reads the entry back, it has read every revocation before it."""
     @_builtins.property
     def users(self) -> _containers.RepeatedCompositeFieldContainer[Global___Revocation]:
         """Revocations."""
 
+    @_builtins.property
+    def blocks(self) -> _containers.RepeatedCompositeFieldContainer[Global___PeerBlock]:
+        """Blocks between users. Not acknowledged."""
+
     def __init__(
         self,
         *,
         users: _abc.Iterable[Global___Revocation] | None = ...,
         echo: _builtins.str = ...,
+        blocks: _abc.Iterable[Global___PeerBlock] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["echo", b"echo", "users", b"users"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocks", b"blocks", "echo", b"echo", "users", b"users"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -232,6 +232,7 @@ class Channel(_message.Message):
     HISTORY_FIELD_NUMBER: _builtins.int
     LAST_MESSAGE_FIELD_NUMBER: _builtins.int
     PEER_FIELD_NUMBER: _builtins.int
+    FLOOR_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Channel id (UUID)."""
     kind: Global___ChannelKind.ValueType
@@ -254,6 +255,8 @@ class Channel(_message.Message):
     """Seconds between two messages of one member; 0 turns slow mode off."""
     history: Global___History.ValueType
     """What members may read."""
+    floor: _builtins.int
+    """The viewer may not read entries up to this position: with history JOINED, those before their own joining. 0 otherwise."""
     @_builtins.property
     def last_message(self) -> Global___Message:
         """The newest message that the viewer may see, if any."""
@@ -278,10 +281,11 @@ class Channel(_message.Message):
         history: Global___History.ValueType = ...,
         last_message: Global___Message | None = ...,
         peer: Global___User | None = ...,
+        floor: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_last_message", b"_last_message", "_peer", b"_peer", "last_message", b"last_message", "peer", b"peer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_last_message", b"_last_message", "_peer", b"_peer", "history", b"history", "id", b"id", "kind", b"kind", "last_message", b"last_message", "muted", b"muted", "name", b"name", "peer", b"peer", "read_seq", b"read_seq", "role", b"role", "seq", b"seq", "slow_mode_seconds", b"slow_mode_seconds", "topic", b"topic", "unread", b"unread"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_last_message", b"_last_message", "_peer", b"_peer", "floor", b"floor", "history", b"history", "id", b"id", "kind", b"kind", "last_message", b"last_message", "muted", b"muted", "name", b"name", "peer", b"peer", "read_seq", b"read_seq", "role", b"role", "seq", b"seq", "slow_mode_seconds", b"slow_mode_seconds", "topic", b"topic", "unread", b"unread"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__last_message: _TypeAlias = _typing.Literal["last_message"]  # noqa: Y015
     _WhichOneofArgType__last_message: _TypeAlias = _typing.Literal["_last_message", b"_last_message"]  # noqa: Y015
@@ -293,6 +297,50 @@ class Channel(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__peer) -> _WhichOneofReturnType__peer | None: ...
 
 Global___Channel: _TypeAlias = Channel  # noqa: Y015
+
+@_typing.final
+class Invitation(_message.Message):
+    """An invitation to a channel that waits for an answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    INVITER_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    channel: _builtins.str
+    """Channel id."""
+    kind: Global___ChannelKind.ValueType
+    """Kind of the channel."""
+    name: _builtins.str
+    """Name of the channel."""
+    inviter: _builtins.str
+    """User id of who invited."""
+    role: _events_pb2.Role.ValueType
+    """Role of the invited user once they accept."""
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """When the user was invited."""
+
+    def __init__(
+        self,
+        *,
+        channel: _builtins.str = ...,
+        kind: Global___ChannelKind.ValueType = ...,
+        name: _builtins.str = ...,
+        inviter: _builtins.str = ...,
+        role: _events_pb2.Role.ValueType = ...,
+        at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "channel", b"channel", "inviter", b"inviter", "kind", b"kind", "name", b"name", "role", b"role"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Invitation: _TypeAlias = Invitation  # noqa: Y015
 
 @_typing.final
 class Member(_message.Message):
@@ -375,6 +423,7 @@ class Message(_message.Message):
     MENTIONS_FIELD_NUMBER: _builtins.int
     REACTIONS_FIELD_NUMBER: _builtins.int
     PINNED_FIELD_NUMBER: _builtins.int
+    TRUNCATED_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Message id (UUID)."""
     channel: _builtins.str
@@ -391,6 +440,8 @@ class Message(_message.Message):
     """Message id of the thread's root; empty outside a thread."""
     pinned: _builtins.bool
     """Whether it is pinned."""
+    truncated: _builtins.bool
+    """The text is a preview: it was cut after 1 KiB."""
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp:
         """When it was posted."""
@@ -427,10 +478,11 @@ class Message(_message.Message):
         mentions: _abc.Iterable[_builtins.str] | None = ...,
         reactions: _abc.Iterable[Global___Reaction] | None = ...,
         pinned: _builtins.bool = ...,
+        truncated: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_text", b"_text", "at", b"at", "edited_at", b"edited_at", "text", b"text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_text", b"_text", "at", b"at", "attachments", b"attachments", "channel", b"channel", "deleted", b"deleted", "edited_at", b"edited_at", "id", b"id", "mentions", b"mentions", "pinned", b"pinned", "reactions", b"reactions", "sender", b"sender", "seq", b"seq", "text", b"text", "thread", b"thread"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_text", b"_text", "at", b"at", "attachments", b"attachments", "channel", b"channel", "deleted", b"deleted", "edited_at", b"edited_at", "id", b"id", "mentions", b"mentions", "pinned", b"pinned", "reactions", b"reactions", "sender", b"sender", "seq", b"seq", "text", b"text", "thread", b"thread", "truncated", b"truncated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__text: _TypeAlias = _typing.Literal["text"]  # noqa: Y015
     _WhichOneofArgType__text: _TypeAlias = _typing.Literal["_text", b"_text"]  # noqa: Y015
@@ -508,6 +560,7 @@ class Report(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     AT_FIELD_NUMBER: _builtins.int
     CONTEXT_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Report id (UUID)."""
     message: _builtins.str
@@ -520,13 +573,15 @@ class Report(_message.Message):
     """User id of the reporter."""
     reason: _builtins.str
     """The reporter's reason."""
+    channel: _builtins.str
+    """Channel id."""
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp:
         """When it was reported."""
 
     @_builtins.property
     def context(self) -> _containers.RepeatedCompositeFieldContainer[Global___Message]:
-        """The message and its neighbours in their current state, oldest first."""
+        """The message and its neighbours in their current state, oldest first. Texts of neighbours are previews."""
 
     def __init__(
         self,
@@ -539,10 +594,11 @@ class Report(_message.Message):
         reason: _builtins.str = ...,
         at: _timestamp_pb2.Timestamp | None = ...,
         context: _abc.Iterable[Global___Message] | None = ...,
+        channel: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "context", b"context", "id", b"id", "message", b"message", "reason", b"reason", "reporter", b"reporter", "sender", b"sender", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "channel", b"channel", "context", b"context", "id", b"id", "message", b"message", "reason", b"reason", "reporter", b"reporter", "sender", b"sender", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -105,6 +105,21 @@ class MessagesServiceStub:
                 request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.RemoveMemberRequest.SerializeToString,
                 response_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.RemoveMemberResponse.FromString,
                 _registered_method=True)
+        self.ListInvitations = channel.unary_unary(
+                '/hubbub.messages.v1.MessagesService/ListInvitations',
+                request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListInvitationsRequest.SerializeToString,
+                response_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListInvitationsResponse.FromString,
+                _registered_method=True)
+        self.AcceptInvitation = channel.unary_unary(
+                '/hubbub.messages.v1.MessagesService/AcceptInvitation',
+                request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.AcceptInvitationRequest.SerializeToString,
+                response_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.AcceptInvitationResponse.FromString,
+                _registered_method=True)
+        self.DeclineInvitation = channel.unary_unary(
+                '/hubbub.messages.v1.MessagesService/DeclineInvitation',
+                request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.DeclineInvitationRequest.SerializeToString,
+                response_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.DeclineInvitationResponse.FromString,
+                _registered_method=True)
         self.JoinChannel = channel.unary_unary(
                 '/hubbub.messages.v1.MessagesService/JoinChannel',
                 request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.JoinChannelRequest.SerializeToString,
@@ -324,6 +339,27 @@ class MessagesServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListInvitations(self, request, context):
+        """List the invitations that the caller has not answered.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AcceptInvitation(self, request, context):
+        """Become a member by an invitation, also by one that was declined.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeclineInvitation(self, request, context):
+        """Decline an invitation. It cannot be repeated.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def JoinChannel(self, request, context):
         """Join a public channel.
         """
@@ -445,14 +481,14 @@ class MessagesServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListReports(self, request, context):
-        """List open reports. Moderators only.
+        """List open reports: of a channel for its moderators, about moderators and owners for administrators.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResolveReport(self, request, context):
-        """Close a report. Moderators only.
+        """Close a report. By those who can list it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -558,6 +594,21 @@ def add_MessagesServiceServicer_to_server(servicer, server):
                     servicer.RemoveMember,
                     request_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.RemoveMemberRequest.FromString,
                     response_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.RemoveMemberResponse.SerializeToString,
+            ),
+            'ListInvitations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListInvitations,
+                    request_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListInvitationsRequest.FromString,
+                    response_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListInvitationsResponse.SerializeToString,
+            ),
+            'AcceptInvitation': grpc.unary_unary_rpc_method_handler(
+                    servicer.AcceptInvitation,
+                    request_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.AcceptInvitationRequest.FromString,
+                    response_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.AcceptInvitationResponse.SerializeToString,
+            ),
+            'DeclineInvitation': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeclineInvitation,
+                    request_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.DeclineInvitationRequest.FromString,
+                    response_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.DeclineInvitationResponse.SerializeToString,
             ),
             'JoinChannel': grpc.unary_unary_rpc_method_handler(
                     servicer.JoinChannel,
@@ -1054,6 +1105,87 @@ class MessagesService:
             '/hubbub.messages.v1.MessagesService/RemoveMember',
             hubbub_dot_messages_dot_v1_dot_messages__service__pb2.RemoveMemberRequest.SerializeToString,
             hubbub_dot_messages_dot_v1_dot_messages__service__pb2.RemoveMemberResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListInvitations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hubbub.messages.v1.MessagesService/ListInvitations',
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListInvitationsRequest.SerializeToString,
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListInvitationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AcceptInvitation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hubbub.messages.v1.MessagesService/AcceptInvitation',
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.AcceptInvitationRequest.SerializeToString,
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.AcceptInvitationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeclineInvitation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hubbub.messages.v1.MessagesService/DeclineInvitation',
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.DeclineInvitationRequest.SerializeToString,
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.DeclineInvitationResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -49,6 +49,12 @@ class MessagesServiceStub:
     """Change a member's role."""
     RemoveMember: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.RemoveMemberRequest, _messages_service_pb2.RemoveMemberResponse]
     """Remove a member. A caller who removes themselves leaves."""
+    ListInvitations: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.ListInvitationsRequest, _messages_service_pb2.ListInvitationsResponse]
+    """List the invitations that the caller has not answered."""
+    AcceptInvitation: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.AcceptInvitationRequest, _messages_service_pb2.AcceptInvitationResponse]
+    """Become a member by an invitation, also by one that was declined."""
+    DeclineInvitation: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.DeclineInvitationRequest, _messages_service_pb2.DeclineInvitationResponse]
+    """Decline an invitation. It cannot be repeated."""
     JoinChannel: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.JoinChannelRequest, _messages_service_pb2.JoinChannelResponse]
     """Join a public channel."""
     BanUser: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.BanUserRequest, _messages_service_pb2.BanUserResponse]
@@ -86,9 +92,9 @@ class MessagesServiceStub:
     ReportMessage: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.ReportMessageRequest, _messages_service_pb2.ReportMessageResponse]
     """Report a message to the moderators."""
     ListReports: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.ListReportsRequest, _messages_service_pb2.ListReportsResponse]
-    """List open reports. Moderators only."""
+    """List open reports: of a channel for its moderators, about moderators and owners for administrators."""
     ResolveReport: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.ResolveReportRequest, _messages_service_pb2.ResolveReportResponse]
-    """Close a report. Moderators only."""
+    """Close a report. By those who can list it."""
     BeginBrowserSession: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.BeginBrowserSessionRequest, _messages_service_pb2.BeginBrowserSessionResponse]
     """Begin a browser session for a user who has just signed in, and store the user."""
     ListBrowserSessions: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.ListBrowserSessionsRequest, _messages_service_pb2.ListBrowserSessionsResponse]
@@ -212,6 +218,30 @@ class MessagesServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_messages_service_pb2.RemoveMemberRequest, _abc.Awaitable[_messages_service_pb2.RemoveMemberResponse]],
     ) -> _abc.Awaitable[_messages_service_pb2.RemoveMemberResponse]:
         """Remove a member. A caller who removes themselves leaves."""
+
+    @_abc_1.abstractmethod
+    def ListInvitations(
+        self,
+        request: _messages_service_pb2.ListInvitationsRequest,
+        context: _aio.ServicerContext[_messages_service_pb2.ListInvitationsRequest, _abc.Awaitable[_messages_service_pb2.ListInvitationsResponse]],
+    ) -> _abc.Awaitable[_messages_service_pb2.ListInvitationsResponse]:
+        """List the invitations that the caller has not answered."""
+
+    @_abc_1.abstractmethod
+    def AcceptInvitation(
+        self,
+        request: _messages_service_pb2.AcceptInvitationRequest,
+        context: _aio.ServicerContext[_messages_service_pb2.AcceptInvitationRequest, _abc.Awaitable[_messages_service_pb2.AcceptInvitationResponse]],
+    ) -> _abc.Awaitable[_messages_service_pb2.AcceptInvitationResponse]:
+        """Become a member by an invitation, also by one that was declined."""
+
+    @_abc_1.abstractmethod
+    def DeclineInvitation(
+        self,
+        request: _messages_service_pb2.DeclineInvitationRequest,
+        context: _aio.ServicerContext[_messages_service_pb2.DeclineInvitationRequest, _abc.Awaitable[_messages_service_pb2.DeclineInvitationResponse]],
+    ) -> _abc.Awaitable[_messages_service_pb2.DeclineInvitationResponse]:
+        """Decline an invitation. It cannot be repeated."""
 
     @_abc_1.abstractmethod
     def JoinChannel(
@@ -357,7 +387,7 @@ class MessagesServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _messages_service_pb2.ListReportsRequest,
         context: _aio.ServicerContext[_messages_service_pb2.ListReportsRequest, _abc.Awaitable[_messages_service_pb2.ListReportsResponse]],
     ) -> _abc.Awaitable[_messages_service_pb2.ListReportsResponse]:
-        """List open reports. Moderators only."""
+        """List open reports: of a channel for its moderators, about moderators and owners for administrators."""
 
     @_abc_1.abstractmethod
     def ResolveReport(
@@ -365,7 +395,7 @@ class MessagesServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _messages_service_pb2.ResolveReportRequest,
         context: _aio.ServicerContext[_messages_service_pb2.ResolveReportRequest, _abc.Awaitable[_messages_service_pb2.ResolveReportResponse]],
     ) -> _abc.Awaitable[_messages_service_pb2.ResolveReportResponse]:
-        """Close a report. Moderators only."""
+        """Close a report. By those who can list it."""
 
     @_abc_1.abstractmethod
     def BeginBrowserSession(
