@@ -7,6 +7,8 @@ import { Dialog } from "../ui/Dialog";
 import { useClient, useClientState } from "../state/client";
 import { saveAs } from "../browser/saveAs";
 import { useAttempt } from "../state/useAttempt";
+import { isolated } from "../text/isolation";
+import { Sentence } from "../text/Sentence";
 import { channelTitle, fullTime, personName, shortTime } from "../text/wording";
 
 const pageSize = 100;
@@ -84,7 +86,7 @@ function RecordRow({ record }: { record: AuditRecord }) {
     const channel = record.channel === null ? undefined : state.channels.get(record.channel);
     return channel === undefined ? (record.channel?.slice(0, 8) ?? "") : channelTitle(state, channel);
   });
-  const subject = record.subject === null ? "" : personName({ names }, record.subject);
+  const subject = record.subject === null ? "" : isolated(personName({ names }, record.subject));
   const { action, reason } = auditWords(record, subject);
   return (
     <tr data-testid="audit-record" title={record.digest}>
@@ -98,7 +100,7 @@ function RecordRow({ record }: { record: AuditRecord }) {
         {personName({ names }, record.actor)}
       </td>
       <td className="audit-action" dir="auto">
-        {action}
+        <Sentence text={action} />
       </td>
       <td className="audit-where" dir="auto">
         {where}

@@ -6,6 +6,7 @@ import { CheckIcon } from "../ui/icons";
 import { Panel } from "../ui/Panel";
 import { useAttempt } from "../state/useAttempt";
 import type { Reports } from "./useReports";
+import { PersonName } from "../ui/PersonName";
 import { personName, plainText, shortTime } from "../text/wording";
 
 export function ReportsPanel({ reports, onClose }: { reports: Reports; onClose: () => void }) {
@@ -58,7 +59,14 @@ function ReportItem({ report, onResolved }: { report: Report; onResolved: () => 
   return (
     <li className="report" data-testid="report">
       <p className="report-head">
-        <b>{name(report.reporter)}</b> reported <b>{name(report.sender)}</b> <time dateTime={report.at}>{shortTime(report.at)}</time>
+        <b>
+          <PersonName user={report.reporter} />
+        </b>{" "}
+        reported{" "}
+        <b>
+          <PersonName user={report.sender} />
+        </b>{" "}
+        <time dateTime={report.at}>{shortTime(report.at)}</time>
       </p>
       <p className="report-reason" dir="auto">
         {report.reason}
@@ -103,7 +111,10 @@ function ReportItem({ report, onResolved }: { report: Report; onResolved: () => 
 function ContextLine({ message, name, reported }: { message: Message; name: string; reported: boolean }) {
   return (
     <li data-reported={reported} dir="auto">
-      <b>{name}</b> {plainText(message)}
+      <b>
+        <bdi>{name}</bdi>
+      </b>{" "}
+      <bdi>{plainText(message)}</bdi>
     </li>
   );
 }

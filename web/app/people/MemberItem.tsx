@@ -11,6 +11,8 @@ import { MenuButton } from "../ui/Menu";
 import type { MenuItem } from "../ui/Menu";
 import { goTo } from "../browser/route";
 import type { SanctionName } from "../moderation/SanctionDialog";
+import { lineOf } from "../text/isolation";
+import { PersonName } from "../ui/PersonName";
 import { useAttempt } from "../state/useAttempt";
 
 const BlockDialog = lazily(() => import("./BlockDialog").then((module) => module.BlockDialog));
@@ -24,7 +26,7 @@ export function MemberItem({ channel, member }: { channel: Channel; member: Memb
   const status = useClientState((state) => (mine ? state.status : (state.presence.get(member.user)?.status ?? "offline")));
   const [dialog, setDialog] = useState<SanctionName | "block" | null>(null);
   const { failure, attempt } = useAttempt();
-  const name = member.name ?? member.user;
+  const name = lineOf(member.name ?? member.user);
 
   const personal: MenuItem[] = [];
   const moderation: MenuItem[] = [];
@@ -65,7 +67,7 @@ export function MemberItem({ channel, member }: { channel: Channel; member: Memb
     <li className="member" data-testid="member" data-user={member.user}>
       <PersonAvatar id={member.user} name={name} status={status} />
       <span className="member-name">
-        {name}
+        <PersonName user={member.user} />
         {mine && <span className="muted"> you</span>}
         {blocked && <span className="muted"> blocked</span>}
         {failure !== null && (

@@ -3,13 +3,16 @@ import { createContext, useContext, useSyncExternalStore } from "react";
 
 import type { ClientState, HubbubClient } from "../../client";
 
-/** How the caller is signed in. `signOut` is null in the widget, where the host page signs out. */
+/** How the caller is signed in. Both functions are null in the widget, where the host page signs in and out. */
 export interface SessionView {
   kind: "login" | "cookie" | "host";
+  /** Deletes the caller's data from this browser; asks first if there are unsent messages. */
   signOut: (() => void) | null;
+  /** Leads to the sign-in screen and keeps unsent messages. */
+  signInAgain: (() => void) | null;
 }
 
-export const SessionContext = createContext<SessionView>({ kind: "login", signOut: null });
+export const SessionContext = createContext<SessionView>({ kind: "login", signOut: null, signInAgain: null });
 
 export function useSession(): SessionView {
   return useContext(SessionContext);
