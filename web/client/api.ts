@@ -54,7 +54,7 @@ export function createApi(options: HttpOptions) {
     me: () => request<Me>("/v1/me"),
     people: (q: string, limit = 20) => list<Person>("/v1/users", { q, limit }),
     ticket: () => request<{ ticket: string; expires_in: number }>("/v1/tickets", { method: "POST" }),
-    channels: () => list<ChannelSummary>("/v1/channels"),
+    channels: (cursor?: string) => request<Page<ChannelSummary>>("/v1/channels", { query: { cursor } }),
     /** The tenant's public channels that the caller has not joined. */
     joinable: () => list<ChannelSummary>("/v1/channels", { joinable: 1 }),
     channel: (id: string) => request<ChannelSummary>(channel(id)),

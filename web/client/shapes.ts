@@ -44,6 +44,8 @@ export interface Message {
   sender: string;
   /** Null once deleted. */
   text: string | null;
+  /** The text is only the beginning of the message's. */
+  truncated?: boolean;
   /** RFC 3339, UTC. */
   at: string;
   edited_at: string | null;
