@@ -22,6 +22,7 @@ GIVEN = {
     "HUBBUB_PRESENCE_TARGET": "a:2",
     "HUBBUB_MEDIA_TARGET": "a:3",
     "HUBBUB_GATEWAY_KEY": OKPKey.generate_key("Ed25519").as_pem(private=True).decode(),
+    "HUBBUB_TRUSTED_PROXIES": "none",
 }
 SIGN_IN = {
     "HUBBUB_OIDC_ISSUER": "https://login.example",

@@ -185,7 +185,7 @@ class Follower:
             if position.topic.idle_seconds
             for key in (redis_keys.stream, redis_keys.size)
         ]
-        commands += [("MULTI",), self._scripts.stream_state.call([redis_keys.EPOCH, *self._positions], new_epoch)]
+        commands += [("MULTI",), self._scripts.stream_state.call([redis_keys.EPOCH], new_epoch, *self._positions)]
         commands += [self._read_command(), ("EXEC",)] if reading else [("EXEC",)]
         answers = (await self._call(*commands, seconds=CALL_SECONDS))[-1]
         if answers is None or any(isinstance(answer, hiredis.ReplyError) for answer in answers):

@@ -1,5 +1,7 @@
 """Starts and stops a process. Each service's `app` module provides its `main`.
 
+Secrets leave the environment once they are read, and other processes cannot read this one's memory.
+
 SIGTERM and SIGINT set `stopping`. The process is then no longer ready, and `main` finishes its work in progress and returns.
 After the drain time `main` is cancelled; a second signal cancels it at once.
 """
@@ -8,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
+import enum
 import gc
 import os
 import signal
@@ -19,13 +23,24 @@ import structlog
 import uvloop
 
 from chassis import logging, ops
-from chassis.config import ConfigError, ProcessConfig, load
+from chassis.config import ConfigError, ProcessConfig, load, secrets
 from chassis.metrics import DEFECTS, READY
 
 ConfigT = TypeVar("ConfigT", bound=ProcessConfig)
 log = structlog.get_logger()
 _DRAIN_SLACK_SECONDS = 2.0
 _READY_SECONDS = 1.0
+_PR_SET_DUMPABLE = 4
+
+
+class State(enum.Enum):
+    """Whether the process accepts work; the value is the body of /readyz."""
+
+    READY = ops.READY
+    NOT_READY = "not ready"
+    FULL = "full"
+    """It has as many clients as it can hold."""
+    STOPPING = "stopping"
 
 
 class Lifecycle:
@@ -34,12 +49,23 @@ class Lifecycle:
     def __init__(self) -> None:
         self.stopping = asyncio.Event()
         """Set once: finish the work in progress and accept no more."""
+        self.full: Callable[[], bool] = lambda: False
+        """Whether the process has no room for more clients; set by a process that bounds them."""
         self._ready = False
 
     @property
     def ready(self) -> bool:
         """Whether the process accepts work."""
-        return self._ready and not self.stopping.is_set()
+        return self.state is State.READY
+
+    @property
+    def state(self) -> State:
+        """Whether the process accepts work, and if not, why."""
+        if self.stopping.is_set():
+            return State.STOPPING
+        if not self._ready:
+            return State.NOT_READY
+        return State.FULL if self.full() else State.READY
 
     def set_ready(self, ready: bool) -> None:
         """Set whether the process can accept work. A stopping process is never ready."""
@@ -76,13 +102,26 @@ def run(config_type: type[ConfigT], main: Main[ConfigT]) -> None:
     try:
         config = load(config_type, os.environ)
     except ConfigError as error:
-        for problem in error.problems:
-            sys.stderr.write(f"{problem}\n")
-        sys.exit(2)
+        sys.exit(_refuse(error))
+    hide_memory()
+    for name in secrets(config_type):
+        os.environ.pop(name, None)  # not inherited by a process that this one starts
     logging.configure(config)
     gc.freeze()  # imported modules are never garbage
     gc.set_threshold(*_GC_THRESHOLDS)
     sys.exit(uvloop.run(_run_main(config, main)))
+
+
+def hide_memory() -> None:
+    """Deny other processes of this user our memory and /proc/<pid>/environ, and write no core dumps."""
+    if sys.platform == "linux" and ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) < 0:
+        raise OSError(ctypes.get_errno(), "PR_SET_DUMPABLE")
+
+
+def _refuse(error: ConfigError) -> int:
+    for problem in error.problems:
+        sys.stderr.write(f"{problem}\n")
+    return 2
 
 
 async def _run_main(config: ConfigT, main: Main[ConfigT]) -> int:
@@ -105,6 +144,8 @@ async def _run_main(config: ConfigT, main: Main[ConfigT]) -> int:
     except asyncio.CancelledError:
         log.warning("stop_forced")
         return 1
+    except ConfigError as error:  # a store's
+        return _refuse(error)
     except Exception as error:  # the outermost handler
         DEFECTS.labels("process").inc()
         log.exception("process_failed", error=type(error).__name__)
@@ -117,5 +158,5 @@ async def _with_ops(config: ConfigT, lifecycle: Lifecycle, main: Main[ConfigT]) 
     if config.ops_listen is None:
         await main(config, lifecycle)
         return
-    async with ops.serve(config.ops_listen, lambda: lifecycle.ready):
+    async with ops.serve(config.ops_listen, lambda: lifecycle.state.value):
         await main(config, lifecycle)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import resource
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -11,12 +12,28 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from chassis.config import Address, ConfigError, ProcessConfig, Secret, address, flag, secret, setting, text, whole
+from chassis.config import (
+    Address,
+    ConfigError,
+    ProcessConfig,
+    Secret,
+    address,
+    flag,
+    require_redis_tls,
+    secret,
+    setting,
+    text,
+    whole,
+)
 from chassis.identity import GATEWAY, Identity, private_key
 from chassis.ids import Tenant
 
 KEY_CHARACTERS = 32
 """Minimum length of a session key; `openssl rand -hex 32` makes one of 64."""
+_KEY_DISTINCT_CHARACTERS = 10
+"""Fewer tell a key that was not drawn at random: 64 random hexadecimal digits have fewer once in 10^9."""
+ANY_HOST = "*"
+_HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\]")
 _ORIGIN = re.compile(
     r"(?P<scheme>https?)://(?P<host>[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(?::(?P<port>[1-9][0-9]{0,4}))?/?"
 )
@@ -47,8 +64,21 @@ def issuers(value: str) -> tuple[IssuerConfig, ...]:
     return found
 
 
+def file_limit() -> int:
+    """How many files, connections included, this process may open."""
+    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 1 << 20 if soft == resource.RLIM_INFINITY else soft
+
+
+def most_connections() -> int:
+    """The largest sensible limit of connections: an eighth of the files stays free for the ops port, the bus and the services."""
+    return file_limit() * 7 // 8
+
+
 def networks(value: str) -> tuple[str, ...]:
-    """A comma list of networks such as 10.0.0.0/8."""
+    """A comma list of networks such as 10.0.0.0/8, or `none`."""
+    if value.strip() == "none":
+        return ()
     return tuple(str(ip_network(each.strip())) for each in value.split(",") if each.strip())
 
 
@@ -66,6 +96,15 @@ def origin_of(value: str) -> str:
 def origins(value: str) -> frozenset[str]:
     """A comma list of origins such as https://shop.example."""
     return frozenset(origin_of(each) for each in value.split(",") if each.strip())
+
+
+def hosts(value: str) -> frozenset[str]:
+    """A comma list of host names without ports, or `*`."""
+    names = [each.strip().lower() for each in value.split(",") if each.strip()]
+    if wrong := [name for name in names if name != ANY_HOST and _HOST.fullmatch(name) is None]:
+        msg = f"holds {wrong[0]!r}: a host is like chat.example.com, without a port"
+        raise ValueError(msg)
+    return frozenset(names)
 
 
 def tenants(value: str) -> tuple[tuple[str, str], ...]:
@@ -131,10 +170,10 @@ class SignInConfig:
 
 _NO_ISSUERS: tuple[IssuerConfig, ...] = ()
 _NO_ORIGINS: frozenset[str] = frozenset()
+_NO_HOSTS: frozenset[str] = frozenset()
 _NO_TENANTS: tuple[tuple[str, str], ...] = ()
 _NO_FRAMERS: tuple[tuple[str, tuple[str, ...]], ...] = ()
 _NO_SECRET = Secret("")
-_NO_NETWORKS: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +192,10 @@ class Config(ProcessConfig):
     dev_key_file: str = setting("HUBBUB_DEV_KEY_FILE", text, "")
     """Ed25519 private key (PEM) of the development issuer; generated if missing."""
     issuers: tuple[IssuerConfig, ...] = setting("HUBBUB_ISSUERS", issuers, _NO_ISSUERS)
+    hosts: frozenset[str] = setting("HUBBUB_HOSTS", hosts, _NO_HOSTS)
+    """Names that requests may address; none means every name in production and the local ones elsewhere."""
+    max_connections: int = setting("HUBBUB_MAX_CONNECTIONS", whole(0, 1 << 20), 0)
+    """HTTP connections and sockets at one time; 0 for three quarters of the file limit."""
     allowed_origins: frozenset[str] = setting("HUBBUB_ALLOWED_ORIGINS", origins, _NO_ORIGINS)
     """Origins allowed besides the server's own."""
     widget_origins: tuple[tuple[str, tuple[str, ...]], ...] = setting("HUBBUB_WIDGET_ORIGINS", framers, _NO_FRAMERS)
@@ -166,11 +209,18 @@ class Config(ProcessConfig):
     burst: int = setting("HUBBUB_SEND_BURST", whole(1, 100_000), 200)
     user_sends_per_second: int = setting("HUBBUB_USER_SENDS_PER_SECOND", whole(0, 1_000_000), 0)
     """Limit of one user over all connections, HTTP, and gateways; 0 means four times the limit of a connection."""
+    tenant_sends_per_second: int = setting("HUBBUB_TENANT_SENDS_PER_SECOND", whole(1, 10_000_000), 5_000)
+    """Limit of all users of one tenant together; the burst is ten seconds' worth."""
+    requests_per_second: int = setting("HUBBUB_REQUESTS_PER_SECOND", whole(1, 1_000_000), 100)
+    """HTTP requests and handshakes of one user, by their costs."""
+    request_burst: int = setting("HUBBUB_REQUEST_BURST", whole(1, 1_000_000), 1_000)
+    tenant_requests_per_second: int = setting("HUBBUB_TENANT_REQUESTS_PER_SECOND", whole(1, 10_000_000), 2_000)
+    """As `tenant_sends_per_second`, of requests."""
     joins_per_second: int = setting("HUBBUB_JOINS_PER_SECOND", whole(1, 100_000), 30)
     """Channels that one user may create or join."""
     unauthenticated_per_second: int = setting("HUBBUB_STRANGERS_PER_SECOND", whole(1, 100_000), 200)
-    """Rejected credentials, sign-ins, and development logins from one address."""
-    trusted_proxies: tuple[str, ...] = setting("HUBBUB_TRUSTED_PROXIES", networks, _NO_NETWORKS)
+    """Rejected credentials and development logins from one address; as many sign-ins, counted apart."""
+    trusted_proxies: tuple[str, ...] | None = setting("HUBBUB_TRUSTED_PROXIES", networks, None)
     """Networks whose `X-Forwarded-For` is trusted."""
     connections_per_user: int = setting("HUBBUB_CONNECTIONS_PER_USER", whole(1, 100_000), 20)
     reconcile_seconds: int = setting("HUBBUB_RECONCILE_SECONDS", whole(1, 86_400), 60)
@@ -194,11 +244,32 @@ class Config(ProcessConfig):
             problems.append("HUBBUB_DEV_LOGIN must not be set where HUBBUB_ENV=production")
         if self.dev_login and not self.dev_key_file:
             problems.append("HUBBUB_DEV_KEY_FILE is required where HUBBUB_DEV_LOGIN=1")
+        if self.trusted_proxies is None and self.production:
+            problems.append("HUBBUB_TRUSTED_PROXIES is required where HUBBUB_ENV=production: a list of networks, or none")
+        if self.max_connections > most_connections():
+            problems.append("HUBBUB_MAX_CONNECTIONS must leave an eighth of the file limit (RLIMIT_NOFILE) free")
         problems += self._identity_problems()
+        if self.production:
+            problems += self._production_problems()
         if self.oidc_issuer:
             problems += self._sign_in_problems()
         if problems:
             raise ConfigError(problems)
+
+    @property
+    def connection_limit(self) -> int:
+        """HTTP connections and sockets at one time."""
+        return self.max_connections or file_limit() * 3 // 4
+
+    @property
+    def over_tls(self) -> bool:
+        """Whether browsers reach this deployment by https."""
+        return self.production or self.oidc_redirect_base.startswith("https://")
+
+    @property
+    def own_host(self) -> str:
+        """The host of the public address; empty if that is not configured."""
+        return urlsplit(self.oidc_redirect_base).hostname or ""
 
     @property
     def identity(self) -> Identity | None:
@@ -232,6 +303,17 @@ class Config(ProcessConfig):
         except ValueError as error:
             return [f"HUBBUB_GATEWAY_KEY {error}"]
         return []
+
+    def _production_problems(self) -> list[str]:
+        pages = self.allowed_origins.union(*(origins for _, origins in self.widget_origins))
+        problems = [f"The origin {page} must begin with https://" for page in sorted(pages) if not page.startswith("https://")]
+        if any(len(set(key.strip())) < _KEY_DISTINCT_CHARACTERS for key in self.session_keys.split(",")) and self.session_keys:
+            problems.append("HUBBUB_SESSION_KEYS must be random: `openssl rand -hex 32` makes a key")
+        try:
+            require_redis_tls("HUBBUB_BUS_URL", self.bus_url, production=True)
+        except ConfigError as error:
+            problems += error.problems
+        return problems
 
     def _sign_in_problems(self) -> list[str]:
         needed = {

@@ -17,7 +17,7 @@ from chassis.lifecycle import Lifecycle
 from chassis.migrate import migrate, migrations
 from chassis.postgres import Database, open_database
 from media import images
-from media.cage import CageError, hide_memory
+from media.cage import CageError
 from media.config import Config, MigrateConfig
 from media.errors import DecoderCrashedError, ObjectAbsentError
 from media.malware import MalwareScanner
@@ -27,15 +27,21 @@ from media.service import SERVICE_NAME, MediaService, add_service
 from media.sweep import Sweep
 
 log = structlog.get_logger()
-_CONNECTIONS = 8
+_CONNECTIONS = 6
+"""Besides the sweeper's."""
 
 
 async def serve(config: Config, life: Lifecycle) -> None:
     """Serve the RPCs and examine uploads until stopped."""
-    hide_memory()
     await _require_cage(config)
     async with (
-        open_database(config.database_url, connections=_CONNECTIONS, name=config.instance) as database,
+        open_database(
+            config.database_url,
+            sweeper_url=config.sweeper_database_url,
+            connections=_CONNECTIONS,
+            name=config.instance,
+            production=config.production,
+        ) as database,
         open_objects(config) as objects,
         asyncio.TaskGroup() as tasks,
     ):
@@ -79,7 +85,7 @@ async def _reachable(database: Database, objects: Objects) -> bool:
 
 
 async def _migrate(config: MigrateConfig, _life: Lifecycle) -> None:
-    await migrate(config.database_url, migrations("media"))
+    await migrate(config.owner_url, migrations("media"))
 
 
 def main() -> None:

@@ -22,10 +22,10 @@ async def watch(lifecycle: Lifecycle, bus: Bus, messages: MessagesServiceStub, f
     """Check every second, forever."""
     await following.wait()
     while True:
-        ready = await _reachable(bus, messages)
-        if ready is not lifecycle.ready:
-            log.info("readiness_changed", ready=ready)
-        lifecycle.set_ready(ready)
+        before = lifecycle.state
+        lifecycle.set_ready(await _reachable(bus, messages))
+        if lifecycle.state is not before:
+            log.info("readiness_changed", state=lifecycle.state.value)
         await asyncio.sleep(EVERY_SECONDS)
 
 

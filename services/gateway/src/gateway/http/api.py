@@ -14,6 +14,8 @@ from starlette.responses import Response
 
 from chassis.errors import InvalidArgument, NotAuthenticated, TooLarge
 from chassis.grpc_client import call
+from chassis.lifecycle import State
+from chassis.under_way import UnderWay
 from gateway.clients import CALL_SECONDS, Clients
 from gateway.config import Config
 from gateway.http.shapes import Page
@@ -28,6 +30,10 @@ from gateway.rates.shared import SharedRates
 ShapeT = TypeVar("ShapeT")
 BODY_BYTES = 128 * 1024
 BODY_SECONDS = 10.0
+AT_ONCE, WAITING, WAIT_SECONDS = 4, 100, 5.0
+"""Requests of one user that a gateway handles at one time, how many more wait for that, and how long."""
+WALKS_AT_ONCE = 2
+"""Of these, requests whose work grows with what is stored; none waits."""
 MAX_SEQ = (1 << 63) - 1
 Position = Annotated[int, Meta(ge=0, le=MAX_SEQ)]
 """Position in a log."""
@@ -46,11 +52,15 @@ class Api:
     authenticator: Authenticator
     access: AccessCache
     rates: SharedRates
+    requests: UnderWay
+    """By tenant and user."""
+    walks: UnderWay
+    """Of these, the ones that walk."""
     tickets: Tickets
     dev_issuer: DevIssuer | None
     sign_in: SignIn | None
     """None if people do not sign in here."""
-    ready: Callable[[], bool]
+    state: Callable[[], State]
 
 
 def api_of(request: Request) -> Api:
@@ -67,15 +77,15 @@ async def identity_of(request: Request) -> Identity:
         identity = await _identify(request, api)
         await api.access.admit(identity)
     except NotAuthenticated:
-        count_unauthenticated(request)
+        api.rates.unauthenticated.take(address_of(request))
         raise
     return identity
 
 
-def count_unauthenticated(request: Request) -> None:
-    """Count an unauthenticated request against its address. Raises `RateLimited`."""
-    rates, peer = api_of(request).rates, request.client.host if request.client else ""
-    rates.unauthenticated.take(rates.address(peer, ",".join(request.headers.getlist("x-forwarded-for"))))
+def address_of(request: Request) -> str:
+    """The address of the client."""
+    peer = request.client.host if request.client else ""
+    return api_of(request).rates.address(peer, ",".join(request.headers.getlist("x-forwarded-for")))
 
 
 async def _identify(request: Request, api: Api) -> Identity:
@@ -87,19 +97,20 @@ async def _identify(request: Request, api: Api) -> Identity:
     return await api.authenticator.identify(token.strip())
 
 
-async def body_of(request: Request, shape: type[ShapeT]) -> ShapeT:
-    """The JSON body as `shape`. Raises `InvalidArgument` for another media type or shape, and `TooLarge`."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise InvalidArgument("The body must be application/json")
+def decoded(body: bytes, shape: type[ShapeT]) -> ShapeT:
+    """A JSON body as `shape`. Raises `InvalidArgument`."""
     try:
-        return msgspec.json.decode(await _read(request), type=shape)
+        return msgspec.json.decode(body, type=shape)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         detail = str(error) if isinstance(error, msgspec.ValidationError) else "The body is not valid JSON"
         raise InvalidArgument(detail) from None
 
 
-async def _read(request: Request) -> bytes:
+async def body_of(request: Request) -> bytes:
+    """The JSON body. Raises `InvalidArgument` for another media type, and `TooLarge`."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise InvalidArgument("The body must be application/json")
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS):

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from chassis.errors import HubbubError, InvalidArgument, NotAllowed, NotAuthenticated, NotFound, RateLimited, Unavailable
-from gateway.http.api import answer, api_of, count_unauthenticated, nothing
+from gateway.http.api import answer, api_of, nothing
 from gateway.http.operation import operation
 from gateway.http.shapes import SignInOptions, SignInProvider
 from gateway.identity.sign_in import SignIn
@@ -46,7 +46,7 @@ class AnswerQuery(msgspec.Struct):
     iss: str | UnsetType = UNSET
 
 
-@operation({200: SignInOptions})
+@operation({200: SignInOptions}, RateLimited, cost=1, allowance="sign_ins")
 async def options(request: Request) -> Response:
     """The ways to sign in, and whether this browser is signed in."""
     request.state.authenticated = True  # the answer must not be cached
@@ -63,7 +63,7 @@ async def options(request: Request) -> Response:
     )
 
 
-@operation({303: None}, InvalidArgument, NotFound, RateLimited, Unavailable, first=count_unauthenticated)
+@operation({303: None}, InvalidArgument, NotFound, RateLimited, Unavailable, cost=1, allowance="sign_ins")
 async def begin(request: Request, query: BeginQuery) -> Response:
     """Redirect the browser to the provider."""
     sign_in = _sign_in_of(request)
@@ -77,7 +77,7 @@ async def begin(request: Request, query: BeginQuery) -> Response:
     return response
 
 
-@operation({303: None}, NotAllowed, NotAuthenticated, NotFound, RateLimited, Unavailable, first=count_unauthenticated)
+@operation({303: None}, NotAllowed, NotAuthenticated, NotFound, RateLimited, Unavailable, cost=1, allowance="sign_ins")
 async def callback(request: Request, query: AnswerQuery) -> Response:
     """Take the provider's answer, once: begin a session and redirect to `next`, or explain the failure."""
     sign_in = _sign_in_of(request)
@@ -92,7 +92,7 @@ async def callback(request: Request, query: AnswerQuery) -> Response:
     return response
 
 
-@operation({204: None}, NotAllowed, NotFound)
+@operation({204: None}, NotAllowed, NotFound, RateLimited, cost=1, allowance="sign_ins")
 async def end(request: Request) -> Response:
     """Sign out of this browser; the user's other sessions stay."""
     sign_in = _sign_in_of(request)

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from chassis.errors import NotAuthenticated, NotFound, RateLimited
 from chassis.ids import Tenant
 from gateway.http import shapes
-from gateway.http.api import answer, api_of, count_unauthenticated
+from gateway.http.api import answer, api_of
 from gateway.http.channels import Name, UserId
 from gateway.http.operation import operation
 from gateway.identity.authentication import DEFAULT_TTL_SECONDS, issue
@@ -36,14 +36,14 @@ class DevLogin(msgspec.Struct, forbid_unknown_fields=True):
     ttl: Annotated[int, Meta(ge=1, le=MAX_TTL_SECONDS)] = DEFAULT_TTL_SECONDS
 
 
-@operation({201: shapes.Ticket})
+@operation({201: shapes.Ticket}, cost=2)
 async def sell_ticket(request: Request, identity: Identity) -> Response:
     """Issue a one-time ticket for the WebSocket."""
     ticket = await api_of(request).tickets.issue(identity)
     return answer(shapes.Ticket(ticket, TICKET_SECONDS), 201)
 
 
-@operation({200: shapes.Login}, NotAuthenticated, NotFound, RateLimited, first=count_unauthenticated)
+@operation({200: shapes.Login}, NotAuthenticated, NotFound, RateLimited, cost=1, allowance="unauthenticated")
 async def dev_login(request: Request, body: DevLogin) -> Response:
     """Issue a development token, and create the user."""
     api = api_of(request)
