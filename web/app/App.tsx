@@ -6,7 +6,7 @@ import type { HubbubClient, SignInOptions } from "../client";
 import { ClientContext, SessionContext } from "./state/client";
 import type { SessionView } from "./state/client";
 import { goTo } from "./browser/route";
-import { availableSignIn, endSession, forget, loadSession, onSignedInElsewhere, openClient, unsentNames, userOf } from "./session/session";
+import { availableSignIn, endSession, forget, loadSession, onSignedInElsewhere, openClient, proveIdentityInNewWindow, signInInNewWindow, unsentNames, userOf } from "./session/session";
 import type { Session } from "./session/session";
 import { ErrorBoundary } from "./ErrorBoundary";
 import { Shell } from "./Shell";
@@ -98,7 +98,7 @@ export function App() {
   }, [client, session, leave]);
 
   const view = useMemo<SessionView>(() => {
-    if (session === "host") return { kind: "host", signOut: null, signInAgain: null };
+    if (session === "host") return { kind: "host", signOut: null, signInAgain: null, proveIdentity: null };
     const askOrSignOut = () => {
       const stored = unsentNames(client?.store.get().me ?? userOf(session)).length;
       const known = client?.store.get().outbox.filter((item) => item.state.name !== "stored").length ?? 0;
@@ -106,7 +106,9 @@ export function App() {
       if (count > 0) setUnsent(count);
       else void signOut();
     };
-    return { kind: session === "cookie" ? "cookie" : "login", signOut: askOrSignOut, signInAgain: () => void leave() };
+    const toSignIn = () => void leave();
+    if (session === "cookie") return { kind: "cookie", signOut: askOrSignOut, signInAgain: signInInNewWindow, proveIdentity: proveIdentityInNewWindow };
+    return { kind: "login", signOut: askOrSignOut, signInAgain: toSignIn, proveIdentity: toSignIn };
   }, [client, session, leave, signOut]);
 
   if (session === null && options !== null) return <SignIn options={options} onSignedIn={setSession} />;

@@ -78,6 +78,19 @@ export class Directory {
     });
   }
 
+  /** Loads the caller's invitations. Keeps the known ones if that fails. */
+  async loadInvitations(): Promise<void> {
+    const invitations = await this.#api.invitations().catch(() => null);
+    if (invitations !== null) this.#store.update(() => ({ invitations }));
+  }
+
+  /** Accepts or declines an invitation; returns the channel that was joined. Rejects with `Problem`. */
+  async answerInvitation(channel: string, accept: boolean): Promise<ChannelSummary | null> {
+    const joined = accept ? await this.#api.accept(channel) : (await this.#api.decline(channel), null);
+    this.#store.update((s) => ({ invitations: s.invitations.filter((one) => one.channel !== channel) }));
+    return joined;
+  }
+
   /** Loads the users whom the caller has blocked. Keeps the known ones if that fails. */
   async loadBlocked(): Promise<void> {
     const blocked = new Set<string>();

@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 
 import { rowsOf } from "../app/conversation/rows";
 import { placeOf } from "../app/browser/route";
+import { browserWords } from "../app/text/browserWords";
 import { isolated, unmarked } from "../app/text/isolation";
 import { isJumbo, RichText } from "../app/text/RichText";
 import { Sentence } from "../app/text/Sentence";
@@ -78,6 +79,20 @@ describe("text", () => {
   test("users with names that look alike are found", () => {
     const names = new Map([["ann", "Ann"], ["a2", "A\u200bnn"], ["a3", "\uff21NN "], ["ben", "Ben"], ["eve", "carl"], ["carl", "Carl C."], ["zoe", "Zoe"]]);
     expect([...names.keys()].filter((user) => isShared(names, user))).toEqual(["ann", "a2", "a3", "eve"]);
+  });
+
+  test("a browser is named as its user knows it", () => {
+    const webkit = "AppleWebKit/537.36 (KHTML, like Gecko)";
+    expect(
+      [
+        "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0",
+        `Mozilla/5.0 (Windows NT 10.0; Win64; x64) ${webkit} Chrome/130.0.0.0 Safari/537.36 Edg/130.0.0.0`,
+        `Mozilla/5.0 (Linux; Android 10; K) ${webkit} Chrome/130.0.0.0 Mobile Safari/537.36`,
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.0 Mobile/15E148 Safari/604.1",
+        "",
+        "\u202eedoc",
+      ].map(browserWords),
+    ).toEqual(["Firefox on Linux", "Edge on Windows", "Chrome on Android", "Safari on iPhone", "Browser", "Browser"]);
   });
 
   test("any address is a place", () => {

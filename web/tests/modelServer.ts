@@ -144,7 +144,7 @@ export class ModelServer {
     const [, , , id = "", resource] = path.split("/");
     const room = this.rooms.get(id);
     if (room?.member !== true) return { status: 404, body: { status: 404, title: "not found", reason: "NOT_FOUND" } };
-    if (resource === undefined) return { status: 200, body: this.summary(id) };
+    if (resource === undefined || resource === "accept") return { status: 200, body: this.summary(id) };
     if (resource === "members") return { status: 200, body: { items: [{ user: me, name: "Me", role: "member" }] } };
     return { status: 200, body: { items: this.#page(room, new URLSearchParams(query)) } };
   }

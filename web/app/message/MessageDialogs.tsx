@@ -28,9 +28,13 @@ export function DeleteDialog({ message, mine, onClose }: Props & { mine: boolean
 export function ReportDialog({ message, onClose }: Props) {
   const client = useClient();
   const name = useClientState((state) => personName(state, message.sender));
+  const role = useClientState((state) => state.members.get(message.channel)?.find(({ user }) => user === message.sender)?.role);
+  const readers = role === "owner" || role === "moderator" ? "administrators" : "moderators";
   return (
-    <ConfirmDialog title="Report to the moderators" action="Report" reason="What's wrong with this message?" run={({ reason }) => client.api.report(message.channel, message.id, reason)} onClose={onClose}>
-      <p>The moderators will see <bdi>{name}</bdi>'s message, the messages around it, and your name.</p>
+    <ConfirmDialog title={`Report to the ${readers}`} action="Report" reason="What's wrong with this message?" run={({ reason }) => client.api.report(message.channel, message.id, reason)} onClose={onClose}>
+      <p>
+        {readers === "moderators" ? "The moderators" : "The workspace's administrators, not the moderators,"} will see <bdi>{name}</bdi>'s message, {readers === "moderators" && "the messages around it, "}and your name.
+      </p>
       <Quote message={message} />
     </ConfirmDialog>
   );

@@ -4,6 +4,7 @@ import { useCallback, useEffect, useState } from "react";
 import type { AuditRecord } from "../../client";
 import { auditWords } from "../text/auditWords";
 import { Dialog } from "../ui/Dialog";
+import { Failure } from "../ui/Failure";
 import { useClient, useClientState } from "../state/client";
 import { saveAs } from "../browser/saveAs";
 import { useAttempt } from "../state/useAttempt";
@@ -45,9 +46,7 @@ export function AuditDialog({ onClose }: { onClose: () => void }) {
             Export
           </button>
         </div>
-        <p className="form-error" role="alert">
-          {failure}
-        </p>
+        <Failure text={failure} />
         {records?.length === 0 && <p className="options-none muted">No actions yet.</p>}
         {records !== null && records.length > 0 && (
           <div className="audit-scroll" tabIndex={0} role="region" aria-label="Records">

@@ -12,6 +12,7 @@ import type { MenuItem } from "../ui/Menu";
 import { goTo } from "../browser/route";
 import type { SanctionName } from "../moderation/SanctionDialog";
 import { lineOf } from "../text/isolation";
+import { Failure } from "../ui/Failure";
 import { PersonName } from "../ui/PersonName";
 import { useAttempt } from "../state/useAttempt";
 
@@ -66,16 +67,12 @@ export function MemberItem({ channel, member }: { channel: Channel; member: Memb
   return (
     <li className="member" data-testid="member" data-user={member.user}>
       <PersonAvatar id={member.user} name={name} status={status} />
-      <span className="member-name">
+      <div className="member-name">
         <PersonName user={member.user} />
         {mine && <span className="muted"> you</span>}
         {blocked && <span className="muted"> blocked</span>}
-        {failure !== null && (
-          <span className="form-error" role="alert">
-            {failure}
-          </span>
-        )}
-      </span>
+        {failure !== null && <Failure text={failure} />}
+      </div>
       {member.role !== "member" && <span className="role">{member.role}</span>}
       <MenuButton label={`Actions for ${name}`} icon={<MoreIcon />} groups={[personal, moderation, workspace]} testid="member-menu" className="icon-button small" />
       {dialog === "block" && <BlockDialog user={member.user} title={name} onClose={() => setDialog(null)} />}

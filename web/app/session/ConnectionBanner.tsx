@@ -19,7 +19,7 @@ export function ConnectionBanner() {
   /** Only the user can renew a cookie; tokens are renewed automatically. */
   const expiring = expiresAt !== null && kind === "cookie" && connection.name === "open";
   const shown = connection.name === "ended" || expiring || interrupted;
-  const signInAgain = kind === "cookie" ? signInInNewWindow : (toSignIn ?? (() => client.start()));
+  const signInAgain = toSignIn ?? (() => client.start());
 
   return (
     <div className="banner-slot" data-testid="connection" data-state={connection.name}>

@@ -103,8 +103,16 @@ export function providerLink(url: string): string {
 
 /** Opens the provider's sign-in in a new window, so that this page stays as it is. */
 export function signInInNewWindow(): void {
-  const query = new URLSearchParams({ next: signedInPath }).toString();
-  window.open(`/v1/signin?${query}`, "hubbub-sign-in", "popup,width=480,height=680");
+  openSignIn({ next: signedInPath });
+}
+
+/** The same, and the provider asks users to prove again who they are. */
+export function proveIdentityInNewWindow(): void {
+  openSignIn({ next: signedInPath, fresh: "1" });
+}
+
+function openSignIn(query: Record<string, string>): void {
+  window.open(`/v1/signin?${new URLSearchParams(query).toString()}`, "hubbub-sign-in", "popup,width=480,height=680");
 }
 
 /** In the window of a finished sign-in: notifies the other windows and closes. Returns whether this is that window. */

@@ -7,6 +7,7 @@ import { AccountMenu } from "./AccountMenu";
 import { PersonAvatar } from "../ui/Avatar";
 import { ChannelItem } from "./ChannelItem";
 import { useClientState } from "../state/client";
+import { Invitations } from "./Invitations";
 import { useGrowing } from "./useGrowing";
 import { isolated, lineOf } from "../text/isolation";
 import { Mark, PlusIcon, SearchIcon } from "../ui/icons";
@@ -54,6 +55,7 @@ export function Sidebar({ current, onNew, onSwitch }: Props) {
         </button>
       </header>
       <div className="sidebar-list">
+        <Invitations />
         {!listed ? (
           <ListSkeleton />
         ) : ordered.length === 0 ? (

@@ -3,16 +3,18 @@ import { createContext, useContext, useSyncExternalStore } from "react";
 
 import type { ClientState, HubbubClient } from "../../client";
 
-/** How the caller is signed in. Both functions are null in the widget, where the host page signs in and out. */
+/** How the caller is signed in. The functions are null in the widget, where the host page signs in and out. */
 export interface SessionView {
   kind: "login" | "cookie" | "host";
   /** Deletes the caller's data from this browser; asks first if there are unsent messages. */
   signOut: (() => void) | null;
-  /** Leads to the sign-in screen and keeps unsent messages. */
+  /** Keeps unsent messages. */
   signInAgain: (() => void) | null;
+  /** For actions that need a recent sign-in; keeps the page if it can. */
+  proveIdentity: (() => void) | null;
 }
 
-export const SessionContext = createContext<SessionView>({ kind: "login", signOut: null, signInAgain: null });
+export const SessionContext = createContext<SessionView>({ kind: "login", signOut: null, signInAgain: null, proveIdentity: null });
 
 export function useSession(): SessionView {
   return useContext(SessionContext);

@@ -103,9 +103,12 @@ export function fileSize(bytes: number): string {
   return `${(bytes / 1024 ** power).toFixed(power > 1 ? 1 : 0)} ${units[power - 1] ?? ""}`;
 }
 
+/** The text for an action that needs a recent sign-in. `Failure` adds the way to it. */
+export const signInAgainWords = "Sign in again to do that.";
+
 const reasons: Readonly<Record<string, string>> = {
   NOT_A_MEMBER: "You are not a member of this conversation.",
-  SIGN_IN_AGAIN: "Sign in again to do that.",
+  SIGN_IN_AGAIN: signInAgainWords,
   NOT_ALLOWED: "You don't have permission to do that.",
   NOT_FOUND: "This no longer exists.",
   TOO_LARGE: "This is too long.",
