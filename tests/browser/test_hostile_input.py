@@ -97,7 +97,8 @@ async def test_signing_out_asks_and_deletes_what_was_not_sent(browser: Browser, 
             """() => {
                 const { login } = JSON.parse(sessionStorage.getItem('hubbub.session'));
                 const name = `hubbub.outbox.${login.tenant}.${login.user}.k`;
-                const item = { key: 'k', channel: 'c', text: 'secret', writtenAt: 0, state: { name: 'failed', reason: 'NOT_ALLOWED', detail: '' } };
+                const state = { name: 'failed', reason: 'NOT_ALLOWED', detail: '' };
+                const item = { key: 'k', channel: 'c', text: 'secret', writtenAt: 0, state };
                 localStorage.setItem(name, JSON.stringify(item));
                 return name;
             }"""
