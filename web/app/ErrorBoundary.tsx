@@ -1,4 +1,4 @@
-/** Shown in place of what could not be rendered: a defect, or data that nobody expected, must not leave a blank page. */
+/** Shows a way back in place of what could not be rendered. */
 import { Component } from "react";
 import type { ReactNode } from "react";
 

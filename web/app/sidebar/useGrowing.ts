@@ -1,4 +1,4 @@
-/** Renders a long list bit by bit: more of it whenever its end comes near the visible part. */
+/** Renders a long list in steps: the next one when the rendered end comes near the visible part. */
 import { useEffect, useRef, useState } from "react";
 import type { RefObject } from "react";
 

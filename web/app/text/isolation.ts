@@ -1,6 +1,5 @@
 /**
- * Names, titles and file names inside sentences. Whatever characters they have, they change the order of no word around them.
- *
+ * Keeps the characters of names, titles and file names from changing the order of the text around them.
  * `isolated` marks a name in a string; `Sentence` shows each marked name in an element of its own.
  */
 
@@ -12,7 +11,7 @@ export function lineOf(text: string): string {
   return text.replace(controls, "");
 }
 
-/** The name between the marks of Unicode's bidirectional algorithm (first strong isolate), which tooltips obey too. */
+/** The name between the marks of Unicode's bidirectional algorithm (first strong isolate), which tooltips follow as well. */
 export function isolated(name: string): string {
   return `\u2068${lineOf(name)}\u2069`;
 }

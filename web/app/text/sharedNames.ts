@@ -17,7 +17,7 @@ function countsOf(names: Names): ReadonlyMap<string, number> {
   if (known !== undefined) return known;
   const made = new Map<string, number>();
   for (const [user, name] of names) {
-    // Someone may have chosen another user's id as a name.
+    // A user may have chosen another user's id as a name.
     for (const one of new Set([folded(name), folded(user)])) made.set(one, (made.get(one) ?? 0) + 1);
   }
   counts.set(names, made);
