@@ -5,6 +5,7 @@ The processes' own configuration classes read them.
 
 import dataclasses
 import importlib
+import os
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,10 +37,10 @@ CONFIGS = {
 KEY = OKPKey.generate_key("Ed25519")
 SECRETS = {
     "HUBBUB_GATEWAY_KEY": KEY.as_pem(private=True).decode(),
+    "HUBBUB_SESSION_KEYS": os.urandom(32).hex(),
     "HUBBUB_MESSAGES_AUDIT_KEY": KEY.as_pem(private=True).decode(),
     "HUBBUB_BUS_URL": "rediss://user:password@host",
     "HUBBUB_PRESENCE_REDIS_URL": "rediss://user:password@host",
-    "HUBBUB_SESSION_KEYS": "0123456789abcdef0123456789abcdef",
     "HUBBUB_CALLERS": msgspec.json.encode([CallerConfig(GATEWAY, [public_jwk(KEY)], list(Scope), [EVERY_TENANT])]).decode(),
 }
 """Placeholders for secrets that need a certain form; any other is an address."""

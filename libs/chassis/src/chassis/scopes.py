@@ -49,7 +49,7 @@ TABLE: tuple[tuple[Scope, str, str], ...] = (
     (Scope.MEDIA_READ, _MEDIA, "GetUpload GetLink ResolveUploads"),
     (Scope.MEDIA_WRITE, _MEDIA, "CreateUpload CompleteUpload"),
     (Scope.PRESENCE_READ, _PRESENCE, "GetPresence"),
-    (Scope.GATEWAY, _MESSAGES, "OpenSessions FetchEvents GetHeads"),
+    (Scope.GATEWAY, _MESSAGES, "OpenSessions FetchEvents GetHeads BeginBrowserSession ListBrowserSessions EndBrowserSessions"),
     (Scope.GATEWAY, _PRESENCE, "Attach"),
 )
 """Scope, service, RPCs."""
@@ -59,9 +59,9 @@ COSTS: Mapping[float, str] = {
         ListUsers ListBlockedPeers AdmitUser BlockPeer GetChannel ListChannels ListMembers UpdateChannel JoinChannel MuteChannel
         SetMemberRole RemoveMember ListMessages ListEvents PostMessage EditMessage DeleteMessage ReportMessage BanUser UnbanUser
         SilenceMember UnsilenceMember ListReports ResolveReport ListAudit GetUpload GetLink ResolveUploads CompleteUpload
-        GetPresence OpenSessions FetchEvents GetHeads Attach""",
+        GetPresence OpenSessions FetchEvents GetHeads Attach ListBrowserSessions""",
     2.0: "CreateChannel AddMembers CreateUpload",
-    5.0: "SearchMessages CatchUp RevokeUser BlockUser",
+    5.0: "SearchMessages CatchUp RevokeUser BlockUser BeginBrowserSession EndBrowserSessions",
 }
 """What a call of each RPC costs, in calls of a quota, besides its bytes (`callers.COST_BYTES`)."""
 

@@ -24,6 +24,8 @@ from stack.settings import Settings
 
 _DRAIN_SECONDS = 3
 _KILL_AFTER_DRAIN_SECONDS = 5
+_REAL_SIGN_IN = ("HUBBUB_OIDC_ISSUER", "HUBBUB_ISSUERS")
+"""With one of these, gateways refuse to start with the development login."""
 _OWNED = ("HUBBUB_GATEWAY_", "HUBBUB_MESSAGES_", "HUBBUB_PRESENCE_", "HUBBUB_MEDIA_", "HUBBUB_BUS_")
 """Prefixes of variables that only one service gets. All other variables of the user's environment go to every process."""
 
@@ -113,7 +115,7 @@ class Product:
             "HUBBUB_MESSAGES_TARGET": self.listen["messages"],
             "HUBBUB_PRESENCE_TARGET": self.listen["presence"],
             "HUBBUB_MEDIA_TARGET": self.listen["media"],
-            "HUBBUB_DEV_LOGIN": given("HUBBUB_DEV_LOGIN") or "1",
+            "HUBBUB_DEV_LOGIN": given("HUBBUB_DEV_LOGIN") or ("0" if any(map(given, _REAL_SIGN_IN)) else "1"),
             "HUBBUB_DEV_KEY_FILE": given("HUBBUB_DEV_KEY_FILE") or str(self.settings.data / "keys" / "dev.pem"),
             "HUBBUB_WEB_ROOT": str(self.settings.web_root),
         }

@@ -117,6 +117,7 @@ class Gateway:
             loader=OpeningLoader(messages, group),
             reconciler=self._reconciler,
             revocations=self._revocations,
+            access=self._access,
         )
         self._dispatch = Dispatch(
             registry,
@@ -211,7 +212,7 @@ async def main(config: Config, lifecycle: Lifecycle) -> None:
 
 
 def _issuers(config: Config, dev_issuer: DevIssuer | None) -> dict[str, Issuer]:
-    configured = [Issuer(each, public_only=config.production) for each in config.issuers]
+    configured = [Issuer(each, public_only=config.production, longest_seconds=config.token_seconds) for each in config.issuers]
     return {issuer.name: issuer for issuer in (*configured, *((dev_issuer,) if dev_issuer else ()))}
 
 

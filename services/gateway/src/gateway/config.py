@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import resource
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -30,13 +31,20 @@ from chassis.ids import Tenant
 
 KEY_CHARACTERS = 32
 """Minimum length of a session key; `openssl rand -hex 32` makes one of 64."""
-_KEY_DISTINCT_CHARACTERS = 10
-"""Fewer tell a key that was not drawn at random: 64 random hexadecimal digits have fewer once in 10^9."""
+KEY_BYTES = 32
+"""Minimum number of random bytes that a session key encodes in production."""
+DISTINCT_BYTES = 16
+"""Minimum number of different bytes among them; 32 random ones have 30 on average."""
+TOKEN_SECONDS = 86_400
+MONTH_SECONDS = 30 * 86_400
 ANY_HOST = "*"
 _HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\]")
 _ORIGIN = re.compile(
     r"(?P<scheme>https?)://(?P<host>[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(?::(?P<port>[1-9][0-9]{0,4}))?/?"
 )
+_STANDARD = str.maketrans("-_", "+/")
+"""From the alphabet of base64 that is safe in URLs to the standard one."""
+_HEX = re.compile(r"[0-9a-fA-F]+")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _LAST_PORT = 65_535
 
@@ -135,7 +143,34 @@ def base(value: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/") or parts.query or parts.fragment:
         msg = "must be like https://chat.example"
         raise ValueError(msg)
+    origin_of(f"{parts.scheme}://{parts.netloc}")
     return f"{parts.scheme}://{parts.netloc}".lower()
+
+
+def random_key(key: str) -> bool:
+    """Whether a key is hex or base64 of enough bytes, and not plainly made up."""
+    key = key.strip()
+    base64_key = key.rstrip("=").translate(_STANDARD)
+    try:
+        data = (
+            bytes.fromhex(key)
+            if _HEX.fullmatch(key)
+            else base64.b64decode(base64_key + "=" * (-len(base64_key) % 4), validate=True)
+        )
+    except ValueError:
+        return False
+    return len(data) >= KEY_BYTES and len(set(data)) >= DISTINCT_BYTES
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address always means this machine."""
+    name = host.lower().removeprefix("[").removesuffix("]")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +191,14 @@ class SignInConfig:
     """Empty if the provider assigns no roles."""
     session_keys: Secret
     session_seconds: int
+    """When a session ends in any case."""
+    session_idle_seconds: int
+    """When it ends without use."""
+
+    @property
+    def own_origin(self) -> str:
+        """The origin of this deployment's pages, as browsers spell it."""
+        return origin_of(self.redirect_base)
 
     @property
     def redirect_uri(self) -> str:
@@ -235,15 +278,18 @@ class Config(ProcessConfig):
     oidc_tenants: tuple[tuple[str, str], ...] = setting("HUBBUB_OIDC_TENANTS", tenants, _NO_TENANTS)
     oidc_roles_claim: str = setting("HUBBUB_OIDC_ROLES_CLAIM", text, "")
     session_keys: Secret = setting("HUBBUB_SESSION_KEYS", secret, _NO_SECRET)
-    session_seconds: int = setting("HUBBUB_SESSION_SECONDS", whole(60, 30 * 86_400), 43_200)
+    session_seconds: int = setting("HUBBUB_SESSION_SECONDS", whole(60, MONTH_SECONDS), MONTH_SECONDS)
+    session_idle_seconds: int = setting("HUBBUB_SESSION_IDLE_SECONDS", whole(60, MONTH_SECONDS), 43_200)
+    token_seconds: int = setting("HUBBUB_TOKEN_SECONDS", whole(60, 366 * 86_400), TOKEN_SECONDS)
+    """The longest life of an issuer's token."""
+    admin_fresh_seconds: int = setting("HUBBUB_ADMIN_FRESH_SECONDS", whole(0, 86_400), 0)
+    """How long ago an administrator may have signed in to act as one; 0 for any time."""
 
     def __post_init__(self) -> None:
         """Reject contradictory settings. Raises `ConfigError` with all problems."""
         problems = []
-        if self.dev_login and self.production:
-            problems.append("HUBBUB_DEV_LOGIN must not be set where HUBBUB_ENV=production")
-        if self.dev_login and not self.dev_key_file:
-            problems.append("HUBBUB_DEV_KEY_FILE is required where HUBBUB_DEV_LOGIN=1")
+        if self.dev_login:
+            problems += self._dev_login_problems()
         if self.trusted_proxies is None and self.production:
             problems.append("HUBBUB_TRUSTED_PROXIES is required where HUBBUB_ENV=production: a list of networks, or none")
         if self.max_connections > most_connections():
@@ -294,7 +340,21 @@ class Config(ProcessConfig):
             roles_claim=self.oidc_roles_claim,
             session_keys=self.session_keys,
             session_seconds=self.session_seconds,
+            session_idle_seconds=self.session_idle_seconds,
         )
+
+    def _dev_login_problems(self) -> list[str]:
+        """A development login lets anyone be anyone, so it must not reach a machine that others can reach, or real users."""
+        problems = []
+        if self.production:
+            problems.append("HUBBUB_DEV_LOGIN must not be set where HUBBUB_ENV=production")
+        if not is_loopback(self.listen.host):
+            problems.append("HUBBUB_DEV_LOGIN needs HUBBUB_LISTEN on the loopback interface, such as 127.0.0.1:8080")
+        if self.oidc_issuer or self.issuers:
+            problems.append("HUBBUB_DEV_LOGIN must not be set beside HUBBUB_OIDC_ISSUER or HUBBUB_ISSUERS")
+        if not self.dev_key_file:
+            problems.append("HUBBUB_DEV_KEY_FILE is required where HUBBUB_DEV_LOGIN=1")
+        return problems
 
     def _identity_problems(self) -> list[str]:
         try:
@@ -307,8 +367,10 @@ class Config(ProcessConfig):
     def _production_problems(self) -> list[str]:
         pages = self.allowed_origins.union(*(origins for _, origins in self.widget_origins))
         problems = [f"The origin {page} must begin with https://" for page in sorted(pages) if not page.startswith("https://")]
-        if any(len(set(key.strip())) < _KEY_DISTINCT_CHARACTERS for key in self.session_keys.split(",")) and self.session_keys:
-            problems.append("HUBBUB_SESSION_KEYS must be random: `openssl rand -hex 32` makes a key")
+        if self.session_keys and not all(map(random_key, self.session_keys.split(","))):
+            problems.append(
+                f"HUBBUB_SESSION_KEYS must be hex or base64 of {KEY_BYTES} random bytes: `openssl rand -hex 32` makes a key"
+            )
         try:
             require_redis_tls("HUBBUB_BUS_URL", self.bus_url, production=True)
         except ConfigError as error:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, TypeVar
 
 import msgspec
+import structlog
 from msgspec import UNSET, Meta
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from chassis.errors import InvalidArgument, NotAuthenticated, TooLarge
+from chassis.errors import HubbubError, InvalidArgument, NotAllowed, NotAuthenticated, SignInAgain, TooLarge
 from chassis.grpc_client import call
 from chassis.lifecycle import State
 from chassis.under_way import UnderWay
@@ -27,7 +29,9 @@ from gateway.identity.sign_in import SignIn
 from gateway.identity.tickets import Tickets
 from gateway.rates.shared import SharedRates
 
+log = structlog.get_logger()
 ShapeT = TypeVar("ShapeT")
+_ADMINISTRATION = "/v1/admin/"
 BODY_BYTES = 128 * 1024
 BODY_SECONDS = 10.0
 AT_ONCE, WAITING, WAIT_SECONDS = 4, 100, 5.0
@@ -70,7 +74,10 @@ def api_of(request: Request) -> Api:
 
 
 async def identity_of(request: Request) -> Identity:
-    """The caller, admitted. Raises `NotAuthenticated`, `Unavailable`, and `RateLimited` after too many rejected credentials."""
+    """The caller, admitted. Raises `NotAuthenticated`, `Unavailable`, and `RateLimited` after too many rejected credentials.
+
+    On paths of the administration also `NotAllowed` and `SignInAgain`.
+    """
     request.state.authenticated = True  # the answer must not be cached
     api = api_of(request)
     try:
@@ -79,7 +86,47 @@ async def identity_of(request: Request) -> Identity:
     except NotAuthenticated:
         api.rates.unauthenticated.take(address_of(request))
         raise
+    if request.scope["route"].path.startswith(_ADMINISTRATION):
+        _require_administrator(request, identity)
     return identity
+
+
+async def session_of(request: Request) -> Identity | None:
+    """The user whom this browser's cookie has signed in, with the end of the session; None without a valid session.
+
+    Raises `Unavailable`, and `RateLimited` after too many void cookies.
+    """
+    api = api_of(request)
+    identity = api.sign_in.sessions.known(request) if api.sign_in else None
+    if identity is None:
+        return None
+    try:
+        return await with_session_end(api, identity)
+    except NotAuthenticated:
+        api.rates.unauthenticated.take(address_of(request))
+        return None
+
+
+async def with_session_end(api: Api, identity: Identity) -> Identity:
+    """The identity, expiring when its browser session ends unless it is used again. Raises `NotAuthenticated`, `Unavailable`."""
+    admission = await api.access.admit(identity)
+    ends_at = admission.session_ends_at if identity.session else identity.expires_at
+    return replace(identity, expires_at=min(identity.expires_at, ends_at))
+
+
+def _require_administrator(request: Request, identity: Identity) -> None:
+    """Raise `NotAllowed` unless the caller administers the tenant, and `SignInAgain` if they signed in too long ago."""
+    fresh_seconds = api_of(request).config.admin_fresh_seconds
+    error: HubbubError
+    if not identity.admin:
+        error = NotAllowed()
+    elif fresh_seconds and identity.authenticated_at < time.time() - fresh_seconds:
+        error = SignInAgain()
+    else:
+        return
+    route = request.scope["route"].path
+    log.info("administration_refused", tenant=identity.tenant, user=identity.user, route=route, reason=error.reason)
+    raise error
 
 
 def address_of(request: Request) -> str:

@@ -12,7 +12,21 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from chassis.errors import HubbubError, InvalidArgument, NotFound
-from gateway.http import admin, channels, health, members, messages, moderation, problems, reports, signin, tokens, uploads, users
+from gateway.http import (
+    admin,
+    channels,
+    health,
+    members,
+    messages,
+    moderation,
+    problems,
+    reports,
+    sessions,
+    signin,
+    tokens,
+    uploads,
+    users,
+)
 from gateway.http.api import Api
 from gateway.http.cors import Cors
 from gateway.http.edge import Edge
@@ -41,6 +55,8 @@ OPERATIONS: tuple[tuple[str, dict[str, Operation]], ...] = (
 """For the operator: not on the public port if there is an ops port."""
 TABLE: tuple[tuple[str, dict[str, Operation]], ...] = (
     ("/v1/me", {"GET": users.me}),
+    ("/v1/me/sessions", {"GET": sessions.list_sessions, "DELETE": sessions.end_other_sessions}),
+    ("/v1/me/sessions/{session}", {"DELETE": sessions.end_session}),
     ("/v1/me/blocks", {"GET": moderation.list_blocked_peers}),
     ("/v1/me/blocks/{user:path}", {"PUT": moderation.block_peer, "DELETE": moderation.unblock_peer}),
     ("/v1/users", {"GET": users.list_users}),

@@ -1,4 +1,4 @@
-"""Applies revocations: closes the connections of blocked and revoked users, and drops their cached admissions.
+"""Applies revocations: closes the connections of blocked and revoked users and of ended sessions, and drops cached admissions.
 
 When the bus has lost entries, a revocation or a membership may have been missed: then every local user's session is opened
 again and compared. While the gateway is cut off and cannot renew its lease, users with queued payloads are checked in the same
@@ -43,8 +43,6 @@ class Revocations:
         self._access = access
         self._messages = messages
         self._lease = lease
-        self.applied = 0
-        """Number of revocations applied; a change while a session is loaded means that the session may be outdated."""
         self._doubtful: dict[tuple[str, str], None] = {}
         """Users about whom a revocation or membership may have been missed."""
         self._wake = asyncio.Event()
@@ -53,12 +51,12 @@ class Revocations:
 
     def apply(self, revocation: Revocation) -> None:
         """Apply one revocation."""
-        self.applied += 1
         self._access.forget(revocation.tenant, revocation.user)
         account = self._registry.accounts.get((revocation.tenant, revocation.user))
         closed = 0
         for connection in tuple(account.connections) if account else ():
-            if revocation.blocked or connection.identity.issued_at < revocation.revoked_before:
+            identity = connection.identity
+            if revocation.blocked or identity.issued_at < revocation.revoked_before or identity.session in revocation.sessions:
                 self._registry.close(connection, Close.REVOKED)
                 closed += 1
         log.info("revocation_applied", revocation=revocation.id, closed=closed)
@@ -104,14 +102,17 @@ class Revocations:
             eldest = [min(account.connections, key=lambda each: each.identity.issued_at) for account in accounts]
             answer = await self._open(eldest)
             for account, session in zip(accounts, answer.sessions, strict=True):
-                if session.reason:
+                if session.reason or len({each.identity.session for each in account.connections}) > 1:
                     await self._close_revoked(account.connections)
                 else:
                     self._registry.writer.release(account.connections)
+                if not session.reason:
                     self._hub.compare(account, map(channel_view, session.channels), load)
+                elif account.connections:
+                    self.doubt(account)  # those that are left have not been compared yet
 
     async def _close_revoked(self, connections: Iterable[Connection]) -> None:
-        """Close the connections whose own token is revoked: a user may hold older and newer tokens."""
+        """Close the connections whose own token or session is void: a user may hold several."""
         asked = list(connections)
         answer = await self._open(asked)
         for connection, session in zip(asked, answer.sessions, strict=True):
