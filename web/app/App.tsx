@@ -6,11 +6,13 @@ import type { HubbubClient, SignInOptions } from "../client";
 import { ClientContext, SessionContext } from "./state/client";
 import type { SessionView } from "./state/client";
 import { goTo } from "./browser/route";
-import { endSession, loadSession, onSignedInElsewhere, openClient, availableSignIn } from "./session/session";
+import { availableSignIn, endSession, forget, loadSession, onSignedInElsewhere, openClient, proveIdentityInNewWindow, signInInNewWindow, unsentNames, userOf } from "./session/session";
 import type { Session } from "./session/session";
+import { ErrorBoundary } from "./ErrorBoundary";
 import { Shell } from "./Shell";
 import { SignIn } from "./session/SignIn";
 import { Splash } from "./session/Splash";
+import { ConfirmDialog } from "./ui/ConfirmDialog";
 
 export function App() {
   const [session, setSession] = useState<Session | null>(loadSession);
@@ -19,6 +21,8 @@ export function App() {
   const [client, setClient] = useState<HubbubClient | null>(null);
   const [failure, setFailure] = useState<Problem | null>(null);
   const [attempt, setAttempt] = useState(0);
+  /** The number of unsent messages that signing out would delete, while the user is asked about them. */
+  const [unsent, setUnsent] = useState(0);
 
   useEffect(() => {
     if (session !== null) return;
@@ -33,7 +37,7 @@ export function App() {
     };
   }, [session, resumeCookie]);
 
-  const signOut = useCallback(async () => {
+  const leave = useCallback(async () => {
     await endSession(session);
     goTo(null);
     setResumeCookie(false);
@@ -55,7 +59,7 @@ export function App() {
       (error: unknown) => {
         if (!current) return;
         if (!(error instanceof Problem)) throw error;
-        if (error.status === 401 && session !== "host") void signOut();
+        if (error.status === 401 && session !== "host") void leave();
         else setFailure(error);
       },
     );
@@ -64,7 +68,7 @@ export function App() {
       opened?.stop();
       setClient(null);
     };
-  }, [session, attempt, signOut]);
+  }, [session, attempt, leave]);
 
   useEffect(() => {
     if (client === null || session !== "cookie") return;
@@ -86,17 +90,48 @@ export function App() {
     setAttempt((n) => n + 1);
   }
 
+  const signOut = useCallback(async () => {
+    // A running client would store its unsent messages again.
+    client?.stop();
+    forget(client?.store.get().me ?? userOf(session));
+    await leave();
+  }, [client, session, leave]);
+
   const view = useMemo<SessionView>(() => {
-    if (session === "host") return { kind: "host", signOut: null };
-    return { kind: session === "cookie" ? "cookie" : "login", signOut: () => void signOut() };
-  }, [session, signOut]);
+    if (session === "host") return { kind: "host", signOut: null, signInAgain: null, proveIdentity: null };
+    const askOrSignOut = () => {
+      const stored = unsentNames(client?.store.get().me ?? userOf(session)).length;
+      const known = client?.store.get().outbox.filter((item) => item.state.name !== "stored").length ?? 0;
+      const count = Math.max(stored, known);
+      if (count > 0) setUnsent(count);
+      else void signOut();
+    };
+    const toSignIn = () => void leave();
+    if (session === "cookie") return { kind: "cookie", signOut: askOrSignOut, signInAgain: signInInNewWindow, proveIdentity: proveIdentityInNewWindow };
+    return { kind: "login", signOut: askOrSignOut, signInAgain: toSignIn, proveIdentity: toSignIn };
+  }, [client, session, leave, signOut]);
 
   if (session === null && options !== null) return <SignIn options={options} onSignedIn={setSession} />;
-  if (client === null) return <Splash failure={failure} onRetry={tryAgain} onSignOut={view.signOut} />;
+  const question = unsent > 0 && (
+    <ConfirmDialog title="Sign out?" action="Sign out" danger run={signOut} onClose={() => setUnsent(0)}>
+      <p>{unsent === 1 ? "One message is not sent yet." : `${unsent} messages are not sent yet.`} Signing out deletes {unsent === 1 ? "it" : "them"} from this browser.</p>
+    </ConfirmDialog>
+  );
+  if (client === null) {
+    return (
+      <>
+        <Splash failure={failure} onRetry={tryAgain} onSignOut={view.signOut} />
+        {question}
+      </>
+    );
+  }
   return (
     <SessionContext value={view}>
       <ClientContext value={client}>
-        <Shell />
+        <ErrorBoundary>
+          <Shell />
+        </ErrorBoundary>
+        {question}
       </ClientContext>
     </SessionContext>
   );

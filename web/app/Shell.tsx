@@ -5,6 +5,7 @@ import { ConnectionBanner } from "./session/ConnectionBanner";
 import { Conversation } from "./conversation/Conversation";
 import { useClient, useClientState } from "./state/client";
 import { JoinChannel } from "./channels/JoinChannel";
+import { useVisible } from "./browser/useVisible";
 import { goTo, useRoute } from "./browser/route";
 import { Sidebar } from "./sidebar/Sidebar";
 import { useMissingNames, usePresenceWatch, useUnreadTitle } from "./background";
@@ -21,6 +22,8 @@ export function Shell() {
   const listed = useClientState((state) => state.listed);
   const channel = useClientState((state) => (route === null ? undefined : state.channels.get(route)));
   const [dialog, setDialog] = useState<"new" | "switch" | "search" | null>(null);
+  const connected = useClientState((state) => state.connection.name === "open");
+  const visible = useVisible();
   const known = channel !== undefined;
 
   useMissingNames();
@@ -30,6 +33,11 @@ export function Shell() {
   useEffect(() => {
     void client.directory.loadBlocked();
   }, [client]);
+
+  // No frame tells of an invitation.
+  useEffect(() => {
+    if (visible && connected) void client.directory.loadInvitations();
+  }, [client, visible, connected]);
 
   useEffect(() => {
     client.open(known ? route : null);

@@ -4,11 +4,12 @@ import { useEffect, useMemo } from "react";
 import { unread } from "../client";
 import type { Channel } from "../client";
 import { useClient, useClientState } from "./state/client";
+import { byActivity } from "./sidebar/Sidebar";
 import { peerOf } from "./text/wording";
 
 /** Member lists requested at once; the next ones follow when these have arrived. */
 const listsMax = 4;
-/** Members of the open channel whose presence is watched. */
+/** Members of the open channel, and peers of direct conversations, whose presence is watched: the latest of them. */
 const watchedMax = 100;
 
 /** Loads the members of channels whose title or preview would show a user id. */
@@ -36,9 +37,9 @@ export function usePresenceWatch(): void {
   const me = useClientState((state) => state.me);
   const open = useClientState((state) => state.openChannel);
   useEffect(() => {
-    const peers = [...channels.values()].map((channel) => peerOf({ members, me }, channel)).filter((user) => user !== null);
+    const peers = byActivity(channels.values()).map((channel) => peerOf({ members, me }, channel)).filter((user) => user !== null);
     const shown = open === null ? [] : (members.get(open) ?? []).map((member) => member.user);
-    client.watch([...peers, ...shown.slice(0, watchedMax)].filter((user) => user !== me?.user));
+    client.watch([...peers.slice(0, watchedMax), ...shown.slice(0, watchedMax)].filter((user) => user !== me?.user));
   }, [client, channels, members, me, open]);
 }
 

@@ -3,6 +3,7 @@ import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 
 import { App } from "./App";
+import { ErrorBoundary } from "./ErrorBoundary";
 import { closeSignInWindow } from "./session/session";
 import { applyTheme } from "./browser/theme";
 import "./styles/index.css";
@@ -12,7 +13,9 @@ const root = document.getElementById("root");
 if (root !== null && !closeSignInWindow()) {
   createRoot(root).render(
     <StrictMode>
-      <App />
+      <ErrorBoundary>
+        <App />
+      </ErrorBoundary>
     </StrictMode>,
   );
 }

@@ -2,7 +2,7 @@
 import { createHttp, Problem } from "./http";
 import type { HttpOptions } from "./http";
 import { moderationApi } from "./moderation";
-import type { ChannelSummary, Kind, Me, Member, Message, MessageRange, Page, Person, Role } from "./shapes";
+import type { Added, BrowserSession, ChannelSummary, Invitation, Kind, Me, Member, Message, MessageRange, Page, Person, Role } from "./shapes";
 
 export interface NewChannel {
   kind: Kind;
@@ -54,7 +54,7 @@ export function createApi(options: HttpOptions) {
     me: () => request<Me>("/v1/me"),
     people: (q: string, limit = 20) => list<Person>("/v1/users", { q, limit }),
     ticket: () => request<{ ticket: string; expires_in: number }>("/v1/tickets", { method: "POST" }),
-    channels: () => list<ChannelSummary>("/v1/channels"),
+    channels: (cursor?: string) => request<Page<ChannelSummary>>("/v1/channels", { query: { cursor } }),
     /** The tenant's public channels that the caller has not joined. */
     joinable: () => list<ChannelSummary>("/v1/channels", { joinable: 1 }),
     channel: (id: string) => request<ChannelSummary>(channel(id)),
@@ -62,9 +62,17 @@ export function createApi(options: HttpOptions) {
     changeChannel: (id: string, body: { name?: string; topic?: string; slow_mode_seconds?: number }) =>
       request<ChannelSummary>(channel(id), { method: "PATCH", body }),
     join: (id: string) => request<ChannelSummary>(`${channel(id)}/join`, { method: "POST" }),
+    invitations: () => list<Invitation>("/v1/me/invitations"),
+    accept: (id: string) => request<ChannelSummary>(`${channel(id)}/accept`, { method: "POST" }),
+    decline: (id: string) => request<undefined>(`${channel(id)}/decline`, { method: "POST" }),
+    /** The browsers in which the caller is signed in, the last used first. */
+    sessions: () => list<BrowserSession>("/v1/me/sessions"),
+    endSession: (id: string) => request<undefined>(`/v1/me/sessions/${encodeURIComponent(id)}`, { method: "DELETE" }),
+    /** Ends all sessions but the current one. */
+    endOtherSessions: () => request<undefined>("/v1/me/sessions", { method: "DELETE" }),
     members: (id: string) => list<Member>(`${channel(id)}/members`),
     addMembers: (id: string, users: readonly string[]) =>
-      request<Page<Member>>(`${channel(id)}/members`, { method: "POST", body: { users } }),
+      request<Added>(`${channel(id)}/members`, { method: "POST", body: { users } }),
     removeMember: (id: string, user: string) => request<undefined>(member(id, user), { method: "DELETE" }),
     changeRole: (id: string, user: string, role: Role) =>
       request<Member>(member(id, user), { method: "PATCH", body: { role } }),

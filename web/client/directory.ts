@@ -13,6 +13,8 @@ export class Directory {
   readonly #store: ClientStore;
   readonly #clock: Clock;
   #retry: Cancel | null = null;
+  /** The number of the latest load of the channel list. */
+  #load = 0;
   #stopped = false;
 
   constructor(api: Api, store: ClientStore, clock: Clock) {
@@ -45,16 +47,22 @@ export class Directory {
     if (details !== null) this.applySummaries([details]);
   }
 
-  /** Loads the channel list: previews, counts, names. Retries until it succeeds. */
+  /** Loads the channel list page by page: previews, counts, names. Retries until it succeeds; a later call replaces an earlier one. */
   async loadChannels(): Promise<void> {
     this.#retry?.();
-    const summaries = await this.#api.channels().catch(() => null);
-    if (summaries !== null) {
-      this.applySummaries(summaries);
-      this.#store.update(() => ({ listed: true }));
-    } else if (!this.#stopped) {
-      this.#retry = this.#clock.after(retryMs, () => void this.loadChannels());
-    }
+    const load = (this.#load += 1);
+    let cursor: string | undefined;
+    do {
+      const page: Page<ChannelSummary> | null = await this.#api.channels(cursor).catch(() => null);
+      if (load !== this.#load) return;
+      if (page === null) {
+        if (!this.#stopped) this.#retry = this.#clock.after(retryMs, () => void this.loadChannels());
+        return;
+      }
+      this.applySummaries(page.items);
+      cursor = page.next;
+    } while (cursor !== undefined);
+    this.#store.update(() => ({ listed: true }));
   }
 
   /** Combines the server's summaries with the events since. */
@@ -68,6 +76,19 @@ export class Directory {
       }
       return { channels: all };
     });
+  }
+
+  /** Loads the caller's invitations. Keeps the known ones if that fails. */
+  async loadInvitations(): Promise<void> {
+    const invitations = await this.#api.invitations().catch(() => null);
+    if (invitations !== null) this.#store.update(() => ({ invitations }));
+  }
+
+  /** Accepts or declines an invitation; returns the channel that was joined. Rejects with `Problem`. */
+  async answerInvitation(channel: string, accept: boolean): Promise<ChannelSummary | null> {
+    const joined = accept ? await this.#api.accept(channel) : (await this.#api.decline(channel), null);
+    this.#store.update((s) => ({ invitations: s.invitations.filter((one) => one.channel !== channel) }));
+    return joined;
   }
 
   /** Loads the users whom the caller has blocked. Keeps the known ones if that fails. */

@@ -1,4 +1,9 @@
-/** One HTTP request: token, deadline, JSON body, problem+json as a typed error, and one retry with a renewed token. */
+/**
+ * One HTTP request: token, deadline, JSON body, problem+json as a typed error, and one retry with a renewed token.
+ * A read that the server refuses for its rate is repeated at the time that the server names; a write is not, its caller decides.
+ */
+import { systemClock } from "./clock";
+import type { Clock } from "./clock";
 
 /** Any unsuccessful request. `reason` comes from the protocol; it is `UNAVAILABLE` when no answer arrived. */
 export class Problem extends Error {
@@ -29,6 +34,7 @@ export interface HttpOptions {
   fetch?: typeof fetch;
   /** Milliseconds until an unanswered request fails with `UNAVAILABLE`. */
   deadlineMs?: number;
+  clock?: Clock;
 }
 
 export interface HttpRequest {
@@ -45,9 +51,14 @@ export interface Http {
 }
 
 const unauthorized = 401;
+const rateLimited = 429;
+/** How often a read is repeated, and the longest wait for which it is. */
+const repeatsMax = 3;
+const waitMaxMs = 30_000;
 
 /** Both functions reject with `Problem` and nothing else. */
 export function createHttp(options: HttpOptions): Http {
+  const clock = options.clock ?? systemClock;
   const fetch = options.fetch ?? globalThis.fetch.bind(globalThis);
   const send = (path: string, { method = "GET", query, body }: HttpRequest, token: string | null): Promise<Response> => {
     const headers: Record<string, string> = {};
@@ -60,6 +71,8 @@ export function createHttp(options: HttpOptions): Http {
     return fetch(options.origin + path + queryString(query), init).catch(unreachable);
   };
   const sendRenewing = async (path: string, request: HttpRequest = {}): Promise<Response> => {
+    // The browser would resolve the segment and ask for another resource. No id is spelled like that.
+    if (path.split("/").some((segment) => segment === "." || segment === "..")) throw new Problem(404, "NOT_FOUND", "");
     const token = options.token();
     let response = await send(path, request, token);
     if (response.status === unauthorized && options.renew !== undefined) {
@@ -69,12 +82,25 @@ export function createHttp(options: HttpOptions): Http {
     if (!response.ok) throw await problem(response);
     return response;
   };
+  const sendPatiently = async (path: string, request: HttpRequest = {}): Promise<Response> => {
+    for (let repeats = 0; ; repeats++) {
+      try {
+        return await sendRenewing(path, request);
+      } catch (error) {
+        const waitMs = error instanceof Problem && error.status === rateLimited ? error.retryAfterMs : null;
+        const isRead = (request.method ?? "GET") === "GET";
+        if (waitMs === null || !isRead || repeats === repeatsMax || waitMs > waitMaxMs) throw error;
+        // Readers that were refused together do not come back together.
+        await new Promise<void>((resolve) => clock.after(waitMs * (1 + clock.random() / 4), resolve));
+      }
+    }
+  };
   return {
     request: async <T>(path: string, request?: HttpRequest) => {
-      const response = await sendRenewing(path, request);
+      const response = await sendPatiently(path, request);
       return (response.status === 204 ? undefined : await response.json().catch(unreachable)) as T;
     },
-    download: async (path, request) => (await sendRenewing(path, request)).blob().catch(unreachable),
+    download: async (path, request) => (await sendPatiently(path, request)).blob().catch(unreachable),
   };
 }
 

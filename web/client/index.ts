@@ -11,7 +11,7 @@ export { cookieCredentials, tokenCredentials } from "./credentials";
 export type { Credentials } from "./credentials";
 export type { Command } from "./frames";
 export { Problem } from "./http";
-export type { AuditRecord, Report } from "./moderation";
+export type { AuditRecord, Report, TenantReport } from "./moderation";
 export { localOutbox } from "./outbox";
 export type { Draft, OutboxItem, OutboxStorage } from "./outbox";
 export { grantableRoles, may, mayModerate } from "./policy";

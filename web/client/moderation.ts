@@ -15,6 +15,11 @@ export interface Report {
   context: readonly Message[];
 }
 
+/** A report about a moderator or owner, for administrators. Its `context` is the message alone. */
+export interface TenantReport extends Report {
+  channel: string;
+}
+
 export interface AuditRecord {
   number: number;
   at: string;
@@ -55,6 +60,9 @@ export function moderationApi({ request, download }: Http) {
     unblockPeer: (user: string) => lift(`/v1/me/blocks/${id(user)}`),
     /** Only administrators may call this and everything below. Pages by `number`. */
     audit: (after: number, limit: number) => request<Page<AuditRecord>>("/v1/admin/audit", { query: { after, limit } }),
+    tenantReports: (cursor?: string) => request<Page<TenantReport>>("/v1/admin/reports", { query: { cursor } }),
+    resolveTenantReport: (report: string, resolution: "dismissed" | "acted") =>
+      request<undefined>(`/v1/admin/reports/${id(report)}/resolve`, { method: "POST", body: { resolution } }),
     auditExport: () => download("/v1/admin/audit/export"),
     blockUser: (user: string) => put(`/v1/admin/users/${id(user)}/block`),
     unblockUser: (user: string) => lift(`/v1/admin/users/${id(user)}/block`),

@@ -212,6 +212,17 @@ function toFrame(item: OutboxItem): SendFrame {
   };
 }
 
+/** Null for what is no item, such as one cut off by a full disk. */
+function parsed(text: string): OutboxItem | null {
+  try {
+    const found = JSON.parse(text) as Partial<OutboxItem> | null;
+    const whole = typeof found?.key === "string" && typeof found.channel === "string" && typeof found.text === "string" && typeof found.state?.name === "string";
+    return whole ? (found as OutboxItem) : null;
+  } catch {
+    return null;
+  }
+}
+
 /** Stores each item under its own name, so that tabs do not overwrite each other's. `prefix` must contain tenant and user. */
 export function localOutbox(prefix: string, local: Storage): OutboxStorage {
   const ignoringErrors = (run: () => void) => {
@@ -228,7 +239,8 @@ export function localOutbox(prefix: string, local: Storage): OutboxStorage {
         for (let index = 0; index < local.length; index++) {
           const name = local.key(index);
           const text = name?.startsWith(prefix) === true ? local.getItem(name) : null;
-          if (text !== null) items.push(JSON.parse(text) as OutboxItem);
+          const item = text === null ? null : parsed(text);
+          if (item !== null) items.push(item);
         }
       });
       return items;

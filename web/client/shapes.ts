@@ -44,6 +44,8 @@ export interface Message {
   sender: string;
   /** Null once deleted. */
   text: string | null;
+  /** The text is only the beginning of the message's. */
+  truncated?: boolean;
   /** RFC 3339, UTC. */
   at: string;
   edited_at: string | null;
@@ -74,6 +76,34 @@ export interface ChannelSummary extends ChannelHead {
   slow_mode_seconds?: number;
   /** The other person of a direct channel; absent where the server does not name one. */
   peer?: Person | null;
+}
+
+/** A browser in which the caller is signed in. Times are RFC 3339, UTC. */
+export interface BrowserSession {
+  id: string;
+  created_at: string;
+  last_seen: string;
+  ends_at: string;
+  /** The browser's own description. */
+  user_agent: string;
+  /** The session of the request. */
+  current: boolean;
+}
+
+/** An invitation that the caller has not answered. */
+export interface Invitation {
+  channel: string;
+  kind: Kind;
+  name: string;
+  /** The user who invited the caller. */
+  inviter: string;
+  role: Role;
+  at: string;
+}
+
+/** The members who were added, and the users who were invited instead. */
+export interface Added extends Page<Member> {
+  invited?: readonly string[];
 }
 
 /** One page of a list; `next` is the cursor of the following page, absent on the last one. */

@@ -2,7 +2,7 @@
 import type { Channel } from "./channel";
 import type { ConnectionState } from "./connection";
 import type { OutboxItem } from "./outbox";
-import type { ChosenStatus, Me, Member, Status } from "./shapes";
+import type { ChosenStatus, Invitation, Me, Member, Status } from "./shapes";
 import { withEntry } from "./store";
 import type { Store } from "./store";
 
@@ -23,6 +23,8 @@ export interface ClientState {
   /** The channel list was loaded at least once. */
   listed: boolean;
   members: ReadonlyMap<string, readonly Member[]>;
+  /** What the caller is invited to and has not answered. */
+  invitations: readonly Invitation[];
   /** Display names by user, as far as known. */
   names: ReadonlyMap<string, string>;
   /** The users whom the caller has blocked. */
@@ -45,6 +47,7 @@ export const initialState: ClientState = {
   channels: new Map(),
   listed: false,
   members: new Map(),
+  invitations: [],
   names: new Map(),
   blocked: new Set(),
   presence: new Map(),

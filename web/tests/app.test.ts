@@ -1,11 +1,16 @@
-/** The app's pure parts: rows and links. */
+/** The app's pure parts: rows, texts, addresses. */
 import { renderToStaticMarkup } from "react-dom/server";
 import { createElement } from "react";
 import { describe, expect, test } from "vitest";
 
 import { rowsOf } from "../app/conversation/rows";
+import { placeOf } from "../app/browser/route";
+import { browserWords } from "../app/text/browserWords";
+import { isolated, unmarked } from "../app/text/isolation";
 import { isJumbo, RichText } from "../app/text/RichText";
-import { listNames } from "../app/text/wording";
+import { Sentence } from "../app/text/Sentence";
+import { isShared } from "../app/text/sharedNames";
+import { listNames, personName, plainText, refusal } from "../app/text/wording";
 import type { Message } from "../client/shapes";
 
 const message = (seq: number, sender: string, minute: number, day = 1): Message => ({
@@ -45,8 +50,62 @@ describe("text", () => {
     expect(html("javascript:alert(1) data:text/html,x")).not.toContain("<a");
   });
 
+  test("a link is shown as the browser reads it", () => {
+    const shown = (text: string) => /<a [^>]*>([^<]*)<[/]a>/.exec(html(text))?.[1];
+    expect(shown("https://a.example/\u202egnp.exe")).toBe("https://a.example/%E2%80%AEgnp.exe");
+    expect(shown("https://a.example/x\u2066y\u200b")).toBe("https://a.example/x%E2%81%A6y%E2%80%8B");
+    expect(shown("https://a.example\\@b.example/")).toBe("https://a.example/@b.example/");
+    expect(shown("https://\u0430pple.example/")).toBe("https://xn--pple-43d.example/");
+    expect(shown("https://bank.example:x@evil.example/")).toBeUndefined();
+  });
+
   test("up to three emoji alone are large", () => {
     expect(["👍", "👩‍👩‍👧 🎉", "👍👍👍👍", "ok 👍", "3"].map(isJumbo)).toEqual([true, true, false, false, false]);
+  });
+
+  test("a name stays in its place in a sentence", () => {
+    const sentence = (text: string) => renderToStaticMarkup(createElement(Sentence, { text }));
+    expect(sentence(`Block ${isolated("Ann\u2069\u202e")}?`)).toBe("Block <bdi>Ann</bdi>?");
+    expect(sentence(listNames([isolated("\u2067A"), isolated("B\u200f")]))).toBe("<bdi>A</bdi> and <bdi>B</bdi>");
+    expect(unmarked(`Block ${isolated("Ann")}?`)).toBe("Block Ann?");
+  });
+
+  test("names are shown without the characters that reorder text", () => {
+    const file = { ...message(1, "ada", 0), text: "", attachments: [{ id: "u", name: "invoice\u202egpj.exe", size: 1, type: "" }] };
+    expect(plainText(file)).toBe("invoicegpj.exe");
+    expect(personName({ names: new Map([["ann", "nnA\u202e"]]) }, "ann")).toBe("nnA");
+  });
+
+  test("users with names that look alike are found", () => {
+    const names = new Map([["ann", "Ann"], ["a2", "A\u200bnn"], ["a3", "\uff21NN "], ["ben", "Ben"], ["eve", "carl"], ["carl", "Carl C."], ["zoe", "Zoe"]]);
+    expect([...names.keys()].filter((user) => isShared(names, user))).toEqual(["ann", "a2", "a3", "eve"]);
+  });
+
+  test("a browser is named as its user knows it", () => {
+    const webkit = "AppleWebKit/537.36 (KHTML, like Gecko)";
+    expect(
+      [
+        "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0",
+        `Mozilla/5.0 (Windows NT 10.0; Win64; x64) ${webkit} Chrome/130.0.0.0 Safari/537.36 Edg/130.0.0.0`,
+        `Mozilla/5.0 (Linux; Android 10; K) ${webkit} Chrome/130.0.0.0 Mobile Safari/537.36`,
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.0 Mobile/15E148 Safari/604.1",
+        "",
+        "\u202eedoc",
+      ].map(browserWords),
+    ).toEqual(["Firefox on Linux", "Edge on Windows", "Chrome on Android", "Safari on iPhone", "Browser", "Browser"]);
+  });
+
+  test("any address is a place", () => {
+    expect(["", "#/", "#/c/", "#/c/a%20b/7", "#/c/%", "#/c/%E0%A4%A/%", "#/c/a/1e3", "#/c/a/-1", "#/x/%"].map(placeOf)).toEqual([
+      { channel: null, seq: null }, { channel: null, seq: null }, { channel: null, seq: null }, { channel: "a b", seq: 7 }, { channel: "%", seq: null },
+      { channel: "%E0%A4%A", seq: null }, { channel: "a", seq: null }, { channel: "a", seq: null }, { channel: null, seq: null },
+    ]);
+  });
+
+  test("a refusal for the rate names the time to wait", () => {
+    expect(refusal({ reason: "RATE_LIMITED", retryAfterMs: 11_200 })).toContain("in 12 seconds");
+    expect(refusal({ reason: "RATE_LIMITED", retryAfterMs: 61_000 })).toContain("in 2 minutes");
+    expect(refusal({ reason: "RATE_LIMITED" })).toContain("in a moment");
   });
 
   test("names are listed as in a sentence", () => {

@@ -44,6 +44,42 @@ describe("client", () => {
     expect(count(world)).toBe(2);
   });
 
+  test("a long channel list is loaded page by page, and only its end makes it complete", async () => {
+    const world = new World();
+    world.server.channelsPerPage = 2;
+    for (const id of ["a", "b", "c", "d", "e"]) {
+      world.server.room(id);
+      world.server.append(id, "ada", { kind: "message.posted", text: id });
+    }
+    world.client.start();
+    const known = () => [...world.client.store.get().channels.values()].filter(({ last }) => last !== null).length;
+    const steps: [number, boolean][] = [];
+    await settled();
+    for (let turn = 0; turn < 40; turn++) {
+      const step: [number, boolean] = [known(), world.client.store.get().listed];
+      if (String(steps.at(-1)) !== String(step)) steps.push(step);
+      const { socket } = world;
+      if (!(await world.answer()) && socket?.serve() !== true) socket?.deliver();
+      await settled();
+    }
+    expect(steps).toEqual([[0, false], [2, false], [4, false], [5, true]]);
+  });
+
+  test("an invitation that was answered is gone, one that was refused stays", async () => {
+    const world = await started();
+    const invitation = { kind: "group", name: "Club", inviter: "ada", role: "member", at: "" } as const;
+    world.client.store.update(() => ({ invitations: ["b", "c"].map((id) => ({ ...invitation, channel: id })) }));
+    const refused = world.client.directory.answerInvitation("b", true).catch((error: unknown) => error);
+    await world.flush();
+    expect(await refused).toMatchObject({ reason: "NOT_FOUND" });
+    expect(world.client.store.get().invitations).toHaveLength(2);
+    world.server.room("c");
+    const joined = world.client.directory.answerInvitation("c", true);
+    await world.flush();
+    expect(await joined).toMatchObject({ id: "c" });
+    expect(world.client.store.get().invitations.map(({ channel: id }) => id)).toEqual(["b"]);
+  });
+
   test("reading clears the badge at once and sends the highest of several positions, once", async () => {
     const world = await started(3);
     world.client.read("a", 2);

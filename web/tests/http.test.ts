@@ -2,7 +2,9 @@
 import { describe, expect, test } from "vitest";
 
 import { createApi, devLogin } from "../client/api";
+import type { Api } from "../client/api";
 import { Problem } from "../client/http";
+import { FakeClock, settled } from "./fakeClock";
 
 function answering(status: number, body: unknown, headers: Record<string, string> = {}) {
   const asked: { url: string; init: RequestInit | undefined }[] = [];
@@ -25,7 +27,7 @@ describe("http", () => {
 
   test("a problem keeps its reason, detail and Retry-After", async () => {
     const { options } = answering(429, { status: 429, title: "Slow down", reason: "RATE_LIMITED", detail: "10 a second" }, { "Retry-After": "3" });
-    expect(await refused(createApi(options).me())).toMatchObject({ status: 429, reason: "RATE_LIMITED", detail: "10 a second", retryAfterMs: 3000 });
+    expect(await refused(createApi(options).join("a"))).toMatchObject({ status: 429, reason: "RATE_LIMITED", detail: "10 a second", retryAfterMs: 3000 });
   });
 
   test("an answer that is no problem+json is still a problem", async () => {
@@ -47,6 +49,42 @@ describe("http", () => {
     };
     expect(await createApi({ origin: "", token: () => null, fetch }).members("a")).toEqual([1, 2, 3]);
     expect(urls).toEqual(["/v1/channels/a/members", "/v1/channels/a/members?cursor=x"]);
+  });
+
+  test("a read refused for its rate is repeated at the time that the server names, three times at most", async () => {
+    const clock = new FakeClock();
+    const { asked, options } = answering(429, { reason: "RATE_LIMITED" }, { "Retry-After": "3" });
+    const answer = refused(createApi({ ...options, clock }).members("a"));
+    for (let requests = 1; requests <= 4; requests++) {
+      await settled();
+      expect(asked).toHaveLength(requests);
+      clock.advance(2_999);
+      await settled();
+      expect(asked).toHaveLength(requests);
+      clock.advance(751);
+    }
+    expect(await answer).toMatchObject({ status: 429 });
+    expect(clock.nextIn).toBeNull();
+  });
+
+  test("a write refused for its rate, and a read with a wait of minutes, are not repeated", async () => {
+    const clock = new FakeClock();
+    for (const [seconds, run] of [["1", (api: Api) => api.addMembers("a", ["b"])], ["300", (api: Api) => api.me()]] as const) {
+      const { asked, options } = answering(429, { reason: "RATE_LIMITED" }, { "Retry-After": seconds });
+      expect(await refused(run(createApi({ ...options, clock })))).toMatchObject({ retryAfterMs: Number(seconds) * 1000 });
+      expect(asked).toHaveLength(1);
+      expect(clock.nextIn).toBeNull();
+    }
+  });
+
+  test("an id that the browser would resolve to another path is asked for nowhere", async () => {
+    const { asked, options } = answering(200, {});
+    const api = createApi(options);
+    for (const run of [() => api.channel(".."), () => api.join("."), () => api.blockPeer(".."), () => api.removeMember("a", "..")]) {
+      expect(await refused(run())).toMatchObject({ status: 404, reason: "NOT_FOUND" });
+    }
+    await api.channel("...");
+    expect(asked.map((one) => one.url)).toEqual(["/v1/channels/..."]);
   });
 
   test("without a development login, devLogin returns null", async () => {

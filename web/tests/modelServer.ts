@@ -30,6 +30,7 @@ export class ModelServer {
   readonly rooms = new Map<string, Room>();
   readonly sockets: ModelSocket[] = [];
   /** Unanswered HTTP requests. */
+  channelsPerPage = 500;
   readonly asked: { path: string; answer: () => void; fail: () => void }[] = [];
   /** `limits.sync_events`. */
   syncEvents = 1000;
@@ -134,11 +135,16 @@ export class ModelServer {
     const [path = "", query = ""] = url.split("?");
     if (this.tokenIsVoid) return { status: 401, body: { status: 401, title: "void", reason: "NOT_AUTHENTICATED" } };
     if (path === "/v1/tickets" && method === "POST") return { status: 201, body: { ticket: "t", expires_in: 30 } };
-    if (path === "/v1/channels") return { status: 200, body: { items: this.members().map((id) => this.summary(id)) } };
+    if (path === "/v1/channels") {
+      const from = Number(new URLSearchParams(query).get("cursor") ?? 0);
+      const to = from + this.channelsPerPage;
+      const all = this.members();
+      return { status: 200, body: { items: all.slice(from, to).map((id) => this.summary(id)), ...(to < all.length && { next: String(to) }) } };
+    }
     const [, , , id = "", resource] = path.split("/");
     const room = this.rooms.get(id);
     if (room?.member !== true) return { status: 404, body: { status: 404, title: "not found", reason: "NOT_FOUND" } };
-    if (resource === undefined) return { status: 200, body: this.summary(id) };
+    if (resource === undefined || resource === "accept") return { status: 200, body: this.summary(id) };
     if (resource === "members") return { status: 200, body: { items: [{ user: me, name: "Me", role: "member" }] } };
     return { status: 200, body: { items: this.#page(room, new URLSearchParams(query)) } };
   }

@@ -8,18 +8,33 @@ function subscribe(listener: () => void): () => void {
   return () => window.removeEventListener("hashchange", listener);
 }
 
-function parts(): readonly string[] {
-  const { hash } = window.location;
-  return hash.startsWith(prefix) ? hash.slice(prefix.length).split("/").map(decodeURIComponent) : [];
+interface Place {
+  channel: string | null;
+  seq: number | null;
+}
+
+/** Any address is a place: what is no channel of the caller is shown as one that was not found. */
+export function placeOf(hash: string): Place {
+  const [id = "", target = ""] = hash.startsWith(prefix) ? hash.slice(prefix.length).split("/") : [];
+  const seq = /^[1-9]\d*$/u.test(target) ? Number(target) : Number.NaN;
+  return { channel: id === "" ? null : decoded(id), seq: Number.isSafeInteger(seq) ? seq : null };
+}
+
+/** Undecodable text as it is. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }
 
 function currentChannel(): string | null {
-  return parts()[0] ?? null;
+  return placeOf(window.location.hash).channel;
 }
 
 function currentTarget(): number | null {
-  const seq = Number(parts()[1] ?? Number.NaN);
-  return Number.isSafeInteger(seq) && seq > 0 ? seq : null;
+  return placeOf(window.location.hash).seq;
 }
 
 export function useRoute(): string | null {

@@ -5,6 +5,7 @@ import { goTo } from "../browser/route";
 import { useClient } from "../state/client";
 import { useAttempt } from "../state/useAttempt";
 import { useRequest } from "../state/useRequest";
+import { lineOf } from "../text/isolation";
 import { refusal } from "../text/wording";
 import { ChannelAvatar } from "../ui/Avatar";
 
@@ -33,7 +34,7 @@ export function JoinChannel({ id }: { id: string }) {
       {channel !== null && (
         <>
           <ChannelAvatar kind={channel.kind} />
-          <h2>{channel.name}</h2>
+          <h2>{lineOf(channel.name ?? "")}</h2>
           <p className="muted">{channel.topic === null || channel.topic === "" ? "This is a public channel. Join it to read and post." : channel.topic}</p>
           <p className="form-error" role="alert">
             {failure}

@@ -2,6 +2,7 @@
 import type { Channel } from "../../client";
 import { goTo } from "../browser/route";
 import { useClient, useClientState } from "../state/client";
+import { isolated } from "../text/isolation";
 import { ConfirmDialog } from "../ui/ConfirmDialog";
 
 export function LeaveDialog({ channel, title, onClose }: { channel: Channel; title: string; onClose: () => void }) {
@@ -12,7 +13,7 @@ export function LeaveDialog({ channel, title, onClose }: { channel: Channel; tit
     goTo(null);
   };
   return (
-    <ConfirmDialog title={`Leave ${title}?`} action="Leave" danger run={leave} onClose={onClose}>
+    <ConfirmDialog title={`Leave ${isolated(title)}?`} action="Leave" danger run={leave} onClose={onClose}>
       <p>{channel.kind === "public" ? "You can rejoin at any time." : "To come back, a member has to add you again."}</p>
     </ConfirmDialog>
   );

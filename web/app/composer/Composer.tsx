@@ -6,7 +6,7 @@ import { useRef, useState } from "react";
 import type { KeyboardEvent } from "react";
 
 import { may } from "../../client";
-import type { Channel } from "../../client";
+import type { Channel, HubbubClient } from "../../client";
 import { ComposerFiles } from "./ComposerFiles";
 import { useClient, useClientState } from "../state/client";
 import { PaperclipIcon, SendIcon } from "../ui/icons";
@@ -14,7 +14,8 @@ import { useAutosize } from "../ui/useAutosize";
 import { useUploads } from "./useUploads";
 
 const defaultTextBytes = 16 * 1024;
-const drafts = new Map<string, string>();
+/** Per client, so that the next user of this page does not see them. */
+const drafts = new WeakMap<HubbubClient, Map<string, string>>();
 
 interface Props {
   channel: Channel;
@@ -29,7 +30,7 @@ export function Composer({ channel, title, thread, onSent, onEditLast }: Props) 
   const client = useClient();
   const place = thread ?? channel.id;
   const limit = useClientState((state) => (state.connection.name === "open" ? state.connection.hello.limits.text_bytes : defaultTextBytes));
-  const [text, setText] = useState(() => drafts.get(place) ?? "");
+  const [text, setText] = useState(() => drafts.get(client)?.get(place) ?? "");
   const field = useRef<HTMLTextAreaElement>(null);
   const picker = useRef<HTMLInputElement>(null);
   const { uploads, add, remove, clear } = useUploads(channel.id);
@@ -41,7 +42,7 @@ export function Composer({ channel, title, thread, onSent, onEditLast }: Props) 
 
   function change(value: string) {
     setText(value);
-    drafts.set(place, value);
+    drafts.set(client, (drafts.get(client) ?? new Map<string, string>()).set(place, value));
     if (value.trim() !== "") client.typed(channel.id);
   }
 

@@ -1,4 +1,5 @@
 /** The files that will be sent with the next message. */
+import { lineOf } from "../text/isolation";
 import { fileSize } from "../text/wording";
 import { AlertIcon, CloseIcon, PaperclipIcon } from "../ui/icons";
 import type { Upload } from "./useUploads";
@@ -8,11 +9,11 @@ export function ComposerFiles({ uploads, onRemove }: { uploads: readonly Upload[
   return (
     <ul className="composer-files" aria-label="Files to send">
       {uploads.map(({ key, name, size, state }) => (
-        <li key={key} className="attachment" data-testid="upload" data-state={state.name} title={state.name === "failed" ? state.words : name}>
+        <li key={key} className="attachment" data-testid="upload" data-state={state.name} title={state.name === "failed" ? state.words : lineOf(name)}>
           {state.name === "failed" ? <AlertIcon /> : <PaperclipIcon />}
-          <span className="attachment-name">{name}</span>
+          <bdi className="attachment-name">{lineOf(name)}</bdi>
           <span className="muted">{state.name === "uploading" ? "Uploading…" : state.name === "failed" ? state.words : fileSize(size)}</span>
-          <button type="button" className="icon-button small" aria-label={`Remove ${name}`} onClick={() => onRemove(key)}>
+          <button type="button" className="icon-button small" aria-label={`Remove ${lineOf(name)}`} onClick={() => onRemove(key)}>
             <CloseIcon />
           </button>
         </li>

@@ -3,6 +3,8 @@
 import type { Channel } from "../../client";
 import { useClient, useClientState } from "../state/client";
 import { useAttempt } from "../state/useAttempt";
+import { isolated } from "../text/isolation";
+import { Sentence } from "../text/Sentence";
 import { peerOf, personName } from "../text/wording";
 
 export function BlockedNote({ channel }: { channel: Channel }) {
@@ -15,7 +17,7 @@ export function BlockedNote({ channel }: { channel: Channel }) {
 
   return (
     <p className="blocked-note" data-testid="blocked-note">
-      <span>{failure ?? `You blocked ${name}. You won't receive their messages.`}</span>
+      <span>{failure ?? <Sentence text={`You blocked ${isolated(name)}. You won't receive their messages.`} />}</span>
       <button type="button" className="link-button" onClick={() => void attempt(() => client.directory.setBlocked(peer, false))}>
         Unblock
       </button>

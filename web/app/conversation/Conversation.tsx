@@ -9,7 +9,7 @@ import { ConversationContext } from "../state/conversation";
 import type { ConversationView } from "../state/conversation";
 import { ConversationHead } from "./ConversationHead";
 import type { PanelName } from "./ConversationHead";
-import { useClientState } from "../state/client";
+import { useClient, useClientState } from "../state/client";
 import { MembersPanel } from "../people/MembersPanel";
 import { MessageList } from "./MessageList";
 import { PinnedPanel } from "./PinnedPanel";
@@ -21,6 +21,7 @@ import { useReports } from "../moderation/useReports";
 import { channelTitle } from "../text/wording";
 
 export function Conversation({ channel }: { channel: Channel }) {
+  const client = useClient();
   const title = useClientState((state) => channelTitle(state, channel));
   const me = useClientState((state) => state.me?.user);
   const [editing, setEditing] = useState<string | null>(null);
@@ -30,7 +31,8 @@ export function Conversation({ channel }: { channel: Channel }) {
   const [sent, setSent] = useState(0);
   const onSent = useCallback(() => setSent((n) => n + 1), []);
   const { id, kind, role } = channel;
-  const reports = useReports(id, may("see reports", channel));
+  const seesReports = may("see reports", channel);
+  const reports = useReports(useMemo(() => (seesReports ? (cursor?: string) => client.api.reports(id, cursor) : null), [client, id, seesReports]));
 
   const [target, setTarget] = useTarget();
   const openThread = useCallback((message: string) => {

@@ -11,6 +11,9 @@ import { MenuButton } from "../ui/Menu";
 import type { MenuItem } from "../ui/Menu";
 import { goTo, linkTo } from "../browser/route";
 import { useAttempt } from "../state/useAttempt";
+import { isolated } from "../text/isolation";
+import { PersonName } from "../ui/PersonName";
+import { Sentence } from "../text/Sentence";
 import { peerOf, shortTime } from "../text/wording";
 
 const ChannelSettings = lazily(() => import("../channels/ChannelSettings").then((module) => module.ChannelSettings));
@@ -54,7 +57,7 @@ export function ConversationHead({ channel, title, panel, reports, onPanel }: Pr
   }
   const ending: MenuItem[] = [];
   if (peer !== null && blocked) ending.push({ id: "unblock", label: "Unblock", icon: <CheckIcon />, onPick: () => void attempt(() => client.directory.setBlocked(peer, false)) });
-  if (peer !== null && !blocked) ending.push({ id: "block", label: `Block ${title}…`, icon: <BanIcon />, danger: true, onPick: () => setDialog("block") });
+  if (peer !== null && !blocked) ending.push({ id: "block", label: `Block ${isolated(title)}…`, icon: <BanIcon />, danger: true, onPick: () => setDialog("block") });
   if (may("leave", channel)) ending.push({ id: "leave", label: "Leave…", icon: <LeaveIcon />, danger: true, onPick: () => setDialog("leave") });
 
   return (
@@ -107,13 +110,13 @@ function Heading({ channel, title, peer }: { channel: Channel; title: string; pe
   const presence = useClientState((state) => (peer === null ? undefined : state.presence.get(peer)));
   const count = useClientState((state) => state.members.get(channel.id)?.length);
   const people = count === undefined ? "" : `${count} ${count === 1 ? "member" : "members"}`;
-  const note = channel.kind === "direct" ? presenceWords(presence?.status, presence?.lastSeen) : [channel.topic, people].filter(Boolean).join(" · ");
+  const note = channel.kind === "direct" ? presenceWords(presence?.status, presence?.lastSeen) : [channel.topic === null || channel.topic === "" ? "" : isolated(channel.topic), people].filter(Boolean).join(" · ");
   return (
     <div className="heading">
       {peer === null ? <ChannelAvatar kind={channel.kind} /> : <PersonAvatar id={peer} name={title} status={presence?.status ?? "offline"} />}
       <div className="heading-text">
-        <h2 data-testid="conversation-title">{title}</h2>
-        <p className="muted">{note === "" ? "\u00a0" : note}</p>
+        <h2 data-testid="conversation-title">{peer === null ? <bdi>{title}</bdi> : <PersonName user={peer} />}</h2>
+        <p className="muted">{note === "" ? "\u00a0" : <Sentence text={note} />}</p>
       </div>
     </div>
   );

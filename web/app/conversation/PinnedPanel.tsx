@@ -6,6 +6,7 @@ import { useClientState } from "../state/client";
 import { PinIcon } from "../ui/icons";
 import { Panel } from "../ui/Panel";
 import { useMessages } from "./useMessages";
+import { PersonName } from "../ui/PersonName";
 import { personName, plainText, refusal, shortTime } from "../text/wording";
 
 export function PinnedPanel({ channel, onClose }: { channel: Channel; onClose: () => void }) {
@@ -32,7 +33,9 @@ export function PinnedPanel({ channel, onClose }: { channel: Channel; onClose: (
               <PersonAvatar id={message.sender} name={personName({ names }, message.sender)} />
               <span className="found-text">
                 <span className="found-head">
-                  <b>{personName({ names }, message.sender)}</b>
+                  <b>
+                    <PersonName user={message.sender} />
+                  </b>
                   <time dateTime={message.at}>{shortTime(message.at)}</time>
                 </span>
                 <span className="found-words" dir="auto">

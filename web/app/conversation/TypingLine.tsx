@@ -3,6 +3,8 @@ import { may } from "../../client";
 import type { Channel } from "../../client";
 import { useClientState } from "../state/client";
 import { ClockIcon } from "../ui/icons";
+import { isolated } from "../text/isolation";
+import { Sentence } from "../text/Sentence";
 import { listNames, personName, spanWords } from "../text/wording";
 
 export function TypingLine({ channel }: { channel: Channel }) {
@@ -10,7 +12,7 @@ export function TypingLine({ channel }: { channel: Channel }) {
   const words = useClientState((state) => {
     const users = state.typing.get(channel.id) ?? [];
     if (users.length === 0) return "";
-    return `${listNames(users.map((user) => personName(state, user)))} ${users.length === 1 ? "is" : "are"} typing`;
+    return `${listNames(users.map((user) => isolated(personName(state, user))))} ${users.length === 1 ? "is" : "are"} typing`;
   });
   return (
     <div className="typing-line">
@@ -22,7 +24,7 @@ export function TypingLine({ channel }: { channel: Channel }) {
               <i />
               <i />
             </span>
-            {words}
+            <Sentence text={words} />
           </>
         )}
       </p>

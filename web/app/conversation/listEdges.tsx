@@ -2,6 +2,8 @@
 import type { Channel } from "../../client";
 import { ChannelAvatar, PersonAvatar } from "../ui/Avatar";
 import { useClientState } from "../state/client";
+import { isolated } from "../text/isolation";
+import { Sentence } from "../text/Sentence";
 import { peerOf, refusal } from "../text/wording";
 
 export function ConversationStart({ channel, title }: { channel: Channel; title: string }) {
@@ -11,7 +13,7 @@ export function ConversationStart({ channel, title }: { channel: Channel; title:
       {peer === null ? <ChannelAvatar kind={channel.kind} /> : <PersonAvatar id={peer} name={title} />}
       <h3>{title}</h3>
       <p className="muted">
-        {channel.kind === "direct" ? `Only you and ${title} can see these messages.` : `This is the start of ${title}.`}
+        <Sentence text={channel.kind === "direct" ? `Only you and ${isolated(title)} can see these messages.` : `This is the start of ${isolated(title)}.`} />
       </p>
     </header>
   );

@@ -8,6 +8,7 @@ import { PaperclipIcon } from "../ui/icons";
 import { saveAs } from "../browser/saveAs";
 import { useMedia } from "./useMedia";
 import { useAttempt } from "../state/useAttempt";
+import { lineOf } from "../text/isolation";
 import { fileSize } from "../text/wording";
 
 const Lightbox = lazily(() => import("./Lightbox").then((module) => module.Lightbox));
@@ -45,10 +46,10 @@ function Picture({ attachment }: { attachment: Attachment }) {
         className="picture"
         data-testid="picture"
         style={{ width: width * scale, aspectRatio: `${width} / ${height}` }}
-        aria-label={`Open ${attachment.name}`}
+        aria-label={`Open ${lineOf(attachment.name)}`}
         onClick={() => setOpen(true)}
       >
-        {media.name === "ready" && <img src={media.url} alt={attachment.name} />}
+        {media.name === "ready" && <img src={media.url} alt={lineOf(attachment.name)} />}
       </button>
       {open && <Lightbox attachment={attachment} onClose={() => setOpen(false)} />}
     </>
@@ -58,12 +59,12 @@ function Picture({ attachment }: { attachment: Attachment }) {
 function File({ attachment }: { attachment: Attachment }) {
   const client = useClient();
   const { failure, attempt } = useAttempt();
-  const save = () => attempt(async () => saveAs(await client.api.media(attachment.id), attachment.name));
+  const save = () => attempt(async () => saveAs(await client.api.media(attachment.id), lineOf(attachment.name)));
 
   return (
-    <button type="button" className="attachment" data-testid="file" aria-label={`Save ${attachment.name}`} onClick={() => void save()}>
+    <button type="button" className="attachment" data-testid="file" aria-label={`Save ${lineOf(attachment.name)}`} onClick={() => void save()}>
       <PaperclipIcon />
-      <span className="attachment-name">{attachment.name}</span>
+      <bdi className="attachment-name">{lineOf(attachment.name)}</bdi>
       <span className="muted">{failure ?? fileSize(attachment.size)}</span>
     </button>
   );

@@ -1,6 +1,8 @@
 /** The dialogs that confirm deleting and reporting a message. */
 import type { Message } from "../../client";
 import { useClient, useClientState } from "../state/client";
+import { isolated } from "../text/isolation";
+import { Sentence } from "../text/Sentence";
 import { personName } from "../text/wording";
 import { ConfirmDialog } from "../ui/ConfirmDialog";
 
@@ -15,7 +17,9 @@ export function DeleteDialog({ message, mine, onClose }: Props & { mine: boolean
   const run = () => client.run({ type: "delete", channel: message.channel, message: message.id });
   return (
     <ConfirmDialog title="Delete this message?" action="Delete" danger run={run} onClose={onClose}>
-      <p>{mine ? "The message is deleted for everyone. This can't be undone." : `${name}'s message is deleted for everyone, and the audit log records it. This can't be undone.`}</p>
+      <p>
+        <Sentence text={mine ? "The message is deleted for everyone. This can't be undone." : `${isolated(name)}'s message is deleted for everyone, and the audit log records it. This can't be undone.`} />
+      </p>
       <Quote message={message} />
     </ConfirmDialog>
   );
@@ -24,9 +28,13 @@ export function DeleteDialog({ message, mine, onClose }: Props & { mine: boolean
 export function ReportDialog({ message, onClose }: Props) {
   const client = useClient();
   const name = useClientState((state) => personName(state, message.sender));
+  const role = useClientState((state) => state.members.get(message.channel)?.find(({ user }) => user === message.sender)?.role);
+  const readers = role === "owner" || role === "moderator" ? "administrators" : "moderators";
   return (
-    <ConfirmDialog title="Report to the moderators" action="Report" reason="What's wrong with this message?" run={({ reason }) => client.api.report(message.channel, message.id, reason)} onClose={onClose}>
-      <p>The moderators will see {name}'s message, the messages around it, and your name.</p>
+    <ConfirmDialog title={`Report to the ${readers}`} action="Report" reason="What's wrong with this message?" run={({ reason }) => client.api.report(message.channel, message.id, reason)} onClose={onClose}>
+      <p>
+        {readers === "moderators" ? "The moderators" : "The workspace's administrators, not the moderators,"} will see <bdi>{name}</bdi>'s message, {readers === "moderators" && "the messages around it, "}and your name.
+      </p>
       <Quote message={message} />
     </ConfirmDialog>
   );

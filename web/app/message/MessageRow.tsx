@@ -12,6 +12,7 @@ import { PinIcon, ReplyIcon } from "../ui/icons";
 import { MessageActions } from "./MessageActions";
 import { Reactions } from "./Reactions";
 import { isJumbo, RichText } from "../text/RichText";
+import { PersonName } from "../ui/PersonName";
 import { clockTime, fullTime, personName, plainText } from "../text/wording";
 
 interface Props {
@@ -55,7 +56,9 @@ export const MessageRow = memo(function MessageRow({ message, headed, editing, t
       <div className="message-main">
         {headed && (
           <header className="message-head">
-            <strong>{name}</strong>
+            <strong>
+              <PersonName user={message.sender} />
+            </strong>
             <time dateTime={message.at} title={fullTime(message.at)}>
               {clockTime(message.at)}
             </time>
@@ -97,7 +100,10 @@ function ReplyLine({ thread, message }: { thread: string; message: Message | und
         <span>An earlier message</span>
       ) : (
         <span>
-          <b>{name}</b> {plainText(message)}
+          <b>
+            <bdi>{name}</bdi>
+          </b>{" "}
+          <bdi>{plainText(message)}</bdi>
         </span>
       )}
     </button>

@@ -3,6 +3,8 @@ import type { OutboxItem } from "../../client";
 import { PersonAvatar } from "../ui/Avatar";
 import { useClient, useClientState } from "../state/client";
 import { isJumbo, RichText } from "../text/RichText";
+import { isolated, lineOf } from "../text/isolation";
+import { Sentence } from "../text/Sentence";
 import { refusal } from "../text/wording";
 
 export function PendingRow({ item, headed }: { item: OutboxItem; headed: boolean }) {
@@ -19,14 +21,20 @@ export function PendingRow({ item, headed }: { item: OutboxItem; headed: boolean
       <div className="message-main">
         {headed && (
           <header className="message-head">
-            <strong>{name}</strong>
+            <strong>
+              <bdi>{lineOf(name)}</bdi>
+            </strong>
             <span className="message-state">{failed === null ? (online ? "Sending…" : "Waiting for connection") : "Not sent"}</span>
           </header>
         )}
         <p className={`message-text ${failed === null ? "message-pending" : ""} ${isJumbo(item.text) ? "message-jumbo" : ""}`} dir="auto">
           <RichText text={item.text} />
         </p>
-        {item.attachments !== undefined && <p className="muted">{item.attachments.map((attachment) => attachment.name).join(", ")}</p>}
+        {item.attachments !== undefined && (
+          <p className="muted">
+            <Sentence text={item.attachments.map((attachment) => isolated(attachment.name)).join(", ")} />
+          </p>
+        )}
         {slowed && <p className="message-state">Slow mode is on. The message will be sent when it allows.</p>}
         {failed !== null && (
           <p className="message-failure" role="alert">

@@ -1,6 +1,7 @@
 /** The reactions below a message; pressing one adds or removes the caller's own. */
 import type { Command, Message } from "../../client";
 import { useClientState } from "../state/client";
+import { isolated, unmarked } from "../text/isolation";
 import { listNames, personName } from "../text/wording";
 
 interface Props {
@@ -17,7 +18,7 @@ export function Reactions({ message, onRun }: Props) {
     <div className="reactions">
       {message.reactions.map(({ emoji, count, users }) => {
         const mine = users.includes(me);
-        const who = listNames(users.map((user) => (user === me ? "You" : personName({ names }, user))), 6);
+        const who = listNames(users.map((user) => (user === me ? "You" : isolated(personName({ names }, user)))), 6);
         return (
           <button
             key={emoji}
@@ -26,11 +27,11 @@ export function Reactions({ message, onRun }: Props) {
             data-testid="reaction"
             data-emoji={emoji}
             aria-pressed={mine}
-            aria-label={`${emoji}, ${count}: ${who}`}
+            aria-label={unmarked(`${emoji}, ${count}: ${who}`)}
             title={who}
             onClick={() => onRun({ type: "react", channel: message.channel, message: message.id, emoji, remove: mine })}
           >
-            <span>{emoji}</span>
+            <bdi>{emoji}</bdi>
             <span className="reaction-count">{count}</span>
           </button>
         );

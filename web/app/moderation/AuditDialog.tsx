@@ -4,9 +4,12 @@ import { useCallback, useEffect, useState } from "react";
 import type { AuditRecord } from "../../client";
 import { auditWords } from "../text/auditWords";
 import { Dialog } from "../ui/Dialog";
+import { Failure } from "../ui/Failure";
 import { useClient, useClientState } from "../state/client";
 import { saveAs } from "../browser/saveAs";
 import { useAttempt } from "../state/useAttempt";
+import { isolated } from "../text/isolation";
+import { Sentence } from "../text/Sentence";
 import { channelTitle, fullTime, personName, shortTime } from "../text/wording";
 
 const pageSize = 100;
@@ -43,9 +46,7 @@ export function AuditDialog({ onClose }: { onClose: () => void }) {
             Export
           </button>
         </div>
-        <p className="form-error" role="alert">
-          {failure}
-        </p>
+        <Failure text={failure} />
         {records?.length === 0 && <p className="options-none muted">No actions yet.</p>}
         {records !== null && records.length > 0 && (
           <div className="audit-scroll" tabIndex={0} role="region" aria-label="Records">
@@ -84,7 +85,7 @@ function RecordRow({ record }: { record: AuditRecord }) {
     const channel = record.channel === null ? undefined : state.channels.get(record.channel);
     return channel === undefined ? (record.channel?.slice(0, 8) ?? "") : channelTitle(state, channel);
   });
-  const subject = record.subject === null ? "" : personName({ names }, record.subject);
+  const subject = record.subject === null ? "" : isolated(personName({ names }, record.subject));
   const { action, reason } = auditWords(record, subject);
   return (
     <tr data-testid="audit-record" title={record.digest}>
@@ -98,7 +99,7 @@ function RecordRow({ record }: { record: AuditRecord }) {
         {personName({ names }, record.actor)}
       </td>
       <td className="audit-action" dir="auto">
-        {action}
+        <Sentence text={action} />
       </td>
       <td className="audit-where" dir="auto">
         {where}

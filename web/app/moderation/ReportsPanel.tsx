@@ -1,12 +1,12 @@
 /** The open reports of a conversation, each with its context and the ways to resolve it. */
-import type { Message, Report } from "../../client";
+import type { Report } from "../../client";
 import { useConversation } from "../state/conversation";
-import { useClient, useClientState } from "../state/client";
+import { useClient } from "../state/client";
 import { CheckIcon } from "../ui/icons";
 import { Panel } from "../ui/Panel";
 import { useAttempt } from "../state/useAttempt";
 import type { Reports } from "./useReports";
-import { personName, plainText, shortTime } from "../text/wording";
+import { ReportView } from "./ReportView";
 
 export function ReportsPanel({ reports, onClose }: { reports: Reports; onClose: () => void }) {
   const { items, failure, more } = reports;
@@ -42,10 +42,8 @@ export function ReportsPanel({ reports, onClose }: { reports: Reports; onClose: 
 function ReportItem({ report, onResolved }: { report: Report; onResolved: () => void }) {
   const client = useClient();
   const { id: channel, goToMessage } = useConversation();
-  const names = useClientState((state) => state.names);
   const { busy, failure, attempt } = useAttempt();
   const message = report.context.find((one) => one.id === report.message);
-  const name = (user: string) => personName({ names }, user);
 
   async function resolve(resolution: "dismissed" | "acted", act?: () => Promise<unknown>) {
     await attempt(async () => {
@@ -55,55 +53,25 @@ function ReportItem({ report, onResolved }: { report: Report; onResolved: () => 
     });
   }
 
-  return (
-    <li className="report" data-testid="report">
-      <p className="report-head">
-        <b>{name(report.reporter)}</b> reported <b>{name(report.sender)}</b> <time dateTime={report.at}>{shortTime(report.at)}</time>
-      </p>
-      <p className="report-reason" dir="auto">
-        {report.reason}
-      </p>
-      <blockquote className="quote" dir="auto">
-        {report.text}
-      </blockquote>
-      <details className="report-context">
-        <summary>Show context</summary>
-        <ol>
-          {report.context.map((one) => (
-            <ContextLine key={one.id} message={one} name={name(one.sender)} reported={one.id === report.message} />
-          ))}
-        </ol>
-        {message !== undefined && (
-          <button type="button" className="link-button" onClick={() => goToMessage(message.seq)}>
-            Show in conversation
-          </button>
-        )}
-      </details>
-      <div className="report-foot">
-        <button type="button" className="button small" data-testid="report-dismiss" disabled={busy} onClick={() => void resolve("dismissed")}>
-          Dismiss
-        </button>
-        {message?.deleted === false ? (
-          <button type="button" className="button button-danger small" data-testid="report-delete" disabled={busy} onClick={() => void resolve("acted", () => client.run({ type: "delete", channel, message: report.message }))}>
-            Delete message
-          </button>
-        ) : (
-          <button type="button" className="button button-primary small" data-testid="report-acted" disabled={busy} onClick={() => void resolve("acted")}>
-            Resolve
-          </button>
-        )}
-      </div>
-      <p className="form-error" role="alert">
-        {failure}
-      </p>
-    </li>
+  const link = message !== undefined && (
+    <button type="button" className="link-button" onClick={() => goToMessage(message.seq)}>
+      Show in conversation
+    </button>
   );
-}
-
-function ContextLine({ message, name, reported }: { message: Message; name: string; reported: boolean }) {
   return (
-    <li data-reported={reported} dir="auto">
-      <b>{name}</b> {plainText(message)}
-    </li>
+    <ReportView report={report} failure={failure} link={link}>
+      <button type="button" className="button small" data-testid="report-dismiss" disabled={busy} onClick={() => void resolve("dismissed")}>
+        Dismiss
+      </button>
+      {message?.deleted === false ? (
+        <button type="button" className="button button-danger small" data-testid="report-delete" disabled={busy} onClick={() => void resolve("acted", () => client.run({ type: "delete", channel, message: report.message }))}>
+          Delete message
+        </button>
+      ) : (
+        <button type="button" className="button button-primary small" data-testid="report-acted" disabled={busy} onClick={() => void resolve("acted")}>
+          Resolve
+        </button>
+      )}
+    </ReportView>
   );
 }

@@ -4,6 +4,7 @@ import type { ReactNode } from "react";
 import type { Api, Channel } from "../../client";
 import { ConfirmDialog } from "../ui/ConfirmDialog";
 import type { Confirmation, ConfirmDialogProps } from "../ui/ConfirmDialog";
+import { isolated } from "../text/isolation";
 import { useClient } from "../state/client";
 
 export type SanctionName = "silence" | "remove" | "ban" | "revoke" | "expel";
@@ -76,7 +77,7 @@ export function SanctionDialog({ name, channel, user, title, onClose }: Props) {
     await client.directory.loadMembers(channel.id);
   };
   return (
-    <ConfirmDialog {...sanction} title={sanction.title(title)} danger run={run} onClose={onClose}>
+    <ConfirmDialog {...sanction} title={sanction.title(isolated(title))} danger run={run} onClose={onClose}>
       <p>{sanction.note}</p>
     </ConfirmDialog>
   );

@@ -1,14 +1,13 @@
-/** A channel's open reports, for those who may see them: loaded when the conversation opens, and again on request. */
+/** Open reports, loaded at once and again on request. */
 import { useCallback, useEffect, useState } from "react";
 
 import { Problem } from "../../client";
-import type { Report } from "../../client";
-import { useClient } from "../state/client";
+import type { Page, Report } from "../../client";
 import { refusal } from "../text/wording";
 
-export interface Reports {
+export interface Reports<R extends Report = Report> {
   /** Oldest first; null before the first answer. */
-  items: readonly Report[] | null;
+  items: readonly R[] | null;
   failure: string | null;
   /** Loads the next page; null where there is none. */
   more: (() => void) | null;
@@ -17,16 +16,15 @@ export interface Reports {
   remove: (id: string) => void;
 }
 
-/** Loads nothing unless `allowed`. */
-export function useReports(channel: string, allowed: boolean): Reports {
-  const client = useClient();
-  const [items, setItems] = useState<readonly Report[] | null>(null);
+/** `fetch` keeps its identity while it asks for the same; null loads nothing. */
+export function useReports<R extends Report>(fetch: ((cursor?: string) => Promise<Page<R>>) | null): Reports<R> {
+  const [items, setItems] = useState<readonly R[] | null>(null);
   const [next, setNext] = useState<string | undefined>(undefined);
   const [failure, setFailure] = useState<string | null>(null);
 
   const load = useCallback(
     (cursor?: string) => {
-      client.api.reports(channel, cursor).then(
+      fetch?.(cursor).then(
         (page) => {
           setItems((known) => (cursor === undefined ? page.items : [...(known ?? []), ...page.items]));
           setNext(page.next);
@@ -38,12 +36,12 @@ export function useReports(channel: string, allowed: boolean): Reports {
         },
       );
     },
-    [client, channel],
+    [fetch],
   );
 
   useEffect(() => {
-    if (allowed) load();
-  }, [allowed, load]);
+    load();
+  }, [load]);
 
   const remove = useCallback((id: string) => setItems((known) => known?.filter((report) => report.id !== id) ?? null), []);
   return { items, failure, more: next === undefined ? null : () => load(next), reload: load, remove };

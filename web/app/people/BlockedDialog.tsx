@@ -5,6 +5,7 @@ import { PersonAvatar } from "../ui/Avatar";
 import { Dialog } from "../ui/Dialog";
 import { useClient, useClientState } from "../state/client";
 import { useAttempt } from "../state/useAttempt";
+import { PersonName } from "../ui/PersonName";
 import { personName } from "../text/wording";
 
 export function BlockedDialog({ onClose }: { onClose: () => void }) {
@@ -26,7 +27,9 @@ export function BlockedDialog({ onClose }: { onClose: () => void }) {
           {[...blocked].map((user) => (
             <li key={user} className="member" data-testid="blocked-person">
               <PersonAvatar id={user} name={personName({ names }, user)} />
-              <span className="member-name">{personName({ names }, user)}</span>
+              <span className="member-name">
+                <PersonName user={user} />
+              </span>
               <button type="button" className="button small" onClick={() => void attempt(() => client.directory.setBlocked(user, false))}>
                 Unblock
               </button>

@@ -11,6 +11,9 @@ import { MenuButton } from "../ui/Menu";
 import type { MenuItem } from "../ui/Menu";
 import { goTo } from "../browser/route";
 import type { SanctionName } from "../moderation/SanctionDialog";
+import { lineOf } from "../text/isolation";
+import { Failure } from "../ui/Failure";
+import { PersonName } from "../ui/PersonName";
 import { useAttempt } from "../state/useAttempt";
 
 const BlockDialog = lazily(() => import("./BlockDialog").then((module) => module.BlockDialog));
@@ -24,7 +27,7 @@ export function MemberItem({ channel, member }: { channel: Channel; member: Memb
   const status = useClientState((state) => (mine ? state.status : (state.presence.get(member.user)?.status ?? "offline")));
   const [dialog, setDialog] = useState<SanctionName | "block" | null>(null);
   const { failure, attempt } = useAttempt();
-  const name = member.name ?? member.user;
+  const name = lineOf(member.name ?? member.user);
 
   const personal: MenuItem[] = [];
   const moderation: MenuItem[] = [];
@@ -64,16 +67,12 @@ export function MemberItem({ channel, member }: { channel: Channel; member: Memb
   return (
     <li className="member" data-testid="member" data-user={member.user}>
       <PersonAvatar id={member.user} name={name} status={status} />
-      <span className="member-name">
-        {name}
+      <div className="member-name">
+        <PersonName user={member.user} />
         {mine && <span className="muted"> you</span>}
         {blocked && <span className="muted"> blocked</span>}
-        {failure !== null && (
-          <span className="form-error" role="alert">
-            {failure}
-          </span>
-        )}
-      </span>
+        {failure !== null && <Failure text={failure} />}
+      </div>
       {member.role !== "member" && <span className="role">{member.role}</span>}
       <MenuButton label={`Actions for ${name}`} icon={<MoreIcon />} groups={[personal, moderation, workspace]} testid="member-menu" className="icon-button small" />
       {dialog === "block" && <BlockDialog user={member.user} title={name} onClose={() => setDialog(null)} />}

@@ -8,6 +8,9 @@ import { BanIcon, PlusIcon } from "../ui/icons";
 import { MemberItem } from "./MemberItem";
 import { lazily } from "../ui/lazily";
 import { Panel } from "../ui/Panel";
+import { isolated } from "../text/isolation";
+import { Sentence } from "../text/Sentence";
+import { listNames } from "../text/wording";
 import { useAttempt } from "../state/useAttempt";
 
 const PeoplePicker = lazily(() => import("./PeoplePicker").then((module) => module.PeoplePicker));
@@ -21,13 +24,15 @@ export function MembersPanel({ channel, onClose }: { channel: Channel; onClose: 
   const members = useClientState((state) => state.members.get(channel.id) ?? noMembers);
   const ordered = useMemo(() => [...members].sort((a, b) => rank[a.role] - rank[b.role] || nameOf(a).localeCompare(nameOf(b))), [members]);
   const [adding, setAdding] = useState(false);
+  const [invited, setInvited] = useState<readonly Person[]>([]);
   const [unbanning, setUnbanning] = useState(false);
   const { failure, attempt } = useAttempt();
 
   async function add(people: readonly Person[]) {
     setAdding(false);
     await attempt(async () => {
-      await client.api.addMembers(channel.id, people.map((person) => person.user));
+      const { invited = [] } = await client.api.addMembers(channel.id, people.map((person) => person.user));
+      setInvited(people.filter(({ user }) => invited.includes(user)));
       await client.directory.loadMembers(channel.id);
     });
   }
@@ -42,6 +47,9 @@ export function MembersPanel({ channel, onClose }: { channel: Channel; onClose: 
       </ul>
       <p className="form-error" role="alert">
         {failure}
+      </p>
+      <p className={invited.length > 0 ? "panel-note muted" : "hidden"} role="status">
+        {invited.length > 0 && <Sentence text={`${listNames(invited.map(({ name, user }) => isolated(name ?? user)))} can accept your invitation.`} />}
       </p>
       {(may("add", channel) || may("remove", channel)) && (
         <footer className="panel-foot">

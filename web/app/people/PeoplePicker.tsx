@@ -4,6 +4,7 @@ import { useCallback, useState } from "react";
 import type { Person } from "../../client";
 import { useClient, useClientState } from "../state/client";
 import { useRequest } from "../state/useRequest";
+import { lineOf } from "../text/isolation";
 import { PersonAvatar } from "../ui/Avatar";
 import { CloseIcon } from "../ui/icons";
 import { SearchField, SearchList, SearchResult, SearchResults } from "../ui/SearchList";
@@ -36,8 +37,8 @@ export function PeoplePicker({ chosen, onChange, single = false, without = [] }:
       <SearchList query={query} onQuery={setQuery}>
         <div className="picker-box">
           {chosen.map((person) => (
-            <button key={person.user} type="button" className="chip" onClick={() => onChange(chosen.filter((p) => p !== person))} aria-label={`Remove ${person.name ?? person.user}`}>
-              {person.name ?? person.user}
+            <button key={person.user} type="button" className="chip" onClick={() => onChange(chosen.filter((p) => p !== person))} aria-label={`Remove ${nameOf(person)}`}>
+              <bdi>{nameOf(person)}</bdi>
               <CloseIcon />
             </button>
           ))}
@@ -54,15 +55,19 @@ export function PeoplePicker({ chosen, onChange, single = false, without = [] }:
         <SearchResults label="People" className="picker-options" note={found === null || people.length > 0 ? null : none}>
           {people.map((person) => (
             <SearchResult key={person.user} data-testid="person" data-user={person.user} onClick={() => choose(person)}>
-              <PersonAvatar id={person.user} name={person.name ?? person.user} />
-              <span>{person.name ?? person.user}</span>
-              <span className="option-note muted">{person.user}</span>
+              <PersonAvatar id={person.user} name={nameOf(person)} />
+              <bdi>{nameOf(person)}</bdi>
+              <bdi className="option-note muted">{person.user}</bdi>
             </SearchResult>
           ))}
         </SearchResults>
       </SearchList>
     </div>
   );
+}
+
+function nameOf({ name, user }: Person): string {
+  return lineOf(name ?? user);
 }
 
 /** People whose name matches, without the caller; null before the first answer. */

@@ -5,6 +5,7 @@ import type { Channel, Message } from "../../client";
 import { goTo } from "../browser/route";
 import { useClient, useClientState } from "../state/client";
 import { useRequest } from "../state/useRequest";
+import { PersonName } from "../ui/PersonName";
 import { channelTitle, personName, plainText, refusal, shortTime } from "../text/wording";
 import { PersonAvatar } from "../ui/Avatar";
 import { Dialog } from "../ui/Dialog";
@@ -72,8 +73,10 @@ function Hit({ message, onPick }: { message: Message; onPick: () => void }) {
       <PersonAvatar id={message.sender} name={name} />
       <span className="found-text">
         <span className="found-head">
-          <b>{name}</b>
-          <span className="muted found-where">{where}</span>
+          <b>
+            <PersonName user={message.sender} />
+          </b>
+          <bdi className="muted found-where">{where}</bdi>
           <time dateTime={message.at}>{shortTime(message.at)}</time>
         </span>
         <span className="found-words" dir="auto">

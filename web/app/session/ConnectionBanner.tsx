@@ -14,12 +14,12 @@ export function ConnectionBanner() {
   const connection = useClientState((state) => state.connection);
   const now = useNow(connection.name === "waiting");
   const interrupted = useInterrupted(connection.name);
-  const { kind, signOut } = useSession();
+  const { kind, signInAgain: toSignIn } = useSession();
   const expiresAt = useClientState((state) => state.expiresAt);
   /** Only the user can renew a cookie; tokens are renewed automatically. */
   const expiring = expiresAt !== null && kind === "cookie" && connection.name === "open";
   const shown = connection.name === "ended" || expiring || interrupted;
-  const signInAgain = kind === "cookie" ? signInInNewWindow : (signOut ?? (() => client.start()));
+  const signInAgain = toSignIn ?? (() => client.start());
 
   return (
     <div className="banner-slot" data-testid="connection" data-state={connection.name}>

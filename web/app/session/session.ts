@@ -3,7 +3,7 @@
  * A token is kept in sessionStorage, so that two tabs can have two users. A cookie belongs to the whole browser.
  */
 import { browserSocket, cookieCredentials, createApi, devLogin, HubbubClient, localOutbox, Problem, signOut, tokenCredentials, signInOptions } from "../../client";
-import type { Credentials, SignInOptions } from "../../client";
+import type { Credentials, Me, SignInOptions } from "../../client";
 import { hostCredentials, widgetTenant } from "./host";
 import { local, session as store } from "../browser/storage";
 
@@ -16,6 +16,7 @@ export interface TokenSession {
 export type Session = TokenSession | "cookie" | "host";
 
 const storageKey = "hubbub.session";
+const outboxPrefix = "hubbub.outbox.";
 const origin = "";
 const signedInPath = "/signed-in";
 const signedInChannel = "hubbub.signed-in";
@@ -23,7 +24,17 @@ const signedInChannel = "hubbub.signed-in";
 export function loadSession(): Session | null {
   if (widgetTenant() !== null) return "host";
   const text = store.getItem(storageKey);
-  return text === null ? null : (JSON.parse(text) as TokenSession);
+  return text === null ? null : parsed(text);
+}
+
+/** Null for what is no session. */
+function parsed(text: string): TokenSession | null {
+  try {
+    const found = JSON.parse(text) as Partial<TokenSession> | null;
+    return typeof found?.token === "string" && typeof found.login?.user === "string" ? (found as TokenSession) : null;
+  } catch {
+    return null;
+  }
 }
 
 function saveSession(session: TokenSession | null): void {
@@ -54,6 +65,30 @@ export async function availableSignIn(): Promise<SignInOptions> {
   return (await signInOptions({ origin })) ?? { development: true, provider: null, signed_in: false, ends_at: null };
 }
 
+type Whose = Pick<Me, "tenant" | "user"> | null;
+
+/** The names under which this browser stores unsent messages: of one user, or of all users for null. */
+export function unsentNames(me: Whose): readonly string[] {
+  const prefix = me === null ? outboxPrefix : outboxOf(me);
+  return Array.from({ length: local.length }, (_, index) => local.key(index)).filter((name) => name?.startsWith(prefix) === true) as string[];
+}
+
+/** Deletes what this browser stores about a user, without the session. */
+export function forget(me: Whose): void {
+  for (const name of unsentNames(me)) local.removeItem(name);
+}
+
+/** The prefix of the names under which a user's unsent messages are stored. */
+export function outboxOf({ tenant, user }: NonNullable<Whose>): string {
+  // Without dots in the id: the names of "ann" must not include those of "ann.lee".
+  return `${outboxPrefix}${tenant}.${encodeURIComponent(user).replaceAll(".", "%2E")}.`;
+}
+
+/** The user of a session before the server has answered; null where only the server knows. */
+export function userOf(session: Session | null): Whose {
+  return session === null || typeof session === "string" ? null : { tenant: session.login.tenant ?? "default", user: session.login.user };
+}
+
 /** Removes the session from this browser. */
 export async function endSession(session: Session | null): Promise<void> {
   saveSession(null);
@@ -68,8 +103,16 @@ export function providerLink(url: string): string {
 
 /** Opens the provider's sign-in in a new window, so that this page stays as it is. */
 export function signInInNewWindow(): void {
-  const query = new URLSearchParams({ next: signedInPath }).toString();
-  window.open(`/v1/signin?${query}`, "hubbub-sign-in", "popup,width=480,height=680");
+  openSignIn({ next: signedInPath });
+}
+
+/** The same, and the provider asks users to prove again who they are. */
+export function proveIdentityInNewWindow(): void {
+  openSignIn({ next: signedInPath, fresh: "1" });
+}
+
+function openSignIn(query: Record<string, string>): void {
+  window.open(`/v1/signin?${new URLSearchParams(query).toString()}`, "hubbub-sign-in", "popup,width=480,height=680");
 }
 
 /** In the window of a finished sign-in: notifies the other windows and closes. Returns whether this is that window. */
@@ -108,7 +151,7 @@ export async function openClient(session: Session): Promise<HubbubClient> {
     api,
     credentials,
     socket: browserSocket(origin),
-    storage: localOutbox(`hubbub.outbox.${me.tenant}.${me.user}.`, local),
+    storage: localOutbox(outboxOf(me), local),
     schedule: (run) => setTimeout(run, 0),
   });
 }

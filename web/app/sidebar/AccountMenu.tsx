@@ -1,9 +1,9 @@
-/** The caller's menu: status, theme, blocked people, the audit log for administrators, sign-out. */
+/** The caller's menu: status, theme, blocked people, sessions, reports and the audit log for administrators, sign-out. */
 import { useState } from "react";
 
 import type { ChosenStatus } from "../../client";
 import { useClient, useClientState, useSession } from "../state/client";
-import { BanIcon, CheckIcon, LeaveIcon, MoonIcon, MoreIcon, ScrollIcon, SunIcon } from "../ui/icons";
+import { BanIcon, CheckIcon, FlagIcon, LeaveIcon, MoonIcon, MoreIcon, RoleIcon, ScrollIcon, SunIcon } from "../ui/icons";
 import { lazily } from "../ui/lazily";
 import { MenuButton } from "../ui/Menu";
 import type { MenuItem } from "../ui/Menu";
@@ -11,6 +11,9 @@ import { applyTheme, shownTheme } from "../browser/theme";
 
 const AuditDialog = lazily(() => import("../moderation/AuditDialog").then((module) => module.AuditDialog));
 const BlockedDialog = lazily(() => import("../people/BlockedDialog").then((module) => module.BlockedDialog));
+
+const SessionsDialog = lazily(() => import("../session/SessionsDialog").then((module) => module.SessionsDialog));
+const TenantReportsDialog = lazily(() => import("../moderation/TenantReportsDialog").then((module) => module.TenantReportsDialog));
 
 const statuses: readonly { id: ChosenStatus; label: string }[] = [
   { id: "online", label: "Online" },
@@ -21,10 +24,10 @@ const statuses: readonly { id: ChosenStatus; label: string }[] = [
 export function AccountMenu() {
   const client = useClient();
   const status = useClientState((state) => state.status);
-  const { signOut } = useSession();
+  const { kind, signOut } = useSession();
   const admin = useClientState((state) => state.me?.roles.includes("admin") === true);
   const [theme, setTheme] = useState(shownTheme);
-  const [dialog, setDialog] = useState<"blocked" | "audit" | null>(null);
+  const [dialog, setDialog] = useState<"blocked" | "sessions" | "reports" | "audit" | null>(null);
   const other = theme === "dark" ? "light" : "dark";
 
   const presence = statuses.map<MenuItem>(({ id, label }) => ({
@@ -46,13 +49,16 @@ export function AccountMenu() {
     },
     { id: "blocked", label: "Blocked people", icon: <BanIcon />, onPick: () => setDialog("blocked") },
   ];
-  const workspace: MenuItem[] = admin ? [{ id: "audit", label: "Audit log", icon: <ScrollIcon />, onPick: () => setDialog("audit") }] : [];
+  if (kind === "cookie") own.push({ id: "sessions", label: "Where you're signed in", icon: <RoleIcon />, onPick: () => setDialog("sessions") });
+  const workspace: MenuItem[] = admin ? [{ id: "tenant-reports", label: "Reports about moderators", icon: <FlagIcon />, onPick: () => setDialog("reports") }, { id: "audit", label: "Audit log", icon: <ScrollIcon />, onPick: () => setDialog("audit") }] : [];
   const leaving: MenuItem[] = signOut === null ? [] : [{ id: "sign-out", label: "Sign out", icon: <LeaveIcon />, onPick: signOut }];
 
   return (
     <>
       <MenuButton label="Account menu" icon={<MoreIcon />} groups={[presence, own, workspace, leaving]} testid="account-menu" />
       {dialog === "blocked" && <BlockedDialog onClose={() => setDialog(null)} />}
+      {dialog === "sessions" && <SessionsDialog onClose={() => setDialog(null)} />}
+      {dialog === "reports" && <TenantReportsDialog onClose={() => setDialog(null)} />}
       {dialog === "audit" && <AuditDialog onClose={() => setDialog(null)} />}
     </>
   );

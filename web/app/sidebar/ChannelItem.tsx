@@ -6,6 +6,8 @@ import type { Channel } from "../../client";
 import { ChannelAvatar, PersonAvatar } from "../ui/Avatar";
 import { useClientState } from "../state/client";
 import { goTo } from "../browser/route";
+import { PersonName } from "../ui/PersonName";
+import { Sentence } from "../text/Sentence";
 import { channelTitle, peerOf, previewText, shortTime } from "../text/wording";
 
 interface Props {
@@ -38,11 +40,11 @@ export const ChannelItem = memo(function ChannelItem({ channel, selected, tabbab
         {peer === null ? <ChannelAvatar kind={channel.kind} /> : <PersonAvatar id={peer} name={title} status={status ?? "offline"} />}
         <span className="channel-text">
           <span className="channel-line">
-            <span className="channel-title">{title}</span>
+            <span className="channel-title">{peer === null ? <bdi>{title}</bdi> : <PersonName user={peer} />}</span>
             {channel.last !== null && <time dateTime={channel.last.at}>{shortTime(channel.last.at)}</time>}
           </span>
           <span className="channel-line">
-            <span className="channel-preview">{typing ? <em>typing…</em> : preview}</span>
+            <span className="channel-preview">{typing ? <em>typing…</em> : <Sentence text={preview} />}</span>
             {count > 0 && (
               <span className={channel.muted ? "badge badge-muted" : "badge"} data-testid="unread">
                 {count > 99 ? "99+" : count}

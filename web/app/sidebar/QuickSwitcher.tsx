@@ -3,6 +3,8 @@ import { useCallback, useMemo, useState } from "react";
 
 import { useClient, useClientState } from "../state/client";
 import { useRequest } from "../state/useRequest";
+import { lineOf } from "../text/isolation";
+import { PersonName } from "../ui/PersonName";
 import { channelTitle, peerOf } from "../text/wording";
 import { ChannelAvatar, PersonAvatar } from "../ui/Avatar";
 import { Dialog } from "../ui/Dialog";
@@ -32,7 +34,7 @@ export function QuickSwitcher({ onClose, onPick, onSearch }: Props) {
     const wanted = query.trim().toLowerCase();
     return byActivity(channels.values())
       .map((channel) => ({ id: channel.id, kind: channel.kind, title: channelTitle({ names, members, me }, channel), peer: peerOf({ members, me }, channel), note: "" }))
-      .concat((joinable ?? []).filter(({ id }) => !channels.has(id)).map(({ id, kind, name }) => ({ id, kind, title: name ?? "", peer: null, note: "Join" })))
+      .concat((joinable ?? []).filter(({ id }) => !channels.has(id)).map(({ id, kind, name }) => ({ id, kind, title: lineOf(name ?? ""), peer: null, note: "Join" })))
       .filter((hit) => hit.title.toLowerCase().includes(wanted))
       .slice(0, shownMax);
   }, [channels, joinable, names, members, me, query]);
@@ -50,7 +52,7 @@ export function QuickSwitcher({ onClose, onPick, onSearch }: Props) {
           {hits.map(({ id, kind, title, peer, note }) => (
             <SearchResult key={id} data-testid="switcher-option" onClick={() => pick(id)}>
               {peer === null ? <ChannelAvatar kind={kind} /> : <PersonAvatar id={peer} name={title} />}
-              <span>{title}</span>
+              <span>{peer === null ? <bdi>{title}</bdi> : <PersonName user={peer} />}</span>
               {note !== "" && <span className="option-note muted">{note}</span>}
             </SearchResult>
           ))}

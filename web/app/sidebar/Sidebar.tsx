@@ -7,6 +7,9 @@ import { AccountMenu } from "./AccountMenu";
 import { PersonAvatar } from "../ui/Avatar";
 import { ChannelItem } from "./ChannelItem";
 import { useClientState } from "../state/client";
+import { Invitations } from "./Invitations";
+import { useGrowing } from "./useGrowing";
+import { isolated, lineOf } from "../text/isolation";
 import { Mark, PlusIcon, SearchIcon } from "../ui/icons";
 
 interface Props {
@@ -27,7 +30,8 @@ export function Sidebar({ current, onNew, onSwitch }: Props) {
   const status = useClientState((state) => (state.connection.name === "open" ? state.status : "offline"));
   const list = useRef<HTMLUListElement>(null);
   const ordered = useMemo(() => byActivity(channels.values()), [channels]);
-  const name = me?.name ?? me?.user ?? "";
+  const { count, end } = useGrowing(ordered.length, ordered.findIndex((channel) => channel.id === current) + 1);
+  const name = lineOf(me?.name ?? me?.user ?? "");
 
   function move(event: KeyboardEvent) {
     if (event.key !== "ArrowDown" && event.key !== "ArrowUp" && event.key !== "Home" && event.key !== "End") return;
@@ -51,24 +55,26 @@ export function Sidebar({ current, onNew, onSwitch }: Props) {
         </button>
       </header>
       <div className="sidebar-list">
+        <Invitations />
         {!listed ? (
           <ListSkeleton />
         ) : ordered.length === 0 ? (
           <p className="sidebar-empty muted">No conversations yet. Start one, and it will appear here.</p>
         ) : (
           <ul ref={list} onKeyDown={move}>
-            {ordered.map((channel, index) => {
+            {ordered.slice(0, count).map((channel, index) => {
               const selected = channel.id === current;
               const tabbable = selected || (index === 0 && (current === null || !channels.has(current)));
               return <ChannelItem key={channel.id} channel={channel} selected={selected} tabbable={tabbable} />;
             })}
           </ul>
         )}
+        <div ref={end} />
       </div>
       <footer className="sidebar-foot">
         <PersonAvatar id={me?.user ?? ""} name={name} status={status} />
-        <span className="sidebar-me" data-testid="me" title={me === null ? "" : `${me.user} · ${me.tenant}`}>
-          {name}
+        <span className="sidebar-me" data-testid="me" title={me === null ? "" : `${isolated(me.user)} · ${me.tenant}`}>
+          <bdi>{name}</bdi>
         </span>
         <AccountMenu />
       </footer>

@@ -3,13 +3,18 @@ import { createContext, useContext, useSyncExternalStore } from "react";
 
 import type { ClientState, HubbubClient } from "../../client";
 
-/** How the caller is signed in. `signOut` is null in the widget, where the host page signs out. */
+/** How the caller is signed in. The functions are null in the widget, where the host page signs in and out. */
 export interface SessionView {
   kind: "login" | "cookie" | "host";
+  /** Deletes the caller's data from this browser; asks first if there are unsent messages. */
   signOut: (() => void) | null;
+  /** Keeps unsent messages. */
+  signInAgain: (() => void) | null;
+  /** For actions that need a recent sign-in; keeps the page if it can. */
+  proveIdentity: (() => void) | null;
 }
 
-export const SessionContext = createContext<SessionView>({ kind: "login", signOut: null });
+export const SessionContext = createContext<SessionView>({ kind: "login", signOut: null, signInAgain: null, proveIdentity: null });
 
 export function useSession(): SessionView {
   return useContext(SessionContext);

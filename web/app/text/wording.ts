@@ -1,8 +1,9 @@
 /** The words for things on screen: people, channels, previews, times, refusals. */
 import type { Channel, ClientState, Message } from "../../client";
+import { isolated, lineOf } from "./isolation";
 
 export function personName(state: Pick<ClientState, "names">, user: string): string {
-  return state.names.get(user) ?? user;
+  return lineOf(state.names.get(user) ?? user);
 }
 
 /** The other user of a direct channel; null for other kinds, and until the members are known. */
@@ -17,21 +18,22 @@ export function peerOf(state: Pick<ClientState, "members" | "me">, channel: Chan
 export function channelTitle(state: Pick<ClientState, "members" | "me" | "names">, channel: Channel): string {
   const peer = peerOf(state, channel);
   if (peer !== null) return personName(state, peer);
-  if (channel.name !== null && channel.name !== "") return channel.name;
+  if (channel.name !== null && channel.name !== "") return lineOf(channel.name);
   return channel.kind === "direct" ? "Direct message" : "Untitled";
 }
 
+/** A sentence with marked names: show it with `Sentence`. */
 export function previewText(state: Pick<ClientState, "me" | "names">, channel: Channel): string {
   const { last } = channel;
-  if (last === null) return channel.topic === null || channel.topic === "" ? "No messages yet" : channel.topic;
-  if (last.sender === state.me?.user) return `You: ${plainText(last)}`;
-  return channel.kind === "direct" ? plainText(last) : `${personName(state, last.sender)}: ${plainText(last)}`;
+  if (last === null) return channel.topic === null || channel.topic === "" ? "No messages yet" : isolated(channel.topic);
+  if (last.sender === state.me?.user) return `You: ${isolated(plainText(last))}`;
+  return channel.kind === "direct" ? isolated(plainText(last)) : `${isolated(personName(state, last.sender))}: ${isolated(plainText(last))}`;
 }
 
 export function plainText(message: Message): string {
   if (message.deleted) return "Message deleted";
   if (message.text !== null && message.text !== "") return message.text;
-  return message.attachments[0]?.name ?? "";
+  return lineOf(message.attachments[0]?.name ?? "");
 }
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
@@ -101,9 +103,12 @@ export function fileSize(bytes: number): string {
   return `${(bytes / 1024 ** power).toFixed(power > 1 ? 1 : 0)} ${units[power - 1] ?? ""}`;
 }
 
+/** The text for an action that needs a recent sign-in. `Failure` adds the way to it. */
+export const signInAgainWords = "Sign in again to do that.";
+
 const reasons: Readonly<Record<string, string>> = {
   NOT_A_MEMBER: "You are not a member of this conversation.",
-  SIGN_IN_AGAIN: "Sign in again to do that.",
+  SIGN_IN_AGAIN: signInAgainWords,
   NOT_ALLOWED: "You don't have permission to do that.",
   NOT_FOUND: "This no longer exists.",
   TOO_LARGE: "This is too long.",
@@ -116,8 +121,15 @@ const reasons: Readonly<Record<string, string>> = {
 };
 
 /** The text for a refusal. `detail` is shown only for an unknown reason. */
-export function refusal({ reason, detail = "" }: { reason: string; detail?: string }): string {
+export function refusal({ reason, detail = "", retryAfterMs = null }: { reason: string; detail?: string; retryAfterMs?: number | null }): string {
+  if (reason === "RATE_LIMITED" && retryAfterMs !== null && retryAfterMs > 1_000) return `You're doing that too fast. Try again in ${waitWords(retryAfterMs)}.`;
   return reasons[reason] ?? (detail === "" ? "Something went wrong." : detail);
+}
+
+/** "12 seconds", "3 minutes": rounded up. */
+function waitWords(ms: number): string {
+  const seconds = Math.ceil(ms / 1_000);
+  return spanWords(seconds < 60 ? seconds : Math.ceil(seconds / 60) * 60);
 }
 
 /** The text for a failed sign-in at the identity provider. */

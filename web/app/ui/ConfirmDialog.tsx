@@ -4,6 +4,7 @@ import type { ReactNode } from "react";
 
 import { useAttempt } from "../state/useAttempt";
 import { Dialog } from "./Dialog";
+import { Failure } from "./Failure";
 import { spanWords } from "../text/wording";
 
 const reasonMax = 500;
@@ -70,9 +71,7 @@ export function ConfirmDialog({ title, children, action, danger = false, ready =
             <textarea className="input" data-testid="action-reason" data-autofocus rows={3} maxLength={reasonMax} value={text} onChange={(event) => setText(event.target.value)} required dir="auto" />
           </label>
         )}
-        <p className="form-error" role="alert">
-          {failure}
-        </p>
+        <Failure text={failure} />
         <footer className="dialog-foot">
           <button type="button" className="button" onClick={onClose}>
             Cancel

@@ -2,9 +2,12 @@
 import { Dialog as Modal } from "@ariakit/react";
 import type { ReactNode } from "react";
 
+import { unmarked } from "../text/isolation";
+import { Sentence } from "../text/Sentence";
 import { CloseIcon } from "./icons";
 
 interface Props {
+  /** May contain marked names (`isolated`). */
   title: string;
   onClose: () => void;
   children: ReactNode;
@@ -17,10 +20,12 @@ interface Props {
 /** Focuses the element with `data-autofocus`, otherwise the first control. Closing returns the focus to where it was. */
 export function Dialog({ title, onClose, children, bare = false, wide = false }: Props) {
   return (
-    <Modal open onClose={onClose} backdrop={<div className="veil" />} className={`dialog ${bare ? "dialog-bare" : ""} ${wide ? "dialog-wide" : ""}`} aria-label={title}>
+    <Modal open onClose={onClose} backdrop={<div className="veil" />} className={`dialog ${bare ? "dialog-bare" : ""} ${wide ? "dialog-wide" : ""}`} aria-label={unmarked(title)}>
       {!bare && (
         <header className="dialog-head">
-          <h2>{title}</h2>
+          <h2>
+            <Sentence text={title} />
+          </h2>
           <button type="button" className="icon-button" onClick={onClose} aria-label="Close">
             <CloseIcon />
           </button>

@@ -3,8 +3,11 @@ import { Menu, MenuGroup, MenuItem, useMenuStore } from "@ariakit/react";
 import { useLayoutEffect, useState } from "react";
 import type { ReactNode, RefObject } from "react";
 
+import { Sentence } from "../text/Sentence";
+
 export interface MenuItem {
   id: string;
+  /** May contain marked names (`isolated`). */
   label: string;
   icon: ReactNode;
   danger?: boolean;
@@ -70,7 +73,9 @@ export function MenuPopup({ label, groups, anchor, onClose }: Props) {
               }}
             >
               {item.icon}
-              {item.label}
+              <span>
+                <Sentence text={item.label} />
+              </span>
             </MenuItem>
           ))}
         </MenuGroup>
