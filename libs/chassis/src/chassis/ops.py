@@ -16,14 +16,14 @@ _HEAD_BYTES = 8 * 1024
 
 
 @asynccontextmanager
-async def serve(listen: Address, ready: Callable[[], bool]) -> AsyncIterator[int]:
-    """Serve inside the block; yield the port."""
+async def serve(listen: Address, readiness: Callable[[], tuple[bool, str]]) -> AsyncIterator[int]:
+    """Serve inside the block; yield the port. `readiness` returns whether the process is ready, and the body of /readyz."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(_REQUEST_SECONDS):
                 head = await reader.readuntil(b"\r\n\r\n")
-                writer.write(_response(head, ready))
+                writer.write(_response(head, readiness))
                 await writer.drain()
         except (TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):
             pass  # the client is gone or does not speak HTTP
@@ -37,7 +37,7 @@ async def serve(listen: Address, ready: Callable[[], bool]) -> AsyncIterator[int
         server.close()
 
 
-def _response(head: bytes, ready: Callable[[], bool]) -> bytes:
+def _response(head: bytes, readiness: Callable[[], tuple[bool, str]]) -> bytes:
     method, _, rest = head.partition(b" ")
     path = rest.partition(b" ")[0].partition(b"?")[0]
     status, kind, body = HTTPStatus.OK, "text/plain", b"ok\n"
@@ -45,8 +45,8 @@ def _response(head: bytes, ready: Callable[[], bool]) -> bytes:
         case (b"GET", b"/healthz"):
             pass
         case (b"GET", b"/readyz"):
-            if not ready():
-                status, body = HTTPStatus.SERVICE_UNAVAILABLE, b"not ready\n"
+            ready, report = readiness()
+            status, body = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE, report.encode()
         case (b"GET", b"/metrics"):
             kind, body = CONTENT_TYPE_LATEST, generate_latest()
         case _:

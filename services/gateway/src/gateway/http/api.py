@@ -50,7 +50,8 @@ class Api:
     dev_issuer: DevIssuer | None
     sign_in: SignIn | None
     """None if people do not sign in here."""
-    ready: Callable[[], bool]
+    readiness: Callable[[], tuple[bool, str]]
+    """Whether the gateway is ready, and the body of /readyz."""
 
 
 def api_of(request: Request) -> Api:

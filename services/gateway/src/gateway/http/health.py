@@ -21,10 +21,9 @@ async def healthz(request: Request) -> Response:
 
 @operation({200: _TEXT, 503: _TEXT})
 async def readyz(request: Request) -> Response:
-    """Readiness: not draining, and following the bus."""
-    if api_of(request).ready():
-        return PlainTextResponse("ok\n")
-    return PlainTextResponse("not ready\n", 503, headers={"Retry-After": "1"})
+    """Readiness: not draining, and following the bus. The body also names what cannot be used at this moment."""
+    ready, report = api_of(request).readiness()
+    return PlainTextResponse(report) if ready else PlainTextResponse(report, 503, headers={"Retry-After": "1"})
 
 
 @operation({200: CONTENT_TYPE_LATEST})

@@ -12,7 +12,8 @@ their order. What the socket does not take at once goes to the transport.
 Bounds: a producer of many payloads waits until the queues are flushed (`paced`). A connection with more than `UNREAD_BYTES` in
 its transport is a slow consumer: it is closed, and aborted if it does not read the rest in time.
 
-While the gateway has no valid lease (`revocation.lease`), nothing is written: backlogs are held, within a bound.
+While the gateway has no valid lease (`revocation.lease`), backlogs are held, within a bound. Only pongs and refusals that this
+gateway decided are written (`send_unheld`).
 """
 
 from __future__ import annotations
@@ -87,7 +88,14 @@ class Writer:
         transport = connection.transport
         if connection.paused and transport is not None and transport.get_write_buffer_size() > LITTLE_BYTES:
             return
-        self.send(connection, payload)
+        self.send_unheld(connection, payload)
+
+    def send_unheld(self, connection: Connection, payload: bytes) -> None:
+        """Queue a payload that tells only about the connection and its own frames. It overtakes what is held without a lease."""
+        if not self._cut_off():
+            self.send(connection, payload)
+        elif connection.closing is None:
+            self._give(connection, connection.wire.join([payload]))
 
     def broadcast(self, connections: Collection[Connection], payload: bytes) -> None:
         """Queue a payload for many connections, none of which may be closing: the hub holds open ones only."""

@@ -32,7 +32,7 @@ class Users(RpcBase):
         return rpc.AdmitUserResponse(user=_user(user))
 
     async def OpenSessions(self, request: rpc.OpenSessionsRequest, _context: object) -> rpc.OpenSessionsResponse:
-        """The user and channels of each session, read in two statements for all of them."""
+        """The user and channels of each session, read in two statements for all of them; only the user with `admission_only`."""
         validate.at_most(request.sessions, _SESSIONS, "sessions")
         admissions = [_admission(each) for each in request.sessions]
         if not admissions:
@@ -40,7 +40,7 @@ class Users(RpcBase):
         tenants = sorted({admission.caller.tenant for admission in admissions})
         async with self._database.connection(tenants) as connection:
             users_by_id = await users.admit(connection, admissions)
-            memberships = await channels.of_users(connection, list(users_by_id))
+            memberships = {} if request.admission_only else await channels.of_users(connection, list(users_by_id))
         sessions = []
         for admission in admissions:
             user_id = admission.caller.tenant, admission.caller.user
