@@ -126,4 +126,3 @@ async def test_a_locked_table_does_not_fail_the_check(
     async with admin.transaction():
         await admin.execute("LOCK TABLE one IN ACCESS EXCLUSIVE MODE")
         await check()
-

@@ -32,7 +32,7 @@ async def test_a_statement_that_waits_too_long_for_a_lock_is_unavailable(opened:
 
 async def test_a_statement_for_another_schema_is_unavailable_and_its_class_is_logged(opened: Database) -> None:
     for statement in ("SELECT missing", "SELECT FROM missing", "SELECT missing()", "SELECT FROM pg_authid"):
-        with capture_logs() as lines, pytest.raises(Unavailable):  # noqa: PT012 - as above
+        with capture_logs() as lines, pytest.raises(Unavailable):
             async with opened.connection(EVERY_TENANT) as connection:
                 await connection.execute(statement.encode())
         assert [(line["event"], line["sqlstate"][:2]) for line in lines] == [("statement_refused", "42")]

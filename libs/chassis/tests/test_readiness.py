@@ -61,7 +61,7 @@ async def test_what_is_useful_is_named_and_leaves_the_process_ready() -> None:
 async def test_a_check_that_does_not_end_has_failed() -> None:
     life = Lifecycle()
     async with _kept(life, {"quick": Dependency(), "slow": asyncio.Event().wait}):
-        while not life.causes:
+        while not life.causes:  # noqa: ASYNC110 - nothing announces a cause
             await asyncio.sleep(0)
         assert life.report() == "not ready\nslow: it does not answer within 2 s\n"
 

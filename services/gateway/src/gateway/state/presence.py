@@ -15,7 +15,7 @@ import structlog
 
 from chassis.backoff import Backoff
 from chassis.proto_enums import from_word, to_word
-from gateway.metrics import PRESENCE_ATTACHED
+from gateway.metrics import PRESENCE_ATTACHED, PRESENCE_WATCHED
 from gateway.model import Account, Connection
 from gateway.protocol import outgoing
 from gateway.wire.writer import Writer
@@ -78,6 +78,7 @@ class Presences:
             if not watchers:
                 self._rewatch(key, wanted=True)
             watchers.add(connection)
+            PRESENCE_WATCHED.set(len(self._watchers))
             if (payload := self._known.get(key)) is not None:
                 self._writer.send(connection, payload)
 
@@ -155,6 +156,7 @@ class Presences:
                 del self._watchers[key]
                 self._known.pop(key, None)
                 self._rewatch(key, wanted=False)
+        PRESENCE_WATCHED.set(len(self._watchers))
 
 
 def _change(connection_id: str, account: Account, status: str) -> ConnectionChange:
