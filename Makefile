@@ -14,7 +14,7 @@ VENV := .venv/bin
 UV := $(VENV)/uv
 STAMPS := .make
 export UV_NO_PROGRESS := 1
-# uv installs here, whatever environment the caller has active.
+# uv installs here, even if the caller has another environment active.
 export VIRTUAL_ENV := $(CURDIR)/.venv
 # protoc looks for its plugins there.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -91,7 +91,7 @@ types: $(STAMPS)/python ## types of the Python code (mypy, strict)
 contracts: $(STAMPS)/python ## which package may import which
 	$(VENV)/lint-imports --no-cache
 
-protos-check: $(STAMPS)/python ## the committed stubs match the protos
+protos-check: $(STAMPS)/python ## lint the protos, compare them with the last release and with the committed stubs
 	$(VENV)/python protos/generate.py --check
 
 web-test: $(STAMPS)/node ## lint, types and tests of the web app

@@ -108,7 +108,7 @@ async def test_a_search_list_is_walked_from_its_field(ann: Window) -> None:
 
 
 async def _expect_active(field: Locator, option: Locator) -> None:
-    """Expect that assistive technology is told of this option while the focus stays in the field."""
+    """Expect that assistive technology announces this option while the focus stays in the field."""
     await expect(option).to_have_attribute("data-active-item", "true")
     await expect(field).to_have_attribute("aria-activedescendant", await option.get_attribute("id") or "")
 

@@ -55,13 +55,13 @@ async def test_the_app_renews_its_token_or_reconnects(browser: Browser, product:
             await quick.renewed.wait()
             await cut.closed.wait()
         await bob.disconnected()
-        await bob.say("written while nobody knew me")
-        await expect(bob.pending("written while nobody knew me")).to_have_count(1)
+        await bob.say("written while signed out")
+        await expect(bob.pending("written while signed out")).to_have_count(1)
         cut.cut = False
         await bob.connected()
-        await bob.sees("written while nobody knew me")
+        await bob.sees("written while signed out")
         await ann.enter("Bob")
-        await ann.sees("written while nobody knew me")
+        await ann.sees("written while signed out")
         assert len(quick.sockets) == 1, "her socket outlives its token"
         assert len(cut.sockets) == 2, "he reconnects once"
         assert not ann.complaints

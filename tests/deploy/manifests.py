@@ -55,12 +55,12 @@ def selects(selector: Document, pod_labels: dict[str, str]) -> bool:
 def environment(overlay: str, workload: Document) -> dict[str, str | None]:
     """The environment of the workload's container; None stands for a value from a secret outside the manifests."""
     (container,) = pod(workload)["containers"]
-    told: dict[str, str | None] = {}
+    found: dict[str, str | None] = {}
     for source in container.get("envFrom", []):
-        told |= named(overlay, "ConfigMap", source["configMapRef"]["name"])["data"]
+        found |= named(overlay, "ConfigMap", source["configMapRef"]["name"])["data"]
     for variable in container.get("env", []):
-        told[variable["name"]] = _value(overlay, variable)
-    return told
+        found[variable["name"]] = _value(overlay, variable)
+    return found
 
 
 def secrets(overlay: str) -> Iterator[tuple[str, str]]:

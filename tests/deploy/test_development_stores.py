@@ -24,7 +24,7 @@ async def initialised(server: Postgres) -> None:
                 await admin.execute(statement.encode())
 
 
-def told(job: str, variable: str, server: Postgres) -> str:
+def database_url(job: str, variable: str, server: Postgres) -> str:
     """The URL of a job in the development overlay, with the address of the test's server."""
     value = environment("dev", named("dev", "Job", job))[variable]
     assert value is not None
@@ -39,7 +39,7 @@ async def test_each_service_can_migrate_its_own_database_and_enter_no_other(serv
         await initialised(server)
         for service in ("messages", "media"):
             variable = f"HUBBUB_{service.upper()}_DATABASE_URL"
-            url = told(f"{service}-migrate", variable, server)
+            url = database_url(f"{service}-migrate", variable, server)
             command = (sys.executable, "-m", service, "migrate")
             process = await asyncio.create_subprocess_exec(*command, env={"PATH": os.environ["PATH"], variable: url})
             async with asyncio.timeout(60):

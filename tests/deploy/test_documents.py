@@ -112,8 +112,8 @@ def test_every_adr_is_in_the_index() -> None:
 
 
 def test_the_documented_scopes_are_those_that_the_services_require() -> None:
-    told = {row[0].strip("`"): set(re.findall(r"`(\w+)`", row[1])) for row in rows(ROOT / "docs" / "grpc.md", "Scopes")}
-    assert told == {
+    documented = {row[0].strip("`"): set(re.findall(r"`(\w+)`", row[1])) for row in rows(ROOT / "docs" / "grpc.md", "Scopes")}
+    assert documented == {
         scope: {path.rpartition("/")[2] for path, needed in NEEDED.items() if needed.scope is scope} for scope in Scope
     }
 

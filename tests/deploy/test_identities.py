@@ -16,7 +16,7 @@ from chassis.identity import GATEWAY, Identity, private_key
 from chassis.scopes import NEEDED, Scope
 from tests.deploy import kubectl_stand_in
 from tests.deploy.manifests import K8S, ROOT
-from tests.deploy.test_settings import MADE_IN_THE_CLUSTER, config_of, told
+from tests.deploy.test_settings import MADE_IN_THE_CLUSTER, config_of, variables_of
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed; only `skaffold dev` needs it")
 
@@ -49,9 +49,9 @@ class Cluster:
     def hook(self) -> dict[tuple[str, str], str]:
         """Run the hook; returns the secrets afterwards."""
         path = f"{self._programs}{os.pathsep}{os.environ['PATH']}"
-        told = {"PATH": path, "CLUSTER": str(self._state), "TMPDIR": str(self._temporary), "SKAFFOLD_KUBE_CONTEXT": "kind"}
+        variables = {"PATH": path, "CLUSTER": str(self._state), "TMPDIR": str(self._temporary), "SKAFFOLD_KUBE_CONTEXT": "kind"}
         try:
-            run("hook.sh", **told)
+            run("hook.sh", **variables)
         finally:
             assert list(self._temporary.iterdir()) == []
         return {(file.parent.name, file.name): file.read_text() for file in self._state.glob("secrets/*/*")}
@@ -95,7 +95,7 @@ def test_every_service_knows_the_development_gateway(cluster: Cluster, tmp_path:
     }
 
     def started(process: str) -> Any:
-        given = told("dev", process, tmp_path)
+        given = variables_of("dev", process, tmp_path)
         return load(config_of(process), {**given, **{name: secrets[name] for name in secrets.keys() & given.keys()}})
 
     gateway = started("gateway")

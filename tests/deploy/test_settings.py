@@ -57,7 +57,7 @@ def workload(overlay: str, process: str) -> Document:
     return named(overlay, "Job" if process in JOBS else "Deployment", process)
 
 
-def told(overlay: str, process: str, folder: Path) -> Mapping[str, str]:
+def variables_of(overlay: str, process: str, folder: Path) -> Mapping[str, str]:
     """The environment of a process from its image and the manifests; folders of the image are mapped to existing ones."""
     image = stages(ROOT / "services" / CONFIGS[process][0] / "Dockerfile")[-1].environment
     given = {name: value for name, value in image.items() if name.startswith("HUBBUB_")} | environment(
@@ -70,13 +70,13 @@ def told(overlay: str, process: str, folder: Path) -> Mapping[str, str]:
 @overlays
 @processes
 def test_a_process_gets_no_unknown_variable(overlay: str, process: str, tmp_path: Path) -> None:
-    assert told(overlay, process, tmp_path).keys() <= names(config_of(process))
+    assert variables_of(overlay, process, tmp_path).keys() <= names(config_of(process))
 
 
 @overlays
 @processes
 def test_a_process_can_start_with_its_variables(overlay: str, process: str, tmp_path: Path) -> None:
-    config: Any = load(config_of(process), told(overlay, process, tmp_path))
+    config: Any = load(config_of(process), variables_of(overlay, process, tmp_path))
     assert config.env == ("local" if overlay == "dev" and process in COMPONENTS else "production")
 
 
@@ -84,12 +84,12 @@ def test_a_process_can_start_with_its_variables(overlay: str, process: str, tmp_
 def test_all_processes_on_the_bus_have_the_same_number_of_partitions(overlay: str, tmp_path: Path) -> None:
     on_the_bus = [process for process in COMPONENTS if "HUBBUB_BUS_URL" in names(config_of(process))]
     assert len(on_the_bus) == 3
-    assert len({told(overlay, process, tmp_path)["HUBBUB_BUS_PARTITIONS"] for process in on_the_bus}) == 1
+    assert len({variables_of(overlay, process, tmp_path)["HUBBUB_BUS_PARTITIONS"] for process in on_the_bus}) == 1
 
 
 @pytest.mark.parametrize("process", ["messages-api", "presence", "media"])
 def test_no_service_starts_without_callers(process: str, tmp_path: Path) -> None:
-    given = {**told("prod", process, tmp_path), "HUBBUB_CALLERS": ""}
+    given = {**variables_of("prod", process, tmp_path), "HUBBUB_CALLERS": ""}
     with pytest.raises(ConfigError, match="HUBBUB_CALLERS is required"):
         load(config_of(process), given)
     with pytest.raises(ConfigError, match="HUBBUB_CALLERS is required"):
@@ -101,11 +101,11 @@ def test_no_service_starts_without_callers(process: str, tmp_path: Path) -> None
 @pytest.mark.parametrize("key", ["", "x"])
 def test_no_gateway_starts_in_production_without_a_key_of_its_own(key: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="HUBBUB_GATEWAY_KEY"):
-        load(config_of("gateway"), {**told("prod", "gateway", tmp_path), "HUBBUB_GATEWAY_KEY": key})
+        load(config_of("gateway"), {**variables_of("prod", "gateway", tmp_path), "HUBBUB_GATEWAY_KEY": key})
 
 
 def test_development_logins_are_off_in_production(tmp_path: Path) -> None:
-    given = told("prod", "gateway", tmp_path)
+    given = variables_of("prod", "gateway", tmp_path)
     assert not given.keys() & {"HUBBUB_DEV_LOGIN", "HUBBUB_DEV_KEY_FILE"}
 
 

@@ -157,8 +157,8 @@ def test_every_service_reaches_pods_by_a_port_that_they_have(overlay: str) -> No
 
 @overlays
 def test_grpc_clients_see_every_pod_of_a_service(overlay: str) -> None:
-    told = environment(overlay, named(overlay, "Deployment", "gateway"))
-    targets = {name: value for name, value in told.items() if name.endswith("_TARGET")}
+    variables = environment(overlay, named(overlay, "Deployment", "gateway"))
+    targets = {name: value for name, value in variables.items() if name.endswith("_TARGET")}
     assert targets.keys() == {"HUBBUB_MESSAGES_TARGET", "HUBBUB_PRESENCE_TARGET", "HUBBUB_MEDIA_TARGET"}
     for target in targets.values():
         found = re.fullmatch(r"dns:///([a-z-]+):([0-9]+)", target or "")

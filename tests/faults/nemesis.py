@@ -150,7 +150,7 @@ class Nemesis:
                 await asyncio.sleep(self._while())
 
     async def cut_off(self) -> None:
-        """A reader's connection loses all bytes for a while, and neither end is told."""
+        """A reader's connection loses all bytes for a while, and neither end notices."""
         self.crowd.blackhole.open.clear()
         await asyncio.sleep(self._while())
         self.crowd.blackhole.open.set()

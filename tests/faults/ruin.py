@@ -78,7 +78,7 @@ def _unfit(channel: str, user: str) -> list[Command]:
 
     def command(**body: Any) -> Command:
         named = uuid.uuid4().hex
-        return Command(tenant="nobody's", channel=channel, actor=user, key=named, id=f"poison.{named}", **body)
+        return Command(tenant="unknown", channel=channel, actor=user, key=named, id=f"poison.{named}", **body)
 
     return [
         command(),  # of a later version: none of its fields are known here

@@ -1,4 +1,4 @@
-"""Thousands of cheap clients: sockets that only follow one channel and reconnect when they are told to.
+"""Thousands of cheap clients: sockets that only follow one channel and reconnect as `reconnect` frames say.
 
 Each keeps its position and reconnects to another gateway after the time in `reconnect`. Shapes are not checked.
 """
@@ -30,7 +30,7 @@ class Light:
     position: int
     seen: list[int] = field(default_factory=list)
     """Numbers of the channel's events in order of arrival."""
-    told: list[int] = field(default_factory=list)
+    reconnects: list[int] = field(default_factory=list)
     """`after_ms` of each `reconnect`."""
     codes: list[int] = field(default_factory=list)
     """Close codes; 0 for a connection that broke without one."""
@@ -46,7 +46,7 @@ class Light:
             code = await self._stay(self.urls[min(turn, len(self.urls) - 1)])
             self.codes.append(code)
             turn += 1
-            await asyncio.sleep(self.told[-1] / 1000 if code == _RESTARTING and self.told else _RETRY_SECONDS)
+            await asyncio.sleep(self.reconnects[-1] / 1000 if code == _RESTARTING and self.reconnects else _RETRY_SECONDS)
 
     async def _stay(self, url: str) -> int:
         address = urlsplit(url)
@@ -76,7 +76,7 @@ class Light:
                     self.seen.append(frame["seq"])
                     self.position = frame["seq"]
                 case "reconnect":
-                    self.told.append(frame["after_ms"])
+                    self.reconnects.append(frame["after_ms"])
 
 
 async def _frame(reader: asyncio.StreamReader) -> tuple[int, bytes]:

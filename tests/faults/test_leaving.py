@@ -42,7 +42,7 @@ async def test_a_gateway_full_of_sockets_stops_without_a_loss_and_without_a_reco
     assert sum(light.refused for light in swarm) == 0
     for light in swarm:
         assert light.seen == list(range(start + 1, head + 1))
-    _spread([light.told[0] for light in swarm])
+    _spread([light.reconnects[0] for light in swarm])
 
 
 async def _all(conditions: Iterable[bool]) -> bool:

@@ -37,8 +37,8 @@ async def messages(world: World) -> AsyncIterator[MessagesServiceStub]:
 async def test_the_program_in_the_documentation_works(world: World) -> None:
     block = re.search(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert block is not None
-    told = {"HUBBUB_MESSAGES_TARGET": world.target(), "HUBBUB_PRODUCT_KEY_FILE": str(key_file(world.stack.data, PRODUCT))}
-    environment = {**os.environ, **told}
+    variables = {"HUBBUB_MESSAGES_TARGET": world.target(), "HUBBUB_PRODUCT_KEY_FILE": str(key_file(world.stack.data, PRODUCT))}
+    environment = {**os.environ, **variables}
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", block.group(1), env=environment, stdout=pipe, stderr=pipe

@@ -169,7 +169,7 @@ async def test_no_third_user_can_enter_a_direct_channel(world: World) -> None:
 async def test_a_direct_channel_with_an_unknown_user_is_not_found(world: World) -> None:
     ann = await world.person("ann")
     await world.person("foreigner", tenant=f"{world.tenant}-x")
-    for name in ("nobody-yet", "foreigner"):
+    for name in ("unknown", "foreigner"):
         await ann.refused("POST", "/v1/channels", {"kind": "direct", "members": [name]}, reason="NOT_FOUND")
 
 

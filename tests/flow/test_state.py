@@ -103,9 +103,9 @@ async def test_watching_answers_at_once_for_each_user(world: World) -> None:
     ann, bob = await world.people("ann", "bob")
     async with live(ann) as watcher, live(bob):
         await eventually_status(watcher, "bob", "online")
-        await watcher.send("watch", users=["bob", "nobody"])
+        await watcher.send("watch", users=["bob", "unknown"])
         assert (await watcher.expect("presence", user="bob"))["status"] == "online"
-        assert (await watcher.expect("presence", user="nobody"))["status"] == "offline"
+        assert (await watcher.expect("presence", user="unknown"))["status"] == "offline"
 
 
 async def eventually_status(watcher: Socket, user: str, status: str, within: float = 12.0) -> None:

@@ -25,7 +25,7 @@ def forged(token: str, how: str) -> str:
 
     return {
         "garbage": "garbage",
-        "altered claims": f"{head}.{coded({**claims, 'sub': 'somebody-else'})}.{signature}",
+        "altered claims": f"{head}.{coded({**claims, 'sub': 'another'})}.{signature}",
         "altered signature": f"{head}.{body}.{signature[::-1]}",
         "no signature": f"{coded({'alg': 'none'})}.{body}.",
         "two parts": f"{head}.{body}",

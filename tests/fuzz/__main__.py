@@ -20,9 +20,9 @@ import structlog
 from tests.fuzz import TARGETS
 
 _READERS = [
-    "gateway.inbound",
-    "gateway.auth",
-    "gateway.origin",
+    "gateway.protocol.incoming",
+    "gateway.identity.authentication",
+    "gateway.identity.origin",
     "chassis.jwt",
     "chassis.context",
     "messages.convert",

@@ -67,8 +67,8 @@ def _identified(token: str) -> Identity | None:
 
 
 def _compact(*parts: bytes) -> str:
-    told = b".".join(base64.urlsafe_b64encode(part).rstrip(b"=") for part in parts)
-    return (told + b"." + base64.urlsafe_b64encode(_key.sign(told)).rstrip(b"=")).decode()
+    signed = b".".join(base64.urlsafe_b64encode(part).rstrip(b"=") for part in parts)
+    return (signed + b"." + base64.urlsafe_b64encode(_key.sign(signed)).rstrip(b"=")).decode()
 
 
 def _judge(header: dict[str, Any], claims: dict[str, Any], identity: Identity) -> None:

@@ -13,12 +13,13 @@ from stack import Stack
 from tests.client import Answer, Api, Socket, connect, login
 from tests.flow.world import live, refusal
 
-BURST_OF_GUESSES = 100
-BURST_OF_SENDS = 400
+BURST_OF_GUESSES = 50
+BURST_OF_SENDS = 100
 BURST_OF_ROOMS = 10
+# Low rates, so that a bucket regains little while a busy machine answers slowly.
 _ENV = {
-    "HUBBUB_STRANGERS_PER_SECOND": "10",
-    "HUBBUB_USER_SENDS_PER_SECOND": "20",
+    "HUBBUB_STRANGERS_PER_SECOND": "5",
+    "HUBBUB_USER_SENDS_PER_SECOND": "5",
     "HUBBUB_SENDS_PER_SECOND": "500",
     "HUBBUB_SEND_BURST": "10000",
     "HUBBUB_JOINS_PER_SECOND": "1",
@@ -58,7 +59,7 @@ async def place(urls_and_tokens: tuple[list[str], dict[str, str]]) -> AsyncItera
 async def test_an_address_that_guesses_tokens_must_wait_and_a_valid_token_need_not(place: Place) -> None:
     guess = place.guesser()
     tried = [await guess.call("GET", "/v1/me") for _ in range(2 * BURST_OF_GUESSES)]
-    assert [answer.reason for answer in tried[:50]] == ["NOT_AUTHENTICATED"] * 50
+    assert [answer.reason for answer in tried[:25]] == ["NOT_AUTHENTICATED"] * 25
     assert "RATE_LIMITED" in {answer.reason for answer in tried}
     knocks = await asyncio.gather(*(refusal(guess) for _ in range(50)))  # more than the bucket regains meanwhile
     told = next(knock for knock in knocks if knock.status == HTTPStatus.TOO_MANY_REQUESTS)
@@ -103,7 +104,7 @@ async def test_an_allowance_is_shared_by_the_gateways(place: Place) -> None:
 
 async def sends(socket: Socket) -> int:
     """Send more frames than a burst, about nothing that exists; returns how many were not rate limited."""
-    asking = (socket.request("read", channel="none", seq=1) for _ in range(BURST_OF_SENDS + 200))
+    asking = (socket.request("read", channel="none", seq=1) for _ in range(2 * BURST_OF_SENDS))
     return sum(answer["reason"] != "RATE_LIMITED" for answer in await asyncio.gather(*asking))
 
 

@@ -40,7 +40,7 @@ async def test_a_blocked_user_cannot_send_direct_messages(world: World) -> None:
         assert not hers.received("event", kind="message.posted")
         await ann.ok("DELETE", "/v1/me/blocks/bob", status=204)
         assert (await his.post(room, "k2", "friends again"))["type"] == "ack"
-    await ann.refused("PUT", "/v1/me/blocks/nobody", reason="NOT_FOUND")
+    await ann.refused("PUT", "/v1/me/blocks/unknown", reason="NOT_FOUND")
     await ann.refused("PUT", "/v1/me/blocks/ann", reason="NOT_ALLOWED")
 
 

@@ -222,7 +222,7 @@ async def test_without_the_bus_a_revocation_is_stored_and_the_call_says_that_it_
             assert isinstance(refused, grpc.aio.AioRpcError)
             assert (refused.code(), "not every gateway" in str(refused.details())) == (grpc.StatusCode.UNAVAILABLE, True)
             await eve.refused("GET", "/v1/me", reason="NOT_AUTHENTICATED")
-            await victim.send("ping", ref="whoever talks is asked about")
+            await victim.send("ping", ref="not answered")
             assert await victim.closed() == REVOKED
 
         async def holds() -> bool:

@@ -156,9 +156,9 @@ async def test_cancelling_is_reported_to_the_user(place: Place, http: httpx.Asyn
 SPOILT: dict[str, dict[str, Any]] = {
     "another nonce": {"nonce": "x"},
     "no nonce": {"nonce": None},
-    "another audience": {"aud": "somebody-else"},
-    "two audiences and no party": {"aud": [openid.CLIENT_ID, "somebody-else"]},
-    "another party": {"azp": "somebody-else"},
+    "another audience": {"aud": "another"},
+    "two audiences and no party": {"aud": [openid.CLIENT_ID, "another"]},
+    "another party": {"azp": "another"},
     "another issuer": {"iss": "https://evil.example"},
     "ended": {"exp": 1},
     "of the future": {"iat": 1 << 33},
@@ -235,7 +235,7 @@ async def test_a_session_expires_and_needs_a_current_key_and_its_purpose(http: h
         (lambda: seal_of(KEY).close(ann, now + 600), 200),
         (lambda: seal_of(OLD_KEY).close(ann, now + 600), 200),
         (lambda: seal_of(KEY).close(replace(ann, expires_at=now - 1), now - 1), 401),
-        (lambda: seal_of("a-key-of-somebody-else-0123456789abcd").close(ann, now + 600), 401),
+        (lambda: seal_of("a-key-of-another-service-0123456789").close(ann, now + 600), 401),
         (lambda: seal_of(KEY, "attempt").close(ann, now + 600), 401),
     ]
     for make, status in cases:
@@ -256,14 +256,14 @@ async def test_a_page_of_another_origin_changes_nothing(place: Place, http: http
 
 async def test_the_socket_takes_a_ticket_and_no_cookie(place: Place, http: httpx.AsyncClient) -> None:
     await sign_in(http)
-    nobody = Api(place.urls[0], None, http)
+    anonymous = Api(place.urls[0], None, http)
     cookie = f"hubbub={http.cookies['hubbub']}"
     with pytest.raises(Refusal) as caught:
-        async with connect(nobody, headers={"Cookie": cookie}, origin=place.urls[0]):
+        async with connect(anonymous, headers={"Cookie": cookie}, origin=place.urls[0]):
             pass
     assert caught.value.status == 401
     sold = await http.post("/v1/tickets", headers={"Origin": place.urls[0]})
-    async with connect(nobody, query=f"?ticket={sold.json()['ticket']}") as socket:
+    async with connect(anonymous, query=f"?ticket={sold.json()['ticket']}") as socket:
         assert (socket.hello["user"], socket.hello["tenant"]) == ("ann", "signin-acme")
 
 
@@ -346,7 +346,7 @@ async def test_the_sign_in_screen_says_why_a_user_was_refused(place: Place, brow
         page = await context.new_page()
         await page.goto(place.urls[0])
         await page.get_by_test_id("sign-in-provider").click()
-        await expect(page.get_by_role("alert").first).to_contain_text("nobody has arranged")
+        await expect(page.get_by_role("alert").first).to_contain_text("have access to Hubbub")
         assert urlsplit(page.url).query == ""
 
 
@@ -385,8 +385,8 @@ async def test_without_a_provider_sign_in_is_not_found_and_not_offered(product: 
     async with httpx.AsyncClient(base_url=product.gateways[0].url) as http:
         assert (await http.get("/v1/signin")).status_code == 404
         assert (await http.get("/v1/signin/callback?code=x&state=y")).status_code == 404
-        nobody = {"development": True, "provider": None, "signed_in": False, "ends_at": None}
-        assert (await http.get("/v1/signin/options")).json() == nobody
+        expected = {"development": True, "provider": None, "signed_in": False, "ends_at": None}
+        assert (await http.get("/v1/signin/options")).json() == expected
 
 
 async def test_the_logs_contain_no_credential(place: Place, http: httpx.AsyncClient) -> None:

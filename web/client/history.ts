@@ -70,7 +70,7 @@ export class History {
   /** Loads the newest page, unless the timeline already reaches the live log; replaces the timeline. */
   async latest(channel: string): Promise<void> {
     if (this.#timelines.read(channel)?.timeline?.atEnd === true) return;
-    // The newest page replaces whatever page is being loaded.
+    // The newest page replaces the page that is being loaded.
     if (this.#loads.get(channel)?.name !== "latest") this.cancel(channel);
     await this.#load(channel, "latest", async () => {
       const page = await this.#page(channel, { limit: this.#limits.page });

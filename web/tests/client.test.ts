@@ -53,7 +53,7 @@ describe("client", () => {
     expect(world.socket?.toServer).toEqual([{ type: "read", channel: "a", seq: 3 }]);
   });
 
-  test("reading the last message clears the badge, whatever other events follow it", async () => {
+  test("reading the last message clears the badge, also if other events follow it", async () => {
     const world = new World();
     world.server.room("a");
     post(world);

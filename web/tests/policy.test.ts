@@ -10,7 +10,7 @@ import type { Kind } from "../client/shapes";
 const rows: Readonly<Record<string, Action>> = {
   post: "post",
   "post without waiting in slow mode": "skip slow mode",
-  "delete somebody else's message": "delete others",
+  "delete another member's message": "delete others",
   react: "react",
   "pin and unpin": "pin",
   "change name, topic or slow mode": "change",

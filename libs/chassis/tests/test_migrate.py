@@ -1,4 +1,4 @@
-"""Bringing a database to its schema."""
+"""Migrations."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ async def test_each_file_is_applied_once_in_order(database: str) -> None:
     assert await _rows(database) == [(1, 2)]
 
 
-async def test_several_at_once_apply_each_file_once(database: str) -> None:
+async def test_concurrent_runs_apply_each_file_once(database: str) -> None:
     done = await asyncio.gather(*(migrate(database, [FIRST, SECOND]) for _ in range(4)))
     assert sorted(name for names in done for name in names) == ["0001_first.sql", "0002_second.sql"]
     assert await _rows(database) == [(1, 2)]
 
 
-async def test_a_failing_file_leaves_nothing_of_itself_and_keeps_the_former(database: str) -> None:
+async def test_a_failing_file_has_no_effect_and_keeps_earlier_ones(database: str) -> None:
     broken = Migration("0002_broken.sql", "INSERT INTO first VALUES (9); SELECT 1 / 0;")
     with pytest.raises(psycopg.errors.DivisionByZero):
         await migrate(database, [FIRST, broken])
@@ -39,7 +39,7 @@ async def test_a_failing_file_leaves_nothing_of_itself_and_keeps_the_former(data
     assert await migrate(database, [FIRST, SECOND]) == ["0002_second.sql"]
 
 
-async def test_a_file_that_was_applied_must_not_change(database: str) -> None:
+async def test_an_applied_file_must_not_change(database: str) -> None:
     await migrate(database, [FIRST])
     with pytest.raises(ChangedMigrationError):
         await migrate(database, [Migration(FIRST.name, FIRST.sql + " ")])

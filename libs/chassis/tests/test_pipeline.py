@@ -1,4 +1,4 @@
-"""Statements that go to PostgreSQL together."""
+"""Pipelines."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ def add(n: int) -> Query:
 
 
 async def one(opened: Database, statement: Statement, **parameters: Value) -> object:
-    """What a statement answers."""
+    """The single value that a statement returns."""
     (((value,),),) = await opened.pipeline(EVERY_TENANT, [statement.query(parameters)])
     return value
 
 
-async def test_a_pipeline_is_one_transaction_whose_statements_see_what_those_before_did(opened: Database) -> None:
+async def test_a_pipeline_is_one_transaction_whose_statements_see_earlier_ones(opened: Database) -> None:
     transaction = Statement("SELECT pg_current_xact_id()::text, count(*) FROM things").query({})
     ((first, before),), added, ((second, after),) = await opened.pipeline(EVERY_TENANT, [transaction, add(1), transaction])
     assert first == second
     assert (before, added, after) == (0, [], 1)
 
 
-async def test_what_one_statement_fails_for_all_leave_nothing_of_and_the_connection_stays(opened: Database) -> None:
+async def test_one_failed_statement_rolls_back_all_and_keeps_the_connection(opened: Database) -> None:
     backend = await one(opened, BACKEND)
     broken = Statement("SELECT broken")
     with pytest.raises(psycopg.errors.CheckViolation):
@@ -56,7 +56,7 @@ async def test_what_one_statement_fails_for_all_leave_nothing_of_and_the_connect
     assert await one(opened, BACKEND) == backend
 
 
-async def test_what_cannot_be_committed_is_refused(opened: Database) -> None:
+async def test_a_failed_commit_raises_its_error(opened: Database) -> None:
     with pytest.raises(psycopg.errors.UniqueViolation):
         await opened.pipeline(EVERY_TENANT, [add(1), add(1)])
     assert await one(opened, COUNT) == 0
@@ -68,14 +68,14 @@ async def test_a_statement_is_prepared_once(opened: Database) -> None:
         assert await one(opened, Statement("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE 'INSERT%'")) == 1
 
 
-async def test_the_tenants_are_told_when_they_are_others_or_were_rolled_back(opened: Database) -> None:
-    told = Statement("SELECT current_setting('hubbub.tenants', true)")
+async def test_the_tenants_are_set_when_they_change_or_were_rolled_back(opened: Database) -> None:
+    tenants_setting = Statement("SELECT current_setting('hubbub.tenants', true)")
     for tenants in (["one"], ["one"], ["two", 'th,r"ee'], ["one"]):
-        (((setting,),),) = await opened.pipeline(tenants, [told.query({})])
+        (((setting,),),) = await opened.pipeline(tenants, [tenants_setting.query({})])
         assert setting == ("{one}" if len(tenants) == 1 else '{two,"th,r\\"ee"}')
     with pytest.raises(psycopg.errors.CheckViolation):
         await opened.pipeline(["two"], [add(0)])
-    (((setting,),),) = await opened.pipeline(["two"], [told.query({})])
+    (((setting,),),) = await opened.pipeline(["two"], [tenants_setting.query({})])
     assert setting == "{two}"
 
 
@@ -93,25 +93,25 @@ async def test_the_tenants_are_told_when_they_are_others_or_were_rolled_back(ope
         ("text[]", []),
     ],
 )
-async def test_values_arrive_as_they_are(opened: Database, type_: str, value: Value) -> None:
+async def test_values_arrive_unchanged(opened: Database, type_: str, value: Value) -> None:
     assert await one(opened, Statement(f"SELECT %(value)s::{type_}"), value=value) == value
 
 
-def test_a_text_with_a_nul_is_no_text() -> None:
+def test_a_text_with_nul_is_refused() -> None:
     with pytest.raises(psycopg.DataError):
         ADD.query({"n": "1\x00"})
 
 
-async def test_what_is_longer_than_sockets_hold_goes_out_and_comes_back(opened: Database) -> None:
+async def test_data_beyond_the_socket_buffer_is_sent_and_received(opened: Database) -> None:
     text = "x" * 20_000_000
     assert await one(opened, Statement("SELECT %(text)s::text"), text=text) == text
 
 
-async def test_what_is_left_before_it_was_sent_to_its_end_leaves_nothing(opened: Database, database: str) -> None:
+async def test_a_cancelled_pipeline_that_was_not_completely_sent_has_no_effect(opened: Database, database: str) -> None:
     backend = await one(opened, BACKEND)
     long = Statement("SELECT %(text)s::text").query({"text": "x" * 50_000_000})
     sending = asyncio.create_task(opened.pipeline(EVERY_TENANT, [add(1), long]))
-    await asyncio.sleep(0)  # sent as far as the socket takes it
+    await asyncio.sleep(0)  # sent until the socket buffer is full
     sending.cancel()
     with pytest.raises(asyncio.CancelledError):
         await sending
@@ -121,14 +121,14 @@ async def test_what_is_left_before_it_was_sent_to_its_end_leaves_nothing(opened:
     assert await one(opened, COUNT) == 0
 
 
-async def test_a_connection_that_the_server_dropped_while_it_lay_idle_is_not_used(opened: Database, database: str) -> None:
+async def test_a_connection_that_the_server_closed_while_idle_is_not_used(opened: Database, database: str) -> None:
     backend = await one(opened, BACKEND)
     async with await psycopg.AsyncConnection.connect(database, autocommit=True) as admin:
         await admin.execute(TERMINATE, [backend])
         assert await one(opened, BACKEND) != backend
 
 
-async def test_a_connection_that_is_lost_meanwhile_is_unavailable_once(opened: Database, database: str) -> None:
+async def test_a_connection_lost_during_a_pipeline_is_unavailable_once(opened: Database, database: str) -> None:
     backend = await one(opened, BACKEND)
     async with await psycopg.AsyncConnection.connect(database, autocommit=True) as admin:
         waiting = asyncio.create_task(opened.pipeline(EVERY_TENANT, [Statement("SELECT pg_sleep(5)").query({})]))
@@ -139,7 +139,7 @@ async def test_a_connection_that_is_lost_meanwhile_is_unavailable_once(opened: D
     assert await one(opened, BACKEND) != backend
 
 
-async def test_a_lock_that_is_waited_for_too_long_is_unavailable_and_the_connection_stays(opened: Database) -> None:
+async def test_a_lock_timeout_is_unavailable_and_keeps_the_connection(opened: Database) -> None:
     backend = await one(opened, BACKEND)
     hurry = Statement("SELECT set_config('lock_timeout', '10ms', true)").query({})
     async with opened.transaction(EVERY_TENANT) as holder:
@@ -149,7 +149,7 @@ async def test_a_lock_that_is_waited_for_too_long_is_unavailable_and_the_connect
     assert (await one(opened, BACKEND), await one(opened, COUNT)) == (backend, 0)
 
 
-async def test_what_takes_too_long_is_unavailable_and_so_is_what_waits_for_it(
+async def test_a_pipeline_past_its_deadline_is_unavailable_and_so_are_its_waiters(
     opened: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backend = await one(opened, BACKEND)
@@ -161,13 +161,13 @@ async def test_what_takes_too_long_is_unavailable_and_so_is_what_waits_for_it(
     assert await one(opened, BACKEND) != backend
 
 
-async def test_there_are_as_many_as_allowed(opened: Database) -> None:
+async def test_the_pool_opens_no_more_pipelines_than_its_size(opened: Database) -> None:
     both = await asyncio.gather(one(opened, BACKEND), one(opened, BACKEND))
     assert len(set(both)) == 1
 
 
-async def test_a_server_that_is_away_is_unavailable(unused_tcp_port: int) -> None:
-    url = f"postgresql://nobody:x@127.0.0.1:{unused_tcp_port}/nothing"
+async def test_an_unreachable_server_is_unavailable(unused_tcp_port: int) -> None:
+    url = f"postgresql://user:x@127.0.0.1:{unused_tcp_port}/nothing"
     async with open_database(url, connections=1, pipelines=1, name="tests") as away:
         with pytest.raises(Unavailable):
             await one(away, BACKEND)

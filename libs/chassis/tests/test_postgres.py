@@ -1,4 +1,4 @@
-"""How a service speaks to its database."""
+"""Connections and errors of a service's database."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ async def opened(database: str) -> AsyncIterator[Database]:
         yield opened
 
 
-async def test_a_statement_that_waits_too_long_for_a_lock_is_unavailable(opened: Database) -> None:
+async def test_a_lock_timeout_is_unavailable(opened: Database) -> None:
     async with opened.connection(EVERY_TENANT) as connection:
         await connection.execute("CREATE TABLE things (n int)")
     async with opened.transaction(EVERY_TENANT) as holder:
@@ -38,14 +38,14 @@ async def test_a_statement_for_another_schema_is_unavailable_and_its_class_is_lo
         assert [(line["event"], line["sqlstate"][:2]) for line in lines] == [("statement_refused", "42")]
 
 
-async def test_a_server_that_is_away_is_unavailable(unused_tcp_port: int) -> None:
-    url = f"postgresql://nobody:x@127.0.0.1:{unused_tcp_port}/nothing"
+async def test_an_unreachable_server_is_unavailable(unused_tcp_port: int) -> None:
+    url = f"postgresql://user:x@127.0.0.1:{unused_tcp_port}/nothing"
     async with open_database(url, connections=1, name="tests") as away:
         with pytest.raises(Unavailable):
             await away.ping()
 
 
-async def test_a_connection_that_the_server_dropped_while_idle_is_not_used(opened: Database, database: str) -> None:
+async def test_a_connection_that_the_server_closed_while_idle_is_not_used(opened: Database, database: str) -> None:
     await opened.ping()
     async with await psycopg.AsyncConnection.connect(database, autocommit=True) as admin:
         await admin.execute(
@@ -55,13 +55,13 @@ async def test_a_connection_that_the_server_dropped_while_idle_is_not_used(opene
         await opened.ping()
 
 
-async def test_a_role_that_no_wall_binds_is_told_of(postgres_server: Postgres, database: str) -> None:
+async def test_a_role_that_bypasses_row_level_security_is_logged(postgres_server: Postgres, database: str) -> None:
     unbound = postgres_server.url(database.rpartition("/")[2], "postgres")
-    for url, told in ((database, []), (unbound, ["row_security_bypassed"])):
+    for url, expected in ((database, []), (unbound, ["row_security_bypassed"])):
         with capture_logs() as lines:
             async with open_database(url, connections=1, name="tests") as opened:
                 await opened.ping()
-        assert [line["event"] for line in lines] == told
+        assert [line["event"] for line in lines] == expected
 
 
 @pytest.mark.parametrize(
@@ -81,5 +81,5 @@ async def test_a_role_that_no_wall_binds_is_told_of(postgres_server: Postgres, d
         (psycopg.ProgrammingError("no result"), False),
     ],
 )
-def test_the_servers_state_is_told_from_what_it_was_asked(error: psycopg.Error, transient: bool) -> None:
+def test_transient_errors_are_told_from_errors_of_the_statement(error: psycopg.Error, transient: bool) -> None:
     assert is_transient(error) is transient

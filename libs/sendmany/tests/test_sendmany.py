@@ -1,4 +1,4 @@
-"""Both ways of sending, on real sockets: what one may leave undone, its user must be told of."""
+"""Both implementations on real sockets: every byte is sent or reported."""
 
 import contextlib
 import gc
@@ -21,7 +21,7 @@ WAYS = [pytest.param(sendmany.send_each, id="installed"), pytest.param(send_noth
 
 @contextlib.contextmanager
 def pairs(count: int) -> Iterator[list[tuple[socket.socket, socket.socket]]]:
-    """Connected sockets; the first of each pair sends and never waits."""
+    """Connected sockets; the first of each pair sends without blocking."""
     with contextlib.ExitStack() as open_sockets:
         found = [socket.socketpair() for _ in range(count)]
         for pair in found:
@@ -32,14 +32,14 @@ def pairs(count: int) -> Iterator[list[tuple[socket.socket, socket.socket]]]:
 
 
 def received(end: socket.socket, size: int) -> bytes:
-    """Exactly so many bytes."""
+    """Read exactly this many bytes."""
     data = b""
     while len(data) < size:
         data += end.recv(size - len(data))
     return data
 
 
-def test_it_is_compiled_wherever_it_can_be() -> None:
+def test_it_is_compiled_where_there_is_a_compiler() -> None:
     able = shutil.which("cc") is not None and (Path(sysconfig.get_path("include")) / "Python.h").exists()
     assert sendmany.NATIVE is able
 
@@ -57,7 +57,7 @@ def test_every_byte_is_either_sent_or_reported(send: Send) -> None:
 
 
 @pytest.mark.parametrize("send", WAYS)
-def test_what_a_full_socket_does_not_take_is_reported(send: Send) -> None:
+def test_bytes_that_a_full_socket_does_not_accept_are_reported(send: Send) -> None:
     with pairs(1) as [(sender, receiver)]:
         chunk = bytes(range(256)) * 65_536
         [(index, sent)] = send([sender.fileno()], [chunk])
@@ -68,7 +68,7 @@ def test_what_a_full_socket_does_not_take_is_reported(send: Send) -> None:
 
 
 @pytest.mark.parametrize("send", WAYS)
-def test_a_dead_neighbour_takes_nothing_from_the_others(send: Send) -> None:
+def test_a_closed_socket_does_not_affect_the_others(send: Send) -> None:
     with pairs(3) as found:
         files = [sender.fileno() for sender, _ in found]
         found[1][1].close()
@@ -80,7 +80,7 @@ def test_a_dead_neighbour_takes_nothing_from_the_others(send: Send) -> None:
 
 
 @pytest.mark.parametrize("send", WAYS)
-def test_minus_one_is_nobodys_socket(send: Send) -> None:
+def test_minus_one_is_not_a_socket(send: Send) -> None:
     assert send([-1, -1], [b"one", b"two"]) == [(0, 0), (1, 0)]
     assert send([], []) == []
 
@@ -112,7 +112,7 @@ def test_the_compiled_one_refuses_what_it_cannot_send(files: Sequence[int], chun
 
 
 @needs_native
-def test_the_compiled_one_keeps_nothing() -> None:
+def test_the_compiled_one_leaks_no_references() -> None:
     with pairs(1) as [(sender, receiver)]:
         chunk, files = b"x" * 100, [sender.fileno(), -1]
         gc.collect()

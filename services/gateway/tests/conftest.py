@@ -14,7 +14,7 @@ from services.gateway.tests.world import World
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
-    """A store, and a gateway's hub with what feeds it, without bus and without network."""
+    """A model of the store and a gateway's hub, without bus and network."""
     async with asyncio.TaskGroup() as group:
         made = World(group)
         yield made

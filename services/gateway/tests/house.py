@@ -37,7 +37,7 @@ PARTITIONS = 2
 
 
 class Services(Store):
-    """The store as the messages service, and as its worker."""
+    """The messages service's API and worker, on the model of the store."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class Services(Store):
         return rpc.Session(user=User(id=user, name=user), channels=channels)
 
     async def work(self, bus: Bus) -> None:
-        """Store posts to channels that exist and publish them; refuse the others."""
+        """Store and publish posts to existing channels; refuse other commands."""
         async with bus.work([commands(number) for number in range(PARTITIONS)], "messages", "worker") as deliveries:
             async for delivery in deliveries:
                 for entry in delivery.entries:
@@ -138,7 +138,7 @@ class House:
         return websockets.connect(self.socket_url, subprotocols=["hubbub.v1"], ping_interval=None, **options)  # type: ignore[list-item]
 
     async def refused(self, **options: Any) -> websockets.Response:
-        """The HTTP answer to a handshake that is not let through."""
+        """The HTTP answer to a rejected handshake."""
         try:
             async with websockets.connect(options.pop("url", self.socket_url), **options):
                 raise AssertionError("let through")
@@ -150,7 +150,7 @@ class House:
         await self.bus.publish([(revocations(), RevocationBatch(users=[decision]).SerializeToString())])
 
     async def wipe(self) -> None:
-        """Lose everything that the bus holds."""
+        """Remove everything from the bus."""
         async with redis.asyncio.from_url(self.config.bus_url) as client:
             await client.flushall()
 
@@ -202,7 +202,7 @@ async def open_house(bus_url: str, folder: Path, **settings: Any) -> AsyncIterat
 
 
 async def _until_ready(house: House) -> None:
-    """Ask as an orchestrator does."""
+    """Get a health endpoint, as an orchestrator does."""
     async with httpx.AsyncClient() as client, asyncio.timeout(10):
         while (await client.get(f"{house.url}/readyz")).status_code != httpx.codes.OK:  # noqa: ASYNC110 - HTTP has no events
             await asyncio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""Whom the gateway believes: a table of hostile tokens, keys that come and go, and what is remembered of who was let in."""
+"""Verification of tokens: a table of hostile tokens, rotation of keys, and fetching them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::joserfc.errors.SecurityWarning"
 ISSUER, AUDIENCE = "https://issuer.example", "hubbub"
 NOW = 1_800_000_000.0
 ED, EC, RSA = OKPKey.generate_key("Ed25519"), ECKey.generate_key("P-256"), RSAKey.generate_key(2048)
-STRANGER = OKPKey.generate_key("Ed25519")
+UNTRUSTED = OKPKey.generate_key("Ed25519")
 CLAIMS: dict[str, Any] = {
     "iss": ISSUER,
     "aud": AUDIENCE,
@@ -75,13 +75,13 @@ def signed_parts(header: bytes, claims: bytes) -> str:
 
 
 def keyed_with_public_key() -> str:
-    """A token whose HMAC secret is our public key: what a verifier that lets the token choose would believe."""
+    """A token whose HMAC secret is our public key; a verifier that lets the token choose the algorithm would accept it."""
     signing_input = f"{part({'alg': 'HS256', 'kid': 'rsa'})}.{part(CLAIMS)}"
     return f"{signing_input}.{part(hmac.digest(RSA.as_pem(private=False), signing_input.encode(), 'sha256'))}"
 
 
 @pytest.mark.parametrize(("kid", "key", "algorithm"), [("ed", ED, "EdDSA"), ("ec", EC, "ES256"), ("rsa", RSA, "RS256")])
-async def test_a_token_of_a_configured_issuer_names_its_bearer(jwks: Path, kid: str, key: Any, algorithm: str) -> None:
+async def test_a_token_of_a_configured_issuer_identifies_its_user(jwks: Path, kid: str, key: Any, algorithm: str) -> None:
     identity = await make(jwks).identify(sign(CLAIMS, {"kid": kid}, key, algorithm))
     assert (identity.tenant, identity.user, identity.name, identity.admin) == ("acme", "ann", "Ann", True)
 
@@ -101,7 +101,7 @@ def hostile() -> dict[str, str]:
         "unsigned": f"{part({'alg': 'none'})}.{part(CLAIMS)}.",
         "unsigned with kid": f"{part({'alg': 'none', 'kid': 'ed'})}.{part(CLAIMS)}.AA",
         "none in capitals": f"{part({'alg': 'NONE', 'kid': 'ed'})}.{part(CLAIMS)}.AA",
-        "signature of another": sign(CLAIMS, key=STRANGER),
+        "signature of another": sign(CLAIMS, key=UNTRUSTED),
         "signature cut": sign(CLAIMS)[:-4],
         "claims exchanged": ".".join([sign(CLAIMS).split(".")[0], part(CLAIMS | {"sub": "eve"}), sign(CLAIMS).split(".")[2]]),
         "public key as secret": keyed_with_public_key(),
@@ -110,7 +110,7 @@ def hostile() -> dict[str, str]:
         "no kid": signed_parts(json.dumps({"alg": "EdDSA"}).encode(), claims),
         "kid is a number": signed_parts(json.dumps({"alg": "EdDSA", "kid": 5}).encode(), claims),
         "kid is a path": sign(CLAIMS, {"kid": "../../dev/null"}),
-        "own key": sign(CLAIMS, {"jwk": STRANGER.as_dict(private=False)}, STRANGER),
+        "own key": sign(CLAIMS, {"jwk": UNTRUSTED.as_dict(private=False)}, UNTRUSTED),
         "own key address": sign(CLAIMS, {"jku": "https://evil.example"}),
         "own certificate": sign(CLAIMS, {"x5c": ["AA"]}),
         "critical extension": signed_parts(json.dumps(good_header | {"crit": ["x"], "x": 1}).encode(), claims),
@@ -170,22 +170,22 @@ HOSTILE = hostile()
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-async def test_a_hostile_token_is_nobodys(jwks: Path, name: str) -> None:
+async def test_a_hostile_token_is_rejected(jwks: Path, name: str) -> None:
     with pytest.raises(NotAuthenticated):
         await make(jwks).identify(HOSTILE[name])
 
 
-async def test_an_audience_among_others_is_ours(jwks: Path) -> None:
+async def test_a_token_may_have_other_audiences_too(jwks: Path) -> None:
     assert (await make(jwks).identify(sign(CLAIMS | {"aud": ["other", AUDIENCE]}))).user == "ann"
 
 
-async def test_a_rotated_key_is_fetched_once_and_the_old_one_is_gone(jwks: Path) -> None:
+async def test_a_rotated_key_is_fetched_once_and_replaces_the_old_one(jwks: Path) -> None:
     now = 0.0
     authenticator = make(jwks, clock=lambda: now)
     await authenticator.identify(sign(CLAIMS))
-    write_jwks(jwks, new=STRANGER)
-    token = sign(CLAIMS, {"kid": "new"}, STRANGER)
-    with pytest.raises(NotAuthenticated):  # within the cooldown nobody can make us fetch
+    write_jwks(jwks, new=UNTRUSTED)
+    token = sign(CLAIMS, {"kid": "new"}, UNTRUSTED)
+    with pytest.raises(NotAuthenticated):  # within the cooldown no token causes a fetch
         await authenticator.identify(token)
     now = COOLDOWN_SECONDS + 1
     answers = await asyncio.gather(*(authenticator.identify(token) for _ in range(5)))
@@ -194,7 +194,7 @@ async def test_a_rotated_key_is_fetched_once_and_the_old_one_is_gone(jwks: Path)
         await authenticator.identify(sign(CLAIMS))
 
 
-async def test_the_last_good_keys_stay_when_a_fetch_fails(jwks: Path) -> None:
+async def test_the_last_valid_keys_stay_when_a_fetch_fails(jwks: Path) -> None:
     now = 0.0
     authenticator = make(jwks, clock=lambda: now)
     await authenticator.identify(sign(CLAIMS))
@@ -205,7 +205,7 @@ async def test_the_last_good_keys_stay_when_a_fetch_fails(jwks: Path) -> None:
     assert (await authenticator.identify(sign(CLAIMS))).user == "ann"
 
 
-def test_unfit_keys_of_a_set_are_left_out() -> None:
+def test_unusable_keys_of_a_set_are_left_out() -> None:
     listed = [
         {**ED.as_dict(private=False), "kid": "good"},
         {**ED.as_dict(private=False), "kid": "encryption", "use": "enc"},

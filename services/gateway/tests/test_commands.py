@@ -1,4 +1,4 @@
-"""What bounds a socket, and what becomes of the commands it gives."""
+"""Limits of a connection, and the outcomes of its commands."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_ten_seconds_at_twice_the_rate_are_a_flood_and_a_pause_is_not() -> None:
     assert bucket.flooding
 
 
-async def test_a_silent_socket_is_closed_with_4003_and_a_talking_one_is_not(world: World) -> None:
+async def test_a_silent_socket_is_closed_with_4003_and_an_active_one_is_not(world: World) -> None:
     silent, talking = world.connect("ann"), world.connect("bob")
     sweep = world.registry.sweep
     for connection in (silent, talking):
@@ -81,7 +81,7 @@ async def test_a_socket_is_closed_with_4001_when_its_token_ends(world: World) ->
     assert ann.closing is Close.TOKEN_EXPIRED
 
 
-async def test_a_socket_that_has_ended_is_held_by_nothing(world: World) -> None:
+async def test_no_reference_to_a_closed_socket_remains(world: World) -> None:
     ann = world.connect("ann")
     world.registry.opened(ann)
     world.registry.gone(ann)
@@ -90,7 +90,7 @@ async def test_a_socket_that_has_ended_is_held_by_nothing(world: World) -> None:
     assert not [each for each in gc.get_objects() if isinstance(each, Connection)]
 
 
-async def test_a_peer_that_does_not_finish_closing_is_cut_off(world: World) -> None:
+async def test_a_client_that_does_not_finish_closing_is_disconnected(world: World) -> None:
     ann = world.connect("ann")
     world.registry.close(ann, Close.REVOKED)
     transport = world.transports[ann]
@@ -125,7 +125,7 @@ async def test_an_event_acknowledges_its_command_once(world: World, pending: Pen
     ]
 
 
-async def test_a_duplicate_is_acknowledged_as_one_and_a_refusal_says_why(world: World, pending: Pending) -> None:
+async def test_a_duplicate_is_acknowledged_as_one_and_a_refusal_has_its_reason(world: World, pending: Pending) -> None:
     ann = world.connect("ann")
     pending.add("a", ann, Raw(b"1"))
     pending.add("b", ann, Raw(b"2"))
@@ -152,7 +152,7 @@ async def test_a_command_without_outcome_is_unavailable_after_ten_seconds(world:
     assert not len(pending)
 
 
-async def test_commands_under_way_are_bounded(world: World, pending: Pending, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_pending_commands_are_bounded(world: World, pending: Pending, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pending_module, "BOUND", 3)
     ann = world.connect("ann")
     for number in range(3):
@@ -161,7 +161,7 @@ async def test_commands_under_way_are_bounded(world: World, pending: Pending, mo
         pending.add("more", ann, Raw(b"1"))
 
 
-# The way to the bus.
+# Publishing.
 
 
 def command(number: int, channel: str = "c") -> Command:
@@ -174,7 +174,7 @@ def published(bus: MemoryBus, partition: int) -> list[str]:
     return [each.id for batch in batches for each in batch.commands]
 
 
-async def test_a_ticks_commands_go_as_one_entry_per_partition_in_order(pending: Pending) -> None:
+async def test_the_commands_of_a_tick_are_one_entry_per_partition_in_order(pending: Pending) -> None:
     bus = MemoryBus()
     publisher = CommandPublisher(bus, 2, pending)
     task = asyncio.create_task(publisher.run())
@@ -189,7 +189,7 @@ async def test_a_ticks_commands_go_as_one_entry_per_partition_in_order(pending: 
     task.cancel()
 
 
-async def test_what_the_bus_does_not_take_is_unavailable_at_once(world: World, pending: Pending) -> None:
+async def test_a_command_that_the_bus_refuses_is_unavailable_at_once(world: World, pending: Pending) -> None:
     class Away(MemoryBus):
         async def publish(self, _batch: object) -> None:
             raise BusUnavailable
@@ -204,7 +204,7 @@ async def test_what_the_bus_does_not_take_is_unavailable_at_once(world: World, p
     task.cancel()
 
 
-async def test_a_full_queue_refuses_its_own_commands_only(world: World, pending: Pending) -> None:
+async def test_a_full_topic_refuses_its_own_commands_only(world: World, pending: Pending) -> None:
     bus = MemoryBus()
     full = partition_of("a", 2)
     other = next(name for name in "bcdefgh" if partition_of(name, 2) != full)
@@ -232,7 +232,7 @@ async def test_commands_that_wait_for_the_bus_are_bounded(pending: Pending) -> N
         publisher.add(command(WAITING))
 
 
-async def test_a_slow_consumer_is_closed_with_4002_and_cut_off_in_time(world: World) -> None:
+async def test_a_slow_consumer_is_closed_with_4002_and_disconnected_in_time(world: World) -> None:
     world.join("c", "ann", "bob")
     ann, bob = world.connect("ann"), world.connect("bob")
     await world.sync(ann)
@@ -249,19 +249,19 @@ async def test_a_slow_consumer_is_closed_with_4002_and_cut_off_in_time(world: Wo
     assert world.transports[ann].aborted
 
 
-async def test_a_transport_that_raises_silences_nobody_else(world: World) -> None:
+async def test_a_transport_that_raises_does_not_affect_other_sockets(world: World) -> None:
     world.join("c", "ann", "bob")
     ann, bob = world.connect("ann"), world.connect("bob")
     await world.sync(ann)
     await world.sync(bob)
-    world.transports[ann].aborted = True  # and nobody has been told yet
+    world.transports[ann].aborted = True  # before the gateway knows
     world.say("c", 2)
     await world.settle()
     world.say("c")
     assert (await world.seen(bob))[-3:] == ["c:3", "c:4", "c:5"]
 
 
-async def test_frames_of_one_tick_go_in_one_write(world: World) -> None:
+async def test_frames_of_one_tick_are_one_write(world: World) -> None:
     world.join("c", "ann")
     ann = world.connect("ann")
     await world.sync(ann)
@@ -271,7 +271,7 @@ async def test_frames_of_one_tick_go_in_one_write(world: World) -> None:
     assert world.transports[ann].writes == before + 1
 
 
-async def test_a_socket_that_goes_with_something_unsent_takes_nothing_from_the_others(world: World) -> None:
+async def test_a_socket_lost_with_unsent_bytes_does_not_affect_the_others(world: World) -> None:
     ann, bob = world.connect("ann"), world.connect("bob")
     for connection in (ann, bob):
         world.registry.writer.send(connection, b"{}")
@@ -281,7 +281,7 @@ async def test_a_socket_that_goes_with_something_unsent_takes_nothing_from_the_o
     assert world.transports[bob].frames() == [{}]
 
 
-def test_a_flood_that_stumbles_for_a_moment_is_a_flood_and_one_large_burst_is_not() -> None:
+def test_a_flood_with_a_short_pause_is_a_flood_and_one_large_burst_is_not() -> None:
     clock = Clock()
     stumbling, bursting = Bucket(10, 20, clock), Bucket(10, 20, clock)
     for second in range(FLOOD_SECONDS):

@@ -1,4 +1,4 @@
-"""What a browser keeps for us: sealed, for one purpose, for a time; and the settings without which nobody signs in."""
+"""Sealed cookies, and the settings that signing in needs."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def seal(keys: str, purpose: str = "session", now: float = 1_000.0) -> Seal[Iden
     return Seal(Secret(keys), purpose, Identity, lambda: now)
 
 
-def test_what_was_sealed_opens_until_it_ends() -> None:
+def test_a_sealed_value_opens_until_it_expires() -> None:
     text = seal(NEW).close(ANN, 1_060.0)
     assert seal(NEW).open(text) == ANN
     assert seal(NEW, now=1_059.9).open(text) == ANN
     assert seal(NEW, now=1_060.0).open(text) is None
 
 
-def test_a_key_is_replaced_without_signing_anybody_out() -> None:
+def test_a_key_is_replaced_without_signing_users_out() -> None:
     before = seal(OLD).close(ANN, 2_000.0)
     rotated = seal(f"{NEW}, {OLD}")
     assert rotated.open(before) == ANN
@@ -59,18 +59,18 @@ def test_no_bit_of_a_seal_can_be_changed() -> None:
     text = seal(NEW).close(ANN, 2_000.0)
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     for place, letter in enumerate(text):
-        if letter == "." or text[place + 1 : place + 2] in (".", ""):  # the low bits of a part's last letter may carry nothing
+        if letter == "." or text[place + 1 : place + 2] in (".", ""):  # the low bits of a part's last letter may be unused
             continue
         other = alphabet[(alphabet.index(letter) + 1) % 64]
         assert seal(NEW).open(text[:place] + other + text[place + 1 :]) is None
 
 
 @pytest.mark.parametrize("text", ["", "A", "é", "\ud800", "A" * 10, "A" * (COOKIE_BYTES + 1), "=" * 40, "a b", "\x00"])
-def test_what_is_no_seal_is_nobodys(text: str) -> None:
+def test_a_text_that_is_not_a_seal_does_not_open(text: str) -> None:
     assert seal(NEW).open(text) is None
 
 
-def test_no_cookie_is_larger_than_a_browser_keeps() -> None:
+def test_a_cookie_fits_into_a_browser() -> None:
     with pytest.raises(OversizeError):
         seal(NEW).close(Identity("acme", "ann", "Ann", ("x" * 64,) * 64, 0, 0), 2_000.0)
 
@@ -85,7 +85,7 @@ def test_the_settings_of_sign_in_are_read_together() -> None:
 
 
 @pytest.mark.parametrize("missing", [name for name in SIGN_IN if name != "HUBBUB_OIDC_ISSUER"])
-def test_with_a_provider_everything_it_needs_is_required(missing: str) -> None:
+def test_a_provider_requires_all_of_its_settings(missing: str) -> None:
     assert missing in problems({name: value for name, value in SIGN_IN.items() if name != missing})
 
 
@@ -101,7 +101,7 @@ def test_with_a_provider_everything_it_needs_is_required(missing: str) -> None:
         ("HUBBUB_SESSION_KEYS", f"{NEW},"),
     ],
 )
-def test_production_refuses_what_is_not_safe(name: str, value: str) -> None:
+def test_production_refuses_insecure_settings(name: str, value: str) -> None:
     assert name in problems({**SIGN_IN, name: value})
 
 
@@ -127,7 +127,7 @@ def problems(given: Mapping[str, str]) -> str:
         ("", False),
     ],
 )
-def test_pages_of_our_own_and_of_the_list_may_use_what_the_browser_holds(origin: str, *, fits: bool) -> None:
+def test_only_our_own_and_listed_origins_may_use_cookies(origin: str, *, fits: bool) -> None:
     assert may_use(origin, "chat.example", frozenset({"https://shop.example"})) is fits
 
 

@@ -42,7 +42,7 @@ async def hello(connection: Any) -> Any:
     return json.loads(await asyncio.wait_for(connection.recv(), 5))
 
 
-async def test_a_token_in_the_header_lets_in_and_hello_comes_first(house: House) -> None:
+async def test_a_token_in_the_header_is_accepted_and_hello_comes_first(house: House) -> None:
     async with house.connect("ann") as ann:
         first = await hello(ann)
         assert ann.subprotocol == "hubbub.v1"
@@ -50,7 +50,7 @@ async def test_a_token_in_the_header_lets_in_and_hello_comes_first(house: House)
         assert ann.response.headers.get("Sec-WebSocket-Extensions") is None
 
 
-async def test_a_token_beside_its_query_is_refused_all_the_same(house: House) -> None:
+async def test_an_invalid_token_in_the_query_is_refused_beside_a_valid_one(house: House) -> None:
     refused = await house.refused(url=f"{house.socket_url}?token=x", additional_headers=house.bearer("ann"))
     assert refused.status_code == 401
 
@@ -60,7 +60,7 @@ async def test_a_blocked_user_is_401(house: House) -> None:
     assert (await house.refused(additional_headers=house.bearer("ann"))).status_code == 401
 
 
-async def test_services_that_are_away_are_503_and_open_sockets_stay(house: House) -> None:
+async def test_unavailable_services_are_503_and_open_sockets_stay(house: House) -> None:
     async with house.connect("ann") as ann:
         await hello(ann)
         house.store.failure = Unavailable()
@@ -76,16 +76,16 @@ async def test_services_that_are_away_are_503_and_open_sockets_stay(house: House
         "X-Long: " + "x" * 17_000 + "\r\n",
         "X-Long: " + "x" * 200_000 + "\r\n",
         "".join(f"X-{number}: {'x' * 1000}\r\n" for number in range(70)),
-        "Cookie: " + "x" * 70_000,  # and it never ends
+        "Cookie: " + "x" * 70_000,  # without an end
         "X" * 100_000,
     ],
 )
-async def test_a_header_bomb_is_431(house: House, more: str) -> None:
+async def test_too_many_or_too_large_headers_are_431(house: House, more: str) -> None:
     status, headers, body = answer(await house.raw(handshake(more=more)))
     assert (status, headers["connection"], body["reason"]) == (431, "close", "TOO_LARGE")
 
 
-async def test_headers_within_the_bounds_are_read(house: House) -> None:
+async def test_headers_within_the_bounds_are_accepted(house: House) -> None:
     more = "".join(f"X-{number}: {'x' * 15_000}\r\n" for number in range(4))
     assert answer(await house.raw(handshake(more=more)))[0] == 401
 
@@ -101,10 +101,10 @@ async def test_a_head_that_never_ends_is_answered_in_time(house: House, monkeypa
 
 
 @pytest.mark.parametrize("path", ["/v1/signin", "/v1/signin/callback"])
-async def test_an_address_that_signs_in_all_the_time_is_told_to_wait(valkey_url: str, tmp_path: Path, path: str) -> None:
+async def test_an_address_that_signs_in_too_often_gets_429(valkey_url: str, tmp_path: Path, path: str) -> None:
     async with open_house(valkey_url, tmp_path, unauthenticated_per_second=1) as house, httpx.AsyncClient() as client:
         answers = [await client.get(f"{house.url}{path}") for _ in range(30)]
-    assert [answer.status_code for answer in answers[:10]] == [404] * 10  # there is no provider here
+    assert [answer.status_code for answer in answers[:10]] == [404] * 10  # without a provider
     assert answers[-1].status_code == 429
     assert answers[-1].json()["reason"] == "RATE_LIMITED"
     assert int(answers[-1].headers["Retry-After"]) >= 1

@@ -1,4 +1,4 @@
-"""What the bus brings reaches whom it concerns, whoever put it there."""
+"""Entries of the bus reach the connections that they concern."""
 
 from __future__ import annotations
 

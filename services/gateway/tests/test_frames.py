@@ -1,4 +1,4 @@
-"""Which answer each kind of wrong input gets: the socket closes for what is no frame, a frame with a fault is answered."""
+"""Invalid input: anything that is not a frame closes the socket, and an invalid frame is answered."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def nested(depth: int) -> bytes:
         b'{"a":' * 10_000,
     ],
 )
-def test_what_is_no_json_object_or_nested_too_deeply_is_malformed(data: bytes) -> None:
+def test_input_that_is_not_a_json_object_or_nested_too_deeply_is_malformed(data: bytes) -> None:
     with pytest.raises(Malformed):
         decode(data)
 
@@ -109,46 +109,46 @@ def test_what_is_no_json_object_or_nested_too_deeply_is_malformed(data: bytes) -
         {"type": "status", "status": 1},
     ],
 )
-def test_a_wrong_frame_is_answered_with_its_ref(frame: dict[str, object]) -> None:
+def test_an_invalid_frame_is_answered_with_its_ref(frame: dict[str, object]) -> None:
     with pytest.raises(FrameRefused) as refused:
         decode(json.dumps(frame | {"ref": {"a": [1, None]}}).encode())
     assert refused.value.error.reason == "INVALID_FRAME"
     assert json.loads(bytes(refused.value.ref)) == {"a": [1, None]}  # type: ignore[arg-type]
 
 
-def test_a_number_of_many_digits_is_a_wrong_field() -> None:
+def test_a_number_of_many_digits_is_an_invalid_field() -> None:
     with pytest.raises(FrameRefused):
         decode(b'{"type":"read","channel":"c","seq":' + b"9" * 10_000 + b"}")
 
 
 @pytest.mark.parametrize("field", ["channel", "key", "text"])
-def test_a_lone_surrogate_is_a_wrong_field(field: str) -> None:
+def test_a_lone_surrogate_is_an_invalid_field(field: str) -> None:
     with pytest.raises(FrameRefused) as refused:
         decode(json.dumps(SEND | {field: "\ud800", "ref": 1}).encode())
     assert bytes(refused.value.ref) == b"1"  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("text", ["x" * 16_385, "ä" * 8_193, "😀" * 4_097])
-def test_a_text_past_its_bytes_is_too_large(text: str) -> None:
+def test_a_text_above_the_limit_is_too_large(text: str) -> None:
     with pytest.raises(FrameRefused) as refused:
         decode(json.dumps(SEND | {"text": text}).encode())
     assert refused.value.error.reason == "TOO_LARGE"
 
 
 @pytest.mark.parametrize("text", ["x" * 16_384, "ä" * 8_192, "😀" * 4_096, "{[" * 100, "\u202e", "\n"])
-def test_a_text_within_its_bytes_is_taken(text: str) -> None:
+def test_a_text_within_the_limit_is_accepted(text: str) -> None:
     frame = decode(json.dumps(SEND | {"text": text}, ensure_ascii=False).encode())
     assert isinstance(frame, incoming.Send)
     assert frame.text == text
 
 
-def test_nesting_is_allowed_up_to_its_bound_and_brackets_in_text_do_not_count() -> None:
+def test_nesting_is_bounded_and_brackets_in_text_do_not_count() -> None:
     decode(nested(32))
     decode(json.dumps(SEND | {"text": '"' + "[{" * 500 + "\\"}).encode())
 
 
 @pytest.mark.parametrize("ref", ["1", "null", '"x"', "[1, 2]", '{"a" : 1.50}', "1e400", '"\\ud83d\\ude00"'])
-def test_a_ref_comes_back_as_it_was_spelled(ref: str) -> None:
+def test_a_ref_is_returned_byte_for_byte(ref: str) -> None:
     frame = decode(f'{{"type":"ping","ref":{ref}}}'.encode())
     assert bytes(frame.ref).decode() == ref  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""What a socket is sent: each entry of its channels once, in order, whole, and nothing past a fence."""
+"""A connection gets each event of its channels once and in order, and none after a removal."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ async def test_a_position_at_the_head_needs_no_store(world: World) -> None:
     assert not world.store.calls
 
 
-async def test_an_older_position_is_caught_up_and_joined_with_what_happened_meanwhile(world: World) -> None:
+async def test_an_older_position_is_caught_up_and_joined_with_live_events(world: World) -> None:
     world.join("c", "ann")
     world.say("c", 3)
     ann = world.connect("ann")
     world.store.prompt = False
     await world.sync(ann, c=1)
-    world.say("c")  # after buffering began, before the store looks
+    world.say("c")  # after buffering began, before the store reads
     world.store.calls[0].snapshot()
-    world.say("c")  # after it looked, before it answers
+    world.say("c")  # after it read, before it answers
     world.store.calls[0].arrive()
     world.say("c")
     assert await world.seen(ann) == ["synced c=complete@5", "c:2", "c:3", "c:4", "c:5", "c:6", "c:7"]
 
 
-async def test_an_entry_that_the_store_told_before_the_bus_is_sent_once(world: World) -> None:
+async def test_an_event_that_the_store_returned_before_the_bus_is_sent_once(world: World) -> None:
     world.join("c", "ann")
     ann = world.connect("ann")
     late = world.store.append("c")
@@ -71,7 +71,7 @@ async def test_a_session_ahead_of_the_bus_starts_where_it_was_read(world: World)
     assert await world.seen(bob) == ["synced", "c:3", "c:4"]
 
 
-async def test_entries_that_passed_while_the_session_was_loaded_are_fetched(world: World) -> None:
+async def test_events_that_passed_while_the_session_was_loaded_are_fetched(world: World) -> None:
     world.join("c", "ann")
     ann = world.connect("ann", between=lambda: world.say("c", 2))
     await world.sync(ann)
@@ -100,7 +100,7 @@ async def test_a_membership_that_began_while_the_session_was_loaded_is_announced
     assert sorted(await world.seen(ann)) == ["c:2", "joined:c@1", "synced"]
 
 
-async def test_a_gap_is_fetched_once_and_handed_on_in_order(world: World) -> None:
+async def test_a_gap_is_fetched_once_and_delivered_in_order(world: World) -> None:
     world.join("c", "ann", "bob")
     ann, bob = world.connect("ann"), world.connect("bob")
     await world.sync(ann)
@@ -117,7 +117,7 @@ async def test_a_gap_is_fetched_once_and_handed_on_in_order(world: World) -> Non
     assert await world.seen(bob) == expected
 
 
-async def test_repeats_and_reordering_on_the_bus_do_not_show(world: World) -> None:
+async def test_repeats_and_reordering_on_the_bus_are_invisible(world: World) -> None:
     world.join("c", "ann")
     ann = world.connect("ann")
     await world.sync(ann)
@@ -152,7 +152,7 @@ async def test_a_member_removed_while_catching_up_gets_the_log_up_to_the_removal
     assert await world.seen(ann) == ["synced c=complete@2", "c:1", "c:2", "c:3", "left:c"]
 
 
-async def test_a_member_removed_before_the_store_looked_hears_gone(world: World) -> None:
+async def test_a_member_removed_before_the_store_was_read_gets_gone(world: World) -> None:
     world.join("c", "ann")
     ann = world.connect("ann")
     world.store.prompt = False
@@ -162,7 +162,7 @@ async def test_a_member_removed_before_the_store_looked_hears_gone(world: World)
     assert await world.seen(ann) == ["synced c=gone"]
 
 
-async def test_a_member_removed_before_the_first_sync_hears_left_and_no_entry(world: World) -> None:
+async def test_a_member_removed_before_the_first_sync_gets_left_and_no_event(world: World) -> None:
     world.join("c", "ann")
     ann = world.connect("ann")
     world.remove("c", "ann")
@@ -170,7 +170,7 @@ async def test_a_member_removed_before_the_first_sync_hears_left_and_no_entry(wo
     assert await world.seen(ann) == ["left:c", "synced"]
 
 
-async def test_a_removal_that_the_bus_has_not_brought_yet_is_fenced_by_the_store(world: World) -> None:
+async def test_a_removal_that_the_bus_has_not_delivered_yet_is_fenced_by_the_store(world: World) -> None:
     world.join("c", "ann")
     world.say("c")
     ann = world.connect("ann")
@@ -194,7 +194,7 @@ async def test_a_gained_channel_starts_at_its_joined(world: World) -> None:
     assert await world.seen(ann) == ["synced", "joined:c@2", "c:3", "c:4", "c:5"]
 
 
-async def test_an_old_joined_that_comes_again_gives_nothing(world: World) -> None:
+async def test_a_repeated_old_joined_has_no_effect(world: World) -> None:
     old = world.store.append("c", JOINED, "ann")
     world.store.append("c", REMOVED, "ann")
     ann = world.connect("ann")
@@ -205,7 +205,7 @@ async def test_an_old_joined_that_comes_again_gives_nothing(world: World) -> Non
     assert "c" not in world.hub.channels
 
 
-async def test_a_member_taken_out_again_before_joined_was_verified_hears_both(world: World) -> None:
+async def test_a_member_removed_before_joined_was_verified_gets_both(world: World) -> None:
     ann = world.connect("ann")
     await world.sync(ann)
     world.store.prompt = False
@@ -244,7 +244,7 @@ async def test_a_later_sync_starts_the_named_channels_again(world: World) -> Non
     assert await world.seen(ann) == ["synced", "c:2", "d:2", "synced c=complete@2", "c:1", "c:2", "c:3"]
 
 
-async def test_too_much_to_catch_up_is_reset_and_live_goes_on(world: World) -> None:
+async def test_too_many_missing_events_are_reset_and_live_events_continue(world: World) -> None:
     world.join("c", "ann")
     world.say("c", 60)
     ann = world.connect("ann")
@@ -280,7 +280,7 @@ async def test_a_first_sync_that_the_store_cannot_answer_can_be_repeated(world: 
     assert await world.seen(ann) == ["error:UNAVAILABLE", "synced c=complete@2", "c:1", "c:2"]
 
 
-async def test_a_later_sync_that_the_store_cannot_answer_leaves_the_flow_whole(world: World) -> None:
+async def test_a_later_sync_that_the_store_cannot_answer_leaves_the_flow_complete(world: World) -> None:
     world.join("c", "ann")
     ann = world.connect("ann")
     await world.sync(ann)
@@ -292,7 +292,7 @@ async def test_a_later_sync_that_the_store_cannot_answer_leaves_the_flow_whole(w
     assert await world.seen(ann) == ["synced", "c:2", "c:3", "error:UNAVAILABLE"]
 
 
-async def test_an_answer_older_than_what_was_handed_on_is_not_used(world: World) -> None:
+async def test_an_answer_older_than_the_delivered_events_is_not_used(world: World) -> None:
     world.join("c", "ann")
     world.say("c")
     ann = world.connect("ann")
@@ -302,7 +302,7 @@ async def test_an_answer_older_than_what_was_handed_on_is_not_used(world: World)
     assert await world.seen(ann) == ["error:UNAVAILABLE"]
 
 
-async def test_a_stream_that_is_not_what_its_status_said_closes_with_4005(world: World) -> None:
+async def test_a_stream_that_contradicts_its_status_closes_with_4005(world: World) -> None:
     world.join("c", "ann")
     world.say("c", 3)
     ann = world.connect("ann")
@@ -328,7 +328,7 @@ async def test_a_socket_that_buffers_too_much_while_catching_up_is_closed_with_4
     assert ann.closing is Close.RESYNC_NEEDED
 
 
-async def test_the_last_socket_of_the_last_member_takes_the_channel_along(world: World) -> None:
+async def test_a_channel_is_dropped_with_the_last_socket_of_its_last_member(world: World) -> None:
     world.join("c", "ann")
     first, second = world.connect("ann"), world.connect("ann")
     world.registry.gone(first)
@@ -338,7 +338,7 @@ async def test_the_last_socket_of_the_last_member_takes_the_channel_along(world:
     assert not world.registry.accounts
 
 
-async def test_a_removal_older_than_the_session_that_knows_of_the_return_is_not_obeyed(world: World) -> None:
+async def test_a_removal_older_than_a_session_after_the_return_is_ignored(world: World) -> None:
     world.join("c", "ann", "bob")
     ann = world.connect("ann")
     await world.sync(ann)

@@ -1,7 +1,7 @@
-"""Every order in which entries, losses, sessions, syncs and answers can interleave: what a client is told is the log.
+"""A state machine: in any order of events, losses, sessions, syncs and answers, clients receive the log.
 
-The machine holds a client for each socket that knows only `protocol.md`. It checks at every step what a client may check
-(numbers without a hole, the entry that the log has, nothing past a fence) and at the end that each has everything.
+Each socket has a client that knows only `protocol.md`. Every step checks what a client can check (no gap, the event that the log
+has, none after a removal), and the end checks that each client has every event.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ some = st.integers(0, 1 << 16)
 
 @dataclass
 class Client:
-    """What one client knows, from what it was told."""
+    """A client's state, from the frames that it received."""
 
     user: str
     connection: Connection
@@ -49,7 +49,7 @@ class Client:
 
 @dataclass
 class Loading:
-    """A session that has been asked for."""
+    """A session that is being loaded."""
 
     user: str
     enter: Any
@@ -58,7 +58,7 @@ class Loading:
 
 
 class TimelessLoop(asyncio.SelectorEventLoop):
-    """A loop whose time passes only when everybody waits for it, and then at once: the same example runs the same way."""
+    """A loop whose time advances only when every task waits for it, and then at once: the same example runs alike."""
 
     def __init__(self) -> None:
         self._seconds = 0.0
@@ -105,7 +105,7 @@ class HubMachine(RuleBasedStateMachine):
         return self.loop.run_until_complete(work)
 
     def step(self) -> None:
-        """Let things settle, and let every client check what it was told."""
+        """Run every task that can run, and let each client check its frames."""
         self.run(self.world.settle())
         for client in self.clients:
             frames = self.world.transports[client.connection].frames()
@@ -121,11 +121,11 @@ class HubMachine(RuleBasedStateMachine):
                 assert user == self.world.store.logs[channel][seq - 1].subject
                 assert self.visible(channel, seq, client.user), f"{channel}:{seq} past the fence"
                 client.at[channel] = seq
-            case {"type": "synced", "channels": told}:
+            case {"type": "synced", "channels": synced}:
                 asked = client.asked.pop(0)
-                assert told.keys() == asked.keys()
+                assert synced.keys() == asked.keys()
                 client.flowing = True
-                for channel, how in told.items():
+                for channel, how in synced.items():
                     match how["status"]:
                         case "complete":
                             client.at[channel] = asked[channel]
@@ -150,7 +150,7 @@ class HubMachine(RuleBasedStateMachine):
         last = next((event for event in reversed(log) if event.subject == user), None)
         return last is not None and (last.kind == JOINED or seq <= last.seq)
 
-    # What happens in the store and on the bus.
+    # The store and the bus.
 
     def write(self, channel: str, *what: Any) -> None:
         self.flying.append(self.world.store.append(channel, *what))
@@ -186,7 +186,7 @@ class HubMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.flying)
     @rule()
     def lose(self) -> None:
-        """Entries of one channel vanish, and the bus says so."""
+        """The bus loses entries of one channel and reports it."""
         lost = self.flying[0].channel
         self.flying = [event for event in self.flying if event.channel != lost]
         self.audit()
@@ -194,19 +194,19 @@ class HubMachine(RuleBasedStateMachine):
     def audit(self) -> None:
         for channel in list(self.world.hub.channels.values()):
             self.world.hub.expect(channel, self.world.store.head(channel.id))
-        self.world.hub.recent.losses += 1  # a session loaded across a loss is compared again
+        self.world.hub.recent.losses += 1  # a session that was being loaded during a loss is compared again
         self.world.compare(list(self.world.registry.accounts.values()))
         self.step()
 
     @rule()
     def wait(self) -> None:
-        """Let whatever is tried again be tried again, and settle doubts."""
+        """Let retries run, and compare doubtful sessions."""
         self.run(asyncio.sleep(1.0))
         doubtful, self.world.doubtful[:] = list(self.world.doubtful), []
         self.world.compare(doubtful)
         self.step()
 
-    # What clients do.
+    # Clients.
 
     @precondition(lambda self: len(self.loading) < 3)
     @rule(user=users)
@@ -243,7 +243,7 @@ class HubMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.open_clients())
     @rule(which=some, back=st.dictionaries(channels, st.integers(-3, 60)))
     def sync(self, which: int, back: dict[str, int]) -> None:
-        """Sync some channels from some entries ago, or from beyond the head."""
+        """Sync some channels from an earlier position, or from one beyond the head."""
         clients = self.open_clients()
         client = clients[which % len(clients)]
         if len(client.asked) > 4:
@@ -260,7 +260,7 @@ class HubMachine(RuleBasedStateMachine):
         self.world.registry.gone(clients[which % len(clients)].connection)
         self.step()
 
-    # When the store looks and when it answers.
+    # When the store reads, and when it answers.
 
     @precondition(lambda self: self.world.store.calls)
     @rule(which=some)
@@ -275,7 +275,7 @@ class HubMachine(RuleBasedStateMachine):
         self.step()
 
     def teardown(self) -> None:
-        """Let everything arrive, and see that everybody has everything."""
+        """Deliver everything, and check that every client has every event."""
         try:
             self.arrive()
             self.check()

@@ -1,11 +1,11 @@
-"""Memberships that what is in memory cannot prove: the store is asked, and its answer is used only where it is new enough."""
+"""Memberships that the hub cannot prove are verified with the store, by an answer that is new enough."""
 
 from __future__ import annotations
 
 from services.gateway.tests.world import JOINED, REMOVED, World
 
 
-async def test_a_joined_that_anothers_session_was_ahead_of_is_not_taken_for_a_repeat(world: World) -> None:
+async def test_a_joined_below_the_base_of_another_users_session_is_not_a_repeat(world: World) -> None:
     bob = world.connect("bob")
     await world.sync(bob)
     first, second = world.store.append("c", JOINED, "ann"), world.store.append("c", JOINED, "bob")
@@ -18,7 +18,7 @@ async def test_a_joined_that_anothers_session_was_ahead_of_is_not_taken_for_a_re
     assert await world.seen(bob) == ["synced", "joined:c@3", "c:4"]
 
 
-async def test_a_session_older_than_anothers_that_made_the_channel_known_is_verified(world: World) -> None:
+async def test_a_session_older_than_the_base_of_another_users_session_is_verified(world: World) -> None:
     joined = [world.store.append("c", JOINED, user) for user in ("ann", "bob")]
 
     def outdated() -> None:
@@ -33,7 +33,7 @@ async def test_a_session_older_than_anothers_that_made_the_channel_known_is_veri
     assert await world.seen(bob) == ["synced c=gone"]
 
 
-async def test_a_session_older_than_anothers_is_let_in_once_verified(world: World) -> None:
+async def test_a_session_older_than_the_base_is_opened_once_verified(world: World) -> None:
     for user in ("ann", "bob"):
         world.store.append("c", JOINED, user)
 
@@ -47,7 +47,7 @@ async def test_a_session_older_than_anothers_is_let_in_once_verified(world: Worl
     assert sorted(await world.seen(bob)) == ["c:4", "joined:c@3", "synced"]
 
 
-async def test_a_no_that_is_older_than_a_new_membership_is_asked_again(world: World) -> None:
+async def test_a_negative_answer_older_than_a_new_membership_is_asked_for_again(world: World) -> None:
     old = world.store.append("c", JOINED, "ann")
     world.join("c", "bob")
     ann, bob = world.connect("ann"), world.connect("bob")
@@ -58,7 +58,7 @@ async def test_a_no_that_is_older_than_a_new_membership_is_asked_again(world: Wo
     world.hub.take(old)
     await world.settle()
     world.store.calls[0].snapshot()
-    world.say("c")  # while she is none of them
+    world.say("c")  # while she is not a member
     world.join("c", "ann")
     world.store.calls[0].arrive()
     world.store.prompt = True

@@ -1,4 +1,4 @@
-"""A gateway that may have been decided past says nothing and believes nothing until it knows what was decided."""
+"""A gateway without a valid lease sends nothing and accepts no commands until it has read all revocations."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Clock:
         return self.now
 
 
-class Office:
-    """A lease in a real Valkey, and what it says on the bus; the test decides when that is read."""
+class LeaseHolder:
+    """A lease in a real Valkey, and its echoes on the bus; the test decides when they are read."""
 
     def __init__(self, url: str) -> None:
         self.clock = Clock()
@@ -41,7 +41,7 @@ class Office:
         self.lease = GatewayLease(self.leases, self.bus, "g", self.clock)
 
     async def until_echoes(self, count: int) -> list[str]:
-        """Run until it has renewed; its echoes, oldest first."""
+        """Run until the lease was renewed; returns its echoes, oldest first."""
         echoes: list[str] = []
         async with self.bus.follow([revocations()]) as deliveries:
             running = asyncio.create_task(self.lease.run())
@@ -57,60 +57,60 @@ class Office:
 
 
 @pytest.fixture
-async def office(valkey_url: str) -> AsyncIterator[Office]:
-    office = Office(valkey_url)
-    with contextlib.closing(office.leases):
-        yield office
+async def holder(valkey_url: str) -> AsyncIterator[LeaseHolder]:
+    holder = LeaseHolder(valkey_url)
+    with contextlib.closing(holder.leases):
+        yield holder
 
 
-async def test_a_gateway_is_cut_off_until_it_has_read_its_echo(office: Office) -> None:
-    assert office.lease.cut_off
-    (echo,) = await office.until_echoes(1)
-    assert office.lease.cut_off
-    office.lease.echo_read("of another gateway")
-    assert office.lease.cut_off
-    office.lease.echo_read(echo)
-    assert not office.lease.cut_off
+async def test_a_gateway_is_cut_off_until_it_has_read_its_echo(holder: LeaseHolder) -> None:
+    assert holder.lease.cut_off
+    (echo,) = await holder.until_echoes(1)
+    assert holder.lease.cut_off
+    holder.lease.echo_read("of another gateway")
+    assert holder.lease.cut_off
+    holder.lease.echo_read(echo)
+    assert not holder.lease.cut_off
 
 
-async def test_it_is_cut_off_from_the_moment_its_lease_ends_and_an_old_echo_does_not_help(office: Office) -> None:
-    (first,) = await office.until_echoes(1)
-    office.lease.echo_read(first)
-    office.clock.now += LEASE_SECONDS  # it was stopped
-    assert office.lease.cut_off
-    office.lease.echo_read(first)
-    assert office.lease.cut_off
-    (second,) = await office.until_echoes(1)
-    office.lease.echo_read(first)
-    assert office.lease.cut_off
-    office.lease.echo_read(second)
-    assert not office.lease.cut_off
+async def test_a_gateway_is_cut_off_when_its_lease_ends_and_an_old_echo_does_not_count(holder: LeaseHolder) -> None:
+    (first,) = await holder.until_echoes(1)
+    holder.lease.echo_read(first)
+    holder.clock.now += LEASE_SECONDS  # the gateway was stopped
+    assert holder.lease.cut_off
+    holder.lease.echo_read(first)
+    assert holder.lease.cut_off
+    (second,) = await holder.until_echoes(1)
+    holder.lease.echo_read(first)
+    assert holder.lease.cut_off
+    holder.lease.echo_read(second)
+    assert not holder.lease.cut_off
 
 
-async def test_an_echo_that_the_bus_has_lost_is_said_again(office: Office) -> None:
-    one, two = await office.until_echoes(2)
+async def test_an_echo_that_the_bus_lost_is_published_again(holder: LeaseHolder) -> None:
+    one, two = await holder.until_echoes(2)
     assert one == two
-    office.lease.echo_read(two)
-    assert not office.lease.cut_off
+    holder.lease.echo_read(two)
+    assert not holder.lease.cut_off
 
 
-async def test_after_a_loss_in_the_gap_every_user_must_have_been_asked_about(office: Office) -> None:
-    office.lease.missed()
-    (echo,) = await office.until_echoes(1)
-    office.lease.echo_read(echo)
-    assert office.lease.cut_off
-    office.lease.settled()
-    assert not office.lease.cut_off
+async def test_after_a_loss_while_cut_off_every_user_must_be_checked(holder: LeaseHolder) -> None:
+    holder.lease.missed()
+    (echo,) = await holder.until_echoes(1)
+    holder.lease.echo_read(echo)
+    assert holder.lease.cut_off
+    holder.lease.settled()
+    assert not holder.lease.cut_off
 
 
-async def test_a_loss_without_a_gap_cuts_nobody_off(office: Office) -> None:
-    (echo,) = await office.until_echoes(1)
-    office.lease.echo_read(echo)
-    office.lease.missed()
-    assert not office.lease.cut_off
+async def test_a_loss_under_a_valid_lease_does_not_cut_off(holder: LeaseHolder) -> None:
+    (echo,) = await holder.until_echoes(1)
+    holder.lease.echo_read(echo)
+    holder.lease.missed()
+    assert not holder.lease.cut_off
 
 
-# What being cut off means.
+# While the gateway is cut off.
 
 
 class Switch:
@@ -128,7 +128,7 @@ async def switch() -> Switch:
 
 @pytest.fixture
 async def cut_off(switch: Switch) -> AsyncIterator[World]:
-    """A world whose gateway is cut off as the switch says."""
+    """A world whose gateway is cut off while the switch is on."""
     async with asyncio.TaskGroup() as group:
         world = World(group, cut_off=switch)
         yield world
@@ -137,7 +137,7 @@ async def cut_off(switch: Switch) -> AsyncIterator[World]:
 
 
 async def held(world: World) -> set[Connection]:
-    """Return the sockets that the writer next holds back."""
+    """Return the connections whose backlogs the writer holds."""
     looked: asyncio.Future[set[Connection]] = asyncio.get_running_loop().create_future()
 
     def note(connections: Iterable[Connection]) -> None:
@@ -153,7 +153,7 @@ def transports(world: World, *connections: Connection) -> list[MemoryTransport]:
     return [world.transports[connection] for connection in connections]
 
 
-async def test_what_is_held_back_goes_out_afterwards_in_order(cut_off: World, switch: Switch) -> None:
+async def test_held_payloads_are_sent_afterwards_in_order(cut_off: World, switch: Switch) -> None:
     ann = cut_off.connect("ann")
     for frame in (b'{"n":1}', b'{"n":2}'):
         cut_off.registry.writer.send(ann, frame)
@@ -164,7 +164,7 @@ async def test_what_is_held_back_goes_out_afterwards_in_order(cut_off: World, sw
     assert cut_off.transports[ann].frames() == [{"n": 1}, {"n": 2}]
 
 
-async def test_a_socket_that_ends_meanwhile_is_sent_its_close_code_alone(cut_off: World) -> None:
+async def test_a_connection_that_ends_meanwhile_gets_only_its_close_code(cut_off: World) -> None:
     ann, bob = cut_off.connect("ann"), cut_off.connect("bob")
     for connection, reason in ((ann, Close.REVOKED), (bob, Close.TOKEN_EXPIRED)):
         cut_off.registry.writer.send(connection, b"{}")
@@ -173,7 +173,7 @@ async def test_a_socket_that_ends_meanwhile_is_sent_its_close_code_alone(cut_off
     assert [transport.frames() for transport in transports(cut_off, ann, bob)] == [[4501], [4001]]
 
 
-async def test_whom_the_store_vouches_for_is_not_kept_waiting_by_the_others(cut_off: World) -> None:
+async def test_a_user_whom_the_store_admits_does_not_wait_for_others(cut_off: World) -> None:
     ann, bob = cut_off.connect("ann"), cut_off.connect("bob")
     for connection in (ann, bob):
         cut_off.registry.writer.send(connection, b"{}")
@@ -182,7 +182,7 @@ async def test_whom_the_store_vouches_for_is_not_kept_waiting_by_the_others(cut_
     assert [transport.frames() for transport in transports(cut_off, ann, bob)] == [[{}], []]
 
 
-async def test_what_is_held_back_has_a_bound(cut_off: World) -> None:
+async def test_held_payloads_are_bounded(cut_off: World) -> None:
     ann = cut_off.connect("ann")
     for _ in range(HELD_BYTES // 1_000):
         cut_off.registry.writer.send(ann, b"x" * 1_000)
@@ -190,7 +190,7 @@ async def test_what_is_held_back_has_a_bound(cut_off: World) -> None:
     assert ann.closing is Close.SLOW_CONSUMER
 
 
-async def test_no_command_goes_in(cut_off: World, switch: Switch) -> None:
+async def test_commands_are_refused(cut_off: World, switch: Switch) -> None:
     bus = MemoryBus()
     publisher = CommandPublisher(bus, 1, Pending(cut_off.registry.writer, cut_off.registry.connections), switch)
     with pytest.raises(Unavailable):

@@ -1,4 +1,4 @@
-"""The committed OpenAPI document is the one that the code says, and leaves nothing out."""
+"""The committed OpenAPI document is complete and equals the generated one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gateway.http import openapi
 from gateway.http.routes import DEVELOPMENT, TABLE
 
 
-def test_the_committed_document_is_what_the_code_says() -> None:
+def test_the_committed_document_is_the_generated_one() -> None:
     stored = Path(__file__).parents[3] / "docs" / "openapi.json"
     assert stored.read_text() == openapi.document(), "run `make docs`"
 
@@ -20,7 +20,7 @@ def test_the_document_names_every_path_and_method_of_the_routes() -> None:
     assert {(path, method.upper()) for path, methods in paths.items() for method in methods} == routed
 
 
-def test_every_operation_has_a_name_of_its_own_and_a_summary() -> None:
+def test_every_operation_has_a_unique_name_and_a_summary() -> None:
     operations = [each for methods in json.loads(openapi.document())["paths"].values() for each in methods.values()]
     assert len({each["operationId"] for each in operations}) == len(operations)
     assert all(each["summary"] for each in operations)

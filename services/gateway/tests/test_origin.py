@@ -1,4 +1,4 @@
-"""How operators spell origins, and what is refused at the start rather than found out later."""
+"""Spellings of origins in settings, and those that are refused at start."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gateway.config import framers, origin_of, origins
         ("https://[2001:db8::1]:8443", "https://[2001:db8::1]:8443"),
     ],
 )
-def test_an_origin_is_spelled_as_browsers_spell_it(spelled: str, origin: str) -> None:
+def test_an_origin_is_normalized_to_the_spelling_of_browsers(spelled: str, origin: str) -> None:
     assert origin_of(spelled) == origin
 
 
@@ -44,14 +44,14 @@ def test_an_origin_is_spelled_as_browsers_spell_it(spelled: str, origin: str) ->
         "https://bücher.example",
     ],
 )
-def test_what_is_no_origin_is_refused_by_name(spelled: str) -> None:
+def test_an_invalid_origin_is_refused_and_named(spelled: str) -> None:
     with pytest.raises(ValueError, match="an origin is like"):
         origin_of(spelled)
     with pytest.raises(ValueError, match="an origin is like"):
         origins(f"https://fine.example,{spelled}")
 
 
-def test_a_widget_has_pages_by_tenant() -> None:
+def test_a_widget_has_origins_by_tenant() -> None:
     assert framers('{"acme": ["https://Shop.example/", "http://localhost:3000"]}') == (
         ("acme", ("https://shop.example", "http://localhost:3000")),
     )
@@ -61,6 +61,6 @@ def test_a_widget_has_pages_by_tenant() -> None:
     "value",
     ["[]", '{"acme": "https://shop.example"}', '{"acme": []}', '{"Acme": ["https://shop.example"]}', '{"acme": ["*"]}', "{"],
 )
-def test_a_widget_setting_that_says_something_else_is_refused(value: str) -> None:
+def test_an_invalid_widget_setting_is_refused(value: str) -> None:
     with pytest.raises(ValueError, match=r"origin|tenant"):
         framers(value)

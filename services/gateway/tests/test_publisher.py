@@ -1,4 +1,4 @@
-"""How commands are cut into the bus's entries."""
+"""Division of commands into entries of the bus."""
 
 from __future__ import annotations
 

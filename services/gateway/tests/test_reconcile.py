@@ -1,4 +1,4 @@
-"""What finds a hole that no later entry reveals, and what becomes of a hole that cannot be closed."""
+"""Finding gaps that no later event reveals, and giving up on gaps that cannot be closed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from services.gateway.tests.world import World
 
 @pytest.fixture
 async def reconciler(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Reconciler]:
-    """The reconciler at work, with rounds and grace of a few milliseconds."""
+    """A running reconciler with rounds and grace of a few milliseconds."""
     monkeypatch.setattr(reconcile_module, "GRACE_SECONDS", 0.01)
     made = Reconciler(world.hub, cast(MessagesServiceStub, world.store), 2, 0.01)
     tasks = [asyncio.create_task(made.run()), asyncio.create_task(made.run_periodically())]
@@ -39,19 +39,21 @@ async def until(world: World, connection: object, frames: list[object]) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_the_slow_round_finds_and_fills_a_planted_hole_and_counts_it(world: World, reconciler: Reconciler) -> None:
+async def test_the_periodic_round_finds_fills_and_counts_a_gap(world: World, reconciler: Reconciler) -> None:
     del reconciler
     world.join("c", "ann")
     ann = world.connect("ann")
     await world.sync(ann)
     before = holes()
-    world.store.append("c")  # the bus says nothing, now or ever
+    world.store.append("c")  # never published
     world.store.append("c")
     await until(world, ann, ["synced", "c:2", "c:3"])
     assert holes() == before + 1
 
 
-async def test_suspects_are_compared_at_once_and_again_when_the_store_is_away(world: World, reconciler: Reconciler) -> None:
+async def test_suspected_channels_are_compared_at_once_and_again_while_the_store_is_unavailable(
+    world: World, reconciler: Reconciler
+) -> None:
     world.join("c", "ann")
     ann = world.connect("ann")
     await world.sync(ann)
@@ -65,7 +67,7 @@ async def test_suspects_are_compared_at_once_and_again_when_the_store_is_away(wo
     await until(world, ann, ["synced", "c:2"])
 
 
-async def test_a_store_that_went_back_in_time_closes_with_4005(world: World, reconciler: Reconciler) -> None:
+async def test_a_store_that_lost_commits_closes_with_4005(world: World, reconciler: Reconciler) -> None:
     world.join("c", "ann")
     world.say("c", 2)
     ann = world.connect("ann")
@@ -76,7 +78,7 @@ async def test_a_store_that_went_back_in_time_closes_with_4005(world: World, rec
     assert not world.hub.channels
 
 
-async def test_a_hole_that_the_store_does_not_fill_closes_with_4005(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_gap_that_the_store_does_not_fill_closes_with_4005(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fill_module, "FRUITLESS", 2)
     world.join("c", "ann")
     ann = world.connect("ann")
@@ -88,7 +90,7 @@ async def test_a_hole_that_the_store_does_not_fill_closes_with_4005(world: World
     await until(world, ann, ["synced", 4005])
 
 
-async def test_a_hole_is_asked_for_again_while_the_store_is_away(world: World) -> None:
+async def test_a_gap_is_fetched_again_while_the_store_is_unavailable(world: World) -> None:
     world.join("c", "ann")
     ann = world.connect("ann")
     await world.sync(ann)

@@ -1,4 +1,4 @@
-"""What one user or address may ask for, whatever way it asks."""
+"""Rate limits per user and address, over all gateways."""
 
 from __future__ import annotations
 
@@ -32,26 +32,26 @@ def make(clock: Clock, rate: float = 10, burst: float = 20) -> SharedRate:
     return SharedRate(rate, burst, "too much", clock)
 
 
-def granted(allowance_: SharedRate, *key: str, ask: int = 100) -> int:
-    """How many of so many are granted at once."""
+def granted(rate: SharedRate, *key: str, ask: int = 100) -> int:
+    """How many of `ask` attempts are granted at once."""
     count = 0
     for _ in range(ask):
         try:
-            allowance_.take(*key)
+            rate.take(*key)
         except RateLimited:
             break
         count += 1
     return count
 
 
-def test_each_has_a_burst_and_then_the_rate(clock: Clock) -> None:
+def test_each_key_has_a_burst_and_then_the_rate(clock: Clock) -> None:
     one = make(clock)
     assert (granted(one, "t", "ann"), granted(one, "t", "bob"), granted(one, "other", "ann")) == (20, 20, 20)
     clock.now += 1
     assert granted(one, "t", "ann") == 10
 
 
-def test_what_was_spent_elsewhere_is_not_there_any_more(clock: Clock) -> None:
+def test_usage_at_other_gateways_counts(clock: Clock) -> None:
     here, there = make(clock), make(clock)
     sharing = UsageExchange({"sends": here}, MemorySignals(), "here")
     assert granted(there, "t", "ann", ask=15) == 15
@@ -59,7 +59,7 @@ def test_what_was_spent_elsewhere_is_not_there_any_more(clock: Clock) -> None:
         msgspec.msgpack.encode(Usage("there", {"sends": there.take_usage(), "channel_joins": [(("t", "ann"), 99.0)]}))
     )
     assert granted(here, "t", "ann") == 5
-    sharing.received(msgspec.msgpack.encode(Usage("here", {"sends": [(("t", "bob"), 20.0)]})))  # our own word, come back
+    sharing.received(msgspec.msgpack.encode(Usage("here", {"sends": [(("t", "bob"), 20.0)]})))  # our own gossip, returned
     assert granted(here, "t", "bob") == 20
     sharing.received(b"\xff")
 
@@ -85,7 +85,7 @@ async def test_every_limit_is_shared(clock: Clock) -> None:
     assert [granted(allowance, "203.0.113.9") for allowance in kinds[1].values()] == [0, 0, 0]
 
 
-def test_debts_of_a_flooder_at_many_gateways_have_a_bound(clock: Clock) -> None:
+def test_the_debt_of_a_flood_at_many_gateways_is_bounded(clock: Clock) -> None:
     bucket = Bucket(10, 20, clock)
     for _ in range(100):
         bucket.spend(20)
@@ -93,7 +93,7 @@ def test_debts_of_a_flooder_at_many_gateways_have_a_bound(clock: Clock) -> None:
     assert bucket.take(20) == pytest.approx(0, abs=2)
 
 
-def test_strangers_cannot_make_us_remember_more_and_more(clock: Clock) -> None:
+def test_memory_is_bounded_however_many_addresses_send(clock: Clock) -> None:
     one = make(clock)
     for number in range(KNOWN + 100):
         one.take(str(number))
@@ -109,7 +109,7 @@ def addresses(*proxies: str) -> SharedRates:
     ("proxies", "peer", "forwarded", "address"),
     [
         ((), "203.0.113.9", "", "203.0.113.9"),
-        ((), "203.0.113.9", "198.51.100.1", "203.0.113.9"),  # anybody can say so
+        ((), "203.0.113.9", "198.51.100.1", "203.0.113.9"),  # an untrusted client can claim anything
         (("10.0.0.0/8",), "10.1.2.3", "198.51.100.1", "198.51.100.1"),
         (("10.0.0.0/8",), "10.1.2.3", "6.6.6.6, 198.51.100.1", "198.51.100.1"),
         (("10.0.0.0/8",), "10.1.2.3", "6.6.6.6, 198.51.100.1, 10.9.9.9", "198.51.100.1"),
@@ -119,7 +119,7 @@ def addresses(*proxies: str) -> SharedRates:
         ((), "2001:db8:1:2:3:4:5:6", "", "2001:db8:1:2::/64"),
     ],
 )
-def test_an_address_is_what_the_nearest_trusted_proxy_has_seen(
+def test_an_address_is_the_one_that_the_nearest_trusted_proxy_saw(
     proxies: tuple[str, ...], peer: str, forwarded: str, address: str
 ) -> None:
     assert addresses(*proxies).address(peer, forwarded) == address

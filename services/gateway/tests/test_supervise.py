@@ -1,4 +1,4 @@
-"""A defect stays where it is."""
+"""A defect in one task does not affect others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gateway import supervise
 from services.gateway.tests.world import World
 
 
-async def test_a_loop_that_fails_runs_again_and_the_defect_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_loop_that_fails_runs_again_and_the_defect_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervise, "PAUSE_SECONDS", 0.0)
     ran = asyncio.Event()
     attempts = 0
@@ -30,9 +30,7 @@ async def test_a_loop_that_fails_runs_again_and_the_defect_counts(monkeypatch: p
     assert [sample.value for sample in metric.samples if sample.name.endswith("total")] == [1.0]
 
 
-async def test_a_verification_that_fails_closes_the_newcomers_and_nobody_else(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_verification_that_fails_closes_only_the_newcomers(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     ann, bob = world.connect("ann"), world.connect("bob")
     await world.sync(ann)
     await world.sync(bob)

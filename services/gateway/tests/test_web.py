@@ -1,4 +1,4 @@
-"""The web app's files: what is there is served, also after a build under a running gateway; nothing else is."""
+"""Only the web app's files are served, also after a build while the gateway runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gateway.http.web import IMMUTABLE, REVALIDATED, WebApp
 
 
 def build(root: Path, version: str) -> None:
-    """What the web app's build leaves: new names for what has changed, the old ones gone."""
+    """The files of a build: changed files have new names, and the old ones are gone."""
     shutil.rmtree(root / "assets", ignore_errors=True)
     (root / "assets").mkdir(parents=True)
     (root / f"assets/index-{version}.js").write_text(version)
@@ -42,24 +42,22 @@ async def client(root: Path) -> AsyncIterator[httpx.AsyncClient]:
         yield opened
 
 
-async def test_assets_are_kept_for_ever_and_the_page_is_asked_for_again(client: httpx.AsyncClient) -> None:
+async def test_assets_are_cached_forever_and_the_page_is_revalidated(client: httpx.AsyncClient) -> None:
     asset, page = await client.get("/assets/index-one.js"), await client.get("/some/conversation")
     assert (asset.text, asset.headers["Cache-Control"]) == ("one", IMMUTABLE)
     assert (page.text, page.headers["Cache-Control"]) == ("page one", REVALIDATED)
 
 
-async def test_a_build_under_a_running_gateway_is_served_and_what_it_replaced_is_gone(
-    client: httpx.AsyncClient, root: Path
-) -> None:
+async def test_a_new_build_is_served_while_the_gateway_runs_and_old_files_are_gone(client: httpx.AsyncClient, root: Path) -> None:
     await client.get("/assets/index-one.js")
     build(root, "two")
-    os.utime(root / "assets", ns=(0, 0))  # as another moment than the first build's, however coarse the clock
+    os.utime(root / "assets", ns=(0, 0))  # another time than the first build's, even with a coarse clock
     assert (await client.get("/assets/index-two.js")).text == "two"
     assert (await client.get("/")).text == "page two"
     assert (await client.get("/assets/index-one.js")).status_code == 404
 
 
-async def test_while_there_is_no_build_the_page_is_not_found(client: httpx.AsyncClient, root: Path) -> None:
+async def test_without_a_build_the_page_is_not_found(client: httpx.AsyncClient, root: Path) -> None:
     await client.get("/")
     shutil.rmtree(root)
     assert (await client.get("/")).status_code == 404
@@ -67,7 +65,7 @@ async def test_while_there_is_no_build_the_page_is_not_found(client: httpx.Async
 
 
 @pytest.mark.parametrize("path", ["/assets/../../secret", "/assets/%2e%2e/%2e%2e/secret", "/assets//etc/passwd", "/assets/%00"])
-async def test_nothing_outside_the_build_is_reached(client: httpx.AsyncClient, path: str) -> None:
+async def test_files_outside_the_build_are_not_found(client: httpx.AsyncClient, path: str) -> None:
     answer = await client.get(path)
     assert "secret" not in answer.text
     assert "root:" not in answer.text

@@ -54,7 +54,7 @@ async def say(connection: ClientConnection, **frame: Any) -> None:
 
 @asynccontextmanager
 async def slow_reader(house: House) -> AsyncIterator[ClientConnection]:
-    """A member's socket whose flow is open, at a client that keeps next to nothing for itself."""
+    """A member's socket with an open flow, at a client with small receive buffers."""
     house.store.append(CHANNEL, JOINED, "ann")
     async with house.connect("ann", max_queue=1) as ann:
         await receive(ann)
@@ -64,14 +64,14 @@ async def slow_reader(house: House) -> AsyncIterator[ClientConnection]:
 
 
 async def publish(house: House, number: int, data: str) -> None:
-    """Have the bus bring an event with a payload of one's own."""
+    """Publish an event with the given payload."""
     event = house.store.append(CHANNEL)
     event.payload = json.dumps({"type": "event", "seq": event.seq, "number": number, "data": data}).encode()
     await house.store.publish(house.bus, event)
     await asyncio.sleep(0)
 
 
-async def test_a_post_is_acknowledged_and_heard(house: House) -> None:
+async def test_a_post_is_acknowledged_and_delivered(house: House) -> None:
     house.store.append(CHANNEL, JOINED, "ann")
     async with house.connect("ann") as ann:
         assert (await receive(ann))["channels"][0]["seq"] == 1
@@ -83,7 +83,7 @@ async def test_a_post_is_acknowledged_and_heard(house: House) -> None:
         assert (await receive(ann, "event"))["seq"] == 2
 
 
-async def test_a_void_token_closes_with_4501_and_a_newer_one_stays(house: House) -> None:
+async def test_a_socket_with_a_revoked_token_closes_with_4501_and_a_newer_token_stays(house: House) -> None:
     async with (
         house.connect("ann", additional_headers=house.bearer("ann", iat=time.time() - 100)) as older,
         house.connect("ann") as newer,
@@ -98,7 +98,7 @@ async def test_a_void_token_closes_with_4501_and_a_newer_one_stays(house: House)
         assert await close_code(newer) == 4501
 
 
-async def test_a_decision_that_the_bus_lost_is_found(house: House) -> None:
+async def test_a_revocation_that_the_bus_lost_is_found(house: House) -> None:
     async with house.connect("ann") as ann:
         await receive(ann)
         house.store.void.add("ann")
@@ -106,7 +106,7 @@ async def test_a_decision_that_the_bus_lost_is_found(house: House) -> None:
         assert await close_code(ann) == 4501
 
 
-async def test_entries_and_memberships_that_the_bus_lost_are_found(house: House) -> None:
+async def test_events_and_memberships_that_the_bus_lost_are_found(house: House) -> None:
     house.store.append(CHANNEL, JOINED, "ann")
     async with house.connect("ann") as ann:
         await receive(ann)
@@ -119,7 +119,7 @@ async def test_entries_and_memberships_that_the_bus_lost_are_found(house: House)
         assert found == {"event", "joined"}
 
 
-async def test_bytes_on_the_bus_that_are_no_entry_harm_nobody(house: House) -> None:
+async def test_unreadable_entries_on_the_bus_do_no_harm(house: House) -> None:
     house.store.append(CHANNEL, JOINED, "ann")
     async with house.connect("ann") as ann:
         await receive(ann)
@@ -130,7 +130,7 @@ async def test_bytes_on_the_bus_that_are_no_entry_harm_nobody(house: House) -> N
         assert (await receive(ann, "event"))["seq"] == 2
 
 
-async def test_leaving_tells_when_to_come_back_and_closes_with_1012(valkey_url: str, tmp_path: Path) -> None:
+async def test_draining_sends_reconnect_and_closes_with_1012(valkey_url: str, tmp_path: Path) -> None:
     async with open_house(valkey_url, tmp_path, drain_seconds=1) as house, house.connect("ann") as ann:
         await receive(ann)
         house.lifecycle.stop()
@@ -140,18 +140,18 @@ async def test_leaving_tells_when_to_come_back_and_closes_with_1012(valkey_url: 
         assert await close_code(ann) == 1012
 
 
-async def test_a_reader_that_stops_for_a_while_gets_everything_once_and_in_order(house: House) -> None:
+async def test_a_reader_that_pauses_gets_every_byte_once_and_in_order(house: House) -> None:
     async with slow_reader(house) as ann:
         (connection,) = house.gateway.registry.connections.values()
         said, heard = 0, list[int]()
         for _ in range(3):
             ann.transport.pause_reading()
             async with asyncio.timeout(20):
-                while not connection.paused:  # once it is, one frame has gone in part past the transport, in part by it
+                while not connection.paused:  # then one frame was sent in part by sendmany, in part by the transport
                     said += 1
                     await publish(house, said, "x" * 9_973)
             ann.transport.resume_reading()
-            for _ in range(100):  # now there is room again, for what the transport holds first
+            for _ in range(100):  # there is room again; the transport's bytes go first
                 said += 1
                 await publish(house, said, "x" * 9_973)
             while len(heard) < said:
@@ -160,7 +160,7 @@ async def test_a_reader_that_stops_for_a_while_gets_everything_once_and_in_order
 
 
 @pytest.mark.parametrize("leave", ["close", "abort"])
-async def test_a_descriptor_is_the_sockets_own_until_its_end_is_known(house: House, leave: str) -> None:
+async def test_a_descriptor_is_not_reused_before_connection_lost(house: House, leave: str) -> None:
     async with house.connect("ann") as ann:
         await receive(ann)
         (connection,) = house.gateway.registry.connections.values()
@@ -172,7 +172,7 @@ async def test_a_descriptor_is_the_sockets_own_until_its_end_is_known(house: Hou
         assert connection.file == NO_FILE
 
 
-async def test_sockets_that_come_and_go_while_presence_is_away_leave_nothing_to_report(house: House) -> None:
+async def test_sockets_that_open_and_close_while_presence_is_unavailable_are_not_reported(house: House) -> None:
     for _ in range(3):
         async with house.connect("ann") as socket:
             await socket.recv()

@@ -13,11 +13,11 @@ from services.gateway.tests.world import World
 
 
 class Lines:
-    """Another kind of client: a payload is a line."""
+    """Another kind of client, for which a payload is a line."""
 
     def __init__(self) -> None:
         self.joined: list[int] = []
-        """Number of payloads of each call of `join`."""
+        """Number of payloads in each call of `join`."""
 
     def join(self, payloads: Sequence[bytes]) -> bytes:
         self.joined.append(len(payloads))
@@ -27,7 +27,7 @@ class Lines:
         return f"closed: {reason.text}\n".encode()
 
 
-async def test_each_kind_of_client_gets_its_own_framing_in_order(world: World) -> None:
+async def test_each_kind_of_client_gets_its_framing_in_order(world: World) -> None:
     lines = Lines()
     web, line = world.connect("ann"), world.connect("bob")
     line.wire = lines
@@ -39,7 +39,7 @@ async def test_each_kind_of_client_gets_its_own_framing_in_order(world: World) -
     assert world.transports[line].written == b"1\n2\n3\n"
 
 
-async def test_a_shared_backlog_is_framed_once_per_kind_although_kinds_alternate(world: World) -> None:
+async def test_a_shared_backlog_is_framed_once_per_kind_even_if_kinds_alternate(world: World) -> None:
     lines = Lines()
     connections = [world.connect(f"user-{number}") for number in range(6)]
     for connection in connections[::2]:
@@ -51,7 +51,7 @@ async def test_a_shared_backlog_is_framed_once_per_kind_although_kinds_alternate
     assert [bytes(world.transports[each].written) for each in connections[::2]] == [b"1\n2\n"] * 3
 
 
-async def test_a_connection_ends_as_its_kind_does(world: World) -> None:
+async def test_a_connection_is_closed_in_the_way_of_its_kind(world: World) -> None:
     line = world.connect("ann")
     line.wire = Lines()
     world.registry.writer.send(line, b"1")
@@ -80,5 +80,5 @@ def test_payloads_of_every_size_have_the_header_of_rfc_6455(size: int, header: b
     assert WEBSOCKET.join([b"x" * size]) == header + b"x" * size
 
 
-def test_only_codes_from_4500_to_4999_tell_the_client_to_stay_away() -> None:
+def test_only_codes_from_4500_to_4999_forbid_reconnecting() -> None:
     assert {reason.code for reason in Close if not reason.reconnect} == {4501, 4502, 4503}

@@ -1,7 +1,7 @@
-"""A small world for the gateway's tests: logs that are the truth, sockets in memory, and the gateway's parts between.
+"""The gateway's parts between a model of the store and connections in memory.
 
-What answers the parts' questions here is `Store`, a model of what the messages service promises: tests decide when it looks at
-its logs and when its answer arrives. The real services answer in the product's own tests.
+`Store` is a model of the messages service: tests decide when it reads its logs and when its answer arrives. The tests
+of the whole product use the real services.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 class MemoryTransport(asyncio.Transport):
-    """Where a socket's bytes end in tests; `unread` is what its peer has not taken yet."""
+    """A transport in memory; `unread` is the number of bytes that the client has not read."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,21 +78,21 @@ class MemoryTransport(asyncio.Transport):
 
 @dataclass
 class Call:
-    """One question to the store, and when it is answered."""
+    """A call to the store; the test decides when it is answered."""
 
     look: Callable[[], list[Any]]
     may_fail: bool = False
-    """An error is answered to the client, rather than asked again after a while."""
+    """An error is returned to the caller instead of being retried."""
     answer: asyncio.Future[list[Any]] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     seen: list[Any] | None = None
 
     def snapshot(self) -> None:
-        """Let the store look at its logs now."""
+        """Let the store read its logs now."""
         if self.seen is None:
             self.seen = self.look()
 
     def arrive(self, error: HubbubError | None = None) -> None:
-        """Let the answer (what was seen, or an error) arrive."""
+        """Let the answer or an error arrive."""
         if self.answer.done():
             return
         if error is not None:
@@ -103,7 +103,7 @@ class Call:
 
 
 class Store:
-    """The logs, and the questions about them. `prompt` answers each at once; else a test does."""
+    """The logs, and the calls about them. With `prompt` each call is answered at once, otherwise by the test."""
 
     def __init__(self) -> None:
         self.logs: dict[str, list[Event]] = {}
@@ -132,7 +132,7 @@ class Store:
             if self.is_member(channel, user)
         ]
 
-    # As the messages service's stub, from here on.
+    # From here on the methods of the messages service's stub.
 
     async def CatchUp(self, request: rpc.CatchUpRequest, **_: object) -> AsyncIterator[rpc.CatchUpResponse]:  # noqa: N802
         for answer in await self._ask(lambda: self._catch_up(request), may_fail=True):
@@ -192,7 +192,7 @@ class Store:
 
 
 class World:
-    """A store, and a gateway's hub with what feeds it, without bus and without network."""
+    """A model of the store and a gateway's hub, without bus and network."""
 
     def __init__(self, group: asyncio.TaskGroup, cut_off: Callable[[], bool] = lambda: False) -> None:
         self.store = Store()
@@ -202,18 +202,18 @@ class World:
         self.filler = GapFiller(self.hub, stub, lambda _event: None, group)
         self.catch_ups = CatchUps(self.hub, self.registry, stub, group=group, sync_events=SYNC_EVENTS)
         self.doubtful: list[Account] = []
-        """Users whose sessions `control` would open again."""
+        """Users whose sessions `revocation.apply` would open again."""
         self.hub.on_doubt = self.doubtful.append
         self.transports: dict[Connection, MemoryTransport] = {}
 
     def compare(self, accounts: Iterable[Account]) -> None:
-        """Open users' sessions again, as `control` does after a loss."""
+        """Open users' sessions again, as `revocation.apply` does after a loss."""
         for account in accounts:
             with self.hub.recent.load() as load:
                 self.hub.compare(account, self.store.views(account.user), load)
 
     def say(self, channel: str, count: int = 1) -> None:
-        """Write posts that go over the bus at once."""
+        """Append posts, which the bus delivers at once."""
         for _ in range(count):
             self.hub.take(self.store.append(channel))
 
@@ -225,7 +225,7 @@ class World:
         self.hub.take(self.store.append(channel, REMOVED, user))
 
     def connect(self, user: str, *, between: Callable[[], object] = lambda: None, token_seconds: float = 3600) -> Connection:
-        """Open a socket; `between` happens after its session was read and before the hub has it."""
+        """Open a connection; `between` is called after its session was read and before the hub opens it."""
         with self.hub.recent.load() as load:
             views = self.store.views(user)
             between()
@@ -234,7 +234,7 @@ class World:
     def open(
         self, user: str, views: list[ChannelView], load: Load, token_seconds: float = 3600
     ) -> tuple[Connection, list[ChannelView]]:
-        """Put a session into the hub; the socket and its channels."""
+        """Open a session in the hub; returns the connection and its channels."""
         identity = Identity(TENANT, user, "", (), 0.0, time.time() + token_seconds)
         connection = self.registry.add(identity, WEBSOCKET, Bucket(100, 100))
         transport = self.transports[connection] = MemoryTransport()
@@ -246,12 +246,12 @@ class World:
         await self.settle()
 
     async def settle(self) -> None:
-        """Let everything happen that waits for nothing but its turn."""
+        """Run every task that can run."""
         for _ in range(30):
             await asyncio.sleep(0)
 
     async def seen(self, connection: Connection) -> list[Any]:
-        """What the socket was sent, in short: `c:3` for an entry, `left:c`, `joined:c@3`, `synced c=complete@3`, a close code."""
+        """Frames sent to the connection, in short: `c:3` for event 3, `left:c`, `joined:c@3`, `synced c=complete@3`, a code."""
         await self.settle()
         return [_short(frame) for frame in self.transports[connection].frames()]
 
@@ -265,8 +265,10 @@ def _short(frame: Any) -> Any:
         case {"type": "joined", "channel": {"id": channel, "seq": seq}}:
             return f"joined:{channel}@{seq}"
         case {"type": "synced", "channels": channels}:
-            told = (f"{each}={how['status']}" + (f"@{how['seq']}" if how.get("seq") else "") for each, how in channels.items())
-            return " ".join(["synced", *sorted(told)])
+            each_status = (
+                f"{each}={how['status']}" + (f"@{how['seq']}" if how.get("seq") else "") for each, how in channels.items()
+            )
+            return " ".join(["synced", *sorted(each_status)])
         case {"type": "error", "reason": reason}:
             return f"error:{reason}"
         case _:

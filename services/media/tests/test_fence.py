@@ -1,4 +1,4 @@
-"""What is served is what was scanned, by SHA-256, and unscanned bytes do not stay."""
+"""Only scanned bytes are served, by SHA-256, and unscanned bytes are removed."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ async def test_bytes_that_arrive_before_the_scan_are_compared_with_the_announced
     assert (upload.state, upload.reason, upload.sha256) == (nouns.UPLOAD_STATE_FAILED, "SUM", "")
 
 
-async def test_a_scanner_that_lost_its_lease_does_not_replace_what_another_kept(harness: Harness) -> None:
+async def test_a_scanner_that_lost_its_lease_does_not_replace_the_kept_file_of_another(harness: Harness) -> None:
     made = await harness.create(_SCANNED, _OPAQUE)
     await post(made.form, _SCANNED)
     await harness.complete(made.upload.id)
@@ -137,7 +137,7 @@ async def test_uploads_that_are_not_completed_fail_and_their_bytes_are_removed(h
     assert (await harness.get(young.upload.id)).state == nouns.UPLOAD_STATE_PENDING
 
 
-async def test_a_running_sweep_ends_when_told_to(harness: Harness) -> None:
+async def test_a_running_sweep_ends_when_stopped(harness: Harness) -> None:
     stopping = asyncio.Event()
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
         tasks.create_task(Sweep(harness.database, harness.objects).run(stopping))

@@ -1,4 +1,4 @@
-"""Examining: what is refused and why, and the effects of a crash or an absent scanner."""
+"""Scanning: refused uploads with their reasons, crashes, and an absent scanner."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def test_images_are_measured(harness: Harness, kind: str, name: str) -> No
     assert (upload.state, upload.width, upload.height) == (nouns.UPLOAD_STATE_CLEAN, 33, 44)
 
 
-async def test_a_wrong_sum_fails_and_a_right_one_does_not(harness: Harness) -> None:
+async def test_a_wrong_checksum_fails_and_a_right_one_does_not(harness: Harness) -> None:
     wrong = await harness.examined(b"x", "text/plain", sha256="0" * 64)
     assert (wrong.state, wrong.reason) == (nouns.UPLOAD_STATE_FAILED, "SUM")
     right = await harness.examined(b"x", "text/plain", sha256=hashlib.sha256(b"x").hexdigest())
@@ -50,7 +50,7 @@ async def test_a_wrong_sum_fails_and_a_right_one_does_not(harness: Harness) -> N
         (b"\x7fELF", "application/x-new"),
     ],
 )
-async def test_what_is_not_what_it_claims_to_be_is_blocked(harness: Harness, content: bytes, kind: str) -> None:
+async def test_a_file_of_another_type_than_claimed_is_blocked(harness: Harness, content: bytes, kind: str) -> None:
     upload = await harness.examined(content, kind)
     assert (upload.state, upload.reason) == (nouns.UPLOAD_STATE_BLOCKED, "TYPE")
 
@@ -106,7 +106,7 @@ async def test_the_first_verdict_is_final(harness: Harness) -> None:
     assert (await harness.get(upload.id)).state == nouns.UPLOAD_STATE_BLOCKED
 
 
-async def test_a_running_scan_examines_what_is_completed(harness: Harness) -> None:
+async def test_a_running_scanner_examines_completed_uploads(harness: Harness) -> None:
     stopping = asyncio.Event()
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
         tasks.create_task(harness.scan.run(stopping))

@@ -1,6 +1,6 @@
-"""A small town for each test: the service, a worker, people and channels, in a tenant of its own.
+"""Fixtures: the service, a worker, users and channels of a tenant, made for each test (`Town`).
 
-Tests share one database, as tenants do. What looks at a whole database, or changes it, asks for `own_town`.
+Tests share one database, as tenants do. A test that reads or changes a whole database uses `own_town`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ GATEWAY = "gateway-0.1"
 
 @dataclass
 class Town:
-    """One messages service, as its tests use it."""
+    """One messages service with the helpers of its tests."""
 
     url: str
     database: Database
@@ -51,7 +51,7 @@ class Town:
     service: MessagesService
     publisher: Publisher
     gateways: MemoryGatewayLeases
-    """Time stands still there: no lease ends."""
+    """Their clock stands still: no lease expires."""
     tenant: str = field(default_factory=lambda: f"t-{uuid.uuid4().hex}")
     counter: int = 0
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -111,8 +111,8 @@ class Town:
         ]
         await self.bus.publish(batch)
 
-    def wish(self, channel: str, user: str, text: str = "hello", **other: Any) -> events.Command:
-        """A command to post, as a gateway writes it."""
+    def bus_command(self, channel: str, user: str, text: str = "hello", **other: Any) -> events.Command:
+        """A command as a gateway publishes it, by default a post."""
         self.counter += 1
         fields: dict[str, Any] = {
             "tenant": self.tenant,
@@ -138,19 +138,19 @@ class Town:
 
 
 class Listener:
-    """What a gateway hears of the bus."""
+    """Receives what a gateway receives from the bus."""
 
     def __init__(self, feed: AsyncIterator[Delivery | Lost]) -> None:
         self._feed = feed
         self.events: list[events.Event] = []
         self.receipts: list[events.Receipt] = []
         self.replies: dict[str, events.Reply] = {}
-        self.controls: list[events.Revocation] = []
+        self.revocations: list[events.Revocation] = []
         self.rejected: list[bytes] = []
 
     async def until(self, enough: Callable[[Listener], bool]) -> None:
-        """Listen until it is enough."""
-        async with asyncio.timeout(10):
+        """Listen until `enough` is true."""
+        async with asyncio.timeout(30):
             while not enough(self):
                 delivery = await anext(self._feed)
                 assert isinstance(delivery, Delivery)
@@ -165,7 +165,7 @@ class Listener:
         elif topic.startswith("replies."):
             self.replies |= {reply.command: reply for reply in events.ReplyBatch.FromString(payload).replies}
         elif topic == "revocations":
-            self.controls += events.RevocationBatch.FromString(payload).users
+            self.revocations += events.RevocationBatch.FromString(payload).users
         else:
             self.rejected.append(payload)
 

@@ -1,4 +1,4 @@
-"""A post alone is judged, numbered and stored as it is among others."""
+"""A post alone in its batch has the same outcome and leaves the same rows as among others."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from messages.message import MessageId, UserId
 from services.messages.tests.conftest import Town
 
 NOWHERE = "0190a0a0-0000-7000-8000-000000000000"
-# What a situation leaves behind; what differs between two that are alike (ids, moments) is only looked whether it is there.
-_LEFT = """
+# The rows that a situation leaves. Of ids and times, which differ between runs, only their presence is compared.
+_ROWS = """
 SELECT json_build_object(
   'channel', (SELECT json_build_array(head, posts) FROM channels WHERE id = %(channel)s),
   'members', (SELECT json_agg(json_build_array("user", read_seq, last_posted_at IS NULL) ORDER BY "user")
@@ -42,7 +42,7 @@ async def reply_to_elsewhere(town: Town) -> Command:
     return town.command(await town.channel("ann", "bob"), "bob", Post("hello", thread=MessageId(root.message)))
 
 
-async def reply_to_what_was_before(town: Town) -> Command:
+async def reply_to_hidden_history(town: Town) -> Command:
     room = await town.channel("ann", history="joined")
     root = await town.post(room, "ann")
     await town.people("bob")
@@ -54,11 +54,11 @@ async def nowhere(town: Town) -> Command:
     return town.command(NOWHERE, "bob", Post("hello"))
 
 
-async def stranger(town: Town) -> Command:
+async def foreigner(town: Town) -> Command:
     return town.command(await town.channel("ann"), "bob", Post("hello"))
 
 
-async def passer_by(town: Town) -> Command:
+async def not_a_member(town: Town) -> Command:
     return town.command(await town.channel("ann", kind="public"), "bob", Post("hello"))
 
 
@@ -79,13 +79,13 @@ async def silenced(town: Town) -> Command:
     return town.command(room, "bob", Post("hello"))
 
 
-async def unwanted(town: Town) -> Command:
+async def blocked_peer(town: Town) -> Command:
     room = await town.channel("ann", "bob", kind="direct")
     await town.service.BlockPeer(rpc.BlockPeerRequest(caller=town.caller("ann"), user="bob", blocked=True), None)
     return town.command(room, "bob", Post("hello"))
 
 
-async def hasty(town: Town) -> Command:
+async def too_soon(town: Town) -> Command:
     room = await town.channel("ann", "bob")
     request = rpc.UpdateChannelRequest(caller=town.caller("ann"), channel=room, slow_mode_seconds=60)
     await town.service.UpdateChannel(request, None)
@@ -111,7 +111,7 @@ async def redelivered(town: Town) -> Command:
     return command
 
 
-async def void(town: Town) -> Command:
+async def revoked(town: Town) -> Command:
     room = await town.channel("ann", "bob")
     await town.service.BlockUser(rpc.BlockUserRequest(caller=town.caller("ann", admin=True), user="bob", blocked=True), None)
     return town.command(room, "bob", Post("hello"))
@@ -121,31 +121,33 @@ SITUATIONS: dict[Callable[[Town], Awaitable[Command]], str] = {
     fresh: "fresh",
     reply: "fresh",
     reply_to_elsewhere: "NOT_FOUND",
-    reply_to_what_was_before: "NOT_FOUND",
+    reply_to_hidden_history: "NOT_FOUND",
     nowhere: "NOT_FOUND",
-    stranger: "NOT_FOUND",
-    passer_by: "NOT_A_MEMBER",
+    foreigner: "NOT_FOUND",
+    not_a_member: "NOT_A_MEMBER",
     banned: "NOT_ALLOWED",
     listener: "NOT_ALLOWED",
     silenced: "NOT_ALLOWED",
-    unwanted: "NOT_ALLOWED",
-    hasty: "SLOW_MODE",
+    blocked_peer: "NOT_ALLOWED",
+    too_soon: "SLOW_MODE",
     repeated: "duplicate",
     key_reused: "KEY_REUSED",
     redelivered: "again",
-    void: "NOT_AUTHENTICATED",
+    revoked: "NOT_AUTHENTICATED",
 }
 
 
 @pytest.mark.parametrize("situation", SITUATIONS, ids=lambda situation: situation.__name__)
-async def test_a_post_fares_alone_as_it_does_among_others(town: Town, situation: Callable[[Town], Awaitable[Command]]) -> None:
+async def test_a_post_has_the_same_result_alone_or_among_others(
+    town: Town, situation: Callable[[Town], Awaitable[Command]]
+) -> None:
     found = []
     for among_others in (False, True):
         town.tenant = f"t-{uuid.uuid4().hex}"
         command = await situation(town)
         others = [town.command(await town.channel("zoe"), "zoe", Post("elsewhere"))] if among_others else []
         outcome, *_ = await town.do(command, *others)
-        found.append((_gist(outcome), await _left(town, command.channel)))
+        found.append((_comparable(outcome), await _rows(town, command.channel)))
         made = any(each.verdict is Verdict.FRESH for each in town.stored[-1].outcomes)
         assert len(town.stored[-1].unpublished) == made
     alone, among = found
@@ -153,13 +155,13 @@ async def test_a_post_fares_alone_as_it_does_among_others(town: Town, situation:
     assert alone == among
 
 
-def _gist(outcome: Outcome) -> tuple[object, ...]:
+def _comparable(outcome: Outcome) -> tuple[object, ...]:
     if outcome.error:
         return outcome.error.reason, round((outcome.error.retry_after or 0) / 10), outcome.seq, outcome.message
     assert outcome.verdict is not None
     return outcome.verdict.value, 0, outcome.seq, outcome.message is None
 
 
-async def _left(town: Town, channel: str) -> object:
+async def _rows(town: Town, channel: str) -> object:
     async with town.database.connection(EVERY_TENANT) as connection:
-        return await (await connection.execute(_LEFT, {"channel": channel})).fetchone()
+        return await (await connection.execute(_ROWS, {"channel": channel})).fetchone()

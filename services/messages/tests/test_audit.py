@@ -1,4 +1,4 @@
-"""The audit log: everything moderators and administrators do is in it, and no change of it goes unseen."""
+"""The audit log is complete, and tampering with it is detected."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def said(town: Town, channel: str, user: str) -> MessageId:
 
 
 async def busy(town: Town) -> str:
-    """A channel in which everything that is recorded was done once, by ann or by root."""
+    """A channel in which every recorded action was done once, by ann or by root."""
     room, ann, root = await town.channel("ann", "bob", "cid", "dan"), town.caller("ann"), town.caller("root", admin=True)
     serve = town.service
     await serve.UpdateChannel(rpc.UpdateChannelRequest(caller=ann, channel=room, slow_mode_seconds=5), None)
@@ -56,7 +56,7 @@ async def busy(town: Town) -> str:
     return room
 
 
-async def test_whatever_moderators_and_administrators_do_is_recorded(town: Town) -> None:
+async def test_every_action_of_moderators_and_administrators_is_recorded(town: Town) -> None:
     room = await busy(town)
     found = await records(town)
     assert [(each.number, each.actor, each.action, each.subject) for each in found] == [
@@ -79,7 +79,7 @@ async def test_whatever_moderators_and_administrators_do_is_recorded(town: Town)
     assert await audit.verify_one(town.database, TenantId(town.tenant)) is None
 
 
-async def test_the_product_that_does_it_for_somebody_is_recorded_and_sealed(town: Town) -> None:
+async def test_the_product_that_acts_for_a_user_is_recorded_and_sealed(town: Town) -> None:
     with request("r-1", "orders"):
         await busy(town)
     by_orders = [json.loads(each.details) for each in await records(town)]
@@ -92,7 +92,7 @@ async def test_the_product_that_does_it_for_somebody_is_recorded_and_sealed(town
     assert await audit.verify_one(town.database, TenantId(town.tenant)) is None
 
 
-async def test_what_changes_nothing_or_is_ones_own_is_not_recorded(town: Town) -> None:
+async def test_actions_without_effect_and_on_own_messages_are_not_recorded(town: Town) -> None:
     room = await town.channel("ann", "bob")
     ann, bob = town.caller("ann"), town.caller("bob")
     message = await said(town, room, "bob")
@@ -107,21 +107,21 @@ async def test_what_changes_nothing_or_is_ones_own_is_not_recorded(town: Town) -
     assert await records(town) == []
 
 
-async def test_a_refused_deed_leaves_no_record(town: Town) -> None:
+async def test_a_refused_action_is_not_recorded(town: Town) -> None:
     room = await town.channel("ann", "bob")
     ban = rpc.BanUserRequest(caller=town.caller("bob"), channel=room, user="ann", reason="mine now")
     await refused(town.service.BanUser(ban, None), NotAllowed)
     assert await records(town) == []
 
 
-async def test_the_log_is_read_by_administrators_of_its_tenant_alone(town: Town) -> None:
+async def test_only_administrators_of_its_tenant_read_the_log(town: Town) -> None:
     await busy(town)
     await refused(town.service.ListAudit(rpc.ListAuditRequest(caller=town.caller("ann")), None), NotAllowed)
     foreign = town.caller("root", tenant="another-tenant", admin=True)
     assert not (await town.service.ListAudit(rpc.ListAuditRequest(caller=foreign), None)).records
 
 
-async def test_deeds_at_the_same_time_make_one_chain(town: Town) -> None:
+async def test_concurrent_actions_form_one_chain(town: Town) -> None:
     rooms = [await town.channel("ann", "bob") for _ in range(8)]
     bans = [rpc.BanUserRequest(caller=town.caller("ann"), channel=room, user="bob", reason="x") for room in rooms]
     await asyncio.gather(*(town.service.BanUser(ban, None) for ban in bans))
@@ -130,7 +130,7 @@ async def test_deeds_at_the_same_time_make_one_chain(town: Town) -> None:
 
 
 @pytest.mark.parametrize("statement", ["UPDATE audit SET actor = 'eve'", "DELETE FROM audit", "TRUNCATE audit"])
-async def test_the_service_itself_cannot_change_what_is_recorded(town: Town, statement: LiteralString) -> None:
+async def test_the_service_itself_cannot_change_a_record(town: Town, statement: LiteralString) -> None:
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         async with town.database.connection(EVERY_TENANT) as connection:
             await connection.execute(statement)
@@ -141,7 +141,7 @@ Tamper = Callable[[psycopg.AsyncConnection[Any]], Awaitable[object]]
 
 def behind(statement: LiteralString) -> Tamper:
     async def tamper(connection: psycopg.AsyncConnection[Any]) -> None:
-        await connection.execute("SET session_replication_role = replica")  # no trigger
+        await connection.execute("SET session_replication_role = replica")  # disables triggers
         await connection.execute(statement)
 
     return tamper
@@ -162,7 +162,7 @@ def behind(statement: LiteralString) -> Tamper:
         (behind("UPDATE audit SET previous = sha256('x'), digest = sha256('y') WHERE number = 3"), 3, "does not match"),
     ],
 )
-async def test_what_was_done_to_it_behind_its_back_shows_and_names_the_first_broken_row(
+async def test_tampering_is_detected_at_the_first_broken_row(
     own_town: Town, postgres_server: Postgres, tamper: Tamper, number: int, problem: str
 ) -> None:
     await busy(own_town)
@@ -175,7 +175,7 @@ async def test_what_was_done_to_it_behind_its_back_shows_and_names_the_first_bro
 
 
 async def verified(url: str) -> tuple[int | None, str]:
-    """What the command says."""
+    """Exit code and output of the command."""
     environment = {**os.environ, "HUBBUB_MESSAGES_DATABASE_URL": url}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "messages", "audit", "verify", env=environment, stdout=asyncio.subprocess.PIPE

@@ -1,4 +1,4 @@
-"""Batches that mix commands, channels, tenants, repeats and refusals: every command is judged as if it came alone, in order."""
+"""Batches that mix commands, channels, tenants, repeats and refusals: every command is judged as if it were alone, in order."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def entries(town: Town, channel: str) -> list[Any]:
     return [row for (row,) in rows]
 
 
-async def test_a_batch_leaves_what_its_outcomes_say(town: Town) -> None:
+async def test_the_rows_of_a_batch_match_its_outcomes(town: Town) -> None:
     one, two = await town.channel("ann", "bob", "cid"), await town.channel("bob", "ann", kind="public", history="joined")
     upload = Attachment(str(uuid.uuid4()), "a.png", 1, "image/png", 3, 4)
     posts = [
@@ -92,7 +92,7 @@ async def test_a_used_key_makes_no_second_message(
     assert [event.seq for event in await town.log(channel)] == list(range(1, 7))
 
 
-async def test_a_redelivered_batch_publishes_what_it_stored_the_first_time(town: Town) -> None:
+async def test_a_redelivered_batch_publishes_the_entries_of_its_first_delivery(town: Town) -> None:
     channel = await town.channel("ann", "bob")
     batch = [town.command(channel, user, Post(user)) for user in ("ann", "bob", "ann")]
     await town.do(*batch)
@@ -102,7 +102,7 @@ async def test_a_redelivered_batch_publishes_what_it_stored_the_first_time(town:
     assert again.unpublished == []
 
 
-async def test_a_change_keeps_its_place_among_the_posts_and_counts_as_no_message(town: Town) -> None:
+async def test_a_change_keeps_its_place_among_the_posts_and_is_not_counted_as_a_message(town: Town) -> None:
     channel, elsewhere = await town.channel("ann"), await town.channel("zoe")
     message = MessageId((await town.post(channel, "ann")).message)
     batch = [

@@ -57,11 +57,11 @@ async def test_a_deleted_message_keeps_neither_reactions_nor_its_pin(town: Town,
     assert (len(shown.reactions), shown.pinned) == (0, False)
 
 
-async def test_an_upload_goes_with_the_last_message_that_carries_it_and_comes_back_with_another(town: Town, channel: str) -> None:
+async def test_an_upload_is_hidden_with_its_last_message_and_visible_again_with_another(town: Town, channel: str) -> None:
     upload = str(uuid.uuid4())
     carrying = Post("look", attachments=[Attachment(upload, "a.png", 1, "image/png")])
     asked = rpc.GetChannelRequest(caller=town.caller("ann"), channel=channel, upload=upload)
-    await town.service.GetChannel(asked, None)  # whom it will be shown to decides itself before anybody posts it
+    await town.service.GetChannel(asked, None)  # visible to its members until a message carries it
     one, two = await town.do(town.command(channel, "bob", carrying), town.command(channel, "bob", carrying))
     assert one.message
     assert two.message
@@ -73,7 +73,7 @@ async def test_an_upload_goes_with_the_last_message_that_carries_it_and_comes_ba
     await town.service.GetChannel(asked, None)
 
 
-async def test_an_upload_of_before_ones_joining_shows_no_more_than_the_message_that_carries_it(town: Town) -> None:
+async def test_an_upload_from_before_joining_is_hidden_like_its_message(town: Town) -> None:
     channel = await town.channel("ann", "bob", history="joined")
     upload = str(uuid.uuid4())
     carrying = Post("look", attachments=[Attachment(upload, "a.png", 1, "image/png")])
@@ -90,7 +90,7 @@ async def test_an_upload_of_before_ones_joining_shows_no_more_than_the_message_t
     await look("dan")
 
 
-async def test_deleting_erases_what_was_said_from_every_place(town: Town, channel: str) -> None:
+async def test_deleting_erases_the_text_everywhere(town: Town, channel: str) -> None:
     secret = Post("a secret", attachments=[Attachment("u", "secret.png", 1, "image/png")], mentions=[UserId("cat")])
     (posted,) = await town.do(town.command(channel, "bob", secret))
     assert posted.message
@@ -118,7 +118,7 @@ async def test_an_erased_thread_reply_stays_in_its_thread(town: Town, channel: s
     assert (await _shown(town, channel)).thread == message
 
 
-async def test_deleting_twice_answers_the_first_deletion(town: Town, channel: str, message: MessageId) -> None:
+async def test_deleting_twice_returns_the_first_deletion(town: Town, channel: str, message: MessageId) -> None:
     first, second = await town.do(town.command(channel, "bob", Delete(message)), town.command(channel, "ann", Delete(message)))
     assert (second.verdict, second.seq, second.at) == (Verdict.DUPLICATE, first.seq, first.at)
 
@@ -133,7 +133,7 @@ async def test_reactions_are_counted_by_emoji_in_order_of_appearance(town: Town,
     ]
 
 
-async def test_a_repeated_reaction_answers_the_first(town: Town, channel: str, message: MessageId) -> None:
+async def test_a_repeated_reaction_returns_the_first(town: Town, channel: str, message: MessageId) -> None:
     add, remove = React(message, "👍"), React(message, "👍", remove=True)
     outcomes = await town.do(*(town.command(channel, "ann", body) for body in (add, add, remove, remove, add)))
     first, repeated, removed, removed_again, added = outcomes
@@ -142,12 +142,12 @@ async def test_a_repeated_reaction_answers_the_first(town: Town, channel: str, m
     assert added.seq == removed.seq + 1
 
 
-async def test_taking_away_a_reaction_that_never_was_is_a_conflict(town: Town, channel: str, message: MessageId) -> None:
+async def test_removing_a_reaction_that_does_not_exist_is_a_conflict(town: Town, channel: str, message: MessageId) -> None:
     (outcome,) = await town.do(town.command(channel, "ann", React(message, "👍", remove=True)))
     assert type(outcome.error) is Conflict
 
 
-async def test_pinning_twice_answers_the_first(town: Town, channel: str, message: MessageId) -> None:
+async def test_pinning_twice_returns_the_first(town: Town, channel: str, message: MessageId) -> None:
     pin, unpin = Pin(message), Pin(message, remove=True)
     outcomes = await town.do(*(town.command(channel, "ann", body) for body in (unpin, pin, pin, unpin, unpin)))
     assert type(outcomes[0].error) is Conflict
@@ -156,7 +156,7 @@ async def test_pinning_twice_answers_the_first(town: Town, channel: str, message
     assert not (await _shown(town, channel)).pinned
 
 
-async def test_a_deleted_message_takes_no_more_changes(town: Town, channel: str, message: MessageId) -> None:
+async def test_a_deleted_message_cannot_be_changed(town: Town, channel: str, message: MessageId) -> None:
     bodies: list[Body] = [Delete(message), Edit(message, "x"), React(message, "👍"), Pin(message)]
     _, *outcomes = await town.do(*(town.command(channel, "bob", body) for body in bodies))
     assert [type(outcome.error) for outcome in outcomes] == [Conflict] * 3
@@ -174,7 +174,7 @@ async def test_a_message_is_found_in_its_own_channel_only(town: Town, message: M
     assert [type(outcome.error) for outcome in outcomes] == [NotFound] * 4
 
 
-async def test_a_change_that_comes_again_is_the_same_change(town: Town, channel: str, message: MessageId) -> None:
+async def test_a_redelivered_change_has_the_same_result(town: Town, channel: str, message: MessageId) -> None:
     bodies: list[Body] = [Edit(message, "x"), React(message, "👍"), Pin(message), Delete(message)]
     commands = [town.command(channel, "bob", body) for body in bodies]
     first = await town.do(*commands)
@@ -184,7 +184,7 @@ async def test_a_change_that_comes_again_is_the_same_change(town: Town, channel:
     assert [entry.seq for entry in town.stored[-1].entries] == [each.seq for each in first]
 
 
-async def test_a_key_of_one_change_serves_no_other(town: Town, channel: str, message: MessageId) -> None:
+async def test_the_key_of_a_change_cannot_be_used_for_another(town: Town, channel: str, message: MessageId) -> None:
     _, other = await town.do(
         town.command(channel, "bob", Edit(message, "x"), key="k"), town.command(channel, "bob", Pin(message), key="k")
     )
@@ -212,7 +212,7 @@ async def test_the_rpcs_edit_and_delete_as_commands_do(town: Town, channel: str,
     await refused(town.service.DeleteMessage(unknown, None), NotFound)
 
 
-async def test_a_thread_and_what_is_pinned_can_be_listed_by_themselves(town: Town, channel: str, message: MessageId) -> None:
+async def test_threads_and_pinned_messages_can_be_listed(town: Town, channel: str, message: MessageId) -> None:
     async def listed(**chosen: Any) -> list[str]:
         request = rpc.ListMessagesRequest(caller=town.caller("ann"), channel=channel, **chosen)
         return [each.text for each in (await town.service.ListMessages(request, None)).messages]

@@ -1,4 +1,4 @@
-"""Making, finding and changing channels; their members; who sees what."""
+"""Creating, finding and changing channels; members; visibility."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def test_a_new_channels_log_begins_with_its_creation_and_its_members(town:
     assert json.loads(log[2].payload)["data"] == {"user": "bob", "role": "member"}
 
 
-async def test_two_people_who_ask_at_once_get_one_direct_channel(town: Town) -> None:
+async def test_two_users_who_create_their_direct_channel_concurrently_get_one(town: Town) -> None:
     await town.people("ann", "bob")
     calls = [town.service.CreateChannel(_create(town, *pair), None) for pair in [("ann", "direct", "bob")] * 5]
     calls += [town.service.CreateChannel(_create(town, "bob", "direct", "ann"), None) for _ in range(5)]
@@ -45,14 +45,14 @@ async def test_two_people_who_ask_at_once_get_one_direct_channel(town: Town) -> 
     assert {answer.channel.role for answer in answers} == {events.ROLE_MEMBER}
 
 
-async def test_a_direct_channel_has_exactly_one_known_other_member(town: Town) -> None:
+async def test_a_direct_channel_has_exactly_one_other_existing_member(town: Town) -> None:
     await town.people("ann", "bob", "cat")
     create = town.service.CreateChannel
     await refused(create(_create(town, "ann", "direct"), None), InvalidArgument)
     await refused(create(_create(town, "ann", "direct", "ann"), None), InvalidArgument)
     await refused(create(_create(town, "ann", "direct", "bob", "cat"), None), InvalidArgument)
     await refused(create(_create(town, "ann", "direct", "bob", name="x"), None), InvalidArgument)
-    await refused(create(_create(town, "ann", "direct", "nobody"), None), NotFound)
+    await refused(create(_create(town, "ann", "direct", "unknown"), None), NotFound)
 
 
 @pytest.mark.parametrize(
@@ -63,27 +63,27 @@ async def test_a_direct_channel_has_exactly_one_known_other_member(town: Town) -
         (rpc.CreateChannelRequest(kind=nouns.CHANNEL_KIND_GROUP, history=nouns.History.ValueType(99)), InvalidArgument),
         (rpc.CreateChannelRequest(kind=nouns.CHANNEL_KIND_GROUP, name="x" * 129), InvalidArgument),
         (rpc.CreateChannelRequest(kind=nouns.CHANNEL_KIND_GROUP, name="a\nb"), InvalidArgument),
-        (rpc.CreateChannelRequest(kind=nouns.CHANNEL_KIND_GROUP, members=["nobody"]), NotFound),
+        (rpc.CreateChannelRequest(kind=nouns.CHANNEL_KIND_GROUP, members=["unknown"]), NotFound),
         (rpc.CreateChannelRequest(kind=nouns.CHANNEL_KIND_GROUP, members=[""]), InvalidArgument),
         (rpc.CreateChannelRequest(kind=nouns.CHANNEL_KIND_GROUP, members=[f"{n}" for n in range(201)]), InvalidArgument),
     ],
 )
-async def test_what_makes_no_channel(town: Town, request_: rpc.CreateChannelRequest, error: type[HubbubError]) -> None:
+async def test_invalid_channels_are_refused(town: Town, request_: rpc.CreateChannelRequest, error: type[HubbubError]) -> None:
     request_.caller.CopyFrom(town.caller("ann"))
     await refused(town.service.CreateChannel(request_, None), error)
 
 
-async def test_unknown_foreign_and_invisible_channels_are_one_answer(town: Town) -> None:
+async def test_unknown_foreign_and_invisible_channels_are_refused_alike(town: Town) -> None:
     hidden = await town.channel("ann", "bob")
     foreign = town.caller("ann", tenant="elsewhere")
-    stranger = town.caller("cat")
+    outsider = town.caller("cat")
     for caller, channel in (
-        (stranger, hidden),
+        (outsider, hidden),
         (foreign, hidden),
-        (stranger, "0190a0a0-0000-7000-8000-000000000000"),
-        (stranger, "no-id"),
-        (stranger, hidden.upper()),
-        (stranger, ""),
+        (outsider, "0190a0a0-0000-7000-8000-000000000000"),
+        (outsider, "no-id"),
+        (outsider, hidden.upper()),
+        (outsider, ""),
     ):
         answers = [
             await refused(call, NotFound)
@@ -118,7 +118,7 @@ async def test_a_public_channel_shows_its_details_to_the_tenant_and_its_messages
     await refused(town.service.GetChannel(foreign, None), NotFound)
 
 
-async def test_joining_is_for_public_channels_and_harmless_when_repeated(town: Town) -> None:
+async def test_only_public_channels_can_be_joined_and_joining_again_has_no_effect(town: Town) -> None:
     public, group = await town.channel("ann", kind="public"), await town.channel("ann", "bob")
     cat = town.caller("cat")
     join = rpc.JoinChannelRequest(caller=cat, channel=public)
@@ -130,7 +130,7 @@ async def test_joining_is_for_public_channels_and_harmless_when_repeated(town: T
     assert (await town.service.JoinChannel(bob, None)).channel.role == events.ROLE_MEMBER
 
 
-async def test_joinable_channels_are_the_public_ones_not_joined_and_not_forbidden(town: Town) -> None:
+async def test_joinable_channels_are_public_not_joined_and_without_a_ban(town: Town) -> None:
     mine = await town.channel("cat", kind="public")
     free, forbidden = await town.channel("ann", kind="public"), await town.channel("ann", kind="public")
     await town.channel("ann", "bob")
@@ -141,7 +141,7 @@ async def test_joinable_channels_are_the_public_ones_not_joined_and_not_forbidde
     assert [channel.id for channel in own.channels] == [mine]
 
 
-async def test_channels_are_listed_most_recently_active_first_with_what_is_new(town: Town) -> None:
+async def test_channels_are_listed_most_recently_active_first_with_unread_counts(town: Town) -> None:
     quiet, busy = await town.channel("ann", "bob"), await town.channel("ann", "bob")
     await town.post(busy, "ann", "one")
     newest = await town.post(quiet, "ann", "two")
@@ -162,11 +162,11 @@ async def test_an_update_logs_all_three_and_only_when_something_changes(town: To
     await refused(town.service.UpdateChannel(fast, None), InvalidArgument)
 
 
-async def test_people_are_added_all_or_none_and_once(town: Town) -> None:
+async def test_users_are_added_all_or_none_and_once(town: Town) -> None:
     channel = await town.channel("ann", "bob")
     await town.people("cat", "dan")
     ann = town.caller("ann")
-    unknown = rpc.AddMembersRequest(caller=ann, channel=channel, users=["cat", "nobody"])
+    unknown = rpc.AddMembersRequest(caller=ann, channel=channel, users=["cat", "unknown"])
     await refused(town.service.AddMembers(unknown, None), NotFound)
     add = rpc.AddMembersRequest(caller=ann, channel=channel, users=["bob", "cat", "cat", "dan"])
     added = (await town.service.AddMembers(add, None)).members
@@ -180,7 +180,7 @@ async def test_people_are_added_all_or_none_and_once(town: Town) -> None:
     assert ([member.user for member in second.members], second.next_page_token) == (["dan"], "")
 
 
-async def test_a_foreign_tenants_user_is_unknown(town: Town) -> None:
+async def test_a_user_of_another_tenant_does_not_exist(town: Town) -> None:
     channel = await town.channel("ann")
     await town.people("eve", tenant="elsewhere")
     add = rpc.AddMembersRequest(caller=town.caller("ann"), channel=channel, users=["eve"])
@@ -212,11 +212,11 @@ async def test_role_changes_are_logged_once(town: Town) -> None:
     for wrong, error in ((events.Role.ValueType(99), InvalidArgument), (events.ROLE_UNSPECIFIED, InvalidArgument)):
         change.role = wrong
         await refused(town.service.SetMemberRole(change, None), error)
-    absent = rpc.SetMemberRoleRequest(caller=town.caller("ann"), channel=channel, user="nobody", role=events.ROLE_MEMBER)
+    absent = rpc.SetMemberRoleRequest(caller=town.caller("ann"), channel=channel, user="unknown", role=events.ROLE_MEMBER)
     await refused(town.service.SetMemberRole(absent, None), NotFound)
 
 
-async def test_muting_is_ones_own_switch_and_no_entry(town: Town) -> None:
+async def test_muting_concerns_only_the_caller_and_makes_no_entry(town: Town) -> None:
     channel = await town.channel("ann", "bob")
     mute = rpc.MuteChannelRequest(caller=town.caller("bob"), channel=channel, muted=True)
     assert (await town.service.MuteChannel(mute, None)).channel.muted

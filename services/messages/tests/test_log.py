@@ -1,4 +1,4 @@
-"""Reading the log: catching up, holes, heads, pages, search, and what history shows."""
+"""Reading the log: catch-up, gaps, heads, pages, search, and visible history."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def test_a_position_at_the_head_misses_nothing(town: Town) -> None:
     assert await _catch_up(town, "ann", {channel: 2}) == ([("complete", 2, 2)], [], [])
 
 
-async def test_too_many_missing_or_a_position_beyond_the_head_is_a_reset(town: Town) -> None:
+async def test_too_many_missing_entries_or_a_position_beyond_the_head_is_a_reset(town: Town) -> None:
     channel = await town.channel("ann")
     await town.do(*(town.command(channel, "ann", Post("x")) for _ in range(10)))
     assert (await _catch_up(town, "ann", {channel: 2}, limit=10))[0] == [("complete", 2, 12)]
@@ -52,7 +52,7 @@ async def test_too_many_missing_or_a_position_beyond_the_head_is_a_reset(town: T
         assert await _catch_up(town, "ann", {channel: position}, limit) == ([("reset", 0, 12)], [], [])
 
 
-async def test_what_is_unknown_foreign_public_or_left_is_gone(town: Town) -> None:
+async def test_channels_that_are_unknown_foreign_public_or_left_are_gone(town: Town) -> None:
     left, public, never = await town.channel("ann", "bob"), await town.channel("ann", kind="public"), "no-id"
     foreign = await town.channel("ann")
     await town.service.RemoveMember(rpc.RemoveMemberRequest(caller=town.caller("bob"), channel=left, user="bob"), None)
@@ -61,7 +61,7 @@ async def test_what_is_unknown_foreign_public_or_left_is_gone(town: Town) -> Non
     assert found == []
 
 
-async def test_large_catch_ups_come_in_pieces(town: Town) -> None:
+async def test_large_catch_ups_are_split_into_responses(town: Town) -> None:
     channel = await town.channel("ann")
     await town.do(*(town.command(channel, "ann", Post("x" * 16_000)) for _ in range(50)))
     _, found, sizes = await _catch_up(town, "ann", {channel: 0})
@@ -70,7 +70,7 @@ async def test_large_catch_ups_come_in_pieces(town: Town) -> None:
     assert max(sizes) < 300_000
 
 
-async def test_every_door_gives_the_same_bytes(town: Town) -> None:
+async def test_an_entry_has_the_same_bytes_on_every_path(town: Town) -> None:
     channel = await town.channel("ann", "bob")
     (posted,) = await town.do(town.command(channel, "ann", Post("straße 👍", mentions=[])))
     assert posted.message
@@ -97,7 +97,7 @@ async def test_every_door_gives_the_same_bytes(town: Town) -> None:
     }
 
 
-async def test_a_hole_is_fetched_within_its_bounds(town: Town) -> None:
+async def test_a_gap_is_fetched_within_its_bounds(town: Town) -> None:
     channel = await town.channel("ann")
     await town.do(*(town.command(channel, "ann", Post("x")) for _ in range(10)))
 
@@ -117,7 +117,7 @@ async def test_a_hole_is_fetched_within_its_bounds(town: Town) -> None:
     await refused(town.service.FetchEvents(foreign, None), NotFound)
 
 
-async def test_an_answer_never_outgrows_what_a_call_can_carry(town: Town) -> None:
+async def test_a_response_never_exceeds_the_message_limit(town: Town) -> None:
     channel = await town.channel("ann")
     for _ in range(2):
         await town.do(*(town.command(channel, "ann", Post("\x01" * 16_000)) for _ in range(50)))
@@ -128,7 +128,7 @@ async def test_an_answer_never_outgrows_what_a_call_can_carry(town: Town) -> Non
     assert [event.seq for event in answer.events] == list(range(1, len(answer.events) + 1))
 
 
-async def test_heads_are_told_for_the_channels_that_exist(town: Town) -> None:
+async def test_heads_are_returned_for_channels_that_exist(town: Town) -> None:
     channel = await town.channel("ann")
     request = rpc.GetHeadsRequest(channels=[channel, "no-id", "0190a0a0-0000-7000-8000-000000000000"])
     heads = (await town.service.GetHeads(request, None)).heads
@@ -152,7 +152,7 @@ async def test_messages_page_by_exclusive_bounds_newest_first_at_most_200(town: 
     assert await seqs(before=2**64 - 1, page_size=1) == [212]
 
 
-async def test_history_from_joining_on_hides_what_was_before_at_every_door(town: Town) -> None:
+async def test_history_from_joining_on_hides_earlier_entries_on_every_path(town: Town) -> None:
     channel = await town.channel("ann", history="joined")
     old = MessageId((await town.post(channel, "ann", "old words")).message)
     await town.people("bob")
@@ -176,7 +176,7 @@ async def test_history_from_joining_on_hides_what_was_before_at_every_door(town:
     assert len((await service.ListMessages(rpc.ListMessagesRequest(caller=town.caller("ann"), channel=channel), None)).messages)
 
 
-async def test_catching_up_with_hidden_history_counts_only_what_is_shown(town: Town) -> None:
+async def test_catching_up_with_hidden_history_counts_only_visible_entries(town: Town) -> None:
     channel = await town.channel("ann", history="joined")
     await town.do(*(town.command(channel, "ann", Post("x")) for _ in range(20)))
     await town.people("bob")

@@ -1,7 +1,7 @@
-"""Every order in which people, retries and workers can act on two channels: the log in PostgreSQL is the log of the model.
+"""A state machine: after any order of commands, retries and concurrent workers on two channels, PostgreSQL has the model's log.
 
-The model is a Python list for each channel and the rules of `protocol.md`, written down a second time. Batches mix channels and
-kinds; several workers handle theirs at once; a delivery comes again as it was, and a client repeats its wish under a new command.
+The model is a Python list for each channel, with the rules of `protocol.md` written a second time. Batches mix channels and
+kinds, several workers handle batches at once, deliveries are repeated, and clients repeat a post under a new command.
 """
 
 from __future__ import annotations
@@ -34,25 +34,25 @@ texts = st.sampled_from(("one", "two", "straße 👍"))
 
 @dataclass
 class Said:
-    """A message, as everybody must see it."""
+    """The expected state of a message."""
 
     sender: str
     deleted_seq: int = 0
     reactions: dict[tuple[str, str], tuple[bool, int]] = field(default_factory=dict)
-    """By person and emoji: whether it stands, and the entry that made it so."""
+    """By user and emoji: whether it is active, and the number of the entry that made it so."""
 
 
 @dataclass
 class Room:
-    """One channel: what its log must be, and who is in it."""
+    """The expected log and members of a channel."""
 
     id: str
     members: set[str]
     log: list[dict[str, Any]] = field(default_factory=list)
-    """`kind`, `actor` and what else an entry must say; the number is the place."""
+    """Expected fields of each entry; the number is the index."""
     said: dict[str, Said] = field(default_factory=dict)
     keys: dict[tuple[str, str], tuple[Command, int]] = field(default_factory=dict)
-    """By (actor, key): the command that took it and the entry that it made."""
+    """By (actor, key): the command that used it and the entry that it made."""
 
     def add(self, kind: str, actor: str, **data: Any) -> int:
         """Append an entry; returns its number."""
@@ -60,7 +60,7 @@ class Room:
         return len(self.log)
 
     def judge(self, command: Command) -> tuple[str, int]:
-        """What the protocol says of a command: a verdict, with the number of an entry where there is one."""
+        """The verdict of the protocol on a command, with the number of its entry if there is one."""
         known = self.keys.get((command.actor, command.key))
         if known is not None and known[0].id == command.id:
             return "again", known[1]
@@ -90,7 +90,7 @@ class Room:
         return ("CONFLICT", 0) if body.remove and not seq else ("fresh", 0)
 
     def apply(self, command: Command, message: str) -> int:
-        """Let a fresh command happen; returns the number of its entry."""
+        """Apply a fresh command; returns the number of its entry."""
         actor, body = command.actor, command.body
         match body:
             case Post():
@@ -113,7 +113,7 @@ class Room:
 
 
 class Log(RuleBasedStateMachine):
-    """People act, workers race, deliveries repeat."""
+    """Users act, workers race, deliveries repeat."""
 
     url: ClassVar[str]
 
@@ -124,7 +124,7 @@ class Log(RuleBasedStateMachine):
         self.town: Town = self.runner.run(self.opened.__aenter__())
         self.rooms: list[Room] = []
         self.handled: list[Command] = []
-        """Every command ever given."""
+        """Every command so far."""
 
     def teardown(self) -> None:
         self.runner.run(self.opened.__aexit__(None, None, None))
@@ -139,18 +139,18 @@ class Log(RuleBasedStateMachine):
                 room.add("member.joined", OWNER, user=user)
             self.rooms.append(room)
 
-    # Commands, on their way through one worker or several.
+    # Commands, handled by one worker or several.
 
-    @rule(wishes=st.lists(st.tuples(channels, people, texts), min_size=1, max_size=6))
-    def post(self, wishes: list[tuple[int, str, str]]) -> None:
-        self._carry_out([self.town.command(self.rooms[room].id, user, Post(text)) for room, user, text in wishes])
+    @rule(posts=st.lists(st.tuples(channels, people, texts), min_size=1, max_size=6))
+    def post(self, posts: list[tuple[int, str, str]]) -> None:
+        self._carry_out([self.town.command(self.rooms[room].id, user, Post(text)) for room, user, text in posts])
 
     @precondition(lambda self: any(room.said for room in self.rooms))
-    @rule(wishes=st.lists(st.tuples(people, some, st.integers(0, 4), texts), min_size=1, max_size=4))
-    def change(self, wishes: list[tuple[str, int, int, str]]) -> None:
+    @rule(posts=st.lists(st.tuples(people, some, st.integers(0, 4), texts), min_size=1, max_size=4))
+    def change(self, posts: list[tuple[str, int, int, str]]) -> None:
         known = [(room.id, message) for room in self.rooms for message in room.said]
         batch = []
-        for user, which, what, text in wishes:
+        for user, which, what, text in posts:
             channel, message = known[which % len(known)]
             id_ = MessageId(message)
             body = (Edit(id_, text), Delete(id_), React(id_, "👍"), React(id_, "👍", remove=True), Post(text))[what]
@@ -165,7 +165,7 @@ class Log(RuleBasedStateMachine):
 
     @precondition(lambda self: self.handled)
     @rule(which=some, text=st.none() | texts)
-    def repeat_the_wish(self, which: int, text: str | None) -> None:
+    def repeat_a_post(self, which: int, text: str | None) -> None:
         first = self.handled[which % len(self.handled)]
         if not isinstance(first.body, Post):
             return  # a client's key names posts only
@@ -174,13 +174,13 @@ class Log(RuleBasedStateMachine):
         self._carry_out([replace_command(first, CommandId(f"c.{self.town.counter}"), body)])
 
     @rule(
-        wishes=st.lists(st.tuples(channels, people, texts), min_size=2, max_size=8),
+        posts=st.lists(st.tuples(channels, people, texts), min_size=2, max_size=8),
         workers=st.integers(2, 3),
         twice=st.booleans(),
     )
-    def race(self, wishes: list[tuple[int, str, str]], workers: int, twice: bool) -> None:
-        """Workers post at once, perhaps all the very same (one was paused and wakes beside its successors)."""
-        batch = [self.town.command(self.rooms[room].id, user, Post(text)) for room, user, text in wishes]
+    def race(self, posts: list[tuple[int, str, str]], workers: int, twice: bool) -> None:
+        """Workers store at once; with `twice` all store the same batch, as when a paused worker wakes beside its successor."""
+        batch = [self.town.command(self.rooms[room].id, user, Post(text)) for room, user, text in posts]
         shares = [batch if twice else batch[number::workers] for number in range(workers)]
 
         async def together() -> list[Outcome]:
@@ -211,7 +211,7 @@ class Log(RuleBasedStateMachine):
             where.add("member.removed" if by_owner else "member.left", actor, user=user)
 
     @rule(room=channels, user=st.sampled_from(PEOPLE))
-    def come_back(self, room: int, user: str) -> None:
+    def rejoin(self, room: int, user: str) -> None:
         where = self.rooms[room]
         if user not in where.members:
             request = rpc.AddMembersRequest(caller=self.town.caller(OWNER), channel=where.id, users=[user])
@@ -219,7 +219,7 @@ class Log(RuleBasedStateMachine):
             where.members.add(user)
             where.add("member.joined", OWNER, user=user)
 
-    # What must always hold.
+    # Invariants.
 
     @rule(user=people, position=some)
     def catch_up(self, user: str, position: int) -> None:
@@ -242,7 +242,7 @@ class Log(RuleBasedStateMachine):
                 self._same(room, came, seq)
 
     @invariant()
-    def the_log_is_the_models(self) -> None:
+    def the_log_equals_the_models(self) -> None:
         for room in self.rooms:
             self._same(room, [json.loads(event.payload) for event in self.runner.run(self.town.log(room.id))], 0)
 
@@ -256,7 +256,7 @@ class Log(RuleBasedStateMachine):
             }
 
     def _carry_out(self, batch: list[Command]) -> None:
-        """Handle a batch, and compare each outcome with what the model says, in the batch's order within each channel."""
+        """Handle a batch, and compare each outcome with the model's, in the batch's order within each channel."""
         of_channel = defaultdict[str, deque[Outcome]](deque)
         for outcome in self.runner.run(self._handle(batch)):
             of_channel[outcome.channel].append(outcome)
@@ -285,11 +285,11 @@ class Log(RuleBasedStateMachine):
 
 
 def replace_command(command: Command, id_: CommandId, body: Post) -> Command:
-    """The same wish under another command."""
+    """The same request with another command id."""
     return Command(command.tenant, command.channel, command.actor, command.key, id_, command.gateway, body)
 
 
 @pytest.mark.soak
-def test_whatever_happens_the_log_is_what_the_protocol_says(shared_url: str) -> None:
+def test_the_log_is_always_the_one_of_the_model(shared_url: str) -> None:
     Log.url = shared_url
     run_state_machine_as_test(Log, settings=settings(stateful_step_count=20))

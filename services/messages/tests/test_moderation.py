@@ -1,4 +1,4 @@
-"""Silences by moderators, and blocks between people: judged where the command is stored."""
+"""Silences, blocks between users, and reports."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def test_a_silenced_member_reads_and_deletes_but_writes_nothing(town: Town
     assert await reason(town, room, "bob", Post("again")) == ""
 
 
-async def test_a_key_that_made_its_message_before_the_silence_still_answers_it(town: Town) -> None:
+async def test_a_key_used_before_the_silence_still_returns_its_message(town: Town) -> None:
     room = await town.channel("ann", "bob")
     first = await town.post(room, "bob", "hello", "k1")
     await silence(town, room, "bob")
@@ -59,7 +59,7 @@ async def test_a_key_that_made_its_message_before_the_silence_still_answers_it(t
     assert (again.duplicate, again.seq) == (True, first.seq)
 
 
-async def test_leaving_and_joining_again_does_not_end_a_silence(town: Town) -> None:
+async def test_leaving_and_rejoining_does_not_end_a_silence(town: Town) -> None:
     room, bob = await town.channel("ann", "bob", kind="public"), town.caller("bob")
     await silence(town, room, "bob")
     await town.service.RemoveMember(rpc.RemoveMemberRequest(caller=bob, channel=room, user="bob"), None)
@@ -67,7 +67,7 @@ async def test_leaving_and_joining_again_does_not_end_a_silence(town: Town) -> N
     assert await reason(town, room, "bob", Post("back")) == "NOT_ALLOWED"
 
 
-async def test_a_silence_ends_by_itself(town: Town) -> None:
+async def test_a_silence_expires(town: Town) -> None:
     room = await town.channel("ann", "bob")
     await silence(town, room, "bob")
     async with town.database.connection(EVERY_TENANT) as connection:
@@ -77,14 +77,14 @@ async def test_a_silence_ends_by_itself(town: Town) -> None:
     assert await reason(town, room, "bob", Post("at last")) == ""
 
 
-async def test_who_may_silence_whom(town: Town) -> None:
+async def test_only_moderators_silence_members_who_are_not_above_them(town: Town) -> None:
     room = await town.channel("ann", "bob", "mod")
     request = rpc.SetMemberRoleRequest(caller=town.caller("ann"), channel=room, user="mod", role=events.ROLE_MODERATOR)
     await town.service.SetMemberRole(request, None)
     await silence(town, room, "bob", by="mod")
     await refused(silence(town, room, "ann", by="mod"), NotAllowed)
     await refused(silence(town, room, "mod", by="bob"), NotAllowed)
-    await refused(silence(town, room, "nobody", by="mod"), NotFound)
+    await refused(silence(town, room, "unknown", by="mod"), NotFound)
     await silence(town, room, "mod", by="ann")
     own = rpc.UnsilenceMemberRequest(caller=town.caller("mod"), channel=room, user="mod")
     await refused(town.service.UnsilenceMember(own, None), NotAllowed)
@@ -98,7 +98,7 @@ async def test_a_silence_has_an_end(town: Town, seconds: int) -> None:
     await refused(silence(town, room, "bob", seconds=seconds), InvalidArgument)
 
 
-async def test_a_blocked_persons_direct_messages_stop_and_the_others_do_not(town: Town) -> None:
+async def test_a_block_stops_direct_messages_and_no_others(town: Town) -> None:
     room = await town.channel("ann", "bob", kind="direct")
     own, other = await posted(town, room, "bob"), await posted(town, room, "ann")
     await block(town, "ann", "bob")
@@ -111,7 +111,7 @@ async def test_a_blocked_persons_direct_messages_stop_and_the_others_do_not(town
     assert await reason(town, room, "bob", Post("friends again")) == ""
 
 
-async def test_a_blocked_person_begins_no_new_direct_channel_but_finds_the_old_one(town: Town) -> None:
+async def test_a_blocked_user_creates_no_direct_channel_but_finds_the_existing_one(town: Town) -> None:
     old = await town.channel("ann", "bob", kind="direct")
     await town.people("cid")
     for user in ("bob", "cid"):
@@ -122,7 +122,7 @@ async def test_a_blocked_person_begins_no_new_direct_channel_but_finds_the_old_o
     assert await town.channel("cid", "ann", kind="direct")
 
 
-async def test_whom_one_has_blocked_is_ones_own_to_see(town: Town) -> None:
+async def test_only_the_caller_sees_their_blocks(town: Town) -> None:
     await town.people("ann", "bob", "cid", "dan")
     for user in ("cid", "bob", "bob"):
         await block(town, "ann", user)
@@ -137,7 +137,7 @@ async def test_whom_one_has_blocked_is_ones_own_to_see(town: Town) -> None:
     assert [each.id for each in (await blocked("ann", page_size=1, page_token=first.next_page_token)).users] == ["cid"]
     assert not (await blocked("bob")).users
     await refused(block(town, "ann", "ann"), NotAllowed)
-    await refused(block(town, "ann", "nobody"), NotFound)
+    await refused(block(town, "ann", "unknown"), NotFound)
 
 
 async def report(town: Town, room: str, user: str, message: str) -> rpc.ReportMessageResponse:
@@ -161,7 +161,7 @@ async def resolve(
     await town.service.ResolveReport(request, None)
 
 
-async def test_a_report_shows_the_message_as_it_was_and_its_neighbours_as_they_are(town: Town) -> None:
+async def test_a_report_shows_the_reported_text_and_the_current_messages_around_it(town: Town) -> None:
     room = await town.channel("ann", "bob", "cid")
     said = [await posted(town, room, "bob") for _ in range(9)]
     made = await report(town, room, "cid", said[4])
@@ -182,7 +182,7 @@ async def test_a_report_shows_the_message_as_it_was_and_its_neighbours_as_they_a
     ]
 
 
-async def test_a_resolved_report_leaves_the_queue_forgets_the_text_and_is_recorded(town: Town) -> None:
+async def test_a_resolved_report_leaves_the_list_loses_its_text_and_is_recorded(town: Town) -> None:
     room = await town.channel("ann", "bob")
     made = await report(town, room, "bob", await posted(town, room, "ann"))
     await resolve(town, room, made.report)
@@ -195,14 +195,14 @@ async def test_a_resolved_report_leaves_the_queue_forgets_the_text_and_is_record
     assert [(each.action, each.subject) for each in audit.records] == [("report.resolved", "ann")]
 
 
-async def test_who_may_report_and_who_sees_it(town: Town) -> None:
+async def test_members_report_what_they_see_and_moderators_see_reports(town: Town) -> None:
     room = await town.channel("ann", "bob", "cid", history="joined")
     message = await posted(town, room, "bob")
     await town.people("eve")
     await refused(report(town, room, "eve", message), NotFound)
     request = rpc.AddMembersRequest(caller=town.caller("ann"), channel=room, users=["eve"])
     await town.service.AddMembers(request, None)
-    await refused(report(town, room, "eve", message), NotFound)  # from before she came
+    await refused(report(town, room, "eve", message), NotFound)  # posted before eve joined
     await refused(report(town, room, "bob", room), NotFound)
     made = await report(town, room, "cid", message)
     await refused(queue(town, room, "bob"), NotAllowed)

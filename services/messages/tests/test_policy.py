@@ -1,4 +1,4 @@
-"""Who may do what: every cell of the policy, through the statements and RPCs that enforce it."""
+"""Every cell of the permission table, through the statements and RPCs that enforce it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from services.messages.tests.conftest import Town, refused
 
 ROLES = ["reader", "member", "moderator", "owner"]
 KINDS = ["group", "public", "broadcast", "qa"]
-# The protocol page, spelled out: the lowest role that may, in group, public, broadcast, qa.
+# The lowest role that may, in group, public, broadcast, qa; written by hand from the protocol.
 EXPECTED = {
     "post": ("member", "member", "moderator", "member"),
     "edit own": ("reader", "reader", "reader", "reader"),
@@ -39,14 +39,14 @@ EXPECTED = {
 
 
 class Stage:
-    """A channel with an owner, one more member, and one whose role is tried."""
+    """A channel with an owner, another member, and a member whose role is tested."""
 
     def __init__(self, town: Town, channel: str) -> None:
         self.town = town
         self.channel = channel
 
     async def message_of(self, user: str) -> MessageId:
-        """A message of somebody who may be a reader by now."""
+        """A message of an author who may have become a reader."""
         return MessageId((await self.town.post(self.channel, user)).message)
 
     async def order(self, body: Body) -> None:
@@ -55,7 +55,7 @@ class Stage:
             raise outcome.error
 
     async def attempt(self, action: str, own: MessageId, other: MessageId) -> bool:
-        """Try as the one whose role is tried; return whether it was allowed."""
+        """Try an action as the member under test; return whether it was allowed."""
         service, channel, you = self.town.service, self.channel, self.town.caller("you")
         attempts: dict[str, Callable[[], Awaitable[object]]] = {
             "post": lambda: self.order(Post("x")),
@@ -91,7 +91,7 @@ async def _set_role(town: Town, channel: str, user: str, role: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("role", ROLES)
-async def test_each_role_may_do_what_the_protocol_says_and_no_more(town: Town, kind: str, role: str) -> None:
+async def test_each_role_may_do_exactly_what_the_protocol_says(town: Town, kind: str, role: str) -> None:
     await town.people("new")
     for action, lowest in EXPECTED.items():
         stage = Stage(town, await town.channel("boss", "you", "low", kind=kind))
@@ -111,7 +111,7 @@ async def test_each_role_may_do_what_the_protocol_says_and_no_more(town: Town, k
         ("react", True), ("pin", True), ("change", False), ("add", False), ("leave", False), ("ban", False),
     ],
 )  # fmt: skip
-async def test_in_a_direct_channel_both_may_talk_and_nobody_else_comes_in(town: Town, action: str, may: bool) -> None:
+async def test_a_direct_channel_is_limited_to_its_two_users(town: Town, action: str, may: bool) -> None:
     await town.people("low", "new")
     stage = Stage(town, await town.channel("boss", "you", kind="direct"))
     own, other = await stage.message_of("you"), await stage.message_of("boss")
@@ -119,7 +119,7 @@ async def test_in_a_direct_channel_both_may_talk_and_nobody_else_comes_in(town: 
 
 
 @pytest.mark.parametrize(("role", "granted"), [("member", "moderator"), ("moderator", "owner")])
-async def test_nobody_grants_a_role_above_their_own(town: Town, role: str, granted: str) -> None:
+async def test_a_role_above_ones_own_cannot_be_granted(town: Town, role: str, granted: str) -> None:
     channel = await town.channel("boss", "you", "low")
     await town.people("new")
     await _set_role(town, channel, "you", role)
@@ -130,7 +130,7 @@ async def test_nobody_grants_a_role_above_their_own(town: Town, role: str, grant
     await refused(town.service.SetMemberRole(change, None), NotAllowed)
 
 
-async def test_nobody_touches_a_member_above_themselves(town: Town) -> None:
+async def test_a_member_with_a_higher_role_cannot_be_changed(town: Town) -> None:
     channel = await town.channel("boss", "you")
     await _set_role(town, channel, "you", "moderator")
     you, service = town.caller("you"), town.service
@@ -140,12 +140,12 @@ async def test_nobody_touches_a_member_above_themselves(town: Town) -> None:
     await refused(service.SetMemberRole(demote, None), NotAllowed)
 
 
-def test_moderators_and_up_do_not_wait_in_slow_mode() -> None:
+def test_moderators_and_owners_do_not_wait_in_slow_mode() -> None:
     waits = {(kind, role) for kind in ChannelKind for role in Role if not policy.allows(Action.SKIP_SLOW_MODE, kind, role)}
     assert {role for kind, role in waits if kind is not ChannelKind.DIRECT} == {Role.READER, Role.MEMBER}
 
 
-async def test_a_demoted_author_still_owns_what_they_said(town: Town) -> None:
+async def test_a_demoted_author_may_still_edit_and_delete_their_messages(town: Town) -> None:
     channel = await town.channel("boss", "you")
     message = await Stage(town, channel).message_of("you")
     await _set_role(town, channel, "you", "reader")
@@ -153,6 +153,6 @@ async def test_a_demoted_author_still_owns_what_they_said(town: Town) -> None:
     assert (await town.log(channel))[-1].kind == events.EVENT_KIND_MESSAGE_EDITED
 
 
-def test_the_page_of_permissions_is_what_the_policy_says() -> None:
+def test_the_permissions_page_is_up_to_date() -> None:
     stored = Path(__file__).parents[3] / "docs" / "permissions.md"
     assert stored.read_text() == permissions.page(), "run `make docs`"

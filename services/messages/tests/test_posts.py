@@ -1,4 +1,4 @@
-"""Posting: numbers, keys, slow mode, what may be said."""
+"""Posting: numbers, keys, slow mode, validation."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def test_a_batch_is_one_transaction(town: Town) -> None:
         assert await cursor.fetchone() == (1, 6)
 
 
-async def test_numbers_have_no_gap_whoever_stores_at_the_same_time(town: Town) -> None:
+async def test_numbers_have_no_gap_under_concurrent_batches(town: Town) -> None:
     channels = [await town.channel("ann", "bob") for _ in range(3)]
     batches = [[town.command(each, "bob", Post(f"{n}")) for each in channels * 4] for n in range(12)]
     posts = [town.post(each, "ann") for each in channels for _ in range(8)]
@@ -46,7 +46,7 @@ async def test_numbers_have_no_gap_whoever_stores_at_the_same_time(town: Town) -
         assert [event.seq for event in log] == list(range(1, 3 + 48 + 8 + 1))
 
 
-async def test_a_repeated_key_answers_the_first_message(town: Town) -> None:
+async def test_a_repeated_key_returns_the_first_message(town: Town) -> None:
     channel = await town.channel("ann")
     first = await town.post(channel, "ann", "once", key="k")
     again = await town.post(channel, "ann", "once", key="k")
@@ -86,7 +86,7 @@ async def test_a_key_is_remembered_beyond_the_deletion_of_its_message(town: Town
     assert (await town.post(channel, "ann", "once", key="k")).seq == first.seq
 
 
-async def test_slow_mode_refuses_the_second_post_and_says_when(town: Town) -> None:
+async def test_slow_mode_refuses_the_second_post_with_retry_after(town: Town) -> None:
     channel = await town.channel("ann", "bob")
     await _pace(town, channel, 60)
     assert (await town.post(channel, "bob", "one")).seq
@@ -103,7 +103,7 @@ async def test_slow_mode_holds_inside_one_batch(town: Town) -> None:
     assert second.error.retry_after == 60
 
 
-async def test_slow_mode_binds_no_owner_and_no_repeated_key(town: Town) -> None:
+async def test_slow_mode_applies_neither_to_owners_nor_to_repeated_keys(town: Town) -> None:
     channel = await town.channel("ann", "bob")
     await _pace(town, channel, 60)
     await town.post(channel, "ann", "one")
@@ -117,7 +117,7 @@ async def _pace(town: Town, channel: str, seconds: int) -> None:
     await town.service.UpdateChannel(request, None)
 
 
-async def test_posting_moves_ones_own_read_position_only(town: Town) -> None:
+async def test_posting_moves_only_the_authors_read_position(town: Town) -> None:
     channel = await town.channel("ann", "bob")
     posted = await town.post(channel, "ann")
     assert (await _seen(town, channel, "ann")).read_seq == posted.seq
@@ -177,13 +177,13 @@ async def test_a_thread_needs_a_root_in_the_same_channel(town: Town) -> None:
         (events.PostMessage(attachments=[events.Attachment(id=SOME_ID, name="a\x00", size=1, type="a/b")]), InvalidArgument),
     ],
 )
-def test_what_cannot_be_posted_is_refused(post: events.PostMessage, error: type[Exception]) -> None:
+def test_invalid_posts_are_refused(post: events.PostMessage, error: type[Exception]) -> None:
     with pytest.raises(error):
         convert.post(post)
 
 
 @pytest.mark.parametrize("text", ["x" * 16_384, "ü" * 8_192, "\ufeff\u202e\u0001", "😀" * 4_096])
-async def test_what_can_be_posted_is_stored_as_it_is(town: Town, text: str) -> None:
+async def test_valid_text_is_stored_unchanged(town: Town, text: str) -> None:
     channel = await town.channel("ann")
     posted = await town.post(channel, "ann", text)
     request = rpc.ListMessagesRequest(caller=town.caller("ann"), channel=channel)
@@ -192,7 +192,7 @@ async def test_what_can_be_posted_is_stored_as_it_is(town: Town, text: str) -> N
 
 
 @pytest.mark.parametrize("key", ["\x01mine", "k" * 129, "a\nb", "\x00"])
-async def test_a_key_has_no_control_characters_and_at_most_128(town: Town, key: str) -> None:
+async def test_a_key_has_at_most_128_characters_and_no_control_characters(town: Town, key: str) -> None:
     channel = await town.channel("ann")
     await refused(town.post(channel, "ann", key=key), InvalidArgument)
 

@@ -38,7 +38,7 @@ MEMBER = "WHERE channel = %(channel)s AND \"user\" = 'bob'"
     ids=["removed", "silenced", "made a reader", "numbered by another", "muted", "made slow"],
 )
 @pytest.mark.parametrize("mixed", [False, True], ids=["posts", "with an edit"])
-async def test_a_batch_that_waits_for_a_change_of_its_channel_is_judged_by_it(
+async def test_a_batch_that_waited_for_a_change_of_its_channel_is_judged_after_it(
     town: Town, change: str, expected: tuple[str, int], mixed: bool
 ) -> None:
     channel, elsewhere = await town.channel("ann", "bob"), await town.channel("zoe")
@@ -56,7 +56,7 @@ async def test_a_batch_that_waits_for_a_change_of_its_channel_is_judged_by_it(
     assert [verdict for verdict, _ in edit] == ["fresh"] * mixed
 
 
-async def test_a_locked_channel_is_awaited_for_as_long_as_the_caller_allows(town: Town) -> None:
+async def test_a_batch_waits_for_a_locked_channel_as_long_as_its_caller_allows(town: Town) -> None:
     channel = await town.channel("ann", "bob")
     post = town.command(channel, "bob", Post("hello"))
     async with town.database.transaction(EVERY_TENANT) as holder:
@@ -70,7 +70,7 @@ async def test_a_locked_channel_is_awaited_for_as_long_as_the_caller_allows(town
     assert outcome.verdict is Verdict.FRESH
 
 
-# When the answer is lost.
+# Lost answers.
 
 DIE = (
     """

@@ -34,7 +34,7 @@ async def stub(town: Town) -> AsyncIterator[MessagesServiceStub]:
         await channel.close()
 
 
-async def test_another_product_posts_and_reads_with_nothing_but_the_protos(town: Town, stub: MessagesServiceStub) -> None:
+async def test_another_product_posts_and_reads_with_only_the_protos(town: Town, stub: MessagesServiceStub) -> None:
     channel = await town.channel("ann")
     post = rpc.PostMessageRequest(caller=town.caller("ann"), channel=channel, key="k", message=events.PostMessage(text="hi"))
     posted = await call(stub.PostMessage, post, timeout=5)
@@ -51,7 +51,7 @@ async def test_catching_up_streams(town: Town, stub: MessagesServiceStub) -> Non
     assert [event.seq for event in second.events] == [1, 2]
 
 
-async def test_errors_arrive_as_what_they_are(town: Town, stub: MessagesServiceStub) -> None:
+async def test_errors_arrive_with_status_and_reason(town: Town, stub: MessagesServiceStub) -> None:
     channel = await town.channel("ann", "bob")
     update = rpc.UpdateChannelRequest(caller=town.caller("ann"), channel=channel, slow_mode_seconds=60)
     await call(stub.UpdateChannel, update, timeout=5)

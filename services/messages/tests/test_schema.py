@@ -1,4 +1,4 @@
-"""What the tables refuse, whatever a statement says."""
+"""Rows that the tables refuse."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NEW = "INSERT INTO channels (tenant, kind, name, history, direct_key) VALUES (%
         VALUES (%(channel)s, 'bob', %(tenant)s, 'king', 1, 1)""",
     ],
 )
-async def test_a_row_that_makes_no_sense_is_not_stored(town: Town, statement: str) -> None:
+async def test_an_invalid_row_is_not_stored(town: Town, statement: str) -> None:
     channel = await town.channel("ann")
     await town.people("bob")
     with pytest.raises(psycopg.errors.CheckViolation):

@@ -1,4 +1,4 @@
-"""The safety net under publishing."""
+"""The sweeper."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ async def _rows(database: Database) -> int:
     return row[0]
 
 
-async def test_a_batch_of_posts_leaves_one_row_and_the_sweeper_takes_it_away_once_published(own_town: Town) -> None:
+async def test_a_batch_leaves_one_row_that_the_sweeper_deletes_once_published(own_town: Town) -> None:
     town = own_town
     one, two = await town.channel("ann"), await town.channel("ann")
     await Sweeper(town.database, town.publisher).delete_published()
@@ -36,7 +36,7 @@ async def test_a_batch_of_posts_leaves_one_row_and_the_sweeper_takes_it_away_onc
     assert await _rows(town.database) == 1
 
 
-async def test_refused_commands_and_read_positions_leave_no_row(own_town: Town) -> None:
+async def test_refused_commands_and_read_positions_make_no_row(own_town: Town) -> None:
     town = own_town
     channel = await town.channel("ann")
     await Sweeper(town.database, town.publisher).delete_published()
@@ -44,7 +44,7 @@ async def test_refused_commands_and_read_positions_leave_no_row(own_town: Town) 
     assert await _rows(town.database) == 0
 
 
-async def test_what_a_crash_kept_from_the_bus_is_published_as_it_stands(own_town: Town) -> None:
+async def test_entries_that_a_crash_kept_from_the_bus_are_published_in_their_current_state(own_town: Town) -> None:
     town = own_town
     channel = await town.channel("ann")
     await Sweeper(town.database, town.publisher).delete_published()
@@ -57,7 +57,7 @@ async def test_what_a_crash_kept_from_the_bus_is_published_as_it_stands(own_town
     assert await _rows(town.database) == 0
 
 
-async def test_what_is_young_is_left_to_whoever_stored_it(own_town: Town) -> None:
+async def test_recent_rows_are_left_to_the_process_that_stored_them(own_town: Town) -> None:
     town = own_town
     await town.channel("ann")
     assert await Sweeper(town.database, town.publisher).sweep() == 0
@@ -74,7 +74,7 @@ async def test_two_sweepers_take_different_rows(own_town: Town) -> None:
     assert await Sweeper(town.database, town.publisher, stale_seconds=0).sweep() == 1
 
 
-async def test_forgetting_passes_over_rows_that_somebody_holds(own_town: Town) -> None:
+async def test_deleting_skips_rows_locked_by_another_transaction(own_town: Town) -> None:
     town = own_town
     channel = await town.channel("ann")
     await town.do(town.command(channel, "ann", Post("x")))
@@ -86,7 +86,7 @@ async def test_forgetting_passes_over_rows_that_somebody_holds(own_town: Town) -
     assert await _rows(town.database) >= 1
 
 
-async def test_running_removes_what_was_published_when_no_batch_follows(own_town: Town) -> None:
+async def test_running_deletes_published_rows_when_no_batch_follows(own_town: Town) -> None:
     town = own_town
     await town.channel("ann")
     stopping = asyncio.Event()

@@ -1,4 +1,4 @@
-"""The wall between tenants beneath the code: what a statement forgets to ask, row-level security asks."""
+"""Row-level security isolates tenants even when a statement omits the tenant."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def rows(town: Town, tenants: tuple[str, ...], statement: LiteralString, *
         return await (await connection.execute(statement, parameters)).fetchall()
 
 
-async def walled(town: Town) -> list[str]:
+async def protected(town: Town) -> list[str]:
     return [name for name, _ in await rows(town, EVERY_TENANT, _TABLES)]
 
 
@@ -37,7 +37,7 @@ async def count(town: Town, tenants: tuple[str, ...], table: str) -> int:
 
 
 async def lively(town: Town) -> str:
-    """A channel that leaves rows in the tables."""
+    """A channel with rows in every table."""
     room = await town.channel("ann", "bob")
     (posted,) = await town.do(town.command(room, "ann", Post("hello")))
     assert posted.message is not None
@@ -46,48 +46,48 @@ async def lively(town: Town) -> str:
     return room
 
 
-async def test_every_table_with_a_tenant_is_walled_against_its_owner_too(town: Town) -> None:
+async def test_every_table_with_a_tenant_has_forced_row_level_security(town: Town) -> None:
     found = await rows(town, EVERY_TENANT, _TABLES)
     assert {name for name, _ in found} >= {"users", "channels", "members", "bans", "entries", "changes", "reactions"}
     assert all(forced for _, forced in found), found
 
 
-async def test_a_statement_that_forgets_the_tenant_sees_those_named_alone(town: Town) -> None:
+async def test_a_statement_without_a_tenant_condition_sees_only_the_named_tenants(town: Town) -> None:
     await lively(town)
-    for table in await walled(town):
+    for table in await protected(town):
         everything, own = await count(town, EVERY_TENANT, table), await count(town, (town.tenant,), table)
         assert await count(town, (), table) == 0
-        assert await count(town, ("somebody-else",), table) == 0
-        assert await count(town, ("somebody-else", town.tenant), table) == own <= everything
+        assert await count(town, ("another",), table) == 0
+        assert await count(town, ("another", town.tenant), table) == own <= everything
     assert await count(town, (town.tenant,), "messages") == 1
 
 
-async def test_a_row_of_a_tenant_that_was_not_named_is_not_written(town: Town) -> None:
+async def test_a_row_of_a_tenant_that_was_not_named_cannot_be_written(town: Town) -> None:
     await lively(town)
     insert = "INSERT INTO users (tenant, id, name) VALUES (%s, 'eve', 'Eve')"
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
-        async with town.database.connection(["somebody-else"]) as connection:
+        async with town.database.connection(["another"]) as connection:
             await connection.execute(insert, [town.tenant])
     for statement in ("UPDATE entries SET text = 'mine'", "DELETE FROM reactions"):
-        async with town.database.connection(["somebody-else"]) as connection:
+        async with town.database.connection(["another"]) as connection:
             assert (await connection.execute(statement)).rowcount == 0
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         async with town.database.connection([town.tenant]) as connection:
-            await connection.execute("UPDATE channels SET tenant = 'somebody-else'")
+            await connection.execute("UPDATE channels SET tenant = 'another'")
 
 
-async def test_a_connection_keeps_nothing_of_whom_it_served_before(town: Town) -> None:
+async def test_a_connection_forgets_the_tenants_of_its_previous_use(town: Town) -> None:
     await lively(town)
     async with town.database.transaction([town.tenant]) as connection:
         assert await (await connection.execute("SELECT count(*) FROM messages")).fetchone() == (1,)
     count = Statement("SELECT count(*) FROM messages").query({})
-    for _ in range(8):  # as many as the pool has
+    for _ in range(8):  # the size of the pool
         assert await town.database.pipeline([town.tenant], [count]) == [[(1,)]]
-        assert await town.database.pipeline(["somebody-else"], [count]) == [[(0,)]]
+        assert await town.database.pipeline(["another"], [count]) == [[(0,)]]
         async with town.database.connection([]) as connection:
             assert await (await connection.execute("SELECT count(*) FROM messages")).fetchone() == (0,)
 
 
-async def test_the_server_does_not_serve_a_role_that_walls_do_not_bind(town: Town) -> None:
+async def test_the_role_of_the_service_cannot_bypass_row_level_security(town: Town) -> None:
     ((exempt,),) = await rows(town, (), "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
     assert exempt is False

@@ -1,4 +1,4 @@
-"""Users, sessions, and decisions about users."""
+"""Users, sessions, revocations and blocks."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def _admit(town: Town, user: str, name: str = "", issued: float = 0) -> rpc.Admi
     return rpc.AdmitUserRequest(caller=town.caller(user, issued=issued), name=name)
 
 
-async def test_a_user_is_made_on_first_sight_and_renamed_by_later_tokens(town: Town) -> None:
+async def test_a_user_is_stored_on_the_first_call_and_renamed_by_later_tokens(town: Town) -> None:
     given = ("", "Ann", "", "Ann\x00 B.")
     names = [(await town.service.AdmitUser(_admit(town, "ann", name), None)).user.name for name in given]
     assert names == ["ann", "Ann", "Ann", "Ann B."]
 
 
-async def test_seeing_a_known_user_again_writes_nothing(town: Town) -> None:
+async def test_admitting_a_stored_user_again_writes_nothing(town: Town) -> None:
     await town.service.AdmitUser(_admit(town, "ann", "Ann"), None)
     async with town.database.connection(EVERY_TENANT) as connection:
         query = "SELECT xmin::text, xmax::text FROM users WHERE tenant = %s"
@@ -39,7 +39,7 @@ async def test_seeing_a_known_user_again_writes_nothing(town: Town) -> None:
         assert await (await connection.execute(query, [town.tenant])).fetchone() == before
 
 
-async def test_sessions_come_in_the_order_asked_with_channels_and_refusals(town: Town) -> None:
+async def test_sessions_are_returned_in_request_order_with_channels_and_refusals(town: Town) -> None:
     channel = await town.channel("ann", "bob")
     posted = await town.post(channel, "bob")
     block = rpc.BlockUserRequest(caller=town.caller("root", admin=True), user="bob", blocked=True)
@@ -56,21 +56,21 @@ async def test_sessions_come_in_the_order_asked_with_channels_and_refusals(town:
     )
 
 
-async def test_tokens_issued_before_a_revocation_are_void_and_later_ones_good(town: Town, listener: Listener) -> None:
+async def test_tokens_issued_before_a_revocation_are_void_and_later_ones_valid(town: Town, listener: Listener) -> None:
     await town.people("ann")
     before = time.time() - 1
     revoke = rpc.RevokeUserRequest(caller=town.caller("root", admin=True), user="ann")
-    control = (await town.service.RevokeUser(revoke, None)).revocation
+    revocation = (await town.service.RevokeUser(revoke, None)).revocation
     await refused(town.service.AdmitUser(_admit(town, "ann", issued=before), None), NotAuthenticated)
     await town.service.AdmitUser(_admit(town, "ann", issued=time.time() + 1), None)
     await town.service.AdmitUser(_admit(town, "ann"), None)
-    await listener.until(lambda heard: bool(heard.controls))
-    assert listener.controls == [control]
-    assert (control.user, control.blocked, bool(control.id)) == ("ann", False, True)
-    assert before < control.revoked_before <= time.time() + 1
+    await listener.until(lambda heard: bool(heard.revocations))
+    assert listener.revocations == [revocation]
+    assert (revocation.user, revocation.blocked, bool(revocation.id)) == ("ann", False, True)
+    assert before < revocation.revoked_before <= time.time() + 1
 
 
-async def test_a_blocked_user_is_refused_everywhere_until_it_is_lifted(town: Town, listener: Listener) -> None:
+async def test_a_blocked_user_is_refused_everywhere_until_unblocked(town: Town, listener: Listener) -> None:
     channel = await town.channel("ann", "bob")
     root = town.caller("root", admin=True)
     await town.service.BlockUser(rpc.BlockUserRequest(caller=root, user="bob", blocked=True), None)
@@ -85,15 +85,15 @@ async def test_a_blocked_user_is_refused_everywhere_until_it_is_lifted(town: Tow
         await refused(call, NotAuthenticated)
     await town.service.BlockUser(rpc.BlockUserRequest(caller=root, user="bob", blocked=False), None)
     assert (await town.post(channel, "bob")).seq
-    await listener.until(lambda heard: len(heard.controls) == 2)
-    assert [(each.blocked, each.revoked_before) for each in listener.controls] == [(True, 0), (False, 0)]
+    await listener.until(lambda heard: len(heard.revocations) == 2)
+    assert [(each.blocked, each.revoked_before) for each in listener.revocations] == [(True, 0), (False, 0)]
 
 
-async def test_decisions_about_users_are_for_administrators_and_known_users(town: Town) -> None:
+async def test_only_administrators_revoke_and_only_existing_users(town: Town) -> None:
     await town.people("ann", "bob")
     for caller, user, error in (
         (town.caller("ann"), "bob", NotAllowed),
-        (town.caller("root", admin=True), "nobody", NotFound),
+        (town.caller("root", admin=True), "unknown", NotFound),
         (town.caller("root", admin=True, tenant="elsewhere"), "bob", NotFound),
         (town.caller("root", admin=True), "", NotFound),
     ):
@@ -101,7 +101,7 @@ async def test_decisions_about_users_are_for_administrators_and_known_users(town
         await refused(town.service.BlockUser(rpc.BlockUserRequest(caller=caller, user=user, blocked=True), None), error)
 
 
-async def test_a_decision_that_no_gateway_could_be_told_is_not_answered_as_done(town: Town, unused_tcp_port: int) -> None:
+async def test_a_revocation_that_cannot_be_published_does_not_succeed(town: Town, unused_tcp_port: int) -> None:
     await town.people("ann")
     away = RedisBus(f"redis://127.0.0.1:{unused_tcp_port}/0")
     publisher = Publisher(away, 1)
@@ -111,7 +111,7 @@ async def test_a_decision_that_no_gateway_could_be_told_is_not_answered_as_done(
     away.close()
 
 
-def _decided(town: Town, service: MessagesService, way: str) -> Awaitable[rpc.RevokeUserResponse | rpc.BlockUserResponse]:
+def _revoked(town: Town, service: MessagesService, way: str) -> Awaitable[rpc.RevokeUserResponse | rpc.BlockUserResponse]:
     root = town.caller("root", admin=True)
     if way == "revoke":
         return service.RevokeUser(rpc.RevokeUserRequest(caller=root, user="ann"), None)
@@ -119,31 +119,31 @@ def _decided(town: Town, service: MessagesService, way: str) -> Awaitable[rpc.Re
 
 
 @pytest.mark.parametrize("way", ["revoke", "block", "unblock"])
-async def test_a_decision_is_announced_until_every_present_gateway_has_confirmed_it_and_answered_then(
+async def test_a_revocation_is_repeated_until_every_gateway_with_a_lease_has_confirmed(
     town: Town, listener: Listener, way: str
 ) -> None:
     await town.people("ann")
     for gateway in ("one", "two"):
         await town.gateways.renew(gateway)
-    deciding = asyncio.ensure_future(_decided(town, town.service, way))
-    await listener.until(lambda heard: bool(heard.controls))
-    await town.gateways.acknowledge("one", listener.controls[0].id)
-    await listener.until(lambda heard: len(heard.controls) > 1)
+    deciding = asyncio.ensure_future(_revoked(town, town.service, way))
+    await listener.until(lambda heard: bool(heard.revocations))
+    await town.gateways.acknowledge("one", listener.revocations[0].id)
+    await listener.until(lambda heard: len(heard.revocations) > 1)
     assert not deciding.done()
-    await town.gateways.acknowledge("two", listener.controls[0].id)
-    decided = (await deciding).revocation
-    assert all(control == decided for control in listener.controls)
+    await town.gateways.acknowledge("two", listener.revocations[0].id)
+    stored = (await deciding).revocation
+    assert all(revocation == stored for revocation in listener.revocations)
 
 
-async def test_a_decision_that_a_present_gateway_does_not_confirm_is_stored_but_not_answered_as_done(town: Town) -> None:
+async def test_a_revocation_that_a_gateway_does_not_confirm_is_stored_but_does_not_succeed(town: Town) -> None:
     await town.people("ann")
     await town.gateways.renew("deaf")
     service = MessagesService(town.database, town.publisher, Revocations(town.publisher, town.gateways, confirm_seconds=0.1))
-    await refused(_decided(town, service, "block"), Unavailable)
+    await refused(_revoked(town, service, "block"), Unavailable)
     await refused(town.service.AdmitUser(_admit(town, "ann"), None), NotAuthenticated)
 
 
-async def test_people_are_found_by_parts_of_id_and_name_page_by_page(town: Town) -> None:
+async def test_users_are_found_by_parts_of_id_and_name_page_by_page(town: Town) -> None:
     for user, name in (("u1", "Bea"), ("u2", "ann"), ("u3", "Anna"), ("zoe-ann", "Zoë"), ("u5", "100%_x")):
         await town.service.AdmitUser(_admit(town, user, name), None)
     await town.people("eve", tenant="elsewhere")
@@ -163,7 +163,7 @@ async def test_people_are_found_by_parts_of_id_and_name_page_by_page(town: Town)
 
 
 @pytest.mark.parametrize(("tenant", "user"), [("", "u"), ("A", "u"), ("t" * 65, "u"), ("t", ""), ("t", "u" * 129), ("t", "\x00")])
-async def test_who_cannot_be_is_refused(town: Town, tenant: str, user: str) -> None:
+async def test_an_invalid_caller_is_refused(town: Town, tenant: str, user: str) -> None:
     caller = town.caller(user)
     caller.tenant = tenant
     await refused(town.service.AdmitUser(rpc.AdmitUserRequest(caller=caller), None), InvalidArgument)

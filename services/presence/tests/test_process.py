@@ -42,7 +42,7 @@ async def _process(environment: dict[str, str]) -> AsyncIterator[asyncio.subproc
         async with _channel(environment) as channel:
             health: Any = health_pb2_grpc.HealthStub(channel)  # ships no types
             request = health_pb2.HealthCheckRequest(service=SERVICE)
-            answer = await health.Check(request, wait_for_ready=True, timeout=15)
+            answer = await health.Check(request, wait_for_ready=True, timeout=60)
             assert answer.status == health_pb2.HealthCheckResponse.SERVING
         yield process
     finally:

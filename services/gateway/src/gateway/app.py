@@ -130,7 +130,7 @@ class Gateway:
         )
 
     async def serve(self, listening: socket.socket) -> None:
-        """Serve on a listening socket until the process is told to stop, then drain."""
+        """Serve on a listening socket until the process is stopped, then drain."""
         following = asyncio.Event()
         running = [self.group.create_task(each) for each in self._loops(following)]
         upgrades = Upgrades(
@@ -189,7 +189,7 @@ class Gateway:
 
 
 async def main(config: Config, lifecycle: Lifecycle) -> None:
-    """Run a gateway until the process is told to stop."""
+    """Run a gateway until the process is stopped."""
     listening = bind(config.listen)
     async with (
         open_bus(config.bus_url) as bus,

@@ -239,7 +239,7 @@ class Channel:
             self.later.setdefault(position, set()).add(connection)
 
     def remove(self, connection: Connection) -> None:
-        """Take the connection out, whatever its state: it receives nothing more of this channel."""
+        """Take the connection out in any state: it receives nothing more of this channel."""
         self.end_catching(connection)
         self.live.discard(connection)
         self.waiting.pop(connection, None)

@@ -31,7 +31,7 @@ _CONNECTIONS = 8
 
 
 async def serve(config: Config, life: Lifecycle) -> None:
-    """Serve the RPCs and examine uploads until told to stop."""
+    """Serve the RPCs and examine uploads until stopped."""
     hide_memory()
     await _require_cage(config)
     async with (

@@ -97,7 +97,7 @@ def main(decoder: str, picture_fd: str, thumbnail_fd: str) -> None:
 
 
 def decode(original: BinaryIO, decoder: str, picture: BinaryIO, thumbnail: BinaryIO) -> tuple[int, int]:
-    """Encode a picture anew, and its thumbnail; returns its width and height as shown. Raises whatever Pillow raises."""
+    """Encode a picture anew, and its thumbnail; returns its width and height as shown. Raises the errors of Pillow."""
     Image.MAX_IMAGE_PIXELS = MOST_JPEG_PIXELS if decoder == "JPEG" else MOST_PIXELS
     warnings.simplefilter("ignore")
     warnings.simplefilter("error", Image.DecompressionBombWarning)  # Pillow refuses at twice the limit, and warns before

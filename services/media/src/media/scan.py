@@ -59,7 +59,7 @@ class ScanWorker:
             event.set()
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Examine until `stopping`, and finish what has begun."""
+        """Examine until `stopping`, and finish the examinations in progress."""
         async with asyncio.TaskGroup() as tasks:
             for number, wake in enumerate(self._wake):
                 tasks.create_task(self._examine_all(stopping, wake, pictures=number < PICTURES_AT_ONCE))

@@ -106,24 +106,24 @@ def caller(request: nouns.Caller) -> Caller:
     )
 
 
-def role(given: events.Role.ValueType) -> Role:
+def role(value: events.Role.ValueType) -> Role:
     """Read a role; raises `InvalidArgument`."""
-    return Role(requested_word(events.Role, given, "role"))
+    return Role(requested_word(events.Role, value, "role"))
 
 
-def channel_kind(given: nouns.ChannelKind.ValueType) -> ChannelKind:
+def channel_kind(value: nouns.ChannelKind.ValueType) -> ChannelKind:
     """Read the kind of a new channel; raises `InvalidArgument`."""
-    return ChannelKind(requested_word(nouns.ChannelKind, given, "kind"))
+    return ChannelKind(requested_word(nouns.ChannelKind, value, "kind"))
 
 
-def history(given: nouns.History.ValueType) -> str:
+def history(value: nouns.History.ValueType) -> str:
     """Read what members of a new channel may read; raises `InvalidArgument`."""
-    return requested_word(nouns.History, given or nouns.HISTORY_ALL, "history")
+    return requested_word(nouns.History, value or nouns.HISTORY_ALL, "history")
 
 
-def resolution(given: nouns.ReportResolution.ValueType) -> str:
+def resolution(value: nouns.ReportResolution.ValueType) -> str:
     """Read how a report is closed; raises `InvalidArgument`."""
-    return requested_word(nouns.ReportResolution, given, "resolution")
+    return requested_word(nouns.ReportResolution, value, "resolution")
 
 
 def event(entry: Entry) -> events.Event:

@@ -96,7 +96,7 @@ def report(found: Report) -> shapes.Report:
 
 
 def audit_record(found: AuditRecord) -> shapes.AuditRecord:
-    """What was done. `details` stays the text that is sealed, and `at` has its microseconds."""
+    """A record of the audit log. `details` stays the text that is sealed, and `at` has its microseconds."""
     return shapes.AuditRecord(
         number=found.number,
         at=found.at.ToDatetime(tzinfo=UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z",

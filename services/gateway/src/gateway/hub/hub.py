@@ -1,6 +1,6 @@
 """Delivers every event of a channel's log to its local members: once, in order, without a gap, and not after a removal.
 
-The hub is synchronous and does no I/O. Events enter by `take`, in whatever order and number the bus and the fetches bring them.
+The hub is synchronous and does no I/O. Events enter by `take`, in any order and number.
 `Channel.head` is the last one delivered; events at or below it are repeats; events beyond the next one wait in `Channel.ahead`
 while `on_gap` has the gap fetched. Connections move between the states of `model.Channel`. On the live path there is no check
 per delivery, only a set of connections and a payload.

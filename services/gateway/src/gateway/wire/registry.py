@@ -24,7 +24,7 @@ log = structlog.get_logger()
 CLOSING_SECONDS = 5
 """For the client's half of the closing handshake."""
 UNREAD_SECONDS = 15
-"""For a slow consumer to read what was written before it, the close code last."""
+"""Time for a slow consumer to read the bytes written so far, the close code last."""
 
 
 class Registry:
@@ -65,7 +65,7 @@ class Registry:
             notify(connection)
 
     def close(self, connection: Connection, reason: Close) -> None:
-        """End a connection, whatever it is doing. Does nothing if it has ended."""
+        """End a connection in any state. Does nothing if it has ended."""
         if connection.closing is not None:
             return
         slow = reason is Close.SLOW_CONSUMER or connection.paused

@@ -160,6 +160,6 @@ def _details(post: Post) -> Details | None:
 
 
 def _digest(post: Post) -> int:
-    """A hash of the content, by which a repeated key is told from a reused one, also after the message was deleted."""
+    """A hash of the content, which distinguishes a repeated key from a reused one, also after the message was deleted."""
     content = _ENCODER.encode((post.text, post.thread, [each.id for each in post.attachments], post.mentions))
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), signed=True)

@@ -254,7 +254,7 @@ CREATE TRIGGER insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit EXECUTE 
 REVOKE UPDATE, DELETE, TRUNCATE ON audit FROM CURRENT_USER;
 
 -- Row-level security, the second wall between tenants: a transaction reads and writes only rows of the tenants that it names,
--- whatever its statements ask for. The names are the array `hubbub.tenants`, set by chassis.postgres; `{*}` stands for all tenants
+-- even if a statement asks for more. The names are the array `hubbub.tenants`, set by chassis.postgres; `{*}` stands for all tenants
 -- (sweeper, migrations). Forced, so that it binds the owner of the tables too. It does not bind a superuser, so no service is one.
 DO $$
 DECLARE

@@ -1,4 +1,4 @@
-"""Removal, bans and blocks: a user concerned writes and reads nothing after them."""
+"""After a removal, ban or block the user neither writes nor reads, and queued commands are refused."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def _ban(town: Town, channel: str, user: str, seconds: int = 0) -> None:
     await town.service.BanUser(request, None)
 
 
-async def test_what_a_removed_member_had_queued_is_refused(town: Town) -> None:
+async def test_queued_commands_of_a_removed_member_are_refused(town: Town) -> None:
     channel = await town.channel("ann", "bob")
     message = MessageId((await town.post(channel, "bob")).message)
     bodies: list[Body] = [Post("late"), Edit(message, "late"), Delete(message), React(message, "x"), Pin(message)]
@@ -49,7 +49,7 @@ async def test_a_removed_member_reads_nothing_more(town: Town) -> None:
     assert not (await service.ListChannels(rpc.ListChannelsRequest(caller=bob), None)).channels
 
 
-async def test_a_command_stored_before_the_removal_stays_stored_when_it_comes_again(town: Town) -> None:
+async def test_a_command_stored_before_the_removal_is_acknowledged_when_redelivered(town: Town) -> None:
     channel = await town.channel("ann", "bob")
     command = town.command(channel, "bob", Post("in time"))
     (first,) = await town.do(command)
@@ -65,7 +65,7 @@ async def test_a_removed_members_read_position_does_not_move(town: Town) -> None
     assert town.stored[-1].receipts == []
 
 
-async def test_who_left_a_public_channel_may_join_again_but_not_write_before(town: Town) -> None:
+async def test_a_user_who_left_a_public_channel_writes_again_only_after_joining(town: Town) -> None:
     channel = await town.channel("ann", "bob", kind="public")
     leave = rpc.RemoveMemberRequest(caller=town.caller("bob"), channel=channel, user="bob")
     await town.service.RemoveMember(leave, None)
@@ -74,7 +74,7 @@ async def test_who_left_a_public_channel_may_join_again_but_not_write_before(tow
     assert (await town.post(channel, "bob")).seq
 
 
-async def test_a_banned_user_can_neither_write_nor_come_back_until_it_is_lifted(town: Town) -> None:
+async def test_a_banned_user_can_neither_write_nor_join_until_the_ban_is_lifted(town: Town) -> None:
     channel = await town.channel("ann", "bob", kind="public")
     await _ban(town, channel, "bob")
     join = rpc.JoinChannelRequest(caller=town.caller("bob"), channel=channel)
@@ -87,7 +87,7 @@ async def test_a_banned_user_can_neither_write_nor_come_back_until_it_is_lifted(
     assert (await town.service.JoinChannel(join, None)).channel.role == events.ROLE_MEMBER
 
 
-async def test_a_ban_ends_by_itself(town: Town) -> None:
+async def test_a_ban_expires(town: Town) -> None:
     channel = await town.channel("ann", "bob", kind="public")
     await _ban(town, channel, "bob", seconds=60)
     async with town.database.connection(EVERY_TENANT) as connection:
@@ -96,7 +96,7 @@ async def test_a_ban_ends_by_itself(town: Town) -> None:
     assert (await town.service.JoinChannel(join, None)).channel.role == events.ROLE_MEMBER
 
 
-async def test_who_never_was_a_member_can_be_banned_without_an_entry(town: Town) -> None:
+async def test_banning_a_user_who_is_not_a_member_makes_no_entry(town: Town) -> None:
     channel = await town.channel("ann", kind="public")
     await town.people("bob")
     await _ban(town, channel, "bob")
@@ -105,7 +105,7 @@ async def test_who_never_was_a_member_can_be_banned_without_an_entry(town: Town)
     await refused(town.service.JoinChannel(join, None), NotAllowed)
 
 
-async def test_what_a_blocked_user_had_queued_is_refused(town: Town) -> None:
+async def test_queued_commands_of_a_blocked_user_are_refused(town: Town) -> None:
     channel = await town.channel("ann", "bob")
     queued = town.command(channel, "bob", Post("late"))
     root = town.caller("root", admin=True)
@@ -115,7 +115,7 @@ async def test_what_a_blocked_user_had_queued_is_refused(town: Town) -> None:
     await refused(town.post(channel, "bob"), NotAuthenticated)
 
 
-async def test_what_was_queued_under_a_revoked_token_is_refused(town: Town) -> None:
+async def test_queued_commands_with_a_revoked_token_are_refused(town: Town) -> None:
     channel = await town.channel("ann", "bob")
     message = MessageId((await town.post(channel, "bob")).message)
     bodies: list[Body] = [Post("late"), Edit(message, "late"), Delete(message), React(message, "x"), Pin(message)]
