@@ -131,7 +131,7 @@ async def test_a_bus_without_memory_is_named_and_no_worker_is_ready_until_it_has
     room = await open_world.room(ann, bob)
     async with live(ann) as socket:
         await insist(socket, room, "before")
-        memory = (await bus.config_get("maxmemory"))["maxmemory"]
+        memory = (await bus.config_get("maxmemory"))["maxmemory"] or 0
         await bus.config_set("maxmemory", 1)
         try:
             for name in ("messages-worker-0", "messages-worker-1", "presence"):

@@ -35,7 +35,7 @@ async def test_a_setting_that_does_not_fit_is_named_until_it_fits(
 ) -> None:
     bus = bus_of()
     await bus.check(TOPICS, durable=True)
-    before = (await admin.config_get(option))[option]
+    before = (await admin.config_get(option))[option] or ""
     await admin.config_set(option, value)
     with pytest.raises(BusUnfit) as caught:
         await bus.check(TOPICS, durable=True)
@@ -75,7 +75,14 @@ async def test_a_server_without_memory_is_unavailable_although_it_answers(bus_of
 
 
 async def test_a_user_that_may_not_write_is_told(server: Server, admin: redis.asyncio.Redis) -> None:
-    await admin.execute_command("ACL", "SETUSER", "reader", "on", ">secret", "~*", "+@read", "+@connection", "+info", "+script")
+    await admin.acl_setuser(
+        "reader",
+        enabled=True,
+        passwords=["+secret"],
+        keys=["*"],
+        categories=["+@read", "+@connection"],
+        commands=["+info", "+script"],
+    )
     bus = RedisBus(server.url.replace("//default:", "//reader:").replace(server.url.split(":")[2].split("@")[0], "secret"))
     with pytest.raises(BusUnavailable, match="NOPERM"):
         await bus.check([], durable=False)

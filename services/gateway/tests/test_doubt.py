@@ -121,6 +121,7 @@ async def test_what_is_not_held_is_bounded_for_a_client_that_does_not_read(gatew
     ann.paused = True
     gateway.world.transports[ann].unread = 2 << 20
     gateway.world.registry.writer.answer(ann, b"{}")
-    assert (ann.closing, gateway.world.transports[ann].written) == (None, b"")
+    assert ann.closing is None
+    assert not gateway.world.transports[ann].written
     gateway.world.registry.writer.send_unheld(ann, b"{}")
     assert ann.closing is Close.SLOW_CONSUMER

@@ -64,7 +64,7 @@ async def _until_held(admin: redis.asyncio.Redis, wanted: Callable[[set[str]], b
     """Poll until the holders of all partitions are as wanted; a partition without a holder counts as held by ''."""
     keys = [redis_keys.lease(GROUP, commands(number).name) for number in range(PARTITIONS)]
     while True:
-        if wanted({(holder or "").rpartition(":")[0] for holder in await admin.mget(keys)}):
+        if wanted({str(holder or "").rpartition(":")[0] for holder in await admin.mget(keys)}):
             return
 
 
@@ -96,7 +96,7 @@ async def test_a_process_whose_deliveries_fail_leaves_although_its_checks_pass(
             bad.life.set_ready(True)
             await _until_held(admin, lambda holders: holders == {"bad"})
             town.bus = bad.bus
-            await town.send(town.wish(channel, "ann"))
+            await town.send(town.bus_command(channel, "ann"))
             with capture_logs() as lines:
                 await _until_held(admin, lambda holders: holders == {""})
             await bad.reconnected.wait()
@@ -114,7 +114,7 @@ async def test_a_delivery_in_progress_is_left_to_the_next_holder(town: Town, val
             one.life.set_ready(True)
             await _until_held(admin, lambda holders: holders == {"one"})
             town.bus = one.bus
-            await town.send(town.wish(channel, "ann"))
+            await town.send(town.bus_command(channel, "ann"))
             one.life.set_ready(False)
             await _until_held(admin, lambda holders: holders == {""})
         async with two.bus.follow(town.event_topics()) as feed:
@@ -145,7 +145,7 @@ async def test_a_wrong_schema_sets_no_command_aside(own_town: Town, change: str)
         town.database = fresh
         with capture_logs() as lines:
             async with town.working():
-                await town.send(town.wish(channel, "ann"))
+                await town.send(town.bus_command(channel, "ann"))
                 async with asyncio.timeout(10):
                     while not any(line["event"] == "delivery_released" for line in lines):  # noqa: ASYNC110 - as the log says
                         await asyncio.sleep(0.01)
