@@ -167,3 +167,13 @@ async def test_an_invalid_caller_is_refused(town: Town, tenant: str, user: str) 
     caller = town.caller(user)
     caller.tenant = tenant
     await refused(town.service.AdmitUser(rpc.AdmitUserRequest(caller=caller), None), InvalidArgument)
+
+
+async def test_admission_alone_reads_no_channels(town: Town) -> None:
+    channel = await town.channel("ann")
+    asked = [rpc.AdmitUserRequest(caller=town.caller(user)) for user in ("ann", "new")]
+    request = rpc.OpenSessionsRequest(sessions=asked, admission_only=True)
+    sessions = (await town.service.OpenSessions(request, None)).sessions
+    assert [(session.user.id, session.reason, len(session.channels)) for session in sessions] == [("ann", "", 0), ("new", "", 0)]
+    request.admission_only = False
+    assert [each.id for each in (await town.service.OpenSessions(request, None)).sessions[0].channels] == [channel]
