@@ -11,6 +11,7 @@ import pytest
 
 from bus.gateway_leases import MemoryGatewayLeases
 from bus.memory import MemoryBus
+from chassis.errors import Unavailable
 from gateway.identity.access_cache import AccessCache
 from gateway.model import Connection
 from gateway.protocol.close_codes import Close
@@ -105,19 +106,39 @@ async def test_after_a_loss_admission_of_all_comes_before_any_session_is_opened_
     assert max(len(request.sessions) for request in gateway.store.requests if not request.admission_only) == RELOADED
 
 
-async def test_pongs_and_refusals_pass_and_events_do_not(gateway: Gateway) -> None:
+async def test_pongs_and_refusals_pass_while_the_bus_is_away_and_events_do_not(gateway: Gateway) -> None:
     (ann,) = gateway.connect("ann")
+    gateway.lease.alone = True
+    gateway.store.failure = Unavailable()
     writer = gateway.world.registry.writer
     writer.send(ann, b'{"type":"event"}')
     writer.send_unheld(ann, b'{"type":"pong"}')
     writer.answer(ann, b'{"type":"error"}')
     await gateway.world.settle()
     assert gateway.world.transports[ann].frames() == [{"type": "pong"}, {"type": "error"}]
-    assert not gateway.store.requests
+
+
+async def test_a_gateway_that_was_paused_sends_no_pong_before_it_has_its_lease(gateway: Gateway) -> None:
+    (ann,) = gateway.connect("ann")
+    gateway.world.registry.writer.send_unheld(ann, b'{"type":"pong"}')
+    await gateway.world.settle()
+    assert not gateway.world.transports[ann].written
+
+
+async def test_a_revoked_user_who_only_pings_is_found_without_the_bus(gateway: Gateway) -> None:
+    (ann,) = gateway.connect("ann")
+    gateway.store.void.add("ann")
+    gateway.lease.alone = True
+    gateway.world.registry.writer.send_unheld(ann, b'{"type":"pong"}')
+    async with _soon():
+        while ann.closing is None:  # noqa: ASYNC110 - nothing announces it
+            await asyncio.sleep(0.01)
+    assert gateway.world.transports[ann].frames() == [{"type": "pong"}, Close.REVOKED.code]
 
 
 async def test_what_is_not_held_is_bounded_for_a_client_that_does_not_read(gateway: Gateway) -> None:
     (ann,) = gateway.connect("ann")
+    gateway.lease.alone = True
     ann.paused = True
     gateway.world.transports[ann].unread = 2 << 20
     gateway.world.registry.writer.answer(ann, b"{}")

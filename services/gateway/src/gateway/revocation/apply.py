@@ -3,7 +3,7 @@
 When the bus has lost entries, two things may have been missed. A revocation: the store is asked whether it still admits each
 local user (`run`), which reads one row per user. A membership: each user's session is opened again and compared (`reload`), which
 reads all channels, and so begins after a random delay. While the gateway is cut off and cannot renew its lease, users with queued
-payloads are asked about in the first way, and receive them if the store admits them. `follow` receives the revocations.
+payloads, and users who ping, are asked about in the first way. They receive what is queued if the store admits them. `follow` receives the revocations.
 """
 
 from __future__ import annotations
@@ -62,6 +62,7 @@ class Revocations:
         """Loop time before which no session is opened again."""
         hub.on_doubt = self.doubt
         registry.writer.on_held = self._doubt_held
+        registry.writer.bus_away = lambda: lease.alone
 
     def apply(self, revocation: Revocation) -> None:
         """Apply one revocation."""
@@ -106,7 +107,7 @@ class Revocations:
             await self._check(self._doubtful, RELOADED, self._compare, backoff)
 
     def _doubt_held(self, connections: Iterable[Connection]) -> None:
-        """The gateway is cut off and these have payloads queued: check their users unless the lease is about to be renewed."""
+        """The gateway is cut off and these use it: check their users unless the lease is about to be renewed."""
         if self._lease.alone:
             self._unadmitted.add(connection.account for connection in connections)
 
