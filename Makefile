@@ -9,6 +9,8 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory --warn-undefined-variables
 
 PYTHON ?= python3
 UV_VERSION := 0.13.9
+CYCLONEDX_VERSION := 7.5.0
+PIP_AUDIT_VERSION := 2.10.1
 
 VENV := .venv/bin
 UV := $(VENV)/uv
@@ -35,7 +37,7 @@ PYTEST := $(VENV)/pytest --quiet --numprocesses $(TEST_PROCESSES)
 TOGETHER := --jobs 2 --output-sync=target
 
 .PHONY: help run check test soak unit flow browser random fuzz faults bench bench-quick fmt lint types contracts protos protos-check docs \
-	lock web web-test chromium clean
+	lock web web-test chromium clean sbom advisories
 
 ##@ Use
 
@@ -99,6 +101,29 @@ web-test: $(STAMPS)/node ## lint, types and tests of the web app
 	npm run --silent lint
 	npm run --silent types
 	npm run --silent test
+
+##@ Dependencies
+
+sbom: $(UV) ## write a CycloneDX bill of materials of each image into dist/sbom, from the lock files
+	@mkdir -p dist/sbom
+	for service in $(SERVICES); do
+		$(VENV)/uvx --quiet --from cyclonedx-bom==$(CYCLONEDX_VERSION) cyclonedx-py requirements services/$$service/requirements.lock \
+			--output-reproducible --output-file dist/sbom/$$service.json
+	done
+	npm sbom --prefix web --package-lock-only --omit dev --sbom-format cyclonedx > dist/sbom/web.json
+	ls dist/sbom/*.json
+
+advisories: $(UV) ## compare the lock files with the published advisories; needs the network
+	@failed=
+	for service in $(SERVICES); do
+		$(VENV)/uvx --quiet pip-audit==$(PIP_AUDIT_VERSION) --strict --progress-spinner off --vulnerability-service osv \
+			--disable-pip --require-hashes --requirement services/$$service/requirements.lock 2> >(tail -1 >&2) || failed+=" $$service"
+	done
+	npm audit --prefix web --package-lock-only --omit dev || failed+=" web"
+	if [ -n "$$failed" ]; then
+		echo "Not free of advisories, or not checked because the advisory service did not answer:$$failed" >&2
+		exit 1
+	fi
 
 ##@ Measure
 

@@ -29,7 +29,14 @@ class Hubbub:
         self._stack = Stack(
             data,
             gateways=gateways,
-            env={"HUBBUB_ENV": "production", "HUBBUB_DEV_LOGIN": "0", "HUBBUB_ISSUERS": json.dumps([issuer])},
+            env={
+                "HUBBUB_ENV": "production",
+                "HUBBUB_DEV_LOGIN": "0",
+                "HUBBUB_ISSUERS": json.dumps([issuer]),
+                "HUBBUB_TRUSTED_PROXIES": "none",
+                "HUBBUB_TENANT_SENDS_PER_SECOND": "1000000",
+                "HUBBUB_TENANT_REQUESTS_PER_SECOND": "1000000",
+            },
         )
 
     async def __aenter__(self) -> Self:

@@ -14,6 +14,7 @@ from chassis.callers import callers
 from chassis.config import ProcessConfig
 from chassis.identity import public_jwk
 from chassis.scopes import NEEDED, Scope
+from stack import redis_users
 from tests.deploy.manifests import COMPONENTS, JOBS, ROOT, named, pod, secrets
 from tests.deploy.test_settings import CONFIGS, config_of
 
@@ -65,6 +66,11 @@ def test_the_table_of_secrets_lists_what_the_manifests_use() -> None:
             references = [each["valueFrom"].get("secretKeyRef", {}) for each in pod(workload)["containers"][0]["env"]]
             assert row[0].strip("`") in {each.get("name") for each in references}
     assert {process for row in rows(OPERATIONS, "Secrets") for process in row[2].split(", ")} == {*COMPONENTS, *JOBS}
+
+
+def test_the_redis_users_have_the_rules_of_the_local_stack() -> None:
+    found = dict(re.findall(r"^user (\S+) on #<SHA-256 of the password> (.+)$", OPERATIONS.read_text(), re.MULTILINE))
+    assert found == redis_users.RULES
 
 
 @pytest.mark.parametrize("page", JOURNEYS, ids=lambda page: page.name)

@@ -148,3 +148,24 @@ def test_hadolint_finds_nothing(service: str) -> None:
     command = [f"{sysconfig.get_path('scripts')}/hadolint", "--no-color", str(dockerfile(service))]
     found = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
     assert (found.stdout, found.returncode) == ("", 0)
+
+
+BY_TAG = {
+    "python:3.11-slim-bookworm",
+    "node:20-bookworm-slim",
+    "postgres:18",
+    "valkey/valkey:9",
+    "chrislusf/seaweedfs:4.48",
+}
+"""Images that move with their tag. A release pins the first two with --build-arg; the others serve development only."""
+
+
+def test_the_images_that_are_not_pinned_by_digest_are_known() -> None:
+    files = [*(ROOT / "services").glob("*/Dockerfile"), *(ROOT / "deploy" / "k8s").rglob("*.yaml")]
+    found = {
+        image
+        for file in files
+        for image in re.findall(r"^(?:ARG \w+_IMAGE=|\s*(?:- )?image: )(\S+)$", file.read_text(), re.MULTILINE)
+        if "@sha256:" not in image and not image.startswith("hubbub-")
+    }
+    assert found == BY_TAG

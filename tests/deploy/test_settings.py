@@ -5,6 +5,7 @@ The processes' own configuration classes read them.
 
 import dataclasses
 import importlib
+import os
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,12 +37,18 @@ CONFIGS = {
 KEY = OKPKey.generate_key("Ed25519")
 SECRETS = {
     "HUBBUB_GATEWAY_KEY": KEY.as_pem(private=True).decode(),
+    "HUBBUB_SESSION_KEYS": os.urandom(32).hex(),
+    "HUBBUB_MESSAGES_AUDIT_KEY": KEY.as_pem(private=True).decode(),
+    "HUBBUB_BUS_URL": "rediss://user:password@host",
+    "HUBBUB_PRESENCE_REDIS_URL": "rediss://user:password@host",
     "HUBBUB_CALLERS": msgspec.json.encode([CallerConfig(GATEWAY, [public_jwk(KEY)], list(Scope), [EVERY_TENANT])]).decode(),
 }
 """Placeholders for secrets that need a certain form; any other is an address."""
-SECRET = "postgresql://user:password@host/name"
+SECRET = "postgresql://user:password@host/name?sslmode=verify-full"
 MADE_IN_THE_CLUSTER = {("gateway-identity", "gateway.pem"), ("callers", "callers.json")}
 """Secrets that identities/hook.sh creates in the development overlay."""
+OPTIONAL = {("audit-key", "audit.pem")}
+"""Secrets that the development overlay does without."""
 
 overlays = pytest.mark.parametrize("overlay", OVERLAYS)
 processes = pytest.mark.parametrize("process", [*COMPONENTS, *JOBS])
@@ -77,7 +84,7 @@ def test_a_process_gets_no_unknown_variable(overlay: str, process: str, tmp_path
 @processes
 def test_a_process_can_start_with_its_variables(overlay: str, process: str, tmp_path: Path) -> None:
     config: Any = load(config_of(process), variables_of(overlay, process, tmp_path))
-    assert config.env == ("local" if overlay == "dev" and process in COMPONENTS else "production")
+    assert config.env == ("local" if overlay == "dev" else "production")
 
 
 @overlays
@@ -125,7 +132,7 @@ def test_secret_settings_come_from_secrets() -> None:
 def test_development_creates_every_secret_that_production_needs() -> None:
     rendered = {(each["metadata"]["name"], key) for each in of_kind("dev", "Secret") for key in each["data"]}
     assert not rendered & MADE_IN_THE_CLUSTER
-    assert set(secrets("prod")) <= rendered | MADE_IN_THE_CLUSTER
+    assert set(secrets("prod")) <= rendered | MADE_IN_THE_CLUSTER | OPTIONAL
 
 
 @overlays
@@ -146,3 +153,63 @@ def test_every_settings_file_is_used() -> None:
         for name in generator.get("envs", [])
     }
     assert used == set(K8S.rglob("*.env"))
+
+
+@pytest.mark.parametrize(
+    ("process", "variable", "value"),
+    [
+        ("gateway", "HUBBUB_BUS_URL", "redis://gateway:x@bus:6379/0"),
+        ("gateway", "HUBBUB_BUS_URL", "redis://gateway:x@127.0.0.1.example/0"),
+        ("messages-api", "HUBBUB_BUS_URL", "redis://bus"),
+        ("messages-worker", "HUBBUB_BUS_URL", "redis://10.0.0.1"),
+        ("presence", "HUBBUB_PRESENCE_REDIS_URL", "redis://presence"),
+        ("messages-api", "HUBBUB_MESSAGES_DATABASE_URL", "postgresql://u:p@db/messages"),
+        ("messages-api", "HUBBUB_MESSAGES_DATABASE_URL", "postgresql://u:p@db/messages?sslmode=require"),
+        ("messages-api", "HUBBUB_MESSAGES_DATABASE_URL", "postgresql://u:p@127.0.0.1,db/messages"),
+        ("messages-api", "HUBBUB_MESSAGES_DATABASE_URL", "postgresql://u:p@127.0.0.1/messages?hostaddr=10.0.0.1"),
+        ("messages-api", "HUBBUB_MESSAGES_DATABASE_URL", "postgresql:///messages"),
+        ("messages-worker", "HUBBUB_MESSAGES_SWEEPER_DATABASE_URL", "host=db sslmode=verify-ca"),
+        ("messages-migrate", "HUBBUB_MESSAGES_MIGRATION_DATABASE_URL", "postgresql://u:p@db/messages?sslmode=prefer"),
+        ("media", "HUBBUB_MEDIA_DATABASE_URL", "postgresql://u:p@db/media"),
+        ("media", "HUBBUB_MEDIA_SWEEPER_DATABASE_URL", "postgresql://u:p@db/media"),
+        ("media-migrate", "HUBBUB_MEDIA_MIGRATION_DATABASE_URL", "postgresql://u:p@db/media"),
+        ("messages-api", "HUBBUB_MESSAGES_SWEEPER_DATABASE_URL", ""),
+        ("media", "HUBBUB_MEDIA_SWEEPER_DATABASE_URL", ""),
+        ("messages-migrate", "HUBBUB_MESSAGES_MIGRATION_DATABASE_URL", ""),
+        ("media-migrate", "HUBBUB_MEDIA_MIGRATION_DATABASE_URL", ""),
+    ],
+)
+def test_production_refuses_a_store_in_the_clear_and_a_missing_role(
+    process: str, variable: str, value: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=f"^{variable} [^\n]*$"):
+        load(config_of(process), {**variables_of("prod", process, tmp_path), variable: value})
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "localhost"])
+def test_production_takes_stores_on_loopback_without_tls(host: str, tmp_path: Path) -> None:
+    load(config_of("gateway"), {**variables_of("prod", "gateway", tmp_path), "HUBBUB_BUS_URL": f"redis://u:p@{host}:1/0"})
+    url = f"postgresql://u:p@{host}:1/d"
+    load(config_of("media"), {**variables_of("prod", "media", tmp_path), "HUBBUB_MEDIA_DATABASE_URL": url})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("HUBBUB_ALLOWED_ORIGINS", "https://shop.example,http://shop.example"),
+        ("HUBBUB_WIDGET_ORIGINS", '{"acme": ["http://shop.example"]}'),
+        ("HUBBUB_SESSION_KEYS", "a" * 32),
+        ("HUBBUB_SESSION_KEYS", "0123456789abcdef0123456789abcdef," + "ab" * 20),
+    ],
+)
+def test_production_refuses_plain_origins_and_keys_that_are_not_random(variable: str, value: str, tmp_path: Path) -> None:
+    issuer = {
+        "HUBBUB_OIDC_ISSUER": "https://id.example",
+        "HUBBUB_OIDC_CLIENT_ID": "hubbub",
+        "HUBBUB_OIDC_REDIRECT_BASE": "https://chat.example",
+        "HUBBUB_OIDC_TENANTS": '{"acme": "acme"}',
+    }
+    given = {**variables_of("prod", "gateway", tmp_path), **issuer}
+    load(config_of("gateway"), given)
+    with pytest.raises(ConfigError):
+        load(config_of("gateway"), {**given, variable: value})

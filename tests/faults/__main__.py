@@ -17,7 +17,7 @@ from stack.replica import Pair
 from tests.faults.nemesis import FAULTS
 from tests.faults.prover import prove, save
 
-_DATABASES = {"HUBBUB_MESSAGES_DATABASE_URL": "messages", "HUBBUB_MEDIA_DATABASE_URL": "media"}
+_DATABASES = ("messages", "media")
 
 
 def _say(text: str) -> None:
@@ -32,7 +32,11 @@ async def _run(data: Path) -> int:
     _say(f"seed {seed}")
     gateways, workers = int(ask("GATEWAYS") or 2), int(ask("WORKERS") or 2)
     async with Pair(data / "pair", data / "pair.log").serving() as pair:
-        env = {variable: await pair.primary.ensure_database(name) for variable, name in _DATABASES.items()}
+        env: dict[str, str] = {}
+        for name in _DATABASES:
+            urls, prefix = await pair.primary.ensure_service_database(name), f"HUBBUB_{name.upper()}"
+            env |= {f"{prefix}_DATABASE_URL": urls.service, f"{prefix}_SWEEPER_DATABASE_URL": urls.sweeper}
+            env[f"{prefix}_MIGRATION_DATABASE_URL"] = urls.owner
         async with Stack(data / "stack", gateways=gateways, workers=workers, env=env) as stack:
             verdict = await prove(stack, seconds, seed, faults=chosen, longest_pause_seconds=pause, pair=pair, say=_say)
     for finding in verdict.findings[:50]:

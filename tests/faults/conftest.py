@@ -12,7 +12,20 @@ import pytest_asyncio
 from stack import Stack
 from tests.flow.world import World
 
-_ENV = {"HUBBUB_SENDS_PER_SECOND": "100000", "HUBBUB_SEND_BURST": "100000", "HUBBUB_RECONCILE_SECONDS": "2"}
+_ENV = {
+    **dict.fromkeys(
+        [
+            "HUBBUB_SENDS_PER_SECOND",
+            "HUBBUB_SEND_BURST",
+            "HUBBUB_TENANT_SENDS_PER_SECOND",
+            "HUBBUB_REQUESTS_PER_SECOND",
+            "HUBBUB_REQUEST_BURST",
+            "HUBBUB_TENANT_REQUESTS_PER_SECOND",
+        ],
+        "100000",
+    ),
+    "HUBBUB_RECONCILE_SECONDS": "2",
+}
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="session")

@@ -53,8 +53,7 @@ async def test_a_reader_that_stalls_costs_its_own_bound_and_is_closed_with_4002(
 
 async def _closed(world: World) -> bool:
     """Whether the gateway has closed every stalled socket."""
-    metrics = (await world.http.get(f"{world.urls[0]}/metrics")).text
-    found = [line for line in metrics.splitlines() if line.startswith('hubbub_gateway_closed_total{code="4002"}')]
+    found = [line for line in (await world.metrics()).splitlines() if line.startswith('hubbub_gateway_closed_total{code="4002"}')]
     return bool(found) and float(found[0].split()[-1]) >= STALLED
 
 

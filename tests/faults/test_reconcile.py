@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import psycopg
 
 from stack import Stack
-from tests.flow.world import World, live
+from tests.flow.world import World, eventually, live
 
 _PLANT = """
 WITH last AS (SELECT * FROM entries WHERE channel = %(channel)s ORDER BY seq DESC LIMIT 1),
@@ -24,12 +24,12 @@ async def test_a_planted_hole_is_found_filled_and_counted(open_world: World) -> 
     room = await open_world.room(ann, bob)
     message = (await ann.post(room, "hello"))["message"]
     async with live(ann) as here, live(bob) as there:
-        before = [await _holes(open_world, url) for url in open_world.urls]
+        before = await _holes(open_world)
         await _plant(open_world.stack, room)
         for socket in (here, there):
             event = await socket.expect("event", within=15, kind="message.edited")
             assert event["data"] == {"message": message, "text": "planted"}
-        assert [await _holes(open_world, url) for url in open_world.urls] == [count + 1 for count in before]
+        await eventually(lambda: _counted(open_world, [count + 1 for count in before]))
 
 
 async def _plant(stack: Stack, channel: str) -> None:
@@ -41,7 +41,10 @@ async def _plant(stack: Stack, channel: str) -> None:
         await connection.execute(_PLANT, {"channel": channel})
 
 
-async def _holes(world: World, url: str) -> float:
-    found = HOLES.search((await world.http.get(f"{url}/metrics")).text)
-    assert found is not None
-    return float(found[1])
+async def _holes(world: World) -> list[float]:
+    found = [HOLES.search(await world.metrics(gateway.name)) for gateway in world.stack.gateways]
+    return [float(each[1]) for each in found if each is not None]
+
+
+async def _counted(world: World, expected: list[float]) -> bool:
+    return await _holes(world) == expected

@@ -136,7 +136,7 @@ async def test_a_products_calls_carry_its_name_in_logs_metrics_and_audit(world: 
     line = await eventually(lambda: logged(world, marked[0][1]))
     assert f"caller={PRODUCT}" in line
     assert "method=/hubbub.messages.v1.MessagesService/DeleteMessage" in line
-    counted = (await world.http.get(f"http://{world.stack.endpoints['ops']['messages-api']}/metrics")).text  # type: ignore[index]
+    counted = await world.metrics("messages-api")
     assert re.search(r'hubbub_rpc_calls_total\{caller="product",status="OK"\} [1-9]', counted)
     assert re.search(r'hubbub_rpc_calls_total\{caller="gateway",status="OK"\} [1-9]', counted)
 

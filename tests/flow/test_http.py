@@ -194,8 +194,7 @@ async def test_problems_have_exactly_four_fields(world: World) -> None:
 async def test_health_readiness_and_metrics_need_no_token(world: World) -> None:
     for url in world.urls:
         for path in ("/healthz", "/readyz", "/metrics"):
-            response = await world.http.get(url + path)
-            assert response.status_code == 200, path
+            assert (await world.http.get(url + path)).status_code == 200, path
 
 
 async def test_a_request_id_is_returned(world: World) -> None:

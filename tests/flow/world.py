@@ -49,6 +49,10 @@ class World:
         assert isinstance(services, dict)
         return str(services[service])
 
+    async def metrics(self, process: str = "gateway-0") -> str:
+        """A process's metrics, at most a second old."""
+        return (await self.http.get(f"{self.stack.ops_url(process)}/metrics")).text
+
     def anonymous(self, gateway: int = 0) -> Api:
         """A caller without a token."""
         return Api(self.urls[gateway], None, self.http)

@@ -16,6 +16,7 @@ from gateway.model import NO_FILE, Connection
 from gateway.rates.bucket import Bucket
 from gateway.wire.framing import WEBSOCKET
 from gateway.wire.registry import Registry
+from gateway.wire.websocket import feed
 
 Frame = tuple[int, bytes]
 """The first byte of the header, and the payload."""
@@ -79,6 +80,9 @@ class _Wire(asyncio.Transport):
     def get_protocol(self) -> Any:
         return self._protocol
 
+    def pause_reading(self) -> None:
+        pass
+
     def resume_reading(self) -> None:
         pass
 
@@ -112,7 +116,7 @@ async def _heard(reads: list[bytes]) -> tuple[list[bytes], list[Frame]]:
     begins = len(wire.written)
     for data in reads:
         if not wire.is_closing():
-            upgrade._feed(wire.get_protocol(), data)  # noqa: SLF001
+            feed(wire.get_protocol(), memoryview(data))
         await registry.writer.flushed()
     return messages, list(_frames(bytes(wire.written[begins:])))
 

@@ -13,6 +13,7 @@ from typing import Any, cast
 import uvloop
 
 from chassis.config import Address
+from gateway.door.capacity import Capacity
 from gateway.door.opening import HandOver
 from gateway.door.server import bind, make_server
 from gateway.door.upgrade import Upgrades
@@ -66,7 +67,8 @@ async def serve(port: int) -> None:
             allowed_origins=frozenset({f"http://127.0.0.1:{port}"}),
             accepting=lambda: True,
         )
-        await make_server(_UNUSED, upgrades.begin).serve(sockets=[bind(Address("127.0.0.1", port))])
+        server = make_server(_UNUSED, upgrades.begin, served=lambda _host: True, capacity=Capacity(1_000))
+        await server.serve(sockets=[bind(Address("127.0.0.1", port))])
         sweeping.cancel()
 
 

@@ -3,11 +3,14 @@
 import uuid
 from dataclasses import dataclass
 
+from chassis.identity import GATEWAY
 from hubbub.messages.v1 import messages_pb2 as nouns
+from hubbub.messages.v1.messages_service_pb2 import BeginBrowserSessionRequest
+from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 from tests.client import Api
 from tests.flow.world import World
 
-UNKNOWN = {name: str(uuid.uuid4()) for name in ("channel", "message", "upload", "report")}
+UNKNOWN = {name: str(uuid.uuid4()) for name in ("channel", "message", "upload", "report", "session")}
 """Ids of objects that do not exist."""
 SECRET = "our secret"
 NAMED = "of the first"
@@ -67,4 +70,13 @@ async def neighbours(world: World) -> Neighbours:
     upload = (await ann.ok("POST", "/v1/uploads", announced, status=201))["id"]
     await ann.ok("PUT", f"/v1/channels/{room}/bans/carol", {"reason": SECRET}, status=204)
     await ann.ok("PUT", "/v1/me/blocks/carol", status=204)
-    return Neighbours(world, ann, bob, eve, other_bob, {"channel": room, "message": message, "report": report, "upload": upload})
+    ids = {"channel": room, "message": message, "report": report, "upload": upload, "session": await _signed_in(world, "ann")}
+    return Neighbours(world, ann, bob, eve, other_bob, ids)
+
+
+async def _signed_in(world: World, user: str) -> str:
+    """The id of a new browser session."""
+    caller = nouns.Caller(tenant=world.tenant, user=user)
+    asked = BeginBrowserSessionRequest(caller=caller, user_agent=SECRET, idle_seconds=600, longest_seconds=600)
+    async with world.stack.channel("messages", GATEWAY) as channel:
+        return str((await MessagesServiceStub(channel).BeginBrowserSession(asked, timeout=5)).session.id)

@@ -109,8 +109,12 @@ class Provider:
         answer = {"access_token": secrets.token_urlsafe(16), "token_type": "Bearer", "id_token": self._id_token(grant.nonce)}
         return JSONResponse(answer, headers={"Cache-Control": "no-store"})
 
+    def now(self) -> int:
+        """The provider's clock."""
+        return int(time.time())
+
     def _id_token(self, nonce: str) -> str:
-        now = int(time.time())
+        now = self.now()
         said = {"iss": self.url, "aud": CLIENT_ID, "iat": now, "exp": now + 300, "nonce": nonce, **self.person, **self.spoil}
         claims = {name: value for name, value in said.items() if value is not None}
         header = {"alg": self.algorithm, "kid": self.algorithm, "typ": "JWT"}

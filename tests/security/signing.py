@@ -4,6 +4,7 @@ import contextlib
 import os
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,20 @@ from stack.process import Command, spawn, stop, until_ready
 from tests.security import provider as openid
 
 KEY = "a-session-key-of-the-tests-0123456789"
+OLD_KEY = "a-session-key-of-yesterday-0123456789"
+SHOP = "http://shop.example.test"
+"""An origin that may call the API with tokens."""
+ANN = {"sub": "ann", "name": "Ann", "org": "acme.example", "groups": ["admin"]}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Two gateways that sign users in at one provider."""
+
+    urls: list[str]
+    provider: openid.Provider
+    logs: Path
+    """Folder of the gateways' logs."""
 
 
 def settings(product: Stack, folder: Path) -> dict[str, str]:
@@ -43,7 +58,7 @@ def settings(product: Stack, folder: Path) -> dict[str, str]:
 
 
 def another_gateway(
-    product: Stack, folder: Path, url: str, issuer: str, redirect_base: str
+    product: Stack, folder: Path, url: str, issuer: str, redirect_base: str, **other: str
 ) -> contextlib.AbstractAsyncContextManager[None]:
     """An additional gateway with other settings than those of `house`."""
     return gateway(
@@ -51,9 +66,11 @@ def another_gateway(
         | {
             "HUBBUB_LISTEN": url.removeprefix("http://"),
             "HUBBUB_INSTANCE": "signin-other",
+            "HUBBUB_DEV_LOGIN": "0",
             "HUBBUB_OIDC_ISSUER": issuer,
             "HUBBUB_OIDC_REDIRECT_BASE": redirect_base,
             "HUBBUB_SESSION_KEYS": KEY,
+            **other,
         },
         folder,
     )

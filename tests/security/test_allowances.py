@@ -16,6 +16,8 @@ from tests.flow.world import live, refusal
 BURST_OF_GUESSES = 50
 BURST_OF_SENDS = 100
 BURST_OF_ROOMS = 10
+BURST_OF_REQUESTS = 400
+PEOPLE = ("ann", "bob", "cat", "dan", "eve", "fay", "gus", "hal")
 # Low rates, so that a bucket regains little while a busy machine answers slowly.
 _ENV = {
     "HUBBUB_STRANGERS_PER_SECOND": "5",
@@ -23,6 +25,8 @@ _ENV = {
     "HUBBUB_SENDS_PER_SECOND": "500",
     "HUBBUB_SEND_BURST": "10000",
     "HUBBUB_JOINS_PER_SECOND": "1",
+    "HUBBUB_REQUESTS_PER_SECOND": "2",
+    "HUBBUB_REQUEST_BURST": "400",
 }
 
 
@@ -46,7 +50,7 @@ class Place:
 async def urls_and_tokens(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[list[str], dict[str, str]]]:
     async with Stack(tmp_path_factory.mktemp("limited"), gateways=2, env=_ENV) as stack, httpx.AsyncClient() as http:
         urls = [gateway.url for gateway in stack.gateways]
-        people = [await login(http, urls[0], user) for user in ("ann", "bob", "cat", "dan")]
+        people = [await login(http, urls[0], user) for user in PEOPLE]
         yield urls, {person.user: str(person.token) for person in people}
 
 
@@ -100,6 +104,37 @@ async def test_an_allowance_is_shared_by_the_gateways(place: Place) -> None:
         granted = await asyncio.gather(sends(at_two), joins(there, room), guesses(place.guesser(1)))
     bursts = (BURST_OF_SENDS, BURST_OF_ROOMS, BURST_OF_GUESSES)
     assert all(count < burst * 3 / 4 for count, burst in zip(granted, bursts, strict=True)), granted  # not the whole burst again
+
+
+async def test_reads_changes_and_handshakes_are_paid_for_over_both_gateways(place: Place) -> None:
+    """The probes of a review that found none of these limited, 400 tokens' worth of each."""
+    probes: dict[str, tuple[str, int, str, str, object]] = {
+        "eve": ("read", 1, "GET", "/v1/channels", None),
+        "fay": ("change", 2, "PATCH", "/v1/channels/{}", {"topic": "x"}),
+        "gus": ("ticket", 2, "POST", "/v1/tickets", None),
+    }
+    for user, (what, cost, method, path, body) in probes.items():
+        here, there = place.person(user), place.person(user, 1)
+        room = await here.create("group", name="a room")
+        count = BURST_OF_REQUESTS // cost + 200
+        granted = await allowed(here.call(method, path.format(room), body) for _ in range(count))
+        assert BURST_OF_REQUESTS // cost - 20 <= granted < count, what
+        await asyncio.sleep(2)  # gateways exchange their counts once a second
+        assert await allowed(there.call(method, path.format(room), body) for _ in range(count)) < granted * 3 / 4, what
+        told = await refusal(there)
+        assert (told.status, int(told.headers["retry-after"]) >= 1) == (HTTPStatus.TOO_MANY_REQUESTS, True)
+
+
+async def test_two_searches_of_a_user_are_under_way_and_the_surplus_is_refused(place: Place) -> None:
+    hal, ann = place.person("hal"), place.person("ann")
+    room = await hal.create("group", name="a room")
+    for number in range(20):
+        await hal.post(room, " ".join(f"{number}-{word}" for word in range(1_500)))
+    found = [asyncio.create_task(hal.call("GET", "/v1/search?q=zzzzzzzzz")) for _ in range(24)]
+    beside = [await ann.call("GET", "/v1/channels") for _ in range(5)]
+    reasons = [(await each).reason for each in found]
+    assert {each.status for each in beside} == {200}
+    assert set(reasons) == {"", "RATE_LIMITED"}
 
 
 async def sends(socket: Socket) -> int:

@@ -1,4 +1,7 @@
-"""A flooding socket does not slow others down: they are answered, and the flood is refused."""
+"""A flooding socket does not slow others down: they are answered, and the flood is refused.
+
+`services/gateway/tests/test_costs.py` counts what one socket gets of a turn of the event loop.
+"""
 
 import asyncio
 import contextlib
@@ -6,7 +9,6 @@ import itertools
 import json
 import statistics
 import time
-from itertools import pairwise
 
 from tests.client import Api, Closed, Socket
 from tests.client.wire import CONTINUATION, PING, PONG, TEXT, Wire, spell, wire
@@ -16,8 +18,7 @@ SAMPLES = 40
 SLOWER_AT_MOST = 20.0
 FLOOR_SECONDS = 0.01
 """Shorter round trips count as this long, since a loaded machine can delay them by as much."""
-FLOOD = 15_000
-"""Frames that one socket sends at once."""
+BLOW_BYTES = 20_000_000
 BEAT_SECONDS = 0.2
 CONTROL_COST = 0.2
 """The cost of a ping or an empty fragment, as a share of a send."""
@@ -56,28 +57,6 @@ async def test_most_of_a_flood_is_refused_and_others_are_not_slowed_down(world: 
         assert ratio < SLOWER_AT_MOST, f"others wait {ratio:.1f} times as long"
         assert len(refused) > len(flooder.received("ack")), "most of a flood must be refused before it reaches a store"
         assert all(error["retry_after"] > 0 for error in refused)
-
-
-async def test_others_are_answered_during_a_flood(world: World) -> None:
-    """Counted rather than timed: how many flooding frames are answered between two answers to another socket."""
-    ann, mallory = await world.person("ann"), await world.person("mallory")
-    async with live(ann) as witness, wire(mallory) as flooder:
-        answered = 0
-
-        async def read() -> None:
-            nonlocal answered
-            while answered < FLOOD:
-                await flooder.frame()
-                answered += 1
-
-        reading = asyncio.create_task(read())
-        await flooder.send(*(spell(TEXT, json.dumps({"type": "ping", "ref": "x" * 200}).encode()) for _ in range(FLOOD)))
-        turns = [0]
-        while not reading.done():
-            await witness.round_trip()
-            turns.append(answered)
-        await reading
-    assert max(after - before for before, after in pairwise(turns)) < FLOOD / 2, turns
 
 
 def beats(limit: int) -> dict[str, bytes]:
@@ -120,3 +99,47 @@ async def test_a_persistent_flood_of_any_kind_of_frame_is_closed_with_4004(world
     people = [await world.person(f"mallory-{number}", number % 2) for number in range(len(kinds))]
     codes = await asyncio.gather(*(flooded(api, beat) for api, beat in zip(people, kinds.values(), strict=True)))
     assert dict(zip(kinds, codes, strict=True)) == dict.fromkeys(kinds, 4004)
+
+
+BLOWS = {
+    "fragments of one byte": spell(TEXT, b"{", fin=False)
+    + spell(CONTINUATION, b" ", fin=False) * 60_000
+    + spell(CONTINUATION, b"}"),
+    "text pings": spell(TEXT, b'{"type":"ping"}'),
+    "pongs": spell(PONG),
+    "pings of the WebSocket": spell(PING, b"x"),
+    "brackets": spell(TEXT, b'{"type":"send","x":[' + b",".join([b"[]"] * 21_000) + b"]}"),
+    "empty fragments": spell(TEXT, b"{", fin=False) + spell(CONTINUATION, fin=False) * 60_000,
+    "deep groups": spell(TEXT, b'{"type":"ping","ref":[' + b",".join([b"[" * 29 + b"]" * 29] * 1_000) + b"]}"),
+    "watches": spell(TEXT, json.dumps({"type": "watch", "users": [f"{number:08}" for number in range(900)]}).encode()),
+}
+"""Frames of each kind that are sent as fast as they are taken."""
+
+
+async def blow(api: Api, piece: bytes) -> tuple[int, int]:
+    """Send `BLOW_BYTES` of one kind; returns the close code, and how many bytes of it were taken."""
+    block, taken = piece * max(1, 100_000 // len(piece)), 0
+
+    async def send(connection: Wire) -> None:
+        nonlocal taken
+        with contextlib.suppress(ConnectionError):
+            while taken < BLOW_BYTES:
+                await connection.send(block)
+                taken += len(block)
+
+    async with wire(api) as connection, asyncio.timeout(30):
+        sending = asyncio.create_task(send(connection))
+        try:
+            return await connection.ended(), taken
+        finally:
+            sending.cancel()
+
+
+async def test_a_blow_of_any_kind_ends_the_socket_before_much_of_it_is_read(world: World) -> None:
+    people = [await world.person(f"mallory-{number}", number % 2) for number in range(len(BLOWS))]
+    async with live(await world.person("ann")) as here, live(await world.person("bob", 1)) as there:
+        ended = await asyncio.gather(*(blow(api, piece) for api, piece in zip(people, BLOWS.values(), strict=True)))
+        await asyncio.gather(here.round_trip(), there.round_trip())
+    codes = {kind: code for kind, (code, _) in zip(BLOWS, ended, strict=True)}
+    assert codes == {kind: 1009 if "fragments" in kind else 4004 for kind in BLOWS}
+    assert all(taken < BLOW_BYTES for _, taken in ended), ended

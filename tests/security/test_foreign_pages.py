@@ -196,3 +196,17 @@ async def test_cors_allows_one_origin_at_a_time_and_no_credentials(place: Place)
 async def token(url: str) -> str:
     async with httpx.AsyncClient(base_url=url) as http:
         return str((await http.post("/v1/dev/login", json={"user": "ann", "tenant": "acme"})).json()["token"])
+
+
+@pytest.mark.parametrize("host", ["rebind.evil.example", "127.0.0.1.evil.example", "localhost.evil.example:8080"])
+async def test_a_name_that_was_rebound_to_this_machine_gets_no_development_token(place: Place, host: str) -> None:
+    async with httpx.AsyncClient(base_url=place.url) as http:
+        answer = await http.post("/v1/dev/login", json={"user": "ann"}, headers={"Host": host})
+        assert (answer.status_code, "token" in answer.json()) == (421, False)
+
+
+@pytest.mark.parametrize("user", [".", ".."])
+async def test_no_user_is_named_like_a_step_in_a_path(place: Place, user: str) -> None:
+    async with httpx.AsyncClient(base_url=place.url) as http:
+        answer = await http.post("/v1/dev/login", json={"user": user})
+        assert (answer.status_code, answer.json()["reason"]) == (400, "INVALID_ARGUMENT")

@@ -165,6 +165,12 @@ async def test_every_answer_carries_the_security_headers_and_pages_allow_no_inli
             assert answer.headers["x-content-type-options"] == "nosniff", path
             assert answer.headers["x-frame-options"] == "DENY", path
             assert answer.headers["referrer-policy"] == "no-referrer", path
+            assert policy["require-trusted-types-for"] == "'script'", path
+            assert policy["trusted-types"] == "'none'", path
+            assert answer.headers["cross-origin-opener-policy"] == "same-origin", path
+            assert answer.headers["cross-origin-resource-policy"] == "same-origin", path
+            assert answer.headers["cross-origin-embedder-policy"] == "credentialless", path
+        assert (await world.http.get(f"{ann.url}/embed.js")).headers["cross-origin-resource-policy"] == "cross-origin"
 
 
 async def test_no_credential_is_set_in_a_cookie_or_accepted_from_a_foreign_origin(product: Stack) -> None:

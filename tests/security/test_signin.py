@@ -1,10 +1,9 @@
 """Sign-in with OpenID Connect: a provider, two gateways, and the attacks in between."""
 
-import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, WebSocket, expect
 
 from chassis.config import Secret
@@ -21,55 +19,9 @@ from gateway.identity.identity import Identity
 from stack import Stack, ports
 from tests.client import Api, Refusal, connect
 from tests.security import provider as openid
-from tests.security.signing import KEY, another_gateway, ask_provider, gateway, refused, settings, sign_in
+from tests.security.signing import ANN, KEY, OLD_KEY, Place, another_gateway, ask_provider, refused, sign_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-OLD_KEY = "a-session-key-of-yesterday-0123456789"
-ANN = {"sub": "ann", "name": "Ann", "org": "acme.example", "groups": ["admin"]}
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Two gateways that sign users in at one provider."""
-
-    urls: list[str]
-    provider: openid.Provider
-    logs: Path
-    """Folder of the gateways' logs."""
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def house(product: Stack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
-    folder = tmp_path_factory.mktemp("signin")
-    urls = [f"http://127.0.0.1:{port}" for port in ports.free(2)]
-    async with openid.running() as provider, contextlib.AsyncExitStack() as running:
-        for number, url in enumerate(urls):
-            env = settings(product, folder) | {
-                "HUBBUB_LISTEN": url.removeprefix("http://"),
-                "HUBBUB_INSTANCE": f"signin-{number}",
-                "HUBBUB_OIDC_ISSUER": provider.url,
-                "HUBBUB_OIDC_REDIRECT_BASE": urls[0],
-                "HUBBUB_SESSION_KEYS": f"{KEY},{OLD_KEY}",
-            }
-            await running.enter_async_context(gateway(env, folder))
-        yield Place(urls, provider, folder)
-
-
-@pytest.fixture
-def place(house: Place) -> Place:
-    """The same, with the provider reset."""
-    fresh = openid.Provider(house.provider.url)
-    for name in ("algorithm", "denies", "key"):
-        setattr(house.provider, name, getattr(fresh, name))
-    house.provider.person, house.provider.spoil = dict(ANN), {}
-    return house
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def http(place: Place) -> AsyncIterator[httpx.AsyncClient]:
-    """An HTTP client that keeps cookies and follows no redirects."""
-    async with httpx.AsyncClient(base_url=place.urls[0], timeout=15) as client:
-        yield client
 
 
 async def test_a_user_signs_in_with_tenant_name_and_roles(http: httpx.AsyncClient) -> None:
@@ -229,14 +181,20 @@ def seal_of(key: str, purpose: str = "session") -> Seal[Identity]:
 
 
 async def test_a_session_expires_and_needs_a_current_key_and_its_purpose(http: httpx.AsyncClient) -> None:
+    await sign_in(http)
     now = time.time()
-    ann = Identity("signin-acme", "ann", "Ann", (), now - 60, now + 600)
+    known = seal_of(KEY).open(http.cookies["hubbub"])
+    assert known is not None
+    http.cookies.clear()
+    ann = Identity("signin-acme", "ann", "Ann", (), now, now + 600, session=known.session)
     cases: list[tuple[Callable[[], str], int]] = [
         (lambda: seal_of(KEY).close(ann, now + 600), 200),
         (lambda: seal_of(OLD_KEY).close(ann, now + 600), 200),
         (lambda: seal_of(KEY).close(replace(ann, expires_at=now - 1), now - 1), 401),
         (lambda: seal_of("a-key-of-another-service-0123456789").close(ann, now + 600), 401),
         (lambda: seal_of(KEY, "attempt").close(ann, now + 600), 401),
+        (lambda: seal_of(KEY).close(replace(ann, session=""), now + 600), 401),
+        (lambda: seal_of(KEY).close(replace(ann, user="bob"), now + 600), 401),
     ]
     for make, status in cases:
         assert (await http.get("/v1/me", headers={"Cookie": f"hubbub={make()}"})).status_code == status
@@ -275,7 +233,7 @@ async def test_signing_out_deletes_the_cookie(place: Place, http: httpx.AsyncCli
     assert (await http.post("/v1/signout", headers={"Origin": place.urls[0]})).status_code == 204
     assert (await http.get("/v1/me")).status_code == 401
     assert (await http.get("/v1/signin/options")).json() == {
-        "development": True,
+        "development": False,
         "provider": {"label": "Acme", "url": "/v1/signin"},
         "signed_in": False,
         "ends_at": None,

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import hmac
 import json
 import re
@@ -160,10 +161,11 @@ def unfit() -> Iterator[tuple[str, str]]:
     wrong: dict[str, tuple[Any, ...]] = {
         "iss": (TWO, ONE + "/", ONE.upper(), "hubbub-dev", "", [ONE]),
         "aud": ("other", AUDIENCE.upper(), "", ["other", "another"], [[AUDIENCE]], {"aud": AUDIENCE}),
-        "sub": ("", 5, "x" * 129, "ann\x00", "ann\n", "\ud800", ["ann"], {"$ne": ""}),
+        "sub": (".", "..", "", 5, "x" * 129, "ann\x00", "ann\n", "\ud800", ["ann"], {"$ne": ""}),
         "tenant": ("two", "one/two", "ONE", "one\n", "", "a" * 65, ["one"], "*", "öne", "default"),
         "exp": (now - 1, str(now + 600), -1, 0, "tomorrow"),
         "iat": (later, "now", -1, str(now)),
+        "auth_time": (later, "now", -1, {}),
         "nbf": (later, "later", {}),
         "name": (5, {}, "x" * 129, "an\x00n"),
         "roles": ("admin", [5], {}, ["r"] * 33, [["admin"]], ["x" * 65]),
@@ -171,6 +173,11 @@ def unfit() -> Iterator[tuple[str, str]]:
     for name, values in wrong.items():
         for value in values:
             yield f"{name} is {value!r:.40}", sign(claims(**{name: value}))
+    day = 86_400
+    yield "a life of more than a day", sign(claims(iat=now - 60, exp=now + day + 1_800))
+    yield "a life of 200 years", sign(claims(exp=now + 200 * 365 * day))
+    yield "issued in 1970", sign(claims(iat=0))
+    yield "issued long ago, and ending soon", sign(claims(iat=now - day, exp=now + 3_600))
     yield "another issuer's key", sign(claims(), "EdDSA", OF_TWO, kid="two")
     yield "another issuer's tenant", sign(claims(iss=TWO, tenant="one"), "EdDSA", OF_TWO, kid="two")
     yield "a development token of our own making", sign(claims(iss="hubbub-dev", aud="hubbub"))
@@ -215,17 +222,22 @@ async def provider() -> AsyncIterator[Provider]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    """A gateway with two issuers, each with its own tenant."""
+async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    """Two gateways with two issuers, each with its own tenant."""
     folder = tmp_path_factory.mktemp("issuers")
     issuers = []
     for name, tenant, keys in ((ONE, "one", KEYS), (TWO, "two", {"two": OF_TWO})):
         path = Path(folder) / f"{tenant}.json"
         path.write_bytes(jwks(**keys))
         issuers.append({"issuer": name, "audience": AUDIENCE, "tenants": [tenant], "jwks_file": str(path)})
-    env = {"HUBBUB_ISSUERS": json.dumps(issuers), "HUBBUB_DEV_LOGIN": "0"}
-    async with Stack(tmp_path_factory.mktemp("product"), env=env) as stack:
-        yield stack.gateways[0].url
+    env = {"HUBBUB_ISSUERS": json.dumps(issuers), "HUBBUB_ADMIN_FRESH_SECONDS": "600"}
+    async with Stack(tmp_path_factory.mktemp("product"), gateways=2, env=env) as stack:
+        yield stack
+
+
+@pytest.fixture
+def gateway(stack: Stack) -> str:
+    return stack.gateways[0].url
 
 
 @pytest.fixture
@@ -276,6 +288,56 @@ async def test_every_hostile_token_is_refused_before_the_upgrade(gateway: str, h
 async def test_without_development_logins_their_path_is_not_found(gateway: str, http: httpx.AsyncClient) -> None:
     for body in ({"user": "ann"}, {}, None):
         await Api(gateway, None, http).refused("POST", "/v1/dev/login", body, reason="NOT_FOUND")
+
+
+async def test_a_token_of_a_whole_day_is_accepted(gateway: str, http: httpx.AsyncClient) -> None:
+    now = time.time()
+    await Api(gateway, sign(claims(iat=now - 1, exp=now - 1 + 86_400)), http).ok("GET", "/v1/me")
+
+
+def administrator(gateway: str, http: httpx.AsyncClient, **changes: Any) -> Api:
+    return Api(gateway, sign(claims(sub="root", **{"auth_time": time.time(), **changes})), http)
+
+
+@pytest.mark.parametrize("auth_time", [..., 0, 1])
+async def test_a_token_without_a_recent_sign_in_may_not_administer(gateway: str, http: httpx.AsyncClient, auth_time: Any) -> None:
+    root = administrator(gateway, http, auth_time=auth_time)
+    await root.ok("GET", "/v1/channels")
+    await root.refused("GET", "/v1/admin/audit", reason="SIGN_IN_AGAIN")
+    await administrator(gateway, http).ok("GET", "/v1/admin/audit")
+
+
+@pytest.mark.parametrize("used", [True, False])
+async def test_a_token_of_an_issuer_with_a_fast_clock_does_not_survive_a_revocation(
+    stack: Stack, http: httpx.AsyncClient, used: bool
+) -> None:
+    here, there = (each.url for each in stack.gateways)
+    user, now = f"carl-{used}", time.time()
+    await Api(here, sign(claims(sub=user)), http).ok("GET", "/v1/me")
+    ahead = sign(claims(sub=user, iat=now + 8))
+    async with contextlib.AsyncExitStack() as open_sockets:
+        sockets = []
+        if used:
+            for url in (here, there):
+                await Api(url, ahead, http).ok("GET", "/v1/me")
+                sockets.append(await open_sockets.enter_async_context(connect(Api(url, ahead, http))))
+        await administrator(here, http).ok("POST", f"/v1/admin/users/{user}/revoke", status=204)
+        assert [await socket.closed() for socket in sockets] == [4501] * len(sockets)
+    for url in (here, there, here):
+        await Api(url, ahead, http).refused("GET", "/v1/me", reason="NOT_AUTHENTICATED")
+        assert (await refusal(Api(url, ahead, http))).status == 401
+
+
+async def test_a_user_with_a_fresh_token_is_let_in_right_after_a_revocation(stack: Stack, http: httpx.AsyncClient) -> None:
+    here, there = (each.url for each in stack.gateways)
+    old = sign(claims(sub="dora"))
+    await Api(here, old, http).ok("GET", "/v1/me")
+    await administrator(here, http).ok("POST", "/v1/admin/users/dora/revoke", status=204)
+    fresh = sign(claims(sub="dora", iat=time.time()))
+    for url in (here, there):
+        await Api(url, old, http).refused("GET", "/v1/me", reason="NOT_AUTHENTICATED")
+        async with connect(Api(url, fresh, http)) as socket:
+            await socket.round_trip()
 
 
 # Issuers that misbehave.

@@ -52,6 +52,8 @@ def elsewhere(pair: Neighbours) -> dict[Route, tuple[int, object]]:
     room = pair.ids["channel"]
     return {
         ("GET", "/v1/me"): (200, None),
+        ("GET", "/v1/me/sessions"): (200, None),
+        ("DELETE", "/v1/me/sessions"): (204, None),
         ("GET", "/v1/me/blocks"): (200, None),
         ("PUT", "/v1/me/blocks/{user:path}"): (404, None),
         ("DELETE", "/v1/me/blocks/{user:path}"): (404, None),

@@ -18,6 +18,7 @@ from hubbub.events.v1.events_pb2 import PostMessage, Role
 from hubbub.media.v1 import media_service_pb2 as media_calls
 from hubbub.media.v1.media_pb2 import LinkVariant
 from hubbub.media.v1.media_service_pb2_grpc import MediaServiceStub
+from hubbub.messages.v1 import messages_pb2 as nouns
 from hubbub.messages.v1 import messages_service_pb2 as calls
 from hubbub.messages.v1.messages_pb2 import ChannelKind, ReportResolution
 from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
@@ -102,6 +103,24 @@ async def open_sessions(doors: Doors) -> None:
     (session,) = (await doors.messages.OpenSessions(calls.OpenSessionsRequest(sessions=[asked]), timeout=5)).sessions
     assert (session.user.id, len(session.channels)) == ("ann", 0)
     assert doors.pair.none_of_theirs(session)
+
+
+async def begin_browser_session(doors: Doors) -> None:
+    """The other tenant's session is not continued."""
+    caller = nouns.Caller(tenant=doors.pair.tenant, user="ann", session=doors.pair.ids["session"])
+    asked = calls.BeginBrowserSessionRequest(caller=caller, idle_seconds=60, longest_seconds=60)
+    assert doors.pair.none_of_theirs(await doors.messages.BeginBrowserSession(asked, timeout=5))
+
+
+async def list_browser_sessions(doors: Doors) -> None:
+    assert len((await doors.own("ListBrowserSessions")).sessions) == 0
+    assert len((await doors.theirs("ListBrowserSessions")).sessions) == 1
+
+
+async def end_browser_sessions(doors: Doors) -> None:
+    await doors.absent("EndBrowserSessions", session=doors.pair.ids["session"])
+    assert len((await doors.own("EndBrowserSessions")).sessions) == 0
+    assert len((await doors.theirs("ListBrowserSessions")).sessions) == 1
 
 
 async def list_users(doors: Doors) -> None:
@@ -262,6 +281,9 @@ async def attach(doors: Doors) -> None:
 CASES: dict[str, Callable[[Doors], Awaitable[None]]] = {
     "AdmitUser": admit_user,
     "OpenSessions": open_sessions,
+    "BeginBrowserSession": begin_browser_session,
+    "ListBrowserSessions": list_browser_sessions,
+    "EndBrowserSessions": end_browser_sessions,
     "ListUsers": list_users,
     "RevokeUser": revoke_user,
     "BlockUser": block_user,

@@ -99,7 +99,7 @@ async def test_the_script_returns_a_prefix_of_each_stream_within_both_bounds(wor
     connection = await Connection.open(Address.parse(valkey_url), 5, scripts=scripts.sources())
     most, room = dice.randint(1, 30), dice.choice((1, 10_000, 200_000, 10**9))
     keys = [f"bus:{topic.name}" for topic in topics]
-    (answer,) = await connection.call([scripts.look.call(keys, most, room, *["0-0"] * len(keys))], 5)
+    (answer,) = await connection.call([scripts.look.call([], most, room, *itertools.chain(*((key, "0-0") for key in keys)))], 5)
     connection.close()
     read = [[entry[1][1] for entry in found[1:]] for found in answer]
     for topic, found, payloads in zip(topics, answer, read, strict=True):

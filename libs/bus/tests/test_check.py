@@ -93,8 +93,8 @@ async def test_a_check_records_how_long_commands_have_waited(bus_of: Open, admin
     seconds, _ = await admin.time()
     await admin.xadd(redis_keys.stream(commands(0).name), {"p": b""}, id=f"{(seconds - 100) * 1000}-0")
     await admin.xadd(redis_keys.stream(events(0).name), {"p": b""}, id=f"{(seconds - 900) * 1000}-0")
-    await bus_of().check(TOPICS, durable=False)
+    await bus_of().check(TOPICS, durable=False, backlog=True)
     assert 100 <= (REGISTRY.get_sample_value("hubbub_bus_backlog_seconds") or 0) < 200
     await admin.flushall()
-    await bus_of().check(TOPICS, durable=False)
+    await bus_of().check(TOPICS, durable=False, backlog=True)
     assert REGISTRY.get_sample_value("hubbub_bus_backlog_seconds") == 0

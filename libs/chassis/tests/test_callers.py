@@ -20,7 +20,7 @@ from grpc_status import rpc_status
 from joserfc import jws
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
-from chassis.callers import CACHED_TOKENS, CallerConfig, Callers, callers, require_callers
+from chassis.callers import CACHED_TOKENS, COST_BYTES, Caller, CallerConfig, Callers, callers, require_callers
 from chassis.config import Address, ConfigError, ProcessConfig, load
 from chassis.context import current_caller
 from chassis.errors import CallerNotAllowed, CallerTooFast, CallerUnknown, Unavailable
@@ -284,6 +284,45 @@ def test_a_quota_allows_a_burst_of_ten_seconds_and_then_its_rate() -> None:
     make(4)
     pace.now += 1_000
     make(50)
+
+
+def busy_caller(tenants: list[str], pace: Clock) -> Caller:
+    known = Callers([msgspec.structs.replace(SHOP_CONFIG, tenants=tenants, calls_per_second=10)], monotonic=pace)
+    return known.identify([bearing(sign(claims()))]).caller
+
+
+def asking(tenant: str, size: int = 0) -> presence_service_pb2.GetPresenceRequest:
+    return presence_service_pb2.GetPresenceRequest(users=[presence_pb2.UserRef(tenant=tenant, user="x" * size)])
+
+
+def test_an_rpc_is_charged_its_cost_and_its_bytes() -> None:
+    caller, pace = busy_caller(["acme"], Clock()), Clock()
+    for _ in range(20):
+        caller.count_call(5)  # a burst is 100
+    with pytest.raises(CallerTooFast):
+        caller.count_call(1)
+    large = busy_caller(["acme"], pace)
+    large.count_message(asking("acme", 90 * COST_BYTES), 1)
+    with pytest.raises(CallerTooFast):
+        large.count_call(20)
+
+
+def test_a_caller_of_several_tenants_spends_half_of_its_quota_on_one() -> None:
+    pace = Clock()
+    caller = busy_caller(["*"], pace)
+    for _ in range(50):
+        caller.count_message(asking("acme"), 1)
+    with pytest.raises(CallerTooFast):
+        caller.count_message(asking("acme"), 1)
+    caller.count_message(asking("beta"), 1)
+    pace.now += 1
+    for _ in range(5):
+        caller.count_message(asking("acme"), 1)
+    with pytest.raises(CallerTooFast):
+        caller.count_message(asking("acme"), 1)
+    only = busy_caller(["acme"], pace)
+    for _ in range(100):
+        only.count_message(asking("acme"), 1)
 
 
 async def test_a_caller_above_its_quota_gets_retry_after() -> None:

@@ -9,11 +9,13 @@ import psycopg
 import pytest
 
 from chassis.database_check import DatabaseCheck, open_database_check
+from chassis.database_role import RoleCheck
 from chassis.lifecycle import Unusable
 from chassis.migrate import Migration, migrate
 from chassis.postgres import open_database
 from stack.postgres import Postgres
 
+BOUND, ANY = (RoleCheck(production=production, every_tenant=True) for production in (True, False))
 SCHEMA = [Migration("0001_one.sql", "CREATE TABLE one ()"), Migration("0002_two.sql", "CREATE TABLE two ()")]
 
 
@@ -25,7 +27,7 @@ async def admin(database: str) -> AsyncIterator[psycopg.AsyncConnection]:
 
 @pytest.fixture
 async def check(database: str) -> AsyncIterator[DatabaseCheck]:
-    async with open_database_check(database, name="tests", schema=SCHEMA, production=True) as check:
+    async with open_database_check(database, name="tests", schema=SCHEMA, role=BOUND) as check:
         yield check
 
 
@@ -74,7 +76,7 @@ async def test_a_migration_that_comes_during_the_check_is_seen_over_the_same_con
 )
 async def test_a_connection_that_fails_tells_why(database: str, change: object, cause: str) -> None:
     assert callable(change)
-    async with open_database_check(change(database), name="tests", schema=SCHEMA, production=False) as check:
+    async with open_database_check(change(database), name="tests", schema=SCHEMA, role=ANY) as check:
         assert await _cause(check) == cause
         assert await _cause(check) == cause
 
@@ -97,17 +99,17 @@ async def test_a_server_that_accepts_no_writes_is_told(database: str, admin: psy
     await migrate(database, SCHEMA)
     name = database.rpartition("/")[2]
     await admin.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on'.encode())
-    async with open_database_check(database, name="tests", schema=SCHEMA, production=False) as check:
+    async with open_database_check(database, name="tests", schema=SCHEMA, role=ANY) as check:
         assert "read-only" in await _cause(check)
 
 
 async def test_a_role_that_row_security_does_not_bind_is_refused_in_production(postgres_server: Postgres, database: str) -> None:
     await migrate(database, SCHEMA)
     unbound = postgres_server.url(database.rpartition("/")[2], "postgres")
-    async with open_database_check(unbound, name="tests", schema=SCHEMA, production=True) as check:
+    async with open_database_check(unbound, name="tests", schema=SCHEMA, role=BOUND) as check:
         assert "bypasses row security" in await _cause(check)
         assert "bypasses row security" in await _cause(check)
-    async with open_database_check(unbound, name="tests", schema=SCHEMA, production=False) as check:
+    async with open_database_check(unbound, name="tests", schema=SCHEMA, role=ANY) as check:
         await check()
 
 

@@ -7,6 +7,9 @@ import sys
 import urllib.error
 import urllib.request
 
+from chassis import metrics
+from chassis.lifecycle import Lifecycle, State
+
 PROGRAM = """
 import asyncio, sys
 from chassis.config import ProcessConfig
@@ -67,3 +70,70 @@ def test_readiness_and_metrics_are_served(free_port: int) -> None:
         assert b"hubbub_ready 1.0" in answer.read()
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=10)
+
+
+_HIDING = """
+import ctypes, os, sys
+from chassis.lifecycle import hide_memory
+if os.geteuid() == 0:
+    os.setgid(65534), os.setuid(65534)
+ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)
+for hide in (lambda: None, hide_memory):
+    hide()
+    reader, writer = os.pipe()
+    if not (child := os.fork()):
+        try:
+            os.write(writer, str(b"hunter2" in open(f"/proc/{os.getppid()}/environ", "rb").read()).encode())
+        except PermissionError:
+            os.write(writer, b"refused")
+        os._exit(0)
+    os.waitpid(child, 0)
+    sys.stdout.write(os.read(reader, 100).decode() + " ")
+"""
+
+
+def test_the_service_hides_its_environment_from_other_processes_of_its_user() -> None:
+    argv = [sys.executable, "-c", _HIDING]
+    done = subprocess.run(argv, env={**os.environ, "SECRET": "hunter2"}, capture_output=True, text=True, timeout=30, check=False)
+    assert done.stdout.split() == ["True", "refused"], done.stderr
+
+
+_SECRET = """
+import asyncio, os
+from dataclasses import dataclass
+from chassis.config import ProcessConfig, Secret, secret, setting
+from chassis.lifecycle import Lifecycle, run
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config(ProcessConfig):
+    url: Secret = setting("HUBBUB_URL", secret)
+
+async def main(config: Config, lifecycle: Lifecycle) -> None:
+    child = await asyncio.create_subprocess_exec("env", stdout=asyncio.subprocess.PIPE)
+    output, _ = await child.communicate()
+    print(str(config.url), "HUBBUB_URL" in os.environ, b"hunter2" in output)
+
+run(Config, main)
+"""
+
+
+def test_a_secret_leaves_the_environment_when_it_has_been_read() -> None:
+    argv = [sys.executable, "-c", _SECRET]
+    environ = {**os.environ, "HUBBUB_URL": "hunter2"}
+    done = subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=30, check=False)
+    assert done.stdout.splitlines()[0] == "hunter2 False False", done.stderr
+
+
+async def test_a_process_says_why_it_is_not_ready() -> None:
+    lifecycle = Lifecycle()
+    told = [lifecycle.state]
+    lifecycle.set_ready(True)
+    told.append(lifecycle.state)
+    lifecycle.full = lambda: True
+    told.append(lifecycle.state)
+    lifecycle.stop()
+    assert [*told, lifecycle.state] == [State.NOT_READY, State.READY, State.FULL, State.STOPPING]
+
+
+def test_a_page_of_metrics_is_made_once_a_second_however_often_it_is_asked_for() -> None:
+    assert len({id(metrics.page()) for _ in range(100)}) <= 2

@@ -1,8 +1,10 @@
+import json
+
 import pytest
 import structlog
 
 from chassis.config import ProcessConfig
-from chassis.logging import configure
+from chassis.logging import TRACEBACKS_PER_MINUTE, configure
 
 
 @pytest.mark.parametrize("env", ["production", "local"])
@@ -39,4 +41,17 @@ def test_production_does_not_log_exception_messages(capsys: pytest.CaptureFixtur
     printed = capsys.readouterr().out
     assert "RuntimeError" in printed
     assert "hunter2" not in printed
+    structlog.reset_defaults()
+
+
+def test_tracebacks_beyond_a_number_are_left_out_and_their_events_are_not(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(ProcessConfig(env="production", log_level="info", instance="test", ops_listen=None, drain_seconds=1))
+    for _ in range(3 * TRACEBACKS_PER_MINUTE):
+        structlog.get_logger().error("it_failed", exc_info=RuntimeError())
+
+    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(printed) == 3 * TRACEBACKS_PER_MINUTE
+    with_traceback = [event for event in printed if "exception" in event]
+    assert TRACEBACKS_PER_MINUTE <= len(with_traceback) <= 2 * TRACEBACKS_PER_MINUTE  # twice, where a minute ends meanwhile
+    assert all(event["traceback_dropped"] for event in printed if "exception" not in event)
     structlog.reset_defaults()

@@ -38,10 +38,10 @@ async def test_a_process_is_ready_while_it_can_use_all_that_it_needs() -> None:
     with capture_logs() as lines:
         async with _kept(life, {"store": store}):
             await life.until_ready()
-            assert life.report() == "ok\n"
+            assert life.report() == "ok"
             store.error = Unusable("it refuses the password")
             await life.until_ready(ready=False)
-            assert life.report() == "not ready\nstore: it refuses the password\n"
+            assert life.report() == "not ready\nstore: it refuses the password"
             assert REGISTRY.get_sample_value("hubbub_dependency_usable", {"dependency": "store"}) == 0
             store.error = None
             await life.until_ready()
@@ -55,7 +55,7 @@ async def test_what_is_useful_is_named_and_leaves_the_process_ready() -> None:
     bus.error = Unavailable("The bus does not answer")
     async with _kept(life, {}, {"bus": bus}):
         await life.until_ready()
-        assert life.report() == "ok\nbus: The bus does not answer\n"
+        assert life.report() == "ok\nbus: The bus does not answer"
 
 
 async def test_a_check_that_does_not_end_has_failed() -> None:
@@ -63,7 +63,7 @@ async def test_a_check_that_does_not_end_has_failed() -> None:
     async with _kept(life, {"quick": Dependency(), "slow": asyncio.Event().wait}):
         while not life.causes:  # noqa: ASYNC110 - nothing announces a cause
             await asyncio.sleep(0)
-        assert life.report() == "not ready\nslow: it does not answer within 2 s\n"
+        assert life.report() == "not ready\nslow: it does not answer within 2 s"
 
 
 async def test_a_cause_that_lasts_is_logged_once() -> None:
@@ -89,7 +89,7 @@ async def test_stopping_ends_every_wait_and_is_reported() -> None:
         await asyncio.sleep(0)
         life.stop()
         await life.until_ready()
-    assert (life.ready, life.report()) == (False, "stopping\n")
+    assert (life.ready, life.report()) == (False, "stopping")
 
 
 @pytest.mark.parametrize("ready", [True, False])

@@ -12,11 +12,11 @@ from google.protobuf.message_factory import GetMessageClass
 from joserfc.jwk import OKPKey
 
 from chassis.callers import CallerConfig, Callers
-from chassis.config import Address, ProcessConfig, load
+from chassis.config import Address, ConfigError, ProcessConfig, load
 from chassis.grpc_client import open_channel
-from chassis.grpc_server import serve
+from chassis.grpc_server import require_declared, serve
 from chassis.identity import Identity, public_jwk
-from chassis.scopes import NEEDED, TABLE, Scope, audience_of
+from chassis.scopes import COSTS, NEEDED, TABLE, Scope, audience_of, require_costs
 from chassis.tenancy import tenant_paths, tenants
 from hubbub.media.v1 import media_service_pb2
 from hubbub.messages.v1 import messages_pb2, messages_service_pb2
@@ -46,6 +46,16 @@ def known(scope: Scope) -> list[CallerConfig]:
 def test_every_rpc_has_a_scope_and_the_table_names_no_other_rpc() -> None:
     assert NEEDED.keys() == RPCS.keys()
     assert len(NEEDED) == sum(len(rpcs.split()) for _, _, rpcs in TABLE), "an RPC is in two rows"
+
+
+def test_an_rpc_without_a_cost_does_not_start_a_service() -> None:
+    assert all(needed.cost > 0 for needed in NEEDED.values())
+    row = (Scope.ADMIN, "hubbub.messages.v1.MessagesService", "ListUsers DropEverything")
+    with pytest.raises(TypeError, match="DropEverything"):
+        require_costs([row], COSTS)
+    require_declared([service.full_name for service in SERVICES])
+    with pytest.raises(ConfigError, match=r"grpc\.health"):
+        require_declared(["grpc.health.v1.Health"])
 
 
 @pytest.mark.parametrize("path", RPCS)

@@ -10,6 +10,7 @@ import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import psycopg
@@ -35,11 +36,8 @@ def services(tmp_path: Path) -> dict[str, str]:
 
 async def environment_of(stack: Stack, name: str) -> dict[str, str]:
     """Return the environment of a service."""
-    ops = stack.endpoints["ops"]
-    assert isinstance(ops, dict)
-    url = f"http://{ops[name]}" if name in ops else stack.gateways[0].url
     async with httpx.AsyncClient(timeout=5) as client:
-        environment: dict[str, str] = (await client.get(f"{url}/env")).json()
+        environment: dict[str, str] = (await client.get(f"{stack.ops_url(name)}/env")).json()
     return environment
 
 
@@ -71,22 +69,26 @@ async def test_every_process_is_listed_and_each_service_sees_only_its_own_stores
     assert "HUBBUB_GATEWAY_KEY" not in {*worker, *media}
     assert {each["name"] for each in json.loads(media["HUBBUB_CALLERS"])} == {"gateway", "product"}
     assert "PRIVATE" not in media["HUBBUB_CALLERS"]
-    assert gateway["HUBBUB_BUS_URL"] == worker["HUBBUB_BUS_URL"]
-    assert "HUBBUB_MEDIA_DATABASE_URL" in media
+    users = {name: urlsplit(each["HUBBUB_BUS_URL"]).username for name, each in {"gateway": gateway, "worker": worker}.items()}
+    assert users == {"gateway": "gateway", "worker": "messages-worker"}
+    assert {urlsplit(each["HUBBUB_BUS_URL"]).port for each in (gateway, worker)} == {urlsplit(gateway["HUBBUB_BUS_URL"]).port}
+    assert urlsplit(media["HUBBUB_MEDIA_DATABASE_URL"]).username == "media_service"
+    assert urlsplit(media["HUBBUB_MEDIA_SWEEPER_DATABASE_URL"]).username == "media_sweeper"
     assert "HUBBUB_MESSAGES_DATABASE_URL" not in media
+    assert not any("MIGRATION" in name for name in {*gateway, *worker, *media})
 
 
 async def test_data_and_keys_survive_a_run_and_are_private(tmp_path: Path, services: dict[str, str]) -> None:
     stack = Stack(tmp_path / "data", env=services)
     async with stack:
-        url = str(stack.endpoints["HUBBUB_MESSAGES_DATABASE_URL"])
+        url = str(stack.endpoints["HUBBUB_MESSAGES_MIGRATION_DATABASE_URL"])
         async with await psycopg.AsyncConnection.connect(url) as connection:
             await connection.execute("CREATE TABLE kept (n int)")
         keys = {path: path.read_bytes() for path in (stack.data / "keys").iterdir()}
         assert {"dev.pem", "gateway.pem", "product.pem"} <= {path.name for path in keys}
     assert not (stack.data / "pids.json").exists()
     async with stack:
-        url = str(stack.endpoints["HUBBUB_MESSAGES_DATABASE_URL"])
+        url = str(stack.endpoints["HUBBUB_MESSAGES_MIGRATION_DATABASE_URL"])
         async with await psycopg.AsyncConnection.connect(url) as connection:
             await connection.execute("SELECT n FROM kept")
         assert {path: path.read_bytes() for path in (stack.data / "keys").iterdir()} == keys

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
+import grpc
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from joserfc import jws
@@ -19,9 +20,12 @@ from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 from chassis.errors import NotAuthenticated
 from chassis.jwt import TOKEN_BYTES
 from gateway.config import IssuerConfig
+from gateway.identity.access_cache import REVOKED, AccessCache
 from gateway.identity.authentication import Authenticator
+from gateway.identity.identity import Identity
 from gateway.identity.issuers import COOLDOWN_SECONDS, DevIssuer, Issuer, dev_key, fetch, parse_jwks
 from gateway.identity.safe_fetch import FetchError
+from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 
 pytestmark = pytest.mark.filterwarnings("ignore::joserfc.errors.SecurityWarning")
 ISSUER, AUDIENCE = "https://issuer.example", "hubbub"
@@ -231,3 +235,24 @@ def test_gateways_that_start_together_share_one_development_key(tmp_path: Path) 
     path = tmp_path / "keys" / "dev.pem"
     assert DevIssuer(dev_key(path)).kid == DevIssuer(dev_key(path)).kid
     assert path.stat().st_mode & 0o077 == 0
+
+
+async def test_revocations_of_others_outdate_no_answer_but_ones_own_and_missed_ones_do() -> None:
+    async with grpc.aio.insecure_channel("127.0.0.1:1") as channel:
+        cache = AccessCache(MessagesServiceStub(channel))
+    ann = Identity("acme", "ann", "", (), 0, 0)
+    before = cache.revocations
+    for user in range(REVOKED // 2):
+        cache.forget("acme", f"user {user}")
+        cache.forget("beta", "ann")
+    assert not cache.revoked_since(before, ann)
+    cache.forget("acme", "ann")
+    assert cache.revoked_since(before, ann)
+    assert not cache.revoked_since(cache.revocations, ann)
+    now = cache.revocations
+    for user in range(REVOKED + 1):
+        cache.forget("acme", f"another {user}")
+    assert cache.revoked_since(now, ann), "what was forgotten counts as a revocation"
+    now = cache.revocations
+    cache.forget_all()
+    assert cache.revoked_since(now, ann)

@@ -11,7 +11,7 @@ from msgspec import Raw
 from bus.bus import BusUnavailable
 from bus.memory import MemoryBus
 from bus.topics import commands, partition_of
-from chassis.errors import Unavailable
+from chassis.errors import RateLimited, Unavailable
 from gateway.commands import pending as pending_module
 from gateway.commands.pending import TIMEOUT_SECONDS, Pending
 from gateway.commands.publisher import BATCH, WAITING, CommandPublisher
@@ -153,12 +153,17 @@ async def test_a_command_without_outcome_is_unavailable_after_ten_seconds(world:
 
 
 async def test_pending_commands_are_bounded(world: World, pending: Pending, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pending_module, "BOUND", 3)
+    monkeypatch.setattr(pending_module, "BOUND", 6)
     ann = world.connect("ann")
     for number in range(3):
         pending.add(str(number), ann, Raw(b"1"))
-    with pytest.raises(Unavailable):
+    with pytest.raises(RateLimited):  # a tenant has half
         pending.add("more", ann, Raw(b"1"))
+    pending.failed(("0",), Unavailable())
+    pending.add("more", ann, Raw(b"1"))
+    monkeypatch.setattr(pending_module, "BOUND", 3)
+    with pytest.raises(Unavailable):
+        pending.add("yet more", ann, Raw(b"1"))
 
 
 # Publishing.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Mapping
 
 import pytest
@@ -13,8 +15,9 @@ from gateway.identity.cookies import COOKIE_BYTES, OversizeError, Seal
 from gateway.identity.identity import Identity
 from gateway.identity.origin import may_use
 
-OLD, NEW = "old-key-0123456789-0123456789-0123", "new-key-0123456789-0123456789-0123"
+OLD, NEW = "old-key-0123456789-0123456789-0123", hashlib.sha256(b"a key of the tests").hexdigest()
 ANN = Identity("acme", "ann", "Ann", ("admin",), 1.5, 2_000_000_000.0)
+SPELLINGS = (base64.b64encode, base64.urlsafe_b64encode)
 GIVEN = {
     "HUBBUB_LISTEN": "127.0.0.1:8080",
     "HUBBUB_BUS_URL": "memory:",
@@ -22,6 +25,7 @@ GIVEN = {
     "HUBBUB_PRESENCE_TARGET": "a:2",
     "HUBBUB_MEDIA_TARGET": "a:3",
     "HUBBUB_GATEWAY_KEY": OKPKey.generate_key("Ed25519").as_pem(private=True).decode(),
+    "HUBBUB_TRUSTED_PROXIES": "none",
 }
 SIGN_IN = {
     "HUBBUB_OIDC_ISSUER": "https://login.example",
@@ -99,15 +103,49 @@ def test_a_provider_requires_all_of_its_settings(missing: str) -> None:
         ("HUBBUB_OIDC_TENANTS", '["acme"]'),
         ("HUBBUB_SESSION_KEYS", "short"),
         ("HUBBUB_SESSION_KEYS", f"{NEW},"),
+        ("HUBBUB_SESSION_KEYS", 32 * "a"),
+        ("HUBBUB_SESSION_KEYS", 64 * "a"),
+        ("HUBBUB_SESSION_KEYS", 4 * "0123456789abcdef"),
+        ("HUBBUB_SESSION_KEYS", "correct horse battery staple, and again"),
+        ("HUBBUB_SESSION_KEYS", f"{NEW},{OLD}"),
+        ("HUBBUB_DEV_LOGIN", "1"),
     ],
 )
 def test_production_refuses_insecure_settings(name: str, value: str) -> None:
     assert name in problems({**SIGN_IN, name: value})
 
 
-def problems(given: Mapping[str, str]) -> str:
+@pytest.mark.parametrize("key", [NEW, NEW.upper(), *(spell(bytes.fromhex(NEW)).decode() for spell in SPELLINGS)])
+def test_production_takes_random_keys_in_hex_and_base64(key: str) -> None:
+    load(Config, {**GIVEN, **SIGN_IN, "HUBBUB_SESSION_KEYS": f"{key}, {key.strip('=')}", "HUBBUB_ENV": "production"})
+
+
+DEV_LOGIN = {"HUBBUB_DEV_LOGIN": "1", "HUBBUB_DEV_KEY_FILE": "dev.pem"}
+ISSUERS = '[{"issuer": "https://one.example", "audience": "a", "tenants": ["one"], "jwks_file": "keys.json"}]'
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:8080", "localhost:8080", "[::1]:8080", "127.9.9.9:1"])
+def test_the_development_login_starts_on_the_loopback_interface(listen: str) -> None:
+    assert load(Config, {**GIVEN, **DEV_LOGIN, "HUBBUB_LISTEN": listen}).dev_login
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        *({"HUBBUB_LISTEN": listen} for listen in ("0.0.0.0:8080", "[::]:8080", "10.0.0.1:8080", "chat.example:8080")),
+        SIGN_IN,
+        {"HUBBUB_ISSUERS": ISSUERS},
+        {"HUBBUB_DEV_KEY_FILE": ""},
+        {"HUBBUB_ENV": "production"},
+    ],
+)
+def test_the_development_login_is_refused_where_others_could_reach_it_and_beside_real_users(beside: Mapping[str, str]) -> None:
+    assert "HUBBUB_DEV_LOGIN" in problems({**DEV_LOGIN, **beside}, env="local")
+
+
+def problems(given: Mapping[str, str], env: str = "production") -> str:
     with pytest.raises(ConfigError) as caught:
-        load(Config, {**GIVEN, **given, "HUBBUB_ENV": "production"})
+        load(Config, {**GIVEN, "HUBBUB_ENV": env, **given})
     assert NEW not in str(caught.value)
     return str(caught.value)
 
@@ -127,7 +165,7 @@ def problems(given: Mapping[str, str]) -> str:
         ("", False),
     ],
 )
-def test_only_our_own_and_listed_origins_may_use_cookies(origin: str, *, fits: bool) -> None:
+def test_only_our_own_and_listed_origins_may_open_a_socket(origin: str, *, fits: bool) -> None:
     assert may_use(origin, "chat.example", frozenset({"https://shop.example"})) is fits
 
 

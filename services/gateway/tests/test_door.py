@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from chassis.errors import Unavailable
-from gateway.door import server
+from gateway.door import http_connection
 from services.gateway.tests.house import House, open_house
 
 pytestmark = pytest.mark.filterwarnings("ignore::joserfc.errors.SecurityWarning")
@@ -95,9 +95,100 @@ async def test_a_long_request_line_is_431(house: House) -> None:
 
 
 async def test_a_head_that_never_ends_is_answered_in_time(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(http_connection, "HEAD_SECONDS", 0.2)
     assert answer(await house.raw(b"GET /v1/connect HTTP/1.1\r\nHost: gw\r\n"))[0] == 408
     assert await house.raw(b"") == b""
+
+
+HOST = b"Host: gw\r\n"
+CHUNKED = b"POST /v1/none HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n"
+ENDLESS = {
+    "silence": [],
+    "half a head": [b"GET /healthz HTTP/1.1\r\n"],
+    "empty lines": [b"\r\n"],
+    "silence after an answer": [b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n"],
+    "empty lines after an answer": [b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n", b"\r\n"],
+    "half a head after an answer": [b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n", b"G"],
+    "a body of which nothing comes": [b"POST /v1/none HTTP/1.1\r\n" + HOST + b"Content-Length: 9\r\n\r\n"],
+    "a body that stops": [b"POST /v1/channels HTTP/1.1\r\n" + HOST + b"Content-Length: 9\r\n\r\nxx"],
+    "half a chunk": [CHUNKED + b"5\r\nab"],
+    "a chunk size": [CHUNKED, b"5"],
+    "trailers that stop": [CHUNKED + b"0\r\na: b\r\n"],
+}
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+async def test_a_connection_whose_client_falls_silent_ends_in_every_phase(
+    house: House, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for phase in ("HEAD_SECONDS", "BODY_SECONDS", "IDLE_SECONDS", "LINGER_SECONDS"):
+        monkeypatch.setattr(http_connection, phase, 0.2)
+    reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+    async with asyncio.timeout(10):
+        for piece in ENDLESS[name]:
+            writer.write(piece)
+            if piece.endswith(b"\r\n\r\n") and b"Length" not in piece and b"Transfer" not in piece:
+                assert (await reader.readuntil(b"ok\n")).startswith(b"HTTP/1.1 200 ")
+        await reader.read()
+    writer.close()
+
+
+@pytest.mark.parametrize("drop", [b"\r\n", b"5\r\nhello\r\n", b"a: b\r\n"], ids=["empty lines", "chunks", "trailers"])
+async def test_bytes_without_end_do_not_keep_a_connection_open(
+    house: House, monkeypatch: pytest.MonkeyPatch, drop: bytes
+) -> None:
+    """A whole request alone counts as activity: not what precedes one, and not a body that never ends."""
+    for phase in ("HEAD_SECONDS", "BODY_TOTAL_SECONDS", "IDLE_SECONDS"):
+        monkeypatch.setattr(http_connection, phase, 0.3)
+    start = {b"\r\n": b"", b"a: b\r\n": CHUNKED + b"0\r\n"}.get(drop, CHUNKED)
+    reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+    writer.write(start)
+    reading = asyncio.create_task(reader.read())
+    async with asyncio.timeout(10):
+        while not reading.done():
+            writer.write(drop)
+            await asyncio.wait([reading], timeout=0.02)
+    writer.close()
+
+
+async def test_an_answer_that_is_not_read_ends_its_connection(
+    valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_connection, "WRITE_SECONDS", 0.2)
+    (tmp_path / "index.html").write_bytes(b"x" * 20_000_000)  # more than the kernel buffers
+    async with open_house(valkey_url, tmp_path, web_root=tmp_path) as house:
+        reader, writer = await asyncio.open_connection("127.0.0.1", house.port, limit=1)
+        writer.write(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
+        await reader.read(1)
+        async with asyncio.timeout(10):
+            while house.gateway.capacity.open:  # noqa: ASYNC110 - nothing else tells
+                await asyncio.sleep(0.01)
+        writer.close()
+
+
+async def test_connections_beyond_the_limit_are_refused_aloud_and_probes_are_answered(valkey_url: str, tmp_path: Path) -> None:
+    async with open_house(valkey_url, tmp_path, max_connections=4) as house:
+        sockets = [house.connect(name) for name in ("ann", "bob", "cat", "dan")]
+        opened = [await each for each in sockets]
+        refused = await house.refused(additional_headers=house.bearer("eve"))
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
+        status, _, body = answer(await house.raw(b"GET /v1/me HTTP/1.1\r\n" + HOST + b"\r\n"))
+        assert (status, body["reason"]) == (503, "UNAVAILABLE")
+        assert (await house.raw(b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n")).startswith(b"HTTP/1.1 200 ")
+        ready = await house.raw(b"GET /readyz HTTP/1.1\r\n" + HOST + b"\r\n")
+        assert ready.startswith(b"HTTP/1.1 503 ")
+        assert ready.endswith(b"\r\n\r\nfull\n")
+        idle = [await asyncio.open_connection("127.0.0.1", house.port) for _ in range(40)]
+        assert (await idle[-1][0].readuntil(b"\r\n")).startswith(b"HTTP/1.1 503 ")  # beyond what is kept for the probes
+        for _, writer in idle:
+            writer.close()
+        for each in opened:
+            await each.close()
+        async with asyncio.timeout(5):
+            while not house.lifecycle.ready:  # noqa: ASYNC110 - nothing else tells
+                await asyncio.sleep(0.01)
+        async with house.connect("eve") as eve:
+            await hello(eve)
 
 
 @pytest.mark.parametrize("path", ["/v1/signin", "/v1/signin/callback"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import Callable
 from ipaddress import ip_network
 
 import msgspec
@@ -30,6 +31,11 @@ def clock() -> Clock:
 
 def make(clock: Clock, rate: float = 10, burst: float = 20) -> SharedRate:
     return SharedRate(rate, burst, "too much", clock)
+
+
+def limits(each: Callable[[], SharedRate]) -> SharedRates:
+    """All limits, made by a function."""
+    return SharedRates(each(), each(), each(), each(), each(), each(), each(), ())
 
 
 def granted(rate: SharedRate, *key: str, ask: int = 100) -> int:
@@ -73,7 +79,7 @@ def test_notable_usage_is_gossiped_once_and_little_usage_never(clock: Clock) -> 
 
 
 async def test_every_limit_is_shared(clock: Clock) -> None:
-    signals, kinds = MemorySignals(), [SharedRates(make(clock), make(clock), make(clock), ()).by_name for _ in range(2)]
+    signals, kinds = MemorySignals(), [limits(lambda: make(clock)).by_name for _ in range(2)]
     here, there = (UsageExchange(each, signals, name) for each, name in zip(kinds, ("here", "there"), strict=True))
     for allowance in kinds[0].values():
         assert granted(allowance, "203.0.113.9") == 20
@@ -82,7 +88,7 @@ async def test_every_limit_is_shared(clock: Clock) -> None:
         async with asyncio.timeout(10):
             there.received((await anext(feed)).payload)
         telling.cancel()
-    assert [granted(allowance, "203.0.113.9") for allowance in kinds[1].values()] == [0, 0, 0]
+    assert [granted(allowance, "203.0.113.9") for allowance in kinds[1].values()] == [0] * 7
 
 
 def test_the_debt_of_a_flood_at_many_gateways_is_bounded(clock: Clock) -> None:
@@ -102,7 +108,7 @@ def test_memory_is_bounded_however_many_addresses_send(clock: Clock) -> None:
 
 def addresses(*proxies: str) -> SharedRates:
     one = make(Clock())
-    return dataclasses.replace(SharedRates(one, one, one, ()), proxies=tuple(ip_network(each) for each in proxies))
+    return dataclasses.replace(limits(lambda: one), proxies=tuple(ip_network(each) for each in proxies))
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -14,7 +15,7 @@ from starlette.routing import Route
 
 from chassis.errors import NotFound
 from gateway.http import problems
-from gateway.http.web import IMMUTABLE, REVALIDATED, WebApp
+from gateway.http.web import IMMUTABLE, REVALIDATED, WebApp, security_headers
 
 
 def build(root: Path, version: str) -> None:
@@ -35,7 +36,7 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 async def client(root: Path) -> AsyncIterator[httpx.AsyncClient]:
     app = Starlette(
-        routes=[Route("/{path:path}", WebApp(root, "", {"acme": ["https://shop.example"]}).serve)],
+        routes=[Route("/{path:path}", WebApp(root, partial(security_headers, ""), {"acme": ["https://shop.example"]}).serve)],
         exception_handlers={NotFound: lambda _request, error: problems.response(error)},
     )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as opened:
@@ -69,3 +70,11 @@ async def test_files_outside_the_build_are_not_found(client: httpx.AsyncClient, 
     answer = await client.get(path)
     assert "secret" not in answer.text
     assert "root:" not in answer.text
+
+
+def test_browsers_never_use_http_again_where_they_came_by_https() -> None:
+    plain, secure = security_headers(""), security_headers("", over_tls=True)
+    assert "Strict-Transport-Security" not in plain
+    assert secure["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains"
+    assert "upgrade-insecure-requests" in secure["Content-Security-Policy"].split("; ")
+    assert "upgrade-insecure-requests" not in plain["Content-Security-Policy"]

@@ -29,7 +29,8 @@ from media.service import MediaService
 from media.sweep import Sweep
 from stack.objects import REGION
 from stack.objects import Objects as Store
-from stack.postgres import Postgres
+from stack.postgres import EVERY_TENANT as SWEEPERS
+from stack.postgres import SERVICE, Postgres
 
 CHANNEL = "0190a0a0-0000-7000-8000-000000000000"
 
@@ -40,6 +41,8 @@ class Harness:
 
     config: Config
     database: Database
+    owner: Database
+    """The database as its owner sees it, for what the service may not do."""
     objects: Objects
     scan: ScanWorker
     service: MediaService
@@ -95,7 +98,7 @@ class Harness:
         return made.upload.id
 
     async def execute(self, statement: LiteralString, *parameters: object) -> None:
-        async with self.database.connection(EVERY_TENANT) as connection:
+        async with self.owner.connection(EVERY_TENANT) as connection:
             await connection.execute(statement, parameters)
 
 
@@ -155,10 +158,16 @@ async def media_url(postgres_server: Postgres) -> str:
     return url
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def media_service_url(postgres_server: Postgres, media_url: str) -> str:
+    """Return the URL of the service's role."""
+    return await postgres_server.ensure_login(media_url.rpartition("/")[2], "media_service", SERVICE)
+
+
 @pytest.fixture(scope="session")
-def config(media_url: str, object_store: Store) -> Config:
+def config(media_service_url: str, object_store: Store) -> Config:
     return Config(
-        database_url=Secret(media_url),
+        database_url=Secret(media_service_url),
         listen=Address("127.0.0.1", 0),
         s3_endpoint=object_store.endpoint,
         s3_bucket=object_store.bucket,
@@ -178,11 +187,16 @@ async def objects(config: Config) -> AsyncIterator[Objects]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def harness(config: Config, objects: Objects) -> AsyncIterator[Harness]:
-    async with open_database(config.database_url, connections=4, name="tests") as database:
+async def harness(config: Config, objects: Objects, media_url: str, postgres_server: Postgres) -> AsyncIterator[Harness]:
+    name = media_url.rpartition("/")[2]
+    sweeper_url = await postgres_server.ensure_login(name, "media_sweeper", SWEEPERS)
+    async with (
+        open_database(config.database_url, sweeper_url=sweeper_url, connections=4, name="tests", production=True) as database,
+        open_database(media_url, connections=1, name="tests") as owner,
+    ):
         scan = ScanWorker(database, objects, MalwareScanner())
         service = MediaService(database, objects, scan, config.max_bytes, config.quota)
-        harness = Harness(config, database, objects, scan, service, f"t-{uuid.uuid4().hex}")
+        harness = Harness(config, database, owner, objects, scan, service, f"t-{uuid.uuid4().hex}")
         yield harness
         await harness.execute("DELETE FROM uploads")
         await Sweep(database, objects).once()

@@ -96,32 +96,6 @@ def test_a_confined_process_is_bounded(program: str, end: int, tmp_path: Path) -
     assert (tmp_path / "output").stat().st_size <= 1024
 
 
-_HIDING = """
-import ctypes, os, sys
-from media.cage import hide_memory
-if os.geteuid() == 0:
-    os.setgid(65534), os.setuid(65534)
-ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)
-for hide in (lambda: None, hide_memory):
-    hide()
-    reader, writer = os.pipe()
-    if not (child := os.fork()):
-        try:
-            os.write(writer, str(b"hunter2" in open(f"/proc/{os.getppid()}/environ", "rb").read()).encode())
-        except PermissionError:
-            os.write(writer, b"refused")
-        os._exit(0)
-    os.waitpid(child, 0)
-    sys.stdout.write(os.read(reader, 100).decode() + " ")
-"""
-
-
-def test_the_service_hides_its_environment_from_other_processes_of_its_user() -> None:
-    argv = [sys.executable, "-c", _HIDING]
-    done = subprocess.run(argv, env={**os.environ, "SECRET": "hunter2"}, capture_output=True, text=True, timeout=30, check=False)
-    assert done.stdout.split() == ["True", "refused"], done.stderr
-
-
 _BESIDE_GRPC = """
 import asyncio, sys, tempfile
 from pathlib import Path

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import psycopg
 import pytest
 import pytest_asyncio
 
@@ -35,7 +36,7 @@ from messages.publisher import Publisher
 from messages.revocations import Revocations
 from messages.service import MessagesService
 from messages.worker import GROUP, Worker
-from stack.postgres import Postgres
+from stack.postgres import SERVICE, Postgres
 
 PARTITIONS = 4
 GATEWAY = "gateway-0.1"
@@ -185,26 +186,38 @@ async def shared_url(postgres_server: Postgres) -> str:
 
 
 @contextlib.asynccontextmanager
-async def opened_town(url: str) -> AsyncIterator[Town]:
+async def opened_town(url: str, service_url: str = "") -> AsyncIterator[Town]:
+    """Open the service with its own role, which `service_url` names. Tests look at every tenant as the owner, at `url`."""
     bus, gateways = MemoryBus(), MemoryGatewayLeases(lambda: 0.0)
-    async with open_database(url, connections=8, pipelines=8, pipeline_settings=PLANNER_SETTINGS, name="tests") as database:
+    async with open_database(
+        service_url or url, sweeper_url=url, connections=8, pipelines=8, pipeline_settings=PLANNER_SETTINGS, name="tests"
+    ) as database:
         publisher = Publisher(bus, PARTITIONS)
         service = MessagesService(database, publisher, Revocations(publisher, gateways))
         yield Town(url, database, bus, service, publisher, gateways)
 
 
 @pytest_asyncio.fixture
-async def town(shared_url: str) -> AsyncIterator[Town]:
-    async with opened_town(shared_url) as town:
+async def town(shared_url: str, postgres_server: Postgres) -> AsyncIterator[Town]:
+    async with opened_town(shared_url, await service_url(postgres_server, shared_url)) as town:
         yield town
 
 
 @pytest_asyncio.fixture
-async def own_town(database: str) -> AsyncIterator[Town]:
+async def own_town(database: str, postgres_server: Postgres) -> AsyncIterator[Town]:
     """Return a town with a database of its own."""
     await migrate(database, migrations("messages"))
-    async with opened_town(database) as town:
+    async with opened_town(database, await service_url(postgres_server, database)) as town:
         yield town
+
+
+async def service_url(server: Postgres, owner_url: str) -> str:
+    """Return the URL of the same database for the role of a service, whose sessions the owner may observe and end."""
+    name = owner_url.rpartition("/")[2]
+    url = await server.ensure_login(name, "test_service", SERVICE)
+    async with await psycopg.AsyncConnection.connect(server.url(name, "postgres"), autocommit=True) as admin:
+        await admin.execute("GRANT test_service TO test")
+    return url
 
 
 async def results(town: Town, *batch: Command) -> list[tuple[str, int]]:

@@ -14,7 +14,6 @@ import pytest
 
 from chassis.context import request
 from chassis.errors import NotAllowed
-from chassis.postgres import EVERY_TENANT
 from hubbub.events.v1 import events_pb2 as events
 from hubbub.messages.v1 import messages_pb2 as nouns
 from hubbub.messages.v1 import messages_service_pb2 as rpc
@@ -129,11 +128,38 @@ async def test_concurrent_actions_form_one_chain(town: Town) -> None:
     assert await audit.verify_one(town.database, TenantId(town.tenant)) is None
 
 
-@pytest.mark.parametrize("statement", ["UPDATE audit SET actor = 'eve'", "DELETE FROM audit", "TRUNCATE audit"])
-async def test_the_service_itself_cannot_change_a_record(town: Town, statement: LiteralString) -> None:
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE audit SET actor = 'eve'",
+        "DELETE FROM audit",
+        "TRUNCATE audit",
+        "INSERT INTO audit SELECT * FROM audit",
+        "UPDATE audit_heads SET number = 0",
+        "DELETE FROM audit_heads",
+        "INSERT INTO audit_heads VALUES ('t', 1, '')",
+        "ALTER TABLE audit DISABLE TRIGGER insert_only",
+        "DROP TRIGGER insert_only ON audit",
+        "GRANT DELETE ON audit TO CURRENT_USER; DELETE FROM audit",
+        "SET session_replication_role = replica",
+        "CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'",
+        "CREATE TABLE stolen ()",
+        "CREATE TEMPORARY TABLE audit_heads ()",
+        "UPDATE migrations SET digest = ''",
+    ],
+)
+async def test_the_role_of_the_service_cannot_change_a_record(town: Town, statement: LiteralString) -> None:
+    await busy(town)
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
-        async with town.database.connection(EVERY_TENANT) as connection:
+        async with town.database.connection([town.tenant]) as connection:
             await connection.execute(statement)
+    assert await audit.verify_one(town.database, TenantId(town.tenant)) is None
+
+
+async def test_a_record_of_another_tenant_cannot_be_appended(town: Town) -> None:
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        async with town.database.connection([town.tenant]) as connection:
+            await connection.execute("SELECT audit_append('another-tenant', 'eve', 'x', NULL, '', '{}')")
 
 
 Tamper = Callable[[psycopg.AsyncConnection[Any]], Awaitable[object]]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, LiteralString
 
 import psycopg
 import pytest
 
 from chassis.pipeline import Statement
-from chassis.postgres import EVERY_TENANT
+from chassis.postgres import EVERY_TENANT, open_database
 from messages.commands.model import Edit, Post, React
 from messages.message import MessageId
+from messages.store import audit
+from messages.sweeper import Sweeper
 from services.messages.tests.conftest import Town
+from stack.postgres import Postgres
 
 _TABLES = """
 SELECT c.relname, c.relrowsecurity AND c.relforcerowsecurity FROM pg_class c
@@ -88,6 +92,57 @@ async def test_a_connection_forgets_the_tenants_of_its_previous_use(town: Town) 
             assert await (await connection.execute("SELECT count(*) FROM messages")).fetchone() == (0,)
 
 
-async def test_the_role_of_the_service_cannot_bypass_row_level_security(town: Town) -> None:
-    ((exempt,),) = await rows(town, (), "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
-    assert exempt is False
+async def test_no_setting_shows_the_role_of_the_service_every_tenant(town: Town) -> None:
+    await lively(town)
+    for statement in ("SET hubbub.tenants = '{*}'", "SET hubbub.tenants = '{*,*}'", "SET row_security = off", "SET ROLE test"):
+        async with town.database.connection([]) as connection:
+            with contextlib.suppress(psycopg.errors.InsufficientPrivilege):
+                await connection.execute(statement)
+            with contextlib.suppress(psycopg.errors.InsufficientPrivilege):
+                assert await (await connection.execute("SELECT count(*) FROM users")).fetchone() == (0,), statement
+            await connection.execute("RESET ALL")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER TABLE users NO FORCE ROW LEVEL SECURITY",
+        "ALTER TABLE users DISABLE ROW LEVEL SECURITY",
+        "DROP POLICY tenants ON users",
+        "CREATE POLICY mine ON users USING (true)",
+        "SET ROLE hubbub_every_tenant",
+        "GRANT hubbub_every_tenant TO CURRENT_USER",
+        "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "ALTER ROLE CURRENT_USER BYPASSRLS",
+    ],
+)
+async def test_the_role_of_the_service_cannot_lift_row_level_security(town: Town, statement: LiteralString) -> None:
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        async with town.database.connection([town.tenant]) as connection:
+            await connection.execute(statement)
+
+
+async def test_every_table_with_a_tenant_lets_the_sweepers_group_alone_name_every_tenant(town: Town) -> None:
+    query = "SELECT tablename, policyname, roles::text[], qual LIKE '%%*%%' FROM pg_policies ORDER BY policyname"
+    found = await rows(town, EVERY_TENANT, query)
+    for table in await protected(town):
+        assert [each[1:] for each in found if each[0] == table] == [
+            ("every_tenant", ["hubbub_every_tenant"], True),
+            ("tenants", ["public"], False),
+        ], table
+
+
+async def test_the_sweeper_publishes_as_the_group_of_sweepers(own_town: Town, postgres_server: Postgres) -> None:
+    room = await own_town.channel("ann", "bob")
+    await own_town.do(own_town.command(room, "ann", Post("hello")))
+    name = own_town.url.rpartition("/")[2]
+    sweeper_url = await postgres_server.ensure_login(name, "test_sweeper", "hubbub_every_tenant")
+    async with open_database(sweeper_url, connections=1, name="tests", production=True) as database:
+        sweeper = Sweeper(database, own_town.publisher, stale_seconds=0)
+        assert await sweeper.sweep() > 0
+        assert await sweeper.sweep() == 0
+        assert await audit.verify_all(database) == []
+        for statement in ("DELETE FROM entries", "UPDATE users SET name = ''", "SELECT audit_append('t', '', '', NULL, '', '')"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                async with database.connection(EVERY_TENANT) as connection:
+                    await connection.execute(statement)

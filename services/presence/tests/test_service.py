@@ -14,6 +14,7 @@ import redis.asyncio
 from chassis.rpc_errors import from_call
 from hubbub.presence.v1 import presence_pb2
 from hubbub.presence.v1 import presence_service_pb2 as messages
+from presence import attachment
 from presence.leases import Timing, User
 from services.presence.tests.conftest import Gateway, Instance, instance, user
 
@@ -103,6 +104,20 @@ async def test_an_attachment_closed_by_the_gateway_ends_with_ok_and_drops_its_wa
     await gateway.call.done_writing()
     assert await gateway.end() is grpc.StatusCode.OK
     assert not one.watch.watches(User("acme/ada"))
+
+
+async def test_watches_beyond_the_bound_are_ignored_and_the_attachment_goes_on(
+    one: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attachment, "MAX_WATCHED", 2)
+    gateway = await Gateway.attach(one, "g", {"c1": ("ada", "online")}, watch=["ada"])
+    await gateway.until("ada", "online")
+    await gateway.watch("bob", "cat", "ada", "dan")
+    await gateway.until("bob", "offline")
+    await gateway.change("ada", "c1", "away")
+    await gateway.until("ada", "away")
+    assert {who for who, _ in gateway.seen} == {"ada", "bob"}
+    assert [one.watch.watches(User(f"acme/{name}")) for name in ("ada", "bob", "cat", "dan")] == [True, True, False, False]
 
 
 async def test_unwatched_users_are_not_sent(one: Instance) -> None:

@@ -103,6 +103,7 @@ export function fileSize(bytes: number): string {
 
 const reasons: Readonly<Record<string, string>> = {
   NOT_A_MEMBER: "You are not a member of this conversation.",
+  SIGN_IN_AGAIN: "Sign in again to do that.",
   NOT_ALLOWED: "You don't have permission to do that.",
   NOT_FOUND: "This no longer exists.",
   TOO_LARGE: "This is too long.",

@@ -131,9 +131,10 @@ class Bus(Protocol):
         """Raise `BusUnavailable` unless the bus answers."""
         ...
 
-    async def check(self, topics: Sequence[Topic], *, durable: bool) -> None:
+    async def check(self, topics: Sequence[Topic], *, durable: bool, backlog: bool = False) -> None:
         """Raise `BusUnavailable` unless the bus accepts entries, and `BusUnfit` unless it can hold these topics at their bounds.
 
-        `durable`: the bus must keep its data over a restart. Records the age of the backlog of topics that refuse when full.
+        `durable`: the bus must keep its data over a restart. `backlog`: record the age of the oldest entry of the topics that
+        refuse when full.
         """
         ...

@@ -65,9 +65,9 @@ class MemoryBus:
     async def ping(self) -> None:
         """Succeed: memory is always available."""
 
-    async def check(self, topics: Sequence[Topic], *, durable: bool) -> None:
+    async def check(self, topics: Sequence[Topic], *, durable: bool, backlog: bool = False) -> None:
         """Succeed, as `ping` does."""
-        del topics, durable
+        del topics, durable, backlog
 
     def close(self) -> None:
         """Do nothing: there is no connection."""

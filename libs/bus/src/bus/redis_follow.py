@@ -206,12 +206,12 @@ class Follower:
             if position.topic.idle_seconds
             for key in (redis_keys.stream, redis_keys.size)
         ]
-        commands += [("MULTI",), self._scripts.stream_state.call([redis_keys.EPOCH, *self._positions], new_epoch)]
+        commands += [("MULTI",), self._scripts.stream_state.call([redis_keys.EPOCH], new_epoch, *self._positions)]
         keys = [*self._positions][self._first :] + [*self._positions][: self._first]
         self._first = (self._first + 1) % len(keys)
         if reading:
-            cursors = [self._positions[key].cursor for key in keys]
-            commands.append(self._scripts.look.call(keys, _LOOK_COUNT, FOLLOW_BYTES, *cursors))
+            cursors = [each for key in keys for each in (key, self._positions[key].cursor)]
+            commands.append(self._scripts.look.call([], _LOOK_COUNT, FOLLOW_BYTES, *cursors))
         commands.append(("EXEC",))
         answers = (await self._call(*commands, seconds=CALL_SECONDS))[-1]
         if answers is None or any(isinstance(answer, hiredis.ReplyError) for answer in answers):

@@ -63,7 +63,7 @@ class ReadCommands:
 
     def bounded(self) -> Command:
         """The command that returns at once, with entries up to the bounds."""
-        return self.look.call([self.key], self.count, self.room(), "0-0")
+        return self.look.call([], self.count, self.room(), self.key, "0-0")
 
 
 class LeasedTopic:

@@ -52,16 +52,17 @@ class RedisBus:
         """Raise `BusUnavailable` unless the bus answers."""
         await self._client.call([("PING",)])
 
-    async def check(self, topics: Sequence[Topic], *, durable: bool) -> None:
+    async def check(self, topics: Sequence[Topic], *, durable: bool, backlog: bool = False) -> None:
         """Raise `BusUnavailable` unless the server accepts writes, and `BusUnfit` unless it can hold the topics."""
         (information,) = await self._checker.call([("INFO", *redis_check.SECTIONS)])
         needed = sum(topic.bound_bytes for topic in topics)
         if cause := redis_check.unfit(redis_check.parsed(bytes(information)), needed_bytes=needed, durable=durable):
             raise BusUnfit(cause)
-        work = [redis_keys.stream(topic.name) for topic in topics if topic.when_full is WhenFull.REFUSE]
-        # Without memory the server refuses SET, as it refuses to publish.
-        _, ages = await self._checker.call([("SET", redis_keys.PROBE, b"", "PX", 1), self._scripts.backlog.call(work)])
-        metrics.BACKLOG_SECONDS.set(max(ages, default=0) / 1000)
+        await self._checker.call([("SET", redis_keys.PROBE, b"", "PX", 1)])  # refused without memory, as publishing is
+        if backlog:
+            work = [redis_keys.stream(topic.name) for topic in topics if topic.when_full is WhenFull.REFUSE]
+            (ages,) = await self._checker.call([self._scripts.backlog.call([], *work)])
+            metrics.BACKLOG_SECONDS.set(max(ages, default=0) / 1000)
 
     def close(self) -> None:
         """Close the connections."""

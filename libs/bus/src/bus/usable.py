@@ -23,14 +23,17 @@ _CAUSES = {
 }
 
 
-def usable(bus: Bus, partitions: int, *, durable: bool) -> Check:
-    """Return a check of the bus: it accepts entries, and can hold all topics, with one gateway, at their bounds."""
+def usable(bus: Bus, partitions: int, *, durable: bool, backlog: bool = False) -> Check:
+    """Return a check of the bus: it accepts entries, and can hold all topics, with one gateway, at their bounds.
+
+    `backlog`: the check also records the age of the oldest command.
+    """
     numbers = range(partitions)
     topics: Sequence[Topic] = [*map(commands, numbers), *map(events, numbers), replies(""), revocations(), rejected()]
 
     async def check() -> None:
         try:
-            await bus.check(topics, durable=durable)
+            await bus.check(topics, durable=durable, backlog=backlog)
         except BusError as error:
             raise Unusable(_CAUSES.get(str(error), str(error))) from error
 

@@ -11,7 +11,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Annotated
 
 import msgspec
@@ -19,7 +18,7 @@ from google.protobuf.message import Message
 from msgspec import Meta
 
 from chassis import jwt
-from chassis.config import Address, ConfigError
+from chassis.config import Address, ConfigError, is_loopback
 from chassis.errors import CallerNotAllowed, CallerTooFast, CallerUnknown
 from chassis.identity import GATEWAY
 from chassis.ids import TENANT
@@ -31,6 +30,12 @@ LIFETIME_SECONDS = 600.0
 LEEWAY_SECONDS = 30.0
 BURST_SECONDS = 10.0
 """Size of the rate limit's burst, in seconds of calls at the sustained rate."""
+COST_BYTES = 4 * 1024
+"""Bytes of a request that cost as much as one more call."""
+TENANT_PART = 0.5
+"""The part of its quota that a caller of several tenants may use for one of them."""
+KNOWN_TENANTS = 10_000
+"""Tenants of one caller whose calls are counted; the least recently used one is forgotten."""
 CACHED_TOKENS = 1_024
 EVERY_TENANT = "*"
 _BEARER = "Bearer "
@@ -50,7 +55,7 @@ class CallerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tenants: Annotated[list[Annotated[str, Meta(pattern=rf"\A({TENANT}|\*)\Z")]], Meta(min_length=1)]
     """Tenants that it may act for; `*` for all."""
     calls_per_second: Annotated[int, Meta(ge=0, le=1_000_000)] = 50
-    """Sustained rate per called process; 0 for no limit."""
+    """Sustained rate per called process, by the costs of `scopes.COSTS`; 0 for no limit."""
 
     def problems(self) -> list[str]:
         """Return the errors that the types do not catch."""
@@ -79,8 +84,28 @@ class Claims(msgspec.Struct, frozen=True):
     nbf: NumericDate = 0
 
 
+class Quota:
+    """A rate limit by virtual scheduling (GCRA): a burst of `BURST_SECONDS`, then the sustained rate."""
+
+    __slots__ = ("_paid_until", "_rate")
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        """Calls per second."""
+        self._paid_until = float("-inf")
+        """When the calls made so far would have ended at the sustained rate."""
+
+    def charge(self, now: float, cost: float) -> None:
+        """Charge a call, at most a burst. Raises `CallerTooFast`."""
+        seconds = min(cost / self._rate, BURST_SECONDS)
+        paid_until = max(self._paid_until, now - BURST_SECONDS) + seconds
+        if paid_until > now + _ROUNDING:
+            raise CallerTooFast(retry_after=round(paid_until - now + 0.001, 3))
+        self._paid_until = paid_until
+
+
 class Caller:
-    """A known service and the state of its rate limit."""
+    """A known service and the state of its rate limits."""
 
     def __init__(self, config: CallerConfig, clock: Callable[[], float]) -> None:
         self.name = config.name
@@ -91,18 +116,32 @@ class Caller:
         """None for all tenants."""
         self._rate = config.calls_per_second
         self._clock = clock
-        self._paid_until = float("-inf")
-        """When the calls made so far would have ended at the sustained rate (virtual scheduling, GCRA)."""
+        self._quota = Quota(self._rate)
+        self._by_tenant: OrderedDict[str, Quota] = OrderedDict()
+        """Least recently used first; empty for a caller of one tenant."""
 
-    def count_call(self) -> None:
+    def count_call(self, cost: float) -> None:
         """Charge one call to the rate limit. Raises `CallerTooFast`."""
-        if not self._rate:
+        if self._rate:
+            self._quota.charge(self._clock(), cost)
+
+    def count_message(self, message: object, cost: float) -> None:
+        """Charge the bytes of a call's request, and the call to each tenant that it names. Raises `CallerTooFast`."""
+        if not self._rate or not isinstance(message, Message):
             return
-        now, cost = self._clock(), 1 / self._rate
-        paid_until = max(self._paid_until, now - BURST_SECONDS) + cost
-        if paid_until > now + _ROUNDING:
-            raise CallerTooFast(retry_after=round(paid_until - now + 0.001, 3))
-        self._paid_until = paid_until
+        size = message.ByteSize() // COST_BYTES
+        if size:
+            self.count_call(size)
+        if self._tenants is None or len(self._tenants) > 1:
+            for tenant in set(tenants(message)):
+                self._quota_of(tenant).charge(self._clock(), cost + size)
+
+    def _quota_of(self, tenant: str) -> Quota:
+        quota = self._by_tenant.setdefault(tenant, Quota(self._rate * TENANT_PART))
+        self._by_tenant.move_to_end(tenant)
+        if len(self._by_tenant) > KNOWN_TENANTS:
+            self._by_tenant.popitem(last=False)
+        return quota
 
     def require_tenants(self, request: object) -> None:
         """Raise `CallerNotAllowed` unless the caller may act for every tenant in the request.
@@ -133,7 +172,7 @@ class Credential:
             raise CallerNotAllowed
         if requirement.audience not in self.audiences:
             raise CallerUnknown
-        self.caller.count_call()
+        self.caller.count_call(requirement.cost)
         if requirement.scope not in self.scopes:
             raise CallerNotAllowed(f"The calling service needs the scope {requirement.scope}")
 
@@ -210,17 +249,10 @@ NO_CALLERS: tuple[CallerConfig, ...] = ()
 
 def require_callers(known: Sequence[CallerConfig], listen: Address, *, production: bool) -> None:
     """Raise `ConfigError` if callers are not authenticated, unless the service listens on loopback outside production."""
-    if not known and (production or not _loopback(listen.host)):
+    if not known and (production or not is_loopback(listen.host)):
         raise ConfigError(["HUBBUB_CALLERS is required, except where HUBBUB_ENV=local and the service listens on loopback"])
 
 
 def callers_of(known: Sequence[CallerConfig]) -> Callers | None:
     """Return the known callers, or None where any process may call."""
     return Callers(known) if known else None
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"

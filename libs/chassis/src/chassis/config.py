@@ -13,7 +13,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
 T = TypeVar("T")
 ConfigT = TypeVar("ConfigT")
@@ -94,6 +96,12 @@ def names(config: type[Any]) -> frozenset[str]:
     return frozenset(each.metadata[_SETTING].name for each in dataclasses.fields(config))
 
 
+def secrets(config: type[Any]) -> frozenset[str]:
+    """Return the variables that hold a secret of `config`."""
+    settings = [each.metadata[_SETTING] for each in dataclasses.fields(config)]
+    return frozenset(each.name for each in settings if each.parse is secret)
+
+
 def text(value: str) -> str:
     """Parse any text."""
     return value
@@ -123,6 +131,21 @@ def address(value: str) -> Address:
         msg = "must be host:port"
         raise ValueError(msg)
     return Address(host, int(port))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is `localhost` or a loopback address."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def require_redis_tls(name: str, url: str, *, production: bool) -> None:
+    """Raise `ConfigError` in production for the address of a Redis server that is reached neither by TLS nor by loopback."""
+    parts = urlsplit(url)
+    if production and parts.scheme == "redis" and not is_loopback(parts.hostname or ""):
+        raise ConfigError([f"{name} must begin with rediss:// (TLS) where HUBBUB_ENV=production"])
 
 
 def whole(minimum: int, maximum: int) -> Callable[[str], int]:

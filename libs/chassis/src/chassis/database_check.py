@@ -13,11 +13,11 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import make_conninfo
 
+from chassis.database_role import RoleCheck
 from chassis.lifecycle import Unusable
 from chassis.migrate import Migration
 
 _CONNECT_SECONDS = 2
-_ROLE = "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user"
 _STATE = """
 SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::bool,
   (SELECT coalesce(json_object_agg(name, digest), '{}') FROM migrations)
@@ -49,13 +49,13 @@ _CAUSES = {
 class DatabaseCheck:
     """Checks one database. Called by `lifecycle.keep_ready`."""
 
-    def __init__(self, url: str, name: str, schema: Sequence[Migration], *, production: bool) -> None:
+    def __init__(self, url: str, name: str, schema: Sequence[Migration], role: RoleCheck) -> None:
         self._address = make_conninfo(
             url, application_name=f"{name}-check", connect_timeout=_CONNECT_SECONDS, options="-c statement_timeout=2s"
         )
         self._schema = schema
         """The migrations that this release needs."""
-        self._production = production
+        self._role = role
         self._connection: psycopg.AsyncConnection[Any] | None = None
 
     async def __call__(self) -> None:
@@ -79,9 +79,9 @@ class DatabaseCheck:
             await connection.close()
 
     async def _check_role(self, connection: psycopg.AsyncConnection[Any]) -> None:
-        row = await (await connection.execute(_ROLE)).fetchone()
-        if self._production and row and row[0]:
-            raise Unusable("its role bypasses row security, which separates tenants: use one without SUPERUSER and BYPASSRLS")
+        excess, _ = await self._role.excess(connection)
+        if excess:
+            raise Unusable(f"its role {excess}: use one with only the rights of its work (docs/operations.md, Database roles)")
 
     async def _check_state(self, connection: psycopg.AsyncConnection[Any]) -> None:
         row: Any = await (await connection.execute(_STATE)).fetchone()
@@ -100,10 +100,10 @@ class DatabaseCheck:
 
 @asynccontextmanager
 async def open_database_check(
-    url: str, *, name: str, schema: Sequence[Migration], production: bool
+    url: str, *, name: str, schema: Sequence[Migration], role: RoleCheck
 ) -> AsyncIterator[DatabaseCheck]:
     """Make a check; its connection is closed at the end of the block."""
-    check = DatabaseCheck(url, name, schema, production=production)
+    check = DatabaseCheck(url, name, schema, role)
     try:
         yield check
     finally:

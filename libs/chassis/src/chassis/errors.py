@@ -5,7 +5,8 @@
     │   └── InvalidFrame     INVALID_FRAME      400
     ├── NotAuthenticated     NOT_AUTHENTICATED  401
     ├── NotAllowed           NOT_ALLOWED        403
-    │   └── NotAMember       NOT_A_MEMBER       403
+    │   ├── NotAMember       NOT_A_MEMBER       403
+    │   └── SignInAgain      SIGN_IN_AGAIN      403
     ├── NotFound             NOT_FOUND          404
     ├── Conflict             CONFLICT           409
     │   ├── KeyReused        KEY_REUSED         409
@@ -89,6 +90,13 @@ class NotAMember(NotAllowed):
 
     reason = "NOT_A_MEMBER"
     title = "Only members may do this; join the channel first"
+
+
+class SignInAgain(NotAllowed):
+    """The user may do this, but must first prove again who they are."""
+
+    reason = "SIGN_IN_AGAIN"
+    title = "Sign in again to do this"
 
 
 class NotFound(HubbubError):
@@ -205,6 +213,7 @@ ALL: tuple[type[HubbubError], ...] = (
     NotAuthenticated,
     NotAllowed,
     NotAMember,
+    SignInAgain,
     NotFound,
     Conflict,
     KeyReused,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 import grpc
+from google.protobuf import descriptor_pool
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from chassis.callers import Callers
-from chassis.config import Address, ProcessConfig
+from chassis.config import Address, ConfigError, ProcessConfig
 from chassis.interceptors import ServerInterceptor
+from chassis.scopes import NEEDED
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 """Fits a list of 1,000 channels, each with a last message of 16 KiB."""
@@ -42,8 +44,9 @@ async def serve(
 
     `service_names` are full names as in the protos, e.g. hubbub.messages.v1.MessagesService. `callers` authenticates the calling
     services; with None, which the settings allow on loopback only, any process may call. Calls beyond `max_concurrent` are
-    refused with RESOURCE_EXHAUSTED.
+    refused with RESOURCE_EXHAUSTED. Raises `ConfigError` for a service with an RPC that has no scope and no cost.
     """
+    require_declared(service_names)
     server = grpc.aio.server(interceptors=[ServerInterceptor(callers)], options=_OPTIONS, maximum_concurrent_rpcs=max_concurrent)
     add_services(server)
     servicer = health.aio.HealthServicer()
@@ -59,3 +62,11 @@ async def serve(
     finally:
         await servicer.enter_graceful_shutdown()
         await server.stop(config.drain_seconds)
+
+
+def require_declared(service_names: Iterable[str]) -> None:
+    """Raise `ConfigError` for an RPC that `scopes` does not list."""
+    services = map(descriptor_pool.Default().FindServiceByName, service_names)
+    paths = [f"/{service.full_name}/{rpc.name}" for service in services for rpc in service.methods]
+    if unlisted := [path for path in paths if path not in NEEDED]:
+        raise ConfigError([f"{path} has neither a scope nor a cost" for path in unlisted])

@@ -94,6 +94,7 @@ class _Call:
             raise self.refusal
         if self.caller:
             self.caller.require_tenants(message)
+            self.caller.count_message(message, NEEDED[self.method].cost)
 
 
 def _unary(handler: Callable[..., Awaitable[Any]], call: _Call) -> Callable[..., Awaitable[Any]]:

@@ -1,5 +1,7 @@
 """Starts and stops a process. Each service's `app` module provides its `main`.
 
+Secrets leave the environment once they are read, and other processes cannot read this one's memory.
+
 SIGTERM and SIGINT set `stopping`. The process is then no longer ready, and `main` finishes its work in progress and returns.
 After the drain time `main` is cancelled; a second signal cancels it at once.
 """
@@ -8,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
+import enum
 import gc
 import os
 import signal
@@ -20,7 +24,7 @@ import structlog
 import uvloop
 
 from chassis import logging, ops
-from chassis.config import ConfigError, ProcessConfig, load
+from chassis.config import ConfigError, ProcessConfig, load, secrets
 from chassis.errors import HubbubError
 from chassis.metrics import DEFECTS, DEPENDENCY_USABLE, READY
 
@@ -31,6 +35,7 @@ _READY_SECONDS = 0.5
 """Between two rounds of checks."""
 _CHECK_SECONDS = 2.0
 """A check that takes longer has failed."""
+_PR_SET_DUMPABLE = 4
 
 
 class Unusable(Exception):
@@ -42,12 +47,24 @@ Check = Callable[[], Awaitable[object]]
 _NO_CHECKS: Mapping[str, Check] = MappingProxyType({})
 
 
+class State(enum.Enum):
+    """Whether the process accepts work; the value is the first line of /readyz."""
+
+    READY = ops.READY
+    NOT_READY = "not ready"
+    FULL = "full"
+    """It has as many clients as it can hold."""
+    STOPPING = "stopping"
+
+
 class Lifecycle:
     """Readiness and shutdown of one process."""
 
     def __init__(self) -> None:
         self.stopping = asyncio.Event()
         """Set once: finish the work in progress and accept no more."""
+        self.full: Callable[[], bool] = lambda: False
+        """Whether the process has no room for more clients; set by a process that bounds them."""
         self.causes: dict[str, str] = {}
         """Dependencies that cannot be used, each with its cause."""
         self._ready = False
@@ -57,7 +74,16 @@ class Lifecycle:
     @property
     def ready(self) -> bool:
         """Whether the process accepts work."""
-        return self._ready and not self.stopping.is_set()
+        return self.state is State.READY
+
+    @property
+    def state(self) -> State:
+        """Whether the process accepts work, and if not, why."""
+        if self.stopping.is_set():
+            return State.STOPPING
+        if not self._ready:
+            return State.NOT_READY
+        return State.FULL if self.full() else State.READY
 
     def set_ready(self, ready: bool) -> None:
         """Set whether the process can accept work. A stopping process is never ready."""
@@ -79,8 +105,7 @@ class Lifecycle:
 
     def report(self) -> str:
         """The body of /readyz: the state, then a line for each dependency that cannot be used."""
-        state = "ok" if self.ready else "stopping" if self.stopping.is_set() else "not ready"
-        return "".join(f"{line}\n" for line in (state, *(f"{name}: {cause}" for name, cause in self.causes.items())))
+        return "\n".join((self.state.value, *(f"{name}: {cause}" for name, cause in self.causes.items())))
 
     def _announce(self) -> None:
         self._changed.set()
@@ -110,10 +135,10 @@ async def keep_ready(lifecycle: Lifecycle, needed: Mapping[str, Check], useful: 
                 )
             DEPENDENCY_USABLE.labels(name).set(not cause)
         lifecycle.causes = {name: cause for name, cause in found.items() if cause}
-        ready = not any(found[name] for name in needed)
-        if ready is not lifecycle.ready and not lifecycle.stopping.is_set():
-            log.info("readiness_changed", ready=ready)
-        lifecycle.set_ready(ready)
+        before = lifecycle.state
+        lifecycle.set_ready(not any(found[name] for name in needed))
+        if lifecycle.state is not before:
+            log.info("readiness_changed", state=lifecycle.state.value)
         await pause(lifecycle.stopping, _READY_SECONDS)
 
 
@@ -141,13 +166,26 @@ def run(config_type: type[ConfigT], main: Main[ConfigT]) -> None:
     try:
         config = load(config_type, os.environ)
     except ConfigError as error:
-        for problem in error.problems:
-            sys.stderr.write(f"{problem}\n")
-        sys.exit(2)
+        sys.exit(_refuse(error))
+    hide_memory()
+    for name in secrets(config_type):
+        os.environ.pop(name, None)  # not inherited by a process that this one starts
     logging.configure(config)
     gc.freeze()  # imported modules are never garbage
     gc.set_threshold(*_GC_THRESHOLDS)
     sys.exit(uvloop.run(_run_main(config, main)))
+
+
+def hide_memory() -> None:
+    """Deny other processes of this user our memory and /proc/<pid>/environ, and write no core dumps."""
+    if sys.platform == "linux" and ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) < 0:
+        raise OSError(ctypes.get_errno(), "PR_SET_DUMPABLE")
+
+
+def _refuse(error: ConfigError) -> int:
+    for problem in error.problems:
+        sys.stderr.write(f"{problem}\n")
+    return 2
 
 
 async def _run_main(config: ConfigT, main: Main[ConfigT]) -> int:
@@ -170,6 +208,8 @@ async def _run_main(config: ConfigT, main: Main[ConfigT]) -> int:
     except asyncio.CancelledError:
         log.warning("stop_forced")
         return 1
+    except ConfigError as error:  # a store's
+        return _refuse(error)
     except Exception as error:  # the outermost handler
         DEFECTS.labels("process").inc()
         log.exception("process_failed", error=type(error).__name__)
@@ -182,5 +222,5 @@ async def _with_ops(config: ConfigT, lifecycle: Lifecycle, main: Main[ConfigT]) 
     if config.ops_listen is None:
         await main(config, lifecycle)
         return
-    async with ops.serve(config.ops_listen, lambda: (lifecycle.ready, lifecycle.report())):
+    async with ops.serve(config.ops_listen, lifecycle.report):
         await main(config, lifecycle)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -15,6 +16,8 @@ import structlog
 
 from chassis.config import ProcessConfig
 
+TRACEBACKS_PER_MINUTE = 20
+"""More are dropped from their events: whatever repeats a defect must not fill the disk with it."""
 _TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
 
 
@@ -36,7 +39,7 @@ def configure(config: ProcessConfig) -> None:
         plain = structlog.dev.plain_traceback
         last = [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=plain)]
     structlog.configure(
-        processors=[*shared, *last],
+        processors=[*shared, _Tracebacks(), *last],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(),
         cache_logger_on_first_use=True,
@@ -44,6 +47,24 @@ def configure(config: ProcessConfig) -> None:
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(instance=config.instance)
     logging.basicConfig(level=logging.WARNING, handlers=[_Forward()], force=True)
+
+
+class _Tracebacks:
+    """Drops the traceback of an event beyond `TRACEBACKS_PER_MINUTE`, and says so in it."""
+
+    def __init__(self) -> None:
+        self._minute = 0
+        self._logged = 0
+
+    def __call__(self, _logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        if event.get("exc_info"):
+            minute = int(time.monotonic() / 60)
+            self._logged = self._logged + 1 if minute == self._minute else 1
+            self._minute = minute
+            if self._logged > TRACEBACKS_PER_MINUTE:
+                event["exc_info"] = None
+                event["traceback_dropped"] = True
+        return event
 
 
 def _without_messages(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

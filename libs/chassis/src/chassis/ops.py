@@ -1,4 +1,4 @@
-"""Serves /healthz, /readyz and /metrics for processes without an HTTP server. The gateway serves its own."""
+"""Serves /healthz, /readyz and /metrics on the ops port (`HUBBUB_OPS_LISTEN`), which no client reaches."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-
 from chassis.config import Address
+from chassis.metrics import PAGE_TYPE, page
 
+READY = "ok"
 _REQUEST_SECONDS = 5.0
 _HEAD_BYTES = 8 * 1024
 
 
 @asynccontextmanager
-async def serve(listen: Address, readiness: Callable[[], tuple[bool, str]]) -> AsyncIterator[int]:
-    """Serve inside the block; yield the port. `readiness` returns whether the process is ready, and the body of /readyz."""
+async def serve(listen: Address, report: Callable[[], str]) -> AsyncIterator[int]:
+    """Serve inside the block; yield the port. /readyz answers with `report()`, and 200 if its first line is `READY`."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(_REQUEST_SECONDS):
                 head = await reader.readuntil(b"\r\n\r\n")
-                writer.write(_response(head, readiness))
+                writer.write(_response(head, report))
                 await writer.drain()
         except (TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):
             pass  # the client is gone or does not speak HTTP
@@ -37,7 +37,7 @@ async def serve(listen: Address, readiness: Callable[[], tuple[bool, str]]) -> A
         server.close()
 
 
-def _response(head: bytes, readiness: Callable[[], tuple[bool, str]]) -> bytes:
+def _response(head: bytes, report: Callable[[], str]) -> bytes:
     method, _, rest = head.partition(b" ")
     path = rest.partition(b" ")[0].partition(b"?")[0]
     status, kind, body = HTTPStatus.OK, "text/plain", b"ok\n"
@@ -45,10 +45,12 @@ def _response(head: bytes, readiness: Callable[[], tuple[bool, str]]) -> bytes:
         case (b"GET", b"/healthz"):
             pass
         case (b"GET", b"/readyz"):
-            ready, report = readiness()
-            status, body = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE, report.encode()
+            text = report()
+            body = f"{text}\n".encode()
+            if text.partition("\n")[0] != READY:
+                status = HTTPStatus.SERVICE_UNAVAILABLE
         case (b"GET", b"/metrics"):
-            kind, body = CONTENT_TYPE_LATEST, generate_latest()
+            kind, body = PAGE_TYPE, page()
         case _:
             status, body = HTTPStatus.NOT_FOUND, b"not found\n"
     lines = (

@@ -1,7 +1,8 @@
 """Access to a service's PostgreSQL database: bounded pools, a deadline for every operation, and classified errors.
 
-A caller names the tenants whose rows it may access; row-level security of the service's tables enforces it. The service owns its
-SQL. Requires the extra `hubbub-chassis[postgres]`, so that services without a database carry no driver.
+A caller names the tenants whose rows it may access; row-level security of the service's tables enforces it. Work across all
+tenants has a database role of its own (see `database_role`). The service owns its SQL. Requires the extra
+`hubbub-chassis[postgres]`, so that services without a database carry no driver.
 """
 
 from __future__ import annotations
@@ -10,20 +11,24 @@ import asyncio
 import select
 import weakref
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from functools import partial
 from types import MappingProxyType
 
 import psycopg
 import structlog
 from psycopg.conninfo import make_conninfo
 from psycopg.types.string import TextLoader
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from chassis.errors import Unavailable
+from chassis.database_role import RoleCheck
+from chassis.errors import RateLimited, TooLarge, Unavailable
 from chassis.pipeline import Pipelines, Query, Rows
+from chassis.under_way import UnderWay
 
 log = structlog.get_logger()
 Connection = psycopg.AsyncConnection[tuple[object, ...]]
+Pool = AsyncConnectionPool[Connection]
 
 EVERY_TENANT = ("*",)
 """For work across tenants: sweeping, scanning, comparing heads. No tenant has this name."""
@@ -32,6 +37,13 @@ LOCK_SECONDS = 3.0
 _OPERATION_SECONDS = 10.0
 """The deadline of an operation: waiting for a connection, its statements, the commit."""
 _POOL_SECONDS = 2.0
+WALK_SECONDS = 3
+"""The longest statement that walks; with the wait for its connection it ends within the deadline of a gateway's call."""
+_WALK_POOL_SECONDS = 1.0
+_WAITING = 200
+"""Uses of the pool by one tenant that wait while it holds its share."""
+_WALKS_WAITING = 8
+_SHARE_TAKEN = "This tenant's share of the database connections is taken"
 _RECONNECT_SECONDS = 1.0
 """The pool stops reconnecting after this. The next request makes it try again at once, so recovery is noticed soon."""
 _SETTINGS = {
@@ -42,7 +54,7 @@ _SETTINGS = {
     "jit": "off",
 }
 _NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
-_UNBOUND = "SELECT FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolbypassrls)"
+_SWEEPER_CONNECTIONS = 2
 _SCOPE = "SELECT set_config('hubbub.tenants', %s::text[]::text, false)"
 # SQLSTATE classes after which the same statement may succeed later: connection, transaction state and rollback (also a
 # read-only server), resources (also a full disk), object state (also locks), operator intervention, system.
@@ -83,9 +95,19 @@ _FAILURES = _Failures()
 class Database:
     """Connections to one database. Times are returned in UTC, UUIDs as text."""
 
-    def __init__(self, pool: AsyncConnectionPool[Connection], pipelines: Pipelines) -> None:
+    def __init__(self, pool: Pool, sweeper_pool: Pool, pipelines: Pipelines, walks: Pool | None = None) -> None:
         self._pool = pool
+        self._sweeper_pool = sweeper_pool
+        """For `EVERY_TENANT`."""
+        self._walks = walks or pool
+        """For statements that walk."""
         self._pipelines = pipelines
+        self._shares: UnderWay | None = None
+        """By tenant; None without a bound."""
+        self._walk_shares: UnderWay | None = None
+        if walks is not None:
+            self._shares = UnderWay(pool.max_size // 2, _SHARE_TAKEN, waiting=_WAITING, seconds=_POOL_SECONDS)
+            self._walk_shares = UnderWay(walks.max_size // 2, _SHARE_TAKEN, waiting=_WALKS_WAITING, seconds=_WALK_POOL_SECONDS)
         self._scopes: weakref.WeakKeyDictionary[Connection, list[str]] = weakref.WeakKeyDictionary()
         """The tenants last set in each connection's session, outside any transaction."""
 
@@ -93,34 +115,49 @@ class Database:
     async def connection(self, tenants: Collection[str]) -> AsyncIterator[Connection]:
         """A connection on which each statement is its own transaction, with access to the rows of `tenants` only.
 
-        Raises `Unavailable` for transient errors and after the deadline, otherwise `psycopg.Error`.
+        Raises `RateLimited` while a single tenant's share of the pool is taken (`open_database`), `Unavailable` for transient
+        errors and after the deadline, otherwise `psycopg.Error`.
         """
-        async with self._taken() as connection:
-            scope = list(tenants)
-            if self._scopes.get(connection) != scope:
-                self._scopes.pop(connection, None)
-                await connection.execute(_SCOPE, [scope])
-                self._scopes[connection] = scope
+        scope = list(tenants)
+        pool = self._sweeper_pool if scope == [*EVERY_TENANT] else self._pool
+        async with _share(self._shares, scope), self._taken(pool) as connection:
+            await self._set_scope(connection, scope)
             yield connection
 
     @asynccontextmanager
-    async def _taken(self) -> AsyncIterator[Connection]:
+    async def walking(self, tenant: str) -> AsyncIterator[Connection]:
+        """As `connection`, from a small pool of its own, for statements whose work grows with what the tenant has stored.
+
+        Raises `RateLimited` also while the whole pool is taken, and `TooLarge` after `WALK_SECONDS`.
+        """
+        async with _share(self._walk_shares, [tenant]):
+            try:
+                async with self._taken(self._walks) as connection:
+                    await self._set_scope(connection, [tenant])
+                    try:
+                        yield connection
+                    except psycopg.errors.QueryCanceled:
+                        raise TooLarge("This takes too long; ask for less, such as one channel") from None
+            except Unavailable as error:
+                if isinstance(error.__cause__, PoolTimeout):
+                    raise RateLimited("Too many searches are under way") from None
+                raise
+
+    async def _set_scope(self, connection: Connection, scope: list[str]) -> None:
+        if self._scopes.get(connection) != scope:
+            self._scopes.pop(connection, None)
+            await connection.execute(_SCOPE, [scope])
+            self._scopes[connection] = scope
+
+    @asynccontextmanager
+    async def _taken(self, pool: Pool) -> AsyncIterator[Connection]:
         with _FAILURES:
             async with asyncio.timeout(_OPERATION_SECONDS):
-                connection = await self._take()
+                connection = await _take(pool)
                 try:
                     yield connection
                 finally:
-                    await self._pool.putconn(connection)
-
-    async def _take(self) -> Connection:
-        """A connection that the server has not closed while it was idle."""
-        while True:
-            connection = await self._pool.getconn()
-            if not _closed_by_server(connection):
-                return connection
-            await connection.close()
-            await self._pool.putconn(connection)
+                    await pool.putconn(connection)
 
     @asynccontextmanager
     async def transaction(self, tenants: Collection[str]) -> AsyncIterator[Connection]:
@@ -140,53 +177,93 @@ class Database:
 
     async def ping(self) -> None:
         """Raise `Unavailable` unless the server responds."""
-        async with self._taken() as connection:
-            await connection.execute("SELECT 1")
+        for pool in {self._pool, self._sweeper_pool}:
+            async with self._taken(pool) as connection:
+                await connection.execute("SELECT 1")
 
 
 @asynccontextmanager
 async def open_database(
-    url: str, *, connections: int, pipelines: int = 0, pipeline_settings: Mapping[str, str] = _NO_SETTINGS, name: str
+    url: str,
+    *,
+    sweeper_url: str = "",
+    connections: int,
+    walks: int = 0,
+    pipelines: int = 0,
+    pipeline_settings: Mapping[str, str] = _NO_SETTINGS,
+    name: str,
+    production: bool = False,
 ) -> AsyncIterator[Database]:
-    """Open a database inside the block: at most `connections` in the pool, and `pipelines` more for `Database.pipeline`.
+    """Open a database inside the block: at most `connections` in the pool, and more for `Database.walking` and `.pipeline`.
 
+    With `walks`, one tenant holds at most half of either pool, so that its load leaves room for the others.
+
+    `sweeper_url` names the role for work with the scope `EVERY_TENANT`; it gets 2 more connections. Without it `url` serves both.
     `pipeline_settings` are server settings for the pipelines alone, declared by the module that owns their statements.
     Succeeds while the server is away; connections are made once it is back.
+    In production raises `ConfigError` for a role that may do more than its work; a role that is given more later is not used.
     """
 
-    def address(settings: Mapping[str, str]) -> str:
+    def address(url: str, settings: Mapping[str, str]) -> str:
         options = " ".join(f"-c {key}={value}" for key, value in settings.items())
         return make_conninfo(
             url, application_name=name, connect_timeout=3, tcp_user_timeout=5_000, keepalives_idle=10, options=options
         )
 
+    service = RoleCheck(production=production, every_tenant=not sweeper_url)
+    sweeper = RoleCheck(production=production, every_tenant=True)
+
     async def connect() -> Connection:
-        connection = await psycopg.AsyncConnection.connect(address({**_SETTINGS, **pipeline_settings}), autocommit=True)
+        connection = await psycopg.AsyncConnection.connect(address(url, {**_SETTINGS, **pipeline_settings}), autocommit=True)
         try:
-            await _configure(connection)
+            await _configure(connection, service)
         except BaseException:  # cancelled, too
             await connection.close()
             raise
         return connection
 
-    pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
-        address(_SETTINGS),
-        kwargs={"autocommit": True, "prepare_threshold": 0},
-        min_size=1,
-        max_size=connections,
-        timeout=_POOL_SECONDS,
-        max_waiting=1_000,
-        reconnect_timeout=_RECONNECT_SECONDS,
-        configure=_configure,
-        open=False,
-    )
+    def pool(url: str, size: int, wait: float, settings: Mapping[str, str], role: RoleCheck) -> Pool:
+        return AsyncConnectionPool(
+            address(url, settings),
+            kwargs={"autocommit": True, "prepare_threshold": 0},
+            min_size=min(size, 1),
+            max_size=size,
+            timeout=wait,
+            max_waiting=1_000,
+            reconnect_timeout=_RECONNECT_SECONDS,
+            configure=partial(_configure, role=role),
+            open=False,
+        )
+
+    await service.refuse(address(url, _SETTINGS))
+    if sweeper_url:
+        await sweeper.refuse(address(sweeper_url, _SETTINGS))
     opened = Pipelines(connect, pipelines)
-    await pool.open()
-    try:
-        yield Database(pool, opened)
-    finally:
-        opened.close()
-        await pool.close()
+    async with AsyncExitStack() as stack:
+        stack.callback(opened.close)
+        main = await stack.enter_async_context(pool(url, connections, _POOL_SECONDS, _SETTINGS, service))
+        sweeping, slow = main, None
+        if sweeper_url:
+            sweeping = await stack.enter_async_context(pool(sweeper_url, _SWEEPER_CONNECTIONS, _POOL_SECONDS, _SETTINGS, sweeper))
+        if walks:
+            patient = {**_SETTINGS, "statement_timeout": f"{WALK_SECONDS}s"}
+            slow = await stack.enter_async_context(pool(url, walks, _WALK_POOL_SECONDS, patient, service))
+        yield Database(main, sweeping, opened, slow)
+
+
+async def _take(pool: Pool) -> Connection:
+    """A connection that the server has not closed while it was idle."""
+    while True:
+        connection = await pool.getconn()
+        if not _closed_by_server(connection):
+            return connection
+        await connection.close()
+        await pool.putconn(connection)
+
+
+def _share(shares: UnderWay | None, scope: list[str]) -> AbstractAsyncContextManager[None]:
+    """One of a single tenant's shares. Work across tenants needs none."""
+    return shares.turn(*scope) if shares and len(scope) == 1 and scope != [*EVERY_TENANT] else nullcontext()
 
 
 def _closed_by_server(connection: Connection) -> bool:
@@ -196,7 +273,6 @@ def _closed_by_server(connection: Connection) -> bool:
     return bool(poll.poll(0))
 
 
-async def _configure(connection: Connection) -> None:
+async def _configure(connection: Connection, role: RoleCheck) -> None:
     connection.adapters.register_loader("uuid", TextLoader)
-    if await (await connection.execute(_UNBOUND)).fetchone() is not None:
-        log.error("row_security_bypassed")  # tenants are not isolated: docs/operations.md, Settings
+    await role.check(connection)

@@ -1,12 +1,12 @@
-"""The scope that a calling service needs for each RPC. `callers` knows which service has which scopes.
+"""The scope that a calling service needs for each RPC, and what a call costs. `callers` knows the services and their quotas.
 
 docs/grpc.md repeats the table and explains the scopes. Tests compare the two and check that no RPC is missing. A call to an RPC
-that is missing from the table is always refused.
+that is missing from the table is always refused, and a server of such an RPC does not start.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -49,17 +49,29 @@ TABLE: tuple[tuple[Scope, str, str], ...] = (
     (Scope.MEDIA_READ, _MEDIA, "GetUpload GetLink ResolveUploads"),
     (Scope.MEDIA_WRITE, _MEDIA, "CreateUpload CompleteUpload"),
     (Scope.PRESENCE_READ, _PRESENCE, "GetPresence"),
-    (Scope.GATEWAY, _MESSAGES, "OpenSessions FetchEvents GetHeads"),
+    (Scope.GATEWAY, _MESSAGES, "OpenSessions FetchEvents GetHeads BeginBrowserSession ListBrowserSessions EndBrowserSessions"),
     (Scope.GATEWAY, _PRESENCE, "Attach"),
 )
 """Scope, service, RPCs."""
 
+COSTS: Mapping[float, str] = {
+    1.0: """
+        ListUsers ListBlockedPeers AdmitUser BlockPeer GetChannel ListChannels ListMembers UpdateChannel JoinChannel MuteChannel
+        SetMemberRole RemoveMember ListMessages ListEvents PostMessage EditMessage DeleteMessage ReportMessage BanUser UnbanUser
+        SilenceMember UnsilenceMember ListReports ResolveReport ListAudit GetUpload GetLink ResolveUploads CompleteUpload
+        GetPresence OpenSessions FetchEvents GetHeads Attach ListBrowserSessions""",
+    2.0: "CreateChannel AddMembers CreateUpload",
+    5.0: "SearchMessages CatchUp RevokeUser BlockUser BeginBrowserSession EndBrowserSessions",
+}
+"""What a call of each RPC costs, in calls of a quota, besides its bytes (`callers.COST_BYTES`)."""
+
 
 class Requirement(NamedTuple):
-    """What a token must grant for an RPC."""
+    """What a token must grant for an RPC, and what a call costs its caller."""
 
     scope: Scope
     audience: str
+    cost: float
 
 
 def audience_of(method: str) -> str:
@@ -67,8 +79,15 @@ def audience_of(method: str) -> str:
     return ".".join(method.lstrip("/").split(".")[:2])
 
 
-NEEDED: Mapping[str, Requirement] = {
-    (path := f"/{service}/{rpc}"): Requirement(scope, audience_of(path)) for scope, service, rpcs in TABLE for rpc in rpcs.split()
-}
+def require_costs(table: Iterable[tuple[Scope, str, str]], costs: Mapping[float, str]) -> dict[str, Requirement]:
+    """The requirements by the RPC's path. Raises `TypeError` for an RPC without a cost."""
+    of = {rpc: cost for cost, rpcs in costs.items() for rpc in rpcs.split()}
+    rows = [(scope, f"/{service}/{rpc}", rpc) for scope, service, rpcs in table for rpc in rpcs.split()]
+    if free := [path for _, path, rpc in rows if rpc not in of]:
+        raise TypeError(f"RPCs without a declared cost: {free}")
+    return {path: Requirement(scope, audience_of(path), of[rpc]) for scope, path, rpc in rows}
+
+
+NEEDED: Mapping[str, Requirement] = require_costs(TABLE, COSTS)
 """By the RPC's path."""
 PRODUCT_SCOPES = frozenset(Scope) - {Scope.GATEWAY}

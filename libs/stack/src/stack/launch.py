@@ -114,6 +114,13 @@ class Stack:
         assert isinstance(urls, list)  # noqa: S101 (narrows what JSON cannot)
         return [Gateway(f"gateway-{number}", url) for number, url in enumerate(urls)]
 
+    def ops_url(self, name: str) -> str:
+        """Return where the process `name` answers /healthz, /readyz and /metrics."""
+        ops = self.endpoints["ops"]
+        assert isinstance(ops, dict)  # noqa: S101 (narrows what JSON cannot)
+        public = {gateway.name: gateway.url for gateway in self.gateways}
+        return public.get(name) or f"http://{ops[name]}"
+
     def identity(self, caller: str = PRODUCT) -> Identity:
         """Return the identity of a caller: the stack's product or its gateways."""
         return Identity(caller, private_key(key_file(self.data, caller).read_text()))
@@ -142,10 +149,7 @@ class Stack:
 
     async def serving(self, name: str, *, timeout_seconds: float = 30.0) -> None:
         """Wait until the gateway or service `name` answers /readyz with 200."""
-        ops = self.endpoints["ops"]
-        addresses = {gateway.name: gateway.url.removeprefix("http://") for gateway in self.gateways}
-        assert isinstance(ops, dict)  # noqa: S101 (narrows what JSON cannot)
-        host, _, port = {**ops, **addresses}[name].partition(":")
+        host, _, port = self.ops_url(name).removeprefix("http://").partition(":")
         try:
             async with asyncio.timeout(timeout_seconds):
                 while not await probes.http_ok(host, int(port), "/readyz"):

@@ -34,8 +34,23 @@ _SETTINGS = {
     "timezone": "UTC",
     "idle_in_transaction_session_timeout": "60s",
 }
+SERVICE = "hubbub_service"
+"""Group of the roles that may read and write the rows of the tenants they name."""
+EVERY_TENANT = "hubbub_every_tenant"
+"""Group of the roles that may do the sweepers' work across all tenants."""
 _PROBE_SECONDS = 1
 _ADMIN_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseUrls:
+    """The URLs of one database, by role."""
+
+    owner: str
+    """For migrations."""
+    service: str
+    sweeper: str
+    """For work across tenants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +106,7 @@ class Postgres:
     async def ensure_database(self, name: str) -> str:
         """Create the database `name` and the role of the same name that owns it, unless they exist; return its URL."""
         async with self._admin() as admin:
+            await self._ensure_groups(admin)
             await self._ensure_role(admin, name)
             found = await admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
             if await found.fetchone() is None:
@@ -99,12 +115,36 @@ class Postgres:
             await admin.execute(sql.SQL("REVOKE ALL ON DATABASE {0} FROM PUBLIC").format(sql.Identifier(name)))
         return self.url(name, name)
 
+    async def ensure_service_database(self, name: str) -> DatabaseUrls:
+        """Create the database `name`, its owner and the roles of its service, unless they exist."""
+        return DatabaseUrls(
+            owner=await self.ensure_database(name),
+            service=await self.ensure_login(name, f"{name}_service", SERVICE),
+            sweeper=await self.ensure_login(name, f"{name}_sweeper", EVERY_TENANT),
+        )
+
+    async def ensure_login(self, database: str, role: str, group: str) -> str:
+        """Create a role that may connect to `database` with the rights of `group`, unless it exists; return its URL."""
+        grants = sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(sql.Identifier(database), sql.Identifier(role))
+        async with self._admin() as admin:
+            await self._ensure_role(admin, role)
+            await admin.execute(grants)
+            await admin.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(group), sql.Identifier(role)))
+        return self.url(database, role)
+
     async def create_database(self, name: str, owner: str, template: str = "template1") -> str:
-        """Create a database as a copy of `template`, which must have no connections; return its URL."""
+        """Create a database as a copy of `template`, which must have no connections; return its URL.
+
+        Its owner belongs to both groups: one role for everything, as production refuses and a test may want it.
+        """
         create = sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}")
         async with self._admin() as admin:
+            await self._ensure_groups(admin)
             await self._ensure_role(admin, owner)
+            for group in (SERVICE, EVERY_TENANT):
+                await admin.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(group), sql.Identifier(owner)))
             await admin.execute(create.format(sql.Identifier(name), sql.Identifier(owner), sql.Identifier(template)))
+            await admin.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
         return self.url(name, owner)
 
     async def drop_database(self, name: str) -> None:
@@ -114,6 +154,12 @@ class Postgres:
 
     def _password(self, role: str) -> str:
         return credentials.password(self.secrets / f"postgres-{role}")
+
+    async def _ensure_groups(self, admin: psycopg.AsyncConnection) -> None:
+        for group in (SERVICE, EVERY_TENANT):
+            found = await admin.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [group])
+            if await found.fetchone() is None:
+                await admin.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(group)))
 
     async def _ensure_role(self, admin: psycopg.AsyncConnection, name: str) -> None:
         found = await admin.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name])

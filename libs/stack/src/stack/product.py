@@ -8,11 +8,24 @@ from functools import partial
 from stack import ports, probes
 from stack.callers import CallerVariables
 from stack.process import Command, Probe, always_ready
-from stack.servers import BUS, MEDIA_DATABASE, MESSAGES_DATABASE, PRESENCE_REDIS, S3_PUBLIC_ENDPOINT
+from stack.servers import (
+    BUS,
+    MEDIA_DATABASE,
+    MEDIA_MIGRATION_DATABASE,
+    MEDIA_SWEEPER_DATABASE,
+    MESSAGES_DATABASE,
+    MESSAGES_MIGRATION_DATABASE,
+    MESSAGES_SWEEPER_DATABASE,
+    PRESENCE_REDIS,
+    S3_PUBLIC_ENDPOINT,
+    as_user,
+)
 from stack.settings import Settings
 
 _DRAIN_SECONDS = 3
 _KILL_AFTER_DRAIN_SECONDS = 5
+_REAL_SIGN_IN = ("HUBBUB_OIDC_ISSUER", "HUBBUB_ISSUERS")
+"""With one of these, gateways refuse to start with the development login."""
 _OWNED = ("HUBBUB_GATEWAY_", "HUBBUB_MESSAGES_", "HUBBUB_PRESENCE_", "HUBBUB_MEDIA_", "HUBBUB_BUS_")
 """Prefixes of variables that only one service gets. All other variables of the user's environment go to every process."""
 
@@ -28,7 +41,7 @@ class Product:
     listen: dict[str, str] = field(default_factory=lambda: {name: _address() for name in ("messages", "presence", "media")})
     """Address (host:port) of each service's gRPC server."""
     ops: dict[str, str] = field(default_factory=dict)
-    """Address of the health and metrics server of each process except the gateways."""
+    """Address of the health and metrics server of each process except the gateways, whose public port has them."""
 
     @classmethod
     def choose(cls, settings: Settings, callers: CallerVariables) -> "Product":
@@ -60,21 +73,27 @@ class Product:
     def migrations(self, stores: Mapping[str, str]) -> list[Command]:
         """Return the commands that migrate each database."""
         return [
-            self._command("messages-migrate", ("messages", "migrate"), _only(stores, MESSAGES_DATABASE)),
-            self._command("media-migrate", ("media", "migrate"), _only(stores, "HUBBUB_MEDIA_")),
+            self._command(
+                "messages-migrate", ("messages", "migrate"), _owner(stores, MESSAGES_MIGRATION_DATABASE, MESSAGES_DATABASE)
+            ),
+            self._command("media-migrate", ("media", "migrate"), _owner(stores, MEDIA_MIGRATION_DATABASE, MEDIA_DATABASE)),
         ]
 
     def services(self, stores: Mapping[str, str]) -> list[Command]:
         """Return the commands of all services."""
-        messages = _only(stores, MESSAGES_DATABASE, BUS)
+        messages = _only(stores, MESSAGES_DATABASE, MESSAGES_SWEEPER_DATABASE)
         callers = self.callers.services
-        api = {**messages, **callers, "HUBBUB_MESSAGES_LISTEN": self.listen["messages"]}
-        presence = {**_only(stores, PRESENCE_REDIS), **callers, "HUBBUB_PRESENCE_LISTEN": self.listen["presence"]}
-        media = {**_only(stores, MEDIA_DATABASE, "HUBBUB_MEDIA_"), **callers, "HUBBUB_MEDIA_LISTEN": self.listen["media"]}
+        bus = _redis(stores, BUS, "messages-api")
+        api = {**messages, **bus, **callers, "HUBBUB_MESSAGES_LISTEN": self.listen["messages"]}
+        worker = {**messages, **_redis(stores, BUS, "messages-worker")}
+        redis = _redis(stores, PRESENCE_REDIS, "presence")
+        presence = {**redis, **callers, "HUBBUB_PRESENCE_LISTEN": self.listen["presence"]}
+        databases = _only(stores, MEDIA_DATABASE, MEDIA_SWEEPER_DATABASE)
+        media = {**databases, **_only(stores, "HUBBUB_MEDIA_S3_"), **callers, "HUBBUB_MEDIA_LISTEN": self.listen["media"]}
         return [
             self._service("messages-api", ("messages", "api"), api),
             *(
-                self._service(f"messages-worker-{number}", ("messages", "worker"), messages)
+                self._service(f"messages-worker-{number}", ("messages", "worker"), worker)
                 for number in range(self.settings.workers)
             ),
             self._service("presence", ("presence",), presence),
@@ -88,7 +107,7 @@ class Product:
     def _gateway(self, number: int, stores: Mapping[str, str]) -> Command:
         given, port = self.settings.given, self.first_port + number
         variables = {
-            **_only(stores, BUS),
+            **_redis(stores, BUS, "gateway"),
             **self.callers.gateways,
             # Browsers upload directly to object storage, so the page's content security policy must allow its URL.
             S3_PUBLIC_ENDPOINT: stores.get(S3_PUBLIC_ENDPOINT) or given(S3_PUBLIC_ENDPOINT),
@@ -96,7 +115,7 @@ class Product:
             "HUBBUB_MESSAGES_TARGET": self.listen["messages"],
             "HUBBUB_PRESENCE_TARGET": self.listen["presence"],
             "HUBBUB_MEDIA_TARGET": self.listen["media"],
-            "HUBBUB_DEV_LOGIN": given("HUBBUB_DEV_LOGIN") or "1",
+            "HUBBUB_DEV_LOGIN": given("HUBBUB_DEV_LOGIN") or ("0" if any(map(given, _REAL_SIGN_IN)) else "1"),
             "HUBBUB_DEV_KEY_FILE": given("HUBBUB_DEV_KEY_FILE") or str(self.settings.data / "keys" / "dev.pem"),
             "HUBBUB_WEB_ROOT": str(self.settings.web_root),
         }
@@ -111,6 +130,7 @@ class Product:
     def _command(self, name: str, module: tuple[str, ...], variables: Mapping[str, str], ready: Probe = always_ready) -> Command:
         env = {key: value for key, value in self.settings.environment.items() if not key.startswith(_OWNED)}
         env |= {key: value for key, value in self.settings.environment.items() if key.startswith(_owned_by(module[0]))}
+        env = {key: value for key, value in env.items() if not key.endswith("_MIGRATION_DATABASE_URL")}
         env.setdefault("HUBBUB_ENV", "local")
         env.setdefault("HUBBUB_DRAIN_SECONDS", str(_DRAIN_SECONDS))
         env |= {"HUBBUB_INSTANCE": name, "PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"}
@@ -130,6 +150,16 @@ def _address() -> str:
 def _only(stores: Mapping[str, str], *prefixes: str) -> dict[str, str]:
     """Return the variables with these prefixes: no service gets another one's password."""
     return {name: value for name, value in stores.items() if name.startswith(prefixes)}
+
+
+def _owner(stores: Mapping[str, str], migration: str, service: str) -> dict[str, str]:
+    """Return the address for migrations: the owner's, or that of the one role that the user gave."""
+    return {migration: stores.get(migration) or stores[service]}
+
+
+def _redis(stores: Mapping[str, str], variable: str, user: str) -> dict[str, str]:
+    """Return the address of a Redis database as a process uses it."""
+    return {variable: stores.get(as_user(variable, user)) or stores[variable]}
 
 
 def _owned_by(module: str) -> tuple[str, ...]:

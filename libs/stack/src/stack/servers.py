@@ -18,8 +18,23 @@ PRESENCE_REDIS = "HUBBUB_PRESENCE_REDIS_URL"
 S3_ENDPOINT = "HUBBUB_MEDIA_S3_ENDPOINT"
 S3_PUBLIC_ENDPOINT = "HUBBUB_MEDIA_S3_PUBLIC_ENDPOINT"
 
-_DATABASES = {MESSAGES_DATABASE: "messages", MEDIA_DATABASE: "media"}
+MESSAGES_MIGRATION_DATABASE = "HUBBUB_MESSAGES_MIGRATION_DATABASE_URL"
+MESSAGES_SWEEPER_DATABASE = "HUBBUB_MESSAGES_SWEEPER_DATABASE_URL"
+MEDIA_MIGRATION_DATABASE = "HUBBUB_MEDIA_MIGRATION_DATABASE_URL"
+MEDIA_SWEEPER_DATABASE = "HUBBUB_MEDIA_SWEEPER_DATABASE_URL"
+
+_DATABASES = {
+    MESSAGES_DATABASE: ("messages", MESSAGES_MIGRATION_DATABASE, MESSAGES_SWEEPER_DATABASE),
+    MEDIA_DATABASE: ("media", MEDIA_MIGRATION_DATABASE, MEDIA_SWEEPER_DATABASE),
+}
+"""By the variable of the service's role: the database, and the variables of its owner and its sweeper."""
 _REDIS_DATABASES = {BUS: 0, PRESENCE_REDIS: 1}
+_REDIS_USERS = {BUS: ("gateway", "messages-api", "messages-worker"), PRESENCE_REDIS: ("presence",)}
+
+
+def as_user(variable: str, user: str) -> str:
+    """Return the name under which `Servers.addresses` returns the address of a Redis database for one user."""
+    return f"{variable}:{user}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +68,22 @@ class Servers:
         return [server.command() for server in present]
 
     async def addresses(self, settings: Settings) -> dict[str, str]:
-        """Return the variables of all stores, creating missing databases. The servers must be running."""
+        """Return the variables of all stores, creating missing databases and roles. The servers must be running.
+
+        A Redis variable holds the address for tools. Where the embedded server serves it, each process has its own (`as_user`).
+        """
         found = {name: settings.given(name) for name in (*_DATABASES, *_REDIS_DATABASES) if settings.given(name)}
-        if self.postgres is not None:
-            for variable, database in _DATABASES.items():
-                if variable not in found:
-                    found[variable] = await self.postgres.ensure_database(database)
+        for variable, (database, migration, sweeper) in _DATABASES.items():
+            if variable in found:
+                found |= {name: settings.given(name) for name in (migration, sweeper) if settings.given(name)}
+            elif self.postgres is not None:
+                urls = await self.postgres.ensure_service_database(database)
+                found |= {variable: urls.service, migration: urls.owner, sweeper: urls.sweeper}
         if self.valkey is not None:
             for variable, number in _REDIS_DATABASES.items():
-                found.setdefault(variable, self.valkey.url(number))
+                if variable not in found:
+                    found[variable] = self.valkey.url(number)
+                    found |= {as_user(variable, user): self.valkey.url(number, user) for user in _REDIS_USERS[variable]}
         if self.objects is not None:
             found |= {
                 S3_ENDPOINT: self.objects.endpoint,

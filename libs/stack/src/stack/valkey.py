@@ -1,12 +1,13 @@
-"""A Valkey server from a wheel: its configuration and command line."""
+"""A Valkey server from a wheel: its configuration, users and command line."""
 
 import contextlib
+import hashlib
 import importlib.util
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack import credentials, ports, probes
+from stack import credentials, ports, probes, redis_users
 from stack.errors import NotReadyError
 from stack.process import Command, running
 
@@ -14,7 +15,7 @@ _CONFIGURATION = """\
 bind {host}
 port {port}
 dir {folder}
-requirepass {password}
+aclfile {users}
 appendonly yes
 appendfsync everysec
 auto-aof-rewrite-min-size 256mb
@@ -29,23 +30,29 @@ loglevel notice
 the allocator's settings make no measurable difference, so they keep their defaults. The append-only file costs 17 us per
 message. At 20,000 messages per second, rewriting it at 64 MiB (the default), with compression, took 5 % of the machine."""
 
+DEFAULT = "default"
+
 
 @dataclass(frozen=True, slots=True)
 class Valkey:
-    """One server with a password. Its append-only file is synced every second."""
+    """One server with a user for each process, and `default`, which may do everything. It syncs its file every second."""
 
     folder: Path
     """Folder of the data and the configuration, created by `prepare`."""
     secrets: Path
-    """Folder of the generated password."""
+    """Folder of the generated passwords, one file per user."""
     port: int
     """Port on the loopback interface."""
 
     async def prepare(self) -> None:
-        """Create the folder and write the configuration file, which keeps the password off the command line."""
+        """Create the folder and write the configuration and the users, which keeps passwords off the command line."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        text = _CONFIGURATION.format(host=ports.LOOPBACK, port=self.port, folder=_quoted(self.folder), password=self._password())
+        users = self.folder / "users.acl"
+        text = _CONFIGURATION.format(host=ports.LOOPBACK, port=self.port, folder=_quoted(self.folder), users=_quoted(users))
         credentials.write_private(self.folder / "valkey.conf", text.encode())
+        rules = {DEFAULT: "~* &* +@all", **redis_users.RULES}
+        lines = [f"user {user} on #{self._digest(user)} {rule}\n" for user, rule in rules.items()]
+        credentials.write_private(users, "".join(lines).encode())
 
     def command(self) -> Command:
         """Return the command to run after `prepare`."""
@@ -56,12 +63,15 @@ class Valkey:
             ready=self._answers,
         )
 
-    def url(self, database: int) -> str:
-        """Return the URL of one of its 16 databases (0 to 15), with the password."""
-        return f"redis://default:{self._password()}@{ports.LOOPBACK}:{self.port}/{database}"
+    def url(self, database: int, user: str = DEFAULT) -> str:
+        """Return the URL of one of its 16 databases (0 to 15), with the name and the password of a user."""
+        return f"redis://{user}:{self._password(user)}@{ports.LOOPBACK}:{self.port}/{database}"
 
-    def _password(self) -> str:
-        return credentials.password(self.secrets / "valkey")
+    def _password(self, user: str = DEFAULT) -> str:
+        return credentials.password(self.secrets / ("valkey" if user == DEFAULT else f"valkey-{user}"))
+
+    def _digest(self, user: str) -> str:
+        return hashlib.sha256(self._password(user).encode()).hexdigest()
 
     async def _answers(self) -> bool:
         """Return whether the server executes commands. While it loads its file, DBSIZE is refused but PING may succeed."""

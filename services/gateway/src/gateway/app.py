@@ -16,6 +16,7 @@ from bus.connect import open_bus, open_signals
 from bus.gateway_leases import GatewayLeases, open_gateway_leases
 from bus.signals import Signals
 from chassis.lifecycle import Lifecycle, run
+from chassis.under_way import UnderWay
 from gateway.clients import Clients, connect
 from gateway.commands.attachments import Attachments
 from gateway.commands.dispatch import Dispatch
@@ -24,12 +25,14 @@ from gateway.commands.publisher import CommandPublisher
 from gateway.commands.renewal import Renewals
 from gateway.config import Config
 from gateway.door import readiness
+from gateway.door.capacity import Capacity
 from gateway.door.drain import drain
+from gateway.door.hosts import served_hosts
 from gateway.door.opening import SYNC_EVENTS, Opening
 from gateway.door.opening_loader import OpeningLoader
 from gateway.door.server import bind, make_server
 from gateway.door.upgrade import Upgrades
-from gateway.http.api import Api
+from gateway.http.api import AT_ONCE, WAIT_SECONDS, WAITING, WALKS_AT_ONCE, Api
 from gateway.http.routes import make_app
 from gateway.hub.catchup import CatchUps
 from gateway.hub.fanout import Fanout
@@ -74,6 +77,7 @@ class Gateway:
         self._bus, self._clients = bus, clients
         messages, partitions = clients.messages, config.bus_partitions
 
+        self.capacity = Capacity(config.connection_limit)
         self._lease = lease = GatewayLease(leases, bus, self.id)
         self.registry = registry = Registry(self.id, 2 * config.heartbeat_seconds, lambda: lease.cut_off)
         self.hub = hub = Hub(registry)
@@ -113,6 +117,7 @@ class Gateway:
             loader=OpeningLoader(messages, group),
             reconciler=self._reconciler,
             revocations=self._revocations,
+            access=self._access,
         )
         self._dispatch = Dispatch(
             registry,
@@ -123,7 +128,7 @@ class Gateway:
             catch_ups=CatchUps(hub, registry, messages, group=group, sync_events=SYNC_EVENTS),
             presences=self._presences,
             typing=self._typing,
-            sends=self._rates.sends,
+            rates=self._rates,
             renewals=Renewals(
                 registry, authenticator=self._authenticator, tickets=self._tickets, access=self._access, group=group
             ),
@@ -150,12 +155,17 @@ class Gateway:
             authenticator=self._authenticator,
             access=self._access,
             rates=self._rates,
+            requests=UnderWay(AT_ONCE, "Too many requests of this user are under way", waiting=WAITING, seconds=WAIT_SECONDS),
+            walks=UnderWay(WALKS_AT_ONCE, "Too many searches or exports of this user are under way"),
             tickets=self._tickets,
             dev_issuer=self._dev_issuer,
             sign_in=make_sign_in(self.config),
-            readiness=lambda: (self.lifecycle.ready, self.lifecycle.report()),
+            lifecycle=self.lifecycle,
         )
-        server = make_server(make_app(api), upgrades.begin)
+        self.capacity.count(lambda: upgrades.under_way, lambda: len(self.registry.connections))
+        self.lifecycle.full = lambda: self.capacity.full
+        served = served_hosts(self.config.hosts, self.config.own_host, production=self.config.production)
+        server = make_server(make_app(api), upgrades.begin, served=served, capacity=self.capacity)
         serving = self.group.create_task(server.serve(sockets=[listening]))
         log.info("gateway_started", gateway=self.id, address=str(self.config.listen), compiled_sends=NATIVE)
         await self.lifecycle.stopping.wait()
@@ -203,7 +213,7 @@ async def main(config: Config, lifecycle: Lifecycle) -> None:
 
 
 def _issuers(config: Config, dev_issuer: DevIssuer | None) -> dict[str, Issuer]:
-    configured = [Issuer(each, public_only=config.production) for each in config.issuers]
+    configured = [Issuer(each, public_only=config.production, longest_seconds=config.token_seconds) for each in config.issuers]
     return {issuer.name: issuer for issuer in (*configured, *((dev_issuer,) if dev_issuer else ()))}
 
 

@@ -10,6 +10,9 @@ from chassis.metrics import LATENCY_BUCKETS, SIZE_BUCKETS
 CONNECTIONS = Gauge("hubbub_gateway_connections", "Open connections.")
 CHANNELS = Gauge("hubbub_gateway_channels", "Channels with a local member.")
 OPENED = Counter("hubbub_gateway_handshakes_total", "Upgrade requests, by HTTP status answered.", ["status"])
+REFUSED = Counter(
+    "hubbub_gateway_refused_requests_total", "Requests refused before they were routed, by HTTP status.", ["status"]
+)
 CLOSED = Counter("hubbub_gateway_closed_total", "Connections closed, by close code.", ["code"])
 FRAMES_IN = Counter("hubbub_gateway_frames_in_total", "Frames received, by type.", ["type"])
 EVENTS = Counter("hubbub_gateway_events_total", "Log events received from the bus, by fate.", ["fate"])

@@ -13,11 +13,12 @@ import structlog
 from chassis import grpc_server, lifecycle
 from chassis.callers import callers_of
 from chassis.database_check import open_database_check
+from chassis.database_role import RoleCheck
 from chassis.lifecycle import Check, Lifecycle, Unusable
 from chassis.migrate import migrate, migrations
 from chassis.postgres import open_database
 from media import images
-from media.cage import CageError, hide_memory
+from media.cage import CageError
 from media.config import Config, MigrateConfig
 from media.errors import DecoderCrashedError, ObjectAbsentError
 from media.malware import MalwareScanner
@@ -27,17 +28,26 @@ from media.service import SERVICE_NAME, MediaService, add_service
 from media.sweep import Sweep
 
 log = structlog.get_logger()
-_CONNECTIONS = 8
+_CONNECTIONS = 6
+"""Besides the sweeper's."""
 
 
 async def serve(config: Config, life: Lifecycle) -> None:
     """Serve the RPCs and examine uploads until stopped."""
-    hide_memory()
     await _require_cage(config)
     async with (
-        open_database(config.database_url, connections=_CONNECTIONS, name=config.instance) as database,
+        open_database(
+            config.database_url,
+            sweeper_url=config.sweeper_database_url,
+            connections=_CONNECTIONS,
+            name=config.instance,
+            production=config.production,
+        ) as database,
         open_database_check(
-            config.database_url, name=config.instance, schema=migrations("media"), production=config.production
+            config.database_url,
+            name=config.instance,
+            schema=migrations("media"),
+            role=RoleCheck(production=config.production, every_tenant=not config.sweeper_database_url),
         ) as database_check,
         open_objects(config) as objects,
         asyncio.TaskGroup() as tasks,
@@ -83,7 +93,7 @@ def _usable(objects: Objects) -> Check:
 
 
 async def _migrate(config: MigrateConfig, _life: Lifecycle) -> None:
-    await migrate(config.database_url, migrations("media"))
+    await migrate(config.owner_url, migrations("media"))
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
-"""Confines a process that decodes hostile bytes, and hides the service's memory from it.
+"""Confines a process that decodes hostile bytes.
 
-`confine` is for the decoder: afterwards the process can compute, and read and write the files that it has open, and nothing
-else. `hide_memory` is for the service, whose environment holds secrets. Both need Linux; `confine` needs libseccomp.
+Afterwards the process can compute, and read and write the files that it has open, and nothing else. `chassis.lifecycle` hides
+the service's memory from it. Needs Linux and libseccomp.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import resource
 import signal
 
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
+_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _ALLOW = 0x7FFF0000
 _REFUSE = 0x00050000 | errno.EPERM
 # All that Pillow and Python call once their modules are loaded (found by strace, for each format). Without open, socket,
@@ -40,11 +40,6 @@ class _Ruleset(ctypes.Structure):
     """struct landlock_ruleset_attr."""
 
     _fields_ = [("files", ctypes.c_uint64), ("net", ctypes.c_uint64), ("scoped", ctypes.c_uint64)]
-
-
-def hide_memory() -> None:
-    """Deny other processes of this user our memory and /proc/<pid>/environ, and write no core dumps. Raises `CageError`."""
-    _check(_libc().prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0))
 
 
 def confine(*, memory_bytes: int, cpu_seconds: int, file_bytes: int) -> int:

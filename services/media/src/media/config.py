@@ -5,19 +5,51 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chassis.callers import NO_CALLERS, CallerConfig, callers, require_callers
-from chassis.config import Address, ProcessConfig, Secret, address, secret, setting, text, whole
+from chassis.config import Address, ConfigError, ProcessConfig, Secret, address, secret, setting, text, whole
+from chassis.database_role import require_tls
 from media.quota import Quota
+
+_NO_SECRET = Secret("")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MigrateConfig(ProcessConfig):
-    """Settings of `migrate`."""
+    """Settings of `migrate`, which works as the owner of the database."""
 
-    database_url: Secret = setting("HUBBUB_MEDIA_DATABASE_URL", secret)
+    migration_database_url: Secret = setting("HUBBUB_MEDIA_MIGRATION_DATABASE_URL", secret, _NO_SECRET)
+    database_url: Secret = setting("HUBBUB_MEDIA_DATABASE_URL", secret, _NO_SECRET)
+    """Used outside production where one role does everything."""
+
+    def __post_init__(self) -> None:
+        """Require an owner's role in production."""
+        if not self.migration_database_url and (self.production or not self.database_url):
+            raise ConfigError(["HUBBUB_MEDIA_MIGRATION_DATABASE_URL is required"])
+        require_tls({"HUBBUB_MEDIA_MIGRATION_DATABASE_URL": self.migration_database_url}, production=self.production)
+
+    @property
+    def owner_url(self) -> Secret:
+        """The owner's address."""
+        return self.migration_database_url or self.database_url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Config(MigrateConfig):
+class StoreConfig(ProcessConfig):
+    """The database of a process that serves."""
+
+    database_url: Secret = setting("HUBBUB_MEDIA_DATABASE_URL", secret)
+    sweeper_database_url: Secret = setting("HUBBUB_MEDIA_SWEEPER_DATABASE_URL", secret, _NO_SECRET)
+    """The role for work across tenants; outside production the service's role may do it."""
+
+    def __post_init__(self) -> None:
+        """Require two roles and TLS in production."""
+        if self.production and not self.sweeper_database_url:
+            raise ConfigError(["HUBBUB_MEDIA_SWEEPER_DATABASE_URL is required where HUBBUB_ENV=production"])
+        urls = {"HUBBUB_MEDIA_DATABASE_URL": self.database_url, "HUBBUB_MEDIA_SWEEPER_DATABASE_URL": self.sweeper_database_url}
+        require_tls(urls, production=self.production)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config(StoreConfig):
     """Settings of the service."""
 
     listen: Address = setting("HUBBUB_MEDIA_LISTEN", address)
@@ -48,6 +80,7 @@ class Config(MigrateConfig):
 
     def __post_init__(self) -> None:
         """Refuse to serve unknown callers."""
+        super(Config, self).__post_init__()
         require_callers(self.callers, self.listen, production=self.production)
 
     @property

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import grpc
 import structlog
+from joserfc.errors import JoseError
+from joserfc.jwk import OKPKey
 
 from bus.bus import Bus
 from bus.connect import open_bus
@@ -18,12 +23,15 @@ from bus.usable import usable
 from chassis import grpc_server, lifecycle
 from chassis.callers import callers_of
 from chassis.database_check import DatabaseCheck, open_database_check
+from chassis.database_role import RoleCheck
+from chassis.jwt import InvalidTokenError
 from chassis.lifecycle import Lifecycle
 from chassis.migrate import migrate, migrations
 from chassis.postgres import Database, open_database
-from messages import permissions
+from messages import audit_heads, permissions
+from messages.audit_heads import HeadSigner, SignedHead
 from messages.commands.judgement import PLANNER_SETTINGS
-from messages.config import ApiConfig, MigrateConfig, WorkerConfig
+from messages.config import ApiConfig, AuditConfig, MigrateConfig, WorkerConfig
 from messages.consumer import Consumer
 from messages.publisher import Publisher
 from messages.revocations import Revocations
@@ -33,8 +41,9 @@ from messages.sweeper import Sweeper
 from messages.worker import Worker
 
 log = structlog.get_logger()
-_API_CONNECTIONS, _API_PIPELINES = 12, 4
-_WORKER_CONNECTIONS, _WORKER_PIPELINES = 4, 8
+_API_CONNECTIONS, _API_WALKS, _API_PIPELINES = 10, 4, 4
+_WORKER_CONNECTIONS, _WORKER_PIPELINES = 2, 8
+"""Besides the sweeper's connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +57,24 @@ class Resources:
 
 
 @asynccontextmanager
-async def open_resources(config: WorkerConfig, connections: int, pipelines: int) -> AsyncIterator[Resources]:
+async def open_resources(config: WorkerConfig, connections: int, pipelines: int, walks: int = 0) -> AsyncIterator[Resources]:
     """Open the database and the bus inside the block. Succeeds while either is away."""
     async with (
         open_database(
             config.database_url,
+            sweeper_url=config.sweeper_database_url,
             connections=connections,
+            walks=walks,
             pipelines=pipelines,
             pipeline_settings=PLANNER_SETTINGS,
             name=config.instance,
+            production=config.production,
         ) as database,
         open_database_check(
-            config.database_url, name=config.instance, schema=migrations("messages"), production=config.production
+            config.database_url,
+            name=config.instance,
+            schema=migrations("messages"),
+            role=RoleCheck(production=config.production, every_tenant=not config.sweeper_database_url),
         ) as database_check,
         open_bus(config.bus_url) as bus,
     ):
@@ -69,13 +84,15 @@ async def open_resources(config: WorkerConfig, connections: int, pipelines: int)
 async def api(config: ApiConfig, life: Lifecycle) -> None:
     """Serve RPCs until the process is stopped."""
     async with (
-        open_resources(config, _API_CONNECTIONS, _API_PIPELINES) as resources,
+        open_resources(config, _API_CONNECTIONS, _API_PIPELINES, _API_WALKS) as resources,
         open_gateway_leases(config.bus_url) as gateways,
         asyncio.TaskGroup() as tasks,
     ):
         tasks.create_task(Sweeper(resources.database, resources.publisher).run(life.stopping))
         bus_usable = usable(resources.bus, config.bus_partitions, durable=config.production)
         tasks.create_task(lifecycle.keep_ready(life, {"database": resources.database_check}, {"bus": bus_usable}))
+        if key := config.audit_signing_key:
+            tasks.create_task(HeadSigner(resources.database, key, config.audit_sign_seconds).run(life.stopping))
 
         def add(server: grpc.aio.Server) -> None:
             add_service(server, resources.database, resources.publisher, Revocations(resources.publisher, gateways))
@@ -94,7 +111,7 @@ async def worker(config: WorkerConfig, life: Lifecycle) -> None:
         )
         needed: dict[str, lifecycle.Check] = {
             "database": resources.database_check,
-            "bus": usable(resources.bus, config.bus_partitions, durable=config.production),
+            "bus": usable(resources.bus, config.bus_partitions, durable=config.production, backlog=True),
             "storing": consumer.check,
         }
         tasks.create_task(lifecycle.keep_ready(life, needed))
@@ -102,19 +119,35 @@ async def worker(config: WorkerConfig, life: Lifecycle) -> None:
         await consumer.run(lambda: Worker(resources.database, resources.publisher, life.stopping))
 
 
-async def _verify_audit(config: MigrateConfig, _life: Lifecycle) -> None:
-    """Print the first broken audit record of each tenant. Exits with 1 when there is one."""
-    async with open_database(config.database_url, connections=1, name=config.instance) as database:
+async def _verify_audit(config: AuditConfig, _life: Lifecycle, signed: Sequence[SignedHead] = ()) -> None:
+    """Print the first broken audit record of each tenant, and the first signed head that is not in its log. Exits with 1 then."""
+    async with open_database(config.url, connections=1, name=config.instance, production=config.production) as database:
         broken = await audit.verify_all(database)
+        missing = await audit_heads.contradicted(database, signed)
     for each in broken:
         sys.stdout.write(f"{each.tenant}: record {each.number}: {each.problem}\n")
-    if broken:
+    for head in missing:
+        sys.stdout.write(f"{head.tenant}: record {head.number}: not as signed\n")
+    if broken or missing:
         sys.exit(1)
     sys.stdout.write("The audit log is intact.\n")
 
 
+def _verify_against(heads: str, public: str) -> None:
+    """Verify with the signed heads in a file of log lines, and the public key (JWK) in another. Exits with 2 if unreadable."""
+    try:
+        key = OKPKey.import_key(json.loads(Path(public).read_text()))
+        with Path(heads).open() as lines:
+            signed = list(audit_heads.read(lines, key))
+    except InvalidTokenError:
+        sys.exit(f"{heads}: holds a head that {public} did not sign")
+    except (OSError, ValueError, JoseError) as error:
+        sys.exit(f"{heads}, {public}: {error}")
+    lifecycle.run(AuditConfig, partial(_verify_audit, signed=signed))
+
+
 async def _migrate(config: MigrateConfig, _life: Lifecycle) -> None:
-    await migrate(config.database_url, migrations("messages"))
+    await migrate(config.owner_url, migrations("messages"))
 
 
 def main() -> None:
@@ -129,7 +162,9 @@ def main() -> None:
         case ["permissions"]:
             sys.stdout.write(permissions.page())
         case ["audit", "verify"]:
-            lifecycle.run(MigrateConfig, _verify_audit)
+            lifecycle.run(AuditConfig, _verify_audit)
+        case ["audit", "verify", heads, public]:
+            _verify_against(heads, public)
         case _:
-            sys.stderr.write("usage: python -m messages api | worker | migrate | permissions | audit verify\n")
+            sys.stderr.write("usage: python -m messages api | worker | migrate | permissions | audit verify [HEADS PUBLIC]\n")
             sys.exit(2)

@@ -32,6 +32,7 @@ from messages.message import (
 from messages.payload import event_frame, rfc3339
 from messages.policy import ChannelKind, Role
 from messages.store.reports import Report
+from messages.store.sessions import BrowserSession
 
 _MEMBER_KINDS = frozenset({
     EntryKind.MEMBER_JOINED, EntryKind.MEMBER_LEFT, EntryKind.MEMBER_REMOVED, EntryKind.MEMBER_ROLE_CHANGED
@@ -102,7 +103,11 @@ def _attachment(upload: events.Attachment) -> Attachment:
 def caller(request: nouns.Caller) -> Caller:
     """Read the user on whose behalf a call is made. Raises `InvalidArgument`."""
     return Caller(
-        TenantId(validate.tenant(request.tenant)), validate.user_id(request.user), request.admin, request.token_issued_at
+        TenantId(validate.tenant(request.tenant)),
+        validate.user_id(request.user),
+        request.admin,
+        request.token_issued_at,
+        request.session and validate.uuid(request.session),
     )
 
 
@@ -241,6 +246,17 @@ def revocation(
 ) -> events.Revocation:
     """The revocation state of a user, to be applied by every gateway."""
     return events.Revocation(id=revocation_id, tenant=tenant, user=user_id, revoked_before=revoked_before, blocked=blocked)
+
+
+def browser_session(session: BrowserSession) -> nouns.BrowserSession:
+    """A browser session that has not ended."""
+    return nouns.BrowserSession(
+        id=session.id,
+        created_at=timestamp(session.created_at),
+        seen_at=timestamp(session.seen_at),
+        ends_at=timestamp(session.ends_at),
+        user_agent=session.user_agent,
+    )
 
 
 def audit_record(record: Record) -> nouns.AuditRecord:

@@ -189,3 +189,5 @@ class Caller(msgspec.Struct, frozen=True):
     admin: bool = False
     token_issued_at: float = 0.0
     """Unix seconds; 0 for a service acting for the user."""
+    session: str = ""
+    """The caller's browser session; empty for a token or a service."""

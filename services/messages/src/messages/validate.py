@@ -25,6 +25,7 @@ ATTACHMENTS = 10
 FILE_NAME_CHARACTERS = 255
 MEDIA_TYPE_CHARACTERS = 127
 MEMBERS_AT_ONCE = 200
+SESSION_SECONDS = 30 * 86_400
 SLOW_MODE_SECONDS = 21_600
 MAX_SEQ = 2**63 - 1
 
@@ -96,9 +97,16 @@ def line(value: str, what: str, characters: int) -> str:
     return value
 
 
-def display_name(value: str) -> str:
-    """The display name in a token, which its user cannot correct: without control characters and cut to size."""
-    return _CONTROL.sub("", value)[:NAME_CHARACTERS]
+def display_name(value: str, characters: int = NAME_CHARACTERS) -> str:
+    """A line, such as the name in a token, that its user cannot correct: without control characters and cut to size."""
+    return _CONTROL.sub("", value)[:characters]
+
+
+def session_seconds(value: int) -> int:
+    """A time after which a browser session ends; raises `InvalidArgument`."""
+    if not 1 <= value <= SESSION_SECONDS:
+        raise InvalidArgument(f"A browser session ends after 1 to {SESSION_SECONDS} seconds")
+    return value
 
 
 def at_most(values: Sequence[object], bound: int, what: str) -> None:

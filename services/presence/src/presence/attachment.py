@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import structlog
 
-from chassis.errors import HubbubError, InvalidArgument, RateLimited, Unavailable
+from chassis.errors import HubbubError, InvalidArgument, Unavailable
 from hubbub.presence.v1.presence_service_pb2 import AttachRequest
 from presence import convert, metrics
 from presence.latest import LatestPresences
@@ -16,7 +16,7 @@ from presence.leases import Leases
 from presence.watch import Watch
 
 MAX_WATCHED = 500_000
-"""Users that one gateway may watch; bounds its queue."""
+"""Users that one gateway may watch; bounds its queue. Gateways stay below it; here the surplus is ignored."""
 _FIRST_MESSAGE_SECONDS = 10.0
 
 _log = structlog.get_logger(__name__)
@@ -76,8 +76,12 @@ class Attachment:
                 metrics.REPORTED.labels("went" if not change.status else "came").inc()
         self._watch.remove(self.latest, [convert.user_from(user) for user in request.unwatch])
         watch = list(dict.fromkeys(convert.user_from(user) for user in request.watch))
-        if len(self.latest.watched) + len(watch) > MAX_WATCHED:
-            raise RateLimited(f"a gateway may watch at most {MAX_WATCHED} users")
+        added = [user for user in watch if user not in self.latest.watched]
+        if surplus := added[max(0, MAX_WATCHED - len(self.latest.watched)) :]:
+            metrics.REFUSED_WATCHES.inc(len(surplus))
+            _log.warning("watches_refused", gateway=self._gateway, users=len(surplus))
+            refused = set(surplus)
+            watch = [user for user in watch if user not in refused]
         if watch:
             await self._watch.add(self.latest, watch)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chassis.callers import NO_CALLERS, CallerConfig, callers, require_callers
-from chassis.config import Address, ProcessConfig, Secret, address, secret, setting
+from chassis.config import Address, ProcessConfig, Secret, address, require_redis_tls, secret, setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,5 +20,6 @@ class Config(ProcessConfig):
     """Services that may call. Empty, which is allowed on loopback only, means any."""
 
     def __post_init__(self) -> None:
-        """Require callers, except on loopback outside production."""
+        """Require callers and TLS, except on loopback."""
+        require_redis_tls("HUBBUB_PRESENCE_REDIS_URL", self.redis_url, production=self.production)
         require_callers(self.callers, self.listen, production=self.production)

@@ -6,6 +6,7 @@ from prometheus_client import Counter, Gauge
 
 ATTACHED = Gauge("hubbub_presence_attached_gateways", "Gateways attached to this instance.")
 WATCHED = Gauge("hubbub_presence_watched_users", "Users watched through this instance.")
+REFUSED_WATCHES = Counter("hubbub_presence_refused_watches_total", "Users not watched because of the bound of a gateway.", [])
 REPORTED = Counter(
     "hubbub_presence_reported_changes_total", "Connections that opened or changed (came), or closed (went).", ["change"]
 )

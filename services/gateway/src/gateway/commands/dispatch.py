@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
-from chassis.errors import HubbubError, NotFound, RateLimited, TooLarge, Unavailable
+from chassis.errors import HubbubError, NotFound, RateLimited, Unavailable
 from chassis.ids import is_uuid
 from gateway.commands.attachments import Attachments
 from gateway.commands.pending import Pending
@@ -22,8 +22,9 @@ from gateway.metrics import COMMANDS, FRAMES_IN
 from gateway.model import Connection
 from gateway.protocol import incoming
 from gateway.protocol.close_codes import Close
+from gateway.protocol.incoming import COST_BYTES
 from gateway.protocol.outgoing import Pong, Ref, encode, refusal
-from gateway.rates.shared import SharedRate
+from gateway.rates.shared import SharedRates
 from gateway.state.presence import Presences
 from gateway.state.typing import TypingSignals
 from gateway.wire.registry import Registry
@@ -38,11 +39,12 @@ from hubbub.events.v1.events_pb2 import (
 )
 
 Handler: TypeAlias = Callable[[Connection, Any], None]
-WATCHED_USERS = 1_000
 OWN_KEY = "\x01"
 """Prefix of the keys that the gateway makes for commands without one. `protocol.incoming` rejects it in clients' keys."""
-_COST: dict[type, float] = {incoming.Ping: 0.2, incoming.Typing: 0.2, incoming.Status: 0.5, incoming.Token: 5.0}
-"""Tokens that a frame costs if not 1.0. Verifying a signature is expensive."""
+REFUSED_COST = 2.0
+"""Of a frame that is answered with `INVALID_FRAME` or `TOO_LARGE`, besides its bytes."""
+LISTED_PER_TOKEN = 50
+"""Positions of a `sync`, or users that a `watch` adds, that cost one token more."""
 
 _refused = COMMANDS.labels("refused")
 
@@ -62,15 +64,15 @@ class Dispatch:
         presences: Presences,
         typing: TypingSignals,
         renewals: Renewals,
-        sends: SharedRate,
+        rates: SharedRates,
     ) -> None:
         self._writer = registry.writer
         self._close = registry.close
         self._pending = pending
         self._publisher = publisher
         self._attachments = attachments
-        self._sends = sends
-        """The rate limit of a user over all connections."""
+        self._send_rates = rates.send
+        """Charges the user and the tenant, over all connections."""
         self._gateway = gateway
         """Id of this process: outcomes are sent to it."""
         handlers: dict[type, Handler] = {
@@ -80,7 +82,7 @@ class Dispatch:
             incoming.React: self._react,
             incoming.Pin: self._pin,
             incoming.Read: self._read,
-            incoming.Sync: lambda connection, frame: catch_ups.sync(connection, frame.ref, frame.positions),
+            incoming.Sync: partial(self._sync, catch_ups),
             incoming.Typing: lambda connection, frame: typing.typed(connection, frame.channel),
             incoming.Watch: partial(self._watch, presences),
             incoming.Status: lambda connection, frame: presences.changed(connection, frame.status),
@@ -88,7 +90,7 @@ class Dispatch:
             incoming.Ping: self._ping,
         }
         self._handlers = {
-            kind: (handler, FRAMES_IN.labels(kind.__name__.lower()), _COST.get(kind, 1.0)) for kind, handler in handlers.items()
+            kind: (handlers[kind], FRAMES_IN.labels(kind.__name__.lower()), kind.cost) for kind in get_args(incoming.Frame)
         }
         self._wrong = FRAMES_IN.labels("wrong")
 
@@ -101,12 +103,12 @@ class Dispatch:
             return
         except incoming.FrameRefused as refused:
             self._wrong.inc()
-            if self._granted(connection, 1.0, refused.ref):
+            if self._granted(connection, REFUSED_COST + len(data) // COST_BYTES, refused.ref):
                 self._writer.send_unheld(connection, refusal(refused.error, refused.ref))
             return
         handler, counter, cost = self._handlers[type(frame)]
         counter.inc()
-        if not self._granted(connection, cost, frame.ref):
+        if not self._granted(connection, cost + len(data) // COST_BYTES, frame.ref):
             return
         try:
             handler(connection, frame)
@@ -123,7 +125,7 @@ class Dispatch:
             self._writer.send_unheld(connection, refusal(error, ref))
             return False
         try:
-            self._sends.take(connection.account.tenant, connection.account.user, cost=cost)
+            self._send_rates(connection.account.tenant, connection.account.user, cost)
         except RateLimited as error:
             self._writer.send_unheld(connection, refusal(error, ref))
             return False
@@ -191,11 +193,14 @@ class Dispatch:
 
     # State.
 
+    def _sync(self, catch_ups: CatchUps, connection: Connection, frame: incoming.Sync) -> None:
+        if self._granted(connection, len(frame.positions) // LISTED_PER_TOKEN, frame.ref):
+            catch_ups.sync(connection, frame.ref, frame.positions)
+
     def _watch(self, presences: Presences, connection: Connection, frame: incoming.Watch) -> None:
         users = frozenset(frame.users)
-        if len(users) > WATCHED_USERS:
-            raise TooLarge(f"At most {WATCHED_USERS} users are watched")
-        presences.watch(connection, users)
+        if self._granted(connection, len(users - connection.watched) // LISTED_PER_TOKEN, frame.ref):
+            presences.watch(connection, users)
 
     def _ping(self, connection: Connection, frame: incoming.Ping) -> None:
         self._writer.send_unheld(connection, encode(Pong(frame.ref)))

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from itertools import takewhile
 from typing import TypeAlias
 
 from msgspec import UNSET
 
-from chassis.errors import HubbubError, Unavailable, error_for
+from chassis.errors import HubbubError, RateLimited, Unavailable, error_for
 from gateway.metrics import ACK_SECONDS, COMMANDS, PENDING
 from gateway.model import Connection
 from gateway.protocol.outgoing import Ack, Ref, encode, refusal
@@ -25,7 +26,7 @@ TIMEOUT_SECONDS = 10.0
 EXPIRY_SECONDS = 0.5
 """Between two checks for commands past their timeout."""
 BOUND = 100_000
-"""Commands that may be pending at one time."""
+"""Commands that may be pending at one time; half as many of one tenant."""
 REF_BYTES = 32 * 1024 * 1024
 """Bytes of the pending commands' `ref`s."""
 
@@ -48,14 +49,20 @@ class Pending:
         self._clock = clock
         self._awaited: dict[str, Awaited] = {}
         self._ref_bytes = 0
+        self._by_tenant: Counter[str] = Counter()
+        """Number of pending commands."""
 
     def __len__(self) -> int:
         return len(self._awaited)
 
     def add(self, command: str, connection: Connection, ref: Ref) -> None:
-        """Add a command. Raises `Unavailable` at the bound."""
+        """Add a command. Raises `Unavailable` at the bound, and `RateLimited` at that of its tenant."""
         if len(self._awaited) >= BOUND or self._ref_bytes >= REF_BYTES:
             raise Unavailable("Too many commands are under way")
+        tenant = connection.account.tenant
+        if self._by_tenant[tenant] >= BOUND // 2:
+            raise RateLimited("Too many commands of this tenant are under way")
+        self._by_tenant[tenant] += 1
         self._awaited[command] = (connection, ref, self._clock())
         if ref is not UNSET:
             self._ref_bytes += len(ref)
@@ -111,7 +118,11 @@ class Pending:
     def _pop(self, command: str) -> Awaited | None:
         awaited = self._awaited.pop(command, None)
         if awaited is not None:
-            _, ref, since = awaited
+            connection, ref, since = awaited
+            tenant = connection.account.tenant
+            self._by_tenant[tenant] -= 1
+            if not self._by_tenant[tenant]:
+                del self._by_tenant[tenant]
             ACK_SECONDS.observe(self._clock() - since)
             if ref is not UNSET:
                 self._ref_bytes -= len(ref)

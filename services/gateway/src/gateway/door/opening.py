@@ -11,6 +11,7 @@ from gateway.config import Config
 from gateway.door.opening_loader import OpeningLoader
 from gateway.hub.hub import Hub
 from gateway.hub.reconcile import Reconciler
+from gateway.identity.access_cache import AccessCache
 from gateway.identity.identity import Identity
 from gateway.model import Connection, Wire
 from gateway.protocol.close_codes import Close
@@ -24,7 +25,7 @@ from hubbub.messages.v1.messages_service_pb2 import Session
 log = structlog.get_logger()
 SYNC_EVENTS = 1_000
 ATTEMPTS = 3
-"""Loads of one session, each outdated by a revocation of some user."""
+"""Loads of one session, each outdated by a revocation of its user."""
 HandOver = Callable[[Connection], bool]
 """Gives a connection its transport; False if the client is gone."""
 
@@ -41,12 +42,14 @@ class Opening:
         loader: OpeningLoader,
         reconciler: Reconciler,
         revocations: Revocations,
+        access: AccessCache,
     ) -> None:
         self._registry = registry
         self._hub = hub
         self._loader = loader
         self._reconciler = reconciler
         self._revocations = revocations
+        self._access = access
         self._heartbeat_seconds = config.heartbeat_seconds
         self.limits = Limits(
             FRAME_BYTES, TEXT_BYTES, SYNC_EVENTS, config.sends_per_second, config.burst, config.connections_per_user
@@ -75,10 +78,10 @@ class Opening:
             self._registry.close(connection, Close.TOO_MANY_CONNECTIONS)
 
     async def _load(self, identity: Identity) -> Session:
-        """A session during whose load no revocation was applied: that would have missed this connection."""
+        """A session during whose load the user was not revoked: the revocation would have missed this connection."""
         for _attempt in range(ATTEMPTS):
-            applied = self._revocations.applied
+            applied = self._access.revocations
             session = await self._loader.load(identity)
-            if applied == self._revocations.applied:
+            if not self._access.revoked_since(applied, identity):
                 return session
         raise Unavailable

@@ -12,13 +12,11 @@ import asyncio
 import base64
 import binascii
 from collections.abc import Callable, Mapping
-from typing import Any
 from urllib.parse import parse_qsl
 
 import structlog
 from multidict import CIMultiDict
 from picows import WSAutoPingStrategy, WSTransport, WSUpgradeResponse, WSUpgradeResponseWithListener
-from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not among its public names
 
 from chassis.context import request, request_id_from
 from chassis.errors import HubbubError, Internal, InvalidArgument, NotAllowed, NotAuthenticated, Unavailable
@@ -36,15 +34,16 @@ from gateway.protocol.incoming import FRAME_BYTES
 from gateway.rates.shared import SharedRates
 from gateway.wire.framing import WEBSOCKET
 from gateway.wire.registry import Registry
-from gateway.wire.websocket import Receive, WebSocketListener
+from gateway.wire.websocket import READ_BYTES, BudgetedProtocol, Receive, WebSocketListener, feed
 
 log = structlog.get_logger()
 HANDSHAKE_SECONDS = 12.0
 UNDER_WAY = 5_000
 """Handshakes at one time; more are rejected."""
+HANDSHAKE_COST = 5.0
+"""Of a user's requests."""
 SUBPROTOCOL = "hubbub.v1"
 TOKEN_PREFIX = "bearer."  # noqa: S105 - no password
-READ_BUFFER_BYTES = 2_048
 _NO_PROTOCOL = asyncio.Protocol()
 _NO_HEADERS: CIMultiDict[str] = CIMultiDict()
 
@@ -84,14 +83,15 @@ class Upgrades:
         self._allowed_origins = allowed_origins
         self._accepting = accepting
         """False before the bus is followed, and during the drain."""
-        self._under_way = 0
+        self.under_way = 0
+        """Handshakes that are being decided."""
 
     def begin(self, transport: asyncio.Transport, target: bytes, headers: list[tuple[bytes, bytes]], rest: bytes) -> None:
         """Handle a handshake. Its transport is paused, and belongs to this object from now on."""
-        if self._under_way >= UNDER_WAY or not self._accepting():
+        if self.under_way >= UNDER_WAY or not self._accepting():
             self._refuse(transport, Refused(Unavailable()))
             return
-        self._under_way += 1
+        self.under_way += 1
         self._group.create_task(self._decide(transport, target, headers, rest))
 
     async def _decide(self, transport: asyncio.Transport, target: bytes, headers: list[tuple[bytes, bytes]], rest: bytes) -> None:
@@ -111,7 +111,7 @@ class Upgrades:
             log.exception("handshake_failed", error=type(error).__name__)
             self._refuse(transport, Refused(Internal()))
         finally:
-            self._under_way -= 1
+            self.under_way -= 1
 
     async def _open(self, transport: asyncio.Transport, target: bytes, fields: Mapping[str, str], rest: bytes) -> None:
         offered = [each.strip() for each in fields.get("sec-websocket-protocol", "").split(",")]
@@ -122,6 +122,7 @@ class Upgrades:
             peer = transport.get_extra_info("peername") or ("",)
             self._rates.unauthenticated.take(self._rates.address(peer[0], fields.get("x-forwarded-for", "")))
             raise
+        self._rates.request(identity.tenant, identity.user, HANDSHAKE_COST)
         key = _handshake_key(fields)
         subprotocol = SUBPROTOCOL if SUBPROTOCOL in offered else None
         await self._opening.open(
@@ -161,21 +162,19 @@ class Upgrades:
         extra = {"Sec-WebSocket-Protocol": subprotocol} if subprotocol else None
         response = WSUpgradeResponse.create_101_response(extra)
         listener = WebSocketListener(connection, self._registry, self._receive)
-        protocol = WSProtocol(
+        protocol = BudgetedProtocol(
             None, None, False, lambda _request: WSUpgradeResponseWithListener(response, listener), _Refusals(listener),
-            True, None, False, 0, 0, WSAutoPingStrategy.PING_WHEN_IDLE, False, FRAME_BYTES, None, READ_BUFFER_BYTES,
+            True, None, False, 0, 0, WSAutoPingStrategy.PING_WHEN_IDLE, False, FRAME_BYTES, None, READ_BYTES,
         )  # fmt: skip
         protocol.connection_made(transport)
         connection.transport = transport
-        _feed(protocol, _replayed(key))
+        feed(protocol, memoryview(_replayed(key)))
         _forget_handshake(protocol.transport)
-        transport.set_protocol(_NO_PROTOCOL)  # uvloop keeps the last unbuffered protocol for life; `Door` would be 5 kB
+        transport.set_protocol(_NO_PROTOCOL)  # uvloop keeps the last unbuffered protocol for life; uvicorn's is 5 kB
         transport.set_protocol(protocol)
         transport.set_write_buffer_limits(high=0)  # so that `paused` is exact
         connection.file = transport.get_extra_info("socket").fileno()
-        if rest:  # sent with the request: handled once the connection is open
-            asyncio.get_running_loop().call_soon(_feed, protocol, rest)
-        transport.resume_reading()
+        asyncio.get_running_loop().call_soon(protocol.begin, memoryview(rest))  # handled once the connection is open
         return True
 
     def _refuse(self, transport: asyncio.Transport, refused: Refused) -> None:
@@ -215,16 +214,6 @@ def _replayed(key: str) -> bytes:
         "GET / HTTP/1.1\r\nHost: -\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
     ).encode()
-
-
-def _feed(protocol: Any, data: bytes) -> None:
-    """Give bytes to a buffered protocol as its transport would."""
-    while data:
-        room = protocol.get_buffer(len(data))
-        count = min(len(room), len(data))
-        room[:count] = data[:count]
-        protocol.buffer_updated(count)
-        data = data[count:]
 
 
 def _forget_handshake(transport: WSTransport) -> None:

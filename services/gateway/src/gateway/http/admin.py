@@ -11,7 +11,7 @@ from gateway.identity.identity import Identity
 from hubbub.messages.v1.messages_service_pb2 import BlockUserRequest, RevokeUserRequest
 
 
-@operation({204: None})
+@operation({204: None}, cost=5)
 async def revoke(request: Request, identity: Identity) -> Response:
     """Revoke a user's tokens issued before now, at every gateway."""
     asked = RevokeUserRequest(caller=identity.caller, user=name_in_path(request, "user"))
@@ -19,13 +19,13 @@ async def revoke(request: Request, identity: Identity) -> Response:
     return nothing()
 
 
-@operation({204: None})
+@operation({204: None}, cost=5)
 async def block(request: Request, identity: Identity) -> Response:
     """Block a user from the tenant, at every gateway."""
     return await _set_blocked(request, identity, blocked=True)
 
 
-@operation({204: None})
+@operation({204: None}, cost=5)
 async def unblock(request: Request, identity: Identity) -> Response:
     """Unblock a user."""
     return await _set_blocked(request, identity, blocked=False)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, TypeVar
 
 import msgspec
+import structlog
 from msgspec import UNSET, Meta
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from chassis.errors import InvalidArgument, NotAuthenticated, TooLarge
+from chassis.errors import HubbubError, InvalidArgument, NotAllowed, NotAuthenticated, SignInAgain, TooLarge
 from chassis.grpc_client import call
+from chassis.lifecycle import Lifecycle
+from chassis.under_way import UnderWay
 from gateway.clients import CALL_SECONDS, Clients
 from gateway.config import Config
 from gateway.http.shapes import Page
@@ -25,9 +28,15 @@ from gateway.identity.sign_in import SignIn
 from gateway.identity.tickets import Tickets
 from gateway.rates.shared import SharedRates
 
+log = structlog.get_logger()
 ShapeT = TypeVar("ShapeT")
+_ADMINISTRATION = "/v1/admin/"
 BODY_BYTES = 128 * 1024
 BODY_SECONDS = 10.0
+AT_ONCE, WAITING, WAIT_SECONDS = 4, 100, 5.0
+"""Requests of one user that a gateway handles at one time, how many more wait for that, and how long."""
+WALKS_AT_ONCE = 2
+"""Of these, requests whose work grows with what is stored; none waits."""
 MAX_SEQ = (1 << 63) - 1
 Position = Annotated[int, Meta(ge=0, le=MAX_SEQ)]
 """Position in a log."""
@@ -46,12 +55,15 @@ class Api:
     authenticator: Authenticator
     access: AccessCache
     rates: SharedRates
+    requests: UnderWay
+    """By tenant and user."""
+    walks: UnderWay
+    """Of these, the ones that walk."""
     tickets: Tickets
     dev_issuer: DevIssuer | None
     sign_in: SignIn | None
     """None if people do not sign in here."""
-    readiness: Callable[[], tuple[bool, str]]
-    """Whether the gateway is ready, and the body of /readyz."""
+    lifecycle: Lifecycle
 
 
 def api_of(request: Request) -> Api:
@@ -61,22 +73,65 @@ def api_of(request: Request) -> Api:
 
 
 async def identity_of(request: Request) -> Identity:
-    """The caller, admitted. Raises `NotAuthenticated`, `Unavailable`, and `RateLimited` after too many rejected credentials."""
+    """The caller, admitted. Raises `NotAuthenticated`, `Unavailable`, and `RateLimited` after too many rejected credentials.
+
+    On paths of the administration also `NotAllowed` and `SignInAgain`.
+    """
     request.state.authenticated = True  # the answer must not be cached
     api = api_of(request)
     try:
         identity = await _identify(request, api)
         await api.access.admit(identity)
     except NotAuthenticated:
-        count_unauthenticated(request)
+        api.rates.unauthenticated.take(address_of(request))
         raise
+    if request.scope["route"].path.startswith(_ADMINISTRATION):
+        _require_administrator(request, identity)
     return identity
 
 
-def count_unauthenticated(request: Request) -> None:
-    """Count an unauthenticated request against its address. Raises `RateLimited`."""
-    rates, peer = api_of(request).rates, request.client.host if request.client else ""
-    rates.unauthenticated.take(rates.address(peer, ",".join(request.headers.getlist("x-forwarded-for"))))
+async def session_of(request: Request) -> Identity | None:
+    """The user whom this browser's cookie has signed in, with the end of the session; None without a valid session.
+
+    Raises `Unavailable`, and `RateLimited` after too many void cookies.
+    """
+    api = api_of(request)
+    identity = api.sign_in.sessions.known(request) if api.sign_in else None
+    if identity is None:
+        return None
+    try:
+        return await with_session_end(api, identity)
+    except NotAuthenticated:
+        api.rates.unauthenticated.take(address_of(request))
+        return None
+
+
+async def with_session_end(api: Api, identity: Identity) -> Identity:
+    """The identity, expiring when its browser session ends unless it is used again. Raises `NotAuthenticated`, `Unavailable`."""
+    admission = await api.access.admit(identity)
+    ends_at = admission.session_ends_at if identity.session else identity.expires_at
+    return replace(identity, expires_at=min(identity.expires_at, ends_at))
+
+
+def _require_administrator(request: Request, identity: Identity) -> None:
+    """Raise `NotAllowed` unless the caller administers the tenant, and `SignInAgain` if they signed in too long ago."""
+    fresh_seconds = api_of(request).config.admin_fresh_seconds
+    error: HubbubError
+    if not identity.admin:
+        error = NotAllowed()
+    elif fresh_seconds and identity.authenticated_at < time.time() - fresh_seconds:
+        error = SignInAgain()
+    else:
+        return
+    route = request.scope["route"].path
+    log.info("administration_refused", tenant=identity.tenant, user=identity.user, route=route, reason=error.reason)
+    raise error
+
+
+def address_of(request: Request) -> str:
+    """The address of the client."""
+    peer = request.client.host if request.client else ""
+    return api_of(request).rates.address(peer, ",".join(request.headers.getlist("x-forwarded-for")))
 
 
 async def _identify(request: Request, api: Api) -> Identity:
@@ -88,19 +143,20 @@ async def _identify(request: Request, api: Api) -> Identity:
     return await api.authenticator.identify(token.strip())
 
 
-async def body_of(request: Request, shape: type[ShapeT]) -> ShapeT:
-    """The JSON body as `shape`. Raises `InvalidArgument` for another media type or shape, and `TooLarge`."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise InvalidArgument("The body must be application/json")
+def decoded(body: bytes, shape: type[ShapeT]) -> ShapeT:
+    """A JSON body as `shape`. Raises `InvalidArgument`."""
     try:
-        return msgspec.json.decode(await _read(request), type=shape)
+        return msgspec.json.decode(body, type=shape)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         detail = str(error) if isinstance(error, msgspec.ValidationError) else "The body is not valid JSON"
         raise InvalidArgument(detail) from None
 
 
-async def _read(request: Request) -> bytes:
+async def body_of(request: Request) -> bytes:
+    """The JSON body. Raises `InvalidArgument` for another media type, and `TooLarge`."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise InvalidArgument("The body must be application/json")
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS):

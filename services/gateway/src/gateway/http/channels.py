@@ -60,7 +60,7 @@ class Muted(msgspec.Struct, forbid_unknown_fields=True):
     muted: bool
 
 
-@operation({200: shapes.Page[shapes.ChannelSummary]})
+@operation({200: shapes.Page[shapes.ChannelSummary]}, cost=1)
 async def list_channels(request: Request, identity: Identity, query: ChannelsQuery) -> Response:
     """List the caller's channels, or with `joinable` the public channels that the caller can join."""
     asked = ListChannelsRequest(caller=identity.caller, joinable=query.joinable)
@@ -68,7 +68,7 @@ async def list_channels(request: Request, identity: Identity, query: ChannelsQue
     return page([convert.channel_summary(each) for each in found.channels])
 
 
-@operation({200: shapes.Channel, 201: shapes.Channel}, NotFound)
+@operation({200: shapes.Channel, 201: shapes.Channel}, NotFound, cost=1)
 async def create_channel(request: Request, identity: Identity, body: NewChannel) -> Response:
     """Create a channel; 200 if the direct channel exists already."""
     api_of(request).rates.channel_joins.take(identity.tenant, identity.user)
@@ -83,7 +83,7 @@ async def create_channel(request: Request, identity: Identity, body: NewChannel)
     return answer(convert.channel(made.channel), 201 if made.created else 200)
 
 
-@operation({200: shapes.Channel})
+@operation({200: shapes.Channel}, cost=1)
 async def get_channel(request: Request, identity: Identity) -> Response:
     """Get a channel's details."""
     asked = GetChannelRequest(caller=identity.caller, channel=name_in_path(request, "channel"))
@@ -91,7 +91,7 @@ async def get_channel(request: Request, identity: Identity) -> Response:
     return answer(convert.channel(found.channel))
 
 
-@operation({200: shapes.Channel})
+@operation({200: shapes.Channel}, cost=2)
 async def update_channel(request: Request, identity: Identity, body: ChangedChannel) -> Response:
     """Change name, topic or slow mode."""
     asked = UpdateChannelRequest(caller=identity.caller, channel=name_in_path(request, "channel"))
@@ -105,7 +105,7 @@ async def update_channel(request: Request, identity: Identity, body: ChangedChan
     return answer(convert.channel(found.channel))
 
 
-@operation({200: shapes.Channel})
+@operation({200: shapes.Channel}, cost=1)
 async def join_channel(request: Request, identity: Identity) -> Response:
     """Join a public channel."""
     api_of(request).rates.channel_joins.take(identity.tenant, identity.user)
@@ -114,7 +114,7 @@ async def join_channel(request: Request, identity: Identity) -> Response:
     return answer(convert.channel(found.channel))
 
 
-@operation({200: shapes.Channel})
+@operation({200: shapes.Channel}, cost=2)
 async def mute_channel(request: Request, identity: Identity, body: Muted) -> Response:
     """Mute or unmute a channel for the caller."""
     asked = MuteChannelRequest(caller=identity.caller, channel=name_in_path(request, "channel"), muted=body.muted)

@@ -12,13 +12,35 @@ from gateway.http import shapes
 from gateway.protocol.outgoing import moment
 from hubbub.events.v1.events_pb2 import Attachment, Event, Role
 from hubbub.media.v1.media_pb2 import Upload, UploadForm, UploadState
-from hubbub.messages.v1.messages_pb2 import AuditRecord, Channel, ChannelKind, History, Member, Message, Report, User
+from hubbub.messages.v1.messages_pb2 import (
+    AuditRecord,
+    BrowserSession,
+    Channel,
+    ChannelKind,
+    History,
+    Member,
+    Message,
+    Report,
+    User,
+)
 from hubbub.messages.v1.messages_service_pb2 import PostMessageResponse
 
 
 def user(found: User) -> shapes.User:
     """A person."""
     return shapes.User(found.id, found.name)
+
+
+def browser_session(found: BrowserSession, current: str) -> shapes.BrowserSession:
+    """A session of the caller, whose own is `current`."""
+    return shapes.BrowserSession(
+        found.id,
+        moment(found.created_at),
+        moment(found.seen_at),
+        moment(found.ends_at),
+        found.user_agent,
+        found.id == current,
+    )
 
 
 def member(found: Member) -> shapes.Member:

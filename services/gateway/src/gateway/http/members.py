@@ -55,7 +55,7 @@ class Ban(msgspec.Struct, forbid_unknown_fields=True):
     seconds: Annotated[int, Meta(ge=1, le=MAX_SEQ)] | None = None
 
 
-@operation({200: shapes.Page[shapes.Member]})
+@operation({200: shapes.Page[shapes.Member]}, cost=1)
 async def list_members(request: Request, identity: Identity, query: MembersQuery) -> Response:
     """List a channel's members."""
     asked = ListMembersRequest(
@@ -68,7 +68,7 @@ async def list_members(request: Request, identity: Identity, query: MembersQuery
     return page([convert.member(each) for each in found.members], found.next_page_token)
 
 
-@operation({200: shapes.Page[shapes.Member]})
+@operation({200: shapes.Page[shapes.Member]}, cost=2)
 async def add_members(request: Request, identity: Identity, body: NewMembers) -> Response:
     """Add members; returns those added."""
     asked = AddMembersRequest(
@@ -78,7 +78,7 @@ async def add_members(request: Request, identity: Identity, body: NewMembers) ->
     return page([convert.member(each) for each in added.members])
 
 
-@operation({200: shapes.Member})
+@operation({200: shapes.Member}, cost=2)
 async def set_role(request: Request, identity: Identity, body: ChangedRole) -> Response:
     """Change a member's role."""
     asked = SetMemberRoleRequest(
@@ -91,7 +91,7 @@ async def set_role(request: Request, identity: Identity, body: ChangedRole) -> R
     return answer(convert.member(changed.member))
 
 
-@operation({204: None})
+@operation({204: None}, cost=2)
 async def remove_member(request: Request, identity: Identity) -> Response:
     """Remove a member, or leave."""
     asked = RemoveMemberRequest(
@@ -101,7 +101,7 @@ async def remove_member(request: Request, identity: Identity) -> Response:
     return nothing()
 
 
-@operation({204: None})
+@operation({204: None}, cost=2)
 async def ban(request: Request, identity: Identity, body: Ban) -> Response:
     """Ban a user: remove the member and prevent a return."""
     asked = BanUserRequest(
@@ -115,7 +115,7 @@ async def ban(request: Request, identity: Identity, body: Ban) -> Response:
     return nothing()
 
 
-@operation({204: None})
+@operation({204: None}, cost=2)
 async def unban(request: Request, identity: Identity) -> Response:
     """Lift a ban."""
     asked = UnbanUserRequest(caller=identity.caller, channel=name_in_path(request, "channel"), user=name_in_path(request, "user"))

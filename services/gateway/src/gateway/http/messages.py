@@ -15,7 +15,7 @@ from gateway.commands.attachments import resolve
 from gateway.http import convert, shapes
 from gateway.http.api import Limit, Position, Words, answer, api_of, ask, name_in_path, page
 from gateway.http.channels import UserId
-from gateway.http.operation import operation
+from gateway.http.operation import charge, operation
 from gateway.identity.identity import Identity
 from gateway.protocol.incoming import check_id, check_text
 from hubbub.events.v1.events_pb2 import PostMessage
@@ -31,6 +31,8 @@ Text = Annotated[str, Meta(description="At most 16 KiB of UTF-8; empty only with
 Key = Annotated[str, Meta(min_length=1, max_length=128)]
 
 
+CHOSEN_COST = 2
+"""Of a list that is not a range of the log, besides the cost of a list."""
 _MOST_MESSAGES = 200
 _MOST_EVENTS = 1_000
 
@@ -84,9 +86,11 @@ class NewMessage(msgspec.Struct, forbid_unknown_fields=True):
     mentions: Annotated[list[UserId], Meta(max_length=100)] = []
 
 
-@operation({200: shapes.Page[shapes.Message]})
+@operation({200: shapes.Page[shapes.Message]}, cost=1)
 async def list_messages(request: Request, identity: Identity, query: MessagesQuery) -> Response:
     """List messages in their present state, newest first."""
+    if query.thread or query.pinned:
+        charge(request, identity, CHOSEN_COST)
     asked = ListMessagesRequest(
         caller=identity.caller,
         channel=name_in_path(request, "channel"),
@@ -100,7 +104,7 @@ async def list_messages(request: Request, identity: Identity, query: MessagesQue
     return page([convert.message(each) for each in found.messages])
 
 
-@operation({200: shapes.Page[shapes.Entry]})
+@operation({200: shapes.Page[shapes.Entry]}, cost=2)
 async def list_events(request: Request, identity: Identity, query: EventsQuery) -> Response:
     """List the events of the log, oldest first."""
     asked = ListEventsRequest(
@@ -113,7 +117,7 @@ async def list_events(request: Request, identity: Identity, query: EventsQuery) 
     return page([convert.event(each) for each in found.events])
 
 
-@operation({200: shapes.Page[shapes.Message]}, NotAllowed, NotFound)
+@operation({200: shapes.Page[shapes.Message]}, NotAllowed, NotFound, cost=5, walks=True)
 async def search(request: Request, identity: Identity, query: SearchQuery) -> Response:
     """Search the text of messages that the caller may read."""
     wanted = query.q.strip()
@@ -131,12 +135,11 @@ async def search(request: Request, identity: Identity, query: SearchQuery) -> Re
     return page([convert.message(each) for each in found.messages], found.next_page_token)
 
 
-@operation({200: shapes.Posted, 201: shapes.Posted}, BlockedMedia, KeyReused)
+@operation({200: shapes.Posted, 201: shapes.Posted}, BlockedMedia, KeyReused, cost=1, allowance="sends")
 async def post_message(request: Request, identity: Identity, headers: PostHeaders, body: NewMessage) -> Response:
     """Post a message; 200 with `duplicate` if the key was used before."""
     key = _key_of(request, headers, body)
     _check(body, key)
-    api_of(request).rates.sends.take(identity.tenant, identity.user)
     posted = await _post(request, identity, body, key)
     return answer(convert.posted(posted), 200 if posted.duplicate else 201)
 

@@ -36,7 +36,7 @@ def document() -> str:
     _, schemas = msgspec.json.schema_components([problems.Problem, *shapes], ref_template=_REFERENCE)
     paths: dict[str, dict[str, Any]] = {}
     for path, method, operation in operations:
-        paths.setdefault(_PATH_NAME.sub(r"{\1}", path), {})[method.lower()] = _described(path, method, operation)
+        paths.setdefault(_PATH_NAME.sub(r"{\1}", path), {})[method.lower()] = _described(path, operation)
     whole = {
         "openapi": "3.1.0",
         "info": {"title": "Hubbub", "version": "1", "description": "protocol.md explains the API and the WebSocket."},
@@ -59,7 +59,7 @@ def _shapes_of(operation: Operation) -> Iterator[Any]:
     yield from (shape for shape in operation.answers.values() if shape is not None and not isinstance(shape, str))
 
 
-def _described(path: str, method: str, operation: Operation) -> dict[str, Any]:
+def _described(path: str, operation: Operation) -> dict[str, Any]:
     handler = operation.handler
     tag = handler.__module__.rpartition(".")[2]
     described: dict[str, Any] = {
@@ -69,7 +69,7 @@ def _described(path: str, method: str, operation: Operation) -> dict[str, Any]:
         "parameters": [*_path_parameters(path), *_parameters("query", operation), *_parameters("header", operation)],
         "responses": {str(status): _answer(status, shape) for status, shape in operation.answers.items()},
     }
-    for error in _refusals(path, method, operation):
+    for error in _refusals(path, operation):
         described["responses"].setdefault(str(error.http_status), {"$ref": f"#/components/responses/{_problem_name(error)}"})
     if "body" in operation.takes:
         described["requestBody"] = {"required": True, "content": _content(operation.takes["body"])}
@@ -108,13 +108,11 @@ def _answer(status: int, shape: Any) -> dict[str, Any]:
     return answer
 
 
-def _refusals(path: str, method: str, operation: Operation) -> list[type[HubbubError]]:
+def _refusals(path: str, operation: Operation) -> list[type[HubbubError]]:
     """The errors of an operation: those that it declares, and those that follow from what it takes."""
     found = [*operation.refusals, errors.Internal]
     if "identity" in operation.takes:
-        found += [errors.NotAuthenticated, errors.RateLimited, errors.Unavailable]
-        if method != "GET":
-            found.append(errors.NotAllowed)  # by cookie, from another origin's page
+        found += [errors.NotAuthenticated, errors.NotAllowed, errors.RateLimited, errors.Unavailable]
     if "body" in operation.takes:
         found.append(errors.TooLarge)
     if _PATH_NAME.search(path):

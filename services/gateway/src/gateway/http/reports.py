@@ -39,7 +39,7 @@ class Resolution(msgspec.Struct, forbid_unknown_fields=True):
     resolution: Literal["dismissed", "acted"]
 
 
-@operation({200: shapes.CreatedReport, 201: shapes.CreatedReport})
+@operation({200: shapes.CreatedReport, 201: shapes.CreatedReport}, cost=5)
 async def report(request: Request, identity: Identity, body: NewReport) -> Response:
     """Report a message to the moderators."""
     asked = ReportMessageRequest(
@@ -52,7 +52,7 @@ async def report(request: Request, identity: Identity, body: NewReport) -> Respo
     return answer(shapes.CreatedReport(made.report), 201 if made.created else 200)
 
 
-@operation({200: shapes.Page[shapes.Report]})
+@operation({200: shapes.Page[shapes.Report]}, cost=1)
 async def list_reports(request: Request, identity: Identity, query: ReportsQuery) -> Response:
     """List open reports."""
     asked = ListReportsRequest(
@@ -65,7 +65,7 @@ async def list_reports(request: Request, identity: Identity, query: ReportsQuery
     return page([convert.report(each) for each in found.reports], found.next_page_token)
 
 
-@operation({204: None})
+@operation({204: None}, cost=2)
 async def resolve(request: Request, identity: Identity, body: Resolution) -> Response:
     """Resolve a report."""
     asked = ResolveReportRequest(

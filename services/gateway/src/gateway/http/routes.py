@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -11,7 +12,21 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from chassis.errors import HubbubError, InvalidArgument, NotFound
-from gateway.http import admin, channels, health, members, messages, moderation, problems, reports, signin, tokens, uploads, users
+from gateway.http import (
+    admin,
+    channels,
+    health,
+    members,
+    messages,
+    moderation,
+    problems,
+    reports,
+    sessions,
+    signin,
+    tokens,
+    uploads,
+    users,
+)
 from gateway.http.api import Api
 from gateway.http.cors import Cors
 from gateway.http.edge import Edge
@@ -26,15 +41,22 @@ _UPLOAD = "/v1/uploads/{upload}"
 _USER = "/v1/admin/users/{user:path}"
 
 
-@operation({101: None}, InvalidArgument)
+@operation({101: None}, InvalidArgument, cost=1)
 async def connect(_request: Request, identity: Identity) -> Response:
     """Open the WebSocket. A request without a handshake gets an error."""
     del identity
     raise InvalidArgument("This is a WebSocket endpoint")
 
 
+OPERATIONS: tuple[tuple[str, dict[str, Operation]], ...] = (
+    ("/readyz", {"GET": health.readyz}),
+    ("/metrics", {"GET": health.metrics}),
+)
+"""For the operator: not on the public port if there is an ops port."""
 TABLE: tuple[tuple[str, dict[str, Operation]], ...] = (
     ("/v1/me", {"GET": users.me}),
+    ("/v1/me/sessions", {"GET": sessions.list_sessions, "DELETE": sessions.end_other_sessions}),
+    ("/v1/me/sessions/{session}", {"DELETE": sessions.end_session}),
     ("/v1/me/blocks", {"GET": moderation.list_blocked_peers}),
     ("/v1/me/blocks/{user:path}", {"PUT": moderation.block_peer, "DELETE": moderation.unblock_peer}),
     ("/v1/users", {"GET": users.list_users}),
@@ -67,8 +89,7 @@ TABLE: tuple[tuple[str, dict[str, Operation]], ...] = (
     (f"{_USER}/block", {"PUT": admin.block, "DELETE": admin.unblock}),
     ("/v1/connect", {"GET": connect}),
     ("/healthz", {"GET": health.healthz}),
-    ("/readyz", {"GET": health.readyz}),
-    ("/metrics", {"GET": health.metrics}),
+    *OPERATIONS,
 )
 DEVELOPMENT: tuple[tuple[str, dict[str, Operation]], ...] = (("/v1/dev/login", {"POST": tokens.dev_login}),)
 """Served if there is a development issuer."""
@@ -76,16 +97,19 @@ DEVELOPMENT: tuple[tuple[str, dict[str, Operation]], ...] = (("/v1/dev/login", {
 
 def make_app(api: Api) -> Edge:
     """The HTTP application, with the web app if there is one."""
+    config = api.config
+    headers = partial(security_headers, config.storage_endpoint, over_tls=config.over_tls)
     table = TABLE + (DEVELOPMENT if api.dev_issuer else ())
-    routes = [_route(path, handlers) for path, handlers in table]
+    elsewhere = dict(OPERATIONS) if config.ops_listen is not None else {}
+    routes = [_route(path, {} if path in elsewhere else handlers) for path, handlers in table]
     routes.append(_route("/v1/{path:path}", {}))
-    if api.config.web_root is not None and api.config.web_root.is_dir():
-        web = WebApp(api.config.web_root, api.config.storage_endpoint, dict(api.config.widget_origins))
+    if config.web_root is not None and config.web_root.is_dir():
+        web = WebApp(config.web_root, headers, dict(config.widget_origins))
         routes.append(_route("/{path:path}", {"GET": web.serve}))
     app = Starlette(routes=routes, exception_handlers={HubbubError: _refused, HTTPException: _unrouted})
     app.router.redirect_slashes = False
     app.state.api = api
-    return Edge(app, security_headers(api.config.storage_endpoint), Cors(api.config.allowed_origins))
+    return Edge(app, headers(), Cors(config.allowed_origins))
 
 
 def _route(path: str, handlers: Mapping[str, Handler]) -> Route:

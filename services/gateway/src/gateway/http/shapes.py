@@ -147,6 +147,21 @@ class Ticket(msgspec.Struct):
     expires_in: Whole
 
 
+class BrowserSession(msgspec.Struct):
+    """A browser in which the caller is signed in."""
+
+    id: Uuid
+    created_at: NumericDate
+    last_seen: NumericDate
+    """To within a minute."""
+    ends_at: NumericDate
+    """When it ends unless it is used before."""
+    user_agent: str
+    """The browser's own description, at most 200 characters."""
+    current: bool
+    """Whether this request comes from it."""
+
+
 class Login(msgspec.Struct):
     """A token; `expires_in` in seconds."""
 

@@ -6,22 +6,23 @@ import time
 from typing import Annotated
 
 import msgspec
+import structlog
 from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
-from chassis.errors import NotAuthenticated, NotFound, RateLimited
+from chassis.errors import InvalidArgument, NotAuthenticated, NotFound, RateLimited
 from chassis.ids import Tenant
 from gateway.http import shapes
-from gateway.http.api import answer, api_of, count_unauthenticated
+from gateway.http.api import answer, api_of, with_session_end
 from gateway.http.channels import Name, UserId
 from gateway.http.operation import operation
-from gateway.identity.authentication import DEFAULT_TTL_SECONDS, issue
+from gateway.identity.authentication import DEFAULT_TTL_SECONDS, is_user_id, issue
 from gateway.identity.identity import Identity
-from gateway.identity.issuers import DEV_AUDIENCE, DEV_ISSUER
+from gateway.identity.issuers import DEV_AUDIENCE, DEV_ISSUER, DEV_TOKEN_SECONDS
 from gateway.identity.tickets import TICKET_SECONDS
 
-MAX_TTL_SECONDS = 30 * 24 * 3600
+log = structlog.get_logger()
 Role = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\A[^\x00-\x1f\x7f]+\Z")]
 """A role in the tenant, such as `admin`."""
 
@@ -33,22 +34,25 @@ class DevLogin(msgspec.Struct, forbid_unknown_fields=True):
     name: Name | None = None
     tenant: Tenant = "default"
     roles: Annotated[list[Role], Meta(max_length=32)] = []
-    ttl: Annotated[int, Meta(ge=1, le=MAX_TTL_SECONDS)] = DEFAULT_TTL_SECONDS
+    ttl: Annotated[int, Meta(ge=1, le=DEV_TOKEN_SECONDS)] = DEFAULT_TTL_SECONDS
 
 
-@operation({201: shapes.Ticket})
+@operation({201: shapes.Ticket}, cost=2)
 async def sell_ticket(request: Request, identity: Identity) -> Response:
     """Issue a one-time ticket for the WebSocket."""
-    ticket = await api_of(request).tickets.issue(identity)
+    api = api_of(request)
+    ticket = await api.tickets.issue(await with_session_end(api, identity))
     return answer(shapes.Ticket(ticket, TICKET_SECONDS), 201)
 
 
-@operation({200: shapes.Login}, NotAuthenticated, NotFound, RateLimited, first=count_unauthenticated)
+@operation({200: shapes.Login}, NotAuthenticated, NotFound, RateLimited, cost=1, allowance="unauthenticated")
 async def dev_login(request: Request, body: DevLogin) -> Response:
     """Issue a development token, and create the user."""
     api = api_of(request)
     if api.dev_issuer is None:
         raise NotFound
+    if not is_user_id(body.user):
+        raise InvalidArgument("A user id cannot be . or ..")
     request.state.authenticated = True  # a token must not be cached either
     now = time.time()
     claims = {
@@ -56,6 +60,7 @@ async def dev_login(request: Request, body: DevLogin) -> Response:
         "aud": DEV_AUDIENCE,
         "iat": now,
         "exp": now + body.ttl,
+        "auth_time": now,
         "sub": body.user,
         "tenant": body.tenant,
         "roles": body.roles,
@@ -63,4 +68,5 @@ async def dev_login(request: Request, body: DevLogin) -> Response:
     }
     token = issue(api.dev_issuer, claims)
     await api.access.admit(await api.authenticator.identify(token))
+    log.info("development_login", tenant=body.tenant, user=body.user)
     return answer(shapes.Login(token, body.ttl))

@@ -47,7 +47,7 @@ class MediaQuery(msgspec.Struct):
     variant: Literal["", "thumb"] = ""
 
 
-@operation({201: shapes.CreatedUpload}, NotAllowed, NotFound)
+@operation({201: shapes.CreatedUpload}, NotAllowed, NotFound, cost=5)
 async def create_upload(request: Request, identity: Identity, body: NewUpload) -> Response:
     """Create an upload; returns how to upload the bytes."""
     if await _role(request, identity, body.channel) == _READER:
@@ -65,7 +65,7 @@ async def create_upload(request: Request, identity: Identity, body: NewUpload) -
     return answer(convert.created_upload(made.upload, made.form), 201)
 
 
-@operation({200: shapes.Upload}, Conflict)
+@operation({200: shapes.Upload}, Conflict, cost=2)
 async def complete_upload(request: Request, identity: Identity) -> Response:
     """Declare that the bytes are uploaded."""
     asked = CompleteUploadRequest(tenant=identity.tenant, user=identity.user, upload=name_in_path(request, "upload"))
@@ -73,13 +73,13 @@ async def complete_upload(request: Request, identity: Identity) -> Response:
     return answer(convert.upload(found.upload))
 
 
-@operation({200: shapes.Upload})
+@operation({200: shapes.Upload}, cost=1)
 async def get_upload(request: Request, identity: Identity) -> Response:
     """Get an upload's state; for its owner and the members of its channel."""
     return answer(convert.upload(await _visible(request, identity)))
 
 
-@operation({302: None}, BlockedMedia, Conflict)
+@operation({302: None}, BlockedMedia, Conflict, cost=1)
 async def get_media(request: Request, identity: Identity, query: MediaQuery) -> Response:
     """Redirect to the bytes of a clean upload; the link lasts a few minutes."""
     upload = await _visible(request, identity)

@@ -23,14 +23,14 @@ class PeopleQuery(msgspec.Struct):
     cursor: Words = ""
 
 
-@operation({200: shapes.Me})
+@operation({200: shapes.Me}, cost=1)
 async def me(request: Request, identity: Identity) -> Response:
     """Get the caller."""
-    name = await api_of(request).access.admit(identity)  # cached a moment ago
-    return answer(shapes.Me(identity.user, identity.tenant, name, list(identity.roles)))
+    admission = await api_of(request).access.admit(identity)  # cached a moment ago
+    return answer(shapes.Me(identity.user, identity.tenant, admission.name, list(identity.roles)))
 
 
-@operation({200: shapes.Page[shapes.User]})
+@operation({200: shapes.Page[shapes.User]}, cost=2)
 async def list_users(request: Request, identity: Identity, query: PeopleQuery) -> Response:
     """List users of the tenant."""
     asked = ListUsersRequest(

@@ -1,13 +1,14 @@
-"""Serves the web app: hashed assets forever, everything else from its one page, under a strict content security policy.
+"""Serves the built web app, and defines the security headers of every response.
 
-The same page is a tenant's widget under `/widget/<tenant>`: there, and there alone, pages of that tenant's may frame it.
+Hashed assets are cached for good; every other path is answered with the one page. `/widget/<tenant>` is the same page as a
+widget, which pages of that tenant's origins may frame. Nothing else may be framed.
 """
 
 from __future__ import annotations
 
 import mimetypes
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,20 +20,22 @@ from chassis.errors import NotFound
 IMMUTABLE = "public, max-age=31536000, immutable"
 REVALIDATED = "no-cache"
 WIDGET = "/widget/"
-"""Prefix of a tenant's widget."""
+"""What follows is the tenant."""
+EMBED = "/embed.js"
+"""The script that host pages load."""
+YEAR_SECONDS = 31_536_000
 _ASSETS = "assets"
 """Folder whose file names change with their content."""
 
 
 class WebApp:
-    """The built web app. A path is looked up, never composed; the files are listed again after a build."""
+    """The built web app. A path is looked up in a listing, never joined to the root; a new build is listed again."""
 
-    def __init__(self, root: Path, storage_endpoint: str, framers: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, root: Path, headers: Callable[..., dict[str, str]], framers: Mapping[str, Sequence[str]]) -> None:
         self._root = root
-        self._widgets = {
-            WIDGET + tenant: security_headers(storage_endpoint, framed_by=pages) for tenant, pages in framers.items()
-        }
-        """Headers of each tenant's widget, by its path."""
+        self._headers = {WIDGET + tenant: headers(framed_by=pages) for tenant, pages in framers.items()}
+        """Headers by path, where they differ from those of every response."""
+        self._headers[EMBED] = headers(embeddable=True)
         self._index = root / "index.html"
         self._files: dict[str, Path] = {}
         """Files by request path."""
@@ -42,10 +45,10 @@ class WebApp:
     async def serve(self, request: Request) -> Response:
         """Serve a file, or the app's page for any other path outside the API."""
         path = request.url.path
-        if path.startswith(WIDGET):
-            if path not in self._widgets:
-                raise NotFound
-            request.state.headers = self._widgets[path]
+        if path.startswith(WIDGET) and path not in self._headers:
+            raise NotFound
+        if path in self._headers:
+            request.state.headers = self._headers[path]
         found = self._find(path)
         if found is None and (path == "/v1" or path.startswith(f"/{_ASSETS}/") or not self._index.is_file()):
             raise NotFound
@@ -69,11 +72,16 @@ def _listing(root: Path) -> Iterator[tuple[str, Path]]:
             yield "/" + file.relative_to(root).as_posix(), file
 
 
-def security_headers(storage_endpoint: str, *, framed_by: Sequence[str] = ()) -> dict[str, str]:
-    """The security headers of an answer. Media and uploads go directly to object storage, so its origin is allowed for them.
+def security_headers(
+    storage_endpoint: str, *, over_tls: bool = False, framed_by: Sequence[str] = (), embeddable: bool = False
+) -> dict[str, str]:
+    """The security headers of a response. Media and uploads go straight to object storage, so the policy allows its origin.
 
-    `framed_by` are the origins whose pages may frame it. `X-Frame-Options` has no list, so it is sent only to forbid framing;
-    browsers that know `frame-ancestors` ignore it.
+    `over_tls`: browsers reach this deployment by https, and must never use http again. `framed_by`: the origins whose pages may
+    show the response in a frame; `X-Frame-Options` has no list, so it only forbids. `embeddable`: pages of other origins may load
+    it, which `framed_by` implies.
+
+    COEP is `credentialless` and not `require-corp`, because object storage sends no CORP header. Safari ignores it.
     """
     parts = urlsplit(storage_endpoint)
     storage = f" {parts.scheme}://{parts.netloc}" if parts.scheme and parts.netloc else ""
@@ -89,12 +97,18 @@ def security_headers(storage_endpoint: str, *, framed_by: Sequence[str] = ()) ->
         "base-uri": "'none'",
         "form-action": "'self'",
         "frame-ancestors": " ".join(framed_by) or "'none'",
+        "require-trusted-types-for": "'script'",
+        "trusted-types": "'none'",
+        **({"upgrade-insecure-requests": ""} if over_tls else {}),
     }
     return {
-        "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
+        "Content-Security-Policy": "; ".join(f"{name} {value}".strip() for name, value in policy.items()),
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "no-referrer",
         "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Embedder-Policy": "credentialless",
+        "Cross-Origin-Resource-Policy": "cross-origin" if framed_by or embeddable else "same-origin",
         "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
         **({} if framed_by else {"X-Frame-Options": "DENY"}),
+        **({"Strict-Transport-Security": f"max-age={YEAR_SECONDS}; includeSubDomains"} if over_tls else {}),
     }

@@ -24,6 +24,13 @@ LEEWAY_SECONDS = 10.0
 DEFAULT_TTL_SECONDS = 12 * 3600
 UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 """Control characters and lone surrogates, which no identifier or name may contain."""
+_DOTS = frozenset({".", ".."})
+"""Segments that HTTP clients remove from a path, so no request could name such a user."""
+
+
+def is_user_id(value: str) -> bool:
+    """Whether a user may have this id, apart from its length."""
+    return value not in _DOTS and not UNFIT.search(value)
 
 
 class Claims(msgspec.Struct, frozen=True):
@@ -38,6 +45,7 @@ class Claims(msgspec.Struct, frozen=True):
     name: Annotated[str, Meta(max_length=128)] | None = None
     roles: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=32)] = []
     nbf: NumericDate = 0
+    auth_time: NumericDate = 0
 
 
 class Authenticator:
@@ -56,7 +64,15 @@ class Authenticator:
         except msgspec.ValidationError:
             raise NotAuthenticated from None
         self._check(claims, issuer)
-        return Identity(claims.tenant, claims.sub, claims.name or "", tuple(claims.roles), float(claims.iat), float(claims.exp))
+        return Identity(
+            claims.tenant,
+            claims.sub,
+            claims.name or "",
+            tuple(claims.roles),
+            float(claims.iat),
+            float(claims.exp),
+            authenticated_at=float(claims.auth_time),
+        )
 
     def _check(self, claims: Claims, issuer: Issuer) -> None:
         now = self._clock()
@@ -65,9 +81,9 @@ class Authenticator:
             issuer.audience not in audiences
             or not issuer.may_name(claims.tenant)
             or claims.exp <= now
-            or claims.iat > now + LEEWAY_SECONDS
-            or claims.nbf > now + LEEWAY_SECONDS
-            or UNFIT.search(claims.sub)
+            or claims.exp - claims.iat > issuer.longest_seconds
+            or max(claims.iat, claims.nbf, claims.auth_time) > now + LEEWAY_SECONDS
+            or not is_user_id(claims.sub)
             or UNFIT.search(claims.name or "")
         ):
             raise NotAuthenticated

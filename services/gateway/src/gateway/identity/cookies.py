@@ -1,10 +1,12 @@
 """Cookies that only a gateway can read or make: sealed values, and the session of a user who has signed in with a browser.
 
 A sealed value is a compact JWE (RFC 7516) under a key derived from `HUBBUB_SESSION_KEYS`: the first key seals, every key opens,
-so a key can be replaced without signing users out. No gateway stores sessions.
+so a key can be replaced without signing users out. A session's cookie names a row of the messages service, which decides whether
+the session still counts (`access_cache`).
 
-Pages of other origins cannot use a session: a request that changes something needs an `Origin` that is allowed (browsers send
-it with every such request), and the WebSocket ignores cookies: it takes a ticket, which is obtained by such a request.
+Only pages of the server's own origin can use a session: a request that changes something needs that `Origin` (browsers send it
+with every such request), no request may come from another site by `Sec-Fetch-Site`, and the WebSocket ignores cookies: it takes
+a ticket, which is obtained by such a request.
 """
 
 from __future__ import annotations
@@ -25,7 +27,6 @@ from chassis.config import Secret
 from chassis.errors import NotAllowed, NotAuthenticated
 from gateway.config import SignInConfig
 from gateway.identity.identity import Identity
-from gateway.identity.origin import may_use
 
 COOKIE = "hubbub"
 SECURE_PREFIX = "__Host-"
@@ -81,9 +82,9 @@ class Seal(Generic[ValueT]):
 class CookieSessions:
     """The sessions that browsers hold."""
 
-    def __init__(self, config: SignInConfig, allowed_origins: frozenset[str]) -> None:
+    def __init__(self, config: SignInConfig) -> None:
         self._seal = Seal(config.session_keys, "session", Identity)
-        self._allowed_origins = allowed_origins
+        self._own_origin = config.own_origin
         self._secure = config.over_tls
         """False in a local stack without TLS: then cookies have neither prefix nor `Secure`."""
 
@@ -110,10 +111,11 @@ class CookieSessions:
     def known(self, request: Request) -> Identity | None:
         """The identity of the request's session; None without a valid one."""
         value = request.cookies.get(self.name())
-        return self._seal.open(value) if value else None
+        identity = self._seal.open(value) if value else None
+        return identity if identity and identity.session else None  # a cookie without a session could never be ended
 
     def identity(self, request: Request) -> Identity:
-        """The caller. Raises `NotAuthenticated`, and `NotAllowed` for a change that another origin's page may have requested."""
+        """The caller. Raises `NotAuthenticated`, and `NotAllowed` for a request that another origin's page may have made."""
         identity = self.known(request)
         if identity is None:
             raise NotAuthenticated
@@ -121,13 +123,12 @@ class CookieSessions:
         return identity
 
     def check_origin(self, request: Request) -> None:
-        """Reject a change that a page of another origin may have requested. Raises `NotAllowed`."""
-        if request.method in _READING:
-            return
-        origin = request.headers.get("origin")
-        downgraded = self._secure and (origin or "").startswith("http://")
-        if origin is None or downgraded or not may_use(origin, request.headers.get("host", ""), self._allowed_origins):
-            raise NotAllowed("With a cookie, only a page of this server may change something")
+        """Reject a request that a page of another origin may have made. Raises `NotAllowed`."""
+        reading = request.method in _READING
+        site = request.headers.get("sec-fetch-site", "same-origin")  # old browsers do not send it
+        origin = request.headers.get("origin", self._own_origin if reading else "")
+        if origin != self._own_origin or not (site == "same-origin" or (reading and site == "none")):
+            raise NotAllowed("A cookie counts only for pages of this server")
 
 
 def _key(secret: str, purpose: str) -> OctKey:

@@ -1,4 +1,4 @@
-"""The identity that a verified token or ticket stands for."""
+"""The identity that a verified token, ticket or session stands for."""
 
 from __future__ import annotations
 
@@ -23,6 +23,10 @@ class Identity:
     issued_at: float
     expires_at: float
     """Unix seconds, both."""
+    authenticated_at: float = 0.0
+    """When the user last proved who they are to the issuer (`auth_time`), in Unix seconds; 0 if it does not say."""
+    session: str = ""
+    """The browser session that the user signed in with; empty for a token."""
 
     @property
     def ends_at(self) -> str:
@@ -38,4 +42,4 @@ class Identity:
     @property
     def caller(self) -> Caller:
         """The identity as the services' RPCs take it."""
-        return Caller(tenant=self.tenant, user=self.user, admin=self.admin, token_issued_at=self.issued_at)
+        return Caller(tenant=self.tenant, user=self.user, admin=self.admin, token_issued_at=self.issued_at, session=self.session)

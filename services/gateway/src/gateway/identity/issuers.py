@@ -21,13 +21,15 @@ import structlog
 from joserfc.jwk import OKPKey
 
 from chassis.jwt import VerificationKey, verification_keys
-from gateway.config import IssuerConfig
+from gateway.config import TOKEN_SECONDS, IssuerConfig
 from gateway.identity.safe_fetch import FetchError, ask
 
 log = structlog.get_logger()
 COOLDOWN_SECONDS = 30.0
 FRESH_SECONDS = 600.0
 DEV_ISSUER = "hubbub-dev"
+DEV_TOKEN_SECONDS = 30 * 86_400
+"""The longest life of a development token."""
 DEV_AUDIENCE = "hubbub"
 
 
@@ -53,9 +55,18 @@ def parse_jwks(data: bytes) -> dict[str, VerificationKey]:
 class Issuer:
     """One issuer, its tenants and its keys."""
 
-    def __init__(self, config: IssuerConfig, *, public_only: bool, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        config: IssuerConfig,
+        *,
+        public_only: bool,
+        longest_seconds: int = TOKEN_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.name = config.issuer
         self.audience = config.audience
+        self.longest_seconds = longest_seconds
+        """The longest life of a token, from `iat` to `exp`."""
         self._tenants = frozenset(config.tenants)
         self._url = config.jwks_url
         self._file = config.jwks_file
@@ -111,7 +122,8 @@ class DevIssuer(Issuer):
     """The issuer of a local stack: signs the tokens of `POST /v1/dev/login`."""
 
     def __init__(self, key: OKPKey) -> None:
-        super().__init__(IssuerConfig(DEV_ISSUER, DEV_AUDIENCE, ("*",)), public_only=True)
+        config = IssuerConfig(DEV_ISSUER, DEV_AUDIENCE, ("*",))
+        super().__init__(config, public_only=True, longest_seconds=DEV_TOKEN_SECONDS)
         self.signing_key = key
         self.kid = key.thumbprint()
         self._keys = {self.kid: VerificationKey("EdDSA", key)}

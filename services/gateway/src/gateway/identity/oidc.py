@@ -23,7 +23,7 @@ from msgspec import Meta
 from chassis.errors import NotAllowed, NotAuthenticated, Unavailable
 from chassis.jwt import NumericDate
 from gateway.config import IssuerConfig, SignInConfig
-from gateway.identity.authentication import LEEWAY_SECONDS, UNFIT, verify
+from gateway.identity.authentication import LEEWAY_SECONDS, UNFIT, is_user_id, verify
 from gateway.identity.identity import Identity
 from gateway.identity.issuers import Issuer, fetch
 from gateway.identity.safe_fetch import FetchError, ask
@@ -37,6 +37,8 @@ COOLDOWN_SECONDS = 5.0
 EXCHANGES = 64
 """Codes exchanged at one time; more are rejected."""
 ANY_VALUE = "*"
+ID_TOKEN_SECONDS = 600.0
+"""The greatest age of an ID token: it was issued for this very sign-in."""
 _NAME_CHARACTERS = 128
 _MAX_ROLES = 16
 
@@ -70,6 +72,7 @@ class IdToken(msgspec.Struct, frozen=True):
     sub: Annotated[str, Meta(min_length=1, max_length=128)]
     nonce: str
     azp: str | None = None
+    auth_time: NumericDate = 0
 
 
 class _Client(OAuth2Client):  # type: ignore[misc]  # ships no types
@@ -99,12 +102,19 @@ class Provider:
         self._asking = asyncio.Lock()
         self._exchanges = 0
 
-    async def begin(self, next_path: str) -> tuple[Attempt, str]:
-        """A new attempt, and the address to send the browser to. Raises `Unavailable`."""
+    async def begin(self, next_path: str, *, fresh: bool = False) -> tuple[Attempt, str]:
+        """A new attempt, and the address to send the browser to. Raises `Unavailable`.
+
+        With `fresh` the provider asks the user to prove again who they are, and says when that was (`auth_time`).
+        """
         discovered, _ = await self._discovered()
         attempt = Attempt(secrets.token_urlsafe(32), secrets.token_urlsafe(32), secrets.token_urlsafe(32), next_path)
         url, _ = self._client(discovered).create_authorization_url(
-            discovered.authorization_endpoint, state=attempt.state, nonce=attempt.nonce, code_verifier=attempt.verifier
+            discovered.authorization_endpoint,
+            state=attempt.state,
+            nonce=attempt.nonce,
+            code_verifier=attempt.verifier,
+            **({"prompt": "login", "max_age": 0} if fresh else {}),
         )
         return attempt, url
 
@@ -197,14 +207,17 @@ class Provider:
             or token.azp not in ((ours,) if len(audiences) > 1 else (None, ours))
             or not hmac.compare_digest(token.nonce.encode("utf-8", "replace"), nonce.encode())
             or token.exp <= now
-            or not now - self._config.session_seconds < token.iat <= now + LEEWAY_SECONDS
-            or UNFIT.search(token.sub)
+            or not now - ID_TOKEN_SECONDS < token.iat <= now + LEEWAY_SECONDS
+            or token.auth_time > now + LEEWAY_SECONDS
+            or not is_user_id(token.sub)
         ):
             raise NotAuthenticated
         name = claims.get("name")
         name = name[:_NAME_CHARACTERS] if isinstance(name, str) and not UNFIT.search(name) else ""
         ends = now + self._config.session_seconds
-        return Identity(self._tenant(claims), token.sub, name, self._roles(claims), float(token.iat), ends)
+        return Identity(
+            self._tenant(claims), token.sub, name, self._roles(claims), now, ends, authenticated_at=float(token.auth_time)
+        )
 
     def _tenant(self, claims: dict[str, Any]) -> str:
         """The tenant that the settings assign. Raises `NotAllowed` if there is none."""

@@ -10,10 +10,10 @@ from gateway.identity.oidc import Attempt, Provider
 class SignIn:
     """The parts, for one provider."""
 
-    def __init__(self, config: SignInConfig, *, allowed_origins: frozenset[str], public_only: bool) -> None:
+    def __init__(self, config: SignInConfig, *, public_only: bool) -> None:
         self.config = config
         self.provider = Provider(config, public_only=public_only)
-        self.sessions = CookieSessions(config, allowed_origins)
+        self.sessions = CookieSessions(config)
         self.attempts = Seal(config.session_keys, "attempt", Attempt)
 
 
@@ -21,4 +21,4 @@ def make_sign_in(config: Config) -> SignIn | None:
     """The parts, or None if people do not sign in here."""
     if config.sign_in is None:
         return None
-    return SignIn(config.sign_in, allowed_origins=config.allowed_origins, public_only=config.production)
+    return SignIn(config.sign_in, public_only=config.production)

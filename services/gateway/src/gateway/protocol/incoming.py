@@ -2,16 +2,18 @@
 
 The fast path is one msgspec decode. A frame that it rejects is examined again to choose between the two answers of
 docs/protocol.md: input that is not a JSON object or nests too deeply ends the connection (`Malformed`); a missing or unknown type
-or a wrong field is answered with an `error` frame (`FrameRefused`), which carries the frame's `ref` if it has a usable one.
+or a wrong field is answered with an `error` frame (`FrameRefused`), which carries the frame's `ref` if it has a usable one. The
+work for a frame is linear in its bytes, in passes of C code, because bytes are what it costs its sender.
 
-To add a frame: a class here, its member in `Frame`, its checks in `_check`, and its handler in `commands.dispatch`.
+To add a frame: a class here with its cost, its member in `Frame`, its checks in `_check`, and its handler in `commands.dispatch`.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from typing import Annotated, Literal, NoReturn, TypeAlias
+from collections.abc import Iterable
+from typing import Annotated, ClassVar, Literal, NoReturn, TypeAlias, get_args
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
@@ -26,7 +28,14 @@ EMOJI_BYTES = 64
 MAX_SEQ = (1 << 63) - 1
 _LONG_INT = 400
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+PARSED_TWICE_BYTES = 4 * 1024
+"""A wrong frame up to this size is parsed a second time in Python, to tell exactly what is wrong and to find its `ref`."""
+COST_BYTES = 4 * 1024
+"""Bytes of a frame that cost as much as one more frame."""
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+_BRACKETS = b"[]{}"
+_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in _BRACKETS)
+_SQUARE = bytes.maketrans(b"{}", b"[]")
 
 
 Id: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -36,12 +45,15 @@ Seq: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_SEQ)]
 class _Frame(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", kw_only=True):
     """The fields that every frame may have."""
 
+    cost: ClassVar[float]
+    """Tokens that a frame of this type costs, besides those for its bytes. Every type declares its own."""
     ref: Raw | UnsetType = UNSET
 
 
 class Send(_Frame, tag="send"):
     """Post a message."""
 
+    cost: ClassVar[float] = 1.0
     channel: Id
     key: Id
     text: str
@@ -53,6 +65,7 @@ class Send(_Frame, tag="send"):
 class Edit(_Frame, tag="edit"):
     """Replace a message's text."""
 
+    cost: ClassVar[float] = 1.0
     channel: Id
     message: Id
     text: str
@@ -61,6 +74,7 @@ class Edit(_Frame, tag="edit"):
 class Delete(_Frame, tag="delete"):
     """Delete a message."""
 
+    cost: ClassVar[float] = 1.0
     channel: Id
     message: Id
 
@@ -68,6 +82,7 @@ class Delete(_Frame, tag="delete"):
 class React(_Frame, tag="react"):
     """Add or remove a reaction."""
 
+    cost: ClassVar[float] = 1.0
     channel: Id
     message: Id
     emoji: Id
@@ -77,6 +92,7 @@ class React(_Frame, tag="react"):
 class Pin(_Frame, tag="pin"):
     """Pin or unpin a message."""
 
+    cost: ClassVar[float] = 1.0
     channel: Id
     message: Id
     remove: bool = False
@@ -85,12 +101,15 @@ class Pin(_Frame, tag="pin"):
 class Sync(_Frame, tag="sync"):
     """Resume channels from positions."""
 
+    cost: ClassVar[float] = 1.0
+    """And more for many positions: `commands.dispatch`."""
     positions: dict[str, Seq]
 
 
 class Read(_Frame, tag="read"):
     """Move the read position."""
 
+    cost: ClassVar[float] = 1.0
     channel: Id
     seq: Seq
 
@@ -98,24 +117,30 @@ class Read(_Frame, tag="read"):
 class Typing(_Frame, tag="typing"):
     """The user is typing."""
 
+    cost: ClassVar[float] = 0.2
     channel: Id
 
 
 class Watch(_Frame, tag="watch"):
     """Replace the set of users whose presence is sent."""
 
+    cost: ClassVar[float] = 1.0
+    """And more for users that it adds: `commands.dispatch`."""
     users: list[Id]
 
 
 class Status(_Frame, tag="status"):
     """The user's presence on this connection."""
 
+    cost: ClassVar[float] = 0.5
     status: Literal["online", "away", "dnd"]
 
 
 class Token(_Frame, tag="token"):
     """Continue under a fresh token or a ticket: exactly one of them."""
 
+    cost: ClassVar[float] = 5.0
+    """Verifying a signature is expensive."""
     token: Annotated[str, Meta(min_length=1, max_length=8 * 1024)] | UnsetType = UNSET
     ticket: Annotated[str, Meta(min_length=1, max_length=128)] | UnsetType = UNSET
 
@@ -123,8 +148,19 @@ class Token(_Frame, tag="token"):
 class Ping(_Frame, tag="ping"):
     """Ask for a pong."""
 
+    cost: ClassVar[float] = 0.2
+
 
 Frame: TypeAlias = Send | Edit | Delete | React | Pin | Sync | Read | Typing | Watch | Status | Token | Ping
+
+
+def require_costs(kinds: Iterable[type]) -> None:
+    """Raise `TypeError` for a type of frame that does not declare its own cost."""
+    if free := [kind.__name__ for kind in kinds if "cost" not in vars(kind)]:
+        raise TypeError(f"frames without a declared cost: {free}")
+
+
+require_costs(get_args(Frame))
 
 
 class _Reference(msgspec.Struct):
@@ -133,6 +169,7 @@ class _Reference(msgspec.Struct):
     ref: Raw | UnsetType = UNSET
 
 
+_WRONG = "The type is missing or unknown, or a field is wrong"
 _parse = msgspec.json.Decoder(Frame).decode
 _parse_reference = msgspec.json.Decoder(_Reference).decode
 
@@ -155,9 +192,9 @@ def decode(data: bytes) -> Frame:
     try:
         frame: Frame = _parse(data)
     except (msgspec.DecodeError, RecursionError):
-        raise Malformed if _depth(data) > DEPTH else _reject(data) from None
+        raise Malformed if _too_deep(data) else _reject(data) from None
     # Only `ref` can nest. If it is repeated, the decoder shows the last one: so the brackets of all the bytes are counted.
-    if frame.ref is not UNSET and data.count(b"[") + data.count(b"{") > DEPTH and _depth(data) > DEPTH:
+    if frame.ref is not UNSET and _too_deep(data):
         raise Malformed
     _check(frame)
     return frame
@@ -215,17 +252,19 @@ def _check_send(frame: Send) -> None:
         check_id(each, "attachments or mentions")
 
 
-def _depth(data: bytes) -> int:
-    """How deeply brackets outside strings nest."""
-    depth = deepest = 0
-    for token in _TOKENS.finditer(data):
-        match token.group():
-            case b"{" | b"[":
-                depth += 1
-                deepest = max(deepest, depth)
-            case b"}" | b"]":
-                depth -= 1
-    return deepest
+def _too_deep(data: bytes) -> bool:
+    """Whether brackets outside strings nest more than `DEPTH` levels deep, or do not match: that is not JSON."""
+    if data.count(b"[") + data.count(b"{") <= DEPTH:
+        return False
+    if b'"' in data:
+        data = b"".join(data.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
+    nested = data.translate(_SQUARE, _NO_BRACKETS)
+    for _ in range(DEPTH):
+        shallower = nested.replace(b"[]", b"")  # one level less
+        if len(shallower) in (0, len(nested)):
+            return bool(shallower)
+        nested = shallower
+    return True
 
 
 def _parse_int(digits: str) -> int | float:
@@ -239,6 +278,8 @@ def _refuse_constant(_name: str) -> NoReturn:
 
 def _reject(data: bytes) -> Malformed | FrameRefused:
     """The exception for input that did not decode."""
+    if len(data) > PARSED_TWICE_BYTES:
+        return _reject_large(data)
     try:
         value = json.loads(data.decode(), parse_constant=_refuse_constant, parse_int=_parse_int)
     except ValueError:
@@ -249,5 +290,15 @@ def _reject(data: bytes) -> Malformed | FrameRefused:
         ref = _parse_reference(data).ref
     except msgspec.DecodeError:  # a lone surrogate somewhere: valid JSON, invalid text
         ref = Raw(json.dumps(value["ref"]).encode()) if "ref" in value else UNSET
-    detail = "The type is missing or unknown, or a field is wrong"
-    return FrameRefused(InvalidFrame(detail), ref)
+    return FrameRefused(InvalidFrame(_WRONG), ref)
+
+
+def _reject_large(data: bytes) -> Malformed | FrameRefused:
+    """As `_reject`, in passes of C code; without the `ref` if there is a lone surrogate somewhere."""
+    for spelled, has_ref in ((data, True), (_SURROGATE.sub(rb"\\u0041", data), False)):
+        try:
+            ref = _parse_reference(spelled).ref
+        except (msgspec.DecodeError, RecursionError):
+            continue
+        return FrameRefused(InvalidFrame(_WRONG), ref if has_ref else UNSET)
+    return Malformed()

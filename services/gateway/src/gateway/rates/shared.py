@@ -1,4 +1,4 @@
-"""Rate limits by user and by address, shared by all gateways.
+"""Rate limits by user, tenant and address, shared by all gateways.
 
 Each gateway counts requests in token buckets and gossips once a second how much of each limit was used there; the others
 subtract it from their own buckets. Sharing is therefore a second late and costs nothing per message. While the bus is away each
@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 import msgspec
@@ -22,7 +22,7 @@ from bus.signals import Signals
 from chassis.backoff import retrying
 from chassis.errors import RateLimited
 from gateway.config import Config
-from gateway.rates.bucket import Bucket
+from gateway.rates.bucket import Tokens
 
 log = structlog.get_logger()
 KNOWN = 50_000
@@ -56,7 +56,7 @@ class SharedRate:
         self._detail = detail
         """Detail of the error when the limit is exceeded."""
         self._clock = clock
-        self.buckets: OrderedDict[tuple[str, ...], Bucket] = OrderedDict()
+        self.buckets: OrderedDict[tuple[str, ...], Tokens] = OrderedDict()
         """Least recently used first."""
         self._spent: dict[tuple[str, ...], float] = {}
         """Usage since the last gossip."""
@@ -78,10 +78,10 @@ class SharedRate:
         least = self.rate * SHARED_PART * SHARE_SECONDS
         return [(key, cost) for key, cost in spent.items() if cost >= least]
 
-    def _bucket(self, key: tuple[str, ...]) -> Bucket:
+    def _bucket(self, key: tuple[str, ...]) -> Tokens:
         bucket = self.buckets.get(key)
         if bucket is None:
-            bucket = self.buckets[key] = Bucket(self.rate, self._burst, self._clock)
+            bucket = self.buckets[key] = Tokens(self.rate, self._burst, self._clock)
             if len(self.buckets) > KNOWN:
                 self.buckets.popitem(last=False)
         else:
@@ -94,9 +94,17 @@ class SharedRates:
     """All limits that gateways share."""
 
     unauthenticated: SharedRate
-    """By address: development logins, sign-ins that begin or return, and rejected credentials."""
+    """By address: development logins, and rejected credentials."""
+    sign_ins: SharedRate
+    """By address: sign-ins that begin, return or end. Apart from rejected credentials, which keep no one from signing in."""
     sends: SharedRate
     """By tenant and user: frames and posts."""
+    tenant_sends: SharedRate
+    """By tenant: the same."""
+    requests: SharedRate
+    """By tenant and user: HTTP requests and handshakes."""
+    tenant_requests: SharedRate
+    """By tenant: the same."""
     channel_joins: SharedRate
     """By tenant and user: channels created and joined."""
     proxies: tuple[IPv4Network | IPv6Network, ...]
@@ -105,19 +113,37 @@ class SharedRates:
     @property
     def by_name(self) -> dict[str, SharedRate]:
         """The limits by the names that gateways use among themselves."""
-        return {"unauthenticated": self.unauthenticated, "sends": self.sends, "channel_joins": self.channel_joins}
+        rates = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: rate for name, rate in rates.items() if isinstance(rate, SharedRate)}
 
     @classmethod
     def of(cls, config: Config) -> SharedRates:
         """The limits that the settings define. Without a setting of its own, a burst is ten seconds of the rate."""
-        unauthenticated, joins = config.unauthenticated_per_second, config.joins_per_second
+        strangers, joins = config.unauthenticated_per_second, config.joins_per_second
         sends = config.user_sends_per_second or 4 * config.sends_per_second
+        tenant_sends, tenant_requests = config.tenant_sends_per_second, config.tenant_requests_per_second
         return cls(
-            SharedRate(unauthenticated, 10 * unauthenticated, "Too many attempts from this address"),
-            SharedRate(sends, sends * config.burst / config.sends_per_second, "This user sends too much, over all connections"),
-            SharedRate(joins, 10 * joins, "Too many channels made or joined"),
-            tuple(ip_network(each) for each in config.trusted_proxies),
+            unauthenticated=SharedRate(strangers, 10 * strangers, "Too many attempts from this address"),
+            sign_ins=SharedRate(strangers, 10 * strangers, "Too many sign-ins from this address"),
+            sends=SharedRate(
+                sends, sends * config.burst / config.sends_per_second, "This user sends too much, over all connections"
+            ),
+            tenant_sends=SharedRate(tenant_sends, 10 * tenant_sends, "The users of this tenant send too much"),
+            requests=SharedRate(config.requests_per_second, config.request_burst, "This user requests too much"),
+            tenant_requests=SharedRate(tenant_requests, 10 * tenant_requests, "The users of this tenant request too much"),
+            channel_joins=SharedRate(joins, 10 * joins, "Too many channels made or joined"),
+            proxies=tuple(ip_network(each) for each in config.trusted_proxies or ()),
         )
+
+    def send(self, tenant: str, user: str, cost: float) -> None:
+        """Charge frames or a post to the user and the tenant. Raises `RateLimited`."""
+        self.sends.take(tenant, user, cost=cost)
+        self.tenant_sends.take(tenant, cost=cost)
+
+    def request(self, tenant: str, user: str, cost: float) -> None:
+        """Charge a request or a handshake to the user and the tenant. Raises `RateLimited`."""
+        self.requests.take(tenant, user, cost=cost)
+        self.tenant_requests.take(tenant, cost=cost)
 
     def address(self, peer: str, forwarded: str) -> str:
         """The address of the client: the peer, or the one that the nearest trusted proxy saw (the end of `X-Forwarded-For`)."""

@@ -1,9 +1,10 @@
-"""Applies revocations: closes the connections of blocked and revoked users, and drops their cached admissions.
+"""Applies revocations: closes the connections of blocked and revoked users and of ended sessions, and drops cached admissions.
 
 When the bus has lost entries, two things may have been missed. A revocation: the store is asked whether it still admits each
 local user (`run`), which reads one row per user. A membership: each user's session is opened again and compared (`reload`), which
 reads all channels, and so begins after a random delay. While the gateway is cut off and cannot renew its lease, users with queued
-payloads, and users who ping, are asked about in the first way. They receive what is queued if the store admits them. `follow` receives the revocations.
+payloads, and users who ping, are asked about in the first way. They receive what is queued if the store admits them. `follow`
+receives the revocations.
 """
 
 from __future__ import annotations
@@ -52,8 +53,6 @@ class Revocations:
         self._access = access
         self._messages = messages
         self._lease = lease
-        self.applied = 0
-        """Number of revocations applied or lost; a change while a session is loaded means that the session may be outdated."""
         self._unadmitted = _Queue()
         """Users about whom a revocation may have been missed."""
         self._doubtful = _Queue()
@@ -66,19 +65,18 @@ class Revocations:
 
     def apply(self, revocation: Revocation) -> None:
         """Apply one revocation."""
-        self.applied += 1
         self._access.forget(revocation.tenant, revocation.user)
         account = self._registry.accounts.get((revocation.tenant, revocation.user))
         closed = 0
         for connection in tuple(account.connections) if account else ():
-            if revocation.blocked or connection.identity.issued_at < revocation.revoked_before:
+            identity = connection.identity
+            if revocation.blocked or identity.issued_at < revocation.revoked_before or identity.session in revocation.sessions:
                 self._registry.close(connection, Close.REVOKED)
                 closed += 1
         log.info("revocation_applied", revocation=revocation.id, closed=closed)
 
     def doubt_all(self) -> None:
         """Check every user: entries may have been missed."""
-        self.applied += 1
         self._access.forget_all()
         self._reload_at = asyncio.get_running_loop().time() + random.uniform(0, RELOAD_SECONDS)
         self._unadmitted.add(self._registry.accounts.values())
@@ -135,12 +133,14 @@ class Revocations:
             for account, session in zip(accounts, answer.sessions, strict=True):
                 if not session.reason:
                     self._hub.compare(account, map(channel_view, session.channels), load)
+                elif account.connections:
+                    self.doubt(account)  # those that are left have not been compared yet
 
     async def _judge(self, accounts: Sequence[Account], answer: OpenSessionsResponse) -> None:
-        """Release what is held for users whose eldest connection is admitted; ask about each connection of the others."""
+        """Release what is held for users who are admitted; ask about each connection of the others, and of several sessions."""
         asked: list[Connection] = []
         for account, session in zip(accounts, answer.sessions, strict=True):
-            if session.reason:
+            if session.reason or len({each.identity.session for each in account.connections}) > 1:
                 asked += account.connections
             else:
                 self._registry.writer.release(account.connections)

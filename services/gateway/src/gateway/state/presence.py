@@ -8,12 +8,14 @@ service is away, `watch` is answered later, and nothing else is affected.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 
 import grpc
 import structlog
 
 from chassis.backoff import Backoff
+from chassis.errors import TooLarge
 from chassis.proto_enums import from_word, to_word
 from gateway.metrics import PRESENCE_ATTACHED, PRESENCE_WATCHED
 from gateway.model import Account, Connection
@@ -26,6 +28,12 @@ from hubbub.presence.v1.presence_service_pb2_grpc import PresenceServiceStub
 log = structlog.get_logger()
 _User = tuple[str, str]
 """Tenant and user id."""
+USER_WATCHES = 1_000
+"""Users whom one user may watch over all connections to this gateway."""
+WATCHES = 400_000
+"""Users who may be watched at this gateway: fewer than presence accepts (500,000), so that it never has to refuse one."""
+TENANT_WATCHES = WATCHES // 2
+"""Of these, users of one tenant."""
 _BATCH = 5_000
 """Changes in one message."""
 _GATHER_SECONDS = 0.02
@@ -43,6 +51,8 @@ class Presences:
         """User and status of each connection, by its id."""
         self._watchers: dict[_User, set[Connection]] = {}
         """Connections that watch a user."""
+        self._by_tenant: Counter[str] = Counter()
+        """Number of watched users, by tenant."""
         self._known: dict[_User, bytes] = {}
         """The last `presence` payload of each watched user."""
         self._changed: dict[str, ConnectionChange] = {}
@@ -69,13 +79,19 @@ class Presences:
         self._unwatch(connection, connection.watched)
 
     def watch(self, connection: Connection, users: frozenset[str]) -> None:
-        """Replace the users that a connection watches. Known presence is sent at once, the rest when it arrives."""
+        """Replace the users that a connection watches. Known presence is sent at once, the rest when it arrives.
+
+        Raises `TooLarge` at the bounds: then nothing has changed.
+        """
+        tenant = connection.account.tenant
+        self._check_bounds(connection, users)
         self._unwatch(connection, connection.watched - users)
         connection.watched = users
         for user in users:
-            key = (connection.account.tenant, user)
+            key = (tenant, user)
             watchers = self._watchers.setdefault(key, set())
             if not watchers:
+                self._by_tenant[tenant] += 1
                 self._rewatch(key, wanted=True)
             watchers.add(connection)
             PRESENCE_WATCHED.set(len(self._watchers))
@@ -145,6 +161,15 @@ class Presences:
             self._rewatched[key] = wanted
             self._wake.set()
 
+    def _check_bounds(self, connection: Connection, users: frozenset[str]) -> None:
+        tenant, others = connection.account.tenant, (each.watched for each in connection.account.connections - {connection})
+        if len(users.union(*others)) > USER_WATCHES:
+            raise TooLarge(f"At most {USER_WATCHES} users are watched, over all connections")
+        dropped = sum(len(self._watchers[tenant, user]) == 1 for user in connection.watched - users)
+        more = sum((tenant, user) not in self._watchers for user in users) - dropped
+        if more > 0 and (len(self._watchers) + more > WATCHES or self._by_tenant[tenant] + more > TENANT_WATCHES):
+            raise TooLarge("Too many users are watched at this gateway")
+
     def _unwatch(self, connection: Connection, users: Iterable[str]) -> None:
         for user in users:
             key = (connection.account.tenant, user)
@@ -154,6 +179,9 @@ class Presences:
             watchers.discard(connection)
             if not watchers:
                 del self._watchers[key]
+                self._by_tenant[key[0]] -= 1
+                if not self._by_tenant[key[0]]:
+                    del self._by_tenant[key[0]]
                 self._known.pop(key, None)
                 self._rewatch(key, wanted=False)
         PRESENCE_WATCHED.set(len(self._watchers))

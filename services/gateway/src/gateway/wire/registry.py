@@ -23,6 +23,8 @@ from gateway.wire.writer import Writer
 log = structlog.get_logger()
 CLOSING_SECONDS = 5
 """For the client's half of the closing handshake."""
+FLOODING_SECONDS = 2
+"""For a client that floods to read its close code; nothing of it is read meanwhile."""
 UNREAD_SECONDS = 15
 """Time for a slow consumer to read the bytes written so far, the close code last."""
 
@@ -68,10 +70,12 @@ class Registry:
         """End a connection in any state. Does nothing if it has ended."""
         if connection.closing is not None:
             return
-        slow = reason is Close.SLOW_CONSUMER or connection.paused
+        seconds = UNREAD_SECONDS if reason is Close.SLOW_CONSUMER or connection.paused else CLOSING_SECONDS
+        if reason is Close.FLOODING:
+            seconds = FLOODING_SECONDS
         self.writer.finish(connection, reason, connection.wire.close(reason))
         if connection.transport is not None:
-            self.sweep.abort_later(connection.transport, UNREAD_SECONDS if slow else CLOSING_SECONDS)
+            self.sweep.abort_later(connection.transport, seconds)
         self._end(connection, reason.code)
 
     def closed_by_client(self, connection: Connection, code: int, answer: bytes) -> None:

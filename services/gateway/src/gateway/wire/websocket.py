@@ -1,16 +1,19 @@
 """Receives from one WebSocket client: whole messages, control frames, and violations of RFC 6455 or of docs/protocol.md.
 
-picows parses frames (opcodes, masks, lengths, control frames, close codes). This module adds fragments, reserved bits, UTF-8, and
-the bound on a whole message. `commands.dispatch` handles the messages.
+picows parses frames (opcodes, masks, lengths, control frames, close codes). This module adds fragments, reserved bits, UTF-8, the
+bound on a whole message, and a budget of bytes and frames for each turn of the event loop: beyond it a client waits for the next
+turn, so a flood delays only the client that sends it. `commands.dispatch` handles the messages.
 """
 
 from __future__ import annotations
 
+import asyncio
 import codecs
 from collections.abc import Callable
 from typing import Any, cast
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
+from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not among its public names
 
 from gateway.model import Connection
 from gateway.protocol.close_codes import Close, allowed_from_client
@@ -20,6 +23,14 @@ from gateway.wire.registry import Registry
 
 CONTROL_COST = 0.2
 """Tokens for a ping, a pong, or an empty fragment."""
+FRAGMENT_COST = 0.05
+"""Tokens for any other fragment, besides those for the message."""
+FRAGMENTS = 1_024
+"""Fragments of one message: a message of the largest size may come in pieces of 64 bytes."""
+READ_BYTES = 2_048
+"""Bytes read and parsed at one time: at most 341 frames."""
+TURN_BYTES, TURN_FRAMES = 64 * 1024, 256
+"""Bytes and frames of one connection in one turn of the event loop, give or take one read."""
 _decoder = codecs.getincrementaldecoder("utf-8")
 Receive = Callable[[Connection, bytes], None]
 
@@ -27,7 +38,7 @@ Receive = Callable[[Connection, bytes], None]
 class WebSocketListener(WSListener):
     """Receives from one connection."""
 
-    __slots__ = ("_connection", "_decoder", "_fragments", "_receive", "_registry")
+    __slots__ = ("_connection", "_decoder", "_fragments", "_pieces", "_receive", "_registry", "frames")
 
     def __init__(self, connection: Connection, registry: Registry, receive: Receive) -> None:
         self._connection = connection
@@ -37,9 +48,19 @@ class WebSocketListener(WSListener):
         """The fragments of an unfinished message; None between messages."""
         self._decoder: codecs.IncrementalDecoder | None = None
         """Decodes fragments as they come, so that invalid UTF-8 fails at once."""
+        self._pieces = 0
+        """Number of fragments of the unfinished message."""
+        self.frames = 0
+        """Frames in this turn of the event loop."""
+
+    @property
+    def flooded(self) -> bool:
+        """Whether the connection has ended because its client floods."""
+        return self._connection.closing is Close.FLOODING
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Handle one frame."""
+        self.frames += 1
         connection = self._connection
         kind = frame.msg_type
         if connection.closing is not None:
@@ -57,7 +78,7 @@ class WebSocketListener(WSListener):
             self._take_fragment(frame)
         elif kind == WSMsgType.BINARY:
             self._registry.close(connection, Close.NOT_TEXT)
-        elif self._tolerated() and kind == WSMsgType.PING:
+        elif self._tolerated(CONTROL_COST) and kind == WSMsgType.PING:
             self._registry.writer.answer(connection, pong(frame.get_payload_as_bytes()))
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
@@ -120,7 +141,7 @@ class WebSocketListener(WSListener):
             self._registry.close(self._connection, Close.PROTOCOL_ERROR)
             return
         if self._fragments is None or self._decoder is None:
-            self._fragments, self._decoder = bytearray(), _decoder()
+            self._fragments, self._decoder, self._pieces = bytearray(), _decoder(), 0
         piece, whole, decoder = frame.get_payload_as_bytes(), self._fragments, self._decoder
         whole += piece
         try:
@@ -128,21 +149,72 @@ class WebSocketListener(WSListener):
         except UnicodeDecodeError:
             self._registry.close(self._connection, Close.NOT_UTF8)
             return
-        if len(whole) > FRAME_BYTES:
+        self._pieces += 1
+        if len(whole) > FRAME_BYTES or self._pieces > FRAGMENTS:
             self._registry.close(self._connection, Close.FRAME_TOO_LARGE)
-        elif frame.fin:
+        elif self._tolerated(FRAGMENT_COST if piece else CONTROL_COST) and frame.fin:
             self._fragments = self._decoder = None
             self._take(bytes(whole))
-        elif not piece:
-            self._tolerated()
 
-    def _tolerated(self) -> bool:
-        """Whether the client may send another control frame or empty fragment; closes the connection of a client that floods."""
+    def _tolerated(self, cost: float) -> bool:
+        """Whether the client may send another control frame or fragment; closes the connection of a client that floods."""
         bucket = self._connection.bucket
-        bucket.take(CONTROL_COST)
+        bucket.take(cost)
         if bucket.flooding:
             self._registry.close(self._connection, Close.FLOODING)
         return not bucket.flooding
+
+
+class BudgetedProtocol(WSProtocol):  # type: ignore[misc]  # ships no types for it
+    """The parser of one connection, which parses at most `TURN_BYTES` and `TURN_FRAMES` in one turn of the event loop."""
+
+    __slots__ = ("_size",)
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._size = 0
+        """Bytes parsed in this turn."""
+
+    def get_buffer(self, hint: int) -> memoryview:
+        """Offer room for one read."""
+        room: memoryview = super().get_buffer(hint)
+        return room[:READ_BYTES]
+
+    def buffer_updated(self, count: int) -> None:
+        """Parse what was read. A full read leaves more to be read, in this turn or in the next one."""
+        super().buffer_updated(count)
+        self._size += count
+        listener = self.listener
+        if count < READ_BYTES:
+            self._size = listener.frames = 0
+        elif listener.flooded:
+            self.transport.underlying_transport.pause_reading()  # until `Registry` aborts it
+        elif self._size >= TURN_BYTES or listener.frames >= TURN_FRAMES:
+            self._size = listener.frames = 0
+            transport = self.transport.underlying_transport
+            transport.pause_reading()
+            asyncio.get_running_loop().call_soon(transport.resume_reading)
+
+    def begin(self, data: memoryview) -> None:
+        """Parse what came with the handshake, one read in each turn, and then start reading."""
+        transport = self.transport.underlying_transport
+        if transport.is_closing():
+            return
+        if not data:
+            transport.resume_reading()
+            return
+        feed(self, data[:READ_BYTES])
+        asyncio.get_running_loop().call_soon(self.begin, data[READ_BYTES:])
+
+
+def feed(protocol: BudgetedProtocol, data: memoryview) -> None:
+    """Give bytes to a protocol as its transport would."""
+    while data:
+        room = protocol.get_buffer(len(data))
+        count = min(len(room), len(data))
+        room[:count] = data[:count]
+        protocol.buffer_updated(count)
+        data = data[count:]
 
 
 def _answer_to_close(transport: WSTransport) -> int | None:

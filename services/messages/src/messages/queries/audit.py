@@ -16,3 +16,11 @@ SELECT number, digest FROM audit_heads WHERE tenant = %(tenant)s
 TENANTS = """
 SELECT tenant FROM audit_heads UNION SELECT tenant FROM audit ORDER BY tenant
 """
+
+HEADS = """
+SELECT tenant, number, digest FROM audit_heads WHERE number > 0
+"""
+
+DIGEST = """
+SELECT digest FROM audit WHERE tenant = %(tenant)s AND number = %(number)s
+"""

@@ -1,16 +1,19 @@
 """SQL of users. Indexes: primary key, `users_by_name`."""
 
 FIND = """
-SELECT tenant, id, name, blocked, EXTRACT(epoch FROM revoked_before)::float8
+SELECT tenant, id, name, blocked, EXTRACT(epoch FROM revoked_before)::float8, issued_ahead
 FROM users JOIN unnest(%(tenants)s::text[], %(ids)s::text[]) AS requested(tenant, id) USING (tenant, id)
 """
 
 # Always in the same order, so that concurrent calls with the same users cannot deadlock.
 UPSERT = """
-INSERT INTO users (tenant, id, name)
-SELECT * FROM unnest(%(tenants)s::text[], %(ids)s::text[], %(names)s::text[]) AS admitted(tenant, id, name) ORDER BY tenant, id
-ON CONFLICT (tenant, id) DO UPDATE SET name = excluded.name
-RETURNING tenant, id, name, blocked, EXTRACT(epoch FROM revoked_before)::float8
+INSERT INTO users (tenant, id, name, issued_ahead)
+SELECT * FROM unnest(%(tenants)s::text[], %(ids)s::text[], %(names)s::text[], %(ahead)s::boolean[])
+  AS admitted(tenant, id, name, ahead) ORDER BY tenant, id
+ON CONFLICT (tenant, id) DO UPDATE SET name = excluded.name, issued_ahead = users.issued_ahead OR excluded.issued_ahead,
+  revoked_before = users.revoked_before + make_interval(
+    secs => CASE WHEN excluded.issued_ahead AND NOT users.issued_ahead THEN %(fast)s ELSE 0 END)
+RETURNING tenant, id, name, blocked, EXTRACT(epoch FROM revoked_before)::float8, issued_ahead
 """
 
 # Walks the users of the tenant by name. An index for the pattern would not be used: LIKE is not leakproof, so row-level security
@@ -27,7 +30,8 @@ SELECT id, name FROM users WHERE tenant = %(tenant)s AND id = ANY(%(ids)s)
 """
 
 REVOKE = """
-UPDATE users SET revoked_before = clock_timestamp() WHERE tenant = %(tenant)s AND id = %(id)s
+UPDATE users SET revoked_before = clock_timestamp() + make_interval(secs => CASE WHEN issued_ahead THEN %(fast)s ELSE 0 END)
+WHERE tenant = %(tenant)s AND id = %(id)s
 RETURNING EXTRACT(epoch FROM revoked_before)::float8, blocked
 """
 

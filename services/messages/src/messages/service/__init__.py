@@ -15,12 +15,13 @@ from messages.service.members import Members
 from messages.service.messages import Messages
 from messages.service.moderation import Moderation
 from messages.service.reports import Reports
+from messages.service.sessions import Sessions
 from messages.service.users import Users
 
 SERVICE_NAME: str = rpc.DESCRIPTOR.services_by_name["MessagesService"].full_name
 
 
-class MessagesService(Users, Channels, Members, Messages, Log, Moderation, Reports, stubs.MessagesServiceServicer):
+class MessagesService(Users, Sessions, Channels, Members, Messages, Log, Moderation, Reports, stubs.MessagesServiceServicer):
     """hubbub.messages.v1.MessagesService."""
 
 

@@ -69,10 +69,11 @@ class Messages(RpcBase):
         before = validate.seq(request.before or validate.MAX_SEQ)
         limit = validate.page(request.page_size, 50, 200)
         thread = validate.message_id(request.thread) if request.thread else None
-        async with self._database.connection([caller.tenant]) as connection:
-            if thread is None and not request.pinned:
+        if thread is None and not request.pinned:
+            async with self._database.connection([caller.tenant]) as connection:
                 page = await messages.page(connection, caller.tenant, channel, after=after, before=before, limit=limit)
-            else:
+        else:
+            async with self._database.walking(caller.tenant) as connection:
                 page = await messages.chosen(
                     connection,
                     caller.tenant,
@@ -97,7 +98,7 @@ class Messages(RpcBase):
         cursor = cursors.read(request.page_token, str, "")
         before = validate.message_id(cursor) if cursor else None
         limit = validate.page(request.page_size, 50, 200)
-        async with self._database.connection([caller.tenant]) as connection:
+        async with self._database.walking(caller.tenant) as connection:
             found = await messages.search(
                 connection, caller, request.query, channel=channel, sender=sender, before=before, limit=limit + 1
             )

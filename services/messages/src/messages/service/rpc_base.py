@@ -18,7 +18,7 @@ from messages.audit import AuditAction
 from messages.message import Caller, ChannelId, Details, Entry, EntryKind, MembershipView
 from messages.publisher import Publisher
 from messages.revocations import Revocations
-from messages.store import audit, channels, log, users
+from messages.store import audit, channels, log, sessions, users
 from messages.store.log import Draft
 from messages.store.users import Admission
 
@@ -61,11 +61,12 @@ class RpcBase:
         self._revocations = revocations
 
     async def _admitted(self, requester: nouns.Caller) -> Caller:
-        """Read the caller and store them as a user. Raises `NotAuthenticated` for a blocked user or a revoked token."""
+        """Read the caller and store them as a user. Raises `NotAuthenticated` for a blocked user, a void token or session."""
         caller = convert.caller(requester)
         async with self._database.connection([caller.tenant]) as connection:
             users_by_id = await users.admit(connection, [Admission(caller)])
-        if users_by_id[caller.tenant, caller.user].refuses(caller):
+            ends = await sessions.use(connection, [caller])
+        if users_by_id[caller.tenant, caller.user].refuses(caller) or caller.session not in ends:
             raise NotAuthenticated
         return caller
 

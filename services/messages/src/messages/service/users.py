@@ -12,7 +12,7 @@ from messages import convert, cursors, validate
 from messages.audit import AuditAction
 from messages.message import Caller, TenantId, User, UserId
 from messages.service.rpc_base import RpcBase
-from messages.store import audit, channels, users
+from messages.store import audit, channels, sessions, users
 from messages.store.users import Admission, RevocationState, UserRecord
 
 _SESSIONS = 1_000
@@ -22,14 +22,16 @@ class Users(RpcBase):
     """RPCs about users."""
 
     async def AdmitUser(self, request: rpc.AdmitUserRequest, _context: object) -> rpc.AdmitUserResponse:
-        """Store a user. Raises `NotAuthenticated` for a blocked user or a revoked token."""
+        """Store a user. Raises `NotAuthenticated` for a blocked user, and for a token or session that is void."""
         admission = _admission(request)
-        async with self._database.connection([admission.caller.tenant]) as connection:
+        caller = admission.caller
+        async with self._database.connection([caller.tenant]) as connection:
             users_by_id = await users.admit(connection, [admission])
-        user = users_by_id[admission.caller.tenant, admission.caller.user]
-        if user.refuses(admission.caller):
+            ends = await sessions.use(connection, [caller])
+        user = users_by_id[caller.tenant, caller.user]
+        if user.refuses(caller) or caller.session not in ends:
             raise NotAuthenticated
-        return rpc.AdmitUserResponse(user=_user(user))
+        return rpc.AdmitUserResponse(user=_user(user), session_ends_at=ends[caller.session] if caller.session else 0)
 
     async def OpenSessions(self, request: rpc.OpenSessionsRequest, _context: object) -> rpc.OpenSessionsResponse:
         """The user and channels of each session, read in two statements for all of them; only the user with `admission_only`."""
@@ -40,16 +42,17 @@ class Users(RpcBase):
         tenants = sorted({admission.caller.tenant for admission in admissions})
         async with self._database.connection(tenants) as connection:
             users_by_id = await users.admit(connection, admissions)
+            ends = await sessions.use(connection, (admission.caller for admission in admissions))
             memberships = {} if request.admission_only else await channels.of_users(connection, list(users_by_id))
-        sessions = []
+        opened = []
         for admission in admissions:
             user_id = admission.caller.tenant, admission.caller.user
-            if users_by_id[user_id].refuses(admission.caller):
-                sessions.append(rpc.Session(reason=NotAuthenticated.reason))
+            if users_by_id[user_id].refuses(admission.caller) or admission.caller.session not in ends:
+                opened.append(rpc.Session(reason=NotAuthenticated.reason))
                 continue
             own = [convert.channel(each) for each in memberships.get(user_id, [])]
-            sessions.append(rpc.Session(user=_user(users_by_id[user_id]), channels=own))
-        return rpc.OpenSessionsResponse(sessions=sessions)
+            opened.append(rpc.Session(user=_user(users_by_id[user_id]), channels=own))
+        return rpc.OpenSessionsResponse(sessions=opened)
 
     async def ListUsers(self, request: rpc.ListUsersRequest, _context: object) -> rpc.ListUsersResponse:
         """Users of the tenant, by name."""
@@ -64,11 +67,12 @@ class Users(RpcBase):
         return rpc.ListUsersResponse(users=[convert.user(user) for user, _ in page], next_page_token=after_page)
 
     async def RevokeUser(self, request: rpc.RevokeUserRequest, _context: object) -> rpc.RevokeUserResponse:
-        """Revoke a user's tokens issued before now. Returns once every gateway has applied it."""
+        """Revoke a user's tokens and sessions from before now. Returns once every gateway has applied it."""
         caller, user = await self._administrator(request.caller, request.user)
         async with self._database.transaction([caller.tenant]) as connection:
             state = await users.revoke(connection, caller.tenant, user)
             if state:
+                await sessions.end_others(connection, Caller(caller.tenant, user))
                 await audit.append(connection, caller, AuditAction.USER_REVOKED, subject=user)
         return rpc.RevokeUserResponse(revocation=await self._apply(caller.tenant, user, state))
 

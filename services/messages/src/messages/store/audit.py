@@ -52,6 +52,20 @@ async def verify_all(database: Database) -> list[Broken]:
     return [broken for broken in found if broken]
 
 
+async def heads(database: Database) -> list[tuple[TenantId, int, bytes]]:
+    """The number and the digest of each tenant's newest record."""
+    async with database.connection(EVERY_TENANT) as connection:
+        rows: list[tuple[Any, ...]] = await (await connection.execute(queries.HEADS)).fetchall()
+    return [(TenantId(tenant), number, digest) for tenant, number, digest in rows]
+
+
+async def digest(database: Database, tenant: TenantId, number: int) -> str | None:
+    """The digest of one record in hexadecimal digits; None when there is no such record."""
+    async with database.connection([tenant]) as connection:
+        row: Any = await (await connection.execute(queries.DIGEST, {"tenant": tenant, "number": number})).fetchone()
+    return row[0].hex() if row else None
+
+
 async def verify_one(database: Database, tenant: TenantId) -> Broken | None:
     """The first broken record of a tenant."""
     async with database.connection([tenant]) as connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,9 @@ import msgspec
 from chassis.postgres import Connection
 from messages.message import Caller, TenantId, User, UserId
 from messages.queries import users as queries
+
+FAST_SECONDS = 10
+"""How far ahead of ours a token issuer's clock may be: the gateway's leeway for `iat`."""
 
 
 class UserRecord(msgspec.Struct, frozen=True):
@@ -21,6 +25,8 @@ class UserRecord(msgspec.Struct, frozen=True):
     blocked: bool
     revoked_before: float | None
     """Unix seconds; tokens issued earlier are void."""
+    issued_ahead: bool
+    """The user has shown a token from the future."""
 
     def refuses(self, caller: Caller) -> bool:
         """Whether the user is blocked or the caller's token revoked. A service acting for the user has no token."""
@@ -43,17 +49,33 @@ class RevocationState(msgspec.Struct, frozen=True):
 
 
 async def admit(connection: Connection, admissions: Sequence[Admission]) -> dict[tuple[str, str], UserRecord]:
-    """Store users; returns them by (tenant, id). Writes only new and changed ones."""
+    """Store users; returns them by (tenant, id). Writes only new and changed ones.
+
+    A user's first token from the future shows that the issuer's clock is fast. From then on, revocations of the user, the last
+    one included, void tokens up to `FAST_SECONDS` younger: some of them were issued before it.
+    """
     wanted = {(each.caller.tenant, each.caller.user): each.name for each in admissions}
+    now = time.time()
+    ahead = {
+        (each.caller.tenant, each.caller.user)
+        for each in admissions
+        if each.caller.token_issued_at > now and not each.caller.session  # our own sessions are dated by the database
+    }
     found = await _find(connection, list(wanted))
     changed = sorted(
-        user_id for user_id, name in wanted.items() if user_id not in found or (name and found[user_id].name != name)
+        user_id
+        for user_id, name in wanted.items()
+        if user_id not in found
+        or (name and found[user_id].name != name)
+        or (user_id in ahead and not found[user_id].issued_ahead)
     )
     if changed:
         parameters = {
             "tenants": [tenant for tenant, _ in changed],
             "ids": [user for _, user in changed],
-            "names": [wanted[user_id] or user_id[1] for user_id in changed],
+            "names": [wanted[user_id] or (found[user_id].name if user_id in found else user_id[1]) for user_id in changed],
+            "ahead": [user_id in ahead for user_id in changed],
+            "fast": FAST_SECONDS,
         }
         rows: list[tuple[Any, ...]] = await (await connection.execute(queries.UPSERT, parameters)).fetchall()
         found |= {(row[0], row[1]): UserRecord(*row) for row in rows}
@@ -84,7 +106,7 @@ async def search(
 
 async def revoke(connection: Connection, tenant: TenantId, user: UserId) -> RevocationState | None:
     """Revoke the tokens issued before now; None when there is no such user."""
-    row: Any = await (await connection.execute(queries.REVOKE, {"tenant": tenant, "id": user})).fetchone()
+    row: Any = await (await connection.execute(queries.REVOKE, {"tenant": tenant, "id": user, "fast": FAST_SECONDS})).fetchone()
     return RevocationState(*row) if row else None
 
 

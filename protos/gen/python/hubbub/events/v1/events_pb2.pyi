@@ -662,6 +662,7 @@ class Revocation(_message.Message):
     USER_FIELD_NUMBER: _builtins.int
     REVOKED_BEFORE_FIELD_NUMBER: _builtins.int
     BLOCKED_FIELD_NUMBER: _builtins.int
+    SESSIONS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Unique id."""
     tenant: _builtins.str
@@ -672,6 +673,10 @@ class Revocation(_message.Message):
     """Tokens issued before this moment (Unix seconds) are void. Sockets opened with one close with 4501."""
     blocked: _builtins.bool
     """The user is blocked from the tenant."""
+    @_builtins.property
+    def sessions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Browser sessions that have ended. Sockets opened with one close with 4501."""
+
     def __init__(
         self,
         *,
@@ -680,10 +685,11 @@ class Revocation(_message.Message):
         user: _builtins.str = ...,
         revoked_before: _builtins.float = ...,
         blocked: _builtins.bool = ...,
+        sessions: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocked", b"blocked", "id", b"id", "revoked_before", b"revoked_before", "tenant", b"tenant", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocked", b"blocked", "id", b"id", "revoked_before", b"revoked_before", "sessions", b"sessions", "tenant", b"tenant", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

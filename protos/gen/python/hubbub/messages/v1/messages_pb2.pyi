@@ -115,6 +115,7 @@ class Caller(_message.Message):
     USER_FIELD_NUMBER: _builtins.int
     ADMIN_FIELD_NUMBER: _builtins.int
     TOKEN_ISSUED_AT_FIELD_NUMBER: _builtins.int
+    SESSION_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """Tenant: 1–64 characters of a-z, 0-9 and -."""
     user: _builtins.str
@@ -123,6 +124,8 @@ class Caller(_message.Message):
     """The token names the caller an administrator of the tenant."""
     token_issued_at: _builtins.float
     """When the caller's token was issued (Unix seconds); 0 for a service that acts for the user."""
+    session: _builtins.str
+    """The browser session that the caller signed in with; empty for a token or a service. It must not have ended."""
     def __init__(
         self,
         *,
@@ -130,14 +133,59 @@ class Caller(_message.Message):
         user: _builtins.str = ...,
         admin: _builtins.bool = ...,
         token_issued_at: _builtins.float = ...,
+        session: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["admin", b"admin", "tenant", b"tenant", "token_issued_at", b"token_issued_at", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["admin", b"admin", "session", b"session", "tenant", b"tenant", "token_issued_at", b"token_issued_at", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Caller: _TypeAlias = Caller  # noqa: Y015
+
+@_typing.final
+class BrowserSession(_message.Message):
+    """A user's sign-in with a browser, until it ends."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    CREATED_AT_FIELD_NUMBER: _builtins.int
+    SEEN_AT_FIELD_NUMBER: _builtins.int
+    ENDS_AT_FIELD_NUMBER: _builtins.int
+    USER_AGENT_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """UUID."""
+    user_agent: _builtins.str
+    """The browser's `User-Agent`, shortened."""
+    @_builtins.property
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """When the user signed in."""
+
+    @_builtins.property
+    def seen_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was last used, to within a minute."""
+
+    @_builtins.property
+    def ends_at(self) -> _timestamp_pb2.Timestamp:
+        """When it ends unless it is used before."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        created_at: _timestamp_pb2.Timestamp | None = ...,
+        seen_at: _timestamp_pb2.Timestamp | None = ...,
+        ends_at: _timestamp_pb2.Timestamp | None = ...,
+        user_agent: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "ends_at", b"ends_at", "seen_at", b"seen_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "ends_at", b"ends_at", "id", b"id", "seen_at", b"seen_at", "user_agent", b"user_agent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BrowserSession: _TypeAlias = BrowserSession  # noqa: Y015
 
 @_typing.final
 class User(_message.Message):

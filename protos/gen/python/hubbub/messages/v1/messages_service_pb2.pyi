@@ -90,6 +90,9 @@ class AdmitUserResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     USER_FIELD_NUMBER: _builtins.int
+    SESSION_ENDS_AT_FIELD_NUMBER: _builtins.int
+    session_ends_at: _builtins.float
+    """When the caller's browser session ends unless it is used again (Unix seconds); 0 without a session."""
     @_builtins.property
     def user(self) -> _messages_pb2.User:
         """The stored user."""
@@ -98,14 +101,183 @@ class AdmitUserResponse(_message.Message):
         self,
         *,
         user: _messages_pb2.User | None = ...,
+        session_ends_at: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["session_ends_at", b"session_ends_at", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AdmitUserResponse: _TypeAlias = AdmitUserResponse  # noqa: Y015
+
+@_typing.final
+class BeginBrowserSessionRequest(_message.Message):
+    """Request of BeginBrowserSession."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALLER_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    USER_AGENT_FIELD_NUMBER: _builtins.int
+    IDLE_SECONDS_FIELD_NUMBER: _builtins.int
+    LONGEST_SECONDS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Display name from the provider; empty keeps the stored name."""
+    user_agent: _builtins.str
+    """The browser's `User-Agent`, at most 200 characters."""
+    idle_seconds: _builtins.int
+    """Seconds without use after which the session ends."""
+    longest_seconds: _builtins.int
+    """Seconds after which it ends in any case."""
+    @_builtins.property
+    def caller(self) -> _messages_pb2.Caller:
+        """The user. `session` is the session that this browser has already; if it is the user's own and has not ended, it goes on."""
+
+    def __init__(
+        self,
+        *,
+        caller: _messages_pb2.Caller | None = ...,
+        name: _builtins.str = ...,
+        user_agent: _builtins.str = ...,
+        idle_seconds: _builtins.int = ...,
+        longest_seconds: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "idle_seconds", b"idle_seconds", "longest_seconds", b"longest_seconds", "name", b"name", "user_agent", b"user_agent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BeginBrowserSessionRequest: _TypeAlias = BeginBrowserSessionRequest  # noqa: Y015
+
+@_typing.final
+class BeginBrowserSessionResponse(_message.Message):
+    """Response of BeginBrowserSession."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_FIELD_NUMBER: _builtins.int
+    ISSUED_AT_FIELD_NUMBER: _builtins.int
+    issued_at: _builtins.float
+    """What the gateway passes as `Caller.token_issued_at` (Unix seconds): now, but never before the user's last revocation."""
+    @_builtins.property
+    def session(self) -> _messages_pb2.BrowserSession:
+        """The session."""
+
+    def __init__(
+        self,
+        *,
+        session: _messages_pb2.BrowserSession | None = ...,
+        issued_at: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["session", b"session"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["issued_at", b"issued_at", "session", b"session"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BeginBrowserSessionResponse: _TypeAlias = BeginBrowserSessionResponse  # noqa: Y015
+
+@_typing.final
+class ListBrowserSessionsRequest(_message.Message):
+    """Request of ListBrowserSessions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALLER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def caller(self) -> _messages_pb2.Caller:
+        """The user."""
+
+    def __init__(
+        self,
+        *,
+        caller: _messages_pb2.Caller | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListBrowserSessionsRequest: _TypeAlias = ListBrowserSessionsRequest  # noqa: Y015
+
+@_typing.final
+class ListBrowserSessionsResponse(_message.Message):
+    """Response of ListBrowserSessions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def sessions(self) -> _containers.RepeatedCompositeFieldContainer[_messages_pb2.BrowserSession]:
+        """At most 100."""
+
+    def __init__(
+        self,
+        *,
+        sessions: _abc.Iterable[_messages_pb2.BrowserSession] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sessions", b"sessions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListBrowserSessionsResponse: _TypeAlias = ListBrowserSessionsResponse  # noqa: Y015
+
+@_typing.final
+class EndBrowserSessionsRequest(_message.Message):
+    """Request of EndBrowserSessions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALLER_FIELD_NUMBER: _builtins.int
+    SESSION_FIELD_NUMBER: _builtins.int
+    session: _builtins.str
+    """The session to end; NOT_FOUND if it is not the caller's. Empty ends all but the caller's own."""
+    @_builtins.property
+    def caller(self) -> _messages_pb2.Caller:
+        """The user. A caller may end their own session even after it has ended."""
+
+    def __init__(
+        self,
+        *,
+        caller: _messages_pb2.Caller | None = ...,
+        session: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "session", b"session"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndBrowserSessionsRequest: _TypeAlias = EndBrowserSessionsRequest  # noqa: Y015
+
+@_typing.final
+class EndBrowserSessionsResponse(_message.Message):
+    """Response of EndBrowserSessions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def sessions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Sessions that ended by this call or less than a minute before it."""
+
+    def __init__(
+        self,
+        *,
+        sessions: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sessions", b"sessions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndBrowserSessionsResponse: _TypeAlias = EndBrowserSessionsResponse  # noqa: Y015
 
 @_typing.final
 class OpenSessionsRequest(_message.Message):

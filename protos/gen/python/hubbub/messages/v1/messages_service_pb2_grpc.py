@@ -200,6 +200,21 @@ class MessagesServiceStub:
                 request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ResolveReportRequest.SerializeToString,
                 response_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ResolveReportResponse.FromString,
                 _registered_method=True)
+        self.BeginBrowserSession = channel.unary_unary(
+                '/hubbub.messages.v1.MessagesService/BeginBrowserSession',
+                request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.BeginBrowserSessionRequest.SerializeToString,
+                response_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.BeginBrowserSessionResponse.FromString,
+                _registered_method=True)
+        self.ListBrowserSessions = channel.unary_unary(
+                '/hubbub.messages.v1.MessagesService/ListBrowserSessions',
+                request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListBrowserSessionsRequest.SerializeToString,
+                response_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListBrowserSessionsResponse.FromString,
+                _registered_method=True)
+        self.EndBrowserSessions = channel.unary_unary(
+                '/hubbub.messages.v1.MessagesService/EndBrowserSessions',
+                request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.EndBrowserSessionsRequest.SerializeToString,
+                response_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.EndBrowserSessionsResponse.FromString,
+                _registered_method=True)
         self.ListAudit = channel.unary_unary(
                 '/hubbub.messages.v1.MessagesService/ListAudit',
                 request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListAuditRequest.SerializeToString,
@@ -443,6 +458,27 @@ class MessagesServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BeginBrowserSession(self, request, context):
+        """Begin a browser session for a user who has just signed in, and store the user.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBrowserSessions(self, request, context):
+        """List the caller's browser sessions, the last used first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndBrowserSessions(self, request, context):
+        """End browser sessions of the caller. Answers once every gateway has applied it. On UNAVAILABLE it is stored: repeat the call.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListAudit(self, request, context):
         """List what moderators and administrators did. Administrators only.
         """
@@ -617,6 +653,21 @@ def add_MessagesServiceServicer_to_server(servicer, server):
                     servicer.ResolveReport,
                     request_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ResolveReportRequest.FromString,
                     response_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ResolveReportResponse.SerializeToString,
+            ),
+            'BeginBrowserSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.BeginBrowserSession,
+                    request_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.BeginBrowserSessionRequest.FromString,
+                    response_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.BeginBrowserSessionResponse.SerializeToString,
+            ),
+            'ListBrowserSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBrowserSessions,
+                    request_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListBrowserSessionsRequest.FromString,
+                    response_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListBrowserSessionsResponse.SerializeToString,
+            ),
+            'EndBrowserSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndBrowserSessions,
+                    request_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.EndBrowserSessionsRequest.FromString,
+                    response_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.EndBrowserSessionsResponse.SerializeToString,
             ),
             'ListAudit': grpc.unary_unary_rpc_method_handler(
                     servicer.ListAudit,
@@ -1516,6 +1567,87 @@ class MessagesService:
             '/hubbub.messages.v1.MessagesService/ResolveReport',
             hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ResolveReportRequest.SerializeToString,
             hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ResolveReportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BeginBrowserSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hubbub.messages.v1.MessagesService/BeginBrowserSession',
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.BeginBrowserSessionRequest.SerializeToString,
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.BeginBrowserSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBrowserSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hubbub.messages.v1.MessagesService/ListBrowserSessions',
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListBrowserSessionsRequest.SerializeToString,
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListBrowserSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndBrowserSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hubbub.messages.v1.MessagesService/EndBrowserSessions',
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.EndBrowserSessionsRequest.SerializeToString,
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.EndBrowserSessionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -89,6 +89,12 @@ class MessagesServiceStub:
     """List open reports. Moderators only."""
     ResolveReport: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.ResolveReportRequest, _messages_service_pb2.ResolveReportResponse]
     """Close a report. Moderators only."""
+    BeginBrowserSession: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.BeginBrowserSessionRequest, _messages_service_pb2.BeginBrowserSessionResponse]
+    """Begin a browser session for a user who has just signed in, and store the user."""
+    ListBrowserSessions: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.ListBrowserSessionsRequest, _messages_service_pb2.ListBrowserSessionsResponse]
+    """List the caller's browser sessions, the last used first."""
+    EndBrowserSessions: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.EndBrowserSessionsRequest, _messages_service_pb2.EndBrowserSessionsResponse]
+    """End browser sessions of the caller. Answers once every gateway has applied it. On UNAVAILABLE it is stored: repeat the call."""
     ListAudit: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.ListAuditRequest, _messages_service_pb2.ListAuditResponse]
     """List what moderators and administrators did. Administrators only."""
 
@@ -360,6 +366,30 @@ class MessagesServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_messages_service_pb2.ResolveReportRequest, _abc.Awaitable[_messages_service_pb2.ResolveReportResponse]],
     ) -> _abc.Awaitable[_messages_service_pb2.ResolveReportResponse]:
         """Close a report. Moderators only."""
+
+    @_abc_1.abstractmethod
+    def BeginBrowserSession(
+        self,
+        request: _messages_service_pb2.BeginBrowserSessionRequest,
+        context: _aio.ServicerContext[_messages_service_pb2.BeginBrowserSessionRequest, _abc.Awaitable[_messages_service_pb2.BeginBrowserSessionResponse]],
+    ) -> _abc.Awaitable[_messages_service_pb2.BeginBrowserSessionResponse]:
+        """Begin a browser session for a user who has just signed in, and store the user."""
+
+    @_abc_1.abstractmethod
+    def ListBrowserSessions(
+        self,
+        request: _messages_service_pb2.ListBrowserSessionsRequest,
+        context: _aio.ServicerContext[_messages_service_pb2.ListBrowserSessionsRequest, _abc.Awaitable[_messages_service_pb2.ListBrowserSessionsResponse]],
+    ) -> _abc.Awaitable[_messages_service_pb2.ListBrowserSessionsResponse]:
+        """List the caller's browser sessions, the last used first."""
+
+    @_abc_1.abstractmethod
+    def EndBrowserSessions(
+        self,
+        request: _messages_service_pb2.EndBrowserSessionsRequest,
+        context: _aio.ServicerContext[_messages_service_pb2.EndBrowserSessionsRequest, _abc.Awaitable[_messages_service_pb2.EndBrowserSessionsResponse]],
+    ) -> _abc.Awaitable[_messages_service_pb2.EndBrowserSessionsResponse]:
+        """End browser sessions of the caller. Answers once every gateway has applied it. On UNAVAILABLE it is stored: repeat the call."""
 
     @_abc_1.abstractmethod
     def ListAudit(
