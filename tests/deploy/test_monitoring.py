@@ -19,8 +19,8 @@ from tests.deploy.metrics import defined, words
 MONITORING = ROOT / "deploy" / "monitoring"
 RULES = MONITORING / "alerts" / "hubbub.yaml"
 DASHBOARDS = sorted((MONITORING / "dashboards").glob("*.json"))
-PROMETHEUS_OWN = {"up"}
-"""Series that Prometheus creates for each target."""
+PROMETHEUS_OWN = {"up", "process_open_fds", "process_max_fds"}
+"""Series that Prometheus or its client library creates for each target."""
 TARGET_LABELS = {"namespace", "pod", "job", "instance"}
 """Labels that the scraper adds to every series."""
 VARIABLES = {"$namespace": "hubbub", "$__rate_interval": "5m"}

@@ -1,13 +1,18 @@
-"""The memory of a gateway is bounded when a reader stalls, when no worker empties the bus, and when the database is dead."""
+"""Memory is bounded: of a gateway when a reader stalls, when no worker empties the bus, when the database is dead and when it
+was paused; of a worker that meets a full bus."""
 
 import asyncio
 import contextlib
 import uuid
 from collections import Counter
 
+import pytest
+import redis.asyncio
+
+from hubbub.events.v1.events_pb2 import Command, CommandBatch, Event, EventBatch, PostMessage
 from tests.client import Socket, connect
 from tests.faults.memory import resident, stopped
-from tests.flow.world import World, flood, insist, live
+from tests.flow.world import World, eventually, flood, insist, live
 
 MEBIBYTE = 1024 * 1024
 STALLED = 15
@@ -74,6 +79,75 @@ async def test_a_full_bus_makes_sends_unavailable_before_memory_grows(open_world
     assert acknowledged
     assert {frame["reason"] for frame in socket.received("error")} == {"UNAVAILABLE"}
     assert acknowledged <= {entry["seq"] for entry in await ann.log(room)}
+
+
+PARTITIONS = 8
+TURNS = 8
+"""Entries that a worker takes of each partition while its memory is watched: several deliveries."""
+WORKER_BYTES = 256 * MEBIBYTE
+PAUSED_BYTES = 96 * MEBIBYTE
+"""What a gateway may grow by while it reads what it has missed."""
+
+
+def _entry(world: World, room: str, text: str) -> bytes:
+    """Return an entry of 256 KiB for a command topic: posts of a user who is no member."""
+    post = Command(tenant=world.tenant, channel=room, actor="nobody", key="k", id="none.1", post=PostMessage(text=text))
+    each = CommandBatch(commands=[post]).SerializeToString()
+    return each * (256 * 1024 // len(each))
+
+
+@pytest.mark.parametrize("size", [60, 16_000])
+async def test_a_worker_that_meets_a_full_bus_stays_within_its_memory(open_world: World, size: int) -> None:
+    (ann,) = await open_world.people("ann")
+    room = await open_world.room(ann)
+    entry = _entry(open_world, room, "x" * size)
+    pids = open_world.stack.pids
+    worker, other = pids["messages-worker-0"], pids["messages-worker-1"]
+    async with redis.asyncio.from_url(str(open_world.stack.endpoints["HUBBUB_BUS_URL"])) as bus:
+        with stopped(other):  # until its leases have ended, so that one worker has all partitions
+            with stopped(worker):
+                for partition in range(PARTITIONS):
+                    async with bus.pipeline(transaction=False) as filling:
+                        for _ in range(COMMANDS_BOUND // (256 * 1024) - 1):
+                            filling.xadd(f"bus:commands.{partition}", {"p": entry})
+                        await filling.execute()
+            full = [await bus.xlen(f"bus:commands.{partition}") for partition in range(PARTITIONS)]
+            most = 0
+
+            async def several_turns() -> bool:
+                nonlocal most
+                most = max(most, resident(worker))
+                left = [await bus.xlen(f"bus:commands.{partition}") for partition in range(PARTITIONS)]
+                return all(now <= before - TURNS for now, before in zip(left, full, strict=True))
+
+            await eventually(several_turns, within=180)
+            for partition in range(PARTITIONS):
+                await bus.delete(f"bus:commands.{partition}")
+    assert most < WORKER_BYTES, f"{most / MEBIBYTE:.0f} MiB"
+
+
+async def test_a_gateway_that_was_paused_reads_what_it_missed_within_a_bound(open_world: World) -> None:
+    (ann,) = await open_world.people("ann")
+    room = await open_world.room(ann)
+    gateway = open_world.stack.pids["gateway-1"]
+    event = Event(tenant=open_world.tenant, channel=str(uuid.uuid4()), seq=1, payload=b"x" * 1_000)
+    batch = EventBatch(events=[event] * 250).SerializeToString()
+    async with (
+        redis.asyncio.from_url(str(open_world.stack.endpoints["HUBBUB_BUS_URL"])) as bus,
+        live(open_world.elsewhere(ann)) as socket,
+    ):
+        before = resident(gateway)
+        with stopped(gateway):
+            for partition in range(PARTITIONS):
+                async with bus.pipeline(transaction=False) as filling:
+                    for _ in range(15 * MEBIBYTE // len(batch)):
+                        filling.xadd(f"bus:events.{partition}", {"p": batch})
+                    await filling.execute()
+            await asyncio.sleep(1.1)  # the pause under test
+        await ann.post(room, "after the pause")
+        await socket.expect("event", within=30)
+        grown = resident(gateway) - before
+    assert grown < PAUSED_BYTES, f"{grown / MEBIBYTE:.0f} MiB"
 
 
 async def _answered(socket: Socket, sent: int) -> None:

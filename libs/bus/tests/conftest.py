@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -110,8 +111,9 @@ class Server:
         self._process: asyncio.subprocess.Process | None = None
         self.url = valkey.url(0)
 
-    async def start(self) -> None:
+    async def start(self, *options: str) -> None:
         command = self._valkey.command()
+        command = dataclasses.replace(command, argv=(*command.argv, *options))
         with self._log.open("ab") as output:
             self._process = await spawn(command, output)
         await until_ready(command, self._process, 10)

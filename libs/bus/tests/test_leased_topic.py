@@ -11,8 +11,10 @@ from functools import partial
 import pytest
 
 from bus import redis_keys
+from bus.bus import DELIVERY_BYTES
 from bus.redis_connection import Address, Command, Connection
-from bus.redis_leased_topic import LeasedTopic, Offer
+from bus.redis_leased_topic import LeasedTopic, Offer, ReadCommands
+from bus.redis_scripts import Scripts
 from bus.redis_streams import RedisBus
 from bus.topics import commands
 
@@ -29,8 +31,10 @@ async def bus(valkey_url: str) -> AsyncIterator[RedisBus]:
 @contextlib.asynccontextmanager
 async def _leased_topic(url: str, until: float) -> AsyncIterator[tuple[LeasedTopic, Offers]]:
     offers: Offers = asyncio.Queue()
-    connect = partial(Connection.open, Address.parse(url), 5)
-    topic = LeasedTopic(commands(0).name, redis_keys.stream(commands(0).name), 1, offers.put_nowait, connect)
+    scripts = Scripts.load()
+    connect = partial(Connection.open, Address.parse(url), 5, scripts=scripts.sources())
+    read = ReadCommands(redis_keys.stream(commands(0).name), scripts.look, 1, lambda: DELIVERY_BYTES)
+    topic = LeasedTopic(commands(0).name, read, offers.put_nowait, connect)
     async with asyncio.TaskGroup() as tasks:
         topic.renewed(until)
         topic.start(tasks)

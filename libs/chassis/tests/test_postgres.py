@@ -36,6 +36,14 @@ async def test_a_lock_timeout_is_unavailable(opened: Database) -> None:
                 await waiter.execute("SELECT FROM things")
 
 
+async def test_a_statement_for_another_schema_is_unavailable_and_its_class_is_logged(opened: Database) -> None:
+    for statement in ("SELECT missing", "SELECT FROM missing", "SELECT missing()", "SELECT FROM pg_authid"):
+        with capture_logs() as lines, pytest.raises(Unavailable):
+            async with opened.connection(EVERY_TENANT) as connection:
+                await connection.execute(statement.encode())
+        assert [(line["event"], line["sqlstate"][:2]) for line in lines] == [("statement_refused", "42")]
+
+
 async def test_an_unreachable_server_is_unavailable(unused_tcp_port: int) -> None:
     url = f"postgresql://user:x@127.0.0.1:{unused_tcp_port}/nothing"
     async with open_database(url, connections=1, name="tests") as away:

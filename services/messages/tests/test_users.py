@@ -178,3 +178,13 @@ async def test_who_signs_in_right_after_a_revocation_is_let_in(town: Town) -> No
     socket = rpc.AdmitUserRequest(caller=again)
     (session,) = (await town.service.OpenSessions(rpc.OpenSessionsRequest(sessions=[socket]), None)).sessions
     assert session.user.id == "carl"
+
+
+async def test_admission_alone_reads_no_channels(town: Town) -> None:
+    channel = await town.channel("ann")
+    asked = [rpc.AdmitUserRequest(caller=town.caller(user)) for user in ("ann", "new")]
+    request = rpc.OpenSessionsRequest(sessions=asked, admission_only=True)
+    sessions = (await town.service.OpenSessions(request, None)).sessions
+    assert [(session.user.id, session.reason, len(session.channels)) for session in sessions] == [("ann", "", 0), ("new", "", 0)]
+    request.admission_only = False
+    assert [each.id for each in (await town.service.OpenSessions(request, None)).sessions[0].channels] == [channel]

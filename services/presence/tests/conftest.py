@@ -70,7 +70,7 @@ async def instance(url: str, timing: Timing) -> AsyncIterator[Instance]:
     async with connect(url) as client, asyncio.TaskGroup() as tasks:
         leases = Leases(client, timing)
         watch = Watch(client, leases)
-        running = [tasks.create_task(watch.run()), tasks.create_task(sweeper.run(leases, lambda ready: None))]  # noqa: ARG005
+        running = [tasks.create_task(watch.run()), tasks.create_task(sweeper.run(leases))]
         await watch.subscribed.wait()
         service = PresenceService(leases, watch, stopping)
         async with grpc_server.serve(

@@ -21,6 +21,13 @@ from typing import Protocol
 
 from bus.topics import Topic
 
+DELIVERY_BYTES = 1024 * 1024
+"""The most that a member's delivery holds, unless its first entry is larger."""
+WORK_BYTES = 16 * DELIVERY_BYTES
+"""The most that the deliveries of all topics of a member hold: a member of more than 16 topics gets smaller deliveries."""
+FOLLOW_BYTES = 4 * 1024 * 1024
+"""The most that a follower that is behind reads at once, unless the first entry is larger."""
+
 
 class BusError(Exception):
     """The bus did not carry out the operation."""
@@ -28,6 +35,10 @@ class BusError(Exception):
 
 class BusUnavailable(BusError):
     """The bus did not answer. It may or may not have accepted the entries."""
+
+
+class BusUnfit(BusError):
+    """The server cannot carry the topics. The message names the cause and the cure."""
 
 
 class BusFull(BusError):
@@ -102,6 +113,7 @@ class Bus(Protocol):
     def work(self, topics: Sequence[Topic], group: str, consumer: str, *, count: int = 64) -> AbstractAsyncContextManager[Work]:
         """Join a group. A delivery has at most `count` entries. Leaving the block releases the topics at once.
 
+        All deliveries together hold at most `WORK_BYTES`, and each at least one entry.
         No two live processes may use the same `consumer` name. A restarted consumer takes over its predecessor's topics at once.
         A topic has one group, because acknowledging removes its entries for everyone. Failures of the bus neither prevent
         joining nor end the iteration.
@@ -117,4 +129,12 @@ class Bus(Protocol):
 
     async def ping(self) -> None:
         """Raise `BusUnavailable` unless the bus answers."""
+        ...
+
+    async def check(self, topics: Sequence[Topic], *, durable: bool, backlog: bool = False) -> None:
+        """Raise `BusUnavailable` unless the bus accepts entries, and `BusUnfit` unless it can hold these topics at their bounds.
+
+        `durable`: the bus must keep its data over a restart. `backlog`: record the age of the oldest entry of the topics that
+        refuse when full.
+        """
         ...

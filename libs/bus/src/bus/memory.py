@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Self
 
 from bus import metrics
-from bus.bus import BusFull, Delivery, Entry, Lost
+from bus.bus import DELIVERY_BYTES, BusFull, Delivery, Entry, Lost
 from bus.topics import Topic, WhenFull
 
 _ENTRY_OVERHEAD_BYTES = 64
@@ -64,6 +64,10 @@ class MemoryBus:
 
     async def ping(self) -> None:
         """Succeed: memory is always available."""
+
+    async def check(self, topics: Sequence[Topic], *, durable: bool, backlog: bool = False) -> None:
+        """Succeed, as `ping` does."""
+        del topics, durable, backlog
 
     def close(self) -> None:
         """Do nothing: there is no connection."""
@@ -204,8 +208,18 @@ class _Member:
             self._turns.rotate(-1)
             entries = self._bus.log(topic).entries
             if entries and self._group.may_deliver(self, topic, index):
-                return Delivery(topic, list(itertools.islice(entries, self._count)))
+                return Delivery(topic, list(_within_bounds(entries, self._count)))
         return None
+
+
+def _within_bounds(entries: Iterable[Entry], count: int) -> Iterator[Entry]:
+    """The first entries, of a delivery at most."""
+    room = DELIVERY_BYTES
+    for number, entry in enumerate(itertools.islice(entries, count)):
+        room -= len(entry.payload)
+        if number and room < 0:
+            return
+        yield entry
 
 
 class _Follower:

@@ -21,6 +21,7 @@ LEASE_CHANGES = Counter(
     "hubbub_bus_lease_changes_total", "Topic leases taken, released (given) and lost by group members", ["change"]
 )
 BACKLOG = Gauge("hubbub_bus_backlog_entries", "Unacknowledged entries in the topics leased by this member", ["topic_kind"])
+BACKLOG_SECONDS = Gauge("hubbub_bus_backlog_seconds", "Age of the oldest command on the bus", [])
 SIGNALS = Counter("hubbub_bus_signals_total", "Signals sent, received, and dropped because the listener was slow", ["direction"])
 
 _KINDS = frozenset({"commands", "events", "replies", "revocations", "rejected"})

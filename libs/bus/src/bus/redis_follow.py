@@ -17,21 +17,27 @@ import asyncio
 import secrets
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import hiredis
 import structlog
 
 from bus import metrics, redis_keys
-from bus.bus import BusUnavailable, Delivery, Entry, Lost
+from bus.bus import FOLLOW_BYTES, BusUnavailable, Delivery, Entry, Lost
 from bus.redis_client import CALL_SECONDS
 from bus.redis_connection import Address, Command, Connection
 from bus.redis_scripts import Scripts
 from bus.topics import Topic
 from chassis.backoff import Backoff
 
-_COUNT = 64
-"""Maximum entries of a topic per read, far below every bound: a follower that reads fewer was not overtaken by trimming."""
+_COUNT = 16
+"""Maximum entries of a topic per waiting read, far below every bound: a follower that reads fewer was not overtaken by trimming.
+
+A waiting read is not bounded by bytes, but all that it can return was published within the last second: later than that, there
+is a check, and what a check reads is bounded (`FOLLOW_BYTES`).
+"""
+_LOOK_COUNT = 64
+"""Maximum entries of a topic that a check reads."""
 _CHECK_SECONDS = 1.0
 """Interval between checks, and the longest time a read blocks."""
 
@@ -84,11 +90,22 @@ class _State:
         self.first: str = answer[2].decode()
         self.last: str = answer[3].decode()
 
-    def unread(self, cursor: str, read: int) -> int | None:
-        """Return how many entries follow the cursor, or None if unknown. `read` of them were read in the same transaction."""
+    def unread(self, cursor: str, read: _Read) -> int | None:
+        """Return how many entries follow the cursor, or None if unknown. `read` was read in the same transaction."""
         if self.length == 0 or _order(self.first) > _order(cursor):
             return self.length
-        return read if read < _COUNT else None
+        return len(read.entries) if read.complete else None
+
+
+class _Read(NamedTuple):
+    """What was read of one stream."""
+
+    entries: list[Any]
+    complete: bool
+    """No entry is left after these."""
+
+
+_NOTHING = _Read([], complete=True)
 
 
 class Follower:
@@ -100,7 +117,9 @@ class Follower:
         self._positions = {redis_keys.stream(topic.name): _Position(topic) for topic in topics}
         """By stream key."""
         self._behind = False
-        """The last read returned the maximum for some topic, so more entries are waiting."""
+        """The last read did not return everything, so more entries are waiting."""
+        self._first = 0
+        """Index of the topic that the next check reads first, so that a busy topic does not keep the others waiting."""
         self._connection: Connection | None = None
         self._run: bytes = b""
         """The server's run id. It changes on a restart or fail-over."""
@@ -149,12 +168,14 @@ class Follower:
             await self._check()
         else:
             milliseconds = int(_CHECK_SECONDS * 1000)
-            (answer,) = await self._call(self._read_command("BLOCK", milliseconds), seconds=_CHECK_SECONDS + CALL_SECONDS)
-            read = _by_key(answer)
-            if any(len(entries) >= _COUNT for entries in read.values()):
-                await self._check()  # so many waiting entries: trimming may have overtaken this read, so repeat it with a check
-            else:
+            cursors = [position.cursor for position in self._positions.values()]
+            read_command: Command = ("XREAD", "COUNT", _COUNT, "BLOCK", milliseconds, "STREAMS", *self._positions, *cursors)
+            (answer,) = await self._call(read_command, seconds=_CHECK_SECONDS + CALL_SECONDS)
+            read = {key.decode(): _Read(entries, len(entries) < _COUNT) for key, entries in (answer or {}).items()}
+            if all(each.complete for each in read.values()):
                 self._take(read)
+            else:
+                await self._check()  # so many waiting entries: trimming may have overtaken this read, so repeat it with a check
 
     async def _check(self) -> None:
         """Read without blocking, and compare the counts in the same transaction."""
@@ -165,7 +186,7 @@ class Follower:
         for key, position in self._positions.items():
             state = states[key]
             cursor = position.cursor
-            reason = position.compare(state, state.unread(cursor, len(read.get(key, ()))) if state else 0)
+            reason = position.compare(state, state.unread(cursor, read.get(key, _NOTHING)) if state else 0)
             if position.cursor != cursor:
                 read.pop(key, None)  # read after a cursor that is no longer valid
             if wiped or reason == "wiped":
@@ -176,8 +197,8 @@ class Follower:
         self._ready.extend(Lost(tuple(topics), reason) for reason, topics in reasons.items())
         self._take(read)
 
-    async def _query(self, *, reading: bool) -> tuple[dict[str, _State | None], dict[str, list[Any]]]:
-        """Return the streams' states and, when `reading`, the entries after the cursors, in one transaction."""
+    async def _query(self, *, reading: bool) -> tuple[dict[str, _State | None], dict[str, _Read]]:
+        """Return the streams' states and, when `reading`, entries after the cursors, in one transaction."""
         new_epoch = secrets.token_hex(8)
         commands: list[Command] = [
             ("EXPIRE", key(position.topic.name), position.topic.idle_seconds)
@@ -186,25 +207,27 @@ class Follower:
             for key in (redis_keys.stream, redis_keys.size)
         ]
         commands += [("MULTI",), self._scripts.stream_state.call([redis_keys.EPOCH], new_epoch, *self._positions)]
-        commands += [self._read_command(), ("EXEC",)] if reading else [("EXEC",)]
+        keys = [*self._positions][self._first :] + [*self._positions][: self._first]
+        self._first = (self._first + 1) % len(keys)
+        if reading:
+            cursors = [each for key in keys for each in (key, self._positions[key].cursor)]
+            commands.append(self._scripts.look.call([], _LOOK_COUNT, FOLLOW_BYTES, *cursors))
+        commands.append(("EXEC",))
         answers = (await self._call(*commands, seconds=CALL_SECONDS))[-1]
         if answers is None or any(isinstance(answer, hiredis.ReplyError) for answer in answers):
             raise BusUnavailable("the server refused the check")
         (self._epoch, *states), *read = answers
         self._next_check = asyncio.get_running_loop().time() + _CHECK_SECONDS
         by_key = dict(zip(self._positions, (_State(state) if state else None for state in states), strict=True))
-        return by_key, _by_key(read[0] if read else None)
+        return by_key, {key: _Read(found[1:], bool(found[0])) for key, found in zip(keys, read[0] if read else (), strict=False)}
 
-    def _read_command(self, *options: str | int) -> Command:
-        cursors = [position.cursor for position in self._positions.values()]
-        return ("XREAD", "COUNT", _COUNT, *options, "STREAMS", *self._positions, *cursors)
-
-    def _take(self, read: Mapping[str, list[Any]]) -> None:
-        self._behind = False
+    def _take(self, read: Mapping[str, _Read]) -> None:
+        self._behind = not all(each.complete for each in read.values())
         for key, found in read.items():
+            if not found.entries:
+                continue
             position = self._positions[key]
-            entries = [Entry(id_.decode(), fields[1]) for id_, fields in found]
-            self._behind |= len(entries) >= _COUNT
+            entries = [Entry(id_.decode(), fields[1]) for id_, fields in found.entries]
             position.cursor = entries[-1].id
             position.seen += len(entries)
             self._ready.append(Delivery(position.topic.name, entries))
@@ -240,10 +263,6 @@ def _record(item: Delivery | Lost) -> None:
         case Lost(topics, reason):
             metrics.LOST.labels(reason).inc(len(topics))
             _log.warning("bus_follow_lost", reason=reason, topics=len(topics))
-
-
-def _by_key(answer: Mapping[bytes, list[Any]] | None) -> dict[str, list[Any]]:
-    return {key.decode(): entries for key, entries in (answer or {}).items()}
 
 
 def _order(id_: str) -> tuple[int, int]:

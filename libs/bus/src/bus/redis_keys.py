@@ -4,6 +4,8 @@ from __future__ import annotations
 
 EPOCH = "bus:epoch"
 """An id of the data set, written by a follower. A wipe removes it."""
+PROBE = "bus:probe"
+"""A value that expires at once, written to learn whether the server accepts writes."""
 GATEWAYS = "bus:gateways"
 """Sorted set of gateways by the end of their leases."""
 GATEWAYS_SINCE = "bus:gateways:since"

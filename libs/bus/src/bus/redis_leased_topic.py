@@ -22,6 +22,8 @@ import structlog
 from bus.bus import BusUnavailable, Delivery, Entry
 from bus.redis_client import CALL_SECONDS
 from bus.redis_connection import Command, Connection
+from bus.redis_scripts import Script
+from bus.topics import ENTRY_BYTES
 from chassis.backoff import Backoff
 
 _WAIT_SECONDS = 5.0
@@ -42,6 +44,28 @@ class Offer:
         self.source.settled(self)
 
 
+@dataclass(frozen=True, slots=True)
+class ReadCommands:
+    """How a topic is read. Only the server can bound a read by bytes, in a script, and a script cannot block."""
+
+    key: str
+    """The stream."""
+    look: Script
+    count: int
+    """Maximum entries per delivery."""
+    room: Callable[[], int]
+    """Maximum bytes per delivery, at this moment."""
+
+    def waiting(self) -> tuple[Command, int]:
+        """The command that waits for entries, and how many it returns at most: few, as it is not bounded by bytes."""
+        count = min(self.count, max(self.room() // ENTRY_BYTES, 1))
+        return ("XREAD", "COUNT", count, "BLOCK", int(_WAIT_SECONDS * 1000), "STREAMS", self.key, "0-0"), count
+
+    def bounded(self) -> Command:
+        """The command that returns at once, with entries up to the bounds."""
+        return self.look.call([], self.count, self.room(), self.key, "0-0")
+
+
 class LeasedTopic:
     """Offers the entries of one topic while the lease is valid by this process's clock.
 
@@ -50,15 +74,23 @@ class LeasedTopic:
     """
 
     def __init__(
-        self, topic: str, key: str, count: int, offer: Callable[[Offer], None], connect: Callable[[], Awaitable[Connection]]
+        self,
+        topic: str,
+        read: ReadCommands,
+        offer: Callable[[Offer], None],
+        connect: Callable[[], Awaitable[Connection]],
     ) -> None:
         self._topic = topic
         self._offer = offer
         self._connect = connect
-        self._read: Command = ("XREAD", "COUNT", count, "BLOCK", int(_WAIT_SECONDS * 1000), "STREAMS", key, "0-0")
+        self._commands = read
+        self._more = True
+        """Entries may be left at the server, so the next read is bounded by bytes and does not wait."""
         self._connection: Connection | None = None
         self._reading: asyncio.Future[list[Any]] | None = None
         """The read that is in progress, or whose reply waits for the outstanding offer to be settled."""
+        self._waits_for = 0
+        """How many entries that read returns at most, if it waits for entries; 0 if it is bounded by bytes."""
         self._read_generation = 0
         """The lease generation in which that read was sent."""
         self._outstanding: Offer | None = None
@@ -154,7 +186,8 @@ class LeasedTopic:
     def _send_read(self, connection: Connection) -> None:
         """Request the oldest entries of the topic."""
         self._read_generation = self._generation
-        self._reading = connection.send([self._read], _WAIT_SECONDS + CALL_SECONDS)
+        command, self._waits_for = (self._commands.bounded(), 0) if self._more else self._commands.waiting()
+        self._reading = connection.send([command], _WAIT_SECONDS + CALL_SECONDS)
         self._reading.add_done_callback(self._answered)
 
     def _answered(self, reading: asyncio.Future[list[Any]]) -> None:
@@ -169,9 +202,14 @@ class LeasedTopic:
         except BusUnavailable:
             return  # `checked` has closed the connection
         self._backoff.succeeded()
-        if not answer or self._read_generation != self._generation:
+        if self._waits_for:
+            entries = next(iter(answer.values())) if answer else []
+            self._more = len(entries) == self._waits_for
+        else:
+            ((ended, *entries),) = answer
+            self._more = not ended
+        if not entries or self._read_generation != self._generation:
             self._send_read(connection)
         else:
-            ((_, entries),) = answer.items()
             self._outstanding = Offer(self, Delivery(self._topic, [Entry(id_.decode(), fields[1]) for id_, fields in entries]))
             self._offer(self._outstanding)

@@ -26,6 +26,8 @@ class Scripts:
     """All scripts of the bus."""
 
     publish: Script
+    look: Script
+    backlog: Script
     stream_state: Script
     rebalance: Script
     release_leases: Script

@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 
-from bus.bus import Delivery, Lost, Work
+from bus import metrics, redis_keys
+from bus.bus import BusUnfit, Delivery, Lost, Work
 from bus.redis_client import Client
 from bus.redis_connection import Address
 from bus.redis_follow import Follower
 from bus.redis_publish import RedisPublisher
 from bus.redis_scripts import Scripts
 from bus.redis_work import Member, MemberOptions
-from bus.topics import Topic
+from bus.topics import Topic, WhenFull
+from chassis import redis_check
 
 
 class RedisBus:
@@ -27,6 +29,8 @@ class RedisBus:
         self._scripts = Scripts.load()
         self._client = Client(self._address, self._scripts.sources())
         """For calls that return at once. Members and followers block on their own connections."""
+        self._checker = Client(self._address, self._scripts.sources())
+        """For `check` alone: an error reply closes the connection."""
         self._publisher = RedisPublisher(self._client, self._scripts)
         self._lease_seconds = lease_seconds
 
@@ -48,6 +52,19 @@ class RedisBus:
         """Raise `BusUnavailable` unless the bus answers."""
         await self._client.call([("PING",)])
 
+    async def check(self, topics: Sequence[Topic], *, durable: bool, backlog: bool = False) -> None:
+        """Raise `BusUnavailable` unless the server accepts writes, and `BusUnfit` unless it can hold the topics."""
+        (information,) = await self._checker.call([("INFO", *redis_check.SECTIONS)])
+        needed = sum(topic.bound_bytes for topic in topics)
+        if cause := redis_check.unfit(redis_check.parsed(bytes(information)), needed_bytes=needed, durable=durable):
+            raise BusUnfit(cause)
+        await self._checker.call([("SET", redis_keys.PROBE, b"", "PX", 1)])  # refused without memory, as publishing is
+        if backlog:
+            work = [redis_keys.stream(topic.name) for topic in topics if topic.when_full is WhenFull.REFUSE]
+            (ages,) = await self._checker.call([self._scripts.backlog.call([], *work)])
+            metrics.BACKLOG_SECONDS.set(max(ages, default=0) / 1000)
+
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connections."""
         self._client.close()
+        self._checker.close()

@@ -17,10 +17,10 @@ from typing import Self
 import structlog
 
 from bus import metrics, redis_keys
-from bus.bus import BusError, BusUnavailable, Delivery
+from bus.bus import DELIVERY_BYTES, WORK_BYTES, BusError, BusUnavailable, Delivery
 from bus.redis_client import CALL_SECONDS, Client
 from bus.redis_connection import Address, Connection
-from bus.redis_leased_topic import LeasedTopic, Offer
+from bus.redis_leased_topic import LeasedTopic, Offer, ReadCommands
 from bus.redis_publish import RedisPublisher
 from bus.redis_scripts import Scripts
 from bus.topics import Topic
@@ -96,6 +96,7 @@ class Member:
             )
         except BusUnavailable:
             _log.warning("bus_leases_left_to_expire", group=self._members)
+        _record(dict.fromkeys(self._topics, 0))
 
     def __aiter__(self) -> Self:
         return self
@@ -190,13 +191,18 @@ class Member:
         if topic is None and name in self._outstanding:
             return  # lost and regained during a delivery: wait until that is settled
         if topic is None:
-            topic = LeasedTopic(name, self._topics[name], self._count, self._offer, self._connect)
+            read = ReadCommands(self._topics[name], self._scripts.look, self._count, self._room)
+            topic = LeasedTopic(name, read, self._offer, self._connect)
             topic.renewed(until)
             topic.start(tasks)
             self._leased[name] = topic
             metrics.LEASE_CHANGES.labels("taken").inc()
             _log.info("bus_lease_taken", topic=name)
         topic.renewed(until)
+
+    def _room(self) -> int:
+        """The most that a delivery may hold, so that those of all leased topics stay within their bound."""
+        return min(DELIVERY_BYTES, WORK_BYTES // max(len(self._leased), 1))
 
     async def _connect(self) -> Connection:
         return await Connection.open(self._address, CALL_SECONDS, scripts=self._scripts.sources())

@@ -21,6 +21,8 @@ class WhenFull(Enum):
 
 
 _MEBIBYTE = 1024 * 1024
+ENTRY_BYTES = 320 * 1024
+"""Publishers close an entry that has reached 256 KiB, so it is seldom larger than this."""
 
 
 @dataclass(frozen=True, slots=True)

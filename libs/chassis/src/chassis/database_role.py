@@ -50,11 +50,16 @@ class RoleCheck:
     every_tenant: bool
     """Whether the role may work across tenants."""
 
-    async def check(self, connection: psycopg.AsyncConnection[Any]) -> None:
-        """Raise `ExcessivePrivilegeError` in production for a role that may do more than its work."""
+    async def excess(self, connection: psycopg.AsyncConnection[Any]) -> tuple[str, bool]:
+        """What the role may do beyond its work (in production, else empty), and whether row-level security does not bind it."""
         row: Any = await (await connection.execute(_EXCESS, [not self.every_tenant])).fetchone()
         excess, unbound = row
-        if excess and self.production:
+        return (excess or "") if self.production else "", unbound
+
+    async def check(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        """Raise `ExcessivePrivilegeError` in production for a role that may do more than its work."""
+        excess, unbound = await self.excess(connection)
+        if excess:
             role = connection.info.user
             log.error("database_role_refused", role=role, excess=excess)
             msg = f"The database role {role} {excess} (docs/operations.md, Database roles)"

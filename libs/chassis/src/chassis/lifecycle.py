@@ -16,7 +16,8 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import TypeVar
 
 import structlog
@@ -24,17 +25,30 @@ import uvloop
 
 from chassis import logging, ops
 from chassis.config import ConfigError, ProcessConfig, load, secrets
-from chassis.metrics import DEFECTS, READY
+from chassis.errors import HubbubError
+from chassis.metrics import DEFECTS, DEPENDENCY_USABLE, READY
 
 ConfigT = TypeVar("ConfigT", bound=ProcessConfig)
 log = structlog.get_logger()
 _DRAIN_SLACK_SECONDS = 2.0
-_READY_SECONDS = 1.0
+_READY_SECONDS = 0.5
+"""Between two rounds of checks."""
+_CHECK_SECONDS = 2.0
+"""A check that takes longer has failed."""
 _PR_SET_DUMPABLE = 4
 
 
+class Unusable(Exception):
+    """A dependency cannot be used. The message names the cause and the cure in one line, without third-party text."""
+
+
+Check = Callable[[], Awaitable[object]]
+"""Raises `Unusable` or a `HubbubError` while the process cannot use a dependency. Cancelled after two seconds."""
+_NO_CHECKS: Mapping[str, Check] = MappingProxyType({})
+
+
 class State(enum.Enum):
-    """Whether the process accepts work; the value is the body of /readyz."""
+    """Whether the process accepts work; the value is the first line of /readyz."""
 
     READY = ops.READY
     NOT_READY = "not ready"
@@ -51,7 +65,11 @@ class Lifecycle:
         """Set once: finish the work in progress and accept no more."""
         self.full: Callable[[], bool] = lambda: False
         """Whether the process has no room for more clients; set by a process that bounds them."""
+        self.causes: dict[str, str] = {}
+        """Dependencies that cannot be used, each with its cause."""
         self._ready = False
+        self._changed = asyncio.Event()
+        """Set, and replaced, when readiness changes or stopping begins."""
 
     @property
     def ready(self) -> bool:
@@ -69,13 +87,29 @@ class Lifecycle:
 
     def set_ready(self, ready: bool) -> None:
         """Set whether the process can accept work. A stopping process is never ready."""
-        self._ready = ready
+        if ready is not self._ready:
+            self._ready = ready
+            self._announce()
         READY.set(float(self.ready))
 
     def stop(self) -> None:
         """Begin shutdown."""
         self.stopping.set()
+        self._announce()
         READY.set(0.0)
+
+    async def until_ready(self, *, ready: bool = True) -> None:
+        """Return once the process is ready, or not ready, as asked; at once when it is stopping."""
+        while self._ready is not ready and not self.stopping.is_set():
+            await self._changed.wait()
+
+    def report(self) -> str:
+        """The body of /readyz: the state, then a line for each dependency that cannot be used."""
+        return "\n".join((self.state.value, *(f"{name}: {cause}" for name, cause in self.causes.items())))
+
+    def _announce(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
 
 
 async def pause(stopping: asyncio.Event, seconds: float) -> None:
@@ -85,11 +119,41 @@ async def pause(stopping: asyncio.Event, seconds: float) -> None:
             await stopping.wait()
 
 
-async def keep_ready(lifecycle: Lifecycle, reachable: Callable[[], Awaitable[bool]]) -> None:
-    """Update readiness from `reachable` every second, until stopping."""
+async def keep_ready(lifecycle: Lifecycle, needed: Mapping[str, Check], useful: Mapping[str, Check] = _NO_CHECKS) -> None:
+    """Check dependencies, by name, twice a second until stopping. The process is ready while it can use all that are `needed`.
+
+    What is `useful` has no influence on readiness. The body of /readyz, the log and a metric name each dependency that cannot be
+    used.
+    """
     while not lifecycle.stopping.is_set():
-        lifecycle.set_ready(await reachable())
+        checks = {**needed, **useful}
+        found = dict(zip(checks, await asyncio.gather(*map(_cause, checks.values())), strict=True))
+        for name, cause in found.items():
+            if cause != lifecycle.causes.get(name, ""):
+                (log.warning if cause else log.info)(
+                    "dependency_unusable" if cause else "dependency_usable", name=name, cause=cause
+                )
+            DEPENDENCY_USABLE.labels(name).set(not cause)
+        lifecycle.causes = {name: cause for name, cause in found.items() if cause}
+        before = lifecycle.state
+        lifecycle.set_ready(not any(found[name] for name in needed))
+        if lifecycle.state is not before:
+            log.info("readiness_changed", state=lifecycle.state.value)
         await pause(lifecycle.stopping, _READY_SECONDS)
+
+
+async def _cause(check: Check) -> str:
+    """Why the check fails; empty if it does not."""
+    try:
+        async with asyncio.timeout(_CHECK_SECONDS):
+            await check()
+    except Unusable as error:
+        return str(error)
+    except HubbubError as error:
+        return error.detail
+    except TimeoutError:
+        return f"it does not answer within {_CHECK_SECONDS:g} s"
+    return ""
 
 
 _GC_THRESHOLDS = (10_000, 20, 50)
@@ -158,5 +222,5 @@ async def _with_ops(config: ConfigT, lifecycle: Lifecycle, main: Main[ConfigT]) 
     if config.ops_listen is None:
         await main(config, lifecycle)
         return
-    async with ops.serve(config.ops_listen, lambda: lifecycle.state.value):
+    async with ops.serve(config.ops_listen, lifecycle.report):
         await main(config, lifecycle)

@@ -29,6 +29,7 @@ RPC_CLIENT_SECONDS = Histogram(
     buckets=LATENCY_BUCKETS,
 )
 READY = Gauge("hubbub_ready", "1 while the process accepts work.")
+DEPENDENCY_USABLE = Gauge("hubbub_dependency_usable", "1 while the process can use the dependency.", ["dependency"])
 DEFECTS = Counter("hubbub_defects_total", "Unexpected exceptions caught by an outermost handler.", ["where"])
 
 PAGE_TYPE = CONTENT_TYPE_LATEST

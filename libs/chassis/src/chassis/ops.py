@@ -16,14 +16,14 @@ _HEAD_BYTES = 8 * 1024
 
 
 @asynccontextmanager
-async def serve(listen: Address, state: Callable[[], str]) -> AsyncIterator[int]:
-    """Serve inside the block; yield the port. /readyz answers with `state()`, and 200 if that is `READY`."""
+async def serve(listen: Address, report: Callable[[], str]) -> AsyncIterator[int]:
+    """Serve inside the block; yield the port. /readyz answers with `report()`, and 200 if its first line is `READY`."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(_REQUEST_SECONDS):
                 head = await reader.readuntil(b"\r\n\r\n")
-                writer.write(_response(head, state))
+                writer.write(_response(head, report))
                 await writer.drain()
         except (TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):
             pass  # the client is gone or does not speak HTTP
@@ -37,7 +37,7 @@ async def serve(listen: Address, state: Callable[[], str]) -> AsyncIterator[int]
         server.close()
 
 
-def _response(head: bytes, state: Callable[[], str]) -> bytes:
+def _response(head: bytes, report: Callable[[], str]) -> bytes:
     method, _, rest = head.partition(b" ")
     path = rest.partition(b" ")[0].partition(b"?")[0]
     status, kind, body = HTTPStatus.OK, "text/plain", b"ok\n"
@@ -45,8 +45,9 @@ def _response(head: bytes, state: Callable[[], str]) -> bytes:
         case (b"GET", b"/healthz"):
             pass
         case (b"GET", b"/readyz"):
-            body = f"{state()}\n".encode()
-            if state() != READY:
+            text = report()
+            body = f"{text}\n".encode()
+            if text.partition("\n")[0] != READY:
                 status = HTTPStatus.SERVICE_UNAVAILABLE
         case (b"GET", b"/metrics"):
             kind, body = PAGE_TYPE, page()

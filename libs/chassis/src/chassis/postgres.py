@@ -59,6 +59,8 @@ _SCOPE = "SELECT set_config('hubbub.tenants', %s::text[]::text, false)"
 # SQLSTATE classes after which the same statement may succeed later: connection, transaction state and rollback (also a
 # read-only server), resources (also a full disk), object state (also locks), operator intervention, system.
 _TRANSIENT = frozenset({"08", "25", "40", "53", "55", "57", "58"})
+_WRONG_SCHEMA = "42"
+"""SQLSTATE class "syntax error or access rule violation": the schema or the role is not the one that the code was written for."""
 
 
 def is_transient(error: psycopg.Error) -> bool:
@@ -68,8 +70,13 @@ def is_transient(error: psycopg.Error) -> bool:
     return error.sqlstate[:2] in _TRANSIENT
 
 
+def is_wrong_schema(error: psycopg.Error) -> bool:
+    """Whether the statement needs another schema or other rights: it may succeed once the database is migrated."""
+    return error.sqlstate is not None and error.sqlstate.startswith(_WRONG_SCHEMA)
+
+
 class _Failures:
-    """Raises `Unavailable` in place of transient errors, at the end of a block.
+    """Raises `Unavailable` in place of transient errors, and where the schema is wrong, at the end of a block.
 
     With `values`, raises `InvalidArgument` for a value that a statement cannot read.
     """
@@ -81,6 +88,9 @@ class _Failures:
         pass
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, psycopg.Error) and is_wrong_schema(error):
+            log.error("statement_refused", sqlstate=error.sqlstate)
+            raise Unavailable from error
         if isinstance(error, TimeoutError) or (isinstance(error, psycopg.Error) and is_transient(error)):
             raise Unavailable from error
         if self._values and isinstance(error, psycopg.DataError):

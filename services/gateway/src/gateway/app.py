@@ -163,7 +163,7 @@ class Gateway:
             tickets=self._tickets,
             dev_issuer=self._dev_issuer,
             sign_in=make_sign_in(self.config),
-            state=lambda: self.lifecycle.state,
+            lifecycle=self.lifecycle,
         )
         self.capacity.count(lambda: upgrades.under_way, lambda: len(self.registry.connections))
         self.lifecycle.full = lambda: self.capacity.full
@@ -182,12 +182,13 @@ class Gateway:
     def _loops(self, following: asyncio.Event) -> list[Coroutine[None, None, None]]:
         loops: dict[str, Callable[[], Awaitable[None]]] = {
             "fanout": partial(self._fanout.run, following.set),
-            "readiness": partial(readiness.watch, self.lifecycle, self._bus, self._clients.messages, following),
+            "readiness": partial(readiness.watch, self.lifecycle, self.config, self._bus, self._clients.messages, following),
             "publisher": self._publisher.run,
             "pending": self._pending.run,
             "reconcile": self._reconciler.run,
             "reconcile_periodically": self._reconciler.run_periodically,
             "revocations": self._revocations.run,
+            "reload_sessions": self._revocations.reload,
             "revocation_follower": self._follower.follow,
             "lease": self._lease.run,
             "presence": self._presences.run,

@@ -35,4 +35,5 @@ SESSIONS = Histogram("hubbub_gateway_session_batch", "Sessions opened by one cal
 HTTP_SECONDS = Histogram(
     "hubbub_gateway_http_seconds", "Time to answer, by route and status.", ["route", "status"], buckets=LATENCY_BUCKETS
 )
+PRESENCE_WATCHED = Gauge("hubbub_gateway_presence_watching", "Users whose presence clients here watch.")
 PRESENCE_ATTACHED = Gauge("hubbub_gateway_presence_attached", "1 while the presence service is attached.")

@@ -12,10 +12,11 @@ import structlog
 
 from chassis import grpc_server, lifecycle
 from chassis.callers import callers_of
-from chassis.errors import Unavailable
-from chassis.lifecycle import Lifecycle
+from chassis.database_check import open_database_check
+from chassis.database_role import RoleCheck
+from chassis.lifecycle import Check, Lifecycle, Unusable
 from chassis.migrate import migrate, migrations
-from chassis.postgres import Database, open_database
+from chassis.postgres import open_database
 from media import images
 from media.cage import CageError
 from media.config import Config, MigrateConfig
@@ -42,13 +43,19 @@ async def serve(config: Config, life: Lifecycle) -> None:
             name=config.instance,
             production=config.production,
         ) as database,
+        open_database_check(
+            config.database_url,
+            name=config.instance,
+            schema=migrations("media"),
+            role=RoleCheck(production=config.production, every_tenant=not config.sweeper_database_url),
+        ) as database_check,
         open_objects(config) as objects,
         asyncio.TaskGroup() as tasks,
     ):
         scan = ScanWorker(database, objects, MalwareScanner(config.clamd))
         tasks.create_task(scan.run(life.stopping))
         tasks.create_task(Sweep(database, objects).run(life.stopping))
-        tasks.create_task(lifecycle.keep_ready(life, lambda: _reachable(database, objects)))
+        tasks.create_task(lifecycle.keep_ready(life, {"database": database_check, "bucket": _usable(objects)}))
         service = MediaService(database, objects, scan, config.max_bytes, config.quota)
 
         def add(server: grpc.aio.Server) -> None:
@@ -75,13 +82,14 @@ async def _require_cage(config: Config) -> None:
         log.warning("decoder_without_landlock")
 
 
-async def _reachable(database: Database, objects: Objects) -> bool:
-    try:
-        await database.ping()
-        await objects.ping()
-    except (Unavailable, ObjectAbsentError):
-        return False
-    return True
+def _usable(objects: Objects) -> Check:
+    async def check() -> None:
+        try:
+            await objects.ping()
+        except ObjectAbsentError as error:
+            raise Unusable("there is no such bucket: HUBBUB_MEDIA_S3_BUCKET") from error
+
+    return check
 
 
 async def _migrate(config: MigrateConfig, _life: Lifecycle) -> None:

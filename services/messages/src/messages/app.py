@@ -16,13 +16,14 @@ import structlog
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 
-from bus import topics
-from bus.bus import Bus, BusError
+from bus.bus import Bus
 from bus.connect import open_bus
 from bus.gateway_leases import open_gateway_leases
+from bus.usable import usable
 from chassis import grpc_server, lifecycle
 from chassis.callers import callers_of
-from chassis.errors import Unavailable
+from chassis.database_check import DatabaseCheck, open_database_check
+from chassis.database_role import RoleCheck
 from chassis.grpc_client import open_channel
 from chassis.jwt import InvalidTokenError
 from chassis.lifecycle import Lifecycle
@@ -33,12 +34,13 @@ from messages import audit_heads, permissions
 from messages.audit_heads import HeadSigner, SignedHead
 from messages.commands.judgement import PLANNER_SETTINGS
 from messages.config import ApiConfig, AuditConfig, MigrateConfig, WorkerConfig
+from messages.consumer import Consumer
 from messages.publisher import Publisher
 from messages.revocations import Revocations
 from messages.service import SERVICE_NAME, add_service
 from messages.store import audit
 from messages.sweeper import Sweeper
-from messages.worker import GROUP, Worker
+from messages.worker import Worker
 
 log = structlog.get_logger()
 _API_CONNECTIONS, _API_WALKS, _API_PIPELINES = 10, 4, 4
@@ -48,27 +50,12 @@ _WORKER_CONNECTIONS, _WORKER_PIPELINES = 2, 8
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """The database, the bus and the publisher of a process."""
+    """The database and its check, the bus and the publisher of a process."""
 
     database: Database
+    database_check: DatabaseCheck
     bus: Bus
     publisher: Publisher
-
-    async def store_reachable(self) -> bool:
-        """Whether the database responds."""
-        try:
-            await self.database.ping()
-        except Unavailable:
-            return False
-        return True
-
-    async def reachable(self) -> bool:
-        """Whether the database and the bus respond."""
-        try:
-            await self.bus.ping()
-        except BusError:
-            return False
-        return await self.store_reachable()
 
 
 @asynccontextmanager
@@ -85,9 +72,15 @@ async def open_resources(config: WorkerConfig, connections: int, pipelines: int,
             name=config.instance,
             production=config.production,
         ) as database,
+        open_database_check(
+            config.database_url,
+            name=config.instance,
+            schema=migrations("messages"),
+            role=RoleCheck(production=config.production, every_tenant=not config.sweeper_database_url),
+        ) as database_check,
         open_bus(config.bus_url) as bus,
     ):
-        yield Resources(database, bus, Publisher(bus, config.bus_partitions))
+        yield Resources(database, database_check, bus, Publisher(bus, config.bus_partitions))
 
 
 @asynccontextmanager
@@ -109,7 +102,8 @@ async def api(config: ApiConfig, life: Lifecycle) -> None:
         asyncio.TaskGroup() as tasks,
     ):
         tasks.create_task(Sweeper(resources.database, resources.publisher).run(life.stopping))
-        tasks.create_task(lifecycle.keep_ready(life, resources.store_reachable))
+        bus_usable = usable(resources.bus, config.bus_partitions, durable=config.production)
+        tasks.create_task(lifecycle.keep_ready(life, {"database": resources.database_check}, {"bus": bus_usable}))
         if key := config.audit_signing_key:
             tasks.create_task(HeadSigner(resources.database, key, config.audit_sign_seconds).run(life.stopping))
 
@@ -126,11 +120,17 @@ async def worker(config: WorkerConfig, life: Lifecycle) -> None:
     """Consume the command topics until the process is stopped."""
     async with open_resources(config, _WORKER_CONNECTIONS, _WORKER_PIPELINES) as resources, asyncio.TaskGroup() as tasks:
         tasks.create_task(Sweeper(resources.database, resources.publisher).run(life.stopping))
-        tasks.create_task(lifecycle.keep_ready(life, resources.reachable))
-        command_topics = [topics.commands(number) for number in range(config.bus_partitions)]
-        async with resources.bus.work(command_topics, GROUP, config.instance) as work:
-            log.info("worker_started", partitions=config.bus_partitions)
-            await Worker(resources.database, resources.publisher, life.stopping, config.limits).run(work)
+        consumer = Consumer(
+            resources.bus, config.bus_partitions, config.instance, life, on_failing=resources.database_check.disconnect
+        )
+        needed: dict[str, lifecycle.Check] = {
+            "database": resources.database_check,
+            "bus": usable(resources.bus, config.bus_partitions, durable=config.production, backlog=True),
+            "storing": consumer.check,
+        }
+        tasks.create_task(lifecycle.keep_ready(life, needed))
+        log.info("worker_started", partitions=config.bus_partitions)
+        await consumer.run(lambda: Worker(resources.database, resources.publisher, life.stopping, config.limits))
 
 
 async def _verify_audit(config: AuditConfig, _life: Lifecycle, signed: Sequence[SignedHead] = ()) -> None:

@@ -35,8 +35,9 @@ class Sweeper:
         while not stopping.is_set():
             try:
                 await self.delete_published()
+                await self.measure()
                 while await self.sweep():
-                    pass
+                    await self.measure()
             except (Unavailable, BusError) as error:
                 events_log.warning("sweep_postponed", error=type(error).__name__)
             await pause(stopping, _PERIOD_SECONDS)
@@ -57,6 +58,11 @@ class Sweeper:
             self._publisher.mark_published(published)
             raise
 
+    async def measure(self) -> None:
+        """Record how many rows are stale, up to a bound that keeps the count cheap. Raises `Unavailable`."""
+        async with self._database.connection(EVERY_TENANT) as connection:
+            UNPUBLISHED.set(await log.count_unpublished(connection, self._stale_seconds))
+
     async def sweep(self) -> int:
         """Publish the entries of a page of stale rows; returns how many entries. Raises `Unavailable`, `BusError`.
 
@@ -64,7 +70,6 @@ class Sweeper:
         """
         published = 0
         async with self._database.transaction(EVERY_TENANT) as connection:
-            UNPUBLISHED.set(await log.count_unpublished(connection, self._stale_seconds))
             rows, ranges = await log.stale_unpublished(connection, self._stale_seconds)
             for page in log.pages(ranges):
                 entries = await log.read(connection, page)

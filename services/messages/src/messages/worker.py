@@ -1,8 +1,9 @@
 """Consumes command batches from the bus: has them stored, publishes the results, and then acknowledges the deliveries.
 
 After a crash the delivery is repeated, and the repeat finds the entries that it made. An entry or command that cannot be
-processed is moved to the topic `rejected`; the others go through. While PostgreSQL or the bus is away, a delivery is released and
-retried.
+processed is moved to the topic `rejected`; the others go through. While PostgreSQL or the bus is away, or the schema is not the
+one that this release needs, a delivery is released and retried. When that goes on, the worker is `failing`, and `consumer` leaves
+the group.
 
 A commit costs the same for one delivery as for eight. So all deliveries that arrive during a commit form a group, which is stored
 in one transaction (`docs/adr/0013`). When anything in a group fails, or a channel is locked by another transaction, each of its
@@ -42,6 +43,8 @@ _GROUP_LOCK_SECONDS = 0.05
 _GROUPS = 2
 """Groups in progress: while one is committed, the other is decoded and encoded."""
 _PAUSES_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)
+_FAILING_DELIVERIES, _FAILING_SECONDS = 5, 1.5
+"""So many deliveries in a row, over so long, must fail before the worker counts as failing."""
 
 
 @dataclass(slots=True)
@@ -89,6 +92,14 @@ class Worker:
         self._publisher = publisher
         self._stopping = stopping
         """Once set, deliveries in progress are finished and no new ones are taken."""
+        self.failing = asyncio.Event()
+        """Set once deliveries have failed one after the other because of the database or the bus: others may do better."""
+        self.has_stored = False
+        """Whether a delivery was completed."""
+        self._failed = 0
+        """Deliveries that failed since the last one that was completed."""
+        self._failed_since = 0.0
+        """`time.monotonic` of the first of them."""
         self._failures: dict[str, int] = {}
         """Consecutive releases of deliveries, by topic."""
         self._waiting: list[Delivery] = []
@@ -136,8 +147,10 @@ class Worker:
         try:
             await self._carry_out(work, delivery)
         except Unavailable:
+            self._count_failure()
             await self._postpone(work, delivery, "database")
         except BusError:
+            self._count_failure()
             await self._postpone(work, delivery, "bus")
         except Exception as error:  # the consume loop: other partitions go on
             DEFECTS.labels("delivery").inc()
@@ -145,6 +158,14 @@ class Worker:
             await self._postpone(work, delivery, "defect")
         else:
             self._failures.pop(delivery.topic, None)
+
+    def _count_failure(self) -> None:
+        now = time.monotonic()
+        if not self._failed:
+            self._failed_since = now
+        self._failed += 1
+        if self._failed >= _FAILING_DELIVERIES and now - self._failed_since >= _FAILING_SECONDS:
+            self.failing.set()
 
     async def _postpone(self, work: Work, delivery: Delivery, cause: str) -> None:
         """Release a delivery, after a pause that grows with the failures of its topic."""
@@ -184,6 +205,7 @@ class Worker:
         await work.complete(done, batch)
         PUBLISH_SECONDS.observe(time.perf_counter() - started)
         self._publisher.mark_published(last.unpublished)
+        self.has_stored, self._failed = True, 0
         log.debug("batch_stored", deliveries=len(done), commands=len(decoded.commands))
 
     async def _store(self, commands: Sequence[Command], sources: Mapping[CommandId, events.Command]) -> Stored:

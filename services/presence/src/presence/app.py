@@ -8,7 +8,7 @@ import structlog
 
 from chassis import grpc_server
 from chassis.callers import callers_of
-from chassis.lifecycle import Lifecycle
+from chassis.lifecycle import Lifecycle, keep_ready
 from hubbub.presence.v1.presence_service_pb2_grpc import add_PresenceServiceServicer_to_server
 from presence import sweeper
 from presence.config import Config
@@ -26,7 +26,8 @@ async def main(config: Config, lifecycle: Lifecycle) -> None:
     async with connect(config.redis_url) as client, asyncio.TaskGroup() as tasks:
         leases = Leases(client)
         watch = Watch(client, leases)
-        running = [tasks.create_task(watch.run()), tasks.create_task(sweeper.run(leases, lifecycle.set_ready))]
+        running = [tasks.create_task(watch.run()), tasks.create_task(sweeper.run(leases))]
+        tasks.create_task(keep_ready(lifecycle, {"redis": leases.check}))
         service = PresenceService(leases, watch, lifecycle.stopping)
         async with grpc_server.serve(
             config,

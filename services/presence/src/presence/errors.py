@@ -38,6 +38,20 @@ def store_errors() -> Iterator[None]:
     _raise_if_cancelled()
 
 
+_CAUSES: dict[type[BaseException | None], str] = {
+    redis.exceptions.AuthenticationError: "it refuses the user or the password",
+    redis.exceptions.NoPermissionError: "its user lacks a right that presence needs",
+    redis.exceptions.OutOfMemoryError: "it is out of memory",
+    redis.exceptions.ReadOnlyError: "it is a replica, which refuses writes",
+    redis.exceptions.BusyLoadingError: "it is loading its data",
+}
+
+
+def cause_of(error: StoreUnavailable) -> str:
+    """Why Redis cannot be used, for operators."""
+    return _CAUSES.get(type(error.__cause__), "it does not answer")
+
+
 def _raise_if_cancelled() -> None:
     task = asyncio.current_task()
     if task is not None and task.cancelling():

@@ -15,10 +15,14 @@ import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from presence.errors import LeaseLost, store_errors
+from chassis import redis_check
+from chassis.lifecycle import Unusable
+from presence.errors import LeaseLost, StoreUnavailable, cause_of, store_errors
 
 CHANGES = "presence:changes"
 """The channel on which scripts publish changed presences."""
+_PROBE = "presence:probe"
+"""A key that expires at once, written to learn whether the server accepts writes."""
 CHUNK = 500
 """Connections or users per script, which blocks the server while it runs."""
 _CALL_SECONDS = 2.0
@@ -156,10 +160,16 @@ class Leases:
             ]
         return found
 
-    async def ping(self) -> None:
-        """Raise StoreUnavailable unless Redis answers."""
-        with store_errors():
-            await self._client.ping()
+    async def check(self) -> None:
+        """Raise `Unusable` unless Redis accepts writes and is a server on which the scripts work."""
+        try:
+            with store_errors():
+                information = await self._client.info(*redis_check.SECTIONS)
+                if cause := redis_check.unfit({name: str(value) for name, value in information.items()}):
+                    raise Unusable(cause)
+                await self._client.set(_PROBE, "", px=1)
+        except StoreUnavailable as error:
+            raise Unusable(cause_of(error)) from error
 
     async def _run(self, script: Any, *arguments: str | int) -> int:
         with store_errors():

@@ -6,12 +6,11 @@ Every instance sweeps. Each step is an atomic script in `leases`, so concurrent 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 import structlog
 
 from presence import metrics
-from presence.errors import StoreUnavailable
+from presence.errors import StoreUnavailable, cause_of
 from presence.leases import CHUNK, Leases
 
 _INTERVAL_SECONDS = 0.5
@@ -19,15 +18,13 @@ _INTERVAL_SECONDS = 0.5
 _log = structlog.get_logger(__name__)
 
 
-async def run(leases: Leases, set_ready: Callable[[bool], None]) -> None:
-    """Sweep every half second until cancelled. Report readiness: whether the store answers."""
+async def run(leases: Leases) -> None:
+    """Sweep every half second until cancelled."""
     while True:
         try:
             await sweep(leases)
-            set_ready(True)
-        except StoreUnavailable:
-            _log.warning("sweep_interrupted")
-            set_ready(False)
+        except StoreUnavailable as error:
+            _log.warning("sweep_interrupted", cause=cause_of(error))
         await asyncio.sleep(_INTERVAL_SECONDS)
 
 

@@ -104,7 +104,7 @@ class Dispatch:
         except incoming.FrameRefused as refused:
             self._wrong.inc()
             if self._granted(connection, REFUSED_COST + len(data) // COST_BYTES, refused.ref):
-                self._writer.send(connection, refusal(refused.error, refused.ref))
+                self._writer.send_unheld(connection, refusal(refused.error, refused.ref))
             return
         handler, counter, cost = self._handlers[type(frame)]
         counter.inc()
@@ -113,7 +113,7 @@ class Dispatch:
         try:
             handler(connection, frame)
         except HubbubError as error:
-            self._writer.send(connection, refusal(error, frame.ref))
+            self._writer.send_unheld(connection, refusal(error, frame.ref))
 
     def _granted(self, connection: Connection, cost: float, ref: Ref) -> bool:
         wait = connection.bucket.take(cost)
@@ -122,12 +122,12 @@ class Dispatch:
             return False
         if wait:
             error = RateLimited("Sending faster than limits.sends_per_second", retry_after=round(wait + 0.001, 3))
-            self._writer.send(connection, refusal(error, ref))
+            self._writer.send_unheld(connection, refusal(error, ref))
             return False
         try:
             self._send_rates(connection.account.tenant, connection.account.user, cost)
         except RateLimited as error:
-            self._writer.send(connection, refusal(error, ref))
+            self._writer.send_unheld(connection, refusal(error, ref))
             return False
         return True
 
@@ -203,4 +203,4 @@ class Dispatch:
             presences.watch(connection, users)
 
     def _ping(self, connection: Connection, frame: incoming.Ping) -> None:
-        self._writer.send(connection, encode(Pong(frame.ref)))
+        self._writer.send_unheld(connection, encode(Pong(frame.ref)))

@@ -100,7 +100,7 @@ class Pending:
             if awaited is not None:
                 connection, ref, _ = awaited
                 _unavailable.inc()
-                self._writer.send(connection, refusal(error, ref))
+                self._writer.send_unheld(connection, refusal(error, ref))
 
     async def run(self) -> None:
         """Expire commands, forever."""

@@ -72,7 +72,7 @@ class Opening:
                 self._reconciler.suspect(channel.id for channel in channels)
                 self._revocations.doubt(connection.account)
         hello = Hello(connection.id, identity.user, identity.tenant, self._heartbeat_seconds, self.limits, channels)
-        self._registry.writer.send(connection, encode(hello))
+        self._registry.writer.send_unheld(connection, encode(hello))  # the store has just admitted the user
         self._registry.opened(connection)
         log.info("connection_opened", connection=connection.id)
         if len(connection.account.connections) > self.limits.connections:

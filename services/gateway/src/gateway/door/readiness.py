@@ -1,38 +1,44 @@
-"""Keeps `/readyz` up to date: ready means following the bus and reaching the bus and the messages service."""
+"""Keeps `/readyz` up to date: ready means that this gateway follows a bus on which it can work.
+
+An outage of the bus or of the messages service is named in the body of `/readyz` and does not make the gateway unready: it would
+be the same for every gateway, and what does not need the store or the bus that is away goes on.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
-import structlog
-
-from bus.bus import Bus, BusError
-from chassis.errors import HubbubError
+from bus.bus import Bus
+from bus.usable import usable
 from chassis.grpc_client import call
-from chassis.lifecycle import Lifecycle
+from chassis.lifecycle import Check, Lifecycle, Unusable, keep_ready
+from gateway.config import Config
 from hubbub.messages.v1.messages_service_pb2 import GetHeadsRequest
 from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 
-log = structlog.get_logger()
-EVERY_SECONDS = 1.0
 ANSWER_SECONDS = 2.0
 
 
-async def watch(lifecycle: Lifecycle, bus: Bus, messages: MessagesServiceStub, following: asyncio.Event) -> None:
-    """Check every second, forever."""
-    await following.wait()
-    while True:
-        before = lifecycle.state
-        lifecycle.set_ready(await _reachable(bus, messages))
-        if lifecycle.state is not before:
-            log.info("readiness_changed", state=lifecycle.state.value)
-        await asyncio.sleep(EVERY_SECONDS)
+async def watch(lifecycle: Lifecycle, config: Config, bus: Bus, messages: MessagesServiceStub, following: asyncio.Event) -> None:
+    """Check twice a second, until stopping."""
+    bus_usable = usable(bus, config.bus_partitions, durable=config.production)
+    answers = partial(call, messages.GetHeads, GetHeadsRequest(), timeout=ANSWER_SECONDS)
+    started = _started(following, bus_usable)
+    await keep_ready(lifecycle, {"start": started}, {"bus": bus_usable, "messages api": answers})
 
 
-async def _reachable(bus: Bus, messages: MessagesServiceStub) -> bool:
-    try:
-        await bus.ping()
-        await call(messages.GetHeads, GetHeadsRequest(), timeout=ANSWER_SECONDS)
-    except (BusError, HubbubError):
-        return False
-    return True
+def _started(following: asyncio.Event, bus_usable: Check) -> Check:
+    """Return a check that passes for good once the gateway follows the bus and could use it."""
+    passed = False
+
+    async def check() -> None:
+        nonlocal passed
+        if passed:
+            return
+        if not following.is_set():
+            raise Unusable("the bus is not followed yet")
+        await bus_usable()
+        passed = True
+
+    return check

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, TypeVar
 
@@ -16,7 +15,7 @@ from starlette.responses import Response
 
 from chassis.errors import HubbubError, InvalidArgument, NotAllowed, NotAuthenticated, SignInAgain, TooLarge
 from chassis.grpc_client import call
-from chassis.lifecycle import State
+from chassis.lifecycle import Lifecycle
 from chassis.under_way import UnderWay
 from gateway.clients import CALL_SECONDS, Clients
 from gateway.config import Config
@@ -64,7 +63,7 @@ class Api:
     dev_issuer: DevIssuer | None
     sign_in: SignIn | None
     """None if people do not sign in here."""
-    state: Callable[[], State]
+    lifecycle: Lifecycle
 
 
 def api_of(request: Request) -> Api:

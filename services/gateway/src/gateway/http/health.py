@@ -22,10 +22,10 @@ async def healthz(request: Request) -> Response:
 
 @operation({200: _TEXT, 503: _TEXT}, cost=0)
 async def readyz(request: Request) -> Response:
-    """Ready: not draining, following the bus, and with room for connections."""
-    state = api_of(request).state()
-    headers = {} if state is State.READY else {"Retry-After": "1"}
-    return PlainTextResponse(f"{state.value}\n", 200 if state is State.READY else 503, headers)
+    """Ready: not draining, following the bus, and with room for connections. The body also names what cannot be used."""
+    lifecycle = api_of(request).lifecycle
+    ready = lifecycle.state is State.READY
+    return PlainTextResponse(f"{lifecycle.report()}\n", 200 if ready else 503, {} if ready else {"Retry-After": "1"})
 
 
 @operation({200: PAGE_TYPE}, cost=0)

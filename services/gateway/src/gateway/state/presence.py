@@ -17,7 +17,7 @@ import structlog
 from chassis.backoff import Backoff
 from chassis.errors import TooLarge
 from chassis.proto_enums import from_word, to_word
-from gateway.metrics import PRESENCE_ATTACHED
+from gateway.metrics import PRESENCE_ATTACHED, PRESENCE_WATCHED
 from gateway.model import Account, Connection
 from gateway.protocol import outgoing
 from gateway.wire.writer import Writer
@@ -102,6 +102,7 @@ class Presences:
             self._by_tenant[tenant] += 1
             self._rewatch(key, wanted=True)
         watchers.add(connection)
+        PRESENCE_WATCHED.set(len(self._watchers))
         if (payload := self._known.get(key)) is not None:
             self._writer.send(connection, payload)
 
@@ -191,6 +192,7 @@ class Presences:
                     del self._by_tenant[key[0]]
                 self._known.pop(key, None)
                 self._rewatch(key, wanted=False)
+        PRESENCE_WATCHED.set(len(self._watchers))
 
 
 def _change(connection_id: str, account: Account, status: str) -> ConnectionChange:

@@ -12,7 +12,8 @@ their order. What the socket does not take at once goes to the transport.
 Bounds: a producer of many payloads waits until the queues are flushed (`paced`). A connection with more than `UNREAD_BYTES` in
 its transport is a slow consumer: it is closed, and aborted if it does not read the rest in time.
 
-While the gateway has no valid lease (`revocation.lease`), nothing is written: backlogs are held, within a bound.
+While the gateway has no valid lease (`revocation.lease`), backlogs are held, within a bound. Only pongs and refusals that this
+gateway decided are written, and only while the bus is away (`send_unheld`).
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ class Writer:
         self._cut_off = cut_off
         """Whether everything must be held at this moment."""
         self.on_held: Callable[[Iterable[Connection]], None] = lambda _connections: None
-        """Called repeatedly with the connections whose backlogs are held."""
+        """Called repeatedly with the connections whose backlogs are held, and with those sent something nevertheless."""
+        self.bus_away: Callable[[], bool] = lambda: False
+        """Whether the lease cannot be renewed."""
         self._dirty: list[Connection] = []
         """Connections queued for the next flush, without duplicates."""
         self._flushing: list[Connection] = []
@@ -87,7 +90,18 @@ class Writer:
         transport = connection.transport
         if connection.paused and transport is not None and transport.get_write_buffer_size() > LITTLE_BYTES:
             return
-        self.send(connection, payload)
+        self.send_unheld(connection, payload)
+
+    def send_unheld(self, connection: Connection, payload: bytes) -> None:
+        """Queue a payload that tells only about the connection and its own frames. While the bus is away it is not held.
+
+        A gateway that has merely been paused holds it: its lease is valid again in a moment.
+        """
+        if not self._cut_off() or not self.bus_away():
+            self.send(connection, payload)
+        elif connection.closing is None:
+            self._give(connection, connection.wire.join([payload]))
+            self.on_held([connection])
 
     def broadcast(self, connections: Collection[Connection], payload: bytes) -> None:
         """Queue a payload for many connections, none of which may be closing: the hub holds open ones only."""

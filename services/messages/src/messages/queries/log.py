@@ -52,7 +52,7 @@ ORDER BY requested.n
 # Entries that a crash or an outage of the bus kept from the bus. Skips rows that another transaction is deleting.
 STALE_UNPUBLISHED = """
 SELECT id, channels, firsts, lasts FROM unpublished WHERE created_at < now() - make_interval(secs => %(seconds)s)
-ORDER BY id LIMIT 50 FOR UPDATE SKIP LOCKED
+ORDER BY id LIMIT 200 FOR UPDATE SKIP LOCKED
 """
 
 # Rows that another transaction is deleting are left to it.
@@ -60,6 +60,8 @@ DELETE_UNPUBLISHED = """
 DELETE FROM unpublished WHERE id IN (SELECT id FROM unpublished WHERE id = ANY(%(ids)s) FOR UPDATE SKIP LOCKED)
 """
 
+# Counts up to 10,000: beyond that it only matters that there are many.
 COUNT_UNPUBLISHED = """
-SELECT count(*) FROM unpublished WHERE created_at < now() - make_interval(secs => %(seconds)s)
+SELECT count(*) FROM (
+  SELECT FROM unpublished WHERE created_at < now() - make_interval(secs => %(seconds)s) ORDER BY id LIMIT 10000) AS stale
 """

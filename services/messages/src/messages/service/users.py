@@ -44,7 +44,7 @@ class Users(RpcBase):
         return rpc.AdmitUserResponse(user=_user(user), session_ends_at=ends[caller.session] if caller.session else 0)
 
     async def OpenSessions(self, request: rpc.OpenSessionsRequest, _context: object) -> rpc.OpenSessionsResponse:
-        """The user and channels of each session, read in four statements for all of them.
+        """The user and channels of each session, read in a few statements for all of them; only the user with `admission_only`.
 
         Answers only the first sessions, at least one, when all of them have too many channels for one answer.
         """
@@ -58,8 +58,9 @@ class Users(RpcBase):
             admissions = admissions[: _fitting(counts)]
             users_by_id = await users.admit(connection, admissions)
             ends = await sessions.use(connection, (admission.caller for admission in admissions))
-            memberships = await channels.of_users(connection, list(users_by_id))
-            blocks = await moderation.of_users(connection, list(users_by_id))
+            owners = [] if request.admission_only else list(users_by_id)
+            memberships = await channels.of_users(connection, owners)
+            blocks = await moderation.of_users(connection, owners)
         opened = []
         for admission in admissions:
             user_id = admission.caller.tenant, admission.caller.user

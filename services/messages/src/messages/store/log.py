@@ -25,6 +25,8 @@ from messages.queries import log as queries
 _details = msgspec.json.Decoder(Details).decode
 PAGE = 500
 """Entries read in one statement."""
+_SWEPT = 5_000
+"""Entries covered by one page of stale rows, unless its first row covers more."""
 
 
 class Draft(msgspec.Struct, frozen=True):
@@ -114,12 +116,17 @@ async def stale_unpublished(connection: Connection, older_than_seconds: float) -
     rows: list[tuple[Any, ...]] = await (
         await connection.execute(queries.STALE_UNPUBLISHED, {"seconds": older_than_seconds})
     ).fetchall()
-    ranges = [
-        Range(channel, first - 1, last)
-        for _, channels, firsts, lasts in rows
-        for channel, first, last in zip(channels, firsts, lasts, strict=True)
-    ]
-    return [row[0] for row in rows], ranges
+    ids: list[int] = []
+    ranges: list[Range] = []
+    room = _SWEPT
+    for id_, channels, firsts, lasts in rows:
+        covered = [Range(channel, first - 1, last) for channel, first, last in zip(channels, firsts, lasts, strict=True)]
+        room -= sum(each.through - each.after for each in covered)
+        if ids and room < 0:
+            break
+        ids.append(id_)
+        ranges += covered
+    return ids, ranges
 
 
 async def delete_unpublished(connection: Connection, ids: Sequence[int]) -> None:
@@ -128,7 +135,7 @@ async def delete_unpublished(connection: Connection, ids: Sequence[int]) -> None
 
 
 async def count_unpublished(connection: Connection, older_than_seconds: float) -> int:
-    """How many rows are older than this."""
+    """How many rows are older than this; at most 10,000 are counted."""
     row: Any = await (await connection.execute(queries.COUNT_UNPUBLISHED, {"seconds": older_than_seconds})).fetchone()
     count: int = row[0]
     return count

@@ -286,6 +286,9 @@ class OpenSessionsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SESSIONS_FIELD_NUMBER: _builtins.int
+    ADMISSION_ONLY_FIELD_NUMBER: _builtins.int
+    admission_only: _builtins.bool
+    """Only say whether each is admitted: read one row per user, and no channels."""
     @_builtins.property
     def sessions(self) -> _containers.RepeatedCompositeFieldContainer[Global___AdmitUserRequest]:
         """One per socket."""
@@ -294,10 +297,11 @@ class OpenSessionsRequest(_message.Message):
         self,
         *,
         sessions: _abc.Iterable[Global___AdmitUserRequest] | None = ...,
+        admission_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["sessions", b"sessions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["admission_only", b"admission_only", "sessions", b"sessions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -325,7 +329,9 @@ class Session(_message.Message):
 
     @_builtins.property
     def channels(self) -> _containers.RepeatedCompositeFieldContainer[_messages_pb2.Channel]:
-        """The user's channels, without `unread`, `topic` and `last_message`. Long names are cut where they would not fit `hello`."""
+        """The user's channels, without `unread`, `topic` and `last_message`. Long names are cut where they would not fit `hello`.
+        Empty with `admission_only`.
+        """
 
     @_builtins.property
     def blocks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
