@@ -18,7 +18,8 @@ _ISSUERS = '[{"issuer": "https://issuer.example", "audience": "hubbub", "tenants
 
 async def test_the_product_runs_in_production_with_the_roles_and_users_of_the_local_stack(tmp_path: Path) -> None:
     (tmp_path / "jwks.json").write_text('{"keys": []}')
-    env = {"HUBBUB_ENV": "production", "HUBBUB_DEV_LOGIN": "0", "HUBBUB_ISSUERS": _ISSUERS % (tmp_path / "jwks.json")}
+    env = {"HUBBUB_ENV": "production", "HUBBUB_DEV_LOGIN": "0", "HUBBUB_TRUSTED_PROXIES": "none"}
+    env["HUBBUB_ISSUERS"] = _ISSUERS % (tmp_path / "jwks.json")
     async with Stack(tmp_path / "data", env=env) as stack:
         assert "database_role_refused" not in stack.log
         assert "row_security_bypassed" not in stack.log

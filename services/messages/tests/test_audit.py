@@ -152,7 +152,7 @@ async def test_the_role_of_the_service_cannot_change_a_record(town: Town, statem
     await busy(town)
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         async with town.database.connection([town.tenant]) as connection:
-            await connection.execute(statement)
+            await connection.execute(statement, prepare=False)
     assert await audit.verify_one(town.database, TenantId(town.tenant)) is None
 
 
