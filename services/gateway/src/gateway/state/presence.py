@@ -8,7 +8,7 @@ service is away, `watch` is answered later, and nothing else is affected.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable
 
 import grpc
@@ -51,7 +51,7 @@ class Presences:
         """User and status of each connection, by its id."""
         self._watchers: dict[_User, set[Connection]] = {}
         """Connections that watch a user."""
-        self._by_tenant: Counter[str] = Counter()
+        self._by_tenant: defaultdict[str, int] = defaultdict(int)
         """Number of watched users, by tenant."""
         self._known: dict[_User, bytes] = {}
         """The last `presence` payload of each watched user."""
