@@ -98,8 +98,9 @@ async def flood_socket(url: str, token: str, blocks: list[bytes], pause: float) 
 
 async def drained(reader: asyncio.StreamReader) -> None:
     """Read until the server closes."""
-    while await reader.read(1 << 20):
-        pass
+    with contextlib.suppress(ConnectionError):
+        while await reader.read(1 << 20):
+            pass
 
 
 async def flood_requests(url: str, token: str, method: str, path: str, at_once: int) -> None:

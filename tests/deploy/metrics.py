@@ -43,7 +43,10 @@ def _sources() -> list[Path]:
 
 
 def _declared(source: Path) -> Iterator[Metric]:
-    for node in ast.walk(ast.parse(source.read_text())):
+    tree = ast.parse(source.read_text())
+    if any(isinstance(node, ast.ImportFrom) and node.module == "collections" for node in tree.body):
+        return  # its `Counter` is the standard library's
+    for node in ast.walk(tree):
         match node:
             case ast.Call(func=ast.Name(id=kind), args=[ast.Constant(value=str(name)), _, *rest]) if kind in _KINDS:
                 labels: list[str] = ast.literal_eval(rest[0]) if rest else []

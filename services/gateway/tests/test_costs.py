@@ -320,8 +320,10 @@ async def test_reads_are_paid_for_and_another_user_is_not_charged(valkey_url: st
     ):
         found = [await client.get(f"{house.url}/v1/me", headers=house.bearer("ann")) for _ in range(40)]
         assert [each.status_code for each in found[:20]] == [200] * 20
-        assert found[-1].json()["reason"] == "RATE_LIMITED"
-        assert int(found[-1].headers["Retry-After"]) >= 1
+        refusals = [each for each in found if each.status_code == 429]
+        assert len(refusals) > 10  # the others are what the bucket regains
+        assert {each.json()["reason"] for each in refusals} == {"RATE_LIMITED"}
+        assert all(int(each.headers["Retry-After"]) >= 1 for each in refusals)
         assert (await client.get(f"{house.url}/v1/me", headers=house.bearer("bob"))).status_code == 200
         refused = await house.refused(additional_headers=house.bearer("ann"))  # the handshake is another door
         assert (refused.status_code, "Retry-After" in refused.headers) == (429, True)

@@ -174,7 +174,7 @@ class Presences:
             raise TooLarge(f"At most {USER_WATCHES} users are watched, over all connections")
         dropped = sum(len(self._watchers[tenant, user]) == 1 for user in connection.watched - users)
         more = sum((tenant, user) not in self._watchers for user in users) - dropped
-        if more > 0 and (len(self._watchers) + more > WATCHES or self._by_tenant[tenant] + more > TENANT_WATCHES):
+        if more > 0 and (len(self._watchers) + more > WATCHES or self._by_tenant.get(tenant, 0) + more > TENANT_WATCHES):
             raise TooLarge("Too many users are watched at this gateway")
 
     def _unwatch(self, connection: Connection, users: Iterable[str]) -> None:
