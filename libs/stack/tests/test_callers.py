@@ -9,7 +9,7 @@ from joserfc.jwk import OKPKey
 from chassis.callers import callers
 from chassis.identity import private_key, public_jwk
 from chassis.scopes import Scope
-from stack.callers import CALLERS, GATEWAY_KEY, CallerVariables, caller_variables
+from stack.callers import CALLERS, GATEWAY_KEY, MESSAGES_KEY, CallerVariables, caller_variables
 from stack.errors import SettingsError
 from stack.settings import Settings
 
@@ -20,10 +20,12 @@ def variables(data: Path, added: str = "") -> CallerVariables:
     return caller_variables(Settings.read({"HUBBUB_DATA": str(data), CALLERS: added}, data))
 
 
-def test_the_gateways_and_one_product_have_persistent_keys(tmp_path: Path) -> None:
+def test_our_services_and_one_product_have_persistent_keys(tmp_path: Path) -> None:
     first = variables(tmp_path)
-    gateway, product = callers(first.services[CALLERS])
+    gateway, messages, product = callers(first.services[CALLERS])
     assert (gateway.name, set(gateway.scopes)) == ("gateway", set(Scope))
+    assert (messages.name, messages.scopes) == ("messages", [Scope.MEDIA_READ])
+    assert messages.keys == [public_jwk(private_key(first.messages[MESSAGES_KEY]))]
     assert (product.name, set(product.scopes)) == ("product", set(Scope) - {Scope.GATEWAY})
     assert gateway.keys == [public_jwk(private_key(first.gateways[GATEWAY_KEY]))]
     assert variables(tmp_path) == first
