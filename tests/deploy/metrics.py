@@ -5,6 +5,7 @@ import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeGuard
 
 from tests.deploy.manifests import ROOT
 
@@ -43,12 +44,19 @@ def _sources() -> list[Path]:
 
 
 def _declared(source: Path) -> Iterator[Metric]:
-    for node in ast.walk(ast.parse(source.read_text())):
+    tree = ast.parse(source.read_text())
+    kinds = _KINDS - {name.name for node in ast.walk(tree) if _imports_collections(node) for name in node.names}
+    for node in ast.walk(tree):
         match node:
-            case ast.Call(func=ast.Name(id=kind), args=[ast.Constant(value=str(name)), _, *rest]) if kind in _KINDS:
+            case ast.Call(func=ast.Name(id=kind), args=[ast.Constant(value=str(name)), _, *rest]) if kind in kinds:
                 labels: list[str] = ast.literal_eval(rest[0]) if rest else []
                 own = frozenset({*labels, *(["le"] if kind == "Histogram" else [])})
                 exposed = f"{name.removesuffix('_total')}_total" if kind == "Counter" else name
                 yield from (Metric(f"{exposed}{suffix}", kind, own) for suffix in _SUFFIXES[kind])
-            case ast.Call(func=ast.Name(id=kind)) if kind in _KINDS:
+            case ast.Call(func=ast.Name(id=kind)) if kind in kinds:
                 raise ValueError(f"{source}:{node.lineno}: a {kind} without a literal name")
+
+
+def _imports_collections(node: ast.AST) -> TypeGuard[ast.ImportFrom]:
+    """Whether the node imports from `collections`, whose Counter is no metric."""
+    return isinstance(node, ast.ImportFrom) and node.module == "collections"
