@@ -5,7 +5,6 @@ import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeGuard
 
 from tests.deploy.manifests import ROOT
 
@@ -45,18 +44,14 @@ def _sources() -> list[Path]:
 
 def _declared(source: Path) -> Iterator[Metric]:
     tree = ast.parse(source.read_text())
-    kinds = _KINDS - {name.name for node in ast.walk(tree) if _imports_collections(node) for name in node.names}
+    if any(isinstance(node, ast.ImportFrom) and node.module == "collections" for node in tree.body):
+        return  # its `Counter` is the standard library's
     for node in ast.walk(tree):
         match node:
-            case ast.Call(func=ast.Name(id=kind), args=[ast.Constant(value=str(name)), _, *rest]) if kind in kinds:
+            case ast.Call(func=ast.Name(id=kind), args=[ast.Constant(value=str(name)), _, *rest]) if kind in _KINDS:
                 labels: list[str] = ast.literal_eval(rest[0]) if rest else []
                 own = frozenset({*labels, *(["le"] if kind == "Histogram" else [])})
                 exposed = f"{name.removesuffix('_total')}_total" if kind == "Counter" else name
                 yield from (Metric(f"{exposed}{suffix}", kind, own) for suffix in _SUFFIXES[kind])
-            case ast.Call(func=ast.Name(id=kind)) if kind in kinds:
+            case ast.Call(func=ast.Name(id=kind)) if kind in _KINDS:
                 raise ValueError(f"{source}:{node.lineno}: a {kind} without a literal name")
-
-
-def _imports_collections(node: ast.AST) -> TypeGuard[ast.ImportFrom]:
-    """Whether the node imports from `collections`, whose Counter is no metric."""
-    return isinstance(node, ast.ImportFrom) and node.module == "collections"

@@ -8,7 +8,7 @@ service is away, `watch` is answered later, and nothing else is affected.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable
 
 import grpc
@@ -51,7 +51,7 @@ class Presences:
         """User and status of each connection, by its id."""
         self._watchers: dict[_User, set[Connection]] = {}
         """Connections that watch a user."""
-        self._by_tenant: Counter[str] = Counter()
+        self._by_tenant: defaultdict[str, int] = defaultdict(int)
         """Number of watched users, by tenant."""
         self._known: dict[_User, bytes] = {}
         """The last `presence` payload of each watched user."""
@@ -167,7 +167,7 @@ class Presences:
             raise TooLarge(f"At most {USER_WATCHES} users are watched, over all connections")
         dropped = sum(len(self._watchers[tenant, user]) == 1 for user in connection.watched - users)
         more = sum((tenant, user) not in self._watchers for user in users) - dropped
-        if more > 0 and (len(self._watchers) + more > WATCHES or self._by_tenant[tenant] + more > TENANT_WATCHES):
+        if more > 0 and (len(self._watchers) + more > WATCHES or self._by_tenant.get(tenant, 0) + more > TENANT_WATCHES):
             raise TooLarge("Too many users are watched at this gateway")
 
     def _unwatch(self, connection: Connection, users: Iterable[str]) -> None:
