@@ -134,7 +134,9 @@ class Window:
 
     def conversation(self, title: str) -> Locator:
         """An item of the list of conversations."""
-        return self.page.get_by_test_id("channel-item").filter(has=self.page.locator(".channel-title").get_by_text(title, exact=True))
+        return self.page.get_by_test_id("channel-item").filter(
+            has=self.page.locator(".channel-title").get_by_text(title, exact=True)
+        )
 
     def unread(self, title: str) -> Locator:
         """The unread badge of a conversation."""
