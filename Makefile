@@ -39,6 +39,9 @@ TOGETHER := --jobs 2 --output-sync=target
 .PHONY: help run check test soak unit flow browser random fuzz faults bench bench-quick fmt lint types contracts protos protos-check docs \
 	lock web web-test chromium clean sbom advisories
 
+# Tests that load a gateway to its limits, and expect it to keep its lease: nothing else may run beside them.
+ALONE := tests/faults tests/security/test_flood.py
+
 ##@ Use
 
 help: ## list the targets
@@ -56,7 +59,8 @@ check: $(STAMPS)/python ## before each commit: format, lint, types, import contr
 
 test: $(STAMPS)/python $(STAMPS)/web chromium ## everything that CI checks; under eight minutes on two processors
 	@$(MAKE) $(TOGETHER) lint types contracts protos-check web-test
-	$(PYTEST)
+	$(PYTEST) $(ALONE:%=--ignore=%)
+	$(VENV)/pytest --quiet $(ALONE)
 
 soak: random fuzz faults ## random tests at length, on demand; SECONDS (60) for fuzz and for faults
 

@@ -167,7 +167,7 @@ def unfit() -> Iterator[tuple[str, str]]:
         "iat": (later, "now", -1, str(now)),
         "auth_time": (later, "now", -1, {}),
         "nbf": (later, "later", {}),
-        "name": (5, {}, "x" * 129, "an\x00n"),
+        "name": (5, {}, "x" * 129),
         "roles": ("admin", [5], {}, ["r"] * 33, [["admin"]], ["x" * 65]),
     }
     for name, values in wrong.items():

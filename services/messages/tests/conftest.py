@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,7 @@ from bus.gateway_leases import MemoryGatewayLeases
 from bus.memory import MemoryBus
 from bus.topics import Topic, commands, partition_of, rejected, replies, revocations
 from bus.topics import events as event_topic
-from chassis.errors import HubbubError
+from chassis.errors import HubbubError, Unavailable
 from chassis.migrate import migrate, migrations
 from chassis.postgres import EVERY_TENANT, Database, open_database
 from chassis.proto_enums import from_word
@@ -243,3 +243,12 @@ async def refused(call: Awaitable[object], error: type[HubbubError]) -> HubbubEr
         await call
     assert type(caught.value) is error
     return caught.value
+
+
+@contextlib.contextmanager
+def denied() -> Iterator[None]:
+    """Expect that the database denies a right; at the end of a block of `Database` that is `Unavailable`."""
+    with pytest.raises((psycopg.errors.InsufficientPrivilege, Unavailable)) as caught:
+        yield
+    error = caught.value.__cause__ if isinstance(caught.value, Unavailable) else caught.value
+    assert isinstance(error, psycopg.errors.InsufficientPrivilege)

@@ -14,7 +14,7 @@ from messages.commands.model import Edit, Post, React
 from messages.message import MessageId
 from messages.store import audit
 from messages.sweeper import Sweeper
-from services.messages.tests.conftest import Town
+from services.messages.tests.conftest import Town, denied
 from stack.postgres import Postgres
 
 _TABLES = """
@@ -69,13 +69,13 @@ async def test_a_statement_without_a_tenant_condition_sees_only_the_named_tenant
 async def test_a_row_of_a_tenant_that_was_not_named_cannot_be_written(town: Town) -> None:
     await lively(town)
     insert = "INSERT INTO users (tenant, id, name) VALUES (%s, 'eve', 'Eve')"
-    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+    with denied():
         async with town.database.connection(["another"]) as connection:
             await connection.execute(insert, [town.tenant])
     for statement in ("UPDATE entries SET text = 'mine'", "DELETE FROM reactions"):
         async with town.database.connection(["another"]) as connection:
             assert (await connection.execute(statement)).rowcount == 0
-    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+    with denied():
         async with town.database.connection([town.tenant]) as connection:
             await connection.execute("UPDATE channels SET tenant = 'another'")
 
@@ -117,7 +117,7 @@ async def test_no_setting_shows_the_role_of_the_service_every_tenant(town: Town)
     ],
 )
 async def test_the_role_of_the_service_cannot_lift_row_level_security(town: Town, statement: LiteralString) -> None:
-    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+    with denied():
         async with town.database.connection([town.tenant]) as connection:
             await connection.execute(statement)
 
@@ -143,6 +143,6 @@ async def test_the_sweeper_publishes_as_the_group_of_sweepers(own_town: Town, po
         assert await sweeper.sweep() == 0
         assert await audit.verify_all(database) == []
         for statement in ("DELETE FROM entries", "UPDATE users SET name = ''", "SELECT audit_append('t', '', '', NULL, '', '')"):
-            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            with denied():
                 async with database.connection(EVERY_TENANT) as connection:
                     await connection.execute(statement)
