@@ -36,7 +36,7 @@ PYTEST := $(VENV)/pytest --quiet --numprocesses $(TEST_PROCESSES)
 # Options for make: two targets at a time, the output of each in one piece.
 TOGETHER := --jobs 2 --output-sync=target
 
-.PHONY: help run check test soak unit flow browser random fuzz faults bench bench-quick fmt lint types contracts protos protos-check docs \
+.PHONY: help run check test static soak unit flow browser random fuzz faults bench bench-quick fmt lint types contracts protos protos-check docs \
 	lock web web-test chromium clean sbom advisories
 
 # Tests that load a gateway to its limits, and expect it to keep its lease: nothing else may run beside them.
@@ -57,10 +57,12 @@ run: $(STAMPS)/python $(STAMPS)/web ## run the whole product on this machine unt
 check: $(STAMPS)/python ## before each commit: format, lint, types, import contracts, unit tests; under two minutes
 	@$(MAKE) $(TOGETHER) lint types contracts unit
 
-test: $(STAMPS)/python $(STAMPS)/web chromium ## everything that CI checks; under eight minutes on two processors
-	@$(MAKE) $(TOGETHER) lint types contracts protos-check web-test
+test: $(STAMPS)/python $(STAMPS)/web chromium static ## everything that CI checks; under eight minutes on two processors
 	$(PYTEST) $(ALONE:%=--ignore=%)
 	$(VENV)/pytest --quiet $(ALONE)
+
+static: $(STAMPS)/python $(STAMPS)/node ## the part of `make test` that starts no servers
+	@$(MAKE) $(TOGETHER) lint types contracts protos-check web-test
 
 soak: random fuzz faults ## random tests at length, on demand; SECONDS (60) for fuzz and for faults
 

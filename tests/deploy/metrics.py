@@ -44,14 +44,14 @@ def _sources() -> list[Path]:
 
 def _declared(source: Path) -> Iterator[Metric]:
     tree = ast.parse(source.read_text())
-    if any(isinstance(node, ast.ImportFrom) and node.module == "collections" for node in tree.body):
-        return  # its `Counter` is the standard library's
+    imports = (node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module == "collections")
+    kinds = _KINDS - {alias.name for node in imports for alias in node.names}  # the standard library has a `Counter` as well
     for node in ast.walk(tree):
         match node:
-            case ast.Call(func=ast.Name(id=kind), args=[ast.Constant(value=str(name)), _, *rest]) if kind in _KINDS:
+            case ast.Call(func=ast.Name(id=kind), args=[ast.Constant(value=str(name)), _, *rest]) if kind in kinds:
                 labels: list[str] = ast.literal_eval(rest[0]) if rest else []
                 own = frozenset({*labels, *(["le"] if kind == "Histogram" else [])})
                 exposed = f"{name.removesuffix('_total')}_total" if kind == "Counter" else name
                 yield from (Metric(f"{exposed}{suffix}", kind, own) for suffix in _SUFFIXES[kind])
-            case ast.Call(func=ast.Name(id=kind)) if kind in _KINDS:
+            case ast.Call(func=ast.Name(id=kind)) if kind in kinds:
                 raise ValueError(f"{source}:{node.lineno}: a {kind} without a literal name")

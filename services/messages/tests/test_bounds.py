@@ -1,4 +1,4 @@
-"""What a user, a channel and a message can hold is bounded, and so is every answer, whoever filled it."""
+"""What a user, a channel and a message can hold is bounded, and so is every answer, even one that other users filled."""
 
 from __future__ import annotations
 

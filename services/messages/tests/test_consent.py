@@ -1,4 +1,4 @@
-"""Blocks between users, invitations, and reports: nobody is reached by whom they do not want, and nobody judges themselves."""
+"""Blocks, invitations and reports: a block holds for every way to reach a user, and no user judges a report about themselves."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ import structlog
 from chassis.config import ProcessConfig
 
 TRACEBACKS_PER_MINUTE = 20
-"""More are dropped from their events: whatever repeats a defect must not fill the disk with it."""
+"""Further ones are left out of their events, so that a repeated defect does not fill the disk."""
 _TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
 
 

@@ -7,7 +7,7 @@
 #define MSG_NOSIGNAL 0 /* Python ignores SIGPIPE */
 #endif
 
-struct errand {
+struct pending_send {
     int file;
     const char *data;
     Py_ssize_t size;
@@ -15,9 +15,9 @@ struct errand {
 };
 
 /* Reads what is to be done from tuples, which nobody can change meanwhile; false with an exception set. */
-static int read_errands(struct errand *errands, PyObject *files, PyObject *chunks) {
+static int read_sends(struct pending_send *sends, PyObject *files, PyObject *chunks) {
     for (Py_ssize_t index = 0; index < PyTuple_GET_SIZE(files); index++) {
-        struct errand *each = &errands[index];
+        struct pending_send *each = &sends[index];
         char *data;
         long file = PyLong_AsLong(PyTuple_GET_ITEM(files, index));
         if (file == -1 && PyErr_Occurred())
@@ -34,19 +34,19 @@ static int read_errands(struct errand *errands, PyObject *files, PyObject *chunk
     return 1;
 }
 
-static void send_errands(struct errand *errands, Py_ssize_t count) {
-    for (struct errand *each = errands; each < errands + count; each++) {
+static void send_all(struct pending_send *sends, Py_ssize_t count) {
+    for (struct pending_send *each = sends; each < sends + count; each++) {
         ssize_t sent = each->file < 0 ? 0 : send(each->file, each->data, (size_t)each->size, MSG_DONTWAIT | MSG_NOSIGNAL);
         each->sent = sent < 0 ? 0 : sent; /* whatever the error is, the transport meets it again */
     }
 }
 
-static PyObject *unfinished(const struct errand *errands, Py_ssize_t count) {
+static PyObject *unfinished(const struct pending_send *sends, Py_ssize_t count) {
     PyObject *found = PyList_New(0);
     for (Py_ssize_t index = 0; found != NULL && index < count; index++) {
-        if (errands[index].sent == errands[index].size)
+        if (sends[index].sent == sends[index].size)
             continue;
-        PyObject *pair = Py_BuildValue("nn", index, errands[index].sent);
+        PyObject *pair = Py_BuildValue("nn", index, sends[index].sent);
         if (pair == NULL || PyList_Append(found, pair) < 0)
             Py_CLEAR(found);
         Py_XDECREF(pair);
@@ -60,17 +60,17 @@ static PyObject *send_tuples(PyObject *files, PyObject *chunks) {
         PyErr_SetString(PyExc_ValueError, "There must be one chunk for each file descriptor");
         return NULL;
     }
-    struct errand *errands = PyMem_New(struct errand, count);
-    if (errands == NULL)
+    struct pending_send *sends = PyMem_New(struct pending_send, count);
+    if (sends == NULL)
         return PyErr_NoMemory();
     PyObject *result = NULL;
-    if (read_errands(errands, files, chunks)) {
+    if (read_sends(sends, files, chunks)) {
         Py_BEGIN_ALLOW_THREADS
-        send_errands(errands, count);
+        send_all(sends, count);
         Py_END_ALLOW_THREADS
-        result = unfinished(errands, count);
+        result = unfinished(sends, count);
     }
-    PyMem_Free(errands);
+    PyMem_Free(sends);
     return result;
 }
 

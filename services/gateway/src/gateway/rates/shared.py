@@ -119,12 +119,12 @@ class SharedRates:
     @classmethod
     def of(cls, config: Config) -> SharedRates:
         """The limits that the settings define. Without a setting of its own, a burst is ten seconds of the rate."""
-        strangers, joins = config.unauthenticated_per_second, config.joins_per_second
+        attempts, joins = config.unauthenticated_per_second, config.joins_per_second
         sends = config.user_sends_per_second or 4 * config.sends_per_second
         tenant_sends, tenant_requests = config.tenant_sends_per_second, config.tenant_requests_per_second
         return cls(
-            unauthenticated=SharedRate(strangers, 10 * strangers, "Too many attempts from this address"),
-            sign_ins=SharedRate(strangers, 10 * strangers, "Too many sign-ins from this address"),
+            unauthenticated=SharedRate(attempts, 10 * attempts, "Too many attempts from this address"),
+            sign_ins=SharedRate(attempts, 10 * attempts, "Too many sign-ins from this address"),
             sends=SharedRate(
                 sends, sends * config.burst / config.sends_per_second, "This user sends too much, over all connections"
             ),

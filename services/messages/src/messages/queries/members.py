@@ -10,7 +10,7 @@ SELECT mb."user", u.name, mb.role FROM members mb JOIN users u ON u.tenant = mb.
 WHERE mb.channel = %(channel)s AND mb.tenant = %(tenant)s AND mb."user" = ANY(%(users)s)
 """
 
-# Whoever joins has neither left nor is still invited.
+# A user who joins has neither left nor is still invited.
 ADD = """
 WITH welcome AS (DELETE FROM departures WHERE channel = %(channel)s AND "user" = ANY(%(users)s::text[])),
 accepted AS (DELETE FROM invitations WHERE channel = %(channel)s AND "user" = ANY(%(users)s::text[]))
