@@ -13,6 +13,7 @@ from bus import redis_keys
 from bus.bus import BusUnavailable, BusUnfit
 from bus.redis_streams import RedisBus
 from bus.topics import commands, events
+from stack import ports
 
 if TYPE_CHECKING:
     from libs.bus.tests.conftest import Server
@@ -51,7 +52,8 @@ async def test_a_bus_that_need_not_keep_its_data_may_forget_it(bus_of: Open, adm
 
 async def test_a_server_in_cluster_mode_is_unfit(bus_of: Open, server: Server) -> None:
     await server.kill(forget=True)
-    await server.start("--cluster-enabled", "yes")
+    # Without a port of its own, the cluster's bus takes the server's port + 10,000, which another process may hold.
+    await server.start("--cluster-enabled", "yes", "--cluster-port", str(ports.free()[0]))
     with pytest.raises(BusUnfit, match="cluster mode"):
         await bus_of().check(TOPICS, durable=False)
 
