@@ -1,4 +1,4 @@
-"""Follows the bus and distributes its entries: events and receipts to the hub, outcomes of commands to their connections.
+"""Follows the bus and distributes its entries to the hub, to the connections that await outcomes, and to invited users.
 
 What the bus reports as lost is compared with the store (`reconcile`). Revocations come another way (`revocation.follow`). There
 is one loop, at the pace at which connections are written to, so batches grow with load.
@@ -7,7 +7,7 @@ is one loop, at the pace at which connections are written to, so batches grow wi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import structlog
 from google.protobuf.message import DecodeError
@@ -19,6 +19,7 @@ from chassis.metrics import DEFECTS
 from gateway.hub.hub import Hub
 from gateway.hub.reconcile import Reconciler
 from gateway.metrics import BUS_LOST
+from gateway.model import Account
 from gateway.protocol import outgoing
 from gateway.wire.writer import Writer
 from hubbub.events.v1.events_pb2 import Event, EventBatch, Receipt, Reply, ReplyBatch
@@ -37,6 +38,7 @@ class Fanout:
         partitions: int,
         hub: Hub,
         writer: Writer,
+        accounts: Mapping[tuple[str, str], Account],
         reconciler: Reconciler,
         on_event: Callable[[Event], None],
         on_reply: Callable[[Reply], None],
@@ -47,6 +49,8 @@ class Fanout:
         self._gateway = gateway
         self._hub = hub
         self._writer = writer
+        self._accounts = accounts
+        """Users with connections, by tenant and user."""
         self._reconciler = reconciler
         self._on_event = on_event
         """Called with each event that may be the outcome of a command of this gateway."""
@@ -113,6 +117,10 @@ class Fanout:
             self._hub.take(event)
         for receipt in batch.receipts:
             self._send_receipt(receipt)
+        for invitation in batch.invitations:
+            account = self._accounts.get((invitation.tenant, invitation.user))
+            if account is not None:
+                self._writer.broadcast([each for each in account.connections if each.flowing], invitation.payload)
 
     def _send_receipt(self, receipt: Receipt) -> None:
         channel = self._hub.channels.get(receipt.channel)
