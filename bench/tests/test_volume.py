@@ -71,6 +71,9 @@ VIOLATIONS = {
           SELECT max(seq) AS last FROM entries e WHERE e.channel = c.channel AND e.message = c.message AND kind IN (6, 7)) pin
         WHERE pin_seq IS DISTINCT FROM last
           OR pinned <> EXISTS (SELECT FROM entries e WHERE e.channel = c.channel AND e.seq = last AND kind = 6)""",
+    "every post has a key": """
+        SELECT FROM entries e LEFT JOIN keys k ON k.channel = e.channel AND k.seq = e.seq
+        WHERE e.kind = 1 AND (k.message = e.message AND k.digest IS NOT NULL) IS NOT TRUE""",
     "reactions are those of the last entries": """
         SELECT FROM reactions r JOIN entries e ON e.channel = r.channel AND e.seq = r.seq
         WHERE e.message <> r.message OR e.actor <> r."user" OR e.details->>'emoji' <> r.emoji OR (e.kind = 4) <> r.active""",

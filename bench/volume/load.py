@@ -10,7 +10,9 @@ import contextlib
 import multiprocessing
 import os
 import random
+import tempfile
 from collections.abc import Iterator
+from functools import partial
 from multiprocessing.queues import Queue
 
 import psycopg
@@ -26,6 +28,7 @@ _SESSION = (
 )
 _WAITING = 32
 """Blocks of lines that were made and not copied yet."""
+_BLOCK = 1 << 20
 _INDEXES = """
 SELECT c.conrelid::regclass::text, c.conname, pg_get_constraintdef(c.oid), c.contype::text
 FROM pg_constraint c WHERE c.conrelid = ANY(%(tables)s::regclass[]) AND c.contype IN ('p', 'u', 'f')
@@ -51,7 +54,8 @@ def fill(url: str, shape: Shape) -> None:
         with _bare(connection, tables):
             for table, (columns, rows) in _people(shape, made).items():
                 _copy(connection, table, columns, rows)
-            _copy_log(connection, shape)
+            with contextlib.ExitStack() as stack:
+                _copy_log(connection, shape, stack)
         _audit(connection, made)
     with psycopg.connect(url, options=_SESSION, autocommit=True) as connection:
         connection.execute("VACUUM (ANALYZE)")
@@ -83,15 +87,15 @@ def _bare(connection: psycopg.Connection, tables: list[str]) -> Iterator[None]:
         connection.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY".encode())
 
 
-def _copy_log(connection: psycopg.Connection, shape: Shape) -> None:
-    """Copy what the parts make. The entries go straight into the table, the few other rows after them."""
+def _copy_log(connection: psycopg.Connection, shape: Shape, stack: contextlib.ExitStack) -> None:
+    """Copy what the parts make. The entries go straight into the table; other rows wait in files until the entries are copied."""
     parts = max(2, (os.cpu_count() or 2) - 1)
     context = multiprocessing.get_context("spawn")
     queue: Queue[tuple[str, bytes] | None] = context.Queue(_WAITING)
     processes = [context.Process(target=_make, args=(shape, part, parts, queue), daemon=True) for part in range(parts)]
     for process in processes:
         process.start()
-    later: dict[str, list[bytes]] = {table: [] for table in log.COLUMNS}
+    later = {table: stack.enter_context(tempfile.TemporaryFile()) for table in log.COLUMNS}  # noqa: SIM115 - the stack closes it
     with connection.cursor().copy(_copying("entries", log.COLUMNS["entries"])) as copy:
         running = parts
         while running:
@@ -101,11 +105,12 @@ def _copy_log(connection: psycopg.Connection, shape: Shape) -> None:
             elif block[0] == "entries":
                 copy.write(block[1])
             else:
-                later[block[0]].append(block[1])
+                later[block[0]].write(block[1])
     for process in processes:
         process.join()
-    for table, blocks in later.items():
-        _copy(connection, table, log.COLUMNS[table], blocks)
+    for table, file in later.items():
+        file.seek(0)
+        _copy(connection, table, log.COLUMNS[table], iter(partial(file.read, _BLOCK), b""))
 
 
 def _make(shape: Shape, part: int, parts: int, queue: Queue[tuple[str, bytes] | None]) -> None:
@@ -163,7 +168,7 @@ def _audit(connection: psycopg.Connection, made: Plan) -> None:
         )
 
 
-def _copy(connection: psycopg.Connection, table: str, columns: str, blocks: Iterator[bytes] | list[bytes]) -> None:
+def _copy(connection: psycopg.Connection, table: str, columns: str, blocks: Iterator[bytes]) -> None:
     with connection.cursor().copy(_copying(table, columns)) as copy:
         for block in blocks:
             copy.write(block)

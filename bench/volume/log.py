@@ -13,9 +13,12 @@ from datetime import UTC, datetime
 from bench.volume.plan import Channel, plan, stamp, uuid7
 from bench.volume.shape import Shape
 from bench.volume.words import Words, emoji, upload
+from messages.commands.fingerprint import fingerprint
+from messages.message import UserId
 
 COLUMNS = {
-    "entries": "channel, seq, posts, tenant, kind, actor, at, key, digest, command, message, thread, about, text, details",
+    "entries": "channel, seq, posts, tenant, kind, actor, at, key, command, message, thread, about, text, details",
+    "keys": "channel, fingerprint, seq, message, digest",
     "channels": "id, tenant, kind, name, history, direct_key, head, posts, last_post",
     "members": 'channel, "user", tenant, role, joined_seq, read_seq, last_posted_at, put_in',
     "changes": "channel, message, seq, tenant, text, edited_at, deleted_seq, pinned, pin_seq",
@@ -117,16 +120,19 @@ class _Writer:
         return table[int(self.dice.random() * len(table))]
 
     def _entry(
-        self, kind: int, user: int, *, message: str = r"\N", key: str = r"\N", digest: str = r"\N", thread: str = r"\N",
+        self, kind: int, user: int, *, message: str = r"\N", key: str = r"\N", thread: str = r"\N",
         about: int = 0, text: str = r"\N", details: str = r"\N",
     ) -> None:  # fmt: skip
         self.seq += 1
         channel = self.channel
         known = about if about and channel.history == "joined" else r"\N"
-        command = f"{channel.number:x}.{self.seq}"
+        if message != r"\N":
+            used, digest = (f"-{self.seq}", r"\N") if key == r"\N" else (key, self.dice.getrandbits(63))
+            hashed = fingerprint(UserId(f"u{user}"), used)
+            self.lines["keys"].append(f"{channel.id}\t{hashed}\t{self.seq}\t{message}\t{digest}\n")
         self.lines["entries"].append(
-            f"{channel.id}\t{self.seq}\t{self.posts}\t{channel.tenant}\t{kind}\tu{user}\t{self.at}\t{key}\t{digest}\t{command}\t"
-            f"{message}\t{thread}\t{known}\t{text}\t{details}\n"
+            f"{channel.id}\t{self.seq}\t{self.posts}\t{channel.tenant}\t{kind}\tu{user}\t{self.at}\t{key}\t"
+            f"{channel.number:x}.{self.seq}\t{message}\t{thread}\t{known}\t{text}\t{details}\n"
         )
 
     def _join(self, user: int, role: str = "member") -> None:
@@ -161,7 +167,7 @@ class _Writer:
         self.posts += 1
         self.left -= 1
         self._entry(
-            1, user, message=id_, key=uuid7(dice, self.seconds), digest=str(dice.getrandbits(63)),
+            1, user, message=id_, key=uuid7(dice, self.seconds),
             thread=root.id if root else r"\N", about=root.seq if root else 0, text=r"\N" if doomed else text, details=details,
         )  # fmt: skip
         self.last_post = self.member[user][1] = self.seq

@@ -23,7 +23,7 @@ SELECT seq, at, (SELECT id FROM outbox) FROM drafts ORDER BY n
 
 # Entries of several ranges (after, through], each in order. A committed log has no gaps, so a range has as many rows as numbers.
 RANGES = """
-SELECT e.channel, e.seq, e.tenant, e.kind, e.actor, e.at, e.key, e.command, e.message, e.text, e.details::text, e.about
+SELECT e.channel, e.seq, e.tenant, e.kind, e.actor, e.at, e.key, e.command, e.message, e.text, e.sealed, e.details::text, e.about
 FROM unnest(%(channels)s::uuid[], %(afters)s::bigint[], %(throughs)s::bigint[]) WITH ORDINALITY AS r(channel, after, through, n)
 CROSS JOIN LATERAL (
   SELECT * FROM entries WHERE entries.channel = r.channel AND entries.seq > r.after AND entries.seq <= r.through

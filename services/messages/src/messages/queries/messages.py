@@ -17,7 +17,7 @@ FLOOR = "CASE ch.history WHEN 'joined' THEN mb.joined_seq - 1 ELSE 0 END"
 
 def columns(floor: str) -> str:
     """Columns of a message, for `store.messages`, as a member with this floor sees it: without a thread below the floor."""
-    return f"""m.id, m.channel, m.seq, m.sender, m.text, m.at, m.edited_at, m.deleted_seq IS NOT NULL,
+    return f"""m.id, m.channel, m.seq, m.sender, m.text, m.sealed, m.at, m.edited_at, m.deleted_seq IS NOT NULL,
   m.pinned AND m.deleted_seq IS NULL,
   (CASE WHEN m.about <= {floor} THEN m.details - 'thread' ELSE m.details END)::text, {_REACTIONS}"""
 

@@ -142,6 +142,6 @@ async def count_unpublished(connection: Connection, older_than_seconds: float) -
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:
-    channel, seq, tenant, kind, actor, at, key, command, message, text, details, about = row
+    channel, seq, tenant, kind, actor, at, key, command, message, text, sealed, details, about = row
     fields = _details(details) if details else NO_DETAILS
-    return Entry(channel, seq, tenant, EntryKind(kind), actor, at, key, command, message, text, fields, about or 0)
+    return Entry(channel, seq, tenant, EntryKind(kind), actor, at, key, command, message, text, sealed, fields, about or 0)

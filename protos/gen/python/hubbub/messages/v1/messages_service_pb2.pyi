@@ -1654,12 +1654,15 @@ class EditMessageRequest(_message.Message):
     CHANNEL_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
+    SEALED_FIELD_NUMBER: _builtins.int
     channel: _builtins.str
     """Channel id."""
     message: _builtins.str
     """Message id."""
     text: _builtins.str
     """The new text."""
+    sealed: _builtins.bytes
+    """The new sealed content."""
     @_builtins.property
     def caller(self) -> _messages_pb2.Caller:
         """The author."""
@@ -1671,12 +1674,15 @@ class EditMessageRequest(_message.Message):
         channel: _builtins.str = ...,
         message: _builtins.str = ...,
         text: _builtins.str = ...,
+        sealed: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "content", b"content", "sealed", b"sealed", "text", b"text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "channel", b"channel", "message", b"message", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "channel", b"channel", "content", b"content", "message", b"message", "sealed", b"sealed", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["text", "sealed"]  # noqa: Y015
+    _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 
 Global___EditMessageRequest: _TypeAlias = EditMessageRequest  # noqa: Y015
 
