@@ -22,6 +22,7 @@ from gateway.identity.identity import Identity
 from gateway.model import Account, Connection
 from gateway.protocol.outgoing import ChannelView, Membership
 from gateway.rates.bucket import Bucket
+from gateway.rates.shared import SharedRate
 from gateway.wire.framing import WEBSOCKET
 from gateway.wire.registry import Registry
 from hubbub.events.v1.events_pb2 import Event, EventKind, Role
@@ -223,7 +224,12 @@ class World:
         self.hub = Hub(self.registry)
         stub = cast(MessagesServiceStub, self.store)
         self.filler = GapFiller(self.hub, stub, lambda _event: None, group)
-        self.catch_ups = CatchUps(self.hub, self.registry, stub, group=group, sync_events=SYNC_EVENTS)
+        self.now = 0.0
+        """The clock of `catch_up_rate`."""
+        self.catch_up_rate = SharedRate(1_000, 1_000, "too much", clock=lambda: self.now)
+        self.catch_ups = CatchUps(
+            self.hub, self.registry, stub, group=group, rate=self.catch_up_rate, sync_events=SYNC_EVENTS
+        )
         self.doubtful: list[Account] = []
         """Users whose sessions `revocation.apply` would open again."""
         self.hub.on_doubt = self.doubtful.append

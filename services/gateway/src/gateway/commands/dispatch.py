@@ -188,7 +188,7 @@ class Dispatch:
         self._pending.add(command.id, connection, ref)
         try:
             self._publisher.add(command)
-        except Unavailable as error:
+        except (RateLimited, Unavailable) as error:
             self._pending.failed((command.id,), error)
 
     # State.
