@@ -184,7 +184,15 @@ class Gateway:
     def _loops(self, following: asyncio.Event) -> list[Coroutine[None, None, None]]:
         loops: dict[str, Callable[[], Awaitable[None]]] = {
             "fanout": partial(self._fanout.run, following.set),
-            "readiness": partial(readiness.watch, self.lifecycle, self.config, self._bus, self._clients.messages, following),
+            "readiness": partial(
+                readiness.watch,
+                self.lifecycle,
+                self.config,
+                self._bus,
+                self._clients.messages,
+                epoch=self.hub.epoch,
+                following=following,
+            ),
             "publisher": self._publisher.run,
             "pending": self._pending.run,
             "reconcile": self._reconciler.run,

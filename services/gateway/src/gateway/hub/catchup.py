@@ -5,6 +5,8 @@ channels, so the store's answer (a snapshot at `seq`) and the buffer (everything
 events are checked against the announced status: a stream that does not contain every number up to `seq`, in order, closes the
 connection.
 
+A position of another epoch of the store is `reset`: its number may belong to an entry that the store has lost.
+
 The store is not asked if the position is the head, or is the one from `hello` and nothing has happened since: a storm of
 reconnects to quiet channels costs no RPC. A channel that the connection is not in is `gone`; a channel gained just now is
 announced by `joined`.
@@ -135,21 +137,21 @@ class CatchUps:
         self._slots = asyncio.Semaphore(CONCURRENT)
         hub.on_gain = self._verify_soon
 
-    def sync(self, connection: Connection, ref: Ref, positions: Mapping[str, int]) -> None:
+    def sync(self, connection: Connection, ref: Ref, positions: Mapping[str, int], epoch: str | None = None) -> None:
         """Answer a `sync` after the connection's earlier ones. Raises `RateLimited` if too many wait."""
         if connection.flow is None:
             connection.flow = SerialQueue(self._group, WAITING_SYNCS, partial(self._close, connection, Close.INTERNAL_ERROR))
-        if not connection.flow.add(partial(self._sync, connection, ref, positions)):
+        if not connection.flow.add(partial(self._sync, connection, ref, positions, epoch)):
             raise RateLimited("Too many syncs at once")
 
-    async def _sync(self, connection: Connection, ref: Ref, positions: Mapping[str, int]) -> None:
-        sync, account = self._plan(connection, ref, positions), connection.account
+    async def _sync(self, connection: Connection, ref: Ref, positions: Mapping[str, int], epoch: str | None) -> None:
+        sync, account = self._plan(connection, ref, positions, epoch), connection.account
         if not sync.reads:
             await self._answer(sync)
             return
         try:
             async with self._users.turn(account.tenant, account.user), self._tenants.turn(account.tenant), self._slots:
-                await self._answer(self._plan(connection, ref, positions))  # again: channels moved on during the wait
+                await self._answer(self._plan(connection, ref, positions, epoch))  # again: channels moved on during the wait
         except RateLimited as error:
             self._writer.send(connection, refusal(error, ref))
 
@@ -174,8 +176,8 @@ class CatchUps:
             for read in sync.reads.values():
                 self._hub.finish(read.channel, connection, read.through)
 
-    def _plan(self, connection: Connection, ref: Ref, positions: Mapping[str, int]) -> _Sync:
-        """Decide for each channel: gone, at hand, or to be read."""
+    def _plan(self, connection: Connection, ref: Ref, positions: Mapping[str, int], epoch: str | None) -> _Sync:
+        """Decide for each channel: gone, at hand, or to be read. A position of another epoch is reset."""
         sync, account = _Sync(connection, ref), connection.account
         wanted = dict(positions)
         if not connection.flowing:
@@ -186,6 +188,9 @@ class CatchUps:
             found, named = account.channels.get(channel_id), channel_id in positions
             if found is None or connection in found.catching or not found.holds(connection):
                 sync.statuses[channel_id] = _GONE
+            elif named and not self._hub.epoch.covers(position, epoch):
+                head = sync.at_hand[found] = max(found.head, found.waiting.get(connection, 0))
+                sync.statuses[channel_id] = SyncStatus("reset", head)
             elif position == found.head or (position == found.waiting.get(connection) and position > found.head):
                 sync.at_hand[found] = position
                 if named:
@@ -211,6 +216,10 @@ class CatchUps:
         )
         async with aclosing(stream(self._messages.CatchUp, request, timeout=CATCH_UP_SECONDS)) as answers:
             async for answer in answers:
+                if not self._hub.epoch.accept(answer.epoch):
+                    raise Unavailable
+                if sync.connection.closing is not None:  # a new epoch
+                    return
                 if not sync.announced:
                     self._take_statuses(sync, answer.statuses)
                     self._announce(sync)
