@@ -1,19 +1,23 @@
 """Answers `sync`: reads the events that a connection misses and joins them with the live log. Also verifies new memberships.
 
 A connection's syncs are answered in order, one at a time. From the beginning of a sync the hub buffers new events of its
-channels, so the store's answer (a snapshot at `seq`) and the buffer (everything delivered since) overlap and leave no gap. The
-events are checked against the announced status: a stream that does not contain every number up to `seq`, in order, closes the
-connection.
+channels, so what is read up to `seq` and the buffer (everything delivered since) overlap and leave no gap. The events are checked
+against the announced status: a stream that does not contain every number up to `seq`, in order, closes the connection.
 
-The store is not asked if the position is the head, or is the one from `hello` and nothing has happened since: a storm of
-reconnects to quiet channels costs no RPC. A channel that the connection is not in is `gone`; a channel gained just now is
-announced by `joined`.
+A position equal to the head, or to the one from `hello`, needs nothing. Otherwise there are two ways:
+
+- The first `sync` follows `hello`, for which the store has just confirmed the user's memberships. Up to the channel's head here,
+  everything was logged before a removal that has not been delivered yet, so the hub's word suffices: the events come from
+  `missed`, which reads each range once for all connections.
+- A later `sync`, or a position beyond the head here, is answered by the store (`CatchUp`), which checks the membership again.
+
+A channel that the connection is not in is `gone`; a channel gained just now is announced by `joined`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,8 +29,9 @@ from chassis.errors import HubbubError, NotAllowed, NotFound, RateLimited, Unava
 from chassis.grpc_client import call, stream
 from gateway.clients import CALL_SECONDS, CATCH_UP_SECONDS
 from gateway.hub.hub import Hub
+from gateway.hub.missed import Broken, MissedEvents
 from gateway.metrics import CATCH_UPS
-from gateway.model import Channel, Connection, Gain
+from gateway.model import Channel, Connection, Gain, Shown
 from gateway.protocol.close_codes import Close
 from gateway.protocol.outgoing import ChannelView, Left, Membership, Ref, Synced, SyncStatus, encode, membership, refusal
 from gateway.serial_queue import SerialQueue
@@ -50,19 +55,33 @@ CONCURRENT = 256
 """Syncs that read from the store at one time; the others wait."""
 WAITING_SYNCS = 8
 """Syncs of one connection that may wait."""
+CHUNK_BYTES = 256 * 1024
+GROUP_EVENTS = 500
+"""Events of several channels that are read together."""
 CHUNK_SECONDS = 15.0
 """Time for the client to read one chunk before it gets the next."""
 VERIFY_SECONDS = 20.0
 _GONE = SyncStatus("gone")
 
 
-class _Broken(Exception):
-    """The store's events do not match the announced status."""
+@dataclass(slots=True)
+class _Behind:
+    """One channel whose missing events are sent on the hub's word."""
+
+    channel: Channel
+    after: int
+    through: int
+    floor: int
+
+    @property
+    def count(self) -> int:
+        """How many events are missing."""
+        return self.through - self.after
 
 
 @dataclass(slots=True)
 class _Read:
-    """One channel that is read from the store."""
+    """One channel about which the store is asked."""
 
     channel: Channel
     position: int
@@ -86,8 +105,10 @@ class _Sync:
     """Status of each channel that the client named."""
     at_hand: dict[Channel, int] = field(default_factory=dict)
     """Channels that need not be read, with their positions."""
+    behind: list[_Behind] = field(default_factory=list)
+    """Channels to send from what `missed` has or reads."""
     reads: dict[str, _Read] = field(default_factory=dict)
-    """Channels to read."""
+    """Channels about which to ask the store."""
     lost: list[str] = field(default_factory=list)
     """Channels that are gone and that the client did not name."""
     announced: bool = False
@@ -95,7 +116,8 @@ class _Sync:
 
     def channels(self) -> list[Channel]:
         """Every channel of this sync."""
-        return [*self.at_hand, *(read.channel for read in self.reads.values())]
+        behind = (each.channel for each in self.behind)
+        return [*self.at_hand, *behind, *(read.channel for read in self.reads.values())]
 
 
 class CatchUps:
@@ -117,6 +139,7 @@ class CatchUps:
         self._group = group
         self._sync_events = sync_events
         """If a channel misses more events than this, none is sent."""
+        self._missed = MissedEvents(hub.tails, messages, group)
         self._slots = asyncio.Semaphore(CONCURRENT)
         hub.on_gain = self._verify_soon
 
@@ -128,29 +151,42 @@ class CatchUps:
             raise RateLimited("Too many syncs at once")
 
     async def _sync(self, connection: Connection, ref: Ref, positions: Mapping[str, int]) -> None:
-        sync = self._plan(_Sync(connection, ref), positions)
-        for channel in sync.channels():
-            channel.begin_catching(connection)
-        if not sync.reads:
-            CATCH_UPS.labels("memory").inc()
-            self._announce(sync)
-            return
+        sync = _Sync(connection, ref)
         try:
-            async with self._slots:
-                await self._read(sync)
+            self._plan(sync, positions)
+            for channel in sync.channels():
+                channel.begin_catching(connection)
+            if sync.reads or any(self._hub.tails.after(each.channel, each.after, each.through) is None for each in sync.behind):
+                async with self._slots:
+                    await self._answer(sync)
+                CATCH_UPS.labels("complete").inc()
+            else:
+                await self._answer(sync)
+                CATCH_UPS.labels("memory").inc()
         except HubbubError as error:
             self._fail(sync, error)
-        except _Broken:
+        except Broken:
             self._break(connection, "broken", Close.RESYNC_NEEDED)
         except TimeoutError:
             self._break(connection, "slow", Close.SLOW_CONSUMER)
-        else:
-            CATCH_UPS.labels("complete").inc()
-            for read in sync.reads.values():
-                self._hub.finish(read.channel, connection, read.through)
 
-    def _plan(self, sync: _Sync, positions: Mapping[str, int]) -> _Sync:
-        """Decide for each channel: gone, at hand, or to be read."""
+    async def _answer(self, sync: _Sync) -> None:
+        """Send `synced` and what is missing. Raises what `_sync` handles."""
+        groups = _groups(sync.behind)
+        first = next(groups, [])
+        pages = await self._pages(first)  # before `synced`, so that a store that does not answer leaves everything as it was
+        if sync.reads:
+            await self._read(sync)
+            for read in sync.reads.values():
+                self._hub.finish(read.channel, sync.connection, read.through)
+        else:
+            self._announce(sync)
+        await self._send(sync, first, pages)
+        for group in groups:
+            await self._send(sync, group, await self._pages(group))
+
+    def _plan(self, sync: _Sync, positions: Mapping[str, int]) -> None:
+        """Decide for each channel: gone, at hand, behind, or to be read. Raises `Broken`."""
         connection, account = sync.connection, sync.connection.account
         wanted = dict(positions)
         if not connection.flowing:
@@ -165,9 +201,23 @@ class CatchUps:
                 sync.at_hand[found] = position
                 if named:
                     sync.statuses[channel_id] = SyncStatus("complete", position)
-            else:
+            elif connection.flowing or position > found.head:
                 sync.reads[channel_id] = _Read(found, position, named, found.head)
-        return sync
+            else:
+                self._plan_behind(sync, found, position, named=named)
+
+    def _plan_behind(self, sync: _Sync, channel: Channel, position: int, *, named: bool) -> None:
+        floor = channel.floor(sync.connection)
+        behind = _Behind(channel, max(position, floor), channel.head, floor)
+        reset = behind.count > self._sync_events
+        if reset and not named:
+            raise Broken  # `synced` has no place for a channel that the client did not name
+        if named:
+            sync.statuses[channel.id] = SyncStatus("reset" if reset else "complete", channel.head)
+        if reset or behind.count <= 0:
+            sync.at_hand[channel] = channel.head
+        else:
+            sync.behind.append(behind)
 
     def _announce(self, sync: _Sync) -> None:
         sync.announced = sync.connection.flowing = True
@@ -176,6 +226,32 @@ class CatchUps:
             self._writer.send(sync.connection, encode(Left(channel_id)))
         for channel, position in sync.at_hand.items():
             self._hub.finish(channel, sync.connection, position)
+
+    async def _pages(self, group: Sequence[_Behind]) -> list[Sequence[Shown]]:
+        """The missing events of each channel, or the first of them. Raises `HubbubError`, `Broken`."""
+        found = [self._hub.tails.after(each.channel, each.after, each.through) for each in group]
+        if all(page is not None for page in found):
+            return [page or [] for page in found]
+        return await asyncio.gather(*(self._missed.read(each.channel, each.after, each.through) for each in group))
+
+    async def _send(self, sync: _Sync, group: Sequence[_Behind], pages: Sequence[Sequence[Shown]]) -> None:
+        """Send the missing events of each channel at the pace of the client."""
+        connection, size = sync.connection, 0
+        for each, first in zip(group, pages, strict=True):
+            page = first
+            while connection.closing is None:
+                for event in page:
+                    payload = event.to(each.floor)
+                    self._writer.send(connection, payload)
+                    size += len(payload)
+                if size > CHUNK_BYTES:
+                    await self._writer.drained(connection, CHUNK_SECONDS)
+                    size = 0
+                each.after += len(page)
+                if each.after >= each.through:
+                    break
+                page = await self._missed.read(each.channel, each.after, each.through)
+            self._hub.finish(each.channel, connection, each.through)
 
     async def _read(self, sync: _Sync) -> None:
         """Read from the store and send at the pace of the client. Raises what `_sync` handles."""
@@ -193,18 +269,18 @@ class CatchUps:
                     self._pass_on(sync, event)
                 await self._writer.drained(sync.connection, CHUNK_SECONDS)
         if not sync.announced or any(read.upcoming != read.through + 1 for read in sync.reads.values()):
-            raise _Broken
+            raise Broken
 
     def _take_statuses(self, sync: _Sync, statuses: Sequence[CatchUpStatus]) -> None:
         """Take the store's statuses. Raises if they do not match the request, or are older than what was delivered here."""
         if {status.channel for status in statuses} != sync.reads.keys():
-            raise _Broken
+            raise Broken
         for status in statuses:
             read = sync.reads[status.channel]
             if status.status != RESUME_STATUS_GONE and status.seq < read.head:
                 raise Unavailable  # a replica that lags behind the bus
             if status.status == RESUME_STATUS_RESET and not read.named:
-                raise _Broken  # `synced` has no place for a channel that the client did not name
+                raise Broken  # `synced` has no place for a channel that the client did not name
         for status in statuses:
             self._take_status(sync, status)
 
@@ -228,7 +304,7 @@ class CatchUps:
     def _pass_on(self, sync: _Sync, event: Event) -> None:
         read = sync.reads.get(event.channel)
         if read is None or event.seq != read.upcoming or event.seq > read.through:
-            raise _Broken
+            raise Broken
         read.upcoming += 1
         self._writer.send(sync.connection, event.payload)
 
@@ -293,3 +369,17 @@ class CatchUps:
 
     async def _welcome(self, channel: Channel, connection: Connection, view: ChannelView) -> None:
         self._hub.welcome(channel, connection, view)
+
+
+def _groups(behind: Sequence[_Behind]) -> Iterator[list[_Behind]]:
+    """Cut into groups of at most `GROUP_EVENTS`, or of one channel."""
+    group: list[_Behind] = []
+    count = 0
+    for each in behind:
+        if group and count + each.count > GROUP_EVENTS:
+            yield group
+            group, count = [], 0
+        group.append(each)
+        count += each.count
+    if group:
+        yield group
