@@ -209,6 +209,15 @@ async def fetch_events(doors: Doors) -> None:
         await not_found(doors.messages.FetchEvents(asked, timeout=5))
 
 
+async def fetch_ranges(doors: Doors) -> None:
+    """A range under another tenant than its channel's is as empty as one of an unknown channel."""
+    channels = (doors.pair.ids["channel"], UNKNOWN["channel"])
+    ranges = [calls.EventRange(tenant=doors.pair.tenant, channel=channel, through=9) for channel in channels]
+    ranges += [calls.EventRange(tenant=doors.pair.world.tenant, channel=channels[0], through=1)]
+    answer = await doors.messages.FetchRanges(calls.FetchRangesRequest(ranges=ranges), timeout=5)
+    assert [len(each.events) for each in answer.ranges] == [0, 0, 1]
+
+
 async def get_heads(doors: Doors) -> None:
     """GetHeads takes channels of any tenant and returns nothing but the length of their logs."""
     answer = await doors.messages.GetHeads(calls.GetHeadsRequest(channels=[doors.pair.ids["channel"]]), timeout=5)
@@ -306,6 +315,7 @@ CASES: dict[str, Callable[[Doors], Awaitable[None]]] = {
     "SearchMessages": search_messages,
     "CatchUp": catch_up,
     "FetchEvents": fetch_events,
+    "FetchRanges": fetch_ranges,
     "GetHeads": get_heads,
     "CreateUpload": create_upload,
     "CompleteUpload": uploads("CompleteUpload"),
