@@ -89,8 +89,9 @@ class Chatting:
             match frame:
                 case {"type": "pong", "ref": ref}:
                     self._times.ping.append((now - self._pinged.pop(ref)) * 1e3)
-                case {"type": "event", "kind": "message.posted", "data": {"text": str(text)}} if text not in self._own:
-                    self._times.delivery.append((now - float(text)) * 1e3)
+                case {"type": "event", "channel": channel, "kind": "message.posted", "data": {"text": str(text)}}:
+                    if channel == self._channel and text not in self._own and text[0].isdigit():
+                        self._times.delivery.append((now - float(text)) * 1e3)
                 case {"type": "error", "reason": reason}:
                     self._times.faults[f"error {reason}"] += 1
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest_asyncio
 from msgspec import Raw
@@ -13,29 +14,31 @@ from bus.memory import MemoryBus
 from bus.topics import commands
 from chassis.errors import Unavailable
 from gateway.commands.pending import Pending
-from gateway.commands.publisher import BATCH_BYTES, TENANT_BYTES, CommandPublisher
-from gateway.commands.shares import CHANGE_WEIGHT
+from gateway.commands.publisher import BATCH_BYTES, SHARED_BYTES, CommandPublisher
+from gateway.commands.shares import ACTIVE_SECONDS, CHANGE_WEIGHT
 from hubbub.events.v1.events_pb2 import Command, CommandBatch, PinMessage, PostMessage, Reply
 from services.gateway.tests.world import World
 
 TEXT_BYTES = 16 * 1024
-SHARE = 100
+ALONE, SHARE = 300, 100
 
 
 @dataclass
 class Publishing:
-    """A publisher whose tenants have shares of `SHARE` posts, on one partition."""
+    """A publisher on one partition whose tenants have shares of `SHARE` posts, since another tenant is active."""
 
     world: World
     pending: Pending
     bus: MemoryBus = field(default_factory=MemoryBus)
     sent: int = 0
+    now: float = 0.0
 
     def __post_init__(self) -> None:
-        self.publisher = CommandPublisher(self.bus, 1, self.pending, tenant_commands=SHARE)
+        self.publisher = CommandPublisher(self.bus, 1, self.pending, alone=ALONE, shared=SHARE, clock=lambda: self.now)
+        self.publisher.tenants.seen("a third")
         self.connection = self.world.connect("ann")
 
-    def send(self, tenant: str, **body: PostMessage | PinMessage) -> str:
+    def send(self, tenant: str, **body: Any) -> str:
         """Send a command, by default a short post, and return its id."""
         self.sent += 1
         command = Command(tenant=tenant, channel=tenant, id=f"g-1.{self.sent}", **(body or {"post": PostMessage(text="x")}))
@@ -79,19 +82,30 @@ async def test_what_waits_follows_in_order_as_outcomes_arrive(publishing: Publis
     assert not len(publishing.pending)
 
 
+async def test_a_tenant_may_fill_the_bus_while_no_other_is_active(publishing: Publishing) -> None:
+    publishing.now += ACTIVE_SECONDS
+    flood = [publishing.send("loud") for _ in range(2 * ALONE)]
+    assert await publishing.published(lambda ids: len(ids) == ALONE) == flood[:ALONE]
+    publishing.publisher.tenants.seen("quiet")  # at another gateway
+    for command in flood[: ALONE - SHARE]:
+        publishing.pending.replied(Reply(command=command, duplicate=True))
+    other = publishing.send("quiet")
+    assert await publishing.published(lambda ids: other in ids) == [*flood[:ALONE], other]
+
+
 async def test_a_share_is_bounded_in_bytes(publishing: Publishing) -> None:
     for _ in range(SHARE):
         publishing.send("loud", post=PostMessage(text="x" * TEXT_BYTES))
     other = publishing.send("quiet")
     published = await publishing.published(lambda ids: other in ids)
-    assert len(published) == TENANT_BYTES // TEXT_BYTES + 1
+    assert len(published) == SHARED_BYTES // TEXT_BYTES + 1
 
 
 async def test_a_change_fills_as_much_of_a_share_as_the_posts_that_take_as_long(publishing: Publishing) -> None:
     for _ in range(SHARE):
         publishing.send("loud", pin=PinMessage(message="m"))
     other = publishing.send("quiet")
-    assert len(await publishing.published(lambda ids: other in ids)) == SHARE // CHANGE_WEIGHT + 1
+    assert len(await publishing.published(lambda ids: other in ids)) == -(-SHARE // CHANGE_WEIGHT) + 1
 
 
 async def test_a_command_that_was_given_up_is_not_published_and_leaves_the_share(publishing: Publishing) -> None:

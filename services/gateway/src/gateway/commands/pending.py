@@ -57,7 +57,7 @@ class Pending:
     def __len__(self) -> int:
         return len(self._awaited)
 
-    def __contains__(self, command: str) -> bool:
+    def __contains__(self, command: object) -> bool:
         """Whether the command awaits its outcome."""
         return command in self._awaited
 

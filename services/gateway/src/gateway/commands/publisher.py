@@ -1,32 +1,37 @@
 """Publishes commands to the bus: everything accepted during the last publish goes as one batch per partition.
 
-A tenant that floods fills its own share of the bus (`shares`), not the queue that others wait in. One publish is under way at a time, so the commands of a connection keep their order, and batches grow with load. A command that
-the bus does not accept is answered at once and not retried: the client repeats it safely under the same key.
+A tenant that floods fills its own share of the bus (`shares`), not the queue that the others wait in. One publish is under way at
+a time, so the commands of a connection keep their order, and batches grow with load. A command that the bus does not accept is
+answered at once and not retried: the client repeats it safely under the same key.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 
 from bus.bus import Bus, BusFull, BusUnavailable
 from bus.topics import Topic, commands, partition_of
 from chassis.errors import Unavailable
 from gateway.commands.pending import Pending
-from gateway.commands.shares import CHANGE_WEIGHT, Shares, Waiting
+from gateway.commands.shares import CHANGE_WEIGHT, ActiveTenants, Bounds, Shares, Waiting
 from gateway.metrics import COMMAND_BATCH
 from hubbub.events.v1.events_pb2 import Command, CommandBatch
 
 WAITING = 20_000
 """Commands that may wait to be published; half as many of one tenant."""
 WAITING_BYTES = 16 * 1024 * 1024
-"""Bytes of the waiting commands; half as many of one tenant. During a publish they exist up to three times: as commands, as entries, in the connection."""
+"""Bytes of the waiting commands; half as many of one tenant. During a publish they exist up to three times: as commands, as
+entries, in the connection."""
 GATHER_SECONDS = 0.001
 """Pause between two publishes while commands come faster than they are published."""
-TENANT_COMMANDS = 2_000
-"""Posts of one tenant that may be on the bus without an outcome: two groups of a worker, which is what keeps it busy."""
-TENANT_BYTES = 1024 * 1024
-"""Bytes of one tenant on the bus without an outcome: one delivery of a worker."""
+ALONE, SHARED = 4_000, 200
+"""Posts of one tenant that may be on the bus without an outcome, while it is the only active one and otherwise.
+
+4,000 fill two transactions of a worker and the next two. 200 take a worker about 15 ms."""
+ALONE_BYTES, SHARED_BYTES = 8 * 1024 * 1024, 512 * 1024
+"""Bytes of the same."""
 _COMMANDS = bytes((CommandBatch.COMMANDS_FIELD_NUMBER << 3 | 2,))
 """The protobuf tag before each command of a batch."""
 _NO_LEASE = "This gateway has lost touch with the others for a moment"
@@ -46,7 +51,9 @@ class CommandPublisher:
         pending: Pending,
         cut_off: Callable[[], bool] = lambda: False,
         *,
-        tenant_commands: int = TENANT_COMMANDS,
+        alone: int = ALONE,
+        shared: int = SHARED,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._bus = bus
         self._cut_off = cut_off
@@ -54,7 +61,15 @@ class CommandPublisher:
         self._topics = [commands(partition) for partition in range(partitions)]
         self._pending = pending
         pending.on_outcome = self._answered
-        self._shares = Shares(pending, tenant_commands, TENANT_BYTES, WAITING // 2, WAITING_BYTES // 2)
+        self.tenants = ActiveTenants(clock)
+        """Tenants whose commands or events were seen lately, at any gateway."""
+        self._shares = Shares(
+            pending,
+            self.tenants,
+            alone=Bounds(alone, ALONE_BYTES),
+            shared=Bounds(shared, SHARED_BYTES),
+            waiting=Bounds(WAITING // 2, WAITING_BYTES // 2),
+        )
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         """Set while no command waits or is being published."""
