@@ -35,6 +35,11 @@ HEADS = """
 SELECT id, head FROM channels WHERE id = ANY(%(channels)s::uuid[])
 """
 
+# All channels, in pages.
+HEADS_AFTER = """
+SELECT id, head FROM channels WHERE id > %(after)s ORDER BY id LIMIT %(limit)s
+"""
+
 HEAD = """
 SELECT head FROM channels WHERE id = %(channel)s AND tenant = %(tenant)s
 """
