@@ -23,6 +23,7 @@ from bus.topics import partition_of
 from chassis.migrate import migrate, migrations
 from chassis.postgres import EVERY_TENANT, Connection
 from chassis.reader_store import OvertakenError, ReaderStore, read_to
+from hubbub.events.v1.events_pb2 import Event, EventBatch
 from messages.commands.model import Post
 from messages.reader_log import ReaderLog
 from services.messages.tests.conftest import PARTITIONS, Town, opened_town, service_url
@@ -233,6 +234,24 @@ async def test_an_unreadable_entry_of_the_bus_is_read_from_the_log(world: World)
     await world.town.bus.publish([(event_topic(partition_of(room, PARTITIONS)), b"\xff\xff")])
     await world.post(room)
     await world.read()
+
+
+async def test_an_event_of_an_epoch_that_has_ended_is_replaced_by_the_one_in_the_log(world: World) -> None:
+    room = await world.town.channel("ann")
+    await world.read()
+    lost = Event(tenant=world.town.tenant, channel=room, seq=(await world.effects())[room][-1] + 1, payload=b"lost")
+    batch = EventBatch(events=[lost], epoch="00000000-0000-7000-8000-000000000000-00000001")
+    await world.town.bus.publish([(event_topic(partition_of(room, PARTITIONS)), batch.SerializeToString())])
+    seen: list[bytes] = []
+    async with asyncio.timeout(30), world.reading() as batches:
+        await world.post(room)
+        async for each in batches:
+            await world.commit(each)
+            seen += [event.payload for event in each.events]
+            if await world.is_complete():
+                break
+    assert len(seen) == 1
+    assert seen != [b"lost"]
 
 
 async def test_the_cursor_of_a_topic_is_not_stored_while_one_of_its_channels_is_behind(world: World) -> None:

@@ -58,6 +58,10 @@ class Span(NamedTuple):
 class Log(Protocol):
     """The logs of all channels, in their state after the events that the bus has carried."""
 
+    async def epoch(self) -> str:
+        """The store's epoch. Numbers of another epoch may belong to other events."""
+        ...
+
     async def heads(self, after: str, limit: int) -> Sequence[tuple[str, int]]:
         """Channels with an id above `after`, in the order of their ids, each with its head. Fewer than `limit` end the list."""
         ...
@@ -144,6 +148,8 @@ class Reader:
         """By channel that is behind: the number up to which its log must be read."""
         self._missing: dict[str, int] = {}
         """By channel that is behind: how many events were missing when that was noticed."""
+        self._epoch = ""
+        """The store's epoch, as last read."""
         self._walked = ""
         """The id up to which the walk has compared channels."""
         self._logs_turn = False
@@ -177,7 +183,7 @@ class Reader:
         received: list[tuple[ReadItem, Sequence[Event]]] = []
         count = size = 0
         while count < _BATCH_EVENTS and size < _BATCH_BYTES and (item := await self._item(wait=wait and not received)):
-            events = _decoded(item) if isinstance(item, Delivery) else ()
+            events = await self._decoded(item) if isinstance(item, Delivery) else ()
             received.append((item, events))
             count += len(events)
             size += sum(len(event.payload) for event in events)
@@ -208,6 +214,23 @@ class Reader:
             case _:
                 assert_never(item)
         return ()
+
+    async def _decoded(self, delivery: Delivery) -> Sequence[Event]:
+        """The events of a delivery. Those of an epoch that has ended are replaced by what the log has at their numbers."""
+        found: list[Event] = []
+        for entry in delivery.entries:
+            try:
+                batch = EventBatch.FromString(entry.payload)
+            except DecodeError:  # leaves a gap, which the log fills
+                _log.error("reader_entry_unreadable", topic=delivery.topic)
+                continue
+            if batch.events and batch.epoch != self._epoch:
+                self._epoch = await self._log.epoch()
+            if batch.events and batch.epoch != self._epoch:
+                self._topic(delivery.topic).lost = True
+                continue
+            found += batch.events
+        return found
 
     async def _item(self, *, wait: bool) -> ReadItem | None:
         """The next item of the bus; without `wait`, None unless it is there already."""
@@ -351,14 +374,3 @@ async def open_reader(
             yield reader
         finally:
             await reader.close()
-
-
-def _decoded(delivery: Delivery) -> Sequence[Event]:
-    """The log events of a delivery. An unreadable entry leaves a gap, which the log fills."""
-    found: list[Event] = []
-    for entry in delivery.entries:
-        try:
-            found += EventBatch.FromString(entry.payload).events
-        except DecodeError:
-            _log.error("reader_entry_unreadable", topic=delivery.topic)
-    return found

@@ -9,7 +9,7 @@ from chassis.postgres import EVERY_TENANT, Database
 from hubbub.events.v1.events_pb2 import Event
 from messages import convert
 from messages.message import ChannelId, Range
-from messages.store import log
+from messages.store import epoch, log
 
 _FIRST = ChannelId("00000000-0000-0000-0000-000000000000")
 
@@ -19,6 +19,11 @@ class ReaderLog:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    async def epoch(self) -> str:
+        """The store's epoch. Raises `Unavailable`."""
+        async with self._database.connection(EVERY_TENANT) as connection:
+            return (await epoch.current(connection)).id
 
     async def heads(self, after: str, limit: int) -> Sequence[tuple[str, int]]:
         """A page of all channels with their heads. Raises `Unavailable`."""

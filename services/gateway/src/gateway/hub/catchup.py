@@ -5,6 +5,8 @@ channels, so the store's answer (a snapshot at `seq`) and the buffer (everything
 events are checked against the announced status: a stream that does not contain every number up to `seq`, in order, closes the
 connection.
 
+A position of another epoch of the store is `reset`: its number may belong to an entry that the store has lost.
+
 The store is not asked if the position is the head, or is the one from `hello` and nothing has happened since: a storm of
 reconnects to quiet channels costs no RPC. A channel that the connection is not in is `gone`; a channel gained just now is
 announced by `joined`.
@@ -23,12 +25,15 @@ import structlog
 from chassis.backoff import retrying
 from chassis.errors import HubbubError, NotAllowed, NotFound, RateLimited, Unavailable
 from chassis.grpc_client import call, stream
+from chassis.under_way import UnderWay
 from gateway.clients import CALL_SECONDS, CATCH_UP_SECONDS
 from gateway.hub.hub import Hub
 from gateway.metrics import CATCH_UPS
 from gateway.model import Channel, Connection, Gain
 from gateway.protocol.close_codes import Close
+from gateway.protocol.incoming import COST_BYTES
 from gateway.protocol.outgoing import ChannelView, Left, Membership, Ref, Synced, SyncStatus, encode, membership, refusal
+from gateway.rates.shared import SharedRate
 from gateway.serial_queue import SerialQueue
 from gateway.supervise import guarded
 from gateway.wire.registry import Registry
@@ -47,12 +52,19 @@ from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 
 log = structlog.get_logger()
 CONCURRENT = 256
-"""Syncs that read from the store at one time; the others wait."""
+"""Syncs that read from the store at one time; the others wait, outside of the hub's buffers."""
+TENANT_CONCURRENT = CONCURRENT // 2
+USER_CONCURRENT = 2
+WAITING_READS = 10_000
+"""Syncs of one user or tenant that wait to read."""
+EVENTS_PER_TOKEN = 50
+"""Events that cost their reader a token, besides those for their bytes."""
 WAITING_SYNCS = 8
 """Syncs of one connection that may wait."""
 CHUNK_SECONDS = 15.0
 """Time for the client to read one chunk before it gets the next."""
 VERIFY_SECONDS = 20.0
+_WAITING = "Other syncs of this user or tenant are being read"
 _GONE = SyncStatus("gone")
 
 
@@ -108,6 +120,7 @@ class CatchUps:
         messages: MessagesServiceStub,
         *,
         group: asyncio.TaskGroup,
+        rate: SharedRate,
         sync_events: int,
     ) -> None:
         self._hub = hub
@@ -117,18 +130,33 @@ class CatchUps:
         self._group = group
         self._sync_events = sync_events
         """If a channel misses more events than this, none is sent."""
+        self._rate = rate
+        """Of what the store reads for a user."""
+        self._users = UnderWay(USER_CONCURRENT, _WAITING, waiting=WAITING_READS, seconds=CATCH_UP_SECONDS)
+        self._tenants = UnderWay(TENANT_CONCURRENT, _WAITING, waiting=WAITING_READS, seconds=CATCH_UP_SECONDS)
         self._slots = asyncio.Semaphore(CONCURRENT)
         hub.on_gain = self._verify_soon
 
-    def sync(self, connection: Connection, ref: Ref, positions: Mapping[str, int]) -> None:
+    def sync(self, connection: Connection, ref: Ref, positions: Mapping[str, int], epoch: str | None = None) -> None:
         """Answer a `sync` after the connection's earlier ones. Raises `RateLimited` if too many wait."""
         if connection.flow is None:
             connection.flow = SerialQueue(self._group, WAITING_SYNCS, partial(self._close, connection, Close.INTERNAL_ERROR))
-        if not connection.flow.add(partial(self._sync, connection, ref, positions)):
+        if not connection.flow.add(partial(self._sync, connection, ref, positions, epoch)):
             raise RateLimited("Too many syncs at once")
 
-    async def _sync(self, connection: Connection, ref: Ref, positions: Mapping[str, int]) -> None:
-        sync = self._plan(_Sync(connection, ref), positions)
+    async def _sync(self, connection: Connection, ref: Ref, positions: Mapping[str, int], epoch: str | None) -> None:
+        sync, account = self._plan(connection, ref, positions, epoch), connection.account
+        if not sync.reads:
+            await self._answer(sync)
+            return
+        try:
+            async with self._users.turn(account.tenant, account.user), self._tenants.turn(account.tenant), self._slots:
+                await self._answer(self._plan(connection, ref, positions, epoch))  # again: channels moved on during the wait
+        except RateLimited as error:
+            self._writer.send(connection, refusal(error, ref))
+
+    async def _answer(self, sync: _Sync) -> None:
+        connection = sync.connection
         for channel in sync.channels():
             channel.begin_catching(connection)
         if not sync.reads:
@@ -136,8 +164,7 @@ class CatchUps:
             self._announce(sync)
             return
         try:
-            async with self._slots:
-                await self._read(sync)
+            await self._read(sync)
         except HubbubError as error:
             self._fail(sync, error)
         except _Broken:
@@ -149,9 +176,9 @@ class CatchUps:
             for read in sync.reads.values():
                 self._hub.finish(read.channel, connection, read.through)
 
-    def _plan(self, sync: _Sync, positions: Mapping[str, int]) -> _Sync:
-        """Decide for each channel: gone, at hand, or to be read."""
-        connection, account = sync.connection, sync.connection.account
+    def _plan(self, connection: Connection, ref: Ref, positions: Mapping[str, int], epoch: str | None) -> _Sync:
+        """Decide for each channel: gone, at hand, or to be read. A position of another epoch is reset."""
+        sync, account = _Sync(connection, ref), connection.account
         wanted = dict(positions)
         if not connection.flowing:
             for channel in account.channels.values():
@@ -161,6 +188,9 @@ class CatchUps:
             found, named = account.channels.get(channel_id), channel_id in positions
             if found is None or connection in found.catching or not found.holds(connection):
                 sync.statuses[channel_id] = _GONE
+            elif named and not self._hub.epoch.covers(position, epoch):
+                head = sync.at_hand[found] = max(found.head, found.waiting.get(connection, 0))
+                sync.statuses[channel_id] = SyncStatus("reset", head)
             elif position == found.head or (position == found.waiting.get(connection) and position > found.head):
                 sync.at_hand[found] = position
                 if named:
@@ -186,14 +216,31 @@ class CatchUps:
         )
         async with aclosing(stream(self._messages.CatchUp, request, timeout=CATCH_UP_SECONDS)) as answers:
             async for answer in answers:
+                if not self._hub.epoch.accept(answer.epoch):
+                    raise Unavailable
+                if sync.connection.closing is not None:  # a new epoch
+                    return
                 if not sync.announced:
                     self._take_statuses(sync, answer.statuses)
                     self._announce(sync)
                 for event in answer.events:
                     self._pass_on(sync, event)
+                await self._charge(sync.connection, answer.events)
                 await self._writer.drained(sync.connection, CHUNK_SECONDS)
         if not sync.announced or any(read.upcoming != read.through + 1 for read in sync.reads.values()):
             raise _Broken
+
+    async def _charge(self, connection: Connection, events: Sequence[Event]) -> None:
+        """Charge the user for what was read, and wait as long as that exceeds the rate: a catch-up is never refused halfway."""
+        account, size = connection.account, sum(len(event.payload) for event in events)
+        cost = len(events) / EVENTS_PER_TOKEN + size / COST_BYTES
+        while cost:
+            try:
+                self._rate.take(account.tenant, account.user, cost=cost)
+            except RateLimited as error:
+                await asyncio.sleep(error.retry_after)
+            else:
+                return
 
     def _take_statuses(self, sync: _Sync, statuses: Sequence[CatchUpStatus]) -> None:
         """Take the store's statuses. Raises if they do not match the request, or are older than what was delivered here."""

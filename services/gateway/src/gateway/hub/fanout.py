@@ -7,7 +7,7 @@ is one loop, at the pace at which connections are written to, so batches grow wi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import structlog
 from google.protobuf.message import DecodeError
@@ -18,12 +18,13 @@ from chassis.backoff import retrying
 from chassis.metrics import DEFECTS
 from gateway.hub.hub import Hub
 from gateway.hub.reconcile import Reconciler
-from gateway.metrics import BUS_LOST
+from gateway.metrics import BUS_LOST, EVENTS
 from gateway.protocol import outgoing
 from gateway.wire.writer import Writer
 from hubbub.events.v1.events_pb2 import Event, EventBatch, Receipt, Reply, ReplyBatch
 
 log = structlog.get_logger()
+_stale = EVENTS.labels("stale")
 
 
 class Fanout:
@@ -101,12 +102,21 @@ class Fanout:
 
     def _take_events(self, payload: bytes) -> None:
         batch = EventBatch.FromString(payload)
+        if not self._hub.epoch.accept(batch.epoch):
+            self._drop_stale(batch.events)
+            batch.ClearField("events")
         for event in batch.events:
             if not event.gateway or event.gateway == self._gateway:  # the sweeper does not know the gateway
                 self._on_event(event)
             self._hub.take(event)
         for receipt in batch.receipts:
             self._send_receipt(receipt)
+
+    def _drop_stale(self, events: Iterable[Event]) -> None:
+        """Events of an earlier epoch may not exist any more. Those that do are fetched, since their channels are compared."""
+        channels = [event.channel for event in events]
+        _stale.inc(len(channels))
+        self._reconciler.suspect(channels)
 
     def _send_receipt(self, receipt: Receipt) -> None:
         channel = self._hub.channels.get(receipt.channel)
