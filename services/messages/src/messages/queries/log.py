@@ -39,6 +39,11 @@ SELECT {EPOCH}, found.id, found.head FROM (VALUES (1)) AS one
 LEFT JOIN (SELECT id, head FROM channels WHERE id = ANY(%(channels)s::uuid[])) found ON true
 """
 
+# All channels, in pages.
+HEADS_AFTER = """
+SELECT id, head FROM channels WHERE id > %(after)s ORDER BY id LIMIT %(limit)s
+"""
+
 HEAD = f"""
 SELECT head, {EPOCH} FROM channels WHERE id = %(channel)s AND tenant = %(tenant)s
 """
