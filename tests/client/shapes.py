@@ -191,7 +191,7 @@ _FRAMES: Mapping[str, tuple[Mapping[str, Check], Mapping[str, Check]]] = {
             "limits": _limits,
             "channels": listed(hello_channel),
         },
-        {},
+        {"epoch": text},
     ),
     "ack": ({"channel": uuid, "seq": whole, "message": uuid, "at": moment}, {"ref": anything, "duplicate": true}),
     "error": ({"reason": reason, "detail": text}, {"ref": anything, "retry_after": number}),

@@ -152,4 +152,38 @@ describe("outbox", () => {
     expect(world.client.store.get().outbox).toEqual([]);
     expect(world.storage.items.size).toBe(0);
   });
+
+  test("what was stored lately is sent again under the same key when the store has lost entries, in its order", () => {
+    const { outbox, sent, ack, line, states } = bench();
+    outbox.add(draft("seen"));
+    ack("k1", 1);
+    outbox.applied("a", 1);
+    outbox.add(draft("stored"));
+    ack("k2", 2);
+    outbox.add(draft("sending"));
+    line.open = false;
+    outbox.closed();
+    outbox.lost();
+    expect(states()).toEqual(["waiting", "waiting", "waiting"]);
+    line.open = true;
+    outbox.opened();
+    ack("k1", 1);
+    ack("k2", 2);
+    expect(sent.slice(3).map((frame) => [frame.key, frame.text])).toEqual([["k1", "seen"], ["k2", "stored"], ["k3", "sending"]]);
+  });
+
+  test("what was stored more than two minutes before the loss is not sent again, nor is anything twice", () => {
+    const { outbox, ack, clock, states } = bench();
+    outbox.add(draft("old"));
+    ack("k1", 1);
+    outbox.applied("a", 1);
+    clock.advance(120_001);
+    outbox.lost();
+    expect(states()).toEqual([]);
+    outbox.add(draft("new"));
+    ack("k2", 2);
+    outbox.lost();
+    outbox.lost();
+    expect(states()).toEqual(["waiting"]);
+  });
 });

@@ -87,6 +87,8 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     details: Details = NO_DETAILS
     about: int = 0
     """In a channel with history `joined`: number of the message that the entry is about, or of the thread's root; else 0."""
+    epoch: str = ""
+    """The store's epoch, as the statement that numbered or read the entry saw it."""
 
 
 class Range(msgspec.Struct, frozen=True):

@@ -197,14 +197,14 @@ class Dispatch:
         self._pending.add(command.id, connection, ref)
         try:
             self._publisher.add(command)
-        except Unavailable as error:
+        except (RateLimited, Unavailable) as error:
             self._pending.failed((command.id,), error)
 
     # State.
 
     def _sync(self, catch_ups: CatchUps, connection: Connection, frame: incoming.Sync) -> None:
         if self._granted(connection, len(frame.positions) // LISTED_PER_TOKEN, frame.ref):
-            catch_ups.sync(connection, frame.ref, frame.positions)
+            catch_ups.sync(connection, frame.ref, frame.positions, None if frame.epoch is UNSET else frame.epoch)
 
     def _watch(self, presences: Presences, connection: Connection, frame: incoming.Watch) -> None:
         users = frozenset(frame.users)

@@ -109,6 +109,8 @@ class Sync(_Frame, tag="sync"):
     cost: ClassVar[float] = 1.0
     """And more for many positions: `commands.dispatch`."""
     positions: dict[str, Seq]
+    epoch: Id | UnsetType = UNSET
+    """The epoch of the positions, as `hello` named it."""
 
 
 class Read(_Frame, tag="read"):

@@ -29,6 +29,7 @@ from messages.commands.model import Command, Delete, Edit, Pin, Post, React, Rea
 from messages.limits import DEFAULT_LIMITS, Limits
 from messages.message import NO_DETAILS, Details, Entry, EntryKind
 from messages.policy import Action
+from messages.queries.epoch import EPOCH
 
 
 def _statement(
@@ -82,7 +83,8 @@ outbox AS (
 SELECT 1 AS n, verdict, seq, message,
   CASE WHEN verdict <> 'fresh' THEN (
     SELECT first.at FROM entries first WHERE first.channel = judged.channel AND first.seq = judged.seq) END AS at,
-  CASE verdict WHEN 'SLOW_MODE' THEN wait END AS wait, about, NULL::text AS details, (SELECT id FROM outbox) AS unpublished, now
+  CASE verdict WHEN 'SLOW_MODE' THEN wait END AS wait, about, NULL::text AS details, (SELECT id FROM outbox) AS unpublished, now,
+  {EPOCH} AS epoch
 FROM judged
 """)
 
@@ -234,7 +236,7 @@ def entry(command: Command, answer: Answer) -> Entry:
     return Entry(
         command.channel, answer.seq, command.tenant, _kind(body), command.actor, answer.at, None, command.id, answer.message,
         body.text if isinstance(body, Edit) else None, body.sealed if isinstance(body, Edit) else None,
-        Details(emoji=body.emoji) if isinstance(body, React) else NO_DETAILS, answer.about or 0,
+        Details(emoji=body.emoji) if isinstance(body, React) else NO_DETAILS, answer.about or 0, answer.epoch,
     )  # fmt: skip
 
 

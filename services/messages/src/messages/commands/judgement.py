@@ -108,16 +108,18 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     """The details that were stored, as JSON; None when they are those of the command."""
     unpublished: int | None
     """The row of `unpublished` that covers the statement's new entries. Only in a statement's first answer."""
+    epoch: str
+    """The store's epoch in the statement."""
 
 
 def answers(rows: Rows) -> Sequence[Answer]:
-    """Read rows of (n, verdict, seq, message, at, wait, about, details, unpublished, now), in the order of `n`.
+    """Read rows of (n, verdict, seq, message, at, wait, about, details, unpublished, now, epoch), in the order of `n`.
 
-    `at` is NULL for new entries: they share `now`, which only the first row has.
+    `at` is NULL for new entries: they share `now`, which only the first row has, like the epoch.
     """
     rows.sort(key=_FIRST)
-    now = rows[0][-1]
+    now, epoch = rows[0][-2:]
     return [
-        Answer(verdict, seq, message, at or now, wait, about, details, unpublished)
-        for _, verdict, seq, message, at, wait, about, details, unpublished, _ in rows
+        Answer(verdict, seq, message, at or now, wait, about, details, unpublished, epoch)
+        for _, verdict, seq, message, at, wait, about, details, unpublished, _, _ in rows
     ]  # fmt: skip

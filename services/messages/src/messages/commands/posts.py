@@ -29,6 +29,7 @@ from messages.commands.model import Command, Post
 from messages.ids import message_ids
 from messages.message import NO_DETAILS, CommandId, Details, Entry, EntryKind, MessageId
 from messages.policy import Action
+from messages.queries.epoch import EPOCH
 
 # Mentions of users who have blocked the author are left out.
 _DETAILS = (
@@ -107,7 +108,8 @@ SELECT n, verdict,
   CASE verdict WHEN 'SLOW_MODE' THEN
     CASE WHEN next_post_at > now THEN EXTRACT(epoch FROM next_post_at - now)::float8 ELSE slow_mode_seconds END END AS wait,
   about, CASE WHEN kept <> details THEN kept::text END AS details,
-  CASE n WHEN 1 THEN (SELECT id FROM outbox) END AS unpublished, CASE n WHEN 1 THEN now END AS now
+  CASE n WHEN 1 THEN (SELECT id FROM outbox) END AS unpublished, CASE n WHEN 1 THEN now END AS now,
+  CASE n WHEN 1 THEN {EPOCH} END AS epoch
 FROM numbered
 """)
 
@@ -160,7 +162,7 @@ def entry(command: Command, answer: Answer) -> Entry:
     details = (_decode(answer.details) if answer.details else _details(post)) or NO_DETAILS
     return Entry(
         command.channel, answer.seq, command.tenant, EntryKind.MESSAGE_POSTED, command.actor, answer.at, command.key, command.id,
-        answer.message, post.text, post.sealed, details, answer.about or 0,
+        answer.message, post.text, post.sealed, details, answer.about or 0, answer.epoch,
     )  # fmt: skip
 
 

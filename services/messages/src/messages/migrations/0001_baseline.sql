@@ -14,6 +14,17 @@ CREATE INDEX users_by_name ON users (tenant, lower(name), id);
 -- Every command checks its author here, so the index holds only the few users for whom the check can fail.
 CREATE INDEX users_blocked_or_revoked ON users (tenant, id) WHERE blocked OR revoked_before IS NOT NULL;
 
+-- The store's epoch, one row. A position in a log counts in its epoch only (docs/adr/0049). A later epoch has a greater id.
+CREATE TABLE epoch (
+    id uuid NOT NULL DEFAULT uuidv7(),
+    timeline text NOT NULL DEFAULT left(pg_walfile_name(pg_current_wal_lsn()), 8), -- of the server when the epoch was declared
+    first boolean NOT NULL DEFAULT true, -- none was declared before
+    reason text NOT NULL,
+    declared_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE UNIQUE INDEX epoch_alone ON epoch ((true));
+INSERT INTO epoch (reason) VALUES ('created');
+
 -- The row of a channel is its lock: a transaction that numbers an entry or changes a member locks it first.
 -- Valid values are checked by triggers, not by CHECK: PostgreSQL plans a table's CHECKs anew for each statement that updates it.
 -- Each post updates the row. So it leaves room for updates within the page, and statistics are gathered rarely.
