@@ -146,9 +146,10 @@ EVENT_DATA: Mapping[str, Check] = {
             "thread": nullable(uuid),
             "attachments": listed(attachment),
             "mentions": listed(text),
-        }
+        },
+        {"sealed": text},
     ),
-    "message.edited": record({"message": uuid, "text": nullable(text)}),
+    "message.edited": record({"message": uuid, "text": nullable(text)}, {"sealed": text}),
     "message.deleted": _message_only,
     "reaction.added": _reaction_data,
     "reaction.removed": _reaction_data,
@@ -235,7 +236,8 @@ message = record(
         "mentions": listed(text),
         "reactions": listed(reaction),
         "pinned": flag,
-    }
+    },
+    {"sealed": text},
 )
 
 _channel_fields: Mapping[str, Check] = {

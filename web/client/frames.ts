@@ -20,11 +20,12 @@ interface EventData {
     message: string;
     key?: string;
     text: string | null;
+    sealed?: string;
     thread?: string | null;
     attachments?: readonly Attachment[];
     mentions?: readonly string[];
   };
-  "message.edited": { message: string; text: string | null };
+  "message.edited": { message: string; text: string | null; sealed?: string };
   "message.deleted": { message: string };
   "reaction.added": { message: string; emoji: string };
   "reaction.removed": { message: string; emoji: string };

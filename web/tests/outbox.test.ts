@@ -31,10 +31,12 @@ function bench(storage = memoryStorage()) {
 
 const draft = (text: string) => ({ channel: "a", text });
 
-test("keys are random UUIDs of version 4", () => {
-  const keys = Array.from({ length: 100 }, newKey);
+test("keys are UUIDs of version 7, which ascend in time", () => {
+  const keys = Array.from({ length: 100 }, () => newKey());
   expect(new Set(keys).size).toBe(100);
-  for (const key of keys) expect(key).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+  for (const key of keys) expect(key).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+  const first = Date.UTC(2026, 10, 29);
+  expect([newKey(first + 2), newKey(first), newKey(first + 1)].sort().map((key) => Number.parseInt(key.slice(0, 13).replace("-", ""), 16) - first)).toEqual([0, 1, 2]);
 });
 
 describe("outbox", () => {

@@ -22,6 +22,7 @@ from gateway.identity.identity import Identity
 from gateway.model import Account, Connection
 from gateway.protocol.outgoing import ChannelView, Membership
 from gateway.rates.bucket import Bucket
+from gateway.rates.shared import SharedRate
 from gateway.wire.framing import WEBSOCKET
 from gateway.wire.registry import Registry
 from hubbub.events.v1.events_pb2 import Event, EventKind, Role
@@ -30,6 +31,7 @@ from hubbub.messages.v1.messages_pb2 import Channel, ChannelKind
 from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 
 TENANT = "t"
+DELETED = EventKind.EVENT_KIND_MESSAGE_DELETED
 POSTED = EventKind.EVENT_KIND_MESSAGE_POSTED
 JOINED = EventKind.EVENT_KIND_MEMBER_JOINED
 REMOVED = EventKind.EVENT_KIND_MEMBER_REMOVED
@@ -112,6 +114,14 @@ class Store:
         self.epoch = "1"
         self.first_epoch = True
 
+    def erase(self, channel: str, seq: int) -> Event:
+        """Delete a message: its event, and the text of its entry, as the messages service does."""
+        erased = Event()
+        erased.CopyFrom(self.logs[channel][seq - 1])
+        erased.payload = json.dumps(json.loads(erased.payload) | {"erased": True}).encode()
+        self.logs[channel][seq - 1] = erased
+        return self.append(channel, DELETED)
+
     def append(self, channel: str, kind: EventKind.ValueType = POSTED, user: str = "", about: int = 0) -> Event:
         log = self.logs.setdefault(channel, [])
         seq = len(log) + 1
@@ -159,6 +169,13 @@ class Store:
             return [rpc.FetchEventsResponse(events=events, head=len(log), epoch=self.epoch)]
 
         return (await self._ask(look))[0]  # type: ignore[no-any-return]
+
+    async def FetchRanges(self, request: rpc.FetchRangesRequest, **_: object) -> rpc.FetchRangesResponse:  # noqa: N802
+        def look() -> list[rpc.FetchRangesResponse]:
+            found = [self.logs.get(each.channel, [])[each.after : each.through] for each in request.ranges]
+            return [rpc.FetchRangesResponse(ranges=[rpc.FetchedRange(events=events) for events in found], epoch=self.epoch)]
+
+        return (await self._ask(look, may_fail=True))[0]  # type: ignore[no-any-return]
 
     async def GetHeads(self, request: rpc.GetHeadsRequest, **_: object) -> rpc.GetHeadsResponse:  # noqa: N802
         def look() -> list[rpc.GetHeadsResponse]:
@@ -231,7 +248,10 @@ class World:
         self.hub = Hub(self.registry)
         stub = cast(MessagesServiceStub, self.store)
         self.filler = GapFiller(self.hub, stub, lambda _event: None, group)
-        self.catch_ups = CatchUps(self.hub, self.registry, stub, group=group, sync_events=SYNC_EVENTS)
+        self.now = 0.0
+        """The clock of `catch_up_rate`."""
+        self.catch_up_rate = SharedRate(1_000, 1_000, "too much", clock=lambda: self.now)
+        self.catch_ups = CatchUps(self.hub, self.registry, stub, group=group, rate=self.catch_up_rate, sync_events=SYNC_EVENTS)
         self.doubtful: list[Account] = []
         """Users whose sessions `revocation.apply` would open again."""
         self.hub.on_doubt = self.doubtful.append
@@ -291,7 +311,7 @@ class World:
 def _short(frame: Any) -> Any:
     match frame:
         case {"type": "event", "channel": channel, "seq": seq}:
-            return f"{channel}:{seq}" + (" hidden" if "hidden" in frame else "")
+            return f"{channel}:{seq}" + (" hidden" if "hidden" in frame else "") + (" erased" if "erased" in frame else "")
         case {"type": "left", "channel": channel}:
             return f"left:{channel}"
         case {"type": "joined", "channel": {"id": channel, "seq": seq}}:

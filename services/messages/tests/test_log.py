@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from chassis.errors import InvalidArgument, NotFound
 from chassis.proto_enums import to_word
 from hubbub.events.v1 import events_pb2 as events
@@ -115,6 +117,45 @@ async def test_a_gap_is_fetched_within_its_bounds(town: Town) -> None:
     assert await fetch(5, through=3) == []
     foreign = rpc.FetchEventsRequest(tenant="elsewhere", channel=channel)
     await refused(town.service.FetchEvents(foreign, None), NotFound)
+
+
+async def test_ranges_of_several_channels_are_read_together(town: Town) -> None:
+    first, second = await town.channel("ann"), await town.channel("ann")
+    for channel in (first, second):
+        await town.do(*(town.command(channel, "ann", Post("x")) for _ in range(5)))
+    wanted = ((first, 2, 4), (first, 4, 5), (second, 5, 7), (first, 0, 1), (second, 6, 9))
+    assert await fetch_ranges(town, *wanted) == [[3, 4], [5], [6, 7], [1], [7]]
+    assert await fetch_ranges(town, (first, 2, 4), tenant="elsewhere") == [[]]
+    with pytest.raises(InvalidArgument):
+        await fetch_ranges(town, (first, 4, 4))
+    with pytest.raises(InvalidArgument):
+        await fetch_ranges(town, *[(first, 2, 4)] * 101)
+
+
+async def test_a_range_under_another_tenant_is_empty_beside_one_of_its_own(town: Town) -> None:
+    channel = await town.channel("ann")
+    ranges = [rpc.EventRange(tenant=tenant, channel=channel, through=1) for tenant in ("elsewhere", town.tenant)]
+    answer = await town.service.FetchRanges(rpc.FetchRangesRequest(ranges=ranges), None)
+    assert [len(each.events) for each in answer.ranges] == [0, 1]
+
+
+async def test_ranges_beyond_a_page_are_left_out(town: Town) -> None:
+    first, second, third = [await town.channel("ann") for _ in range(3)]
+    for channel in (first, second, third):
+        await town.do(*(town.command(channel, "ann", Post("x" * 1_500)) for _ in range(300)))
+    whole, part = await fetch_ranges(town, (first, 0, 300), (second, 0, 300), (third, 0, 300))
+    assert whole == list(range(1, 301))
+    assert part == list(range(1, len(part) + 1))
+    assert 0 < len(part) < 300
+
+
+async def fetch_ranges(town: Town, *ranges: tuple[ChannelId, int, int], tenant: str = "") -> list[list[int]]:
+    wanted = [
+        rpc.EventRange(tenant=tenant or town.tenant, channel=channel, after=after, through=through)
+        for channel, after, through in ranges
+    ]
+    answer = await town.service.FetchRanges(rpc.FetchRangesRequest(ranges=wanted), None)
+    return [[event.seq for event in each.events] for each in answer.ranges]
 
 
 async def test_a_response_never_exceeds_the_message_limit(town: Town) -> None:

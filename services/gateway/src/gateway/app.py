@@ -106,6 +106,7 @@ class Gateway:
             on_event=self._pending.stored,
             on_reply=self._pending.replied,
             on_lost=self._revocations.doubt_all,
+            on_tenant=self._publisher.tenants.seen,
         )
         self._presences = Presences(registry.writer, clients.presence, self.id)
         registry.on_open.append(self._presences.opened)
@@ -128,7 +129,7 @@ class Gateway:
             pending=self._pending,
             publisher=self._publisher,
             attachments=Attachments(registry, clients.media, group),
-            catch_ups=CatchUps(hub, registry, messages, group=group, sync_events=SYNC_EVENTS),
+            catch_ups=CatchUps(hub, registry, messages, group=group, rate=self._rates.catch_ups, sync_events=SYNC_EVENTS),
             presences=self._presences,
             typing=self._typing,
             rates=self._rates,

@@ -25,6 +25,7 @@ from chassis.callers import callers_of
 from chassis.database_check import DatabaseCheck, open_database_check
 from chassis.database_role import RoleCheck
 from chassis.grpc_client import open_channel
+from chassis.grpc_tls import TlsFiles
 from chassis.jwt import InvalidTokenError
 from chassis.lifecycle import Lifecycle
 from chassis.migrate import migrate, migrations
@@ -93,7 +94,7 @@ async def open_media(config: ApiConfig) -> AsyncIterator[MediaServiceStub | None
     if not config.media_target:
         yield None
         return
-    async with open_channel(config.media_target, config.identity) as channel:
+    async with open_channel(config.media_target, config.identity, TlsFiles.of(config)) as channel:
         yield MediaServiceStub(channel)
 
 

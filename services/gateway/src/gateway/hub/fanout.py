@@ -42,6 +42,7 @@ class Fanout:
         on_event: Callable[[Event], None],
         on_reply: Callable[[Reply], None],
         on_lost: Callable[[], None],
+        on_tenant: Callable[[str], None] = lambda _tenant: None,
     ) -> None:
         self._bus = bus
         self._gateway = gateway
@@ -54,6 +55,8 @@ class Fanout:
         """Called with each outcome that is not an event."""
         self._on_lost = on_lost
         """Called when events may be lost: memberships may have been missed."""
+        self._on_tenant = on_tenant
+        """Called with each tenant of which events come, over any gateway; not for each event."""
         self._partitions = {events(partition).name: partition for partition in range(partitions)}
         self._topics = [*(events(partition) for partition in range(partitions)), replies(gateway)]
         self._handlers: dict[str, Callable[[bytes], None]] = {
@@ -101,11 +104,14 @@ class Fanout:
             self._lost((topic,), "failed")
 
     def _take_events(self, payload: bytes) -> None:
-        batch = EventBatch.FromString(payload)
+        batch, tenant = EventBatch.FromString(payload), ""
         if not self._hub.epoch.accept(batch.epoch):
             self._drop_stale(batch.events)
             batch.ClearField("events")
         for event in batch.events:
+            if event.tenant != tenant:
+                tenant = event.tenant
+                self._on_tenant(tenant)
             if not event.gateway or event.gateway == self._gateway:  # the sweeper does not know the gateway
                 self._on_event(event)
             self._hub.take(event)

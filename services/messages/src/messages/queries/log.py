@@ -25,7 +25,8 @@ SELECT seq, at, (SELECT id FROM outbox), {EPOCH} FROM drafts ORDER BY n
 
 # Entries of several ranges (after, through], each in order. A committed log has no gaps, so a range has as many rows as numbers.
 RANGES = f"""
-SELECT e.channel, e.seq, e.tenant, e.kind, e.actor, e.at, e.key, e.command, e.message, e.text, e.details::text, e.about, {EPOCH}
+SELECT e.channel, e.seq, e.tenant, e.kind, e.actor, e.at, e.key, e.command, e.message, e.text, e.sealed, e.details::text, e.about,
+  {EPOCH}
 FROM unnest(%(channels)s::uuid[], %(afters)s::bigint[], %(throughs)s::bigint[]) WITH ORDINALITY AS r(channel, after, through, n)
 CROSS JOIN LATERAL (
   SELECT * FROM entries WHERE entries.channel = r.channel AND entries.seq > r.after AND entries.seq <= r.through
@@ -37,6 +38,11 @@ ORDER BY r.n, e.seq
 HEADS = f"""
 SELECT {EPOCH}, found.id, found.head FROM (VALUES (1)) AS one
 LEFT JOIN (SELECT id, head FROM channels WHERE id = ANY(%(channels)s::uuid[])) found ON true
+"""
+
+# All channels, in pages.
+HEADS_AFTER = """
+SELECT id, head FROM channels WHERE id > %(after)s ORDER BY id LIMIT %(limit)s
 """
 
 HEAD = f"""

@@ -6,10 +6,11 @@ caller may read, and later ones the entries up to those heads. Entries appended 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 from chassis.errors import InvalidArgument, NotFound
 from chassis.postgres import EVERY_TENANT
+from hubbub.events.v1.events_pb2 import Event
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages import convert, validate
 from messages.message import Caller, ChannelId, Entry, Range, TenantId
@@ -20,6 +21,7 @@ from messages.store import log
 _POSITIONS = 10_000
 _HEADS = 1_000
 _FETCH = 1_000
+_RANGES = 100
 _CHUNK_BYTES = 256 * 1024
 
 
@@ -83,6 +85,23 @@ class Log(RpcBase):
         events = fit_to_answer(map(convert.event, entries))
         return rpc.FetchEventsResponse(events=events, head=head, epoch=_epoch(entries) or epoch)
 
+    async def FetchRanges(self, request: rpc.FetchRangesRequest, _context: object) -> rpc.FetchRangesResponse:
+        """Entries that sockets of a gateway miss: a page of all ranges, of which the last ones may be left out."""
+        validate.at_most(request.ranges, _RANGES, "ranges")
+        tenants = [TenantId(validate.tenant(each.tenant)) for each in request.ranges]
+        ranges = [
+            Range(validate.channel_id(each.channel), validate.seq(each.after), validate.seq(each.through))
+            for each in request.ranges
+        ]
+        if not all(each.count for each in ranges):
+            raise InvalidArgument("An empty range")
+        page = next(log.pages(ranges), [])
+        async with self._database.connection(sorted(set(tenants))) as connection:
+            entries = await log.read(connection, page)
+        found = fit_to_answer(map(convert.event, entries))
+        answers = _by_range(found, zip(page, tenants, strict=False), cut=len(found) < len(entries))
+        return rpc.FetchRangesResponse(ranges=answers, epoch=_epoch(entries))
+
     async def GetHeads(self, request: rpc.GetHeadsRequest, _context: object) -> rpc.GetHeadsResponse:
         """Heads of channels of any tenants, with which gateways compare their own. Contains nothing but numbers."""
         if len(request.channels) > _HEADS:
@@ -114,6 +133,21 @@ class Log(RpcBase):
 def _epoch(entries: Sequence[Entry]) -> str:
     """The epoch of entries of one read; empty without entries."""
     return entries[0].epoch if entries else ""
+
+
+def _by_range(events: Sequence[Event], ranges: Iterable[tuple[Range, TenantId]], *, cut: bool) -> list[rpc.FetchedRange]:
+    """Distribute events to the ranges from which they were read, in order. `cut`: events after the last one were left out."""
+    answers, at = [], 0
+    for each, tenant in ranges:
+        began = at
+        for seq in range(each.after + 1, each.through + 1):
+            if at == len(events) or (events[at].channel, events[at].seq) != (each.channel, seq):
+                break
+            at += 1
+        answers.append(rpc.FetchedRange(events=(event for event in events[began:at] if event.tenant == tenant)))
+        if cut and at == len(events):
+            break
+    return answers
 
 
 def _channel_id(value: str) -> ChannelId | None:

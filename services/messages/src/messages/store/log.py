@@ -98,6 +98,13 @@ async def heads(connection: Connection, channels: Sequence[ChannelId]) -> tuple[
     return rows[0][0], {channel: head for _, channel, head in rows if channel}
 
 
+async def heads_after(connection: Connection, channel: ChannelId, limit: int) -> list[tuple[ChannelId, int]]:
+    """The heads of the channels with an id above this one, in the order of their ids."""
+    parameters = {"after": channel, "limit": limit}
+    rows: list[tuple[Any, ...]] = await (await connection.execute(queries.HEADS_AFTER, parameters)).fetchall()
+    return [(id_, head) for id_, head in rows]
+
+
 async def head(connection: Connection, tenant: TenantId, channel: ChannelId) -> tuple[int, str] | None:
     """The head of a channel, and the store's epoch; None when the tenant has no such channel."""
     row: Any = await (await connection.execute(queries.HEAD, {"tenant": tenant, "channel": channel})).fetchone()
@@ -144,6 +151,6 @@ async def count_unpublished(connection: Connection, older_than_seconds: float) -
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:
-    channel, seq, tenant, kind, actor, at, key, command, message, text, details, about, epoch = row
+    channel, seq, tenant, kind, actor, at, key, command, message, text, sealed, details, about, epoch = row
     fields = _details(details) if details else NO_DETAILS
-    return Entry(channel, seq, tenant, EntryKind(kind), actor, at, key, command, message, text, fields, about or 0, epoch)
+    return Entry(channel, seq, tenant, EntryKind(kind), actor, at, key, command, message, text, sealed, fields, about or 0, epoch)

@@ -592,6 +592,116 @@ class FetchEventsResponse(_message.Message):
 Global___FetchEventsResponse: _TypeAlias = FetchEventsResponse  # noqa: Y015
 
 @_typing.final
+class EventRange(_message.Message):
+    """Entries of a channel's log."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    THROUGH_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """Tenant of the channel."""
+    channel: _builtins.str
+    """Channel id."""
+    after: _builtins.int
+    """Exclusive lower bound."""
+    through: _builtins.int
+    """Inclusive upper bound."""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        channel: _builtins.str = ...,
+        after: _builtins.int = ...,
+        through: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "channel", b"channel", "tenant", b"tenant", "through", b"through"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EventRange: _TypeAlias = EventRange  # noqa: Y015
+
+@_typing.final
+class FetchRangesRequest(_message.Message):
+    """Request of FetchRanges."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RANGES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def ranges(self) -> _containers.RepeatedCompositeFieldContainer[Global___EventRange]:
+        """At most 100, none of them empty."""
+
+    def __init__(
+        self,
+        *,
+        ranges: _abc.Iterable[Global___EventRange] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ranges", b"ranges"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FetchRangesRequest: _TypeAlias = FetchRangesRequest  # noqa: Y015
+
+@_typing.final
+class FetchedRange(_message.Message):
+    """The beginning of a range."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[_events_pb2.Event]:
+        """Oldest first, without a gap. Empty when the log does not have them."""
+
+    def __init__(
+        self,
+        *,
+        events: _abc.Iterable[_events_pb2.Event] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FetchedRange: _TypeAlias = FetchedRange  # noqa: Y015
+
+@_typing.final
+class FetchRangesResponse(_message.Message):
+    """Response of FetchRanges."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RANGES_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.str
+    """The store's epoch. Empty if nothing was found."""
+    @_builtins.property
+    def ranges(self) -> _containers.RepeatedCompositeFieldContainer[Global___FetchedRange]:
+        """In the order of the request. What does not fit is left out: ranges at the end, and the end of the last one given."""
+
+    def __init__(
+        self,
+        *,
+        ranges: _abc.Iterable[Global___FetchedRange] | None = ...,
+        epoch: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "ranges", b"ranges"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FetchRangesResponse: _TypeAlias = FetchRangesResponse  # noqa: Y015
+
+@_typing.final
 class GetHeadsRequest(_message.Message):
     """Request of GetHeads."""
 
@@ -1674,12 +1784,15 @@ class EditMessageRequest(_message.Message):
     CHANNEL_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
+    SEALED_FIELD_NUMBER: _builtins.int
     channel: _builtins.str
     """Channel id."""
     message: _builtins.str
     """Message id."""
     text: _builtins.str
     """The new text."""
+    sealed: _builtins.bytes
+    """The new sealed content."""
     @_builtins.property
     def caller(self) -> _messages_pb2.Caller:
         """The author."""
@@ -1691,12 +1804,15 @@ class EditMessageRequest(_message.Message):
         channel: _builtins.str = ...,
         message: _builtins.str = ...,
         text: _builtins.str = ...,
+        sealed: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "content", b"content", "sealed", b"sealed", "text", b"text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "channel", b"channel", "message", b"message", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "channel", b"channel", "content", b"content", "message", b"message", "sealed", b"sealed", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["text", "sealed"]  # noqa: Y015
+    _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 
 Global___EditMessageRequest: _TypeAlias = EditMessageRequest  # noqa: Y015
 
