@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Self
 
 from bus import metrics
-from bus.bus import DELIVERY_BYTES, BusFull, Delivery, Entry, Lost
+from bus.bus import DELIVERY_BYTES, LINGER_SECONDS, BusFull, Delivery, Entry, Lost, no_linger
 from bus.topics import Topic, WhenFull
 
 _ENTRY_OVERHEAD_BYTES = 64
@@ -58,9 +58,9 @@ class MemoryBus:
         names = [topic.name for topic in topics]
         return _Member(self, self._groups.setdefault(group, _Group()), names, count)
 
-    def follow(self, topics: Sequence[Topic]) -> _Follower:
+    def follow(self, topics: Sequence[Topic], *, linger: Callable[[], float] = no_linger) -> _Follower:
         """Read everything published after the block is entered."""
-        return _Follower(self, [topic.name for topic in topics])
+        return _Follower(self, [topic.name for topic in topics], linger)
 
     async def ping(self) -> None:
         """Succeed: memory is always available."""
@@ -225,8 +225,9 @@ def _within_bounds(entries: Iterable[Entry], count: int) -> Iterator[Entry]:
 class _Follower:
     """The context manager and iterator of one follower."""
 
-    def __init__(self, bus: MemoryBus, topics: Sequence[str]) -> None:
+    def __init__(self, bus: MemoryBus, topics: Sequence[str], linger: Callable[[], float]) -> None:
         self._bus = bus
+        self._linger = linger
         self._positions = dict.fromkeys(topics, (0, 0))
         """By topic: the log's `wipes` counter, and entries seen since the last wipe."""
         self._ready: deque[Delivery | Lost] = deque()
@@ -244,6 +245,8 @@ class _Follower:
         return self
 
     async def __anext__(self) -> Delivery | Lost:
+        if not self._ready and (pause := min(self._linger(), LINGER_SECONDS)):
+            await asyncio.sleep(pause)
         while not self._ready:
             for topic in self._positions:
                 self._read(topic)

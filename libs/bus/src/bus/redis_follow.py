@@ -16,14 +16,14 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import hiredis
 import structlog
 
 from bus import metrics, redis_keys
-from bus.bus import FOLLOW_BYTES, BusUnavailable, Delivery, Entry, Lost
+from bus.bus import FOLLOW_BYTES, LINGER_SECONDS, BusUnavailable, Delivery, Entry, Lost, no_linger
 from bus.redis_client import CALL_SECONDS
 from bus.redis_connection import Address, Command, Connection
 from bus.redis_scripts import Scripts
@@ -111,9 +111,12 @@ _NOTHING = _Read([], complete=True)
 class Follower:
     """The context manager and iterator of one follower."""
 
-    def __init__(self, address: Address, scripts: Scripts, topics: Sequence[Topic]) -> None:
+    def __init__(
+        self, address: Address, scripts: Scripts, topics: Sequence[Topic], linger: Callable[[], float] = no_linger
+    ) -> None:
         self._address = address
         self._scripts = scripts
+        self._linger = linger
         self._positions = {redis_keys.stream(topic.name): _Position(topic) for topic in topics}
         """By stream key."""
         self._behind = False
@@ -167,6 +170,8 @@ class Follower:
         if self._behind or asyncio.get_running_loop().time() >= self._next_check:
             await self._check()
         else:
+            if pause := min(self._linger(), LINGER_SECONDS):
+                await asyncio.sleep(pause)
             milliseconds = int(_CHECK_SECONDS * 1000)
             cursors = [position.cursor for position in self._positions.values()]
             read_command: Command = ("XREAD", "COUNT", _COUNT, "BLOCK", milliseconds, "STREAMS", *self._positions, *cursors)

@@ -2,6 +2,9 @@
 
 What the bus reports as lost is compared with the store (`reconcile`). Revocations come another way (`revocation.follow`). There
 is one loop, at the pace at which connections are written to, so batches grow with load.
+
+Every gateway reads every event, and a read costs as much as thirty events. So a gateway that read nothing for its own connections
+lets events gather before it reads again (`Linger`).
 """
 
 from __future__ import annotations
@@ -26,6 +29,37 @@ from hubbub.events.v1.events_pb2 import Event, EventBatch, Receipt, Reply, Reply
 log = structlog.get_logger()
 
 
+LINGER_SECONDS = 0.001, 0.02
+"""The first and the longest pause before a read."""
+GATHERED = 16, 32
+"""A pause in which fewer entries gathered is doubled, one in which more did is halved."""
+
+
+class Linger:
+    """How long entries may gather before the next read, while what was read concerns no connection here."""
+
+    def __init__(self, awaiting: Callable[[], bool]) -> None:
+        self._awaiting = awaiting
+        """Whether commands of connections here await their outcome."""
+        self._seconds = 0.0
+        self.foreign = 0
+        """Entries read that concern no connection here."""
+        self.local = False
+        """Something else was read."""
+
+    def __call__(self) -> float:
+        """The pause in seconds, after everything that was read has been taken."""
+        (few, many), (shortest, longest) = GATHERED, LINGER_SECONDS
+        if self.local or not self.foreign or self._awaiting():
+            self._seconds = 0.0
+        elif self.foreign < few:
+            self._seconds = min(max(2 * self._seconds, shortest), longest)
+        elif self.foreign > many:
+            self._seconds /= 2
+        self.foreign, self.local = 0, False
+        return self._seconds
+
+
 class Fanout:
     """Follows events, receipts and replies."""
 
@@ -41,6 +75,7 @@ class Fanout:
         on_event: Callable[[Event], None],
         on_reply: Callable[[Reply], None],
         on_lost: Callable[[], None],
+        awaiting: Callable[[], bool] = lambda: False,
     ) -> None:
         self._bus = bus
         self._gateway = gateway
@@ -53,6 +88,7 @@ class Fanout:
         """Called with each outcome that is not an event."""
         self._on_lost = on_lost
         """Called when events may be lost: memberships may have been missed."""
+        self._linger = Linger(awaiting)
         self._partitions = {events(partition).name: partition for partition in range(partitions)}
         self._topics = [*(events(partition) for partition in range(partitions)), replies(gateway)]
         self._handlers: dict[str, Callable[[bytes], None]] = {
@@ -68,7 +104,7 @@ class Fanout:
 
     async def _follow(self, on_following: Callable[[], None]) -> None:
         try:
-            async with self._bus.follow(self._topics) as deliveries:
+            async with self._bus.follow(self._topics, linger=self._linger) as deliveries:
                 on_following()
                 async for delivery in deliveries:
                     await self._take(delivery)
@@ -83,7 +119,8 @@ class Fanout:
                 for entry in entries:
                     self._handle(handle, topic, entry.payload)
                     await self._writer.paced()
-                await asyncio.sleep(0)
+                if self._linger.local or len(entries) >= GATHERED[0]:
+                    await asyncio.sleep(0)
             case Lost(topics, reason):
                 self._lost(topics, reason)
 
@@ -101,22 +138,32 @@ class Fanout:
 
     def _take_events(self, payload: bytes) -> None:
         batch = EventBatch.FromString(payload)
+        channels, local = self._hub.channels, False
         for event in batch.events:
+            if event.channel in channels:
+                local = True
             if not event.gateway or event.gateway == self._gateway:  # the sweeper does not know the gateway
                 self._on_event(event)
             self._hub.take(event)
         for receipt in batch.receipts:
-            self._send_receipt(receipt)
+            local = self._send_receipt(receipt) or local
+        if local:
+            self._linger.local = True
+        else:
+            self._linger.foreign += 1
 
-    def _send_receipt(self, receipt: Receipt) -> None:
+    def _send_receipt(self, receipt: Receipt) -> bool:
+        """Send a receipt. Returns whether the channel has local members."""
         channel = self._hub.channels.get(receipt.channel)
         if channel is None:
-            return
+            return False
         payload = outgoing.encode(outgoing.Receipt(receipt.channel, receipt.user, receipt.read_seq))
         others = [each for each in channel.open_connections() if each.id != receipt.connection]
         self._writer.broadcast(others, payload)
+        return True
 
     def _take_replies(self, payload: bytes) -> None:
+        self._linger.local = True
         for reply in ReplyBatch.FromString(payload).replies:
             self._on_reply(reply)
 
