@@ -219,9 +219,10 @@ async def fetch_ranges(doors: Doors) -> None:
 
 
 async def get_heads(doors: Doors) -> None:
-    """GetHeads takes channels of any tenant and returns nothing but the length of their logs."""
+    """GetHeads takes channels of any tenant and returns nothing but the length of their logs and the store's epoch."""
     answer = await doors.messages.GetHeads(calls.GetHeadsRequest(channels=[doors.pair.ids["channel"]]), timeout=5)
-    assert [(field.name, value.channel) for field, (value,) in answer.ListFields()] == [("heads", doors.pair.ids["channel"])]
+    assert [field.name for field, _ in answer.ListFields()] == ["heads", "epoch"]
+    assert [head.channel for head in answer.heads] == [doors.pair.ids["channel"]]
     assert [field.name for field in answer.heads[0].DESCRIPTOR.fields] == ["channel", "seq"]
 
 

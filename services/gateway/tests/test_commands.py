@@ -169,8 +169,8 @@ async def test_pending_commands_are_bounded(world: World, pending: Pending, monk
 # Publishing.
 
 
-def command(number: int, channel: str = "c") -> Command:
-    return Command(channel=channel, id=f"g-1.{number}", key=str(number))
+def command(number: int, channel: str = "c", tenant: str = "t") -> Command:
+    return Command(tenant=tenant, channel=channel, id=f"g-1.{number}", key=str(number))
 
 
 def published(bus: MemoryBus, partition: int) -> list[str]:
@@ -229,12 +229,15 @@ async def test_a_full_topic_refuses_its_own_commands_only(world: World, pending:
     task.cancel()
 
 
-async def test_commands_that_wait_for_the_bus_are_bounded(pending: Pending) -> None:
+async def test_commands_that_wait_for_the_bus_are_bounded_and_a_tenant_has_half(pending: Pending) -> None:
     publisher = CommandPublisher(MemoryBus(), 1, pending)
-    for number in range(WAITING):
-        publisher.add(command(number))
+    for tenant in ("t", "u"):
+        for number in range(WAITING // 2):
+            publisher.add(command(number, tenant=tenant))
+        with pytest.raises(RateLimited if tenant == "t" else Unavailable):
+            publisher.add(command(WAITING, tenant=tenant))
     with pytest.raises(Unavailable):
-        publisher.add(command(WAITING))
+        publisher.add(command(WAITING, tenant="v"))
 
 
 async def test_a_slow_consumer_is_closed_with_4002_and_disconnected_in_time(world: World) -> None:

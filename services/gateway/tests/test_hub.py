@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from chassis.errors import Unavailable
+import asyncio
+
+import pytest
+
+from chassis.errors import RateLimited, Unavailable
+from gateway.hub import catchup
 from gateway.model import BUFFERED_BYTES
 from gateway.protocol.close_codes import Close
+from gateway.protocol.incoming import COST_BYTES
 from hubbub.events.v1.events_pb2 import Event
 from services.gateway.tests.world import JOINED, REMOVED, World
 
@@ -443,3 +449,49 @@ async def test_what_is_buffered_for_a_member_who_was_removed_is_hidden_by_the_fo
     for call in list(world.store.calls):
         call.arrive()
     assert (await world.seen(bob))[-4:] == ["joined:4", "joined:5 hidden", "joined:6", "left:joined"]
+
+
+async def test_a_catch_up_is_charged_for_the_events_and_bytes_that_it_reads(world: World) -> None:
+    world.join("c", "ann")
+    world.say("c", 40)
+    ann = world.connect("ann")
+    await world.sync(ann, c=0)
+    await world.sync(ann, c=world.store.head("c"))  # at hand: nothing is read
+    await world.settle()
+    size = sum(len(event.payload) for event in world.store.logs["c"])
+    cost = 41 / catchup.EVENTS_PER_TOKEN + size / COST_BYTES
+    world.catch_up_rate.take("t", "ann", cost=1_000 - cost - 0.001)
+    with pytest.raises(RateLimited):
+        world.catch_up_rate.take("t", "ann", cost=0.01)
+
+
+async def test_a_user_who_reads_beyond_the_rate_waits_and_misses_nothing(world: World) -> None:
+    world.join("c", "ann", "bob")
+    ann, bob = world.connect("ann"), world.connect("bob")
+    world.catch_up_rate.take("t", "ann", cost=1_000)
+    await world.sync(ann, c=0)
+    await world.sync(bob, c=0)
+    world.say("c")
+    assert await world.seen(ann) == ["synced c=complete@2", "c:1", "c:2"]
+    assert await world.seen(bob) == ["synced c=complete@2", "c:1", "c:2", "c:3"]
+    world.now += 1
+    async with asyncio.timeout(5):
+        while (await world.seen(ann))[-1] != "c:3":
+            pass
+
+
+async def test_a_user_reads_a_few_syncs_at_one_time_and_leaves_the_store_to_others(world: World) -> None:
+    world.join("c", "ann", "bob")
+    connections = [world.connect("ann") for _ in range(catchup.USER_CONCURRENT + 3)]
+    bob = world.connect("bob")
+    for connection in (*connections, bob):
+        await world.sync(connection, c=2)  # the first sync reads what connections miss once for all of them
+    world.store.prompt = False
+    for connection in (*connections, bob):
+        await world.sync(connection, c=0)
+    assert len(world.store.calls) == catchup.USER_CONCURRENT + 1
+    world.store.prompt = True
+    for call in list(world.store.calls):
+        call.arrive()
+    for connection in (*connections, bob):
+        assert (await world.seen(connection))[1:] == ["synced c=complete@2", "c:1", "c:2"]

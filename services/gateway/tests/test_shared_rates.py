@@ -35,7 +35,7 @@ def make(clock: Clock, rate: float = 10, burst: float = 20) -> SharedRate:
 
 def limits(each: Callable[[], SharedRate]) -> SharedRates:
     """All limits, made by a function."""
-    return SharedRates(each(), each(), each(), each(), each(), each(), each(), ())
+    return SharedRates(each(), each(), each(), each(), each(), each(), each(), each(), ())
 
 
 def granted(rate: SharedRate, *key: str, ask: int = 100) -> int:
@@ -88,7 +88,7 @@ async def test_every_limit_is_shared(clock: Clock) -> None:
         async with asyncio.timeout(10):
             there.received((await anext(feed)).payload)
         telling.cancel()
-    assert [granted(allowance, "203.0.113.9") for allowance in kinds[1].values()] == [0] * 7
+    assert [granted(allowance, "203.0.113.9") for allowance in kinds[1].values()] == [0] * len(kinds[1])
 
 
 def test_the_debt_of_a_flood_at_many_gateways_is_bounded(clock: Clock) -> None:

@@ -186,9 +186,9 @@ async def shared_url(postgres_server: Postgres) -> str:
 
 
 @contextlib.asynccontextmanager
-async def opened_town(url: str, service_url: str = "") -> AsyncIterator[Town]:
+async def opened_town(url: str, service_url: str = "", bus: Bus | None = None) -> AsyncIterator[Town]:
     """Open the service with its own role, which `service_url` names. Tests look at every tenant as the owner, at `url`."""
-    bus, gateways = MemoryBus(), MemoryGatewayLeases(lambda: 0.0)
+    bus, gateways = bus or MemoryBus(), MemoryGatewayLeases(lambda: 0.0)
     async with open_database(
         service_url or url, sweeper_url=url, connections=8, pipelines=8, pipeline_settings=PLANNER_SETTINGS, name="tests"
     ) as database:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import uuid
 from typing import Any, ClassVar
 
 import pytest
@@ -75,6 +76,24 @@ async def test_a_reply_to_an_earlier_message_is_no_reply_for_newcomers(town: Tow
         await town.service.ListMessages(rpc.ListMessagesRequest(caller=town.caller("ann"), channel=channel), None)
     ).messages
     assert whole.thread == message
+
+
+@pytest.mark.parametrize("pinned", [False, True])
+async def test_the_thread_of_an_earlier_message_is_as_empty_for_newcomers_as_an_unknown_one(town: Town, pinned: bool) -> None:
+    channel, hidden = await room(town)
+    (shown,) = await town.do(town.command(channel, "ann", Post("a later root")))
+    assert shown.message is not None
+    for root in (hidden, shown.message):
+        (reply,) = await town.do(town.command(channel, "ann", Post("an answer", thread=root)))
+        assert reply.message is not None
+        await town.do(town.command(channel, "ann", Pin(reply.message)))
+
+    async def thread(user: str, root: str) -> int:
+        request = rpc.ListMessagesRequest(caller=town.caller(user), channel=channel, thread=root, pinned=pinned)
+        return len((await town.service.ListMessages(request, None)).messages)
+
+    assert await thread("bob", hidden) == await thread("bob", str(uuid.uuid4())) == 0
+    assert await thread("bob", shown.message) == await thread("ann", hidden) == (1 if pinned else 2)
 
 
 async def test_gateways_learn_what_an_entry_is_about(town: Town, listener: Listener) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import psycopg
 import pytest
@@ -223,6 +224,27 @@ async def test_waiting_deliveries_are_stored_in_one_transaction(town: Town, list
         await town.send(town.bus_command(first, "ann"), town.bus_command(second, "ann"))
         await listener.until(lambda heard: len({event.channel for event in heard.events if event.command}) == 2)
     assert _batches() == (batches + 1, commands_stored + 2)
+
+
+async def test_a_tenant_that_floods_a_partition_leaves_the_next_transaction_to_the_others_as_well(
+    town: Town, listener: Listener
+) -> None:
+    other = replace(town, tenant=f"{town.tenant}-other")
+    loud = await town.channel("ann")
+    quiet = await other.channel("bob")
+    while partition_of(loud, PARTITIONS) != partition_of(quiet, PARTITIONS):
+        quiet = await other.channel("bob")
+    flood = [town.bus_command(loud, "ann", str(number)) for number in range(2_500)]
+    late = other.bus_command(quiet, "bob", id="late")
+    for start in range(0, len(flood), 500):
+        batch = events.CommandBatch(commands=flood[start : start + 500])
+        await town.bus.publish([(commands(partition_of(loud, PARTITIONS)), batch.SerializeToString())])
+    await town.send(late)
+    async with town.working():
+        await listener.until(lambda heard: sum(bool(event.command) for event in heard.events) == len(flood) + 1)
+    order = [event.command for event in listener.events if event.command]
+    assert order.index("late") < 1_000
+    assert [command for command in order if command != "late"] == [each.id for each in flood]
 
 
 def _batches() -> tuple[float, float]:

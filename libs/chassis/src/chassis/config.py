@@ -14,6 +14,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
@@ -188,6 +189,14 @@ class ProcessConfig:
     """Address of /healthz, /readyz and /metrics; not served when unset."""
     drain_seconds: int = setting("HUBBUB_DRAIN_SECONDS", whole(1, 600), 10)
     """How long shutdown may take before the remaining work is cancelled."""
+    grpc_tls_cert: Path | None = setting("HUBBUB_GRPC_TLS_CERT", Path, None)
+    """Certificate chain (PEM) of this process. `chassis.grpc_tls` reads the files, and reads them again when they change."""
+    grpc_tls_key: Path | None = setting("HUBBUB_GRPC_TLS_KEY", Path, None)
+    """Its private key (PEM)."""
+    grpc_tls_ca: Path | None = setting("HUBBUB_GRPC_TLS_CA", Path, None)
+    """Certificates (PEM) of the authorities that sign the other processes' certificates."""
+    grpc_plaintext: bool = setting("HUBBUB_GRPC_PLAINTEXT", flag, default=False)
+    """Another layer, such as a mesh, encrypts gRPC between machines."""
 
     @property
     def production(self) -> bool:

@@ -15,6 +15,7 @@ import grpc
 
 from chassis.context import REQUEST_ID_METADATA, current_request_id
 from chassis.grpc_server import MAX_MESSAGE_BYTES
+from chassis.grpc_tls import TlsFiles, client_channel
 from chassis.identity import Identity
 from chassis.metrics import RPC_CLIENT_SECONDS
 from chassis.rpc_errors import from_call
@@ -34,12 +35,18 @@ _OPTIONS = [
 ]
 
 
-def open_channel(target: str, identity: Identity | None = None) -> grpc.aio.Channel:
+def open_channel(target: str, identity: Identity | None = None, tls: TlsFiles | None = None) -> grpc.aio.Channel:
     """Open a channel that reconnects within a second and balances calls over all addresses of the service.
 
     Every call carries a token of `identity`. A call without a token succeeds only where the service does not authenticate.
+    With an authority in `tls` the channel speaks TLS, and the service's certificate must name the host of `target`.
+    Raises `OSError` if a file cannot be read.
     """
-    channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
+    channel: grpc.aio.Channel
+    if tls is None or tls.authority is None:
+        channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
+    else:
+        channel = client_channel(tls, lambda credentials: grpc.aio.secure_channel(target, credentials, options=_OPTIONS))
     return _AuthenticatedChannel(channel, identity) if identity else channel
 
 

@@ -12,6 +12,7 @@ from grpc_reflection.v1alpha import reflection
 
 from chassis.callers import Callers
 from chassis.config import Address, ConfigError, ProcessConfig
+from chassis.grpc_tls import TlsFiles, server_credentials
 from chassis.interceptors import ServerInterceptor
 from chassis.scopes import NEEDED
 
@@ -44,7 +45,8 @@ async def serve(
 
     `service_names` are full names as in the protos, e.g. hubbub.messages.v1.MessagesService. `callers` authenticates the calling
     services; with None, which the settings allow on loopback only, any process may call. Calls beyond `max_concurrent` are
-    refused with RESOURCE_EXHAUSTED. Raises `ConfigError` for a service with an RPC that has no scope and no cost.
+    refused with RESOURCE_EXHAUSTED. With a certificate the port speaks TLS only. Raises `ConfigError` for a service with an RPC
+    that has no scope and no cost.
     """
     require_declared(service_names)
     server = grpc.aio.server(interceptors=[ServerInterceptor(callers)], options=_OPTIONS, maximum_concurrent_rpcs=max_concurrent)
@@ -53,7 +55,11 @@ async def serve(
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
     if not config.production:
         reflection.enable_server_reflection((*service_names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
-    port = server.add_insecure_port(str(listen))
+    files = TlsFiles.of(config)
+    if files.certificate is None:
+        port = server.add_insecure_port(str(listen))
+    else:
+        port = server.add_secure_port(str(listen), server_credentials(files))
     await server.start()
     for name in ("", *service_names):
         await servicer.set(name, health_pb2.HealthCheckResponse.SERVING)

@@ -107,6 +107,7 @@ class Gateway:
             on_reply=self._pending.replied,
             on_lost=self._revocations.doubt_all,
             awaiting=lambda: len(self._pending) > 0,
+            on_tenant=self._publisher.tenants.seen,
         )
         self._presences = Presences(registry.writer, clients.presence, self.id)
         registry.on_open.append(self._presences.opened)
@@ -129,7 +130,7 @@ class Gateway:
             pending=self._pending,
             publisher=self._publisher,
             attachments=Attachments(registry, clients.media, group),
-            catch_ups=CatchUps(hub, registry, messages, group=group, sync_events=SYNC_EVENTS),
+            catch_ups=CatchUps(hub, registry, messages, group=group, rate=self._rates.catch_ups, sync_events=SYNC_EVENTS),
             presences=self._presences,
             typing=self._typing,
             rates=self._rates,
@@ -183,7 +184,15 @@ class Gateway:
     def _loops(self, following: asyncio.Event) -> list[Coroutine[None, None, None]]:
         loops: dict[str, Callable[[], Awaitable[None]]] = {
             "fanout": partial(self._fanout.run, following.set),
-            "readiness": partial(readiness.watch, self.lifecycle, self.config, self._bus, self._clients.messages, following),
+            "readiness": partial(
+                readiness.watch,
+                self.lifecycle,
+                self.config,
+                self._bus,
+                self._clients.messages,
+                epoch=self.hub.epoch,
+                following=following,
+            ),
             "publisher": self._publisher.run,
             "pending": self._pending.run,
             "reconcile": self._reconciler.run,

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from chassis.grpc_client import open_channel
+from chassis.grpc_tls import TlsFiles
 from gateway.config import Config
 from hubbub.media.v1.media_service_pb2_grpc import MediaServiceStub
 from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
@@ -30,10 +31,10 @@ class Clients:
 @asynccontextmanager
 async def connect(config: Config) -> AsyncIterator[Clients]:
     """Open stubs that connect at first use and reconnect by themselves."""
-    identity = config.identity
+    identity, tls = config.identity, TlsFiles.of(config)
     async with (
-        open_channel(config.messages_target, identity) as messages,
-        open_channel(config.presence_target, identity) as presence,
-        open_channel(config.media_target, identity) as media,
+        open_channel(config.messages_target, identity, tls) as messages,
+        open_channel(config.presence_target, identity, tls) as presence,
+        open_channel(config.media_target, identity, tls) as media,
     ):
         yield Clients(MessagesServiceStub(messages), PresenceServiceStub(presence), MediaServiceStub(media))

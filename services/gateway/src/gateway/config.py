@@ -26,6 +26,7 @@ from chassis.config import (
     text,
     whole,
 )
+from chassis.grpc_tls import require_grpc_tls
 from chassis.identity import GATEWAY, Identity, private_key
 from chassis.ids import Tenant
 
@@ -295,6 +296,7 @@ class Config(ProcessConfig):
         if self.max_connections > most_connections():
             problems.append("HUBBUB_MAX_CONNECTIONS must leave an eighth of the file limit (RLIMIT_NOFILE) free")
         problems += self._identity_problems()
+        problems += self._grpc_problems()
         if self.production:
             problems += self._production_problems()
         if self.oidc_issuer:
@@ -362,6 +364,18 @@ class Config(ProcessConfig):
                 return ["HUBBUB_GATEWAY_KEY is required where HUBBUB_ENV=production"]
         except ValueError as error:
             return [f"HUBBUB_GATEWAY_KEY {error}"]
+        return []
+
+    def _grpc_problems(self) -> list[str]:
+        targets = {
+            "HUBBUB_MESSAGES_TARGET": self.messages_target,
+            "HUBBUB_PRESENCE_TARGET": self.presence_target,
+            "HUBBUB_MEDIA_TARGET": self.media_target,
+        }
+        try:
+            require_grpc_tls(self, targets=targets)
+        except ConfigError as error:
+            return error.problems
         return []
 
     def _production_problems(self) -> list[str]:

@@ -30,6 +30,7 @@ GAPS = Counter("hubbub_gateway_gaps_total", "Gaps in a channel's events, by outc
 COMPARED = Counter(
     "hubbub_gateway_reconciled_channels_total", "Channels whose head was compared with the store, by reason.", ["reason"]
 )
+EPOCHS = Counter("hubbub_gateway_store_epochs_total", "Times the store began a new epoch: every connection was closed.")
 HOLES = Counter("hubbub_gateway_reconcile_holes_total", "Gaps that only the periodic comparison with the store found.")
 BUS_LOST = Counter("hubbub_gateway_bus_lost_total", "Times the bus reported that entries may be lost, by reason.", ["reason"])
 CUT_OFFS = Counter("hubbub_gateway_cut_offs_total", "Times the gateway had no valid lease, its start included.")

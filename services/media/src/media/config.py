@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from chassis.callers import NO_CALLERS, CallerConfig, callers, require_callers
 from chassis.config import Address, ConfigError, ProcessConfig, Secret, address, secret, setting, text, whole
 from chassis.database_role import require_tls
+from chassis.grpc_tls import require_grpc_tls
 from media.quota import Quota
 
 _NO_SECRET = Secret("")
@@ -82,6 +83,7 @@ class Config(StoreConfig):
         """Refuse to serve unknown callers."""
         super(Config, self).__post_init__()
         require_callers(self.callers, self.listen, production=self.production)
+        require_grpc_tls(self, self.listen)
 
     @property
     def quota(self) -> Quota:

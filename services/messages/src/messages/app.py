@@ -1,4 +1,4 @@
-"""The composition root of each process: `python -m messages api | worker | migrate | permissions | audit verify`."""
+"""The composition root of each process and command of `python -m messages`."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ from chassis.callers import callers_of
 from chassis.database_check import DatabaseCheck, open_database_check
 from chassis.database_role import RoleCheck
 from chassis.grpc_client import open_channel
+from chassis.grpc_tls import TlsFiles
 from chassis.jwt import InvalidTokenError
 from chassis.lifecycle import Lifecycle
 from chassis.migrate import migrate, migrations
-from chassis.postgres import Database, open_database
+from chassis.postgres import EVERY_TENANT, Database, open_database
 from hubbub.media.v1.media_service_pb2_grpc import MediaServiceStub
 from messages import audit_heads, permissions
 from messages.audit_heads import HeadSigner, SignedHead
@@ -38,7 +39,7 @@ from messages.consumer import Consumer
 from messages.publisher import Publisher
 from messages.revocations import Revocations
 from messages.service import SERVICE_NAME, add_service
-from messages.store import audit
+from messages.store import audit, epoch
 from messages.sweeper import Sweeper
 from messages.worker import Worker
 
@@ -46,6 +47,10 @@ log = structlog.get_logger()
 _API_CONNECTIONS, _API_WALKS, _API_PIPELINES = 10, 4, 4
 _WORKER_CONNECTIONS, _WORKER_PIPELINES = 2, 8
 """Besides the sweeper's connections."""
+_USAGE = """usage: python -m messages api | worker | migrate | permissions
+       python -m messages audit verify [HEADS PUBLIC]
+       python -m messages epoch declare --reason REASON
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,7 @@ async def open_media(config: ApiConfig) -> AsyncIterator[MediaServiceStub | None
     if not config.media_target:
         yield None
         return
-    async with open_channel(config.media_target, config.identity) as channel:
+    async with open_channel(config.media_target, config.identity, TlsFiles.of(config)) as channel:
         yield MediaServiceStub(channel)
 
 
@@ -164,6 +169,18 @@ async def _migrate(config: MigrateConfig, _life: Lifecycle) -> None:
     await migrate(config.owner_url, migrations("messages"))
 
 
+async def _declare_epoch(config: MigrateConfig, _life: Lifecycle, reason: str) -> None:
+    """Begin a new epoch. Exits with 1 if the database server's clock is behind the last one."""
+    async with (
+        open_database(config.owner_url, connections=1, name=config.instance) as database,
+        database.connection(EVERY_TENANT) as connection,
+    ):
+        begun = await epoch.declare(connection, reason)
+    if begun is None:
+        sys.exit("The clock of the database server is behind the time of the last epoch.")
+    log.info("epoch_declared", epoch=begun, reason=reason)
+
+
 def main() -> None:
     """Run the process named on the command line."""
     match sys.argv[1:]:
@@ -179,6 +196,8 @@ def main() -> None:
             lifecycle.run(AuditConfig, _verify_audit)
         case ["audit", "verify", heads, public]:
             _verify_against(heads, public)
+        case ["epoch", "declare", "--reason", reason] if reason:
+            lifecycle.run(MigrateConfig, partial(_declare_epoch, reason=reason))
         case _:
-            sys.stderr.write("usage: python -m messages api | worker | migrate | permissions | audit verify [HEADS PUBLIC]\n")
+            sys.stderr.write(_USAGE)
             sys.exit(2)

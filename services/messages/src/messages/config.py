@@ -9,6 +9,7 @@ from joserfc.jwk import OKPKey
 from chassis.callers import NO_CALLERS, CallerConfig, callers, require_callers
 from chassis.config import Address, ConfigError, ProcessConfig, Secret, address, require_redis_tls, secret, setting, text, whole
 from chassis.database_role import require_tls
+from chassis.grpc_tls import require_grpc_tls
 from chassis.identity import MESSAGES, Identity, private_key
 from chassis.ids import is_tenant
 from messages.limits import DEFAULT_LIMITS, Limits
@@ -141,6 +142,7 @@ class ApiConfig(WorkerConfig):
         """Raise unless callers are configured or the address is a loopback one, and for invalid keys."""
         super(ApiConfig, self).__post_init__()
         require_callers(self.callers, self.listen, production=self.production)
+        require_grpc_tls(self, self.listen, {"HUBBUB_MEDIA_TARGET": self.media_target})
         for name, parse in (
             ("HUBBUB_MESSAGES_AUDIT_KEY", lambda: self.audit_signing_key),
             ("HUBBUB_MESSAGES_KEY", lambda: self.identity),

@@ -81,14 +81,14 @@ class Publisher:
         return partition_of(channel, len(self._topics))
 
     def _events(self, entries: Sequence[Entry], gateways: Mapping[CommandId, str]) -> list[tuple[Topic, bytes]]:
-        """Events in batches of one topic each, limited in size."""
+        """Events in batches of one topic and one epoch each, limited in size."""
         unfinished: dict[int, events.EventBatch] = {}
         sizes: dict[int, int] = {}
         batches: list[tuple[Topic, events.EventBatch]] = []
         for entry in entries:
             partition = self._partition(entry.channel)
-            if partition not in unfinished:
-                unfinished[partition], sizes[partition] = events.EventBatch(), 0
+            if partition not in unfinished or unfinished[partition].epoch != entry.epoch:
+                unfinished[partition], sizes[partition] = events.EventBatch(epoch=entry.epoch), 0
                 batches.append((self._topics[partition], unfinished[partition]))
             gateway = gateways.get(entry.command, "") if entry.command else ""
             sizes[partition] += convert.write_event(unfinished[partition].events.add(), entry, gateway)

@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from operator import itemgetter
 
 import structlog
 from google.protobuf.message import DecodeError
@@ -246,5 +248,18 @@ class Worker:
 
 
 def _parts(commands: Sequence[Command]) -> Iterator[Sequence[Command]]:
+    """Divide commands among transactions, in which the tenants take turns. Commands of one tenant keep their order."""
+    if len(commands) > _TRANSACTION_COMMANDS:
+        commands = _in_turns(commands)
     for start in range(0, len(commands), _TRANSACTION_COMMANDS):
         yield commands[start : start + _TRANSACTION_COMMANDS]
+
+
+def _in_turns(commands: Sequence[Command]) -> Sequence[Command]:
+    """Order commands so that the first of every tenant come first, then the second of every tenant, and so on."""
+    turns: Counter[str] = Counter()
+    placed: list[tuple[int, Command]] = []
+    for command in commands:
+        placed.append((turns[command.tenant], command))
+        turns[command.tenant] += 1
+    return [command for _, command in sorted(placed, key=itemgetter(0))]

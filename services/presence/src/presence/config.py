@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from chassis.callers import NO_CALLERS, CallerConfig, callers, require_callers
 from chassis.config import Address, ProcessConfig, Secret, address, require_redis_tls, secret, setting
+from chassis.grpc_tls import require_grpc_tls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,3 +24,4 @@ class Config(ProcessConfig):
         """Require callers and TLS, except on loopback."""
         require_redis_tls("HUBBUB_PRESENCE_REDIS_URL", self.redis_url, production=self.production)
         require_callers(self.callers, self.listen, production=self.production)
+        require_grpc_tls(self, self.listen)

@@ -51,9 +51,15 @@ class Pending:
         self._ref_bytes = 0
         self._by_tenant: Counter[str] = Counter()
         """Number of pending commands."""
+        self.on_outcome: Callable[[str], None] = lambda _command: None
+        """Called with the id of each command that is no longer pending."""
 
     def __len__(self) -> int:
         return len(self._awaited)
+
+    def __contains__(self, command: object) -> bool:
+        """Whether the command awaits its outcome."""
+        return command in self._awaited
 
     def add(self, command: str, connection: Connection, ref: Ref) -> None:
         """Add a command. Raises `Unavailable` at the bound, and `RateLimited` at that of its tenant."""
@@ -126,4 +132,5 @@ class Pending:
             ACK_SECONDS.observe(self._clock() - since)
             if ref is not UNSET:
                 self._ref_bytes -= len(ref)
+            self.on_outcome(command)
         return awaited

@@ -16,7 +16,7 @@ from gateway.http.api import Limit, Position, Words, answer, api_of, ask, name_i
 from gateway.http.channels import UserId
 from gateway.http.operation import charge, operation
 from gateway.identity.identity import Identity
-from gateway.protocol.incoming import check_id, check_text
+from gateway.protocol.incoming import check_content, check_id
 from hubbub.events.v1.events_pb2 import Attachment, PostMessage
 from hubbub.messages.v1.messages_service_pb2 import (
     ListEventsRequest,
@@ -27,6 +27,9 @@ from hubbub.messages.v1.messages_service_pb2 import (
 )
 
 Text = Annotated[str, Meta(description="At most 16 KiB of UTF-8; empty only with attachments.", examples=["hello"])]
+Sealed = Annotated[
+    bytes, Meta(description="Content that only clients can read, of at most 18 KiB; in base64.", examples=["c2VhbGVk"])
+]
 Key = Annotated[str, Meta(min_length=1, max_length=128)]
 
 
@@ -73,9 +76,10 @@ class PostHeaders(msgspec.Struct):
 
 
 class NewMessage(msgspec.Struct, forbid_unknown_fields=True):
-    """Body of a post: the `send` frame, where `type`, `ref` and `channel` are optional."""
+    """Body of a post: the `send` frame, where `type`, `ref` and `channel` are optional. It has either `text` or `sealed`."""
 
-    text: Text
+    text: Text | UnsetType = UNSET
+    sealed: Sealed | UnsetType = UNSET
     type: Literal["send"] = "send"
     ref: Raw | UnsetType = UNSET
     channel: str | None = None
@@ -146,7 +150,11 @@ async def post_message(request: Request, identity: Identity, headers: PostHeader
 async def _post(request: Request, identity: Identity, body: NewMessage, key: str) -> PostMessageResponse:
     clients, channel = api_of(request).clients, name_in_path(request, "channel")
     attachments = [Attachment(id=upload) for upload in body.attachments]  # the messages service asks media about them
-    message = PostMessage(text=body.text, thread=body.thread or "", attachments=attachments, mentions=body.mentions)
+    message = PostMessage(thread=body.thread or "", attachments=attachments, mentions=body.mentions)
+    if body.text is not UNSET:
+        message.text = body.text
+    if body.sealed is not UNSET:
+        message.sealed = body.sealed
     asked = PostMessageRequest(caller=identity.caller, channel=channel, key=key, message=message)
     posted: PostMessageResponse = await ask(clients.messages.PostMessage, asked)
     return posted
@@ -163,9 +171,7 @@ def _key_of(request: Request, headers: PostHeaders, body: NewMessage) -> str:
 
 def _check(body: NewMessage, key: str) -> None:
     try:
-        check_text(body.text)
+        check_content(body.text, body.sealed, may_be_empty=bool(body.attachments))
         check_id(key, "key")
     except InvalidArgument as error:
         raise InvalidArgument(error.detail) from None
-    if not body.text and not body.attachments:
-        raise InvalidArgument("text is empty")

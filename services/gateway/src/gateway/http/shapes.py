@@ -97,7 +97,7 @@ class Reaction(msgspec.Struct):
 
 
 class Message(msgspec.Struct):
-    """A message in its present state; a deleted one has no text."""
+    """A message in its present state; a deleted one has no content."""
 
     id: Uuid
     channel: Uuid
@@ -113,7 +113,9 @@ class Message(msgspec.Struct):
     reactions: list[Reaction]
     pinned: bool
     truncated: bool | UnsetType = UNSET
-    """The text was cut after 1 KiB: a preview."""
+    """A preview: a text was cut after 1 KiB, or longer sealed content was left out."""
+    sealed: bytes | UnsetType = UNSET
+    """Content that only clients can read, in base64; then `text` is null."""
 
 
 class ChannelSummary(msgspec.Struct, kw_only=True):

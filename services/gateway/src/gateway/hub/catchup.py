@@ -12,6 +12,8 @@ A position equal to the head, or to the one from `hello`, needs nothing. Otherwi
 - A later `sync`, or a position beyond the head here, is answered by the store (`CatchUp`), which checks the membership again.
 
 A channel that the connection is not in is `gone`; a channel gained just now is announced by `joined`.
+
+A position of another epoch of the store is `reset`: its number may belong to an entry that the store has lost.
 """
 
 from __future__ import annotations
@@ -27,13 +29,16 @@ import structlog
 from chassis.backoff import retrying
 from chassis.errors import HubbubError, NotAllowed, NotFound, RateLimited, Unavailable
 from chassis.grpc_client import call, stream
+from chassis.under_way import UnderWay
 from gateway.clients import CALL_SECONDS, CATCH_UP_SECONDS
 from gateway.hub.hub import Hub
 from gateway.hub.missed import Broken, MissedEvents
 from gateway.metrics import CATCH_UPS
 from gateway.model import Channel, Connection, Gain, Shown
 from gateway.protocol.close_codes import Close
+from gateway.protocol.incoming import COST_BYTES
 from gateway.protocol.outgoing import ChannelView, Left, Membership, Ref, Synced, SyncStatus, encode, membership, refusal
+from gateway.rates.shared import SharedRate
 from gateway.serial_queue import SerialQueue
 from gateway.supervise import guarded
 from gateway.wire.registry import Registry
@@ -52,7 +57,13 @@ from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 
 log = structlog.get_logger()
 CONCURRENT = 256
-"""Syncs that read from the store at one time; the others wait."""
+"""Syncs that read from the store at one time; the others wait, outside of the hub's buffers."""
+TENANT_CONCURRENT = CONCURRENT // 2
+USER_CONCURRENT = 2
+WAITING_READS = 10_000
+"""Syncs of one user or tenant that wait to read."""
+EVENTS_PER_TOKEN = 50
+"""Events of a catch-up that cost a token, besides those for their bytes."""
 WAITING_SYNCS = 8
 """Syncs of one connection that may wait."""
 CHUNK_BYTES = 256 * 1024
@@ -61,6 +72,7 @@ GROUP_EVENTS = 500
 CHUNK_SECONDS = 15.0
 """Time for the client to read one chunk before it gets the next."""
 VERIFY_SECONDS = 20.0
+_WAITING = "Other syncs of this user or tenant are being read"
 _GONE = SyncStatus("gone")
 
 
@@ -130,6 +142,7 @@ class CatchUps:
         messages: MessagesServiceStub,
         *,
         group: asyncio.TaskGroup,
+        rate: SharedRate,
         sync_events: int,
     ) -> None:
         self._hub = hub
@@ -139,39 +152,57 @@ class CatchUps:
         self._group = group
         self._sync_events = sync_events
         """If a channel misses more events than this, none is sent."""
-        self._missed = MissedEvents(hub.tails, messages, group)
+        self._rate = rate
+        """Of what catch-ups send to a user."""
+        self._users = UnderWay(USER_CONCURRENT, _WAITING, waiting=WAITING_READS, seconds=CATCH_UP_SECONDS)
+        self._tenants = UnderWay(TENANT_CONCURRENT, _WAITING, waiting=WAITING_READS, seconds=CATCH_UP_SECONDS)
+        self._missed = MissedEvents(hub.tails, hub.epoch, messages, group)
         self._slots = asyncio.Semaphore(CONCURRENT)
         hub.on_gain = self._verify_soon
 
-    def sync(self, connection: Connection, ref: Ref, positions: Mapping[str, int]) -> None:
+    def sync(self, connection: Connection, ref: Ref, positions: Mapping[str, int], epoch: str | None = None) -> None:
         """Answer a `sync` after the connection's earlier ones. Raises `RateLimited` if too many wait."""
         if connection.flow is None:
             connection.flow = SerialQueue(self._group, WAITING_SYNCS, partial(self._close, connection, Close.INTERNAL_ERROR))
-        if not connection.flow.add(partial(self._sync, connection, ref, positions)):
+        if not connection.flow.add(partial(self._sync, connection, ref, positions, epoch)):
             raise RateLimited("Too many syncs at once")
 
-    async def _sync(self, connection: Connection, ref: Ref, positions: Mapping[str, int]) -> None:
-        sync = _Sync(connection, ref)
+    async def _sync(self, connection: Connection, ref: Ref, positions: Mapping[str, int], epoch: str | None) -> None:
+        account = connection.account
         try:
-            self._plan(sync, positions)
-            for channel in sync.channels():
-                channel.begin_catching(connection)
-            if sync.reads or any(self._hub.tails.after(each.channel, each.after, each.through) is None for each in sync.behind):
-                async with self._slots:
-                    await self._answer(sync)
-                CATCH_UPS.labels("complete").inc()
-            else:
-                await self._answer(sync)
-                CATCH_UPS.labels("memory").inc()
-        except HubbubError as error:
-            self._fail(sync, error)
+            sync = self._plan(connection, ref, positions, epoch)
+            if self._in_memory(sync):
+                await self._answer(sync, "memory")
+                return
+            async with self._users.turn(account.tenant, account.user), self._tenants.turn(account.tenant), self._slots:
+                # Planned again: channels moved on during the wait.
+                await self._answer(self._plan(connection, ref, positions, epoch), "complete")
         except Broken:
             self._break(connection, "broken", Close.RESYNC_NEEDED)
-        except TimeoutError:
-            self._break(connection, "slow", Close.SLOW_CONSUMER)
+        except RateLimited as error:
+            self._writer.send(connection, refusal(error, ref))
 
-    async def _answer(self, sync: _Sync) -> None:
-        """Send `synced` and what is missing. Raises what `_sync` handles."""
+    async def _answer(self, sync: _Sync, outcome: str) -> None:
+        """Buffer new events, and send what is missing. Raises `Broken`."""
+        for channel in sync.channels():
+            channel.begin_catching(sync.connection)
+        try:
+            await self._catch_up(sync)
+        except HubbubError as error:
+            self._fail(sync, error)
+        except TimeoutError:
+            self._break(sync.connection, "slow", Close.SLOW_CONSUMER)
+        else:
+            CATCH_UPS.labels(outcome).inc()
+
+    def _in_memory(self, sync: _Sync) -> bool:
+        """Whether the sync needs nothing from the store."""
+        return not sync.reads and all(
+            self._hub.tails.after(each.channel, each.after, each.through) is not None for each in sync.behind
+        )
+
+    async def _catch_up(self, sync: _Sync) -> None:
+        """Send `synced` and what is missing. Raises what `_answer` handles."""
         groups = _groups(sync.behind)
         first = next(groups, [])
         pages = await self._pages(first)  # before `synced`, so that a store that does not answer leaves everything as it was
@@ -185,9 +216,9 @@ class CatchUps:
         for group in groups:
             await self._send(sync, group, await self._pages(group))
 
-    def _plan(self, sync: _Sync, positions: Mapping[str, int]) -> None:
-        """Decide for each channel: gone, at hand, behind, or to be read. Raises `Broken`."""
-        connection, account = sync.connection, sync.connection.account
+    def _plan(self, connection: Connection, ref: Ref, positions: Mapping[str, int], epoch: str | None) -> _Sync:
+        """Decide for each channel: gone, reset, at hand, behind, or to be read. Raises `Broken`."""
+        sync, account = _Sync(connection, ref), connection.account
         wanted = dict(positions)
         if not connection.flowing:
             for channel in account.channels.values():
@@ -197,6 +228,9 @@ class CatchUps:
             found, named = account.channels.get(channel_id), channel_id in positions
             if found is None or connection in found.catching or not found.holds(connection):
                 sync.statuses[channel_id] = _GONE
+            elif named and not self._hub.epoch.covers(position, epoch):
+                head = sync.at_hand[found] = max(found.head, found.waiting.get(connection, 0))
+                sync.statuses[channel_id] = SyncStatus("reset", head)
             elif position == found.head or (position == found.waiting.get(connection) and position > found.head):
                 sync.at_hand[found] = position
                 if named:
@@ -205,6 +239,7 @@ class CatchUps:
                 sync.reads[channel_id] = _Read(found, position, named, found.head)
             else:
                 self._plan_behind(sync, found, position, named=named)
+        return sync
 
     def _plan_behind(self, sync: _Sync, channel: Channel, position: int, *, named: bool) -> None:
         floor = channel.floor(sync.connection)
@@ -247,6 +282,7 @@ class CatchUps:
                 if size > CHUNK_BYTES:
                     await self._writer.drained(connection, CHUNK_SECONDS)
                     size = 0
+                await self._charge(connection, [event.payload for event in page])
                 each.after += len(page)
                 if each.after >= each.through:
                     break
@@ -262,14 +298,31 @@ class CatchUps:
         )
         async with aclosing(stream(self._messages.CatchUp, request, timeout=CATCH_UP_SECONDS)) as answers:
             async for answer in answers:
+                if not self._hub.epoch.accept(answer.epoch):
+                    raise Unavailable
+                if sync.connection.closing is not None:  # a new epoch
+                    return
                 if not sync.announced:
                     self._take_statuses(sync, answer.statuses)
                     self._announce(sync)
                 for event in answer.events:
                     self._pass_on(sync, event)
+                await self._charge(sync.connection, [event.payload for event in answer.events])
                 await self._writer.drained(sync.connection, CHUNK_SECONDS)
         if not sync.announced or any(read.upcoming != read.through + 1 for read in sync.reads.values()):
             raise Broken
+
+    async def _charge(self, connection: Connection, payloads: Sequence[bytes]) -> None:
+        """Charge the user for what was sent, and wait as long as that exceeds the rate: a catch-up is never refused halfway."""
+        account = connection.account
+        cost = len(payloads) / EVENTS_PER_TOKEN + sum(map(len, payloads)) / COST_BYTES
+        while cost:
+            try:
+                self._rate.take(account.tenant, account.user, cost=cost)
+            except RateLimited as error:
+                await asyncio.sleep(error.retry_after)
+            else:
+                return
 
     def _take_statuses(self, sync: _Sync, statuses: Sequence[CatchUpStatus]) -> None:
         """Take the store's statuses. Raises if they do not match the request, or are older than what was delivered here."""

@@ -10,7 +10,7 @@ lets events gather before it reads again (`Linger`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import structlog
 from google.protobuf.message import DecodeError
@@ -21,12 +21,13 @@ from chassis.backoff import retrying
 from chassis.metrics import DEFECTS
 from gateway.hub.hub import Hub
 from gateway.hub.reconcile import Reconciler
-from gateway.metrics import BUS_LOST
+from gateway.metrics import BUS_LOST, EVENTS
 from gateway.protocol import outgoing
 from gateway.wire.writer import Writer
 from hubbub.events.v1.events_pb2 import Event, EventBatch, Receipt, Reply, ReplyBatch
 
 log = structlog.get_logger()
+_stale = EVENTS.labels("stale")
 
 
 LINGER_SECONDS = 0.001, 0.02
@@ -75,6 +76,7 @@ class Fanout:
         on_event: Callable[[Event], None],
         on_reply: Callable[[Reply], None],
         on_lost: Callable[[], None],
+        on_tenant: Callable[[str], None] = lambda _tenant: None,
         awaiting: Callable[[], bool] = lambda: False,
     ) -> None:
         self._bus = bus
@@ -88,6 +90,8 @@ class Fanout:
         """Called with each outcome that is not an event."""
         self._on_lost = on_lost
         """Called when events may be lost: memberships may have been missed."""
+        self._on_tenant = on_tenant
+        """Called with each tenant of which events come, over any gateway; not for each event."""
         self._linger = Linger(awaiting)
         self._partitions = {events(partition).name: partition for partition in range(partitions)}
         self._topics = [*(events(partition) for partition in range(partitions)), replies(gateway)]
@@ -137,11 +141,17 @@ class Fanout:
             self._lost((topic,), "failed")
 
     def _take_events(self, payload: bytes) -> None:
-        batch = EventBatch.FromString(payload)
+        batch, tenant = EventBatch.FromString(payload), ""
+        if not self._hub.epoch.accept(batch.epoch):
+            self._drop_stale(batch.events)
+            batch.ClearField("events")
         channels, local = self._hub.channels, False
         for event in batch.events:
             if event.channel in channels:
                 local = True
+            if event.tenant != tenant:
+                tenant = event.tenant
+                self._on_tenant(tenant)
             if not event.gateway or event.gateway == self._gateway:  # the sweeper does not know the gateway
                 self._on_event(event)
             self._hub.take(event)
@@ -151,6 +161,12 @@ class Fanout:
             self._linger.local = True
         else:
             self._linger.foreign += 1
+
+    def _drop_stale(self, events: Iterable[Event]) -> None:
+        """Events of an earlier epoch may not exist any more. Those that do are fetched, since their channels are compared."""
+        channels = [event.channel for event in events]
+        _stale.inc(len(channels))
+        self._reconciler.suspect(channels)
 
     def _send_receipt(self, receipt: Receipt) -> bool:
         """Send a receipt. Returns whether the channel has local members."""

@@ -32,6 +32,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from chassis.proto_enums import to_word
+from gateway.hub.epoch import StoreEpoch
 from gateway.hub.recent import Load, Recent
 from gateway.hub.tails import Tails
 from gateway.metrics import CHANNELS, DELIVERIES, EVENTS, TAIL_BYTES
@@ -63,6 +64,7 @@ class Hub:
         self.recent = Recent()
         self.tails = Tails()
         TAIL_BYTES.set_function(lambda: self.tails.size)
+        self.epoch = StoreEpoch(self._close_all)
         self.channels: dict[str, Channel] = {}
         self.on_gap: Callable[[Channel], None] = lambda _channel: None
         """Called when a channel's `target` is beyond its head and the gap is not being fetched."""
@@ -216,6 +218,14 @@ class Hub:
             for connection in tuple(account.connections):
                 if channel.holds(connection):
                     self._close(connection, Close.RESYNC_NEEDED)
+
+    def _close_all(self) -> None:
+        """The store has begun a new epoch: what was delivered, buffered and recorded here may not exist in it."""
+        for account in tuple(self._accounts.values()):
+            for connection in tuple(account.connections):
+                self._close(connection, Close.RESYNC_NEEDED)
+        self.recent.forget()
+        self.tails.clear()
 
     def _drop(self, connection: Connection) -> None:
         """The connection has ended: take it out everywhere; the last one takes its user out as well."""

@@ -16,6 +16,7 @@ from functools import partial
 from chassis.errors import HubbubError, Unavailable
 from chassis.grpc_client import call
 from gateway.clients import CALL_SECONDS
+from gateway.hub.epoch import StoreEpoch
 from gateway.hub.tails import Tail, Tails
 from gateway.metrics import MISSED_RANGES
 from gateway.model import Channel, Shown, shown
@@ -50,8 +51,9 @@ class _Read:
 class MissedEvents:
     """Reads of missed events."""
 
-    def __init__(self, tails: Tails, messages: MessagesServiceStub, group: asyncio.TaskGroup) -> None:
+    def __init__(self, tails: Tails, epoch: StoreEpoch, messages: MessagesServiceStub, group: asyncio.TaskGroup) -> None:
         self._tails = tails
+        self._epoch = epoch
         self._messages = messages
         self._group = group
         self._loop = asyncio.get_running_loop()
@@ -113,6 +115,9 @@ class MissedEvents:
         except HubbubError as error:
             self._fail(batch, error)
         else:
+            if not self._epoch.accept(answer.epoch):
+                self._fail(batch, Unavailable())
+                return
             if not answer.ranges:
                 self._fail(batch, Broken())
                 return

@@ -82,6 +82,11 @@ class Tails:
         if tail is not None:
             self.size -= tail.size
 
+    def clear(self) -> None:
+        """Drop every tail."""
+        self._tails.clear()
+        self.size = 0
+
     def _used(self, channel: Channel) -> Tail:
         tail = self._tails.pop(channel, None) or Tail()
         self._tails[channel] = tail

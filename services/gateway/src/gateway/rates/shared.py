@@ -101,6 +101,8 @@ class SharedRates:
     """By tenant and user: frames and posts."""
     tenant_sends: SharedRate
     """By tenant: the same."""
+    catch_ups: SharedRate
+    """By tenant and user: what syncs read."""
     requests: SharedRate
     """By tenant and user: HTTP requests and handshakes."""
     tenant_requests: SharedRate
@@ -129,6 +131,7 @@ class SharedRates:
                 sends, sends * config.burst / config.sends_per_second, "This user sends too much, over all connections"
             ),
             tenant_sends=SharedRate(tenant_sends, 10 * tenant_sends, "The users of this tenant send too much"),
+            catch_ups=SharedRate(sends, 10 * sends, "This user reads too much"),
             requests=SharedRate(config.requests_per_second, config.request_burst, "This user requests too much"),
             tenant_requests=SharedRate(tenant_requests, 10 * tenant_requests, "The users of this tenant request too much"),
             channel_joins=SharedRate(joins, 10 * joins, "Too many channels made or joined"),

@@ -17,7 +17,7 @@ FLOOR = "CASE ch.history WHEN 'joined' THEN mb.joined_seq - 1 ELSE 0 END"
 
 def columns(floor: str) -> str:
     """Columns of a message, for `store.messages`, as a member with this floor sees it: without a thread below the floor."""
-    return f"""m.id, m.channel, m.seq, m.sender, m.text, m.at, m.edited_at, m.deleted_seq IS NOT NULL,
+    return f"""m.id, m.channel, m.seq, m.sender, m.text, m.sealed, m.at, m.edited_at, m.deleted_seq IS NOT NULL,
   m.pinned AND m.deleted_seq IS NULL,
   (CASE WHEN m.about <= {floor} THEN m.details - 'thread' ELSE m.details END)::text, {_REACTIONS}"""
 
@@ -33,17 +33,20 @@ ORDER BY m.seq DESC LIMIT %(limit)s
 """
 LIST = _BETWEEN + _NEWEST
 
+# A reply is none for a member who may not see the thread's root.
+_ROOT_SEEN = "(m.about IS NULL OR m.about > %(floor)s)"
+
 # The numbers of a thread's newest messages, its root included. Walks `entries_replies`, not the channel.
 _OF_THREAD = """ARRAY(
     (SELECT seq FROM entries WHERE channel = %(channel)s AND thread = %(thread)s AND seq > %(after)s AND seq < %(before)s
      ORDER BY seq DESC LIMIT %(limit)s)
     UNION ALL SELECT seq FROM entries WHERE channel = %(channel)s AND message = %(thread)s AND kind = 1)"""
-THREAD = f"{_BETWEEN} AND m.seq = ANY ({_OF_THREAD}){_NEWEST}"
+THREAD = f"{_BETWEEN} AND {_ROOT_SEEN} AND m.seq = ANY ({_OF_THREAD}){_NEWEST}"
 
 # As above, of pinned messages, in a thread or in the channel.
 PINNED = f"""{_BETWEEN} AND m.seq = ANY (ARRAY(
     SELECT seq FROM changes WHERE channel = %(channel)s AND pinned AND deleted_seq IS NULL))
-  AND (%(thread)s::uuid IS NULL OR m.thread = %(thread)s OR m.id = %(thread)s){_NEWEST}"""
+  AND (%(thread)s::uuid IS NULL OR m.id = %(thread)s OR (m.thread = %(thread)s AND {_ROOT_SEEN})){_NEWEST}"""
 
 # Reads every message that the caller may read: there is no text index, because each post would pay for it.
 SEARCH = f"""

@@ -11,7 +11,7 @@ from chassis.errors import InvalidArgument
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages import attachments, convert, cursors, validate
 from messages.commands.batch import handle
-from messages.commands.model import Body, Command, Delete, Edit, Outcome, Verdict
+from messages.commands.model import Body, Command, Delete, Outcome, Verdict
 from messages.ids import rpc_command_id
 from messages.message import Caller, ChannelId, MessageId
 from messages.service import access
@@ -45,10 +45,10 @@ class Messages(RpcBase):
         )
 
     async def EditMessage(self, request: rpc.EditMessageRequest, _context: object) -> rpc.EditMessageResponse:
-        """Replace the text of the caller's own message."""
+        """Replace the content of the caller's own message."""
         caller = await self._admitted(request.caller)
-        channel, message = validate.channel_id(request.channel), validate.message_id(request.message)
-        outcome = await self._carry_out(caller, channel, "", Edit(message, validate.text(request.text)))
+        channel = validate.channel_id(request.channel)
+        outcome = await self._carry_out(caller, channel, "", convert.edit(request))
         return rpc.EditMessageResponse(seq=outcome.seq, at=convert.timestamp(outcome.at) if outcome.at else None)
 
     async def DeleteMessage(self, request: rpc.DeleteMessageRequest, _context: object) -> rpc.DeleteMessageResponse:

@@ -84,13 +84,14 @@ async def is_hidden(connection: Connection, tenant: TenantId, channel: ChannelId
 
 def from_row(row: tuple[Any, ...]) -> Message:
     """A message from the columns of `queries.messages.MESSAGE`."""
-    message, channel, seq, sender, text, at, edited_at, deleted, pinned, details, reactions = row
+    message, channel, seq, sender, text, sealed, at, edited_at, deleted, pinned, details, reactions = row
     return Message(
         message,
         channel,
         seq,
         sender,
         text,
+        sealed,
         at,
         edited_at,
         deleted,

@@ -24,49 +24,49 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dhubbub/events/v1/events.proto\x12\x10hubbub.events.v1\"a\n\nAttachment\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x04\x12\x0c\n\x04type\x18\x04 \x01(\t\x12\r\n\x05width\x18\x05 \x01(\r\x12\x0e\n\x06height\x18\x06 \x01(\r\"p\n\x0bPostMessage\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0e\n\x06thread\x18\x02 \x01(\t\x12\x31\n\x0b\x61ttachments\x18\x03 \x03(\x0b\x32\x1c.hubbub.events.v1.Attachment\x12\x10\n\x08mentions\x18\x04 \x03(\t\",\n\x0b\x45\x64itMessage\x12\x0f\n\x07message\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\" \n\rDeleteMessage\x12\x0f\n\x07message\x18\x01 \x01(\t\"@\n\x0eReactToMessage\x12\x0f\n\x07message\x18\x01 \x01(\t\x12\r\n\x05\x65moji\x18\x02 \x01(\t\x12\x0e\n\x06remove\x18\x03 \x01(\x08\"-\n\nPinMessage\x12\x0f\n\x07message\x18\x01 \x01(\t\x12\x0e\n\x06remove\x18\x02 \x01(\x08\"\x17\n\x08MarkRead\x12\x0b\n\x03seq\x18\x01 \x01(\x04\"\xa1\x03\n\x07\x43ommand\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0b\n\x03key\x18\x04 \x01(\t\x12\n\n\x02id\x18\x05 \x01(\t\x12\x0f\n\x07gateway\x18\x06 \x01(\t\x12\x17\n\x0ftoken_issued_at\x18\x07 \x01(\x01\x12-\n\x04post\x18\n \x01(\x0b\x32\x1d.hubbub.events.v1.PostMessageH\x00\x12-\n\x04\x65\x64it\x18\x0b \x01(\x0b\x32\x1d.hubbub.events.v1.EditMessageH\x00\x12\x31\n\x06\x64\x65lete\x18\x0c \x01(\x0b\x32\x1f.hubbub.events.v1.DeleteMessageH\x00\x12\x31\n\x05react\x18\r \x01(\x0b\x32 .hubbub.events.v1.ReactToMessageH\x00\x12+\n\x03pin\x18\x0e \x01(\x0b\x32\x1c.hubbub.events.v1.PinMessageH\x00\x12*\n\x04read\x18\x0f \x01(\x0b\x32\x1a.hubbub.events.v1.MarkReadH\x00\x42\x06\n\x04\x62ody\";\n\x0c\x43ommandBatch\x12+\n\x08\x63ommands\x18\x01 \x03(\x0b\x32\x19.hubbub.events.v1.Command\"\x9d\x02\n\x05\x45vent\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\t\x12\x0b\n\x03seq\x18\x03 \x01(\x04\x12)\n\x04kind\x18\x04 \x01(\x0e\x32\x1b.hubbub.events.v1.EventKind\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12\n\n\x02\x61t\x18\x06 \x01(\t\x12\x0f\n\x07payload\x18\x07 \x01(\x0c\x12\x0f\n\x07message\x18\x08 \x01(\t\x12\x0f\n\x07subject\x18\t \x01(\t\x12$\n\x04role\x18\n \x01(\x0e\x32\x16.hubbub.events.v1.Role\x12\x0f\n\x07\x63ommand\x18\x0b \x01(\t\x12\x0f\n\x07gateway\x18\x0c \x01(\t\x12\r\n\x05\x61\x62out\x18\r \x01(\x04\x12\x16\n\x0ehidden_payload\x18\x0e \x01(\x0c\"^\n\x07Receipt\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\t\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\x10\n\x08read_seq\x18\x04 \x01(\x04\x12\x12\n\nconnection\x18\x05 \x01(\t\"b\n\nEventBatch\x12\'\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x17.hubbub.events.v1.Event\x12+\n\x08receipts\x18\x02 \x03(\x0b\x32\x19.hubbub.events.v1.Receipt\"\x9b\x01\n\x05Reply\x12\x0f\n\x07\x63ommand\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12\x13\n\x0bretry_after\x18\x04 \x01(\x01\x12\x0f\n\x07\x63hannel\x18\x05 \x01(\t\x12\x0b\n\x03seq\x18\x06 \x01(\x04\x12\x0f\n\x07message\x18\x07 \x01(\t\x12\n\n\x02\x61t\x18\x08 \x01(\t\x12\x11\n\tduplicate\x18\t \x01(\x08\"6\n\nReplyBatch\x12(\n\x07replies\x18\x01 \x03(\x0b\x32\x17.hubbub.events.v1.Reply\"q\n\nRevocation\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\x16\n\x0erevoked_before\x18\x04 \x01(\x01\x12\x0f\n\x07\x62locked\x18\x05 \x01(\x08\x12\x10\n\x08sessions\x18\x06 \x03(\t\"P\n\tPeerBlock\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x14\n\x0c\x62locked_user\x18\x03 \x01(\t\x12\x0f\n\x07\x62locked\x18\x04 \x01(\x08\"y\n\x0fRevocationBatch\x12+\n\x05users\x18\x01 \x03(\x0b\x32\x1c.hubbub.events.v1.Revocation\x12\x0c\n\x04\x65\x63ho\x18\x02 \x01(\t\x12+\n\x06\x62locks\x18\x03 \x03(\x0b\x32\x1b.hubbub.events.v1.PeerBlock*\xc2\x03\n\tEventKind\x12\x1a\n\x16\x45VENT_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x45VENT_KIND_MESSAGE_POSTED\x10\x01\x12\x1d\n\x19\x45VENT_KIND_MESSAGE_EDITED\x10\x02\x12\x1e\n\x1a\x45VENT_KIND_MESSAGE_DELETED\x10\x03\x12\x1d\n\x19\x45VENT_KIND_REACTION_ADDED\x10\x04\x12\x1f\n\x1b\x45VENT_KIND_REACTION_REMOVED\x10\x05\x12\x1d\n\x19\x45VENT_KIND_MESSAGE_PINNED\x10\x06\x12\x1f\n\x1b\x45VENT_KIND_MESSAGE_UNPINNED\x10\x07\x12\x1c\n\x18\x45VENT_KIND_MEMBER_JOINED\x10\x08\x12\x1a\n\x16\x45VENT_KIND_MEMBER_LEFT\x10\t\x12\x1d\n\x19\x45VENT_KIND_MEMBER_REMOVED\x10\n\x12\"\n\x1e\x45VENT_KIND_MEMBER_ROLE_CHANGED\x10\x0b\x12\x1e\n\x1a\x45VENT_KIND_CHANNEL_CREATED\x10\x0c\x12\x1e\n\x1a\x45VENT_KIND_CHANNEL_UPDATED\x10\r*b\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0e\n\nROLE_OWNER\x10\x01\x12\x12\n\x0eROLE_MODERATOR\x10\x02\x12\x0f\n\x0bROLE_MEMBER\x10\x03\x12\x0f\n\x0bROLE_READER\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dhubbub/events/v1/events.proto\x12\x10hubbub.events.v1\"a\n\nAttachment\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x04\x12\x0c\n\x04type\x18\x04 \x01(\t\x12\r\n\x05width\x18\x05 \x01(\r\x12\x0e\n\x06height\x18\x06 \x01(\r\"\x8f\x01\n\x0bPostMessage\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12\x10\n\x06sealed\x18\x05 \x01(\x0cH\x00\x12\x0e\n\x06thread\x18\x02 \x01(\t\x12\x31\n\x0b\x61ttachments\x18\x03 \x03(\x0b\x32\x1c.hubbub.events.v1.Attachment\x12\x10\n\x08mentions\x18\x04 \x03(\tB\t\n\x07\x63ontent\"K\n\x0b\x45\x64itMessage\x12\x0f\n\x07message\x18\x01 \x01(\t\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12\x10\n\x06sealed\x18\x03 \x01(\x0cH\x00\x42\t\n\x07\x63ontent\" \n\rDeleteMessage\x12\x0f\n\x07message\x18\x01 \x01(\t\"@\n\x0eReactToMessage\x12\x0f\n\x07message\x18\x01 \x01(\t\x12\r\n\x05\x65moji\x18\x02 \x01(\t\x12\x0e\n\x06remove\x18\x03 \x01(\x08\"-\n\nPinMessage\x12\x0f\n\x07message\x18\x01 \x01(\t\x12\x0e\n\x06remove\x18\x02 \x01(\x08\"\x17\n\x08MarkRead\x12\x0b\n\x03seq\x18\x01 \x01(\x04\"\xa1\x03\n\x07\x43ommand\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0b\n\x03key\x18\x04 \x01(\t\x12\n\n\x02id\x18\x05 \x01(\t\x12\x0f\n\x07gateway\x18\x06 \x01(\t\x12\x17\n\x0ftoken_issued_at\x18\x07 \x01(\x01\x12-\n\x04post\x18\n \x01(\x0b\x32\x1d.hubbub.events.v1.PostMessageH\x00\x12-\n\x04\x65\x64it\x18\x0b \x01(\x0b\x32\x1d.hubbub.events.v1.EditMessageH\x00\x12\x31\n\x06\x64\x65lete\x18\x0c \x01(\x0b\x32\x1f.hubbub.events.v1.DeleteMessageH\x00\x12\x31\n\x05react\x18\r \x01(\x0b\x32 .hubbub.events.v1.ReactToMessageH\x00\x12+\n\x03pin\x18\x0e \x01(\x0b\x32\x1c.hubbub.events.v1.PinMessageH\x00\x12*\n\x04read\x18\x0f \x01(\x0b\x32\x1a.hubbub.events.v1.MarkReadH\x00\x42\x06\n\x04\x62ody\";\n\x0c\x43ommandBatch\x12+\n\x08\x63ommands\x18\x01 \x03(\x0b\x32\x19.hubbub.events.v1.Command\"\x9d\x02\n\x05\x45vent\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\t\x12\x0b\n\x03seq\x18\x03 \x01(\x04\x12)\n\x04kind\x18\x04 \x01(\x0e\x32\x1b.hubbub.events.v1.EventKind\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12\n\n\x02\x61t\x18\x06 \x01(\t\x12\x0f\n\x07payload\x18\x07 \x01(\x0c\x12\x0f\n\x07message\x18\x08 \x01(\t\x12\x0f\n\x07subject\x18\t \x01(\t\x12$\n\x04role\x18\n \x01(\x0e\x32\x16.hubbub.events.v1.Role\x12\x0f\n\x07\x63ommand\x18\x0b \x01(\t\x12\x0f\n\x07gateway\x18\x0c \x01(\t\x12\r\n\x05\x61\x62out\x18\r \x01(\x04\x12\x16\n\x0ehidden_payload\x18\x0e \x01(\x0c\"^\n\x07Receipt\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\t\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\x10\n\x08read_seq\x18\x04 \x01(\x04\x12\x12\n\nconnection\x18\x05 \x01(\t\"q\n\nEventBatch\x12\'\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x17.hubbub.events.v1.Event\x12+\n\x08receipts\x18\x02 \x03(\x0b\x32\x19.hubbub.events.v1.Receipt\x12\r\n\x05\x65poch\x18\x03 \x01(\t\"\x9b\x01\n\x05Reply\x12\x0f\n\x07\x63ommand\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12\x13\n\x0bretry_after\x18\x04 \x01(\x01\x12\x0f\n\x07\x63hannel\x18\x05 \x01(\t\x12\x0b\n\x03seq\x18\x06 \x01(\x04\x12\x0f\n\x07message\x18\x07 \x01(\t\x12\n\n\x02\x61t\x18\x08 \x01(\t\x12\x11\n\tduplicate\x18\t \x01(\x08\"6\n\nReplyBatch\x12(\n\x07replies\x18\x01 \x03(\x0b\x32\x17.hubbub.events.v1.Reply\"q\n\nRevocation\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\x16\n\x0erevoked_before\x18\x04 \x01(\x01\x12\x0f\n\x07\x62locked\x18\x05 \x01(\x08\x12\x10\n\x08sessions\x18\x06 \x03(\t\"P\n\tPeerBlock\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x14\n\x0c\x62locked_user\x18\x03 \x01(\t\x12\x0f\n\x07\x62locked\x18\x04 \x01(\x08\"y\n\x0fRevocationBatch\x12+\n\x05users\x18\x01 \x03(\x0b\x32\x1c.hubbub.events.v1.Revocation\x12\x0c\n\x04\x65\x63ho\x18\x02 \x01(\t\x12+\n\x06\x62locks\x18\x03 \x03(\x0b\x32\x1b.hubbub.events.v1.PeerBlock*\xc2\x03\n\tEventKind\x12\x1a\n\x16\x45VENT_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x45VENT_KIND_MESSAGE_POSTED\x10\x01\x12\x1d\n\x19\x45VENT_KIND_MESSAGE_EDITED\x10\x02\x12\x1e\n\x1a\x45VENT_KIND_MESSAGE_DELETED\x10\x03\x12\x1d\n\x19\x45VENT_KIND_REACTION_ADDED\x10\x04\x12\x1f\n\x1b\x45VENT_KIND_REACTION_REMOVED\x10\x05\x12\x1d\n\x19\x45VENT_KIND_MESSAGE_PINNED\x10\x06\x12\x1f\n\x1b\x45VENT_KIND_MESSAGE_UNPINNED\x10\x07\x12\x1c\n\x18\x45VENT_KIND_MEMBER_JOINED\x10\x08\x12\x1a\n\x16\x45VENT_KIND_MEMBER_LEFT\x10\t\x12\x1d\n\x19\x45VENT_KIND_MEMBER_REMOVED\x10\n\x12\"\n\x1e\x45VENT_KIND_MEMBER_ROLE_CHANGED\x10\x0b\x12\x1e\n\x1a\x45VENT_KIND_CHANNEL_CREATED\x10\x0c\x12\x1e\n\x1a\x45VENT_KIND_CHANNEL_UPDATED\x10\r*b\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0e\n\nROLE_OWNER\x10\x01\x12\x12\n\x0eROLE_MODERATOR\x10\x02\x12\x0f\n\x0bROLE_MEMBER\x10\x03\x12\x0f\n\x0bROLE_READER\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'hubbub.events.v1.events_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EVENTKIND']._serialized_start=1982
-  _globals['_EVENTKIND']._serialized_end=2432
-  _globals['_ROLE']._serialized_start=2434
-  _globals['_ROLE']._serialized_end=2532
+  _globals['_EVENTKIND']._serialized_start=2060
+  _globals['_EVENTKIND']._serialized_end=2510
+  _globals['_ROLE']._serialized_start=2512
+  _globals['_ROLE']._serialized_end=2610
   _globals['_ATTACHMENT']._serialized_start=51
   _globals['_ATTACHMENT']._serialized_end=148
-  _globals['_POSTMESSAGE']._serialized_start=150
-  _globals['_POSTMESSAGE']._serialized_end=262
-  _globals['_EDITMESSAGE']._serialized_start=264
-  _globals['_EDITMESSAGE']._serialized_end=308
-  _globals['_DELETEMESSAGE']._serialized_start=310
-  _globals['_DELETEMESSAGE']._serialized_end=342
-  _globals['_REACTTOMESSAGE']._serialized_start=344
-  _globals['_REACTTOMESSAGE']._serialized_end=408
-  _globals['_PINMESSAGE']._serialized_start=410
-  _globals['_PINMESSAGE']._serialized_end=455
-  _globals['_MARKREAD']._serialized_start=457
-  _globals['_MARKREAD']._serialized_end=480
-  _globals['_COMMAND']._serialized_start=483
-  _globals['_COMMAND']._serialized_end=900
-  _globals['_COMMANDBATCH']._serialized_start=902
-  _globals['_COMMANDBATCH']._serialized_end=961
-  _globals['_EVENT']._serialized_start=964
-  _globals['_EVENT']._serialized_end=1249
-  _globals['_RECEIPT']._serialized_start=1251
-  _globals['_RECEIPT']._serialized_end=1345
-  _globals['_EVENTBATCH']._serialized_start=1347
-  _globals['_EVENTBATCH']._serialized_end=1445
-  _globals['_REPLY']._serialized_start=1448
-  _globals['_REPLY']._serialized_end=1603
-  _globals['_REPLYBATCH']._serialized_start=1605
-  _globals['_REPLYBATCH']._serialized_end=1659
-  _globals['_REVOCATION']._serialized_start=1661
-  _globals['_REVOCATION']._serialized_end=1774
-  _globals['_PEERBLOCK']._serialized_start=1776
-  _globals['_PEERBLOCK']._serialized_end=1856
-  _globals['_REVOCATIONBATCH']._serialized_start=1858
-  _globals['_REVOCATIONBATCH']._serialized_end=1979
+  _globals['_POSTMESSAGE']._serialized_start=151
+  _globals['_POSTMESSAGE']._serialized_end=294
+  _globals['_EDITMESSAGE']._serialized_start=296
+  _globals['_EDITMESSAGE']._serialized_end=371
+  _globals['_DELETEMESSAGE']._serialized_start=373
+  _globals['_DELETEMESSAGE']._serialized_end=405
+  _globals['_REACTTOMESSAGE']._serialized_start=407
+  _globals['_REACTTOMESSAGE']._serialized_end=471
+  _globals['_PINMESSAGE']._serialized_start=473
+  _globals['_PINMESSAGE']._serialized_end=518
+  _globals['_MARKREAD']._serialized_start=520
+  _globals['_MARKREAD']._serialized_end=543
+  _globals['_COMMAND']._serialized_start=546
+  _globals['_COMMAND']._serialized_end=963
+  _globals['_COMMANDBATCH']._serialized_start=965
+  _globals['_COMMANDBATCH']._serialized_end=1024
+  _globals['_EVENT']._serialized_start=1027
+  _globals['_EVENT']._serialized_end=1312
+  _globals['_RECEIPT']._serialized_start=1314
+  _globals['_RECEIPT']._serialized_end=1408
+  _globals['_EVENTBATCH']._serialized_start=1410
+  _globals['_EVENTBATCH']._serialized_end=1523
+  _globals['_REPLY']._serialized_start=1526
+  _globals['_REPLY']._serialized_end=1681
+  _globals['_REPLYBATCH']._serialized_start=1683
+  _globals['_REPLYBATCH']._serialized_end=1737
+  _globals['_REVOCATION']._serialized_start=1739
+  _globals['_REVOCATION']._serialized_end=1852
+  _globals['_PEERBLOCK']._serialized_start=1854
+  _globals['_PEERBLOCK']._serialized_end=1934
+  _globals['_REVOCATIONBATCH']._serialized_start=1936
+  _globals['_REVOCATIONBATCH']._serialized_end=2057
 # @@protoc_insertion_point(module_scope)
