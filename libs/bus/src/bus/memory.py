@@ -10,11 +10,23 @@ import contextlib
 import itertools
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Self
 
 from bus import metrics
-from bus.bus import DELIVERY_BYTES, BusFull, Current, Delivery, Entry, Gone, LoadCursors, Lost, ReadItem
+from bus.bus import (
+    DELIVERY_BYTES,
+    LINGER_SECONDS,
+    BusFull,
+    Current,
+    Delivery,
+    Entry,
+    Gone,
+    LoadCursors,
+    Lost,
+    ReadItem,
+    no_linger,
+)
 from bus.topics import Topic, WhenFull
 
 _ENTRY_OVERHEAD_BYTES = 64
@@ -64,9 +76,9 @@ class MemoryBus:
         names = [topic.name for topic in topics]
         return _Member(self, self._groups.setdefault(group, _Group()), names, count)
 
-    def follow(self, topics: Sequence[Topic]) -> _Follower:
+    def follow(self, topics: Sequence[Topic], *, linger: Callable[[], float] = no_linger) -> _Follower:
         """Read everything published after the block is entered."""
-        return _Follower(self, [topic.name for topic in topics])
+        return _Follower(self, [topic.name for topic in topics], linger)
 
     def read(self, topics: Sequence[Topic], reader: str, consumer: str, cursors: LoadCursors) -> _Instance:
         """Read as one instance of a reader, from the cursors that it has stored."""
@@ -244,8 +256,9 @@ def _within_bounds(entries: Iterable[Entry], count: int) -> Iterator[Entry]:
 class _Follower:
     """The context manager and iterator of one follower."""
 
-    def __init__(self, bus: MemoryBus, topics: Sequence[str]) -> None:
+    def __init__(self, bus: MemoryBus, topics: Sequence[str], linger: Callable[[], float]) -> None:
         self._bus = bus
+        self._linger = linger
         self._positions = dict.fromkeys(topics, (0, 0))
         """By topic: the log's `wipes` counter, and entries seen since the last wipe."""
         self._ready: deque[Delivery | Lost] = deque()
@@ -263,6 +276,8 @@ class _Follower:
         return self
 
     async def __anext__(self) -> Delivery | Lost:
+        if not self._ready and (pause := min(self._linger(), LINGER_SECONDS)):
+            await asyncio.sleep(pause)
         while not self._ready:
             for topic in self._positions:
                 self._read(topic)

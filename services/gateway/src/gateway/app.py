@@ -106,6 +106,7 @@ class Gateway:
             on_event=self._pending.stored,
             on_reply=self._pending.replied,
             on_lost=self._revocations.doubt_all,
+            awaiting=lambda: len(self._pending) > 0,
             on_tenant=self._publisher.tenants.seen,
         )
         self._presences = Presences(registry.writer, clients.presence, self.id)
