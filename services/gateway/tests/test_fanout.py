@@ -26,7 +26,8 @@ async def test_a_command_is_acknowledged_by_its_event_also_when_the_sweeper_publ
     ann = world.connect("ann")
     bus, pending, unused = MemoryBus(), Pending(world.registry.writer, world.registry.connections), cast(Any, None)
     fanout = Fanout(
-        bus, "g", partitions=1, hub=world.hub, writer=world.registry.writer, reconciler=unused,
+        bus, "g", partitions=1, hub=world.hub, writer=world.registry.writer, accounts=world.registry.accounts,
+        reconciler=unused,
         on_event=pending.stored, on_reply=pending.replied, on_lost=unused,
     )  # fmt: skip
     pending.add("g-1.1", ann, Raw(b"1"))

@@ -102,6 +102,7 @@ class Gateway:
             partitions=partitions,
             hub=hub,
             writer=registry.writer,
+            accounts=registry.accounts,
             reconciler=self._reconciler,
             on_event=self._pending.stored,
             on_reply=self._pending.replied,

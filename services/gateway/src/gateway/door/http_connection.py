@@ -252,7 +252,7 @@ class HttpConnection(HttpToolsProtocol):
             super().on_message_complete()
             self._stop_timer()
             if self.cycle.response_complete:
-                self._expect(IDLE_SECONDS, self._late)
+                self._rest()
 
     # Called by the application's side
 
@@ -262,7 +262,7 @@ class HttpConnection(HttpToolsProtocol):
         if self._ending or self.transport.is_closing():
             return
         if self._stage is _Stage.IDLE:
-            self._expect(IDLE_SECONDS, self._late)
+            self._rest()
             self._parse()
         if not self._ending:
             self.flow.resume_reading()
@@ -273,6 +273,10 @@ class HttpConnection(HttpToolsProtocol):
             self.cycle.keep_alive = False
         else:
             self._close()
+
+    def evict(self) -> None:
+        """Make room for a new connection. Called while this one is idle."""
+        self._close()
 
     # Reading
 
@@ -298,6 +302,7 @@ class HttpConnection(HttpToolsProtocol):
         if not self._held:
             return False
         self._stage = _Stage.HEAD
+        self._capacity.busy(self)
         self._size = self._line_size = 0
         self._tail = b""
         if self._later:  # the first head's timer runs since the connection began
@@ -405,6 +410,12 @@ class HttpConnection(HttpToolsProtocol):
 
     # Ending
 
+    def _rest(self) -> None:
+        """Wait for another request."""
+        self._expect(IDLE_SECONDS, self._late)
+        if not self._ending:
+            self._capacity.idle(self)
+
     def _expect(self, seconds: float, late: Callable[[], None]) -> None:
         """Begin a phase of at most so many seconds."""
         self._stop_timer()
@@ -466,6 +477,7 @@ class HttpConnection(HttpToolsProtocol):
 
     def _close(self) -> None:
         """Close once everything is written."""
+        self._capacity.busy(self)
         self._ending = self._answers.ended = True
         self._stop_timer()
         if not self.transport.is_closing():
@@ -502,6 +514,7 @@ class HttpConnection(HttpToolsProtocol):
         if self._write_deadline is not None:
             self._write_deadline.cancel()
             self._write_deadline = None
+        self._capacity.busy(self)
         self._answers.ended = True
         self._answers.on_close = None
         self._held = bytearray()

@@ -1,4 +1,4 @@
-"""Follows the bus and distributes its entries: events and receipts to the hub, outcomes of commands to their connections.
+"""Follows the bus and distributes its entries to the hub, to the connections that await outcomes, and to invited users.
 
 What the bus reports as lost is compared with the store (`reconcile`). Revocations come another way (`revocation.follow`). There
 is one loop, at the pace at which connections are written to, so batches grow with load.
@@ -10,7 +10,7 @@ lets events gather before it reads again (`Linger`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 from google.protobuf.message import DecodeError
@@ -22,6 +22,7 @@ from chassis.metrics import DEFECTS
 from gateway.hub.hub import Hub
 from gateway.hub.reconcile import Reconciler
 from gateway.metrics import BUS_LOST, EVENTS
+from gateway.model import Account
 from gateway.protocol import outgoing
 from gateway.wire.writer import Writer
 from hubbub.events.v1.events_pb2 import Event, EventBatch, Receipt, Reply, ReplyBatch
@@ -72,6 +73,7 @@ class Fanout:
         partitions: int,
         hub: Hub,
         writer: Writer,
+        accounts: Mapping[tuple[str, str], Account],
         reconciler: Reconciler,
         on_event: Callable[[Event], None],
         on_reply: Callable[[Reply], None],
@@ -83,6 +85,8 @@ class Fanout:
         self._gateway = gateway
         self._hub = hub
         self._writer = writer
+        self._accounts = accounts
+        """Users with connections, by tenant and user."""
         self._reconciler = reconciler
         self._on_event = on_event
         """Called with each event that may be the outcome of a command of this gateway."""
@@ -157,6 +161,11 @@ class Fanout:
             self._hub.take(event)
         for receipt in batch.receipts:
             local = self._send_receipt(receipt) or local
+        for invitation in batch.invitations:
+            account = self._accounts.get((invitation.tenant, invitation.user))
+            if account is not None:
+                local = True
+                self._writer.broadcast([each for each in account.connections if each.flowing], invitation.payload)
         if local:
             self._linger.local = True
         else:
