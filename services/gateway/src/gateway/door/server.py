@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 from chassis.config import Address
 from gateway.door.capacity import Capacity
 from gateway.door.hosts import ServedHost
-from gateway.door.http_connection import HttpConnection, Upgrade
+from gateway.door.http_connection import HttpConnection, Upgrades
 
 BACKLOG = 4_096
 
@@ -27,11 +27,11 @@ class Server(uvicorn.Server):
         yield
 
 
-def make_server(app: ASGIApp, upgrade: Upgrade, *, served: ServedHost, capacity: Capacity) -> Server:
+def make_server(app: ASGIApp, upgrades: Upgrades, *, served: ServedHost, capacity: Capacity) -> Server:
     """A server for `app`; serve it with a socket of `bind`."""
     config = uvicorn.Config(
         app,
-        http=partial(HttpConnection, upgrade=upgrade, served=served, capacity=capacity),  # type: ignore[arg-type]  # a class
+        http=partial(HttpConnection, upgrades=upgrades, served=served, capacity=capacity),  # type: ignore[arg-type]  # a class
         ws="none",
         lifespan="off",
         interface="asgi3",
