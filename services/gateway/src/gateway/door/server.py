@@ -50,7 +50,7 @@ def make_server(app: ASGIApp, upgrades: Upgrades, *, served: ServedHost, capacit
 def bind(listen: Address) -> socket.socket:
     """A listening socket. Raises `OSError` where the address is taken."""
     family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # named: only then asyncio sets TCP_NODELAY
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((listen.host.strip("[]"), listen.port))
