@@ -235,9 +235,7 @@ class World:
         self.now = 0.0
         """The clock of `catch_up_rate`."""
         self.catch_up_rate = SharedRate(1_000, 1_000, "too much", clock=lambda: self.now)
-        self.catch_ups = CatchUps(
-            self.hub, self.registry, stub, group=group, rate=self.catch_up_rate, sync_events=SYNC_EVENTS
-        )
+        self.catch_ups = CatchUps(self.hub, self.registry, stub, group=group, rate=self.catch_up_rate, sync_events=SYNC_EVENTS)
         self.doubtful: list[Account] = []
         """Users whose sessions `revocation.apply` would open again."""
         self.hub.on_doubt = self.doubtful.append

@@ -128,9 +128,7 @@ class Gateway:
             pending=self._pending,
             publisher=self._publisher,
             attachments=Attachments(registry, clients.media, group),
-            catch_ups=CatchUps(
-                hub, registry, messages, group=group, rate=self._rates.catch_ups, sync_events=SYNC_EVENTS
-            ),
+            catch_ups=CatchUps(hub, registry, messages, group=group, rate=self._rates.catch_ups, sync_events=SYNC_EVENTS),
             presences=self._presences,
             typing=self._typing,
             rates=self._rates,

@@ -88,7 +88,9 @@ class CommandPublisher:
                 await self._publish(batches)
             if not self._shares.count:
                 self._idle.set()
-            elif self._shares.count > 1 and self._wake.is_set():  # under load: let more gather, as an entry costs as much as a command
+            elif (
+                self._shares.count > 1 and self._wake.is_set()
+            ):  # under load: let more gather, as an entry costs as much as a command
                 await asyncio.sleep(GATHER_SECONDS)
 
     async def emptied(self) -> None:

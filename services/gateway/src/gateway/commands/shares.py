@@ -42,9 +42,7 @@ class Share:
 class Shares:
     """The commands of every tenant that wait or have no outcome yet."""
 
-    def __init__(
-        self, awaited: Container[str], most: int, most_bytes: int, most_waiting: int, most_waiting_bytes: int
-    ) -> None:
+    def __init__(self, awaited: Container[str], most: int, most_bytes: int, most_waiting: int, most_waiting_bytes: int) -> None:
         self._awaited = awaited
         """The ids of the commands that await their outcome."""
         self._most = most
