@@ -33,6 +33,11 @@ class Publisher:
         self._published: list[int] = []
         """Rows of `unpublished` whose entries the bus has."""
 
+    @property
+    def partitions(self) -> int:
+        """How many topics of events there are."""
+        return len(self._topics)
+
     async def publish_stored(self, stored: Stored) -> None:
         """Publish the events, receipts and replies of a batch. Raises `BusError`: the rows of `unpublished` then stay."""
         await self._publish(self.batch(stored))
