@@ -18,6 +18,10 @@ from hubbub.events.v1.events_pb2 import Command, CommandBatch, EventBatch, PostM
 _PARTITIONS = 8
 """The default of HUBBUB_BUS_PARTITIONS."""
 _TEXT = "x" * 200
+MARKED_TEXT = f"~{0:028x}~".ljust(200, "x")
+"""A text that a load generator counts as a delivery (see load/inflight.c)."""
+_POSTED = 1_000
+"""Messages that `post` keeps in flight."""
 _STALL_SECONDS = 30
 
 
@@ -39,8 +43,9 @@ class FeedResult:
 class Feeder:
     """Posts messages round-robin over channels and users."""
 
-    def __init__(self, bus: Bus, senders: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, bus: Bus, senders: Sequence[tuple[str, str]], text: str = _TEXT) -> None:
         self._bus = bus
+        self._text = text
         self._senders = itertools.cycle(senders)
         """Channel and user, endlessly."""
         self._awaited: set[str] = set()
@@ -60,6 +65,15 @@ class Feeder:
         took = time.monotonic() - began
         cpu = {role: processes.seconds(pids) - before[role] for role, pids in watch.items()}
         return FeedResult(self._stored - stored, took, cpu)
+
+    async def post(self, count: int) -> None:
+        """Post `count` messages, and return once they are stored. Raises FeedError."""
+        while count:
+            room = min(count, _POSTED - len(self._awaited))
+            await self._bus.publish(list(self._batches(room)))
+            count -= room
+            await self._wait_for_fewer_than(_POSTED)
+        await self._wait_for_fewer_than(1)
 
     async def listen(self, following: asyncio.Event) -> None:
         """Receive events until cancelled. Sets `following` once it follows the bus."""
@@ -89,7 +103,7 @@ class Feeder:
         for channel, user in itertools.islice(self._senders, count):
             id_ = str(uuid.uuid4())
             self._awaited.add(id_)
-            post = PostMessage(text=_TEXT)
+            post = PostMessage(text=self._text)
             command = Command(tenant=TENANT, channel=channel, actor=user, key=id_, id=id_, gateway="bench", post=post)
             batches.setdefault(partition_of(channel, _PARTITIONS), CommandBatch()).commands.append(command)
         for partition, batch in batches.items():
@@ -97,10 +111,10 @@ class Feeder:
 
 
 @contextlib.asynccontextmanager
-async def feeding(url: str, senders: Sequence[tuple[str, str]]) -> AsyncIterator[Feeder]:
+async def feeding(url: str, senders: Sequence[tuple[str, str]], text: str = _TEXT) -> AsyncIterator[Feeder]:
     """Yield a feeder on the bus at `url`."""
     async with open_bus(url) as bus, asyncio.TaskGroup() as tasks:
-        feeder, following = Feeder(bus, senders), asyncio.Event()
+        feeder, following = Feeder(bus, senders, text), asyncio.Event()
         listening = tasks.create_task(feeder.listen(following))
         await following.wait()
         yield feeder

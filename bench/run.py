@@ -19,7 +19,7 @@ from bench.generator import LoadError
 from bench.measure import BusyError
 from bench.outcome import Outcome
 from bench.people import Issuer
-from bench.scenarios import crowd, fanout, flatness, latency, recovery, rooms, sockets, worker
+from bench.scenarios import crowd, fanout, flatness, latency, recovery, rooms, sockets, storm, worker
 from bench.svg import number
 from bench.systems.floor import floor
 from bench.systems.hubbub import Hubbub
@@ -39,7 +39,12 @@ SIDE_BY_SIDE: dict[str, Scenario] = {
     "latency": latency.latency,
 }
 """With one gateway, next to the reference stack and the floor. The quick run has only these."""
-ALONE: dict[str, Scenario] = {"worker": worker.worker, "members": flatness.members, "channels": flatness.channels}
+ALONE: dict[str, Scenario] = {
+    "worker": worker.worker,
+    "members": flatness.members,
+    "channels": flatness.channels,
+    "storm": storm.storm,
+}
 """With one gateway and no other system."""
 SPREAD: dict[str, Scenario] = {"gateways": flatness.gateways, "recovery": recovery.recovery, "crowd": crowd.crowd}
 """With four gateways and no other system."""

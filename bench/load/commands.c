@@ -8,6 +8,7 @@
  *         messages=N                         … and at most that many in all
  *   listen expect=N timeout=10               print "listening", then wait for deliveries from another generator
  *   idle seconds=5                           heartbeats only
+ *   storm expect=N at_once=256 timeout=60    as connect, until N messages have come as well
  *   recover expect=N spread_ms=2000 timeout=30   closed sockets reconnect to the next target, until N have
  */
 #include <stdio.h>
@@ -74,6 +75,17 @@ static void open_all(struct load *load, const char *command)
         loop_turn(load, until_ns);
     load->opening_limit = 0;
     finish(load, command, began_ns, load->ready == load->plan.member_count);
+}
+
+static void storm(struct load *load, const char *command)
+{
+    uint64_t began_ns = begin(load, command), until_ns = later_ns(number_of(command, "timeout", 60));
+    uint64_t expected = (uint64_t)number_of(command, "expect", 0);
+    load->opening_limit = (uint32_t)number_of(command, "at_once", 256);
+    while ((load->ready < load->plan.member_count || load->counters.deliveries < expected) && clock_ns() < until_ns)
+        loop_turn(load, until_ns);
+    load->opening_limit = 0;
+    finish(load, command, began_ns, load->ready == load->plan.member_count && load->counters.deliveries >= expected);
 }
 
 static void close_all(struct load *load, const char *command)
@@ -176,7 +188,8 @@ void commands_run(struct load *load, char *command)
         const char *name;
         void (*run)(struct load *load, const char *command);
     } COMMANDS[] = {{"connect", open_all}, {"disconnect", close_all}, {"round", run_round},
-                    {"listen", listen_in}, {"idle", idle},            {"recover", recover}};
+                    {"listen", listen_in}, {"idle", idle},            {"recover", recover},
+                    {"storm", storm}};
     size_t size = strcspn(command, " ");
     for (size_t i = 0; i < sizeof COMMANDS / sizeof *COMMANDS; i++) {
         if (strlen(COMMANDS[i].name) == size && !memcmp(COMMANDS[i].name, command, size)) {

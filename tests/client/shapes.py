@@ -147,9 +147,10 @@ EVENT_DATA: Mapping[str, Check] = {
             "thread": nullable(uuid),
             "attachments": listed(attachment),
             "mentions": listed(text),
-        }
+        },
+        {"sealed": text},
     ),
-    "message.edited": record({"message": uuid, "text": nullable(text)}),
+    "message.edited": record({"message": uuid, "text": nullable(text)}, {"sealed": text}),
     "message.deleted": _message_only,
     "reaction.added": _reaction_data,
     "reaction.removed": _reaction_data,
@@ -190,8 +191,9 @@ _FRAMES: Mapping[str, tuple[Mapping[str, Check], Mapping[str, Check]]] = {
             "heartbeat_seconds": number,
             "limits": _limits,
             "channels": listed(hello_channel),
+            "epoch": text,
         },
-        {},
+        {"more": true},
     ),
     "ack": ({"channel": uuid, "seq": whole, "message": uuid, "at": moment}, {"ref": anything, "duplicate": true}),
     "error": ({"reason": reason, "detail": text}, {"ref": anything, "retry_after": number}),
@@ -236,7 +238,8 @@ message = record(
         "mentions": listed(text),
         "reactions": listed(reaction),
         "pinned": flag,
-    }
+    },
+    {"sealed": text},
 )
 
 _channel_fields: Mapping[str, Check] = {

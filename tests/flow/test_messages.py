@@ -150,6 +150,27 @@ async def test_a_deleted_message_keeps_its_place_and_loses_its_text_everywhere(w
     assert (await bob.ok("GET", "/v1/search?q=secret"))["items"] == []
 
 
+async def test_sealed_content_passes_through_socket_and_http_unread(world: World) -> None:
+    ann, bob = await world.people("ann", "bob")
+    room = await world.room(ann, bob)
+    async with live(ann) as here, live(bob) as there:
+        await here.send("send", ref=1, channel=room, key="k", sealed="AP9z")
+        ack = await here.expect("ack", ref=1)
+        event = await there.expect("event", channel=room, kind="message.posted")
+        assert (event["data"]["text"], event["data"]["sealed"]) == (None, "AP9z")
+        await here.send("edit", ref=2, channel=room, message=ack["message"], sealed="AP90")
+        await here.expect("ack", ref=2)
+        assert (await there.expect("event", kind="message.edited"))["data"]["sealed"] == "AP90"
+        for wrong in ({"text": "x", "sealed": "AP9z"}, {}, {"sealed": "no base64"}, {"sealed": ""}):
+            await here.send("send", ref=3, channel=room, key="k-2", **wrong)
+            assert (await here.expect("error", ref=3))["reason"] == "INVALID_FRAME"
+            assert (await ann.call("POST", f"/v1/channels/{room}/messages", wrong)).status == 400
+    posted = await ann.call("POST", f"/v1/channels/{room}/messages", {"sealed": "AP9z"})
+    assert posted.status == 201
+    items = (await bob.call("GET", f"/v1/channels/{room}/messages")).body["items"]
+    assert [(each["text"], each["sealed"]) for each in items] == [(None, "AP9z"), (None, "AP90")]
+
+
 async def test_reactions_are_added_removed_and_counted(world: World) -> None:
     ann, bob = await world.people("ann", "bob")
     room = await world.room(ann, bob)

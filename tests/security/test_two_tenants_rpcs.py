@@ -209,10 +209,20 @@ async def fetch_events(doors: Doors) -> None:
         await not_found(doors.messages.FetchEvents(asked, timeout=5))
 
 
+async def fetch_ranges(doors: Doors) -> None:
+    """A range under another tenant than its channel's is as empty as one of an unknown channel."""
+    channels = (doors.pair.ids["channel"], UNKNOWN["channel"])
+    ranges = [calls.EventRange(tenant=doors.pair.tenant, channel=channel, through=9) for channel in channels]
+    ranges += [calls.EventRange(tenant=doors.pair.world.tenant, channel=channels[0], through=1)]
+    answer = await doors.messages.FetchRanges(calls.FetchRangesRequest(ranges=ranges), timeout=5)
+    assert [len(each.events) for each in answer.ranges] == [0, 0, 1]
+
+
 async def get_heads(doors: Doors) -> None:
-    """GetHeads takes channels of any tenant and returns nothing but the length of their logs."""
+    """GetHeads takes channels of any tenant and returns nothing but the length of their logs and the store's epoch."""
     answer = await doors.messages.GetHeads(calls.GetHeadsRequest(channels=[doors.pair.ids["channel"]]), timeout=5)
-    assert [(field.name, value.channel) for field, (value,) in answer.ListFields()] == [("heads", doors.pair.ids["channel"])]
+    assert [field.name for field, _ in answer.ListFields()] == ["heads", "epoch"]
+    assert [head.channel for head in answer.heads] == [doors.pair.ids["channel"]]
     assert [field.name for field in answer.heads[0].DESCRIPTOR.fields] == ["channel", "seq"]
 
 
@@ -306,6 +316,7 @@ CASES: dict[str, Callable[[Doors], Awaitable[None]]] = {
     "SearchMessages": search_messages,
     "CatchUp": catch_up,
     "FetchEvents": fetch_events,
+    "FetchRanges": fetch_ranges,
     "GetHeads": get_heads,
     "CreateUpload": create_upload,
     "CompleteUpload": uploads("CompleteUpload"),

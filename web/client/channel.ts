@@ -130,6 +130,12 @@ export function afterReset(channel: Channel, seq: number): Channel {
   return { ...channel, seq, countedSeq: 0, unreadSince: [], last: null, timeline: null };
 }
 
+/** The store has lost entries: what is known of the log and of read positions is void, the settings are not. */
+export function afterLoss(channel: Channel, head: ChannelHead): Channel {
+  const { topic, muted, slowModeSeconds, peer } = channel;
+  return { ...fromHead(head), topic, muted, slowModeSeconds, peer };
+}
+
 function withPosted(channel: Channel, event: LogEvent & { kind: "message.posted" }, me: string): Channel {
   const last = newer(channel.last, timeline.messageFrom(event));
   if (event.actor === me) return { ...withRead(channel, event.seq), last };

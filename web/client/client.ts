@@ -42,6 +42,8 @@ export interface ClientOptions {
 }
 
 const unauthorized = 401;
+/** A frame of 64 KiB has room for about 1,400. */
+const positionsPerFrame = 1_000;
 
 export class HubbubClient {
   readonly store: ClientStore;
@@ -59,6 +61,10 @@ export class HubbubClient {
   readonly #renewal: Renewal;
   /** The connection got `hello` and sent its first `sync`. No other frame may be sent before. */
   #ready = false;
+  /** The first `hello` has come. */
+  #greeted = false;
+  /** Channels that are being read because something happened in them. */
+  readonly #discovering = new Set<string>();
 
   constructor(options: ClientOptions) {
     const { api, credentials, me } = options;
@@ -125,9 +131,16 @@ export class HubbubClient {
   /** Shows `channel`: loads its messages, details and members. Null shows none. */
   open(channel: string | null): void {
     this.view.open(channel);
-    if (channel === null) return;
-    void this.directory.loadDetails(channel);
-    void this.directory.loadMembers(channel);
+    this.#loadOpen();
+  }
+
+  /** Loads what the open channel shows besides messages. Before the first `hello` there is nothing to combine it with. */
+  #loadOpen(): void {
+    const { openChannel, channels: known } = this.store.get();
+    if (openChannel === null || !this.#greeted) return;
+    if (known.has(openChannel)) void this.directory.loadDetails(openChannel);
+    else void this.#discover(openChannel).then(() => this.view.latest());
+    void this.directory.loadMembers(openChannel);
   }
 
   /** Adds a message to the outbox. */
@@ -193,20 +206,30 @@ export class HubbubClient {
   #opened(hello: Hello): void {
     // The renewed credentials may belong to another user, who must not see this user's messages.
     if (hello.user !== this.#me) return this.#connection.end(unauthorized, "");
-    const { positions, joined, left } = this.#sync.hello(hello.channels);
+    const { positions, voided, joined, left } = this.#sync.hello(hello);
     for (const id of left) this.#left(id);
     this.store.update((s) => ({
-      channels: new Map([...s.channels, ...joined.map((head) => [head.id, channels.fromHead(head)] as const)]),
+      channels: new Map([...s.channels, ...joined.map((head) => [head.id, begun(s.channels.get(head.id), head)] as const)]),
     }));
+    if (voided) {
+      this.directory.lost();
+      for (const head of joined) this.view.reset(head.id);
+      this.#outbox.lost();
+    }
     for (const head of hello.channels) this.#change(head.id, (c) => channels.withRead(c, head.read_seq));
     // The server sends live events only after the first sync, so it is sent even without positions.
-    this.#connection.send({ type: "sync", positions });
+    if (Object.keys(positions).length === 0) this.#connection.send(this.#syncFrame({}));
+    this.#requestEvents(positions);
     this.#ready = true;
     this.#outbox.opened();
     this.#ephemeral.opened();
     this.#renewal.opened();
     // After a mere reconnect the events since are enough.
     if (joined.length > 0 || !this.store.get().listed) void this.directory.loadChannels();
+    if (voided || !this.#greeted) {
+      this.#greeted = true;
+      this.#loadOpen();
+    }
     void this.view.latest();
   }
 
@@ -249,6 +272,7 @@ export class HubbubClient {
 
   #event(event: LogEvent): void {
     const verdict = this.#sync.event(event);
+    if (verdict === "unknown") void this.#discover(event.channel);
     if (verdict === "gap") this.#requestEvents(this.#sync.request([event.channel]));
     if (verdict !== "apply") return;
     this.view.record(event);
@@ -282,6 +306,29 @@ export class HubbubClient {
     void this.directory.loadChannels();
   }
 
+  /** Something happened in a channel that `hello` had no room for. */
+  async #discover(id: string): Promise<void> {
+    if (this.#discovering.has(id)) return;
+    this.#discovering.add(id);
+    const { epoch } = this.#sync;
+    const summary = await this.api.channel(id).catch(() => null);
+    this.#discovering.delete(id);
+    if (epoch !== this.#sync.epoch) return this.#discover(id);
+    // A public channel can also be read by who is no member.
+    const member = summary !== null && (summary.role as string | null) !== null;
+    if (member) this.learn([summary]);
+  }
+
+  /** Adds channels of the caller that `hello` had no room for. Their events are applied from here on. */
+  learn(summaries: readonly ChannelSummary[]): void {
+    const unknown = summaries.filter((summary) => !this.store.get().channels.has(summary.id));
+    for (const summary of unknown) this.#requestEvents(this.#sync.joined(summary));
+    this.store.update((s) => ({
+      channels: new Map([...s.channels, ...unknown.map((summary) => [summary.id, channels.fromHead(summary)] as const)]),
+    }));
+    this.directory.applySummaries(summaries);
+  }
+
   #left(id: string): void {
     this.view.left(id);
     this.store.update((s) => ({
@@ -292,10 +339,23 @@ export class HubbubClient {
   }
 
   #requestEvents(positions: Positions): void {
-    if (Object.keys(positions).length > 0) this.#connection.send({ type: "sync", positions });
+    const all = Object.entries(positions);
+    for (let start = 0; start < all.length; start += positionsPerFrame) {
+      this.#connection.send(this.#syncFrame(Object.fromEntries(all.slice(start, start + positionsPerFrame))));
+    }
+  }
+
+  #syncFrame(positions: Positions): ClientFrame {
+    const { epoch } = this.#sync;
+    return { type: "sync", ...(epoch === undefined ? {} : { epoch }), positions };
   }
 
   #change(id: string, change: (channel: channels.Channel) => channels.Channel): void {
     changeChannel(this.store, id, change);
   }
+}
+
+/** A channel at the position of `hello`, with the settings that are known of it. */
+function begun(known: channels.Channel | undefined, head: ChannelHead): channels.Channel {
+  return known === undefined ? channels.fromHead(head) : channels.afterLoss(known, head);
 }

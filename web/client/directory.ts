@@ -15,6 +15,8 @@ export class Directory {
   #retry: Cancel | null = null;
   /** The number of the latest load of the channel list. */
   #load = 0;
+  /** How often the server's store has lost entries. */
+  #losses = 0;
   #stopped = false;
 
   constructor(api: Api, store: ClientStore, clock: Clock) {
@@ -43,8 +45,15 @@ export class Directory {
 
   /** Loads what the channel list does not contain, such as the slow mode. */
   async loadDetails(channel: string): Promise<void> {
+    const losses = this.#losses;
     const details = await this.#api.channel(channel).catch(() => null);
+    if (losses !== this.#losses) return this.loadDetails(channel);
     if (details !== null) this.applySummaries([details]);
+  }
+
+  /** The server's store has lost entries: answers that are under way may be older than that. */
+  lost(): void {
+    this.#losses += 1;
   }
 
   /** Loads the channel list page by page: previews, counts, names. Retries until it succeeds; a later call replaces an earlier one. */

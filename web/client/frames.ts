@@ -20,11 +20,12 @@ interface EventData {
     message: string;
     key?: string;
     text: string | null;
+    sealed?: string;
     thread?: string | null;
     attachments?: readonly Attachment[];
     mentions?: readonly string[];
   };
-  "message.edited": { message: string; text: string | null };
+  "message.edited": { message: string; text: string | null; sealed?: string };
   "message.deleted": { message: string };
   "reaction.added": { message: string; emoji: string };
   "reaction.removed": { message: string; emoji: string };
@@ -64,7 +65,11 @@ export interface Hello {
   tenant: string;
   heartbeat_seconds: number;
   limits: Limits;
+  /** All of the caller's channels, or with `more` the unread and the most recently active ones. */
   channels: readonly ChannelHead[];
+  more?: boolean;
+  /** The store's epoch. Positions of another one are void. */
+  epoch?: string;
 }
 
 export interface Ack {
@@ -159,7 +164,7 @@ export type ClientFrame =
   | SendFrame
   | (Command & { ref: string })
   | (Proof & { type: "token"; ref: string })
-  | { type: "sync"; ref?: string; positions: Readonly<Record<string, number>> }
+  | { type: "sync"; ref?: string; epoch?: string; positions: Readonly<Record<string, number>> }
   | { type: "read"; channel: string; seq: number }
   | { type: "typing"; channel: string }
   | { type: "watch"; users: readonly string[] }

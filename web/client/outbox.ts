@@ -3,7 +3,8 @@
  * server answers.
  *
  * Guarantee: an item leaves the outbox only when the server has stored the message, or when its author discards it. Sending an
- * item twice (after a reconnect, or from two tabs) is harmless: the server stores one message per key.
+ * item twice (after a reconnect, or from two tabs) is harmless: the server stores one message per key. So messages that were
+ * stored in the last two minutes are sent again if the server's store has lost entries (`lost`); a reload forgets them.
  */
 import type { Cancel, Clock } from "./clock";
 import type { Ack, ErrorFrame, SendFrame } from "./frames";
@@ -54,12 +55,17 @@ const retryable = new Set(["RATE_LIMITED", "SLOW_MODE", "UNAVAILABLE", "INTERNAL
 /** An item without an answer is sent again after this long. */
 const answerMs = 10_000;
 const defaultRetryMs = 2_000;
+/** Stored items are sent again for this long if the store loses entries, but at most this many of them. */
+const recentMs = 120_000;
+const recentMax = 200;
 
 export class Outbox {
   readonly #options: OutboxOptions;
   #items: readonly OutboxItem[];
   /** Channels whose first item waits for an answer or for a retry. */
   readonly #timers = new Map<string, Cancel>();
+  /** Items that were stored lately, and when. */
+  #recent: readonly { item: OutboxItem; at: number }[] = [];
 
   constructor(options: OutboxOptions) {
     this.#options = options;
@@ -111,6 +117,7 @@ export class Outbox {
     const item = ack.ref === undefined ? undefined : this.#find(ack.ref);
     if (item === undefined) return false;
     this.#options.storage.remove(item.key);
+    this.#remember(item);
     this.#set({ ...item, state: { name: "stored", seq: ack.seq } });
     this.#release(item.channel);
     this.#sendNext(item.channel);
@@ -138,9 +145,21 @@ export class Outbox {
   seen(key: string): void {
     const item = this.#find(key);
     if (item === undefined) return;
+    if (item.state.name !== "stored") this.#remember(item);
     this.#drop(key);
     if (item.state.name === "sending") this.#release(item.channel);
     this.#sendNext(item.channel);
+  }
+
+  /** The server's store has lost entries: sends again what it stored lately, which is harmless for what it still has. */
+  lost(): void {
+    const since = this.#options.clock.now() - recentMs;
+    const again = this.#recent.filter(({ at }) => at >= since).map(({ item }) => waiting(item));
+    const keys = new Set(again.map((item) => item.key));
+    this.#recent = [];
+    for (const item of again) this.#options.storage.put(item);
+    const others = this.#items.filter((item) => item.state.name !== "stored" && !keys.has(item.key));
+    this.#replace([...again, ...others].sort((a, b) => a.writtenAt - b.writtenAt));
   }
 
   /** The log is applied up to `seq`: stored items up to there are now shown as messages. */
@@ -174,6 +193,11 @@ export class Outbox {
   #release(channel: string): void {
     this.#timers.get(channel)?.();
     this.#timers.delete(channel);
+  }
+
+  #remember(item: OutboxItem): void {
+    const at = this.#options.clock.now();
+    this.#recent = [...this.#recent.filter((recent) => recent.at >= at - recentMs), { item, at }].slice(-recentMax);
   }
 
   #find(key: string): OutboxItem | undefined {

@@ -42,9 +42,11 @@ export interface Message {
   channel: string;
   seq: number;
   sender: string;
-  /** Null once deleted. */
+  /** Null once deleted, and when the content is sealed. */
   text: string | null;
-  /** The text is only the beginning of the message's. */
+  /** Content that only clients can read, in base64. This client does not open it, and says that the message is encrypted. */
+  sealed?: string;
+  /** The content is a preview: the beginning of a text, or an empty `sealed`. */
   truncated?: boolean;
   /** RFC 3339, UTC. */
   at: string;

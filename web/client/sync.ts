@@ -5,7 +5,7 @@
  * Guarantee: every event of a channel is applied exactly once, in order, without a gap. Duplicates, gaps and restarts of the
  * server lead at worst to another `sync` or a reset, never to a silent gap.
  */
-import type { LogEvent, Synced } from "./frames";
+import type { Hello, LogEvent, Synced } from "./frames";
 import type { ChannelHead } from "./shapes";
 
 export type Positions = Readonly<Record<string, number>>;
@@ -15,12 +15,16 @@ export type Verdict =
   | "apply"
   /** Already applied, or of a channel that the caller is not a member of. */
   | "drop"
+  /** Of a channel that `hello` had no room for: read it over HTTP and pass it to `joined`. */
+  | "unknown"
   /** Events before it are missing: `request` the channel again. */
   | "gap";
 
 export interface Opening {
   /** For the first `sync` of this connection. */
   positions: Positions;
+  /** The store has lost entries: everything known about channels is void. Then `joined` has all that `hello` has. */
+  voided: boolean;
   joined: readonly ChannelHead[];
   left: readonly string[];
 }
@@ -35,21 +39,34 @@ export class Sync {
   readonly #positions = new Map<string, number>();
   /** The number of unanswered `sync` requests, per channel. */
   readonly #unanswered = new Map<string, number>();
+  #epoch: string | undefined;
+  /** The caller has channels that `hello` did not list. */
+  #more = false;
+
+  /** The epoch of all positions. */
+  get epoch(): string | undefined {
+    return this.#epoch;
+  }
 
   position(channel: string): number | undefined {
     return this.#positions.get(channel);
   }
 
-  /** Starts a new connection: keeps the positions of channels that `heads` still contains, and returns what to ask for. */
-  hello(heads: readonly ChannelHead[]): Opening {
+  /** Starts a new connection: keeps the positions of the caller's channels unless the epoch is another, and returns what to ask for. */
+  hello({ channels: heads, epoch, more = false }: Pick<Hello, "channels" | "epoch" | "more">): Opening {
     this.#unanswered.clear();
+    this.#more = more;
+    const voided = this.#epoch !== undefined && epoch !== this.#epoch;
+    this.#epoch = epoch;
     const present = new Set(heads.map((head) => head.id));
-    const left = [...this.#positions.keys()].filter((id) => !present.has(id));
+    // Of channels that `hello` had no room for, the answer to the `sync` says whether the caller is still a member.
+    const left = [...this.#positions.keys()].filter((id) => !present.has(id) && (voided || !more));
+    if (voided) this.#positions.clear();
     for (const id of left) this.#positions.delete(id);
     const positions = this.request([...this.#positions.keys()]);
     const joined = heads.filter((head) => !this.#positions.has(head.id));
     for (const head of joined) this.#positions.set(head.id, head.seq);
-    return { positions, joined, left };
+    return { positions, voided, joined, left };
   }
 
   /** The caller became a member. Returns what to ask for: nothing, unless events are already missing. */
@@ -67,7 +84,8 @@ export class Sync {
 
   event(event: Pick<LogEvent, "channel" | "seq">): Verdict {
     const position = this.#positions.get(event.channel);
-    if (position === undefined || event.seq <= position) return "drop";
+    if (position === undefined) return this.#more ? "unknown" : "drop";
+    if (event.seq <= position) return "drop";
     if (event.seq === position + 1) {
       this.#positions.set(event.channel, event.seq);
       return "apply";

@@ -20,16 +20,17 @@ export const emptyTimeline: Timeline = { messages: [], atStart: false, atEnd: tr
 
 /** The message that a `message.posted` event creates. */
 export function messageFrom(event: LogEvent & { kind: "message.posted" }): Message {
-  const { message, text, thread, attachments, mentions } = event.data;
+  const { message, text, sealed, thread, attachments, mentions } = event.data;
   return {
     id: message,
     channel: event.channel,
     seq: event.seq,
     sender: event.actor,
     text,
+    ...(sealed !== undefined && { sealed }),
     at: event.at,
     edited_at: null,
-    deleted: text === null,
+    deleted: text === null && sealed === undefined,
     thread: thread ?? null,
     attachments: attachments ?? [],
     mentions: mentions ?? [],
@@ -67,7 +68,7 @@ interface Change {
 function messageChange(event: LogEvent): Change | null {
   switch (event.kind) {
     case "message.edited":
-      return { message: event.data.message, apply: (m) => edited(m, event.data.text, event.at) };
+      return { message: event.data.message, apply: (m) => edited(m, event.data, event.at) };
     case "message.deleted":
       return { message: event.data.message, apply: deleted };
     case "reaction.added":
@@ -83,14 +84,22 @@ function messageChange(event: LogEvent): Change | null {
   }
 }
 
-function edited(message: Message, text: string | null, at: string): Message {
+function edited(message: Message, content: { text: string | null; sealed?: string }, at: string): Message {
   if (message.deleted) return message;
-  return text === null ? deleted(message) : { ...message, text, edited_at: at };
+  const { text, sealed } = content;
+  if (sealed !== undefined) return { ...message, text: null, sealed, edited_at: at };
+  return text === null ? deleted(message) : { ...unsealed(message), text, edited_at: at };
+}
+
+function unsealed(message: Message): Message {
+  const rest = { ...message };
+  delete rest.sealed;
+  return rest;
 }
 
 function deleted(message: Message): Message {
   if (message.deleted && message.text === null && message.attachments.length === 0) return message;
-  return { ...message, text: null, deleted: true, attachments: [], mentions: [], reactions: [], pinned: false };
+  return { ...unsealed(message), text: null, deleted: true, attachments: [], mentions: [], reactions: [], pinned: false };
 }
 
 /** A deleted message stays empty, even when older events are applied to it again. */

@@ -11,7 +11,9 @@ import { isJumbo, RichText } from "../app/text/RichText";
 import { Sentence } from "../app/text/Sentence";
 import { isShared } from "../app/text/sharedNames";
 import { listNames, personName, plainText, refusal } from "../app/text/wording";
+import type { LogEvent } from "../client/frames";
 import type { Message } from "../client/shapes";
+import { applyToMessage, messageFrom } from "../client/timeline";
 
 const message = (seq: number, sender: string, minute: number, day = 1): Message => ({
   id: `m${seq}`, channel: "a", seq, sender, text: "t", at: new Date(2026, 0, day, 12, minute).toISOString(), edited_at: null,
@@ -33,6 +35,26 @@ describe("rows", () => {
 
   test("no line without a new message", () => {
     expect(shape([message(1, "ada", 0), message(2, "me", 0)], 1)).toEqual(["day", "1 head", "2 head"]);
+  });
+});
+
+describe("sealed content", () => {
+  const posted: LogEvent = { type: "event", channel: "a", seq: 1, kind: "message.posted", actor: "ada", at: "2026-01-01T00:00:00Z", data: { message: "m1", text: null, sealed: "AP9z" } };
+  const edited = (data: { text: string | null; sealed?: string }): LogEvent => ({ ...posted, seq: 2, kind: "message.edited", data: { message: "m1", ...data } });
+
+  test("is shown as an encrypted message, neither empty nor deleted", () => {
+    const found = messageFrom(posted);
+    expect(found.deleted).toBe(false);
+    expect(plainText(found)).toBe("Encrypted message");
+  });
+
+  test("an edit replaces one kind of content by the other, and a deletion removes both", () => {
+    const sealed = messageFrom(posted);
+    const open = applyToMessage(sealed, edited({ text: "now readable" }));
+    expect(plainText(open)).toBe("now readable");
+    expect(applyToMessage(open, edited({ text: null, sealed: "AP90" })).sealed).toBe("AP90");
+    const gone = applyToMessage(sealed, { ...posted, seq: 3, kind: "message.deleted", data: { message: "m1" } });
+    expect([gone.sealed, plainText(gone)]).toEqual([undefined, "Message deleted"]);
   });
 });
 

@@ -237,4 +237,36 @@ describe("client", () => {
     while (world.socket?.deliver() === true);
     expect(world.socket?.toServer).toContainEqual({ type: "watch", users: ["ada", "ben"] });
   });
+
+  test("a message that the store acknowledged and lost is sent again, and nothing that is gone is shown", async () => {
+    const world = await started(2);
+    world.client.open("a");
+    await world.flush();
+    world.client.send({ channel: "a", text: "mine" });
+    await world.flush();
+    post(world);
+    await world.flush();
+    world.server.goBack("a", 1);
+    world.server.append("a", "ada", { kind: "message.posted", text: "in place of a lost one" });
+    await world.rest();
+    const shown = channel(world)?.timeline?.messages.map((message) => message.text);
+    expect(shown).toEqual(["hi", "in place of a lost one", "mine"]);
+    expect(world.server.room("a").messages.map((message) => message.text)).toEqual(shown);
+    expect(world.client.store.get().outbox).toEqual([]);
+  });
+
+  test("a channel that hello had no room for appears with its first event, and can be opened before", async () => {
+    const world = new World();
+    world.server.helloChannels = 0;
+    world.server.room("a");
+    world.server.room("b");
+    await world.started();
+    expect(world.client.store.get().channels.size).toBe(0);
+    post(world);
+    await world.flush();
+    expect(count(world)).toBe(1);
+    world.client.open("b");
+    await world.flush();
+    expect(world.client.store.get().channels.get("b")?.timeline?.atEnd).toBe(true);
+  });
 });

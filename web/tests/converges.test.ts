@@ -23,6 +23,8 @@ type Step =
   | { do: "open"; channel: (typeof channels)[number] }
   | { do: "follow"; following: boolean }
   | { do: "bound"; events: number }
+  | { do: "go back"; channel: (typeof channels)[number]; seq: number }
+  | { do: "list"; channels: number }
   | { do: "wait"; ms: number };
 
 const channel = fc.constantFrom(...channels);
@@ -39,6 +41,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: fc.constant("open" as const), channel }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("follow" as const), following: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("bound" as const), events: fc.integer({ min: 0, max: 12 }) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("go back" as const), channel, seq: fc.nat(40) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("list" as const), channels: fc.integer({ min: 0, max: 2 }) }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant("wait" as const), ms: fc.integer({ min: 1, max: 5000 }) }) },
 );
 
@@ -85,6 +89,8 @@ async function take(world: World, one: Step): Promise<void> {
     case "open": client.open(one.channel); break;
     case "follow": client.view.follow(one.following); break;
     case "bound": server.syncEvents = one.events; break;
+    case "go back": server.goBack(one.channel, one.seq); break;
+    case "list": server.helloChannels = one.channels; break;
     case "wait": world.clock.advance(one.ms); break;
   }
   await settled();

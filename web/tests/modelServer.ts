@@ -35,6 +35,9 @@ export class ModelServer {
   /** `limits.sync_events`. */
   syncEvents = 1000;
   tokenIsVoid = false;
+  /** Channels that `hello` lists. */
+  helloChannels = 200;
+  #epoch = 1;
   #time = Date.UTC(2026, 0, 1);
 
   room(id: string): Room {
@@ -91,6 +94,22 @@ export class ModelServer {
       const others = message.reactions.filter((r) => r.emoji !== emoji);
       message.reactions = users.size === 0 ? others : [...others, { emoji, count: users.size, users: [...users] }];
     }
+  }
+
+  get epoch(): string {
+    return String(this.#epoch);
+  }
+
+  /** Loses the entries after the first `seq` of a channel, and tells the sockets to resync. */
+  goBack(id: string, seq: number): void {
+    const room = this.room(id);
+    room.log.length = Math.min(room.log.length, seq);
+    room.messages = [];
+    for (const event of room.log) this.#keep(room, event);
+    for (const [key, { seq: at }] of room.keys) if (at > seq) room.keys.delete(key);
+    room.readSeq = Math.min(room.readSeq, room.log.length);
+    this.#epoch += 1;
+    for (const socket of this.sockets) socket.drop(4005);
   }
 
   head(id: string): ChannelHead {
@@ -177,7 +196,8 @@ export class ModelSocket implements SocketLike {
     const channels = server.members().map((id) => server.head(id));
     for (const head of channels) this.#sent.set(head.id, head.seq);
     this.toClient.push({
-      type: "hello", connection: "c", user: me, tenant: "t", heartbeat_seconds: 30, channels,
+      type: "hello", connection: "c", user: me, tenant: "t", heartbeat_seconds: 30, channels: channels.slice(0, server.helloChannels),
+      epoch: server.epoch, ...(channels.length > server.helloChannels && { more: true }),
       limits: { frame_bytes: 65536, text_bytes: 16384, sync_events: server.syncEvents, sends_per_second: 10, burst: 20, connections: 10 },
     });
   }
@@ -208,7 +228,7 @@ export class ModelSocket implements SocketLike {
   serve(): boolean {
     const frame = this.toServer.shift();
     if (frame === undefined || this.closed) return false;
-    if (frame.type === "sync") this.#sync(frame.positions);
+    if (frame.type === "sync") this.#sync(frame.positions, frame.epoch === this.#server.epoch);
     else if (frame.type === "send") this.#post(frame);
     else if (frame.type === "ping") this.toClient.push({ type: "pong" });
     else if (frame.type === "read") {
@@ -226,7 +246,7 @@ export class ModelSocket implements SocketLike {
     return true;
   }
 
-  #sync(positions: Readonly<Record<string, number>>): void {
+  #sync(positions: Readonly<Record<string, number>>, current: boolean): void {
     const channels: Record<string, SyncVerdict> = {};
     const events: LogEvent[] = [];
     for (const [id, from] of Object.entries(positions)) {
@@ -237,7 +257,7 @@ export class ModelSocket implements SocketLike {
         continue;
       }
       const seq = room.log.length;
-      const fits = from <= seq && seq - from <= this.#server.syncEvents;
+      const fits = current && from <= seq && seq - from <= this.#server.syncEvents;
       channels[id] = { status: fits ? "complete" : "reset", seq };
       if (fits) events.push(...room.log.slice(from));
       this.#sent.set(id, seq);

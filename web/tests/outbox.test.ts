@@ -31,10 +31,12 @@ function bench(storage = memoryStorage()) {
 
 const draft = (text: string) => ({ channel: "a", text });
 
-test("keys are random UUIDs of version 4", () => {
-  const keys = Array.from({ length: 100 }, newKey);
+test("keys are UUIDs of version 7, which ascend in time", () => {
+  const keys = Array.from({ length: 100 }, () => newKey());
   expect(new Set(keys).size).toBe(100);
-  for (const key of keys) expect(key).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+  for (const key of keys) expect(key).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+  const first = Date.UTC(2026, 10, 29);
+  expect([newKey(first + 2), newKey(first), newKey(first + 1)].sort().map((key) => Number.parseInt(key.slice(0, 13).replace("-", ""), 16) - first)).toEqual([0, 1, 2]);
 });
 
 describe("outbox", () => {
@@ -149,5 +151,39 @@ describe("outbox", () => {
     expect(world.server.room("a").messages.map((m) => m.text)).toEqual(["one", "two", "three", "four"]);
     expect(world.client.store.get().outbox).toEqual([]);
     expect(world.storage.items.size).toBe(0);
+  });
+
+  test("what was stored lately is sent again under the same key when the store has lost entries, in its order", () => {
+    const { outbox, sent, ack, line, states } = bench();
+    outbox.add(draft("seen"));
+    ack("k1", 1);
+    outbox.applied("a", 1);
+    outbox.add(draft("stored"));
+    ack("k2", 2);
+    outbox.add(draft("sending"));
+    line.open = false;
+    outbox.closed();
+    outbox.lost();
+    expect(states()).toEqual(["waiting", "waiting", "waiting"]);
+    line.open = true;
+    outbox.opened();
+    ack("k1", 1);
+    ack("k2", 2);
+    expect(sent.slice(3).map((frame) => [frame.key, frame.text])).toEqual([["k1", "seen"], ["k2", "stored"], ["k3", "sending"]]);
+  });
+
+  test("what was stored more than two minutes before the loss is not sent again, nor is anything twice", () => {
+    const { outbox, ack, clock, states } = bench();
+    outbox.add(draft("old"));
+    ack("k1", 1);
+    outbox.applied("a", 1);
+    clock.advance(120_001);
+    outbox.lost();
+    expect(states()).toEqual([]);
+    outbox.add(draft("new"));
+    ack("k2", 2);
+    outbox.lost();
+    outbox.lost();
+    expect(states()).toEqual(["waiting"]);
   });
 });

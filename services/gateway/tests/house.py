@@ -48,7 +48,8 @@ class Services(Store):
 
     async def OpenSessions(self, request: rpc.OpenSessionsRequest, **_: object) -> rpc.OpenSessionsResponse:  # noqa: N802
         self._fail()
-        return rpc.OpenSessionsResponse(sessions=[self._session(each.caller.user) for each in request.sessions])
+        sessions = [self._session(each.caller.user) for each in request.sessions]
+        return rpc.OpenSessionsResponse(sessions=sessions, epoch=self.epoch, first_epoch=self.first_epoch)
 
     async def AdmitUser(self, request: rpc.AdmitUserRequest, **_: object) -> rpc.AdmitUserResponse:  # noqa: N802
         self._fail()
@@ -91,10 +92,10 @@ class Services(Store):
         event.command, event.gateway, event.at, event.message = command.id, command.gateway, "now", "m"
         await self.publish(bus, event)
 
-    async def publish(self, bus: Bus, *happened: Any) -> None:
+    async def publish(self, bus: Bus, *happened: Any, epoch: str = "") -> None:
         for event in happened:
             topic = events(partition_of(event.channel, PARTITIONS))
-            await bus.publish([(topic, EventBatch(events=[event]).SerializeToString())])
+            await bus.publish([(topic, EventBatch(events=[event], epoch=epoch or self.epoch).SerializeToString())])
 
 
 class _Away(grpc.aio.AioRpcError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 from typing import get_args
@@ -87,6 +88,15 @@ def test_input_that_is_not_a_json_object_or_nested_too_deeply_is_malformed(data:
         {"type": "hello"},
         {"type": "edit", "channel": "c", "text": "x"},
         {"type": "edit", "channel": "c", "message": "m", "text": ""},
+        {"type": "edit", "channel": "c", "message": "m"},
+        {"type": "edit", "channel": "c", "message": "m", "text": "x", "sealed": "AP8="},
+        {"type": "edit", "channel": "c", "message": "m", "sealed": ""},
+        SEND | {"sealed": "AP8="},
+        {"type": "send", "channel": "c", "key": "k"},
+        {"type": "send", "channel": "c", "key": "k", "attachments": ["a"]},
+        {"type": "send", "channel": "c", "key": "k", "sealed": ""},
+        {"type": "send", "channel": "c", "key": "k", "sealed": "AP8"},
+        {"type": "send", "channel": "c", "key": "k", "sealed": None},
         {"type": "delete", "channel": "c"},
         {"type": "react", "channel": "c", "message": "m"},
         {"type": "pin", "channel": "c", "message": "m", "remove": "yes"},
@@ -140,6 +150,17 @@ def test_a_text_within_the_limit_is_accepted(text: str) -> None:
     frame = decode(json.dumps(SEND | {"text": text}, ensure_ascii=False).encode())
     assert isinstance(frame, incoming.Send)
     assert frame.text == text
+
+
+@pytest.mark.parametrize("kind", [{"type": "send", "key": "k"}, {"type": "edit", "message": "m"}], ids=["send", "edit"])
+def test_sealed_content_has_a_limit_in_bytes_before_base64(kind: dict[str, str]) -> None:
+    def frame(size: int) -> bytes:
+        return json.dumps(kind | {"channel": "c", "sealed": base64.b64encode(bytes(size)).decode()}).encode()
+
+    with pytest.raises(FrameRefused) as refused:
+        decode(frame(18 * 1024 + 1))
+    assert refused.value.error.reason == "TOO_LARGE"
+    assert decode(frame(18 * 1024)).sealed == bytes(18 * 1024)  # type: ignore[union-attr]
 
 
 def test_nesting_is_bounded_and_brackets_in_text_do_not_count() -> None:

@@ -51,17 +51,33 @@ async def test_an_older_position_is_caught_up_and_joined_with_live_events(world:
     world.say("c")  # after it read, before it answers
     world.store.calls[0].arrive()
     world.say("c")
-    assert await world.seen(ann) == ["synced c=complete@5", "c:2", "c:3", "c:4", "c:5", "c:6", "c:7"]
+    assert await world.seen(ann) == ["synced c=complete@4", "c:2", "c:3", "c:4", "c:5", "c:6", "c:7"]
+
+
+async def test_a_later_sync_is_answered_by_the_store_and_joined_with_live_events(world: World) -> None:
+    world.join("c", "ann")
+    world.say("c", 3)
+    ann = world.connect("ann")
+    await world.sync(ann)
+    world.store.prompt = False
+    await world.sync(ann, c=1)
+    world.say("c")
+    world.store.calls[0].snapshot()
+    world.say("c")
+    world.store.calls[0].arrive()
+    world.say("c")
+    assert await world.seen(ann) == ["synced", "synced c=complete@5", "c:2", "c:3", "c:4", "c:5", "c:6", "c:7"]
 
 
 async def test_an_event_that_the_store_returned_before_the_bus_is_sent_once(world: World) -> None:
     world.join("c", "ann")
     ann = world.connect("ann")
+    await world.sync(ann)
     late = world.store.append("c")
     await world.sync(ann, c=0)
     world.hub.take(late)
     world.say("c")
-    assert await world.seen(ann) == ["synced c=complete@2", "c:1", "c:2", "c:3"]
+    assert await world.seen(ann) == ["synced", "synced c=complete@2", "c:1", "c:2", "c:3"]
 
 
 async def test_a_session_ahead_of_the_bus_starts_where_it_was_read(world: World) -> None:
@@ -161,11 +177,12 @@ async def test_a_member_removed_while_catching_up_gets_the_log_up_to_the_removal
 async def test_a_member_removed_before_the_store_was_read_gets_gone(world: World) -> None:
     world.join("c", "ann")
     ann = world.connect("ann")
+    await world.sync(ann)
     world.store.prompt = False
     await world.sync(ann, c=0)
     world.remove("c", "ann")
     world.store.calls[0].arrive()
-    assert await world.seen(ann) == ["synced c=gone"]
+    assert await world.seen(ann) == ["synced", "synced c=gone"]
 
 
 async def test_a_member_removed_before_the_first_sync_gets_left_and_no_event(world: World) -> None:
@@ -180,11 +197,24 @@ async def test_a_removal_that_the_bus_has_not_delivered_yet_is_fenced_by_the_sto
     world.join("c", "ann")
     world.say("c")
     ann = world.connect("ann")
+    await world.sync(ann)
     late = world.store.append("c", REMOVED, "ann")
     await world.sync(ann, c=0)
     world.hub.take(late)
     world.say("c")
-    assert await world.seen(ann) == ["synced c=gone"]
+    assert await world.seen(ann) == ["synced", "synced c=gone"]
+
+
+async def test_a_first_sync_before_the_bus_delivers_a_removal_gets_nothing_after_it(world: World) -> None:
+    world.join("c", "ann")
+    world.say("c")
+    ann = world.connect("ann")
+    late = world.store.append("c", REMOVED, "ann")
+    after = world.store.append("c")
+    await world.sync(ann, c=0)
+    world.hub.take(late)
+    world.hub.take(after)
+    assert await world.seen(ann) == ["synced c=complete@2", "c:1", "c:2", "c:3", "left:c"]
 
 
 async def test_a_gained_channel_starts_at_its_joined(world: World) -> None:
@@ -302,16 +332,18 @@ async def test_an_answer_older_than_the_delivered_events_is_not_used(world: Worl
     world.join("c", "ann")
     world.say("c")
     ann = world.connect("ann")
+    await world.sync(ann)
     stale = Event.FromString(world.store.logs["c"].pop().SerializeToString())
     await world.sync(ann, c=0)
     world.store.logs["c"].append(stale)
-    assert await world.seen(ann) == ["error:UNAVAILABLE"]
+    assert await world.seen(ann) == ["synced", "error:UNAVAILABLE"]
 
 
 async def test_a_stream_that_contradicts_its_status_closes_with_4005(world: World) -> None:
     world.join("c", "ann")
     world.say("c", 3)
     ann = world.connect("ann")
+    await world.sync(ann)
     world.store.prompt = False
     await world.sync(ann, c=0)
     call = world.store.calls[0]
@@ -319,7 +351,7 @@ async def test_a_stream_that_contradicts_its_status_closes_with_4005(world: Worl
     assert call.seen is not None
     del call.seen[1].events[2]
     call.arrive()
-    assert await world.seen(ann) == ["synced c=complete@4", "c:1", "c:2", 4005]
+    assert await world.seen(ann) == ["synced", "synced c=complete@4", "c:1", "c:2", 4005]
 
 
 async def test_a_socket_that_buffers_too_much_while_catching_up_is_closed_with_4005(world: World) -> None:
@@ -452,6 +484,8 @@ async def test_a_user_reads_a_few_syncs_at_one_time_and_leaves_the_store_to_othe
     world.join("c", "ann", "bob")
     connections = [world.connect("ann") for _ in range(catchup.USER_CONCURRENT + 3)]
     bob = world.connect("bob")
+    for connection in (*connections, bob):
+        await world.sync(connection, c=2)  # the first sync reads what connections miss once for all of them
     world.store.prompt = False
     for connection in (*connections, bob):
         await world.sync(connection, c=0)
@@ -460,4 +494,4 @@ async def test_a_user_reads_a_few_syncs_at_one_time_and_leaves_the_store_to_othe
     for call in list(world.store.calls):
         call.arrive()
     for connection in (*connections, bob):
-        assert await world.seen(connection) == ["synced c=complete@2", "c:1", "c:2"]
+        assert (await world.seen(connection))[1:] == ["synced c=complete@2", "c:1", "c:2"]

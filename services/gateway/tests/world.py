@@ -31,6 +31,7 @@ from hubbub.messages.v1.messages_pb2 import Channel, ChannelKind
 from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 
 TENANT = "t"
+DELETED = EventKind.EVENT_KIND_MESSAGE_DELETED
 POSTED = EventKind.EVENT_KIND_MESSAGE_POSTED
 JOINED = EventKind.EVENT_KIND_MEMBER_JOINED
 REMOVED = EventKind.EVENT_KIND_MEMBER_REMOVED
@@ -110,6 +111,16 @@ class Store:
         self.logs: dict[str, list[Event]] = {}
         self.calls: list[Call] = []
         self.prompt = True
+        self.epoch = "1"
+        self.first_epoch = True
+
+    def erase(self, channel: str, seq: int) -> Event:
+        """Delete a message: its event, and the text of its entry, as the messages service does."""
+        erased = Event()
+        erased.CopyFrom(self.logs[channel][seq - 1])
+        erased.payload = json.dumps(json.loads(erased.payload) | {"erased": True}).encode()
+        self.logs[channel][seq - 1] = erased
+        return self.append(channel, DELETED)
 
     def append(self, channel: str, kind: EventKind.ValueType = POSTED, user: str = "", about: int = 0) -> Event:
         log = self.logs.setdefault(channel, [])
@@ -120,6 +131,11 @@ class Store:
             event.about, event.hidden_payload = about, json.dumps(payload | {"hidden": True}).encode()
         log.append(event)
         return event
+
+    def go_back(self, channel: str, seq: int, epoch: str) -> None:
+        """Lose every entry after `seq`: a standby without them was promoted."""
+        del self.logs[channel][seq:]
+        self.epoch, self.first_epoch = epoch, False
 
     def is_member(self, channel: str, user: str) -> bool:
         about = [event for event in self.logs.get(channel, []) if event.subject == user]
@@ -149,14 +165,22 @@ class Store:
     async def FetchEvents(self, request: rpc.FetchEventsRequest, **_: object) -> rpc.FetchEventsResponse:  # noqa: N802
         def look() -> list[rpc.FetchEventsResponse]:
             log = self.logs.get(request.channel, [])
-            return [rpc.FetchEventsResponse(events=log[request.after : request.after + request.page_size], head=len(log))]
+            events = log[request.after : request.after + request.page_size]
+            return [rpc.FetchEventsResponse(events=events, head=len(log), epoch=self.epoch)]
 
         return (await self._ask(look))[0]  # type: ignore[no-any-return]
+
+    async def FetchRanges(self, request: rpc.FetchRangesRequest, **_: object) -> rpc.FetchRangesResponse:  # noqa: N802
+        def look() -> list[rpc.FetchRangesResponse]:
+            found = [self.logs.get(each.channel, [])[each.after : each.through] for each in request.ranges]
+            return [rpc.FetchRangesResponse(ranges=[rpc.FetchedRange(events=events) for events in found], epoch=self.epoch)]
+
+        return (await self._ask(look, may_fail=True))[0]  # type: ignore[no-any-return]
 
     async def GetHeads(self, request: rpc.GetHeadsRequest, **_: object) -> rpc.GetHeadsResponse:  # noqa: N802
         def look() -> list[rpc.GetHeadsResponse]:
             heads = [rpc.Position(channel=each, seq=self.head(each)) for each in request.channels if each in self.logs]
-            return [rpc.GetHeadsResponse(heads=heads)]
+            return [rpc.GetHeadsResponse(heads=heads, epoch=self.epoch)]
 
         return (await self._ask(look))[0]  # type: ignore[no-any-return]
 
@@ -179,7 +203,7 @@ class Store:
         return answers[0]  # type: ignore[no-any-return]
 
     def _catch_up(self, request: rpc.CatchUpRequest) -> list[rpc.CatchUpResponse]:
-        first, rest = rpc.CatchUpResponse(), rpc.CatchUpResponse()
+        first, rest = rpc.CatchUpResponse(epoch=self.epoch), rpc.CatchUpResponse(epoch=self.epoch)
         for position in request.positions:
             head, user = self.head(position.channel), request.caller.user
             floor = self.floor(position.channel, user) if self.is_member(position.channel, user) else 0
@@ -255,6 +279,7 @@ class World:
         """Open a connection; `between` is called after its session was read and before the hub opens it."""
         with self.hub.recent.load() as load:
             views = self.store.views(user)
+            self.hub.epoch.accept(self.store.epoch, first=self.store.first_epoch)
             between()
             return self.open(user, views, load, token_seconds)[0]
 
@@ -268,8 +293,8 @@ class World:
         connection.transport = transport
         return connection, self.hub.open(connection, views, load)
 
-    async def sync(self, connection: Connection, **positions: int) -> None:
-        self.catch_ups.sync(connection, b"1", positions)  # type: ignore[arg-type]
+    async def sync(self, connection: Connection, epoch: str | None = None, **positions: int) -> None:
+        self.catch_ups.sync(connection, b"1", positions, epoch)  # type: ignore[arg-type]
         await self.settle()
 
     async def settle(self) -> None:
@@ -286,7 +311,7 @@ class World:
 def _short(frame: Any) -> Any:
     match frame:
         case {"type": "event", "channel": channel, "seq": seq}:
-            return f"{channel}:{seq}" + (" hidden" if "hidden" in frame else "")
+            return f"{channel}:{seq}" + (" hidden" if "hidden" in frame else "") + (" erased" if "erased" in frame else "")
         case {"type": "left", "channel": channel}:
             return f"left:{channel}"
         case {"type": "joined", "channel": {"id": channel, "seq": seq}}:

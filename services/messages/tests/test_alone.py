@@ -21,7 +21,7 @@ SELECT json_build_object(
   'members', (SELECT json_agg(json_build_array("user", read_seq, last_posted_at IS NULL) ORDER BY "user")
     FROM members WHERE channel = %(channel)s),
   'entries', (SELECT json_agg(json_build_array(
-      e.seq, e.kind, e.actor, e.text, e.key IS NULL, e.digest IS NULL, e.command IS NULL, e.details - 'thread',
+      e.seq, e.kind, e.actor, e.text, e.key IS NULL, e.command IS NULL, e.details - 'thread',
       m.seq, e.posts, m.tenant = e.tenant, m.sender, m.text, m.details - 'thread', m.details ? 'thread', m.at = e.at)
       ORDER BY e.seq)
     FROM entries e LEFT JOIN messages m ON m.id = e.message WHERE e.channel = %(channel)s))::text

@@ -27,7 +27,7 @@ CHANNELS, POSTS = 3_000, 20_000
 """Each channel has 10 members and 10 posts, except for one with this many posts, and as many members as there are channels."""
 ROWS = 2_000
 """More than a read of a page or of one user's channels touches in any table; less than any table has."""
-LARGE = {"entries", "members", "channels", "users", "changes", "reactions"}
+LARGE = {"entries", "keys", "members", "channels", "users", "changes", "reactions"}
 CHANNEL, MESSAGE = "0190a0a0-0000-7000-8000-000000000001", "0190a0a0-0000-7000-8000-000000000101"
 FILL = f"""
 INSERT INTO users (tenant, id, name) SELECT 't', 'u' || n, 'User ' || n FROM generate_series(1, {CHANNELS}) n;
@@ -39,9 +39,10 @@ CREATE TEMP TABLE sizes AS
 SELECT id, CASE id WHEN '{CHANNEL}' THEN {CHANNELS} ELSE 10 END AS members, posts, row_number() OVER () AS n FROM channels;
 INSERT INTO members (channel, "user", tenant, role, joined_seq, read_seq)
 SELECT id, 'u' || 1 + (n + m) % {CHANNELS}, 't', 'member', 1, 1 FROM sizes, generate_series(1, members) m;
-INSERT INTO entries (channel, seq, posts, tenant, kind, actor, at, key, digest, message, thread, text)
-SELECT id, seq, seq, 't', 1, 'u' || 1 + (n + seq) % 10, now(), seq::text, 1, gen_random_uuid(),
+INSERT INTO entries (channel, seq, posts, tenant, kind, actor, at, key, message, thread, text)
+SELECT id, seq, seq, 't', 1, 'u' || 1 + (n + seq) % 10, now(), seq::text, gen_random_uuid(),
   CASE WHEN seq % 50 = 0 THEN '{MESSAGE}'::uuid END, 'some words ' || seq FROM sizes, generate_series(1, posts) seq;
+INSERT INTO keys (channel, fingerprint, seq, message) SELECT channel, gen_random_uuid(), seq, message FROM entries;
 INSERT INTO changes (channel, message, seq, tenant, pinned)
 SELECT channel, message, seq, 't', seq <> 5 FROM entries WHERE seq % 100 = 0 OR seq = 5;
 INSERT INTO reactions (channel, message, emoji, "user", tenant, active, seq)

@@ -54,7 +54,7 @@ export function Conversation({ channel }: { channel: Channel }) {
     setPanel(panel === name ? null : name);
   };
   const messages = channel.timeline?.messages ?? [];
-  const editLast = () => setEditing(messages.findLast((m) => m.sender === me && !m.deleted)?.id ?? null);
+  const editLast = () => setEditing(messages.findLast((m) => m.sender === me && !m.deleted && m.sealed === undefined)?.id ?? null);
 
   return (
     <ConversationContext value={view}>

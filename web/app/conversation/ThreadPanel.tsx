@@ -30,7 +30,7 @@ export function ThreadPanel({ channel, root, title, onClose }: { channel: Channe
   }, [rows.length]);
 
   const replies = shown.filter((message) => message.id !== root).length;
-  const editLast = () => setEditing(shown.findLast((m) => m.sender === me && !m.deleted)?.id ?? null);
+  const editLast = () => setEditing(shown.findLast((m) => m.sender === me && !m.deleted && m.sealed === undefined)?.id ?? null);
   return (
     <Panel title="Thread" note={replies === 0 ? "" : `${replies} ${replies === 1 ? "reply" : "replies"}`} testid="thread" onClose={onClose}>
       <div className="thread-log" ref={box} role="log" aria-label="Thread" aria-live="polite">

@@ -37,7 +37,7 @@ export function MessageActions({ message, mine, onEdit, onRun }: Props) {
   }
 
   const harmless: MenuItem[] = [];
-  if (mine) harmless.push({ id: "edit", label: "Edit", icon: <PencilIcon />, onPick: onEdit });
+  if (mine && message.sealed === undefined) harmless.push({ id: "edit", label: "Edit", icon: <PencilIcon />, onPick: onEdit });
   if (may("pin", conversation)) {
     const label = message.pinned ? "Unpin" : "Pin";
     harmless.push({ id: "pin", label, icon: <PinIcon />, onPick: () => onRun({ type: "pin", ...target, remove: message.pinned }) });

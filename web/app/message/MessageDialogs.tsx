@@ -3,7 +3,7 @@ import type { Message } from "../../client";
 import { useClient, useClientState } from "../state/client";
 import { isolated } from "../text/isolation";
 import { Sentence } from "../text/Sentence";
-import { personName } from "../text/wording";
+import { personName, sealedWords } from "../text/wording";
 import { ConfirmDialog } from "../ui/ConfirmDialog";
 
 interface Props {
@@ -41,10 +41,11 @@ export function ReportDialog({ message, onClose }: Props) {
 }
 
 function Quote({ message }: { message: Message }) {
-  if (message.text === null || message.text === "") return null;
+  const quoted = message.sealed === undefined ? message.text : sealedWords;
+  if (quoted === null || quoted === "") return null;
   return (
     <blockquote className="quote" dir="auto">
-      {message.text}
+      {quoted}
     </blockquote>
   );
 }

@@ -13,7 +13,7 @@ import { MessageActions } from "./MessageActions";
 import { Reactions } from "./Reactions";
 import { isJumbo, RichText } from "../text/RichText";
 import { PersonName } from "../ui/PersonName";
-import { clockTime, fullTime, personName, plainText } from "../text/wording";
+import { clockTime, fullTime, personName, plainText, sealedWords } from "../text/wording";
 
 interface Props {
   message: Message;
@@ -112,17 +112,30 @@ function ReplyLine({ thread, message }: { thread: string; message: Message | und
 
 function Body({ message }: { message: Message }) {
   if (message.deleted) return <p className="message-text message-gone">Message deleted</p>;
+  if (message.sealed !== undefined) {
+    return (
+      <p className="message-text message-gone" data-testid="message-sealed">
+        {sealedWords}
+        <Edited at={message.edited_at} />
+      </p>
+    );
+  }
   const text = message.text ?? "";
   if (text === "") return null;
   return (
     <p className={isJumbo(text) ? "message-text message-jumbo" : "message-text"} data-testid="message-text" dir="auto">
       <RichText text={text} />
-      {message.edited_at !== null && (
-        <span className="message-edited" title={fullTime(message.edited_at)}>
-          {" "}
-          edited
-        </span>
-      )}
+      <Edited at={message.edited_at} />
     </p>
+  );
+}
+
+function Edited({ at }: { at: string | null }) {
+  if (at === null) return null;
+  return (
+    <span className="message-edited" title={fullTime(at)}>
+      {" "}
+      edited
+    </span>
   );
 }

@@ -4,7 +4,7 @@ import type { ReactNode } from "react";
 import type { Message, Report } from "../../client";
 import { PersonName } from "../ui/PersonName";
 import { Failure } from "../ui/Failure";
-import { plainText, shortTime } from "../text/wording";
+import { plainText, sealedWords, shortTime } from "../text/wording";
 
 interface Props {
   report: Report;
@@ -32,7 +32,7 @@ export function ReportView({ report, failure, link, children }: Props) {
         {report.reason}
       </p>
       <blockquote className="quote" dir="auto">
-        {report.text}
+        {report.text === "" && report.context.some((m) => m.id === report.message && m.sealed !== undefined) ? sealedWords : report.text}
       </blockquote>
       <details className="report-context">
         <summary>Show context</summary>

@@ -30,8 +30,12 @@ export function previewText(state: Pick<ClientState, "me" | "names">, channel: C
   return channel.kind === "direct" ? isolated(plainText(last)) : `${isolated(personName(state, last.sender))}: ${isolated(plainText(last))}`;
 }
 
+/** In place of content that this client cannot read. */
+export const sealedWords = "Encrypted message";
+
 export function plainText(message: Message): string {
   if (message.deleted) return "Message deleted";
+  if (message.sealed !== undefined) return sealedWords;
   if (message.text !== null && message.text !== "") return message.text;
   return lineOf(message.attachments[0]?.name ?? "");
 }

@@ -1,4 +1,4 @@
-"""The bus interface: topics that keep their order, with two ways to read them, *work* and *follow*.
+"""The bus interface: topics that keep their order, with three ways to read them, *work*, *follow* and *read*.
 
 Every implementation guarantees the following. The contract suite in `tests/` checks each point.
 
@@ -9,12 +9,15 @@ Every implementation guarantees the following. The contract suite in `tests/` ch
   must be idempotent.
 - *follow* gives every follower every entry published after it began. When entries may have been missed (trimmed, wiped, or
   the bus was unreachable for longer than it retains entries), the follower receives `Lost` instead of a silent gap.
+- *read* gives a named reader every entry after a cursor that the reader keeps in its own store. The instances of a reader
+  share the topics by leases, as the members of a group do, but entries stay for other readers. A reader that may have missed
+  entries, or has no cursor yet, receives `Lost`. `bus.reader` makes a gap-free stream of log events out of this.
 - Nothing is durable. The bus may lose its contents at any time and reports that with `Lost` as soon as it notices.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -27,6 +30,15 @@ WORK_BYTES = 16 * DELIVERY_BYTES
 """The most that the deliveries of all topics of a member hold: a member of more than 16 topics gets smaller deliveries."""
 FOLLOW_BYTES = 4 * 1024 * 1024
 """The most that a follower that is behind reads at once, unless the first entry is larger."""
+
+
+LINGER_SECONDS = 0.05
+"""The longest that a follower lets entries gather."""
+
+
+def no_linger() -> float:
+    """Read again at once."""
+    return 0.0
 
 
 class BusError(Exception):
@@ -64,6 +76,8 @@ class Delivery:
 
     topic: str
     entries: list[Entry]
+    cursor: str = ""
+    """Where a reader continues after these entries; opaque. Empty for members and followers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +86,30 @@ class Lost:
 
     topics: tuple[str, ...]
     reason: str
-    """trimmed, wiped or disconnected."""
+    """trimmed, wiped or disconnected; for a reader without a cursor: new."""
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """A reader has every entry that the topic had at that moment. Reported about once a second while it lasts."""
+
+    topic: str
+    cursor: str
+    """As `Delivery.cursor`."""
+    at: float
+    """Unix seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The topic now belongs to another instance of the reader, or its lease expired."""
+
+    topic: str
+
+
+ReadItem = Delivery | Lost | Current | Gone
+LoadCursors = Callable[[Sequence[str]], Awaitable[Mapping[str, str]]]
+"""Returns the stored cursors of topics, by name. A topic without one is missing from the answer."""
 
 
 class Work(Protocol):
@@ -120,10 +157,28 @@ class Bus(Protocol):
         """
         ...
 
-    def follow(self, topics: Sequence[Topic]) -> AbstractAsyncContextManager[AsyncIterator[Delivery | Lost]]:
+    def follow(
+        self, topics: Sequence[Topic], *, linger: Callable[[], float] = no_linger
+    ) -> AbstractAsyncContextManager[AsyncIterator[Delivery | Lost]]:
         """Read everything published after the block is entered. Entering raises `BusUnavailable`.
 
         Failures of the bus never end the iteration. It resumes, with `Lost` if entries may be missing.
+
+        `linger` is called when everything that was read has been handed on. It returns for how many seconds, at most
+        `LINGER_SECONDS`, entries may gather before the next read: a read costs thirty times as much as an entry.
+        """
+        ...
+
+    def read(
+        self, topics: Sequence[Topic], reader: str, consumer: str, cursors: LoadCursors
+    ) -> AbstractAsyncContextManager[AsyncIterator[ReadItem]]:
+        """Read as one instance of a reader, from the cursors that it has stored; leaving the block releases the topics at once.
+
+        `cursors` is called for topics that this instance has just been given; what it raises ends the iteration.
+        A topic without a cursor, or with one of another data set, starts with `Lost` and continues with what is published from
+        then on. After `Gone` nothing more of that topic arrives, unless it is given to this instance again.
+        An instance that was paused may overlap with its successor for a moment, so the reader's store must refuse the second
+        of two commits. Failures of the bus never end the iteration. No two live instances may have the same `consumer` name.
         """
         ...
 

@@ -6,17 +6,34 @@ All members and followers share one `MemoryBus`. A process cannot be paused half
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
+import secrets
+import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Self
 
 from bus import metrics
-from bus.bus import DELIVERY_BYTES, BusFull, Delivery, Entry, Lost
+from bus.bus import (
+    DELIVERY_BYTES,
+    LINGER_SECONDS,
+    BusFull,
+    Current,
+    Delivery,
+    Entry,
+    Gone,
+    LoadCursors,
+    Lost,
+    ReadItem,
+    no_linger,
+)
 from bus.topics import Topic, WhenFull
 
 _ENTRY_OVERHEAD_BYTES = 64
 """Counted for each entry in addition to its payload."""
+_CURRENT_SECONDS = 1.0
+"""Between two reports to a reader that it is current."""
 
 
 class MemoryBus:
@@ -25,6 +42,10 @@ class MemoryBus:
     def __init__(self) -> None:
         self._logs: dict[str, _Log] = {}
         self._groups: dict[str, _Group] = {}
+        self._readers: dict[str, list[_Instance]] = {}
+        """The instances of each reader."""
+        self.id = secrets.token_hex(4)
+        """Distinguishes the cursors of this bus from those of another one."""
         self._ids = itertools.count(1)
         self.changes = _Changes()
         """Wakes members and followers after each change."""
@@ -58,9 +79,14 @@ class MemoryBus:
         names = [topic.name for topic in topics]
         return _Member(self, self._groups.setdefault(group, _Group()), names, count)
 
-    def follow(self, topics: Sequence[Topic]) -> _Follower:
+    def follow(self, topics: Sequence[Topic], *, linger: Callable[[], float] = no_linger) -> _Follower:
         """Read everything published after the block is entered."""
-        return _Follower(self, [topic.name for topic in topics])
+        return _Follower(self, [topic.name for topic in topics], linger)
+
+    def read(self, topics: Sequence[Topic], reader: str, consumer: str, cursors: LoadCursors) -> _Instance:
+        """Read as one instance of a reader, from the cursors that it has stored."""
+        del consumer
+        return _Instance(self, self._readers.setdefault(reader, []), [topic.name for topic in topics], cursors)
 
     async def ping(self) -> None:
         """Succeed: memory is always available."""
@@ -109,6 +135,12 @@ class _Changes:
 
     async def wait(self) -> None:
         await self._next.wait()
+
+    async def wait_for(self, seconds: float) -> None:
+        """Wait at most so long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._next.wait()
 
 
 class _Log:
@@ -225,8 +257,9 @@ def _within_bounds(entries: Iterable[Entry], count: int) -> Iterator[Entry]:
 class _Follower:
     """The context manager and iterator of one follower."""
 
-    def __init__(self, bus: MemoryBus, topics: Sequence[str]) -> None:
+    def __init__(self, bus: MemoryBus, topics: Sequence[str], linger: Callable[[], float]) -> None:
         self._bus = bus
+        self._linger = linger
         self._positions = dict.fromkeys(topics, (0, 0))
         """By topic: the log's `wipes` counter, and entries seen since the last wipe."""
         self._ready: deque[Delivery | Lost] = deque()
@@ -244,6 +277,8 @@ class _Follower:
         return self
 
     async def __anext__(self) -> Delivery | Lost:
+        if not self._ready and (pause := min(self._linger(), LINGER_SECONDS)):
+            await asyncio.sleep(pause)
         while not self._ready:
             for topic in self._positions:
                 self._read(topic)
@@ -264,3 +299,86 @@ class _Follower:
             metrics.DELIVERED_ENTRIES.labels(metrics.kind_of(topic), "follow").inc(len(entries))
             self._ready.append(Delivery(topic, entries))
         self._positions[topic] = (log.wipes, log.end())
+
+
+class _Instance:
+    """The context manager and iterator of one instance of a reader."""
+
+    def __init__(self, bus: MemoryBus, instances: list[_Instance], topics: Sequence[str], cursors: LoadCursors) -> None:
+        self._bus = bus
+        self._instances = instances
+        """All instances of the reader, this one included."""
+        self._topics = topics
+        self._cursors = cursors
+        self._positions: dict[str, tuple[int, int]] = {}
+        """By topic of this instance: as in `_Follower`."""
+        self._report_at = 0.0
+        """`time.monotonic` of the next reports that topics are read completely."""
+        self._ready: deque[ReadItem] = deque()
+
+    async def __aenter__(self) -> Self:
+        self._instances.append(self)
+        self._bus.changes.announce()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._instances.remove(self)
+        self._bus.changes.announce()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> ReadItem:
+        await self._share()
+        while not self._ready:
+            self._read()
+            if not self._ready:
+                await self._bus.changes.wait_for(_CURRENT_SECONDS)
+                await self._share()
+        return self._ready.popleft()
+
+    async def _share(self) -> None:
+        """Take this instance's share of the topics, and give up the others."""
+        rank = self._instances.index(self)
+        mine = [topic for index, topic in enumerate(self._topics) if index % len(self._instances) == rank]
+        for topic in [topic for topic in self._positions if topic not in mine]:
+            del self._positions[topic]
+            self._ready = deque(item for item in self._ready if isinstance(item, Lost) or item.topic != topic)
+            self._ready.append(Gone(topic))
+        taken = [topic for topic in mine if topic not in self._positions]
+        cursors = await self._cursors(taken) if taken else {}
+        for topic in taken:
+            self._start(topic, cursors.get(topic, ""))
+
+    def _start(self, topic: str, cursor: str) -> None:
+        log = self._bus.log(topic)
+        origin, _, seen = cursor.rpartition("/")
+        reason = "new" if not cursor else "wiped" if origin != f"{self._bus.id}/{log.wipes}" else ""
+        self._positions[topic] = (log.wipes, log.end() if reason else int(seen))
+        if reason:
+            self._lose(topic, reason)
+
+    def _read(self) -> None:
+        """Queue what the topics hold after the positions, and once a second report that they are read completely."""
+        now = time.monotonic()
+        reports = now >= self._report_at
+        if reports:
+            self._report_at = now + _CURRENT_SECONDS
+        for topic, (wipes, seen) in self._positions.items():
+            log = self._bus.log(topic)
+            reason = "wiped" if log.wipes != wipes else "trimmed" if log.removed > seen else ""
+            if reason:
+                self._lose(topic, reason)
+                seen = log.removed  # noqa: PLW2901
+            entries = list(itertools.islice(log.entries, seen - log.removed, None))
+            self._positions[topic] = (log.wipes, log.end())
+            cursor = f"{self._bus.id}/{log.wipes}/{log.end()}"
+            if entries:
+                metrics.DELIVERED_ENTRIES.labels(metrics.kind_of(topic), "read").inc(len(entries))
+                self._ready.append(Delivery(topic, entries, cursor))
+            if reports:
+                self._ready.append(Current(topic, cursor, time.time()))
+
+    def _lose(self, topic: str, reason: str) -> None:
+        metrics.LOST.labels(reason).inc()
+        self._ready.append(Lost((topic,), reason))

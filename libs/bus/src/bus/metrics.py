@@ -23,6 +23,14 @@ LEASE_CHANGES = Counter(
 BACKLOG = Gauge("hubbub_bus_backlog_entries", "Unacknowledged entries in the topics leased by this member", ["topic_kind"])
 BACKLOG_SECONDS = Gauge("hubbub_bus_backlog_seconds", "Age of the oldest command on the bus", [])
 SIGNALS = Counter("hubbub_bus_signals_total", "Signals sent, received, and dropped because the listener was slow", ["direction"])
+READER_EVENTS = Counter("hubbub_reader_events_total", "Events that a durable reader received, by source", ["reader", "source"])
+READER_WALKS = Counter(
+    "hubbub_reader_walks_total", "Comparisons of all heads with a reader's positions, after the bus lost entries", ["reader"]
+)
+READER_LAG_SECONDS = Gauge("hubbub_reader_lag_seconds", "Time since a reader last had every event of its topics", ["reader"])
+READER_LAG_EVENTS = Gauge(
+    "hubbub_reader_lag_events", "Events that a reader knows to be missing; a lower bound while it compares heads", ["reader"]
+)
 
 _KINDS = frozenset({"commands", "events", "replies", "revocations", "rejected"})
 

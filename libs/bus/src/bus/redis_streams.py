@@ -1,20 +1,21 @@
 """The bus on Redis or Valkey streams: one stream per topic, one stream entry per payload.
 
 An acknowledged entry is deleted, so the length of a command stream is its backlog. `redis_publish` publishes, `redis_work`
-implements members of a group, `redis_follow` implements followers.
+implements members of a group, `redis_follow` followers, and `redis_read` the instances of a reader.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from bus import metrics, redis_keys
-from bus.bus import BusUnfit, Delivery, Lost, Work
+from bus.bus import BusUnfit, Delivery, LoadCursors, Lost, ReadItem, Work, no_linger
 from bus.redis_client import Client
 from bus.redis_connection import Address
 from bus.redis_follow import Follower
 from bus.redis_publish import RedisPublisher
+from bus.redis_read import Instance, ReadOptions
 from bus.redis_scripts import Scripts
 from bus.redis_work import Member, MemberOptions
 from bus.topics import Topic, WhenFull
@@ -44,9 +45,18 @@ class RedisBus:
         options = MemberOptions(names, group, consumer, count, self._lease_seconds)
         return Member(self._address, self._client, self._publisher, self._scripts, options)
 
-    def follow(self, topics: Sequence[Topic]) -> AbstractAsyncContextManager[AsyncIterator[Delivery | Lost]]:
+    def follow(
+        self, topics: Sequence[Topic], *, linger: Callable[[], float] = no_linger
+    ) -> AbstractAsyncContextManager[AsyncIterator[Delivery | Lost]]:
         """Read everything published after the block is entered."""
-        return Follower(self._address, self._scripts, topics)
+        return Follower(self._address, self._scripts, topics, linger)
+
+    def read(
+        self, topics: Sequence[Topic], reader: str, consumer: str, cursors: LoadCursors
+    ) -> AbstractAsyncContextManager[AsyncIterator[ReadItem]]:
+        """Read as one instance of a reader, from the cursors that it has stored."""
+        options = ReadOptions(topics, reader, consumer, cursors, self._lease_seconds)
+        return Instance(self._address, self._client, self._scripts, options)
 
     async def ping(self) -> None:
         """Raise `BusUnavailable` unless the bus answers."""

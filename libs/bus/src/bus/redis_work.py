@@ -1,15 +1,13 @@
 """A member of a group: leases its fair share of the topics and delivers their entries.
 
 A topic has one holder at a time, and acknowledged entries are deleted. The backlog is therefore the whole stream, and a
-successor reads it from the start: no consumer group or pending list is needed (docs/adr/0010). `lua/rebalance.lua` assigns the
-leases, atomically, ten times per lease. `redis_leased_topic` reads a topic.
+successor reads it from the start: no consumer group or pending list is needed (docs/adr/0010). `redis_leases` takes the leases,
+`redis_leased_topic` reads a topic.
 """
 
 from __future__ import annotations
 
 import asyncio
-import secrets
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -21,11 +19,10 @@ from bus.bus import DELIVERY_BYTES, WORK_BYTES, BusError, BusUnavailable, Delive
 from bus.redis_client import CALL_SECONDS, Client
 from bus.redis_connection import Address, Connection
 from bus.redis_leased_topic import LeasedTopic, Offer, ReadCommands
+from bus.redis_leases import Leases
 from bus.redis_publish import RedisPublisher
 from bus.redis_scripts import Scripts
 from bus.topics import Topic
-
-_HEARTBEATS_PER_LEASE = 10
 
 _log = structlog.get_logger(__name__)
 
@@ -50,20 +47,15 @@ class Member:
         self, address: Address, client: Client, publisher: RedisPublisher, scripts: Scripts, options: MemberOptions
     ) -> None:
         self._address = address
-        self._client = client
         self._publisher = publisher
         self._scripts = scripts
         self._topics = {name: redis_keys.stream(name) for name in options.topics}
         """Stream keys by topic name."""
         self._count = options.count
-        self._lease_seconds = options.lease_seconds
-        group, consumer = options.group, options.consumer
-        self._leases = {name: redis_keys.lease(group, name) for name in self._topics}
-        """Lease keys by topic name."""
-        self._members = redis_keys.members(group)
-        self._token = f"{consumer}:{secrets.token_hex(8)}"
-        """Identifies this member. A restarted consumer gets a new token and takes over its predecessor's leases."""
-        self._first_heartbeat = True
+        self._group = options.group
+        self._leases = Leases(
+            client, scripts, options.topics, group=options.group, consumer=options.consumer, lease_seconds=options.lease_seconds
+        )
         self._leased: dict[str, LeasedTopic] = {}
         """By topic name: topics whose lease the server has granted."""
         self._offers: dict[str, Offer] = {}
@@ -79,7 +71,7 @@ class Member:
         self._heartbeat_task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        self._heartbeat_task = asyncio.create_task(self._heartbeats(), name=f"bus-member-{self._token}")
+        self._heartbeat_task = asyncio.create_task(self._heartbeats(), name=f"bus-member-{self._group}")
         self._heartbeat_task.add_done_callback(lambda _: self._wake.set())
         return self
 
@@ -88,14 +80,9 @@ class Member:
             self._heartbeat_task.cancel()
             await asyncio.wait([self._heartbeat_task])
         try:
-            await self._client.call(
-                [
-                    ("HDEL", self._members, self._token),
-                    self._scripts.release_leases.call(list(self._leases.values()), self._token),
-                ]
-            )
+            await self._leases.leave()
         except BusUnavailable:
-            _log.warning("bus_leases_left_to_expire", group=self._members)
+            _log.warning("bus_leases_left_to_expire", group=self._group)
         _record(dict.fromkeys(self._topics, 0))
 
     def __aiter__(self) -> Self:
@@ -156,7 +143,7 @@ class Member:
                         await self._heartbeat(tasks)
                 except BusUnavailable as error:
                     _log.warning("bus_lease_renewal_failed", reason=str(error))
-                await asyncio.sleep(self._lease_seconds / _HEARTBEATS_PER_LEASE)
+                await asyncio.sleep(self._leases.heartbeat_seconds)
 
     def _offer(self, offer: Offer) -> None:
         """Queue an offer for the caller."""
@@ -169,22 +156,16 @@ class Member:
 
     async def _heartbeat(self, tasks: asyncio.TaskGroup) -> None:
         """Renew, take and release leases."""
-        sent_at = time.monotonic()
-        keys = [key for name in self._topics for key in (self._leases[name], self._topics[name])]
-        milliseconds = int(self._lease_seconds * 1000)
-        rebalance = self._scripts.rebalance.call([self._members, *keys], self._token, milliseconds, int(self._first_heartbeat))
-        ((fair_share, *backlogs),) = await self._client.call([rebalance], min(CALL_SECONDS, self._lease_seconds / 2))
-        self._first_heartbeat = False
-        backlog = dict(zip(self._topics, backlogs, strict=True))
-        for name, entries in backlog.items():
+        renewal = await self._leases.renew()
+        for name, entries in renewal.backlog.items():
             if entries >= 0:
-                self._renewed(name, sent_at + self._lease_seconds, tasks)
+                self._renewed(name, renewal.until, tasks)
             elif name in self._leased:
                 self._leased.pop(name).end()
                 metrics.LEASE_CHANGES.labels("lost").inc()
                 _log.warning("bus_lease_lost", topic=name)
-        _record(backlog)
-        await self._release_surplus(len(self._leased) - fair_share)
+        _record(renewal.backlog)
+        await self._release_surplus(len(self._leased) - renewal.fair_share)
 
     def _renewed(self, name: str, until: float, tasks: asyncio.TaskGroup) -> None:
         topic = self._leased.get(name)
@@ -222,7 +203,7 @@ class Member:
             metrics.LEASE_CHANGES.labels("given").inc()
             _log.info("bus_lease_released", topic=name)
         try:
-            await self._client.call([self._scripts.release_leases.call([self._leases[name] for name in held], self._token)])
+            await self._leases.release(held)
         except BusUnavailable as error:  # the next heartbeat finds them still leased and releases them again
             _log.warning("bus_lease_release_failed", reason=str(error))
 

@@ -69,6 +69,11 @@ def encoded(value: Value) -> bytes | None:
     return encoded("{" + ",".join(map(_quoted, value)) + "}")
 
 
+def bytea(value: bytes | None) -> bytes | None:
+    """Bytes as a parameter of the type `bytea`."""
+    return None if value is None else b"\\x" + value.hex().encode()
+
+
 def _quoted(element: str) -> str:
     return '"' + element.replace("\\", "\\\\").replace('"', '\\"') + '"'
 

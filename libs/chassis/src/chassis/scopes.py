@@ -50,7 +50,8 @@ TABLE: tuple[tuple[Scope, str, str], ...] = (
     (Scope.MEDIA_READ, _MEDIA, "GetUpload GetLink ResolveUploads"),
     (Scope.MEDIA_WRITE, _MEDIA, "CreateUpload CompleteUpload"),
     (Scope.PRESENCE_READ, _PRESENCE, "GetPresence"),
-    (Scope.GATEWAY, _MESSAGES, "OpenSessions FetchEvents GetHeads BeginBrowserSession ListBrowserSessions EndBrowserSessions"),
+    (Scope.GATEWAY, _MESSAGES, "OpenSessions FetchEvents FetchRanges GetHeads"),
+    (Scope.GATEWAY, _MESSAGES, "BeginBrowserSession ListBrowserSessions EndBrowserSessions"),
     (Scope.GATEWAY, _PRESENCE, "Attach"),
 )
 """Scope, service, RPCs."""
@@ -61,7 +62,7 @@ COSTS: Mapping[float, str] = {
         ListInvitations AcceptInvitation DeclineInvitation
         SetMemberRole RemoveMember ListMessages ListEvents PostMessage EditMessage DeleteMessage ReportMessage BanUser UnbanUser
         SilenceMember UnsilenceMember ListReports ResolveReport ListAudit GetUpload GetLink ResolveUploads CompleteUpload
-        GetPresence OpenSessions FetchEvents GetHeads Attach ListBrowserSessions""",
+        GetPresence OpenSessions FetchEvents FetchRanges GetHeads Attach ListBrowserSessions""",
     2.0: "CreateChannel AddMembers CreateUpload",
     5.0: "SearchMessages CatchUp RevokeUser BlockUser BeginBrowserSession EndBrowserSessions",
 }

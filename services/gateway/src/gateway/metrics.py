@@ -24,10 +24,13 @@ COMMAND_BATCH = Histogram("hubbub_gateway_command_batch", "Commands published to
 PENDING = Gauge("hubbub_gateway_pending_commands", "Commands that await their outcome.")
 ACK_SECONDS = Histogram("hubbub_gateway_ack_seconds", "Time from a command's frame to its outcome.", buckets=LATENCY_BUCKETS)
 CATCH_UPS = Counter("hubbub_gateway_catch_ups_total", "Catch-ups, by outcome.", ["outcome"])
+MISSED_RANGES = Histogram("hubbub_gateway_missed_ranges", "Ranges of missed events read by one call.", buckets=SIZE_BUCKETS)
+TAIL_BYTES = Gauge("hubbub_gateway_tail_bytes", "Bytes of recent events that are kept for resuming connections.")
 GAPS = Counter("hubbub_gateway_gaps_total", "Gaps in a channel's events, by outcome.", ["outcome"])
 COMPARED = Counter(
     "hubbub_gateway_reconciled_channels_total", "Channels whose head was compared with the store, by reason.", ["reason"]
 )
+EPOCHS = Counter("hubbub_gateway_store_epochs_total", "Times the store began a new epoch: every connection was closed.")
 HOLES = Counter("hubbub_gateway_reconcile_holes_total", "Gaps that only the periodic comparison with the store found.")
 BUS_LOST = Counter("hubbub_gateway_bus_lost_total", "Times the bus reported that entries may be lost, by reason.", ["reason"])
 CUT_OFFS = Counter("hubbub_gateway_cut_offs_total", "Times the gateway had no valid lease, its start included.")

@@ -1,4 +1,4 @@
-"""The composition root of each process: `python -m messages api | worker | migrate | permissions | audit verify`."""
+"""The composition root of each process and command of `python -m messages`."""
 
 from __future__ import annotations
 
@@ -29,24 +29,34 @@ from chassis.grpc_tls import TlsFiles
 from chassis.jwt import InvalidTokenError
 from chassis.lifecycle import Lifecycle
 from chassis.migrate import migrate, migrations
-from chassis.postgres import Database, open_database
+from chassis.postgres import EVERY_TENANT, Database, open_database
 from hubbub.media.v1.media_service_pb2_grpc import MediaServiceStub
 from messages import audit_heads, permissions
 from messages.audit_heads import HeadSigner, SignedHead
 from messages.commands.judgement import PLANNER_SETTINGS
-from messages.config import ApiConfig, AuditConfig, MigrateConfig, WorkerConfig
+from messages.config import ApiConfig, AuditConfig, MigrateConfig, SearchConfig, WorkerConfig
 from messages.consumer import Consumer
+from messages.indexer import Indexer
 from messages.publisher import Publisher
 from messages.revocations import Revocations
 from messages.service import SERVICE_NAME, add_service
-from messages.store import audit
+from messages.store import audit, epoch
+from messages.store import search as index
 from messages.sweeper import Sweeper
 from messages.worker import Worker
 
 log = structlog.get_logger()
 _API_CONNECTIONS, _API_WALKS, _API_PIPELINES = 10, 4, 4
 _WORKER_CONNECTIONS, _WORKER_PIPELINES = 2, 8
+_SEARCH_CONNECTIONS = 2
 """Besides the sweeper's connections."""
+_PROGRESS_SECONDS = 2.0
+"""Between two lines about the progress of a command."""
+_USAGE = """usage: python -m messages api | worker | search | migrate | permissions
+       python -m messages search rebuild
+       python -m messages audit verify [HEADS PUBLIC]
+       python -m messages epoch declare --reason REASON
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +70,7 @@ class Resources:
 
 
 @asynccontextmanager
-async def open_resources(config: WorkerConfig, connections: int, pipelines: int, walks: int = 0) -> AsyncIterator[Resources]:
+async def open_resources(config: SearchConfig, connections: int, pipelines: int, walks: int = 0) -> AsyncIterator[Resources]:
     """Open the database and the bus inside the block. Succeeds while either is away."""
     async with (
         open_database(
@@ -134,6 +144,41 @@ async def worker(config: WorkerConfig, life: Lifecycle) -> None:
         await consumer.run(lambda: Worker(resources.database, resources.publisher, life.stopping, config.limits))
 
 
+async def search(config: SearchConfig, life: Lifecycle) -> None:
+    """Keep the search index up to date until the process is stopped."""
+    async with open_resources(config, _SEARCH_CONNECTIONS, 0) as resources, asyncio.TaskGroup() as tasks:
+        needed: dict[str, lifecycle.Check] = {
+            "database": resources.database_check,
+            "bus": usable(resources.bus, config.bus_partitions, durable=config.production),
+        }
+        tasks.create_task(lifecycle.keep_ready(life, needed))
+        log.info("search_started", partitions=config.bus_partitions)
+        await Indexer(resources.database, resources.bus, config.bus_partitions, config.instance).run(life.stopping)
+
+
+async def _rebuild_search(config: SearchConfig, life: Lifecycle) -> None:
+    """Let the search processes build the index anew, and wait until it answers searches. Can be interrupted: they go on."""
+    async with open_database(
+        config.database_url,
+        sweeper_url=config.sweeper_database_url,
+        connections=2,
+        name=config.instance,
+        production=config.production,
+    ) as database:
+        async with database.connection(EVERY_TENANT) as connection:
+            generation = await index.begin_generation(connection)
+        sys.stdout.write(f"The search processes build generation {generation}.\n")
+        while not life.stopping.is_set():
+            async with database.connection(EVERY_TENANT) as connection:
+                messages = await index.size(connection, generation)
+                serves = await index.serving(connection) >= generation
+            sys.stdout.write(f"{messages} messages\n")
+            if serves:
+                sys.stdout.write(f"Generation {generation} answers searches.\n")
+                return
+            await lifecycle.pause(life.stopping, _PROGRESS_SECONDS)
+
+
 async def _verify_audit(config: AuditConfig, _life: Lifecycle, signed: Sequence[SignedHead] = ()) -> None:
     """Print the first broken audit record of each tenant, and the first signed head that is not in its log. Exits with 1 then."""
     async with open_database(config.url, connections=1, name=config.instance, production=config.production) as database:
@@ -165,6 +210,18 @@ async def _migrate(config: MigrateConfig, _life: Lifecycle) -> None:
     await migrate(config.owner_url, migrations("messages"))
 
 
+async def _declare_epoch(config: MigrateConfig, _life: Lifecycle, reason: str) -> None:
+    """Begin a new epoch. Exits with 1 if the database server's clock is behind the last one."""
+    async with (
+        open_database(config.owner_url, connections=1, name=config.instance) as database,
+        database.connection(EVERY_TENANT) as connection,
+    ):
+        begun = await epoch.declare(connection, reason)
+    if begun is None:
+        sys.exit("The clock of the database server is behind the time of the last epoch.")
+    log.info("epoch_declared", epoch=begun, reason=reason)
+
+
 def main() -> None:
     """Run the process named on the command line."""
     match sys.argv[1:]:
@@ -172,6 +229,10 @@ def main() -> None:
             lifecycle.run(ApiConfig, api)
         case ["worker"]:
             lifecycle.run(WorkerConfig, worker)
+        case ["search"]:
+            lifecycle.run(SearchConfig, search)
+        case ["search", "rebuild"]:
+            lifecycle.run(SearchConfig, _rebuild_search)
         case ["migrate"]:
             lifecycle.run(MigrateConfig, _migrate)
         case ["permissions"]:
@@ -180,6 +241,8 @@ def main() -> None:
             lifecycle.run(AuditConfig, _verify_audit)
         case ["audit", "verify", heads, public]:
             _verify_against(heads, public)
+        case ["epoch", "declare", "--reason", reason] if reason:
+            lifecycle.run(MigrateConfig, partial(_declare_epoch, reason=reason))
         case _:
-            sys.stderr.write("usage: python -m messages api | worker | migrate | permissions | audit verify [HEADS PUBLIC]\n")
+            sys.stderr.write(_USAGE)
             sys.exit(2)

@@ -11,6 +11,7 @@ from chassis.errors import InvalidArgument
 from chassis.proto_enums import from_word, requested_word
 from hubbub.events.v1 import events_pb2 as events
 from hubbub.messages.v1 import messages_pb2 as nouns
+from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages import validate
 from messages.audit import Record
 from messages.commands.model import Body, Command, Delete, Edit, Pin, Post, React, Read
@@ -61,7 +62,7 @@ def _body(request: events.Command) -> Body:
             validate.key(request.key)
             return post(request.post)
         case "edit":
-            return Edit(validate.message_id(request.edit.message), validate.text(request.edit.text))
+            return edit(request.edit)
         case "delete":
             return Delete(validate.message_id(request.delete.message))
         case "react":
@@ -84,16 +85,26 @@ def upload_ids(request: events.PostMessage) -> list[str]:
 def post(request: events.PostMessage) -> Post:
     """Read a message to post. Raises a `HubbubError` when it is invalid."""
     attachments, mentions, thread = request.attachments, request.mentions, request.thread
-    if not attachments and not mentions and not thread:  # as in most messages
+    sealed = validate.sealed(request.sealed) if request.WhichOneof("content") == "sealed" else None
+    if not attachments and not mentions and not thread and sealed is None:  # as in most messages
         return Post(validate.text(request.text))
     validate.at_most(attachments, validate.ATTACHMENTS, "attachments")
     validate.at_most(mentions, validate.MENTIONS, "mentions")
     return Post(
-        validate.text(request.text, may_be_empty=bool(attachments)),
+        validate.text(request.text, may_be_empty=bool(attachments)) if sealed is None else None,
         validate.message_id(thread) if thread else None,
         [_attachment(each) for each in attachments],
         validate.mentioned(mentions),
+        sealed,
     )
+
+
+def edit(request: events.EditMessage | rpc.EditMessageRequest) -> Edit:
+    """Read a change of a message's content. Raises a `HubbubError` when it is invalid."""
+    message = validate.message_id(request.message)
+    if request.WhichOneof("content") == "sealed":
+        return Edit(message, None, validate.sealed(request.sealed))
+    return Edit(message, validate.text(request.text))
 
 
 def _attachment(upload: events.Attachment) -> Attachment:
@@ -255,12 +266,11 @@ def channel_listing(listed: ChannelListing) -> nouns.Channel:
 
 def message(value: Message) -> nouns.Message:
     """A message in its current state."""
-    return nouns.Message(
+    made = nouns.Message(
         id=value.id,
         channel=value.channel,
         seq=value.seq,
         sender=value.sender,
-        text=value.text,
         at=timestamp(value.at),
         edited_at=timestamp(value.edited_at) if value.edited_at else None,
         deleted=value.deleted,
@@ -273,11 +283,18 @@ def message(value: Message) -> nouns.Message:
         reactions=[nouns.Reaction(emoji=each.emoji, count=each.count, users=list[str](each.users)) for each in value.reactions],
         pinned=value.pinned,
     )
+    if value.sealed is not None:
+        made.sealed = value.sealed
+    elif value.text is not None:
+        made.text = value.text
+    return made
 
 
 def preview(value: Message) -> nouns.Message:
-    """A message whose text is cut after `PREVIEW_BYTES`."""
+    """A message whose text is cut after `PREVIEW_BYTES`. Sealed content cannot be cut, so it is left out."""
     made = message(value)
+    if len(made.sealed) > PREVIEW_BYTES:
+        made.sealed, made.truncated = b"", True
     text = made.text.encode()
     if len(text) > PREVIEW_BYTES:
         made.text = text[:PREVIEW_BYTES].decode(errors="ignore")

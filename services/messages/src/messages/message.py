@@ -81,10 +81,14 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     """The command that made it."""
     message: MessageId | None = None
     text: str | None = None
-    """Text of a post or edit; None for other kinds and once deleted."""
+    """Text of a post or edit; None for other kinds, once deleted, and when the content is sealed."""
+    sealed: bytes | None = None
+    """Content that only clients can read, in place of a text."""
     details: Details = NO_DETAILS
     about: int = 0
     """In a channel with history `joined`: number of the message that the entry is about, or of the thread's root; else 0."""
+    epoch: str = ""
+    """The store's epoch, as the statement that numbered or read the entry saw it."""
 
 
 class Range(msgspec.Struct, frozen=True):
@@ -128,6 +132,7 @@ class Message(msgspec.Struct, frozen=True):
     seq: int
     sender: UserId
     text: str | None
+    sealed: bytes | None
     at: datetime
     edited_at: datetime | None
     deleted: bool

@@ -1,7 +1,8 @@
 """Encodes a log entry as the client's `event` frame, and an invitation as `invited`. No other module turns them into JSON.
 
-A stored entry has the same bytes wherever a client receives it: live, on catch-up, or over HTTP. A deleted text is null. Members
-who may not see the message that an entry is about receive the entry without its content, by the same rule everywhere.
+A stored entry has the same bytes wherever a client receives it: live, on catch-up, or over HTTP. The text of a deleted message is
+null. Sealed content stands beside a text that is null, in base64. Members who may not see the message that an entry is about
+receive the entry without its content, by the same rule everywhere.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from functools import lru_cache
 from typing import assert_never
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from messages.message import NO_DETAILS, Attachment, Entry, EntryKind, Invitation
 
@@ -48,7 +50,7 @@ def _hidden(entry: Entry) -> Entry:
     """The entry without the content of the message that it is about. A reply keeps its own content, but not its thread."""
     match entry.kind:
         case EntryKind.MESSAGE_EDITED:
-            return msgspec.structs.replace(entry, text=None)
+            return msgspec.structs.replace(entry, text=None, sealed=None)
         case EntryKind.REACTION_ADDED | EntryKind.REACTION_REMOVED:
             return msgspec.structs.replace(entry, details=NO_DETAILS)
         case EntryKind.MESSAGE_POSTED:
@@ -64,11 +66,13 @@ class _Posted(msgspec.Struct, gc=False):
     thread: str | None
     attachments: list[Attachment]
     mentions: Sequence[str]
+    sealed: bytes | UnsetType = UNSET
 
 
 class _Edited(msgspec.Struct):
     message: str | None
     text: str | None
+    sealed: bytes | UnsetType = UNSET
 
 
 class _About(msgspec.Struct):
@@ -123,9 +127,10 @@ def _data(entry: Entry) -> _Data:
     details = entry.details
     match entry.kind:
         case EntryKind.MESSAGE_POSTED:
-            return _Posted(entry.message, entry.key, entry.text, details.thread, details.attachments, details.mentions)
+            sealed = UNSET if entry.sealed is None else entry.sealed
+            return _Posted(entry.message, entry.key, entry.text, details.thread, details.attachments, details.mentions, sealed)
         case EntryKind.MESSAGE_EDITED:
-            return _Edited(entry.message, entry.text)
+            return _Edited(entry.message, entry.text, UNSET if entry.sealed is None else entry.sealed)
         case EntryKind.MESSAGE_DELETED | EntryKind.MESSAGE_PINNED | EntryKind.MESSAGE_UNPINNED:
             return _About(entry.message)
         case EntryKind.REACTION_ADDED | EntryKind.REACTION_REMOVED:

@@ -33,6 +33,11 @@ class Publisher:
         self._published: list[int] = []
         """Rows of `unpublished` whose entries the bus has."""
 
+    @property
+    def partitions(self) -> int:
+        """How many topics of events there are."""
+        return len(self._topics)
+
     async def publish_stored(self, stored: Stored) -> None:
         """Publish the events, receipts and replies of a batch. Raises `BusError`: the rows of `unpublished` then stay."""
         await self._publish(self.batch(stored))
@@ -88,14 +93,14 @@ class Publisher:
         return partition_of(channel, len(self._topics))
 
     def _events(self, entries: Sequence[Entry], gateways: Mapping[CommandId, str]) -> list[tuple[Topic, bytes]]:
-        """Events in batches of one topic each, limited in size."""
+        """Events in batches of one topic and one epoch each, limited in size."""
         unfinished: dict[int, events.EventBatch] = {}
         sizes: dict[int, int] = {}
         batches: list[tuple[Topic, events.EventBatch]] = []
         for entry in entries:
             partition = self._partition(entry.channel)
-            if partition not in unfinished:
-                unfinished[partition], sizes[partition] = events.EventBatch(), 0
+            if partition not in unfinished or unfinished[partition].epoch != entry.epoch:
+                unfinished[partition], sizes[partition] = events.EventBatch(epoch=entry.epoch), 0
                 batches.append((self._topics[partition], unfinished[partition]))
             gateway = gateways.get(entry.command, "") if entry.command else ""
             sizes[partition] += convert.write_event(unfinished[partition].events.add(), entry, gateway)

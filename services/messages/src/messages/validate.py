@@ -17,6 +17,8 @@ from chassis.text import UnfitTextError
 from messages.message import ChannelId, MessageId, UserId
 
 TEXT_BYTES = 16 * 1024
+SEALED_BYTES = 18 * 1024
+"""A text of full length with 2 KiB for its envelope."""
 KEY_CHARACTERS = 128
 USER_CHARACTERS = 128
 NAME_CHARACTERS = 128
@@ -83,6 +85,15 @@ def text(value: str, *, may_be_empty: bool = False) -> str:
         raise InvalidArgument("A text cannot contain NUL")
     if not value and not may_be_empty:
         raise InvalidArgument("A text cannot be empty")
+    return value
+
+
+def sealed(value: bytes) -> bytes:
+    """Sealed content; raises `TooLarge`, `InvalidArgument`."""
+    if len(value) > SEALED_BYTES:
+        raise TooLarge(f"Sealed content has at most {SEALED_BYTES} bytes")
+    if not value:
+        raise InvalidArgument("Sealed content cannot be empty")
     return value
 
 

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeAlias, get_args
 
+from msgspec import UNSET
+
 from chassis.errors import HubbubError, NotFound, RateLimited, Unavailable
 from chassis.ids import is_uuid
 from gateway.commands.attachments import Attachments
@@ -135,7 +137,10 @@ class Dispatch:
 
     def _send(self, connection: Connection, frame: incoming.Send) -> None:
         command = self._command(connection, frame.channel, frame.key)
-        command.post.text = frame.text
+        if frame.text is not UNSET:
+            command.post.text = frame.text
+        if frame.sealed is not UNSET:
+            command.post.sealed = frame.sealed
         if frame.thread is not None:
             command.post.thread = frame.thread
         if frame.mentions:
@@ -152,7 +157,11 @@ class Dispatch:
         self._attachments.resolve(connection, frame.channel, frame.attachments, frame.ref, publish)
 
     def _edit(self, connection: Connection, frame: incoming.Edit) -> None:
-        edit = EditMessage(message=frame.message, text=frame.text)
+        edit = EditMessage(message=frame.message)
+        if frame.text is not UNSET:
+            edit.text = frame.text
+        if frame.sealed is not UNSET:
+            edit.sealed = frame.sealed
         self._publish(connection, self._command(connection, frame.channel, edit=edit), frame.ref)
 
     def _delete(self, connection: Connection, frame: incoming.Delete) -> None:
@@ -195,7 +204,7 @@ class Dispatch:
 
     def _sync(self, catch_ups: CatchUps, connection: Connection, frame: incoming.Sync) -> None:
         if self._granted(connection, len(frame.positions) // LISTED_PER_TOKEN, frame.ref):
-            catch_ups.sync(connection, frame.ref, frame.positions)
+            catch_ups.sync(connection, frame.ref, frame.positions, None if frame.epoch is UNSET else frame.epoch)
 
     def _watch(self, presences: Presences, connection: Connection, frame: incoming.Watch) -> None:
         users = frozenset(frame.users)

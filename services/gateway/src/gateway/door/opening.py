@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import structlog
+from msgspec import UNSET
 
 from chassis.errors import Unavailable
 from gateway.config import Config
@@ -25,7 +26,7 @@ from hubbub.messages.v1.messages_service_pb2 import Session
 log = structlog.get_logger()
 SYNC_EVENTS = 1_000
 ATTEMPTS = 3
-"""Loads of one session, each outdated by a revocation of its user."""
+"""Loads of one session, each outdated by a revocation of its user or by a new epoch of the store."""
 HandOver = Callable[[Connection], bool]
 """Gives a connection its transport; False if the client is gone."""
 
@@ -71,7 +72,15 @@ class Opening:
             if load.lossy:
                 self._reconciler.suspect(channel.id for channel in channels)
                 self._revocations.doubt(connection.account)
-        hello = Hello(connection.id, identity.user, identity.tenant, self._heartbeat_seconds, self.limits, channels)
+        hello = Hello(
+            connection.id,
+            identity.user,
+            identity.tenant,
+            self._heartbeat_seconds,
+            self.limits,
+            channels,
+            self._hub.epoch.id or UNSET,
+        )
         self._registry.writer.send_unheld(connection, encode(hello))  # the store has just admitted the user
         self._registry.opened(connection)
         log.info("connection_opened", connection=connection.id)
@@ -79,10 +88,11 @@ class Opening:
             self._registry.close(connection, Close.TOO_MANY_CONNECTIONS)
 
     async def _load(self, identity: Identity) -> Session:
-        """A session during whose load the user was not revoked: the revocation would have missed this connection."""
+        """A session of the store's epoch, during whose load the user was not revoked, which would have missed this connection."""
         for _attempt in range(ATTEMPTS):
             applied = self._access.revocations
-            session = await self._loader.load(identity)
-            if not self._access.revoked_since(applied, identity):
-                return session
+            loaded = await self._loader.load(identity)
+            current = self._hub.epoch.accept(loaded.epoch, first=loaded.first_epoch)
+            if current and not self._access.revoked_since(applied, identity):
+                return loaded.session
         raise Unavailable

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from functools import partial
+from typing import NamedTuple
 
 from chassis.errors import HubbubError, NotAuthenticated, Unavailable
 from chassis.grpc_client import call
@@ -28,7 +29,17 @@ CONCURRENT = 4
 GATHER_SECONDS = 0.01
 """Time to gather sessions while a call is under way."""
 
-_Waiting = tuple[Identity, asyncio.Future[Session]]
+
+class Loaded(NamedTuple):
+    """A session, and the store's epoch when it was read."""
+
+    session: Session
+    epoch: str
+    first_epoch: bool
+    """The store has never had another epoch."""
+
+
+_Waiting = tuple[Identity, asyncio.Future[Loaded]]
 
 
 class OpeningLoader:
@@ -42,20 +53,20 @@ class OpeningLoader:
         """Calls under way."""
         self._scheduled = False
 
-    async def load(self, identity: Identity) -> Session:
+    async def load(self, identity: Identity) -> Loaded:
         """Load a user's session. Raises `NotAuthenticated` for a revoked token or blocked user, and `Unavailable`."""
         if len(self._waiting) >= WAITING:
             raise Unavailable
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Session] = loop.create_future()
+        future: asyncio.Future[Loaded] = loop.create_future()
         self._waiting.append((identity, future))
         if not self._scheduled:
             self._scheduled = True
             loop.call_later(GATHER_SECONDS if self._calls else 0, self._start)
-        session = await future
-        if session.reason:
+        loaded = await future
+        if loaded.session.reason:
             raise NotAuthenticated
-        return session
+        return loaded
 
     def _start(self) -> None:
         self._scheduled = False
@@ -75,7 +86,7 @@ class OpeningLoader:
         else:
             for (_, future), session in zip(wanted, answer.sessions, strict=False):
                 if not future.done():
-                    future.set_result(session)
+                    future.set_result(Loaded(session, answer.epoch, answer.first_epoch))
             self._waiting = wanted[len(answer.sessions) :] + self._waiting  # sessions that did not fit into the answer
         finally:
             self._calls -= 1

@@ -109,6 +109,7 @@ def message(found: Message) -> shapes.Message:
         reactions=[shapes.Reaction(each.emoji, each.count, list(each.users)) for each in found.reactions],
         pinned=found.pinned,
         truncated=found.truncated or UNSET,
+        sealed=found.sealed if found.HasField("sealed") else UNSET,
     )
 
 

@@ -16,7 +16,8 @@ from gateway.http.api import Limit, Position, Words, answer, api_of, ask, name_i
 from gateway.http.channels import UserId
 from gateway.http.operation import charge, operation
 from gateway.identity.identity import Identity
-from gateway.protocol.incoming import check_id, check_text
+from gateway.protocol.incoming import check_content, check_id
+from gateway.protocol.outgoing import moment
 from hubbub.events.v1.events_pb2 import Attachment, PostMessage
 from hubbub.messages.v1.messages_service_pb2 import (
     ListEventsRequest,
@@ -27,6 +28,9 @@ from hubbub.messages.v1.messages_service_pb2 import (
 )
 
 Text = Annotated[str, Meta(description="At most 16 KiB of UTF-8; empty only with attachments.", examples=["hello"])]
+Sealed = Annotated[
+    bytes, Meta(description="Content that only clients can read, of at most 18 KiB; in base64.", examples=["c2VhbGVk"])
+]
 Key = Annotated[str, Meta(min_length=1, max_length=128)]
 
 
@@ -73,9 +77,10 @@ class PostHeaders(msgspec.Struct):
 
 
 class NewMessage(msgspec.Struct, forbid_unknown_fields=True):
-    """Body of a post: the `send` frame, where `type`, `ref` and `channel` are optional."""
+    """Body of a post: the `send` frame, where `type`, `ref` and `channel` are optional. It has either `text` or `sealed`."""
 
-    text: Text
+    text: Text | UnsetType = UNSET
+    sealed: Sealed | UnsetType = UNSET
     type: Literal["send"] = "send"
     ref: Raw | UnsetType = UNSET
     channel: str | None = None
@@ -116,7 +121,7 @@ async def list_events(request: Request, identity: Identity, query: EventsQuery) 
     return page([convert.event(each) for each in found.events])
 
 
-@operation({200: shapes.Page[shapes.Message]}, NotAllowed, NotFound, cost=5, walks=True)
+@operation({200: shapes.SearchPage[shapes.Message]}, NotAllowed, NotFound, cost=5, walks=True)
 async def search(request: Request, identity: Identity, query: SearchQuery) -> Response:
     """Search the text of messages that the caller may read."""
     wanted = query.q.strip()
@@ -131,7 +136,14 @@ async def search(request: Request, identity: Identity, query: SearchQuery) -> Re
         page_token=query.cursor,
     )
     found = await ask(api_of(request).clients.messages.SearchMessages, asked)
-    return page([convert.message(each) for each in found.messages], found.next_page_token)
+    return answer(
+        shapes.SearchPage(
+            [convert.message(each) for each in found.messages],
+            found.next_page_token or UNSET,
+            found.incomplete or UNSET,
+            moment(found.complete_to) if found.incomplete and found.HasField("complete_to") else UNSET,
+        )
+    )
 
 
 @operation({200: shapes.Posted, 201: shapes.Posted}, BlockedMedia, KeyReused, cost=1, allowance="sends")
@@ -146,7 +158,11 @@ async def post_message(request: Request, identity: Identity, headers: PostHeader
 async def _post(request: Request, identity: Identity, body: NewMessage, key: str) -> PostMessageResponse:
     clients, channel = api_of(request).clients, name_in_path(request, "channel")
     attachments = [Attachment(id=upload) for upload in body.attachments]  # the messages service asks media about them
-    message = PostMessage(text=body.text, thread=body.thread or "", attachments=attachments, mentions=body.mentions)
+    message = PostMessage(thread=body.thread or "", attachments=attachments, mentions=body.mentions)
+    if body.text is not UNSET:
+        message.text = body.text
+    if body.sealed is not UNSET:
+        message.sealed = body.sealed
     asked = PostMessageRequest(caller=identity.caller, channel=channel, key=key, message=message)
     posted: PostMessageResponse = await ask(clients.messages.PostMessage, asked)
     return posted
@@ -163,9 +179,7 @@ def _key_of(request: Request, headers: PostHeaders, body: NewMessage) -> str:
 
 def _check(body: NewMessage, key: str) -> None:
     try:
-        check_text(body.text)
+        check_content(body.text, body.sealed, may_be_empty=bool(body.attachments))
         check_id(key, "key")
     except InvalidArgument as error:
         raise InvalidArgument(error.detail) from None
-    if not body.text and not body.attachments:
-        raise InvalidArgument("text is empty")

@@ -34,6 +34,15 @@ class Page(msgspec.Struct, Generic[ItemT]):
     """Cursor of the next page; absent on the last one."""
 
 
+class SearchPage(Page[ItemT]):
+    """A page of what a search found."""
+
+    incomplete: bool | UnsetType = UNSET
+    """True while the index lags or is being built, so that messages may be missing; else absent."""
+    complete_to: NumericDate | UnsetType = UNSET
+    """The time up to which an incomplete index has every message; absent if it has never had all of them."""
+
+
 class User(msgspec.Struct):
     """A user."""
 
@@ -97,7 +106,7 @@ class Reaction(msgspec.Struct):
 
 
 class Message(msgspec.Struct):
-    """A message in its present state; a deleted one has no text."""
+    """A message in its present state; a deleted one has no content."""
 
     id: Uuid
     channel: Uuid
@@ -113,7 +122,9 @@ class Message(msgspec.Struct):
     reactions: list[Reaction]
     pinned: bool
     truncated: bool | UnsetType = UNSET
-    """The text was cut after 1 KiB: a preview."""
+    """A preview: a text was cut after 1 KiB, or longer sealed content was left out."""
+    sealed: bytes | UnsetType = UNSET
+    """Content that only clients can read, in base64; then `text` is null."""
 
 
 class ChannelSummary(msgspec.Struct, kw_only=True):

@@ -1,19 +1,25 @@
 """Answers `sync`: reads the events that a connection misses and joins them with the live log. Also verifies new memberships.
 
 A connection's syncs are answered in order, one at a time. From the beginning of a sync the hub buffers new events of its
-channels, so the store's answer (a snapshot at `seq`) and the buffer (everything delivered since) overlap and leave no gap. The
-events are checked against the announced status: a stream that does not contain every number up to `seq`, in order, closes the
-connection.
+channels, so what is read up to `seq` and the buffer (everything delivered since) overlap and leave no gap. The events are checked
+against the announced status: a stream that does not contain every number up to `seq`, in order, closes the connection.
 
-The store is not asked if the position is the head, or is the one from `hello` and nothing has happened since: a storm of
-reconnects to quiet channels costs no RPC. A channel that the connection is not in is `gone`; a channel gained just now is
-announced by `joined`.
+A position equal to the head, or to the one from `hello`, needs nothing. Otherwise there are two ways:
+
+- The first `sync` follows `hello`, for which the store has just confirmed the user's memberships. Up to the channel's head here,
+  everything was logged before a removal that has not been delivered yet, so the hub's word suffices: the events come from
+  `missed`, which reads each range once for all connections.
+- A later `sync`, or a position beyond the head here, is answered by the store (`CatchUp`), which checks the membership again.
+
+A channel that the connection is not in is `gone`; a channel gained just now is announced by `joined`.
+
+A position of another epoch of the store is `reset`: its number may belong to an entry that the store has lost.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,8 +32,9 @@ from chassis.grpc_client import call, stream
 from chassis.under_way import UnderWay
 from gateway.clients import CALL_SECONDS, CATCH_UP_SECONDS
 from gateway.hub.hub import Hub
+from gateway.hub.missed import Broken, MissedEvents
 from gateway.metrics import CATCH_UPS
-from gateway.model import Channel, Connection, Gain
+from gateway.model import Channel, Connection, Gain, Shown
 from gateway.protocol.close_codes import Close
 from gateway.protocol.incoming import COST_BYTES
 from gateway.protocol.outgoing import ChannelView, Left, Membership, Ref, Synced, SyncStatus, encode, membership, refusal
@@ -56,9 +63,12 @@ USER_CONCURRENT = 2
 WAITING_READS = 10_000
 """Syncs of one user or tenant that wait to read."""
 EVENTS_PER_TOKEN = 50
-"""Events that cost their reader a token, besides those for their bytes."""
+"""Events of a catch-up that cost a token, besides those for their bytes."""
 WAITING_SYNCS = 8
 """Syncs of one connection that may wait."""
+CHUNK_BYTES = 256 * 1024
+GROUP_EVENTS = 500
+"""Events of several channels that are read together."""
 CHUNK_SECONDS = 15.0
 """Time for the client to read one chunk before it gets the next."""
 VERIFY_SECONDS = 20.0
@@ -66,13 +76,24 @@ _WAITING = "Other syncs of this user or tenant are being read"
 _GONE = SyncStatus("gone")
 
 
-class _Broken(Exception):
-    """The store's events do not match the announced status."""
+@dataclass(slots=True)
+class _Behind:
+    """One channel whose missing events are sent on the hub's word."""
+
+    channel: Channel
+    after: int
+    through: int
+    floor: int
+
+    @property
+    def count(self) -> int:
+        """How many events are missing."""
+        return self.through - self.after
 
 
 @dataclass(slots=True)
 class _Read:
-    """One channel that is read from the store."""
+    """One channel about which the store is asked."""
 
     channel: Channel
     position: int
@@ -96,8 +117,10 @@ class _Sync:
     """Status of each channel that the client named."""
     at_hand: dict[Channel, int] = field(default_factory=dict)
     """Channels that need not be read, with their positions."""
+    behind: list[_Behind] = field(default_factory=list)
+    """Channels to send from what `missed` has or reads."""
     reads: dict[str, _Read] = field(default_factory=dict)
-    """Channels to read."""
+    """Channels about which to ask the store."""
     lost: list[str] = field(default_factory=list)
     """Channels that are gone and that the client did not name."""
     announced: bool = False
@@ -105,7 +128,8 @@ class _Sync:
 
     def channels(self) -> list[Channel]:
         """Every channel of this sync."""
-        return [*self.at_hand, *(read.channel for read in self.reads.values())]
+        behind = (each.channel for each in self.behind)
+        return [*self.at_hand, *behind, *(read.channel for read in self.reads.values())]
 
 
 class CatchUps:
@@ -129,53 +153,71 @@ class CatchUps:
         self._sync_events = sync_events
         """If a channel misses more events than this, none is sent."""
         self._rate = rate
-        """Of what the store reads for a user."""
+        """Of what catch-ups send to a user."""
         self._users = UnderWay(USER_CONCURRENT, _WAITING, waiting=WAITING_READS, seconds=CATCH_UP_SECONDS)
         self._tenants = UnderWay(TENANT_CONCURRENT, _WAITING, waiting=WAITING_READS, seconds=CATCH_UP_SECONDS)
+        self._missed = MissedEvents(hub.tails, hub.epoch, messages, group)
         self._slots = asyncio.Semaphore(CONCURRENT)
         hub.on_gain = self._verify_soon
 
-    def sync(self, connection: Connection, ref: Ref, positions: Mapping[str, int]) -> None:
+    def sync(self, connection: Connection, ref: Ref, positions: Mapping[str, int], epoch: str | None = None) -> None:
         """Answer a `sync` after the connection's earlier ones. Raises `RateLimited` if too many wait."""
         if connection.flow is None:
             connection.flow = SerialQueue(self._group, WAITING_SYNCS, partial(self._close, connection, Close.INTERNAL_ERROR))
-        if not connection.flow.add(partial(self._sync, connection, ref, positions)):
+        if not connection.flow.add(partial(self._sync, connection, ref, positions, epoch)):
             raise RateLimited("Too many syncs at once")
 
-    async def _sync(self, connection: Connection, ref: Ref, positions: Mapping[str, int]) -> None:
-        sync, account = self._plan(connection, ref, positions), connection.account
-        if not sync.reads:
-            await self._answer(sync)
-            return
+    async def _sync(self, connection: Connection, ref: Ref, positions: Mapping[str, int], epoch: str | None) -> None:
+        account = connection.account
         try:
+            sync = self._plan(connection, ref, positions, epoch)
+            if self._in_memory(sync):
+                await self._answer(sync, "memory")
+                return
             async with self._users.turn(account.tenant, account.user), self._tenants.turn(account.tenant), self._slots:
-                await self._answer(self._plan(connection, ref, positions))  # again: channels moved on during the wait
+                # Planned again: channels moved on during the wait.
+                await self._answer(self._plan(connection, ref, positions, epoch), "complete")
+        except Broken:
+            self._break(connection, "broken", Close.RESYNC_NEEDED)
         except RateLimited as error:
             self._writer.send(connection, refusal(error, ref))
 
-    async def _answer(self, sync: _Sync) -> None:
-        connection = sync.connection
+    async def _answer(self, sync: _Sync, outcome: str) -> None:
+        """Buffer new events, and send what is missing. Raises `Broken`."""
         for channel in sync.channels():
-            channel.begin_catching(connection)
-        if not sync.reads:
-            CATCH_UPS.labels("memory").inc()
-            self._announce(sync)
-            return
+            channel.begin_catching(sync.connection)
         try:
-            await self._read(sync)
+            await self._catch_up(sync)
         except HubbubError as error:
             self._fail(sync, error)
-        except _Broken:
-            self._break(connection, "broken", Close.RESYNC_NEEDED)
         except TimeoutError:
-            self._break(connection, "slow", Close.SLOW_CONSUMER)
+            self._break(sync.connection, "slow", Close.SLOW_CONSUMER)
         else:
-            CATCH_UPS.labels("complete").inc()
-            for read in sync.reads.values():
-                self._hub.finish(read.channel, connection, read.through)
+            CATCH_UPS.labels(outcome).inc()
 
-    def _plan(self, connection: Connection, ref: Ref, positions: Mapping[str, int]) -> _Sync:
-        """Decide for each channel: gone, at hand, or to be read."""
+    def _in_memory(self, sync: _Sync) -> bool:
+        """Whether the sync needs nothing from the store."""
+        return not sync.reads and all(
+            self._hub.tails.after(each.channel, each.after, each.through) is not None for each in sync.behind
+        )
+
+    async def _catch_up(self, sync: _Sync) -> None:
+        """Send `synced` and what is missing. Raises what `_answer` handles."""
+        groups = _groups(sync.behind)
+        first = next(groups, [])
+        pages = await self._pages(first)  # before `synced`, so that a store that does not answer leaves everything as it was
+        if sync.reads:
+            await self._read(sync)
+            for read in sync.reads.values():
+                self._hub.finish(read.channel, sync.connection, read.through)
+        else:
+            self._announce(sync)
+        await self._send(sync, first, pages)
+        for group in groups:
+            await self._send(sync, group, await self._pages(group))
+
+    def _plan(self, connection: Connection, ref: Ref, positions: Mapping[str, int], epoch: str | None) -> _Sync:
+        """Decide for each channel: gone, reset, at hand, behind, or to be read. Raises `Broken`."""
         sync, account = _Sync(connection, ref), connection.account
         wanted = dict(positions)
         if not connection.flowing:
@@ -186,13 +228,31 @@ class CatchUps:
             found, named = account.channels.get(channel_id), channel_id in positions
             if found is None or connection in found.catching or not found.holds(connection):
                 sync.statuses[channel_id] = _GONE
+            elif named and not self._hub.epoch.covers(position, epoch):
+                head = sync.at_hand[found] = max(found.head, found.waiting.get(connection, 0))
+                sync.statuses[channel_id] = SyncStatus("reset", head)
             elif position == found.head or (position == found.waiting.get(connection) and position > found.head):
                 sync.at_hand[found] = position
                 if named:
                     sync.statuses[channel_id] = SyncStatus("complete", position)
-            else:
+            elif connection.flowing or position > found.head:
                 sync.reads[channel_id] = _Read(found, position, named, found.head)
+            else:
+                self._plan_behind(sync, found, position, named=named)
         return sync
+
+    def _plan_behind(self, sync: _Sync, channel: Channel, position: int, *, named: bool) -> None:
+        floor = channel.floor(sync.connection)
+        behind = _Behind(channel, max(position, floor), channel.head, floor)
+        reset = behind.count > self._sync_events
+        if reset and not named:
+            raise Broken  # `synced` has no place for a channel that the client did not name
+        if named:
+            sync.statuses[channel.id] = SyncStatus("reset" if reset else "complete", channel.head)
+        if reset or behind.count <= 0:
+            sync.at_hand[channel] = channel.head
+        else:
+            sync.behind.append(behind)
 
     def _announce(self, sync: _Sync) -> None:
         sync.announced = sync.connection.flowing = True
@@ -201,6 +261,33 @@ class CatchUps:
             self._writer.send(sync.connection, encode(Left(channel_id)))
         for channel, position in sync.at_hand.items():
             self._hub.finish(channel, sync.connection, position)
+
+    async def _pages(self, group: Sequence[_Behind]) -> list[Sequence[Shown]]:
+        """The missing events of each channel, or the first of them. Raises `HubbubError`, `Broken`."""
+        found = [self._hub.tails.after(each.channel, each.after, each.through) for each in group]
+        if all(page is not None for page in found):
+            return [page or [] for page in found]
+        return await asyncio.gather(*(self._missed.read(each.channel, each.after, each.through) for each in group))
+
+    async def _send(self, sync: _Sync, group: Sequence[_Behind], pages: Sequence[Sequence[Shown]]) -> None:
+        """Send the missing events of each channel at the pace of the client."""
+        connection, size = sync.connection, 0
+        for each, first in zip(group, pages, strict=True):
+            page = first
+            while connection.closing is None:
+                for event in page:
+                    payload = event.to(each.floor)
+                    self._writer.send(connection, payload)
+                    size += len(payload)
+                if size > CHUNK_BYTES:
+                    await self._writer.drained(connection, CHUNK_SECONDS)
+                    size = 0
+                await self._charge(connection, [event.payload for event in page])
+                each.after += len(page)
+                if each.after >= each.through:
+                    break
+                page = await self._missed.read(each.channel, each.after, each.through)
+            self._hub.finish(each.channel, connection, each.through)
 
     async def _read(self, sync: _Sync) -> None:
         """Read from the store and send at the pace of the client. Raises what `_sync` handles."""
@@ -211,20 +298,24 @@ class CatchUps:
         )
         async with aclosing(stream(self._messages.CatchUp, request, timeout=CATCH_UP_SECONDS)) as answers:
             async for answer in answers:
+                if not self._hub.epoch.accept(answer.epoch):
+                    raise Unavailable
+                if sync.connection.closing is not None:  # a new epoch
+                    return
                 if not sync.announced:
                     self._take_statuses(sync, answer.statuses)
                     self._announce(sync)
                 for event in answer.events:
                     self._pass_on(sync, event)
-                await self._charge(sync.connection, answer.events)
+                await self._charge(sync.connection, [event.payload for event in answer.events])
                 await self._writer.drained(sync.connection, CHUNK_SECONDS)
         if not sync.announced or any(read.upcoming != read.through + 1 for read in sync.reads.values()):
-            raise _Broken
+            raise Broken
 
-    async def _charge(self, connection: Connection, events: Sequence[Event]) -> None:
-        """Charge the user for what was read, and wait as long as that exceeds the rate: a catch-up is never refused halfway."""
-        account, size = connection.account, sum(len(event.payload) for event in events)
-        cost = len(events) / EVENTS_PER_TOKEN + size / COST_BYTES
+    async def _charge(self, connection: Connection, payloads: Sequence[bytes]) -> None:
+        """Charge the user for what was sent, and wait as long as that exceeds the rate: a catch-up is never refused halfway."""
+        account = connection.account
+        cost = len(payloads) / EVENTS_PER_TOKEN + sum(map(len, payloads)) / COST_BYTES
         while cost:
             try:
                 self._rate.take(account.tenant, account.user, cost=cost)
@@ -236,13 +327,13 @@ class CatchUps:
     def _take_statuses(self, sync: _Sync, statuses: Sequence[CatchUpStatus]) -> None:
         """Take the store's statuses. Raises if they do not match the request, or are older than what was delivered here."""
         if {status.channel for status in statuses} != sync.reads.keys():
-            raise _Broken
+            raise Broken
         for status in statuses:
             read = sync.reads[status.channel]
             if status.status != RESUME_STATUS_GONE and status.seq < read.head:
                 raise Unavailable  # a replica that lags behind the bus
             if status.status == RESUME_STATUS_RESET and not read.named:
-                raise _Broken  # `synced` has no place for a channel that the client did not name
+                raise Broken  # `synced` has no place for a channel that the client did not name
         for status in statuses:
             self._take_status(sync, status)
 
@@ -266,7 +357,7 @@ class CatchUps:
     def _pass_on(self, sync: _Sync, event: Event) -> None:
         read = sync.reads.get(event.channel)
         if read is None or event.seq != read.upcoming or event.seq > read.through:
-            raise _Broken
+            raise Broken
         read.upcoming += 1
         self._writer.send(sync.connection, event.payload)
 
@@ -331,3 +422,17 @@ class CatchUps:
 
     async def _welcome(self, channel: Channel, connection: Connection, view: ChannelView) -> None:
         self._hub.welcome(channel, connection, view)
+
+
+def _groups(behind: Sequence[_Behind]) -> Iterator[list[_Behind]]:
+    """Cut into groups of at most `GROUP_EVENTS`, or of one channel."""
+    group: list[_Behind] = []
+    count = 0
+    for each in behind:
+        if group and count + each.count > GROUP_EVENTS:
+            yield group
+            group, count = [], 0
+        group.append(each)
+        count += each.count
+    if group:
+        yield group

@@ -14,7 +14,7 @@ from functools import partial
 import structlog
 
 from chassis.backoff import retrying
-from chassis.errors import HubbubError
+from chassis.errors import HubbubError, Unavailable
 from chassis.grpc_client import call
 from gateway.clients import CALL_SECONDS
 from gateway.hub.hub import Hub
@@ -86,6 +86,8 @@ class GapFiller:
             before = channel.head
             request = FetchEventsRequest(tenant=channel.tenant, channel=channel.id, after=before, page_size=PAGE)
             answer = await call(self._messages.FetchEvents, request, timeout=CALL_SECONDS)
+            if not self._hub.epoch.accept(answer.epoch):
+                raise Unavailable
             for event in answer.events:
                 self._stored(event)
                 self._hub.take(event)

@@ -14,7 +14,8 @@ How a connection starts without a gap and without a leak:
    because the events in between were not seen: the channel is left out of `hello`, and announced by `joined` once the store
    confirms the membership.
 3. The first `sync` opens the flow. A position equal to the head goes live at once; one ahead of it goes live when the head
-   reaches it; any other is read from the store by `catchup` while the hub buffers new events (`begin_catching`, `finish`).
+   reaches it; for any other, `catchup` sends what is missing, from memory (`tails`) or from the store, while the hub buffers new
+   events (`begin_catching`, `finish`).
 
 The event that ends a membership is sent to the user's connections, followed by `left`, and they are out of the channel before
 the next event is taken: `_end_membership`. The buffer of a connection that is catching up ends at that event. A membership that
@@ -31,14 +32,17 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from chassis.proto_enums import to_word
+from gateway.hub.epoch import StoreEpoch
 from gateway.hub.recent import Load, Recent
-from gateway.metrics import CHANNELS, DELIVERIES, EVENTS
+from gateway.hub.tails import Tails
+from gateway.metrics import CHANNELS, DELIVERIES, EVENTS, TAIL_BYTES
 from gateway.model import AHEAD_EVENTS, Account, Channel, Connection, Gain, Shown, shown
 from gateway.protocol.close_codes import Close
 from gateway.protocol.outgoing import ChannelView, Joined, Left, Membership, encode
 from gateway.wire.registry import Registry
 from hubbub.events.v1.events_pb2 import Event, EventKind, Role
 
+DELETED = EventKind.EVENT_KIND_MESSAGE_DELETED
 JOINED = EventKind.EVENT_KIND_MEMBER_JOINED
 ENDED = (EventKind.EVENT_KIND_MEMBER_LEFT, EventKind.EVENT_KIND_MEMBER_REMOVED)
 MEMBERSHIP = frozenset((JOINED, *ENDED, EventKind.EVENT_KIND_MEMBER_ROLE_CHANGED))
@@ -58,6 +62,9 @@ class Hub:
         self._close = registry.close
         registry.on_end.append(self._drop)
         self.recent = Recent()
+        self.tails = Tails()
+        TAIL_BYTES.set_function(lambda: self.tails.size)
+        self.epoch = StoreEpoch(self._close_all)
         self.channels: dict[str, Channel] = {}
         self.on_gap: Callable[[Channel], None] = lambda _channel: None
         """Called when a channel's `target` is beyond its head and the gap is not being fetched."""
@@ -93,14 +100,14 @@ class Hub:
 
     def _deliver(self, channel: Channel, event: Event) -> None:
         channel.head = seq = event.seq
-        if channel.live or channel.catching:
-            each = shown(event)
-            if channel.live:
-                self._broadcast(channel, each)
-                DELIVERIES.inc(len(channel.live))
-            for connection, catching in tuple(channel.catching.items()):
-                if not catching.add(each):
-                    self._close(connection, Close.RESYNC_NEEDED)
+        each = shown(event)
+        self.tails.add(channel, each, erases=event.kind == DELETED)
+        if channel.live:
+            self._broadcast(channel, each)
+            DELIVERIES.inc(len(channel.live))
+        for connection, catching in tuple(channel.catching.items()) if channel.catching else ():
+            if not catching.add(each):
+                self._close(connection, Close.RESYNC_NEEDED)
         if channel.later and (arrived := channel.later.pop(seq, None)) is not None:
             channel.live |= arrived
         _delivered.inc()
@@ -154,6 +161,7 @@ class Hub:
             return
         del self.channels[channel.id]
         CHANNELS.set(len(self.channels))
+        self.tails.forget(channel)
         self.recent.passed(channel.id, max(channel.head, channel.target))
         ahead, channel.ahead = channel.ahead, {}
         for seq in sorted(ahead):
@@ -210,6 +218,14 @@ class Hub:
             for connection in tuple(account.connections):
                 if channel.holds(connection):
                     self._close(connection, Close.RESYNC_NEEDED)
+
+    def _close_all(self) -> None:
+        """The store has begun a new epoch: what was delivered, buffered and recorded here may not exist in it."""
+        for account in tuple(self._accounts.values()):
+            for connection in tuple(account.connections):
+                self._close(connection, Close.RESYNC_NEEDED)
+        self.recent.forget()
+        self.tails.clear()
 
     def _drop(self, connection: Connection) -> None:
         """The connection has ended: take it out everywhere; the last one takes its user out as well."""

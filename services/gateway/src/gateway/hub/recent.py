@@ -82,7 +82,11 @@ class Recent:
         finally:
             self._loads -= 1
             if self._loads == 0:
-                self.heads, self.members = ({}, {}), ({}, {})
+                self.forget()
+
+    def forget(self) -> None:
+        """Forget everything: the store has begun a new epoch."""
+        self.heads, self.members = ({}, {}), ({}, {})
 
     def passed(self, channel: str, seq: int) -> None:
         """An event of a channel unknown to the hub passed."""

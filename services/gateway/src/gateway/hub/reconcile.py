@@ -4,8 +4,8 @@ If the store's head is beyond the hub's, events are in flight or lost. A suspect
 for events in flight. The periodic round first waits `GRACE_SECONDS` for them: a gap that is still there was found by nothing
 else, and is counted.
 
-If the store's head is *behind* the hub's, the store has lost commits (in a failover), and events were delivered that no longer
-exist: the channel's connections are closed and resync.
+A store that has lost commits begins a new epoch, which closes every connection (`hub.epoch`). If it does not, and its head is
+*behind* the hub's, the channel's connections are closed and resync.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import structlog
 
 from bus.topics import partition_of
 from chassis.backoff import Backoff
-from chassis.errors import HubbubError
+from chassis.errors import HubbubError, Unavailable
 from chassis.grpc_client import call
 from gateway.clients import CALL_SECONDS
 from gateway.hub.hub import Hub
@@ -108,10 +108,14 @@ class Reconciler:
         if not known:
             return [], []
         answer = await call(self._messages.GetHeads, GetHeadsRequest(channels=list(known)), timeout=CALL_SECONDS)
+        if not self._hub.epoch.accept(answer.epoch):
+            raise Unavailable
         COMPARED.labels(reason).inc(len(known))
         behind, ahead = [], []
         for position in answer.heads:
             channel, head = known[position.channel]
+            if self._hub.channels.get(position.channel) is not channel:
+                continue
             if position.seq > channel.head:
                 behind.append((channel, position.seq))
             elif position.seq < head:

@@ -24,6 +24,7 @@ from chassis.text import UnfitTextError
 
 FRAME_BYTES = 64 * 1024
 TEXT_BYTES = 16 * 1024
+SEALED_BYTES = 18 * 1024
 DEPTH = 32
 """Levels of nesting that a frame may have."""
 MAX_SEQ = (1 << 63) - 1
@@ -52,24 +53,27 @@ class _Frame(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", kw_on
 
 
 class Send(_Frame, tag="send"):
-    """Post a message."""
+    """Post a message, with either `text` or `sealed`."""
 
     cost: ClassVar[float] = 1.0
     channel: Id
     key: Id
-    text: str
+    text: str | UnsetType = UNSET
+    sealed: bytes | UnsetType = UNSET
+    """Content that only clients can read; base64 in JSON."""
     thread: Id | None = None
     attachments: Annotated[list[Id], Meta(max_length=10)] = []
     mentions: Annotated[list[Id], Meta(max_length=100)] = []
 
 
 class Edit(_Frame, tag="edit"):
-    """Replace a message's text."""
+    """Replace a message's content, with either `text` or `sealed`."""
 
     cost: ClassVar[float] = 1.0
     channel: Id
     message: Id
-    text: str
+    text: str | UnsetType = UNSET
+    sealed: bytes | UnsetType = UNSET
 
 
 class Delete(_Frame, tag="delete"):
@@ -105,6 +109,8 @@ class Sync(_Frame, tag="sync"):
     cost: ClassVar[float] = 1.0
     """And more for many positions: `commands.dispatch`."""
     positions: dict[str, Seq]
+    epoch: Id | UnsetType = UNSET
+    """The epoch of the positions, as `hello` named it."""
 
 
 class Read(_Frame, tag="read"):
@@ -201,8 +207,24 @@ def decode(data: bytes) -> Frame:
     return frame
 
 
-def check_text(text: str) -> None:
-    """Raise `TooLarge` past the limit, and `InvalidFrame` for a NUL, which PostgreSQL cannot store."""
+def check_content(text: str | UnsetType, sealed: bytes | UnsetType, *, may_be_empty: bool) -> None:
+    """Raise `InvalidFrame` unless there is either a text or sealed content, and `TooLarge` past its limit."""
+    if sealed is UNSET:
+        if text is UNSET:
+            raise InvalidFrame("text or sealed is missing")
+        _check_text(text)
+        if not text and not may_be_empty:
+            raise InvalidFrame("text is empty")
+    elif text is not UNSET:
+        raise InvalidFrame("text and sealed exclude each other")
+    elif not sealed:
+        raise InvalidFrame("sealed is empty")
+    elif len(sealed) > SEALED_BYTES:
+        raise TooLarge(f"Sealed content is at most {SEALED_BYTES} bytes")
+
+
+def _check_text(text: str) -> None:
+    """Raise `InvalidFrame` for a NUL, too, which PostgreSQL cannot store."""
     if len(text) > TEXT_BYTES or (len(text) * 4 > TEXT_BYTES and len(text.encode()) > TEXT_BYTES):
         raise TooLarge(f"A text is at most {TEXT_BYTES} bytes")
     if "\x00" in text:
@@ -230,10 +252,8 @@ def _check(frame: Frame) -> None:
             case Send():
                 _check_send(frame)
             case Edit():
-                check_text(frame.text)
+                check_content(frame.text, frame.sealed, may_be_empty=False)
                 check_id(frame.message, "message")
-                if not frame.text:
-                    raise InvalidFrame("text is empty")
             case Delete() | Pin():
                 check_id(frame.message, "message")
             case React():
@@ -249,10 +269,8 @@ def _check(frame: Frame) -> None:
 
 
 def _check_send(frame: Send) -> None:
-    check_text(frame.text)
+    check_content(frame.text, frame.sealed, may_be_empty=bool(frame.attachments))
     check_id(frame.key, "key")
-    if not frame.text and not frame.attachments:
-        raise InvalidFrame("text is empty")
     if frame.thread is not None:
         check_id(frame.thread, "thread")
     for each in (*frame.attachments, *frame.mentions):

@@ -60,6 +60,8 @@ class Hello(msgspec.Struct, frozen=True, tag="hello"):
     heartbeat_seconds: int
     limits: Limits
     channels: list[ChannelView]
+    epoch: str | UnsetType = UNSET
+    """The epoch of the positions."""
 
 
 class Ack(msgspec.Struct, frozen=True, tag="ack"):

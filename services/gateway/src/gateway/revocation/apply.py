@@ -17,7 +17,7 @@ from itertools import islice
 import structlog
 
 from chassis.backoff import Backoff
-from chassis.errors import HubbubError
+from chassis.errors import HubbubError, Unavailable
 from chassis.grpc_client import call
 from gateway.clients import CALL_SECONDS
 from gateway.hub.hub import Hub
@@ -162,7 +162,10 @@ class Revocations:
         sessions: list[Session] = []
         while len(sessions) < len(requests):  # an answer has as many sessions as fit
             wanted = OpenSessionsRequest(sessions=requests[len(sessions) :], admission_only=admission_only)
-            sessions += (await call(self._messages.OpenSessions, wanted, timeout=CALL_SECONDS)).sessions
+            answer = await call(self._messages.OpenSessions, wanted, timeout=CALL_SECONDS)
+            if not self._hub.epoch.accept(answer.epoch, first=answer.first_epoch):
+                raise Unavailable
+            sessions += answer.sessions
         return sessions
 
 

@@ -9,8 +9,9 @@ from typing import assert_never
 
 import msgspec
 
-from chassis.pipeline import Query, Statement, Value
+from chassis.pipeline import Query, Statement, Value, bytea
 from messages import audit
+from messages.commands.fingerprint import fingerprint
 from messages.commands.judgement import (
     FLOOR,
     JOINABLE,
@@ -28,6 +29,7 @@ from messages.commands.model import Command, Delete, Edit, Pin, Post, React, Rea
 from messages.limits import DEFAULT_LIMITS, Limits
 from messages.message import NO_DETAILS, Details, Entry, EntryKind
 from messages.policy import Action
+from messages.queries.epoch import EPOCH
 
 
 def _statement(
@@ -39,7 +41,7 @@ def _statement(
     """
     return Statement(f"""
 WITH cmd AS NOT MATERIALIZED (
-  SELECT %(tenant)s::text AS tenant, %(channel)s::uuid AS channel, %(actor)s::text AS actor, %(key)s::text AS key,
+  SELECT %(tenant)s::text AS tenant, %(channel)s::uuid AS channel, %(actor)s::text AS actor, %(fingerprint)s::uuid AS fingerprint,
     %(id)s::text AS id, %(message)s::uuid AS message, %(issued)s::float8 AS issued
 ),
 target AS (
@@ -65,8 +67,13 @@ judged AS MATERIALIZED (
 ),
 fresh AS (SELECT * FROM judged WHERE verdict = 'fresh'),
 logged AS (
-  INSERT INTO entries (channel, seq, posts, tenant, kind, actor, at, key, command, message, about, text, details)
-  SELECT channel, seq, posts, tenant, %(kind)s, actor, now, key, id, message, about, %(text)s, %(details)s::jsonb FROM fresh
+  INSERT INTO entries (channel, seq, posts, tenant, kind, actor, at, command, message, about, text, sealed, details)
+  SELECT channel, seq, posts, tenant, %(kind)s, actor, now, id, message, about, %(text)s, %(sealed)s, %(details)s::jsonb
+  FROM fresh
+),
+remembered AS (
+  INSERT INTO keys (channel, fingerprint, seq, message)
+  SELECT channel, fingerprint, seq, message FROM fresh WHERE fingerprint IS NOT NULL
 ),
 advanced AS (UPDATE channels SET head = fresh.seq FROM fresh WHERE channels.id = fresh.channel),
 outbox AS (
@@ -76,7 +83,8 @@ outbox AS (
 SELECT 1 AS n, verdict, seq, message,
   CASE WHEN verdict <> 'fresh' THEN (
     SELECT first.at FROM entries first WHERE first.channel = judged.channel AND first.seq = judged.seq) END AS at,
-  CASE verdict WHEN 'SLOW_MODE' THEN wait END AS wait, about, NULL::text AS details, (SELECT id FROM outbox) AS unpublished, now
+  CASE verdict WHEN 'SLOW_MODE' THEN wait END AS wait, about, NULL::text AS details, (SELECT id FROM outbox) AS unpublished, now,
+  {EPOCH} AS epoch
 FROM judged
 """)
 
@@ -89,9 +97,10 @@ _EDIT = _statement(
       WHEN {SLOW_MODE_APPLIES} AND {NEXT_WORDS_AT} > {NOW} THEN 'SLOW_MODE'
 """,
     """edited AS (
-  INSERT INTO changes (channel, message, seq, tenant, text, edited_at)
-  SELECT channel, message, posted_seq, tenant, %(text)s, now FROM fresh
-  ON CONFLICT (channel, message) DO UPDATE SET text = excluded.text, edited_at = excluded.edited_at
+  INSERT INTO changes (channel, message, seq, tenant, text, sealed, edited_at)
+  SELECT channel, message, posted_seq, tenant, %(text)s, %(sealed)s, now FROM fresh
+  ON CONFLICT (channel, message) DO UPDATE
+  SET text = excluded.text, sealed = excluded.sealed, edited_at = excluded.edited_at
 ),
 spoke AS (
   UPDATE members SET last_posted_at = fresh.now FROM fresh
@@ -100,8 +109,8 @@ spoke AS (
     wait=f"EXTRACT(epoch FROM {NEXT_WORDS_AT} - {NOW})::float8",
 )
 
-# Erases the text from the entries of the post and its edits, in the same transaction; the entries stay. Remembers its uploads as
-# withdrawn. Deleting another user's message is recorded in the audit log.
+# Erases the content from the entries of the post and its edits, in the same transaction; the entries stay. Remembers its uploads
+# as withdrawn. Deleting another user's message is recorded in the audit log.
 _DELETE = _statement(
     f"""
       WHEN msg.sender <> cmd.actor AND NOT {role_may("allowed_others")} THEN 'NOT_ALLOWED'
@@ -111,7 +120,7 @@ _DELETE = _statement(
     """deleted AS (
   INSERT INTO changes (channel, message, seq, tenant, deleted_seq)
   SELECT channel, message, posted_seq, tenant, seq FROM fresh
-  ON CONFLICT (channel, message) DO UPDATE SET text = NULL, deleted_seq = excluded.deleted_seq
+  ON CONFLICT (channel, message) DO UPDATE SET text = NULL, sealed = NULL, deleted_seq = excluded.deleted_seq
 ),
 uploads AS (
   INSERT INTO withdrawn (channel, upload, tenant)
@@ -121,14 +130,14 @@ uploads AS (
   ON CONFLICT DO NOTHING
 ),
 erased_post AS (
-  UPDATE entries SET text = NULL, details = details - '{attachments,mentions}'::text[]
+  UPDATE entries SET text = NULL, sealed = NULL, details = details - '{attachments,mentions}'::text[]
   FROM fresh WHERE entries.channel = fresh.channel AND entries.seq = fresh.posted_seq
   RETURNING CASE WHEN entries.actor <> fresh.actor THEN audit_append(
     fresh.tenant, fresh.actor, 'message.deleted', fresh.channel, entries.actor,
     json_strip_nulls(json_build_object('message', fresh.message, 'seq', fresh.seq, 'via', %(via)s::text))::text) END
 ),
 erased_edits AS (
-  UPDATE entries SET text = NULL
+  UPDATE entries SET text = NULL, sealed = NULL
   WHERE channel = %(channel)s AND message = %(message)s AND kind = 2 AND EXISTS (SELECT FROM fresh)
 )""",
     repeated="msg.deleted_seq",
@@ -185,17 +194,22 @@ def query(command: Command, limits: Limits = DEFAULT_LIMITS) -> Query:
         "tenant": command.tenant,
         "channel": command.channel,
         "actor": command.actor,
-        "key": command.key or None,
+        "fingerprint": fingerprint(command.actor, command.key) if command.key else None,
         "id": command.id or None,
         "issued": command.token_issued_at,
         "joinable": JOINABLE,
         "text": None,
+        "sealed": None,
         "details": None,
     }
     match body:
         case Edit():
             statement, action = _EDIT, Action.EDIT_OWN
-            parameters |= {"text": body.text, "exempt_from_slow_mode": permitted(Action.SKIP_SLOW_MODE)}
+            parameters |= {
+                "text": body.text,
+                "sealed": bytea(body.sealed),
+                "exempt_from_slow_mode": permitted(Action.SKIP_SLOW_MODE),
+            }
         case Delete():
             statement, action = _DELETE, Action.DELETE_OWN
             parameters |= {"allowed_others": permitted(Action.DELETE_OTHERS), "via": audit.via()}
@@ -221,8 +235,8 @@ def entry(command: Command, answer: Answer) -> Entry:
         raise AssertionError(answer)
     return Entry(
         command.channel, answer.seq, command.tenant, _kind(body), command.actor, answer.at, None, command.id, answer.message,
-        body.text if isinstance(body, Edit) else None,
-        Details(emoji=body.emoji) if isinstance(body, React) else NO_DETAILS, answer.about or 0,
+        body.text if isinstance(body, Edit) else None, body.sealed if isinstance(body, Edit) else None,
+        Details(emoji=body.emoji) if isinstance(body, React) else NO_DETAILS, answer.about or 0, answer.epoch,
     )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """The rules by which PostgreSQL accepts or refuses a command: SQL fragments for `posts` and `changes`, and the rows they answer.
 
-A statement names each command `cmd` (tenant, channel, actor, key, id, issued) and joins `LOOKUPS` to it.
+A statement names each command `cmd` (tenant, channel, actor, fingerprint, id, issued) and joins `LOOKUPS` to it.
 Its verdict is a CASE over the fragments, in this order: redelivery, `VISIBILITY`, the key, the role, `SILENCED_OR_BLOCKED`, and
 the command's own rules.
 
@@ -36,7 +36,6 @@ empty, when every plan looks equally good. These settings leave index lookups as
 """
 
 # Each subselect looks up at most one row. `OFFSET 0` keeps the planner from merging it and choosing another index.
-# `entries_key` is the only index that can serve the order of `prior`.
 LOOKUPS = """
   LEFT JOIN LATERAL (SELECT * FROM channels WHERE channels.id = cmd.channel OFFSET 0) ch ON ch.tenant = cmd.tenant
   LEFT JOIN LATERAL (
@@ -45,9 +44,8 @@ LOOKUPS = """
   LEFT JOIN LATERAL (
     SELECT * FROM members WHERE members.channel = ch.id AND members."user" = cmd.actor OFFSET 0) member ON true
   LEFT JOIN LATERAL (
-    SELECT seq, message, at, digest, command FROM entries
-    WHERE entries.channel = ch.id AND entries.actor = cmd.actor AND entries.key BETWEEN cmd.key AND cmd.key
-    ORDER BY entries.key LIMIT 1) prior ON true
+    SELECT *, (SELECT command FROM entries WHERE entries.channel = keys.channel AND entries.seq = keys.seq) AS command
+    FROM keys WHERE keys.channel = ch.id AND keys.fingerprint = cmd.fingerprint OFFSET 0) prior ON true
 """
 
 # To a user who is not a member, a channel does not exist unless its kind is joinable.
@@ -110,16 +108,18 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     """The details that were stored, as JSON; None when they are those of the command."""
     unpublished: int | None
     """The row of `unpublished` that covers the statement's new entries. Only in a statement's first answer."""
+    epoch: str
+    """The store's epoch in the statement."""
 
 
 def answers(rows: Rows) -> Sequence[Answer]:
-    """Read rows of (n, verdict, seq, message, at, wait, about, details, unpublished, now), in the order of `n`.
+    """Read rows of (n, verdict, seq, message, at, wait, about, details, unpublished, now, epoch), in the order of `n`.
 
-    `at` is NULL for new entries: they share `now`, which only the first row has.
+    `at` is NULL for new entries: they share `now`, which only the first row has, like the epoch.
     """
     rows.sort(key=_FIRST)
-    now = rows[0][-1]
+    now, epoch = rows[0][-2:]
     return [
-        Answer(verdict, seq, message, at or now, wait, about, details, unpublished)
-        for _, verdict, seq, message, at, wait, about, details, unpublished, _ in rows
+        Answer(verdict, seq, message, at or now, wait, about, details, unpublished, epoch)
+        for _, verdict, seq, message, at, wait, about, details, unpublished, _, _ in rows
     ]  # fmt: skip

@@ -15,19 +15,21 @@ from messages.message import Attachment, ChannelId, CommandId, Entry, MessageId,
 
 
 class Post(msgspec.Struct, frozen=True, gc=False):
-    """Post a message."""
+    """Post a message. Its content is either `text` or `sealed`; the other one is None."""
 
-    text: str
+    text: str | None
     thread: MessageId | None = None
     attachments: list[Attachment] = []
     mentions: list[UserId] = []
+    sealed: bytes | None = None
 
 
 class Edit(msgspec.Struct, frozen=True):
-    """Replace a message's text."""
+    """Replace a message's content, as in `Post`."""
 
     message: MessageId
-    text: str
+    text: str | None
+    sealed: bytes | None = None
 
 
 class Delete(msgspec.Struct, frozen=True):

@@ -6,12 +6,12 @@ Numbers follow the channel's `head` without a gap, in the order of the batch; a 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import msgspec
 
 from chassis.pipeline import Query, Statement
+from messages.commands.fingerprint import digest, fingerprint
 from messages.commands.judgement import (
     FLOOR,
     JOINABLE,
@@ -29,6 +29,7 @@ from messages.commands.model import Command, Post
 from messages.ids import message_ids
 from messages.message import NO_DETAILS, CommandId, Details, Entry, EntryKind, MessageId
 from messages.policy import Action
+from messages.queries.epoch import EPOCH
 
 # Mentions of users who have blocked the author are left out.
 _DETAILS = (
@@ -40,7 +41,7 @@ _DETAILS = (
 _STORE = Statement(f"""
 WITH judged AS MATERIALIZED ( -- otherwise each use of the verdict would judge again
   SELECT cmd.*, cmd.ordinality AS n, ch.head, ch.posts, {NOW} AS now,
-    prior.seq AS prior_seq, prior.message AS prior_message, prior.at AS prior_at,
+    prior.seq AS prior_seq, prior.message AS prior_message,
     {SLOW_MODE_APPLIES} AS slow, ch.slow_mode_seconds, {NEXT_WORDS_AT} AS next_post_at, {_DETAILS} AS kept,
     CASE ch.history WHEN 'joined' THEN root.seq END AS about,
     CASE
@@ -54,8 +55,8 @@ WITH judged AS MATERIALIZED ( -- otherwise each use of the verdict would judge a
       ELSE 'fresh'
     END AS judgement
   FROM ROWS FROM (json_to_recordset(%(posts)s::json) AS (
-    tenant text, channel uuid, actor text, key text, id text, issued float8,
-    digest bigint, message uuid, thread uuid, text text, details jsonb)) WITH ORDINALITY AS cmd
+    tenant text, channel uuid, actor text, key text, fingerprint uuid, id text, issued float8,
+    digest bigint, message uuid, thread uuid, text text, sealed text, details jsonb)) WITH ORDINALITY AS cmd
   {LOOKUPS}
   LEFT JOIN LATERAL ( -- finds nothing for the NULL of a post outside a thread
     SELECT seq FROM entries WHERE entries.channel = cmd.channel AND entries.message = cmd.thread AND entries.kind = 1
@@ -77,9 +78,13 @@ numbered AS MATERIALIZED (
 ),
 fresh AS NOT MATERIALIZED (SELECT * FROM numbered WHERE verdict = 'fresh'),
 logged AS (
-  INSERT INTO entries (channel, seq, posts, tenant, kind, actor, at, key, digest, command, message, thread, about, text, details)
-  SELECT channel, seq, posts + seq - head, tenant, 1, actor, now, key, digest, id, message, thread, about, text, kept
+  INSERT INTO entries (channel, seq, posts, tenant, kind, actor, at, key, command, message, thread, about, text, sealed, details)
+  SELECT channel, seq, posts + seq - head, tenant, 1, actor, now, key, id, message, thread, about, text,
+    decode(sealed, 'base64'), kept
   FROM fresh
+),
+remembered AS (
+  INSERT INTO keys (channel, fingerprint, seq, message, digest) SELECT channel, fingerprint, seq, message, digest FROM fresh
 ),
 ranges AS MATERIALIZED (SELECT channel, min(seq) AS first, max(seq) AS last FROM fresh GROUP BY channel),
 advanced AS (
@@ -97,11 +102,14 @@ outbox AS (
 SELECT n, verdict,
   CASE verdict WHEN 'fresh' THEN seq ELSE prior_seq END AS seq,
   CASE verdict WHEN 'fresh' THEN message ELSE prior_message END AS message,
-  prior_at AS at,
+  CASE WHEN verdict <> 'fresh' THEN COALESCE(
+    (SELECT prior.at FROM entries prior WHERE prior.channel = numbered.channel AND prior.seq = prior_seq),
+    uuid_extract_timestamp(prior_message)) END AS at,
   CASE verdict WHEN 'SLOW_MODE' THEN
     CASE WHEN next_post_at > now THEN EXTRACT(epoch FROM next_post_at - now)::float8 ELSE slow_mode_seconds END END AS wait,
   about, CASE WHEN kept <> details THEN kept::text END AS details,
-  CASE n WHEN 1 THEN (SELECT id FROM outbox) END AS unpublished, CASE n WHEN 1 THEN now END AS now
+  CASE n WHEN 1 THEN (SELECT id FROM outbox) END AS unpublished, CASE n WHEN 1 THEN now END AS now,
+  CASE n WHEN 1 THEN {EPOCH} END AS epoch
 FROM numbered
 """)
 
@@ -116,9 +124,11 @@ class _Row(msgspec.Struct, gc=False, omit_defaults=True):
     channel: str
     actor: str
     key: str
+    fingerprint: str
     digest: int
     message: MessageId
-    text: str
+    text: str | None = None
+    sealed: bytes | None = None
     id: CommandId | None = None
     issued: float | None = None
     thread: MessageId | None = None
@@ -131,8 +141,8 @@ def query(run: Sequence[Command]) -> Query:
     for command, message in zip(run, message_ids(len(run)), strict=True):
         post = _post(command)
         rows.append(_Row(
-            command.tenant, command.channel, command.actor, command.key, _digest(post), message, post.text,
-            command.id or None, command.token_issued_at or None, post.thread, _details(post),
+            command.tenant, command.channel, command.actor, command.key, fingerprint(command.actor, command.key), _digest(post),
+            message, post.text, post.sealed, command.id or None, command.token_issued_at or None, post.thread, _details(post),
         ))  # fmt: skip
     return _STORE.query(
         {
@@ -152,7 +162,7 @@ def entry(command: Command, answer: Answer) -> Entry:
     details = (_decode(answer.details) if answer.details else _details(post)) or NO_DETAILS
     return Entry(
         command.channel, answer.seq, command.tenant, EntryKind.MESSAGE_POSTED, command.actor, answer.at, command.key, command.id,
-        answer.message, post.text, details, answer.about or 0,
+        answer.message, post.text, post.sealed, details, answer.about or 0, answer.epoch,
     )  # fmt: skip
 
 
@@ -170,6 +180,6 @@ def _details(post: Post) -> Details | None:
 
 
 def _digest(post: Post) -> int:
-    """A hash of the content, which distinguishes a repeated key from a reused one, also after the message was deleted."""
-    content = _ENCODER.encode((post.text, post.thread, [each.id for each in post.attachments], post.mentions))
-    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), signed=True)
+    """A hash of the content. It holds after the message was deleted, too."""
+    content = (post.text, post.sealed, post.thread, [each.id for each in post.attachments], post.mentions)
+    return digest(_ENCODER.encode(content))

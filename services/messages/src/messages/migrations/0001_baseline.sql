@@ -14,6 +14,17 @@ CREATE INDEX users_by_name ON users (tenant, lower(name), id);
 -- Every command checks its author here, so the index holds only the few users for whom the check can fail.
 CREATE INDEX users_blocked_or_revoked ON users (tenant, id) WHERE blocked OR revoked_before IS NOT NULL;
 
+-- The store's epoch, one row. A position in a log counts in its epoch only (docs/adr/0049). A later epoch has a greater id.
+CREATE TABLE epoch (
+    id uuid NOT NULL DEFAULT uuidv7(),
+    timeline text NOT NULL DEFAULT left(pg_walfile_name(pg_current_wal_lsn()), 8), -- of the server when the epoch was declared
+    first boolean NOT NULL DEFAULT true, -- none was declared before
+    reason text NOT NULL,
+    declared_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE UNIQUE INDEX epoch_alone ON epoch ((true));
+INSERT INTO epoch (reason) VALUES ('created');
+
 -- The row of a channel is its lock: a transaction that numbers an entry or changes a member locks it first.
 -- Valid values are checked by triggers, not by CHECK: PostgreSQL plans a table's CHECKs anew for each statement that updates it.
 -- Each post updates the row. So it leaves room for updates within the page, and statistics are gathered rarely.
@@ -29,6 +40,8 @@ CREATE TABLE channels (
     head bigint NOT NULL DEFAULT 0, -- number of the newest entry
     posts bigint NOT NULL DEFAULT 0, -- how many messages were posted
     last_post bigint NOT NULL DEFAULT 0, -- number of the newest message
+    archived_to bigint NOT NULL DEFAULT 0, -- `entries` holds the numbers above this
+    archived_posts bigint NOT NULL DEFAULT 0, -- how many messages have numbers up to `archived_to`
     created_at timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 50, autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 1000000);
 CREATE UNIQUE INDEX channels_direct ON channels (tenant, direct_key);
@@ -126,7 +139,7 @@ CREATE TABLE blocks (
 );
 CREATE INDEX blocks_of_user ON blocks (tenant, "user", blocked);
 
--- The log. A row never changes, except that deleting a message erases the text of the entries about it.
+-- The log. A row never changes, except that deleting a message erases the content of the entries about it.
 CREATE TABLE entries (
     channel uuid NOT NULL,
     seq bigint NOT NULL,
@@ -135,21 +148,31 @@ CREATE TABLE entries (
     kind smallint NOT NULL, -- hubbub.events.v1.EventKind; 1 is a message, 2 an edit
     actor text NOT NULL,
     at timestamptz NOT NULL,
-    key text, -- idempotency key of the command
-    digest bigint, -- hash of the content that the key was used for
-    command text, -- id of the command; distinguishes a redelivery from a client's repeat
+    key text, -- idempotency key of a post, which its event shows; `keys` makes it unique
+    command text, -- id of the command, by which logs and entries are matched; distinguishes a redelivery from a client's repeat
     message uuid,
     thread uuid, -- the message that this one replies to, as in `details`; a column because it is indexed
     about bigint, -- in channels with history `joined`: number of the message that the entry is about, or of the thread's root
-    text text,
+    text text, -- content that the server can read; at most one of `text` and `sealed` is present
+    sealed bytea, -- content that only clients can read
     details jsonb,
     PRIMARY KEY (channel, seq)
 );
-CREATE UNIQUE INDEX entries_key ON entries (channel, actor, key) WHERE key IS NOT NULL;
 CREATE INDEX entries_posted ON entries (channel, message) WHERE kind = 1;
 CREATE INDEX entries_edits ON entries (channel, message) WHERE kind = 2;
 CREATE INDEX entries_replies ON entries (channel, thread, seq) WHERE thread IS NOT NULL;
 CREATE INDEX entries_carrying ON entries (channel) WHERE kind = 1 AND details ? 'attachments';
+
+-- Idempotency: the entry that a command's key made, for ever. Rows are only ever inserted, and outlive archived entries.
+-- No personal data: `fingerprint` is a hash of the actor and the key (see `messages.commands.fingerprint`).
+CREATE TABLE keys (
+    channel uuid NOT NULL,
+    fingerprint uuid NOT NULL,
+    seq bigint NOT NULL,
+    message uuid NOT NULL,
+    digest bigint, -- hash of a post's content
+    PRIMARY KEY (channel, fingerprint)
+);
 
 -- The current state of messages that were edited, deleted or pinned.
 CREATE TABLE changes (
@@ -157,7 +180,8 @@ CREATE TABLE changes (
     message uuid NOT NULL,
     seq bigint NOT NULL, -- number of the message.posted entry
     tenant text NOT NULL,
-    text text, -- the edited text; NULL once deleted
+    text text, -- the edited content, as in `entries`; NULL once deleted
+    sealed bytea,
     edited_at timestamptz,
     deleted_seq bigint,
     pinned boolean NOT NULL DEFAULT false,
@@ -169,7 +193,8 @@ CREATE INDEX changes_pinned ON changes (channel, seq) WHERE pinned;
 -- Messages in their current state: the posted entry with its changes applied.
 CREATE VIEW messages WITH (security_invoker = true) AS
 SELECT e.message AS id, e.channel, e.seq, e.tenant, e.actor AS sender, e.at, e.thread, e.about,
-    CASE WHEN c.edited_at IS NULL THEN e.text ELSE c.text END AS text, e.details,
+    CASE WHEN c.edited_at IS NULL THEN e.text ELSE c.text END AS text,
+    CASE WHEN c.edited_at IS NULL THEN e.sealed ELSE c.sealed END AS sealed, e.details,
     c.edited_at, c.deleted_seq, COALESCE(c.pinned, false) AS pinned, c.pin_seq
 FROM entries e LEFT JOIN changes c ON c.channel = e.channel AND c.message = e.message WHERE e.kind = 1;
 
@@ -201,7 +226,7 @@ CREATE TABLE reports (
     message uuid NOT NULL,
     seq bigint NOT NULL, -- number of the message.posted entry
     sender text NOT NULL,
-    text text, -- as reported; NULL once resolved
+    text text, -- as reported; NULL once resolved, and when the content was sealed
     reporter text NOT NULL,
     reason text NOT NULL,
     at timestamptz NOT NULL DEFAULT now(),

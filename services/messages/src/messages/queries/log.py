@@ -1,7 +1,9 @@
 """SQL of the log: appending entries of RPCs, reading ranges, and the outbox `unpublished`. Indexes: primary keys."""
 
+from messages.queries.epoch import EPOCH
+
 # The caller has locked the channel. Numbers the entries in the order given; returns each one's number and time.
-APPEND = """
+APPEND = f"""
 WITH drafts AS MATERIALIZED (
   SELECT e.*, ch.id AS channel, ch.tenant, ch.head + e.n AS seq, ch.posts, date_trunc('milliseconds', clock_timestamp()) AS at
   FROM channels ch, json_to_recordset(%(entries)s::json) AS e(n int, kind smallint, actor text, details jsonb)
@@ -18,12 +20,13 @@ outbox AS (
   INSERT INTO unpublished (channels, firsts, lasts)
   SELECT ARRAY[channel], ARRAY[min(seq)], ARRAY[max(seq)] FROM drafts GROUP BY channel RETURNING id
 )
-SELECT seq, at, (SELECT id FROM outbox) FROM drafts ORDER BY n
+SELECT seq, at, (SELECT id FROM outbox), {EPOCH} FROM drafts ORDER BY n
 """
 
 # Entries of several ranges (after, through], each in order. A committed log has no gaps, so a range has as many rows as numbers.
-RANGES = """
-SELECT e.channel, e.seq, e.tenant, e.kind, e.actor, e.at, e.key, e.command, e.message, e.text, e.details::text, e.about
+RANGES = f"""
+SELECT e.channel, e.seq, e.tenant, e.kind, e.actor, e.at, e.key, e.command, e.message, e.text, e.sealed, e.details::text, e.about,
+  {EPOCH}
 FROM unnest(%(channels)s::uuid[], %(afters)s::bigint[], %(throughs)s::bigint[]) WITH ORDINALITY AS r(channel, after, through, n)
 CROSS JOIN LATERAL (
   SELECT * FROM entries WHERE entries.channel = r.channel AND entries.seq > r.after AND entries.seq <= r.through
@@ -31,18 +34,25 @@ CROSS JOIN LATERAL (
 ORDER BY r.n, e.seq
 """
 
-HEADS = """
-SELECT id, head FROM channels WHERE id = ANY(%(channels)s::uuid[])
+# At least one row, for the epoch.
+HEADS = f"""
+SELECT {EPOCH}, found.id, found.head FROM (VALUES (1)) AS one
+LEFT JOIN (SELECT id, head FROM channels WHERE id = ANY(%(channels)s::uuid[])) found ON true
 """
 
-HEAD = """
-SELECT head FROM channels WHERE id = %(channel)s AND tenant = %(tenant)s
+# All channels, in pages.
+HEADS_AFTER = """
+SELECT id, head FROM channels WHERE id > %(after)s ORDER BY id LIMIT %(limit)s
+"""
+
+HEAD = f"""
+SELECT head, {EPOCH} FROM channels WHERE id = %(channel)s AND tenant = %(tenant)s
 """
 
 # One row for each requested channel, in order: the head, and the number up to which the user may not read. NULLs when they may
 # not read at all.
-POSITIONS = """
-SELECT ch.head, CASE ch.history WHEN 'joined' THEN mb.joined_seq - 1 ELSE 0 END AS floor
+POSITIONS = f"""
+SELECT {EPOCH}, ch.head, CASE ch.history WHEN 'joined' THEN mb.joined_seq - 1 ELSE 0 END AS floor
 FROM unnest(%(channels)s::uuid[]) WITH ORDINALITY AS requested(channel, n)
 LEFT JOIN members mb ON mb.channel = requested.channel AND mb."user" = %(user)s AND mb.tenant = %(tenant)s
 LEFT JOIN channels ch ON ch.id = mb.channel

@@ -17,7 +17,7 @@ FLOOR = "CASE ch.history WHEN 'joined' THEN mb.joined_seq - 1 ELSE 0 END"
 
 def columns(floor: str) -> str:
     """Columns of a message, for `store.messages`, as a member with this floor sees it: without a thread below the floor."""
-    return f"""m.id, m.channel, m.seq, m.sender, m.text, m.at, m.edited_at, m.deleted_seq IS NOT NULL,
+    return f"""m.id, m.channel, m.seq, m.sender, m.text, m.sealed, m.at, m.edited_at, m.deleted_seq IS NOT NULL,
   m.pinned AND m.deleted_seq IS NULL,
   (CASE WHEN m.about <= {floor} THEN m.details - 'thread' ELSE m.details END)::text, {_REACTIONS}"""
 
@@ -47,18 +47,6 @@ THREAD = f"{_BETWEEN} AND {_ROOT_SEEN} AND m.seq = ANY ({_OF_THREAD}){_NEWEST}"
 PINNED = f"""{_BETWEEN} AND m.seq = ANY (ARRAY(
     SELECT seq FROM changes WHERE channel = %(channel)s AND pinned AND deleted_seq IS NULL))
   AND (%(thread)s::uuid IS NULL OR m.id = %(thread)s OR (m.thread = %(thread)s AND {_ROOT_SEEN})){_NEWEST}"""
-
-# Reads every message that the caller may read: there is no text index, because each post would pay for it.
-SEARCH = f"""
-SELECT {columns(FLOOR)} FROM members mb
-JOIN channels ch ON ch.id = mb.channel
-JOIN messages m ON m.channel = ch.id AND m.seq > {FLOOR}
-WHERE mb.tenant = %(tenant)s AND mb."user" = %(user)s
-  AND (%(channel)s::uuid IS NULL OR ch.id = %(channel)s) AND (%(sender)s::text IS NULL OR m.sender = %(sender)s)
-  AND (%(before)s::uuid IS NULL OR m.id < %(before)s)
-  AND to_tsvector('simple', m.text) @@ websearch_to_tsquery('simple', %(query)s)
-ORDER BY m.id DESC LIMIT %(limit)s
-"""
 
 # Whether messages carried an upload, but each was deleted or is numbered up to `floor`. Reads messages only when one of these is
 # possible.

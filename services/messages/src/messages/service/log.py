@@ -6,10 +6,11 @@ caller may read, and later ones the entries up to those heads. Entries appended 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 from chassis.errors import InvalidArgument, NotFound
 from chassis.postgres import EVERY_TENANT
+from hubbub.events.v1.events_pb2 import Event
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages import convert, validate
 from messages.message import Caller, ChannelId, Entry, Range, TenantId
@@ -20,6 +21,7 @@ from messages.store import log
 _POSITIONS = 10_000
 _HEADS = 1_000
 _FETCH = 1_000
+_RANGES = 100
 _CHUNK_BYTES = 256 * 1024
 
 
@@ -30,28 +32,28 @@ class Log(RpcBase):
         """The entries that a socket misses: first the status of every position, then the entries."""
         caller = await self._admitted(request.caller)
         validate.at_most(request.positions, _POSITIONS, "positions")
-        statuses, ranges, floors = await self._statuses(caller, request)
-        yield rpc.CatchUpResponse(statuses=statuses)
+        epoch, statuses, ranges, floors = await self._statuses(caller, request)
+        yield rpc.CatchUpResponse(statuses=statuses, epoch=epoch)
         for page in log.pages(ranges):
             async with self._database.connection([caller.tenant]) as connection:
                 entries = await log.read(connection, page)
-            chunk, size = rpc.CatchUpResponse(), 0
+            chunk, size = rpc.CatchUpResponse(epoch=_epoch(entries)), 0
             for entry in entries:
                 event = convert.event_for(entry, floors[entry.channel])
                 if size and size + len(event.payload) > _CHUNK_BYTES:
                     yield chunk
-                    chunk, size = rpc.CatchUpResponse(), 0
+                    chunk, size = rpc.CatchUpResponse(epoch=entry.epoch), 0
                 chunk.events.append(event)
                 size += len(event.payload)
             yield chunk
 
     async def _statuses(
         self, caller: Caller, request: rpc.CatchUpRequest
-    ) -> tuple[list[rpc.CatchUpStatus], list[Range], dict[ChannelId, int]]:
-        """The status of every position, and of those that are complete the missing ranges and the floors."""
+    ) -> tuple[str, list[rpc.CatchUpStatus], list[Range], dict[ChannelId, int]]:
+        """The epoch, the status of every position, and of those that are complete the missing ranges and the floors."""
         requested = [(_channel_id(position.channel), validate.seq(position.seq)) for position in request.positions]
         async with self._database.connection([caller.tenant]) as connection:
-            seen = await log.positions(connection, caller, [channel for channel, _ in requested if channel])
+            epoch, seen = await log.positions(connection, caller, [channel for channel, _ in requested if channel])
         places = iter(seen)
         statuses, ranges, floors = [], [], {}
         for (channel, seq), position in zip(requested, request.positions, strict=True):
@@ -67,19 +69,38 @@ class Log(RpcBase):
             statuses.append(rpc.CatchUpStatus(channel=channel, status=rpc.RESUME_STATUS_COMPLETE, seq=head, after=missing.after))
             ranges.append(missing)
             floors[channel] = floor
-        return statuses, ranges, floors
+        return epoch, statuses, ranges, floors
 
     async def FetchEvents(self, request: rpc.FetchEventsRequest, _context: object) -> rpc.FetchEventsResponse:
         """Entries for a gateway that found a gap: as many as requested, or fewer when they are large."""
         tenant, channel = TenantId(validate.tenant(request.tenant)), validate.channel_id(request.channel)
         async with self._database.connection([tenant]) as connection:
-            head = await log.head(connection, tenant, channel)
-        if head is None:
+            found = await log.head(connection, tenant, channel)
+        if found is None:
             raise NotFound
+        head, epoch = found
         through = min(head, validate.seq(request.through or head))
         limit = validate.page(request.page_size, _FETCH, _FETCH)
         entries = await self._read(tenant, channel, validate.seq(request.after), through, limit)
-        return rpc.FetchEventsResponse(events=fit_to_answer(map(convert.event, entries)), head=head)
+        events = fit_to_answer(map(convert.event, entries))
+        return rpc.FetchEventsResponse(events=events, head=head, epoch=_epoch(entries) or epoch)
+
+    async def FetchRanges(self, request: rpc.FetchRangesRequest, _context: object) -> rpc.FetchRangesResponse:
+        """Entries that sockets of a gateway miss: a page of all ranges, of which the last ones may be left out."""
+        validate.at_most(request.ranges, _RANGES, "ranges")
+        tenants = [TenantId(validate.tenant(each.tenant)) for each in request.ranges]
+        ranges = [
+            Range(validate.channel_id(each.channel), validate.seq(each.after), validate.seq(each.through))
+            for each in request.ranges
+        ]
+        if not all(each.count for each in ranges):
+            raise InvalidArgument("An empty range")
+        page = next(log.pages(ranges), [])
+        async with self._database.connection(sorted(set(tenants))) as connection:
+            entries = await log.read(connection, page)
+        found = fit_to_answer(map(convert.event, entries))
+        answers = _by_range(found, zip(page, tenants, strict=False), cut=len(found) < len(entries))
+        return rpc.FetchRangesResponse(ranges=answers, epoch=_epoch(entries))
 
     async def GetHeads(self, request: rpc.GetHeadsRequest, _context: object) -> rpc.GetHeadsResponse:
         """Heads of channels of any tenants, with which gateways compare their own. Contains nothing but numbers."""
@@ -87,8 +108,9 @@ class Log(RpcBase):
             raise InvalidArgument(f"At most {_HEADS} channels")
         requested = [channel for channel in map(_channel_id, request.channels) if channel]
         async with self._database.connection(EVERY_TENANT) as connection:
-            heads = await log.heads(connection, requested)
-        return rpc.GetHeadsResponse(heads=[rpc.Position(channel=channel, seq=seq) for channel, seq in heads.items()])
+            epoch, heads = await log.heads(connection, requested)
+        positions = [rpc.Position(channel=channel, seq=seq) for channel, seq in heads.items()]
+        return rpc.GetHeadsResponse(heads=positions, epoch=epoch)
 
     async def ListEvents(self, request: rpc.ListEventsRequest, _context: object) -> rpc.ListEventsResponse:
         """The log itself, oldest first, for members."""
@@ -106,6 +128,26 @@ class Log(RpcBase):
             return []
         async with self._database.connection([tenant]) as connection:
             return await log.read(connection, [wanted])
+
+
+def _epoch(entries: Sequence[Entry]) -> str:
+    """The epoch of entries of one read; empty without entries."""
+    return entries[0].epoch if entries else ""
+
+
+def _by_range(events: Sequence[Event], ranges: Iterable[tuple[Range, TenantId]], *, cut: bool) -> list[rpc.FetchedRange]:
+    """Distribute events to the ranges from which they were read, in order. `cut`: events after the last one were left out."""
+    answers, at = [], 0
+    for each, tenant in ranges:
+        began = at
+        for seq in range(each.after + 1, each.through + 1):
+            if at == len(events) or (events[at].channel, events[at].seq) != (each.channel, seq):
+                break
+            at += 1
+        answers.append(rpc.FetchedRange(events=(event for event in events[began:at] if event.tenant == tenant)))
+        if cut and at == len(events):
+            break
+    return answers
 
 
 def _channel_id(value: str) -> ChannelId | None:

@@ -14,7 +14,7 @@ from messages import convert, cursors, validate
 from messages.audit import AuditAction
 from messages.message import Caller, TenantId, User, UserId
 from messages.service.rpc_base import RpcBase
-from messages.store import audit, channels, moderation, sessions, users
+from messages.store import audit, channels, epoch, moderation, sessions, users
 from messages.store.moderation import Blocks
 from messages.store.users import Admission, RevocationState, UserRecord
 
@@ -54,6 +54,7 @@ class Users(RpcBase):
             return rpc.OpenSessionsResponse()
         tenants = sorted({admission.caller.tenant for admission in admissions})
         async with self._database.connection(tenants) as connection:
+            current = await epoch.current(connection)  # first: what follows is of this epoch, or of a later one
             counts = await channels.counts(connection, [(each.caller.tenant, each.caller.user) for each in admissions])
             admissions = admissions[: _fitting(counts)]
             users_by_id = await users.admit(connection, admissions)
@@ -73,7 +74,7 @@ class Users(RpcBase):
             if user_id in blocks:
                 _add_blocks(session, blocks[user_id])
             opened.append(session)
-        return rpc.OpenSessionsResponse(sessions=opened)
+        return rpc.OpenSessionsResponse(sessions=opened, epoch=current.id, first_epoch=current.first)
 
     async def ListUsers(self, request: rpc.ListUsersRequest, _context: object) -> rpc.ListUsersResponse:
         """Users of the tenant, by name."""

@@ -57,8 +57,8 @@ async def append(connection: Connection, tenant: TenantId, channel: ChannelId, d
     }
     answers: list[tuple[Any, ...]] = await (await connection.execute(queries.APPEND, parameters)).fetchall()
     entries = [
-        Entry(channel, seq, tenant, draft.kind, draft.actor, at, details=draft.details)
-        for draft, (seq, at, _) in zip(drafts, answers, strict=True)
+        Entry(channel, seq, tenant, draft.kind, draft.actor, at, details=draft.details, epoch=epoch)
+        for draft, (seq, at, _, epoch) in zip(drafts, answers, strict=True)
     ]
     return Appended(entries, [answers[0][2]] if answers else [])
 
@@ -92,23 +92,32 @@ def pages(ranges: Sequence[Range], size: int = PAGE) -> Iterator[list[Range]]:
         yield page
 
 
-async def heads(connection: Connection, channels: Sequence[ChannelId]) -> dict[ChannelId, int]:
-    """The heads of the channels that exist."""
+async def heads(connection: Connection, channels: Sequence[ChannelId]) -> tuple[str, dict[ChannelId, int]]:
+    """The store's epoch, and the heads of the channels that exist."""
     rows: list[tuple[Any, ...]] = await (await connection.execute(queries.HEADS, {"channels": list(channels)})).fetchall()
-    return dict(rows)
+    return rows[0][0], {channel: head for _, channel, head in rows if channel}
 
 
-async def head(connection: Connection, tenant: TenantId, channel: ChannelId) -> int | None:
-    """The head of a channel; None when the tenant has no such channel."""
+async def heads_after(connection: Connection, channel: ChannelId, limit: int) -> list[tuple[ChannelId, int]]:
+    """The heads of the channels with an id above this one, in the order of their ids."""
+    parameters = {"after": channel, "limit": limit}
+    rows: list[tuple[Any, ...]] = await (await connection.execute(queries.HEADS_AFTER, parameters)).fetchall()
+    return [(id_, head) for id_, head in rows]
+
+
+async def head(connection: Connection, tenant: TenantId, channel: ChannelId) -> tuple[int, str] | None:
+    """The head of a channel, and the store's epoch; None when the tenant has no such channel."""
     row: Any = await (await connection.execute(queries.HEAD, {"tenant": tenant, "channel": channel})).fetchone()
-    return row[0] if row else None
+    return (row[0], row[1]) if row else None
 
 
-async def positions(connection: Connection, caller: Caller, channels: Sequence[ChannelId]) -> list[tuple[int, int] | None]:
-    """(head, floor) of each channel, read in one snapshot; None for a channel that the caller may not read."""
+async def positions(
+    connection: Connection, caller: Caller, channels: Sequence[ChannelId]
+) -> tuple[str, list[tuple[int, int] | None]]:
+    """The store's epoch, and (head, floor) of each channel, in one snapshot; None for a channel that the caller may not read."""
     parameters = {"tenant": caller.tenant, "user": caller.user, "channels": list(channels)}
     rows: list[tuple[Any, ...]] = await (await connection.execute(queries.POSITIONS, parameters)).fetchall()
-    return [None if seq is None else (seq, floor) for seq, floor in rows]
+    return rows[0][0] if rows else "", [None if seq is None else (seq, floor) for _, seq, floor in rows]
 
 
 async def stale_unpublished(connection: Connection, older_than_seconds: float) -> tuple[list[int], list[Range]]:
@@ -142,6 +151,6 @@ async def count_unpublished(connection: Connection, older_than_seconds: float) -
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:
-    channel, seq, tenant, kind, actor, at, key, command, message, text, details, about = row
+    channel, seq, tenant, kind, actor, at, key, command, message, text, sealed, details, about, epoch = row
     fields = _details(details) if details else NO_DETAILS
-    return Entry(channel, seq, tenant, EntryKind(kind), actor, at, key, command, message, text, fields, about or 0)
+    return Entry(channel, seq, tenant, EntryKind(kind), actor, at, key, command, message, text, sealed, fields, about or 0, epoch)

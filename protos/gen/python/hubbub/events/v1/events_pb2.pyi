@@ -170,11 +170,14 @@ class PostMessage(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TEXT_FIELD_NUMBER: _builtins.int
+    SEALED_FIELD_NUMBER: _builtins.int
     THREAD_FIELD_NUMBER: _builtins.int
     ATTACHMENTS_FIELD_NUMBER: _builtins.int
     MENTIONS_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """At most 16 KiB of UTF-8. May be empty only with attachments."""
+    sealed: _builtins.bytes
+    """At most 18 KiB that only clients can read: the server neither searches nor shows them. Never empty."""
     thread: _builtins.str
     """Message id of the thread's root; empty outside a thread."""
     @_builtins.property
@@ -189,47 +192,56 @@ class PostMessage(_message.Message):
         self,
         *,
         text: _builtins.str = ...,
+        sealed: _builtins.bytes = ...,
         thread: _builtins.str = ...,
         attachments: _abc.Iterable[Global___Attachment] | None = ...,
         mentions: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "sealed", b"sealed", "text", b"text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "mentions", b"mentions", "text", b"text", "thread", b"thread"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "content", b"content", "mentions", b"mentions", "sealed", b"sealed", "text", b"text", "thread", b"thread"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["text", "sealed"]  # noqa: Y015
+    _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 
 Global___PostMessage: _TypeAlias = PostMessage  # noqa: Y015
 
 @_typing.final
 class EditMessage(_message.Message):
-    """Replace a message's text."""
+    """Replace a message's content."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MESSAGE_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
+    SEALED_FIELD_NUMBER: _builtins.int
     message: _builtins.str
     """Message id."""
     text: _builtins.str
     """The new text."""
+    sealed: _builtins.bytes
+    """The new sealed content."""
     def __init__(
         self,
         *,
         message: _builtins.str = ...,
         text: _builtins.str = ...,
+        sealed: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "sealed", b"sealed", "text", b"text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "message", b"message", "sealed", b"sealed", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["text", "sealed"]  # noqa: Y015
+    _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 
 Global___EditMessage: _TypeAlias = EditMessage  # noqa: Y015
 
 @_typing.final
 class DeleteMessage(_message.Message):
-    """Delete a message. Its entries stay in the log without text."""
+    """Delete a message. Its entries stay in the log without content."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -593,7 +605,10 @@ class EventBatch(_message.Message):
 
     EVENTS_FIELD_NUMBER: _builtins.int
     RECEIPTS_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     INVITATIONS_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.str
+    """The store's epoch, as the statement that numbered or read `events` saw it. Empty without events."""
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]:
         """Log entries."""
@@ -611,11 +626,12 @@ class EventBatch(_message.Message):
         *,
         events: _abc.Iterable[Global___Event] | None = ...,
         receipts: _abc.Iterable[Global___Receipt] | None = ...,
+        epoch: _builtins.str = ...,
         invitations: _abc.Iterable[Global___Invitation] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "invitations", b"invitations", "receipts", b"receipts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "events", b"events", "invitations", b"invitations", "receipts", b"receipts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

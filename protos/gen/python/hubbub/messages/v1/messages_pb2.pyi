@@ -415,6 +415,7 @@ class Message(_message.Message):
     SEQ_FIELD_NUMBER: _builtins.int
     SENDER_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
+    SEALED_FIELD_NUMBER: _builtins.int
     AT_FIELD_NUMBER: _builtins.int
     EDITED_AT_FIELD_NUMBER: _builtins.int
     DELETED_FIELD_NUMBER: _builtins.int
@@ -433,7 +434,9 @@ class Message(_message.Message):
     sender: _builtins.str
     """User id of the author."""
     text: _builtins.str
-    """Text; absent once deleted."""
+    """Text."""
+    sealed: _builtins.bytes
+    """Content that only clients can read; empty in a preview if it exceeds 1 KiB."""
     deleted: _builtins.bool
     """Whether it was deleted."""
     thread: _builtins.str
@@ -441,7 +444,7 @@ class Message(_message.Message):
     pinned: _builtins.bool
     """Whether it is pinned."""
     truncated: _builtins.bool
-    """The text is a preview: it was cut after 1 KiB."""
+    """The content is a preview: a text was cut after 1 KiB, longer sealed content was left out."""
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp:
         """When it was posted."""
@@ -469,7 +472,8 @@ class Message(_message.Message):
         channel: _builtins.str = ...,
         seq: _builtins.int = ...,
         sender: _builtins.str = ...,
-        text: _builtins.str | None = ...,
+        text: _builtins.str = ...,
+        sealed: _builtins.bytes = ...,
         at: _timestamp_pb2.Timestamp | None = ...,
         edited_at: _timestamp_pb2.Timestamp | None = ...,
         deleted: _builtins.bool = ...,
@@ -480,13 +484,13 @@ class Message(_message.Message):
         pinned: _builtins.bool = ...,
         truncated: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_text", b"_text", "at", b"at", "edited_at", b"edited_at", "text", b"text"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "content", b"content", "edited_at", b"edited_at", "sealed", b"sealed", "text", b"text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_text", b"_text", "at", b"at", "attachments", b"attachments", "channel", b"channel", "deleted", b"deleted", "edited_at", b"edited_at", "id", b"id", "mentions", b"mentions", "pinned", b"pinned", "reactions", b"reactions", "sender", b"sender", "seq", b"seq", "text", b"text", "thread", b"thread", "truncated", b"truncated"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "attachments", b"attachments", "channel", b"channel", "content", b"content", "deleted", b"deleted", "edited_at", b"edited_at", "id", b"id", "mentions", b"mentions", "pinned", b"pinned", "reactions", b"reactions", "sealed", b"sealed", "sender", b"sender", "seq", b"seq", "text", b"text", "thread", b"thread", "truncated", b"truncated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__text: _TypeAlias = _typing.Literal["text"]  # noqa: Y015
-    _WhichOneofArgType__text: _TypeAlias = _typing.Literal["_text", b"_text"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__text) -> _WhichOneofReturnType__text | None: ...
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["text", "sealed"]  # noqa: Y015
+    _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 
 Global___Message: _TypeAlias = Message  # noqa: Y015
 
@@ -568,7 +572,7 @@ class Report(_message.Message):
     sender: _builtins.str
     """User id of the message's author."""
     text: _builtins.str
-    """The message's text at the time of the report."""
+    """The message's text at the time of the report; empty if its content was sealed."""
     reporter: _builtins.str
     """User id of the reporter."""
     reason: _builtins.str

@@ -366,6 +366,12 @@ class OpenSessionsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SESSIONS_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    FIRST_EPOCH_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.str
+    """The store's epoch. Positions count in their epoch only. Opaque, but a later epoch compares greater."""
+    first_epoch: _builtins.bool
+    """The store has never had another epoch: a position that names none is of this one."""
     @_builtins.property
     def sessions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Session]:
         """In the order of the request. Fewer than requested if more would be too large, but at least one: call again for the others."""
@@ -374,10 +380,12 @@ class OpenSessionsResponse(_message.Message):
         self,
         *,
         sessions: _abc.Iterable[Global___Session] | None = ...,
+        epoch: _builtins.str = ...,
+        first_epoch: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["sessions", b"sessions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "first_epoch", b"first_epoch", "sessions", b"sessions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -487,6 +495,9 @@ class CatchUpResponse(_message.Message):
 
     STATUSES_FIELD_NUMBER: _builtins.int
     EVENTS_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.str
+    """The store's epoch when this response was read. Empty if nothing was read."""
     @_builtins.property
     def statuses(self) -> _containers.RepeatedCompositeFieldContainer[Global___CatchUpStatus]:
         """First response only: one for each position, in the order of the request."""
@@ -500,10 +511,11 @@ class CatchUpResponse(_message.Message):
         *,
         statuses: _abc.Iterable[Global___CatchUpStatus] | None = ...,
         events: _abc.Iterable[_events_pb2.Event] | None = ...,
+        epoch: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "statuses", b"statuses"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "events", b"events", "statuses", b"statuses"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -555,8 +567,11 @@ class FetchEventsResponse(_message.Message):
 
     EVENTS_FIELD_NUMBER: _builtins.int
     HEAD_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     head: _builtins.int
     """The log's head."""
+    epoch: _builtins.str
+    """The store's epoch."""
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[_events_pb2.Event]:
         """Oldest first, without a gap."""
@@ -566,14 +581,125 @@ class FetchEventsResponse(_message.Message):
         *,
         events: _abc.Iterable[_events_pb2.Event] | None = ...,
         head: _builtins.int = ...,
+        epoch: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "head", b"head"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "events", b"events", "head", b"head"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FetchEventsResponse: _TypeAlias = FetchEventsResponse  # noqa: Y015
+
+@_typing.final
+class EventRange(_message.Message):
+    """Entries of a channel's log."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    THROUGH_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """Tenant of the channel."""
+    channel: _builtins.str
+    """Channel id."""
+    after: _builtins.int
+    """Exclusive lower bound."""
+    through: _builtins.int
+    """Inclusive upper bound."""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        channel: _builtins.str = ...,
+        after: _builtins.int = ...,
+        through: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "channel", b"channel", "tenant", b"tenant", "through", b"through"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EventRange: _TypeAlias = EventRange  # noqa: Y015
+
+@_typing.final
+class FetchRangesRequest(_message.Message):
+    """Request of FetchRanges."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RANGES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def ranges(self) -> _containers.RepeatedCompositeFieldContainer[Global___EventRange]:
+        """At most 100, none of them empty."""
+
+    def __init__(
+        self,
+        *,
+        ranges: _abc.Iterable[Global___EventRange] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ranges", b"ranges"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FetchRangesRequest: _TypeAlias = FetchRangesRequest  # noqa: Y015
+
+@_typing.final
+class FetchedRange(_message.Message):
+    """The beginning of a range."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[_events_pb2.Event]:
+        """Oldest first, without a gap. Empty when the log does not have them."""
+
+    def __init__(
+        self,
+        *,
+        events: _abc.Iterable[_events_pb2.Event] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FetchedRange: _TypeAlias = FetchedRange  # noqa: Y015
+
+@_typing.final
+class FetchRangesResponse(_message.Message):
+    """Response of FetchRanges."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RANGES_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.str
+    """The store's epoch. Empty if nothing was found."""
+    @_builtins.property
+    def ranges(self) -> _containers.RepeatedCompositeFieldContainer[Global___FetchedRange]:
+        """In the order of the request. What does not fit is left out: ranges at the end, and the end of the last one given."""
+
+    def __init__(
+        self,
+        *,
+        ranges: _abc.Iterable[Global___FetchedRange] | None = ...,
+        epoch: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "ranges", b"ranges"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FetchRangesResponse: _TypeAlias = FetchRangesResponse  # noqa: Y015
 
 @_typing.final
 class GetHeadsRequest(_message.Message):
@@ -584,7 +710,7 @@ class GetHeadsRequest(_message.Message):
     CHANNELS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def channels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Channel ids, at most 1,000."""
+        """Channel ids, at most 1,000; none to read the epoch only."""
 
     def __init__(
         self,
@@ -606,6 +732,9 @@ class GetHeadsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADS_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.str
+    """The store's epoch."""
     @_builtins.property
     def heads(self) -> _containers.RepeatedCompositeFieldContainer[Global___Position]:
         """Heads of the channels that exist."""
@@ -614,10 +743,11 @@ class GetHeadsResponse(_message.Message):
         self,
         *,
         heads: _abc.Iterable[Global___Position] | None = ...,
+        epoch: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["heads", b"heads"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "heads", b"heads"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1654,12 +1784,15 @@ class EditMessageRequest(_message.Message):
     CHANNEL_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
+    SEALED_FIELD_NUMBER: _builtins.int
     channel: _builtins.str
     """Channel id."""
     message: _builtins.str
     """Message id."""
     text: _builtins.str
     """The new text."""
+    sealed: _builtins.bytes
+    """The new sealed content."""
     @_builtins.property
     def caller(self) -> _messages_pb2.Caller:
         """The author."""
@@ -1671,12 +1804,15 @@ class EditMessageRequest(_message.Message):
         channel: _builtins.str = ...,
         message: _builtins.str = ...,
         text: _builtins.str = ...,
+        sealed: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "content", b"content", "sealed", b"sealed", "text", b"text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "channel", b"channel", "message", b"message", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "channel", b"channel", "content", b"content", "message", b"message", "sealed", b"sealed", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["text", "sealed"]  # noqa: Y015
+    _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 
 Global___EditMessageRequest: _TypeAlias = EditMessageRequest  # noqa: Y015
 
@@ -1913,7 +2049,7 @@ class SearchMessagesRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     query: _builtins.str
-    """Words to find."""
+    """Words that must all occur; also "phrases", -exclusions and OR. The last word may be the beginning of one. 1 to 256 characters."""
     channel: _builtins.str
     """Restricts the search to this channel; optional."""
     sender: _builtins.str
@@ -1952,21 +2088,31 @@ class SearchMessagesResponse(_message.Message):
 
     MESSAGES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    INCOMPLETE_FIELD_NUMBER: _builtins.int
+    COMPLETE_TO_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Token of the next page; empty at the end."""
+    incomplete: _builtins.bool
+    """The index lags, or is being built: messages posted before the call may be missing. If false, none is."""
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[_messages_pb2.Message]:
         """Newest first."""
+
+    @_builtins.property
+    def complete_to(self) -> _timestamp_pb2.Timestamp:
+        """The time up to which the index has every message; absent if it has never had all of them."""
 
     def __init__(
         self,
         *,
         messages: _abc.Iterable[_messages_pb2.Message] | None = ...,
         next_page_token: _builtins.str = ...,
+        incomplete: _builtins.bool = ...,
+        complete_to: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["complete_to", b"complete_to"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["messages", b"messages", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete_to", b"complete_to", "incomplete", b"incomplete", "messages", b"messages", "next_page_token", b"next_page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

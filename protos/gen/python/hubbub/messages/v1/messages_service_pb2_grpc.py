@@ -55,6 +55,11 @@ class MessagesServiceStub:
                 request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.FetchEventsRequest.SerializeToString,
                 response_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.FetchEventsResponse.FromString,
                 _registered_method=True)
+        self.FetchRanges = channel.unary_unary(
+                '/hubbub.messages.v1.MessagesService/FetchRanges',
+                request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.FetchRangesRequest.SerializeToString,
+                response_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.FetchRangesResponse.FromString,
+                _registered_method=True)
         self.GetHeads = channel.unary_unary(
                 '/hubbub.messages.v1.MessagesService/GetHeads',
                 request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.GetHeadsRequest.SerializeToString,
@@ -264,6 +269,13 @@ class MessagesServiceServicer:
 
     def FetchEvents(self, request, context):
         """Read entries of a channel to fill a gap in a gateway. Not authorized by a caller: for gateways only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FetchRanges(self, request, context):
+        """Read ranges of several channels' logs for the sockets of a gateway. Not authorized by a caller: for gateways only.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -544,6 +556,11 @@ def add_MessagesServiceServicer_to_server(servicer, server):
                     servicer.FetchEvents,
                     request_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.FetchEventsRequest.FromString,
                     response_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.FetchEventsResponse.SerializeToString,
+            ),
+            'FetchRanges': grpc.unary_unary_rpc_method_handler(
+                    servicer.FetchRanges,
+                    request_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.FetchRangesRequest.FromString,
+                    response_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.FetchRangesResponse.SerializeToString,
             ),
             'GetHeads': grpc.unary_unary_rpc_method_handler(
                     servicer.GetHeads,
@@ -835,6 +852,33 @@ class MessagesService:
             '/hubbub.messages.v1.MessagesService/FetchEvents',
             hubbub_dot_messages_dot_v1_dot_messages__service__pb2.FetchEventsRequest.SerializeToString,
             hubbub_dot_messages_dot_v1_dot_messages__service__pb2.FetchEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FetchRanges(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hubbub.messages.v1.MessagesService/FetchRanges',
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.FetchRangesRequest.SerializeToString,
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.FetchRangesResponse.FromString,
             options,
             channel_credentials,
             insecure,

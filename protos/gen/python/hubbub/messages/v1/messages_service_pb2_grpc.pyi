@@ -29,6 +29,8 @@ class MessagesServiceStub:
     """Stream the events that a socket missed. The first response holds the status of every position, the others the events."""
     FetchEvents: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.FetchEventsRequest, _messages_service_pb2.FetchEventsResponse]
     """Read entries of a channel to fill a gap in a gateway. Not authorized by a caller: for gateways only."""
+    FetchRanges: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.FetchRangesRequest, _messages_service_pb2.FetchRangesResponse]
+    """Read ranges of several channels' logs for the sockets of a gateway. Not authorized by a caller: for gateways only."""
     GetHeads: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.GetHeadsRequest, _messages_service_pb2.GetHeadsResponse]
     """Read the heads of channels, so that a gateway can compare them with its own. For gateways only."""
     ListUsers: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.ListUsersRequest, _messages_service_pb2.ListUsersResponse]
@@ -138,6 +140,14 @@ class MessagesServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_messages_service_pb2.FetchEventsRequest, _abc.Awaitable[_messages_service_pb2.FetchEventsResponse]],
     ) -> _abc.Awaitable[_messages_service_pb2.FetchEventsResponse]:
         """Read entries of a channel to fill a gap in a gateway. Not authorized by a caller: for gateways only."""
+
+    @_abc_1.abstractmethod
+    def FetchRanges(
+        self,
+        request: _messages_service_pb2.FetchRangesRequest,
+        context: _aio.ServicerContext[_messages_service_pb2.FetchRangesRequest, _abc.Awaitable[_messages_service_pb2.FetchRangesResponse]],
+    ) -> _abc.Awaitable[_messages_service_pb2.FetchRangesResponse]:
+        """Read ranges of several channels' logs for the sockets of a gateway. Not authorized by a caller: for gateways only."""
 
     @_abc_1.abstractmethod
     def GetHeads(

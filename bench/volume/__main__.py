@@ -1,0 +1,52 @@
+"""Makes a store with volume: `python -m bench.volume fill`.
+
+fill --database URL     fills an empty database that was migrated; URL is the owner's
+fill --keep DIR         makes a PostgreSQL with the store in DIR, unless DIR has one of the same shape
+serve --keep DIR        runs that PostgreSQL until Ctrl-C, and prints the URLs of its roles
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import time
+from pathlib import Path
+
+from bench.volume import store
+from bench.volume.load import fill
+from bench.volume.shape import Shape
+
+
+def main() -> None:
+    """Run a command."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.volume", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name in ("fill", "serve"):
+        command = commands.add_parser(name)
+        place = command.add_mutually_exclusive_group(required=True)
+        place.add_argument("--keep", type=Path, help="folder of the store")
+        if name == "fill":
+            place.add_argument("--database", help="URL of the owner of an empty, migrated database")
+        Shape.add_arguments(command)
+    arguments = parser.parse_args()
+    shape = Shape.from_arguments(arguments)
+    started = time.monotonic()
+    if arguments.keep:
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(_keep(arguments.keep.resolve(), shape, serve=arguments.command == "serve"))
+    else:
+        fill(arguments.database, shape)
+    print(f"Done in {time.monotonic() - started:.0f} s.")
+
+
+async def _keep(folder: Path, shape: Shape, *, serve: bool) -> None:
+    async with store.kept(folder, shape) as urls:
+        print(f"owner    {urls.owner}\nservice  {urls.service}\nsweeper  {urls.sweeper}", flush=True)
+        if serve:
+            await asyncio.Event().wait()
+
+
+main()
