@@ -15,7 +15,7 @@ from messages.queries import channels as queries
 from messages.store.messages import from_row
 
 _user = msgspec.json.Decoder(User).decode
-_MEMBERSHIP_COLUMNS = 12
+_MEMBERSHIP_COLUMNS = 13
 
 
 class NewChannel(msgspec.Struct, frozen=True):
@@ -123,7 +123,7 @@ def _of(caller: Caller, channel: ChannelId) -> dict[str, object]:
 
 
 def _membership(columns: Sequence[Any]) -> MembershipView:
-    channel, kind, name, topic, slow_mode_seconds, history, head, role, joined, read, muted, *banned = columns
+    channel, kind, name, topic, slow_mode_seconds, history, head, archived_to, role, joined, read, muted, *banned = columns
     return MembershipView(
         channel,
         ChannelKind(kind),
@@ -132,6 +132,7 @@ def _membership(columns: Sequence[Any]) -> MembershipView:
         slow_mode_seconds,
         history,
         head,
+        archived_to,
         Role(role) if role else None,
         joined or 0,
         read or 0,
