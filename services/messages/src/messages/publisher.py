@@ -15,9 +15,9 @@ from bus.topics import Topic, partition_of
 from hubbub.events.v1 import events_pb2 as events
 from messages import convert
 from messages.commands.model import Outcome, Stored, Verdict
-from messages.message import ChannelId, CommandId, Entry, Receipt
+from messages.message import ChannelId, CommandId, Entry, Invitation, Receipt, TenantId, UserId
 from messages.metrics import PUBLISH_SECONDS
-from messages.payload import rfc3339
+from messages.payload import invited_frame, rfc3339
 
 _BATCH_BYTES = 256 * 1024
 """A batch of events that has reached this size is closed."""
@@ -32,6 +32,11 @@ class Publisher:
         """Event topics by partition."""
         self._published: list[int] = []
         """Rows of `unpublished` whose entries the bus has."""
+
+    @property
+    def partitions(self) -> int:
+        """How many topics of events there are."""
+        return len(self._topics)
 
     async def publish_stored(self, stored: Stored) -> None:
         """Publish the events, receipts and replies of a batch. Raises `BusError`: the rows of `unpublished` then stay."""
@@ -60,6 +65,13 @@ class Publisher:
     async def publish_block(self, block: events.PeerBlock) -> None:
         """Publish a block between users to every gateway. Raises `BusError`."""
         await self._publish([(topics.revocations(), events.RevocationBatch(blocks=[block]).SerializeToString())])
+
+    async def publish_invitations(self, tenant: TenantId, channel: ChannelId, invitations: Mapping[UserId, Invitation]) -> None:
+        """Tell every gateway of new invitations to a channel. Raises `BusError`."""
+        batch = events.EventBatch()
+        for user, invitation in invitations.items():
+            batch.invitations.add(tenant=tenant, channel=channel, user=user, payload=invited_frame(invitation))
+        await self._publish([(self._topics[self._partition(channel)], batch.SerializeToString())])
 
     def take_published(self) -> list[int]:
         """Hand over the rows to delete. If deleting fails, return them with `mark_published`."""
