@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -45,6 +46,17 @@ from stack.postgres import SERVICE, Postgres
 
 PARTITIONS = 4
 GATEWAY = "gateway-0.1"
+
+
+def memberships(session: rpc.Session) -> dict[str, tuple[int, int]]:
+    """Head and floor of every channel of a session."""
+    return {channel: (head, floor) for channel, head, floor in json.loads(session.memberships or b"[]")}
+
+
+def listed(session: rpc.Session) -> list[Any]:
+    """The channels of a session's `hello`."""
+    found: list[Any] = json.loads(session.hello_channels or b"[]")
+    return found
 
 
 @dataclass

@@ -60,8 +60,8 @@ _PAGE = {"after": 0, "before": 1 << 62, "limit": 50, "through": 200, "floor": 0,
 _MANY = {"tenants": ["t"], "ids": ["u7"], "channels": [CHANNEL], "afters": [10], "throughs": [60], "names": ["x"]}
 _OTHERS = {"upload": MESSAGE, "joinable": ["public"], "direct_key": "x", "after_name": "", "after_id": "", "pattern": None,
            "report": MESSAGE, "active": None, "actor": "u8", "consent": True, "handlers": ["owner"],
-           "blocked": "u8", "seconds": 2, "reader": "search.1", "messages": [MESSAGE],
-           "heads": [10], "seqs": [10]}  # fmt: skip
+            "blocked": "u8", "seconds": 2, "listed": 200, "reader": "search.1", "messages": [MESSAGE], "sender": None,
+            "query": "words", "heads": [10], "seqs": [10]}  # fmt: skip
 PARAMETERS: dict[str, Any] = {**_IDS, **_PAGE, **_MANY, **_OTHERS}
 READS = {
     "audit.PAGE": audit.PAGE,
