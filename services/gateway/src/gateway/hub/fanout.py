@@ -145,6 +145,7 @@ class Fanout:
         if not self._hub.epoch.accept(batch.epoch):
             self._drop_stale(batch.events)
             batch.ClearField("events")
+            batch.ClearField("heads")
         channels, local = self._hub.channels, False
         for event in batch.events:
             if event.channel in channels:
@@ -157,6 +158,8 @@ class Fanout:
             self._hub.take(event)
         for receipt in batch.receipts:
             local = self._send_receipt(receipt) or local
+        for head in batch.heads:
+            self._reconciler.announced(head.channel, head.seq)
         if local:
             self._linger.local = True
         else:
