@@ -191,6 +191,29 @@ async def test_connections_beyond_the_limit_are_refused_aloud_and_probes_are_ans
             await hello(eve)
 
 
+async def test_at_the_limit_a_new_connection_takes_the_place_of_the_one_that_has_been_idle_for_longest(
+    valkey_url: str, tmp_path: Path
+) -> None:
+    request = b"GET /v1/me HTTP/1.1\r\n" + HOST + b"\r\n"
+    async with open_house(valkey_url, tmp_path, max_connections=3) as house, house.connect("ann") as ann:
+        await hello(ann)
+        idle = []
+        for _ in range(2):
+            reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+            writer.write(request)
+            assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 401 ")
+            idle.append((reader, writer))
+        assert not house.gateway.capacity.full
+        async with house.connect("bob") as bob:
+            await hello(bob)
+            async with asyncio.timeout(5):
+                await idle[0][0].read()  # to the end
+            idle[1][1].write(request)
+            assert b"HTTP/1.1 401 " in await idle[1][0].readuntil(b"401 ")
+        for _, writer in idle:
+            writer.close()
+
+
 @pytest.mark.parametrize("path", ["/v1/signin", "/v1/signin/callback"])
 async def test_an_address_that_signs_in_too_often_gets_429(valkey_url: str, tmp_path: Path, path: str) -> None:
     async with open_house(valkey_url, tmp_path, unauthenticated_per_second=1) as house, httpx.AsyncClient() as client:

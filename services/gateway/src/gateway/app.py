@@ -31,7 +31,7 @@ from gateway.door.hosts import served_hosts
 from gateway.door.opening import SYNC_EVENTS, Opening
 from gateway.door.opening_loader import OpeningLoader
 from gateway.door.server import bind, make_server
-from gateway.door.upgrade import Upgrades
+from gateway.door.upgrade import CONNECT_PATH, Upgrades
 from gateway.http.api import AT_ONCE, WAIT_SECONDS, WAITING, WALKS_AT_ONCE, Api
 from gateway.http.routes import make_app
 from gateway.hub.catchup import CatchUps
@@ -102,6 +102,7 @@ class Gateway:
             partitions=partitions,
             hub=hub,
             writer=registry.writer,
+            accounts=registry.accounts,
             reconciler=self._reconciler,
             on_event=self._pending.stored,
             on_reply=self._pending.replied,
@@ -170,7 +171,7 @@ class Gateway:
         self.capacity.count(lambda: upgrades.under_way, lambda: len(self.registry.connections))
         self.lifecycle.full = lambda: self.capacity.full
         served = served_hosts(self.config.hosts, self.config.own_host, production=self.config.production)
-        server = make_server(make_app(api), upgrades.begin, served=served, capacity=self.capacity)
+        server = make_server(make_app(api), {CONNECT_PATH: upgrades.begin}, served=served, capacity=self.capacity)
         serving = self.group.create_task(server.serve(sockets=[listening]))
         log.info("gateway_started", gateway=self.id, address=str(self.config.listen), compiled_sends=NATIVE)
         await self.lifecycle.stopping.wait()

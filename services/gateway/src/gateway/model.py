@@ -139,6 +139,18 @@ class Connection:
         self.watched: frozenset[str] = frozenset()
         """Users whose presence it receives."""
 
+    def pause(self) -> None:
+        """The client reads more slowly than the gateway writes."""
+        self.paused = True
+
+    def resume(self) -> None:
+        """The client has read everything."""
+        self.paused = False
+        if self.resumed is not None:
+            if not self.resumed.done():
+                self.resumed.set_result(None)
+            self.resumed = None
+
 
 class Shown(NamedTuple):
     """An event as its channel's members see it."""

@@ -17,9 +17,9 @@ from hubbub.events.v1 import events_pb2 as events
 from messages import convert
 from messages.commands.model import Outcome, Stored, Verdict
 from messages.heads import Heads
-from messages.message import ChannelId, CommandId, Entry, Receipt
+from messages.message import ChannelId, CommandId, Entry, Invitation, Receipt, TenantId, UserId
 from messages.metrics import PUBLISH_SECONDS
-from messages.payload import rfc3339
+from messages.payload import invited_frame, rfc3339
 
 _BATCH_BYTES = 256 * 1024
 """A batch of events that has reached this size is closed."""
@@ -35,6 +35,11 @@ class Publisher:
         self.heads = Heads(bus, partitions)
         self._published: list[int] = []
         """Rows of `unpublished` whose entries the bus has."""
+
+    @property
+    def partitions(self) -> int:
+        """How many topics of events there are."""
+        return len(self._topics)
 
     async def publish_stored(self, stored: Stored) -> None:
         """Publish the events, receipts and replies of a batch. Raises `BusError`: the rows of `unpublished` then stay."""
@@ -68,6 +73,13 @@ class Publisher:
         """The bus has these entries, and so the rows can be deleted."""
         self.heads.note(entries)
         self._published += unpublished
+
+    async def publish_invitations(self, tenant: TenantId, channel: ChannelId, invitations: Mapping[UserId, Invitation]) -> None:
+        """Tell every gateway of new invitations to a channel. Raises `BusError`."""
+        batch = events.EventBatch()
+        for user, invitation in invitations.items():
+            batch.invitations.add(tenant=tenant, channel=channel, user=user, payload=invited_frame(invitation))
+        await self._publish([(self._topics[self._partition(channel)], batch.SerializeToString())])
 
     def take_published(self) -> list[int]:
         """Hand over the rows to delete. If deleting fails, return them with `put_back`."""

@@ -2049,7 +2049,7 @@ class SearchMessagesRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     query: _builtins.str
-    """Words to find."""
+    """Words that must all occur; also "phrases", -exclusions and OR. The last word may be the beginning of one. 1 to 256 characters."""
     channel: _builtins.str
     """Restricts the search to this channel; optional."""
     sender: _builtins.str
@@ -2088,21 +2088,31 @@ class SearchMessagesResponse(_message.Message):
 
     MESSAGES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    INCOMPLETE_FIELD_NUMBER: _builtins.int
+    COMPLETE_TO_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Token of the next page; empty at the end."""
+    incomplete: _builtins.bool
+    """The index lags, or is being built: messages posted before the call may be missing. If false, none is."""
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[_messages_pb2.Message]:
         """Newest first."""
+
+    @_builtins.property
+    def complete_to(self) -> _timestamp_pb2.Timestamp:
+        """The time up to which the index has every message; absent if it has never had all of them."""
 
     def __init__(
         self,
         *,
         messages: _abc.Iterable[_messages_pb2.Message] | None = ...,
         next_page_token: _builtins.str = ...,
+        incomplete: _builtins.bool = ...,
+        complete_to: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["complete_to", b"complete_to"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["messages", b"messages", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete_to", b"complete_to", "incomplete", b"incomplete", "messages", b"messages", "next_page_token", b"next_page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
