@@ -26,6 +26,10 @@ class Lines:
     def close(self, reason: Close) -> bytes:
         return f"closed: {reason.text}\n".encode()
 
+    def counts(self, connection: Connection) -> bool:
+        del connection
+        return True
+
 
 async def test_each_kind_of_client_gets_its_framing_in_order(world: World) -> None:
     lines = Lines()
