@@ -37,8 +37,8 @@ INSERT INTO users (tenant, id, name) SELECT '{tenant}', 'filler-' || n, 'Filler 
 INSERT INTO channels (id, tenant, kind, name, history, head, posts, last_post)
 SELECT ('0190a0a0-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, '{tenant}', 'group', 'Room number ' || n, 'all', 10, 10, 10
 FROM generate_series(1, {pool}) n;
-INSERT INTO entries (channel, seq, posts, tenant, kind, actor, at, key, digest, message, text)
-SELECT id, seq, seq, '{tenant}', 1, 'filler-1', now() - make_interval(secs => seq), seq::text, 1, gen_random_uuid(), 'text'
+INSERT INTO entries (channel, seq, posts, tenant, kind, actor, at, key, message, text)
+SELECT id, seq, seq, '{tenant}', 1, 'filler-1', now() - make_interval(secs => seq), seq::text, gen_random_uuid(), 'text'
 FROM channels, generate_series(1, 10) seq WHERE tenant = '{tenant}';
 """
 

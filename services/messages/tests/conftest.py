@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -45,6 +46,17 @@ from stack.postgres import SERVICE, Postgres
 
 PARTITIONS = 4
 GATEWAY = "gateway-0.1"
+
+
+def memberships(session: rpc.Session) -> dict[str, tuple[int, int]]:
+    """Head and floor of every channel of a session."""
+    return {channel: (head, floor) for channel, head, floor in json.loads(session.memberships or b"[]")}
+
+
+def listed(session: rpc.Session) -> list[Any]:
+    """The channels of a session's `hello`."""
+    found: list[Any] = json.loads(session.hello_channels or b"[]")
+    return found
 
 
 @dataclass
@@ -175,6 +187,7 @@ class Listener:
         self._feed = feed
         self.events: list[events.Event] = []
         self.receipts: list[events.Receipt] = []
+        self.heads: list[events.ChannelHead] = []
         self.replies: dict[str, events.Reply] = {}
         self.revocations: list[events.Revocation] = []
         self.rejected: list[bytes] = []
@@ -193,6 +206,7 @@ class Listener:
             batch = events.EventBatch.FromString(payload)
             self.events += batch.events
             self.receipts += batch.receipts
+            self.heads += batch.heads
         elif topic.startswith("replies."):
             self.replies |= {reply.command: reply for reply in events.ReplyBatch.FromString(payload).replies}
         elif topic == "revocations":

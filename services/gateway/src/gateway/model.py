@@ -45,6 +45,10 @@ class Wire(Protocol):
         """The last bytes for a client whose connection ends for this reason."""
         ...
 
+    def counts(self, connection: Connection) -> bool:
+        """Whether the connection counts towards its user's limit of connections."""
+        ...
+
 
 class Account:
     """A user with at least one connection to this gateway."""
@@ -309,10 +313,13 @@ class Channel:
 
     def remove(self, connection: Connection) -> None:
         """Take the connection out in any state: it receives nothing more of this channel."""
-        self.end_catching(connection)
         self.live.discard(connection)
-        self.waiting.pop(connection, None)
-        self._take_later(connection)
+        if self.waiting:
+            self.waiting.pop(connection, None)
+        if self.catching:
+            self.end_catching(connection)
+        if self.later:
+            self._take_later(connection)
 
     def _take_later(self, connection: Connection) -> int:
         """Take the connection out of *later*; its position there, or 0."""

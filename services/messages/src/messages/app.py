@@ -113,6 +113,7 @@ async def api(config: ApiConfig, life: Lifecycle) -> None:
         asyncio.TaskGroup() as tasks,
     ):
         tasks.create_task(Sweeper(resources.database, resources.publisher).run(life.stopping))
+        tasks.create_task(resources.publisher.heads.run(life.stopping))
         bus_usable = usable(resources.bus, config.bus_partitions, durable=config.production)
         tasks.create_task(lifecycle.keep_ready(life, {"database": resources.database_check}, {"bus": bus_usable}))
         if key := config.audit_signing_key:
@@ -131,6 +132,7 @@ async def worker(config: WorkerConfig, life: Lifecycle) -> None:
     """Consume the command topics until the process is stopped."""
     async with open_resources(config, _WORKER_CONNECTIONS, _WORKER_PIPELINES) as resources, asyncio.TaskGroup() as tasks:
         tasks.create_task(Sweeper(resources.database, resources.publisher).run(life.stopping))
+        tasks.create_task(resources.publisher.heads.run(life.stopping))
         consumer = Consumer(
             resources.bus, config.bus_partitions, config.instance, life, on_failing=resources.database_check.disconnect
         )

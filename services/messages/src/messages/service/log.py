@@ -61,9 +61,9 @@ class Log(RpcBase):
             if channel is None or place is None:
                 statuses.append(rpc.CatchUpStatus(channel=position.channel, status=rpc.RESUME_STATUS_GONE))
                 continue
-            head, floor = place
+            head, floor, archived_to = place
             missing = Range(channel, max(seq, floor), head)
-            if seq > head or missing.count > request.limit:
+            if seq > head or missing.after < archived_to or missing.count > request.limit:
                 statuses.append(rpc.CatchUpStatus(channel=channel, status=rpc.RESUME_STATUS_RESET, seq=head))
                 continue
             statuses.append(rpc.CatchUpStatus(channel=channel, status=rpc.RESUME_STATUS_COMPLETE, seq=head, after=missing.after))

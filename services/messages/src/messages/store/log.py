@@ -113,11 +113,11 @@ async def head(connection: Connection, tenant: TenantId, channel: ChannelId) -> 
 
 async def positions(
     connection: Connection, caller: Caller, channels: Sequence[ChannelId]
-) -> tuple[str, list[tuple[int, int] | None]]:
-    """The store's epoch, and (head, floor) of each channel, in one snapshot; None for a channel that the caller may not read."""
+) -> tuple[str, list[tuple[int, int, int] | None]]:
+    """The store's epoch, and (head, floor, archived_to) of each channel, in one snapshot; None where the caller may not read."""
     parameters = {"tenant": caller.tenant, "user": caller.user, "channels": list(channels)}
     rows: list[tuple[Any, ...]] = await (await connection.execute(queries.POSITIONS, parameters)).fetchall()
-    return rows[0][0] if rows else "", [None if seq is None else (seq, floor) for _, seq, floor in rows]
+    return rows[0][0] if rows else "", [None if row[1] is None else (row[1], row[2], row[3]) for row in rows]
 
 
 async def stale_unpublished(connection: Connection, older_than_seconds: float) -> tuple[list[int], list[Range]]:

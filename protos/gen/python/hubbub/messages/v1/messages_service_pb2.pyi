@@ -315,23 +315,29 @@ class Session(_message.Message):
 
     REASON_FIELD_NUMBER: _builtins.int
     USER_FIELD_NUMBER: _builtins.int
-    CHANNELS_FIELD_NUMBER: _builtins.int
     BLOCKS_FIELD_NUMBER: _builtins.int
     BLOCKED_BY_FIELD_NUMBER: _builtins.int
     BLOCKED_BY_MANY_FIELD_NUMBER: _builtins.int
+    MEMBERSHIPS_FIELD_NUMBER: _builtins.int
+    HELLO_CHANNELS_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
     """Empty, or NOT_AUTHENTICATED for a blocked user or a void token."""
     blocked_by_many: _builtins.bool
     """More users have blocked the user than `blocked_by` can name: presence and typing then pass to no other user."""
+    memberships: _builtins.bytes
+    """All channels of the user, as JSON: [["<channel id>", <head>, <floor>], …]; see Channel.seq and Channel.floor.
+    Empty without any, and with `admission_only`.
+    """
+    hello_channels: _builtins.bytes
+    """The channels of `hello` as docs/protocol.md shows them, as JSON: at most 200, those with something unread and the most
+    recently active. Empty without any, and with `admission_only`.
+    """
+    more: _builtins.bool
+    """The user has more channels than `hello_channels` holds."""
     @_builtins.property
     def user(self) -> _messages_pb2.User:
         """The stored user."""
-
-    @_builtins.property
-    def channels(self) -> _containers.RepeatedCompositeFieldContainer[_messages_pb2.Channel]:
-        """The user's channels, without `unread`, `topic` and `last_message`. Long names are cut where they would not fit `hello`.
-        Empty with `admission_only`.
-        """
 
     @_builtins.property
     def blocks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -346,14 +352,16 @@ class Session(_message.Message):
         *,
         reason: _builtins.str = ...,
         user: _messages_pb2.User | None = ...,
-        channels: _abc.Iterable[_messages_pb2.Channel] | None = ...,
         blocks: _abc.Iterable[_builtins.str] | None = ...,
         blocked_by: _abc.Iterable[_builtins.str] | None = ...,
         blocked_by_many: _builtins.bool = ...,
+        memberships: _builtins.bytes = ...,
+        hello_channels: _builtins.bytes = ...,
+        more: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocked_by", b"blocked_by", "blocked_by_many", b"blocked_by_many", "blocks", b"blocks", "channels", b"channels", "reason", b"reason", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocked_by", b"blocked_by", "blocked_by_many", b"blocked_by_many", "blocks", b"blocks", "hello_channels", b"hello_channels", "memberships", b"memberships", "more", b"more", "reason", b"reason", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
