@@ -44,7 +44,7 @@ function sentence(action: string, subject: string, details: Details, span: strin
     case "user.unblocked":
       return `Unblocked ${subject} from the workspace`;
     case "user.erased":
-      return "erased a user";
+      return "Erased a user";
     default:
       return `${action} ${subject}`;
   }
