@@ -59,6 +59,11 @@ class Hubbub:
         """The URL of the bus."""
         return str(self._stack.endpoints["HUBBUB_BUS_URL"])
 
+    @property
+    def database_url(self) -> str:
+        """The URL of the messages service's database, as the service's role."""
+        return str(self._stack.endpoints["HUBBUB_MESSAGES_DATABASE_URL"])
+
     def watch(self) -> dict[str, list[int]]:
         """Return its processes by role. The gateways have the role `server`."""
         roles: dict[str, list[int]] = {}

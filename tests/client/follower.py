@@ -20,8 +20,8 @@ How = Literal["asked", "reset", "joined"]
 class Watcher(Protocol):
     """Callbacks for what a follower sees."""
 
-    def begin(self, channel: str, start: int, how: How) -> Any:
-        """The flow of a channel (re)starts after a position."""
+    def begin(self, channel: str, start: int, how: How, epoch: str) -> Any:
+        """The flow of a channel (re)starts after a position of an epoch."""
 
     def event(self, frame: Frame) -> None:
         """An `event` frame arrived."""
@@ -33,12 +33,16 @@ class Watcher(Protocol):
 class Follower:
     """Follows every channel of one user. `run` runs until it is cancelled."""
 
-    def __init__(self, api: Api, urls: Sequence[str], watcher: Watcher, first: int = 0) -> None:
+    def __init__(self, api: Api, urls: Sequence[str], watcher: Watcher, first: int = 0, *, names_epoch: bool = True) -> None:
         self.api = api
         """The user whose channels it follows."""
         self._urls = itertools.islice(itertools.cycle(urls), first, None)
         """Gateways; each connection goes to the next one."""
         self._watcher = watcher
+        self._names_epoch = names_epoch
+        """Say of which epoch the positions are; clients written before there were epochs do not."""
+        self.epoch: str | None = None
+        """The epoch of `positions`; None before the first answer."""
         self.positions: dict[str, int] = {}
         """The last number of every channel that it has followed; 0 asks for the whole log."""
         self.connections = 0
@@ -49,6 +53,8 @@ class Follower:
         """Set when a position or the connection changes; the waiter clears it."""
         self._asked: dict[str, int] = {}
         """Positions in the `sync` in progress."""
+        self._offered = ""
+        """The epoch of the connection."""
 
     async def run(self) -> None:
         """Connect, resume and follow; repeat after every end of a connection."""
@@ -79,7 +85,9 @@ class Follower:
         """Send `sync` for every channel; a new channel starts at its beginning."""
         self._asked = {channel["id"]: self.positions.get(channel["id"], 0) for channel in socket.hello["channels"]}
         self._asked |= self.positions
-        await socket.open(**self._asked)
+        named = {"epoch": self.epoch} if self._names_epoch and self.epoch else {}
+        self._offered = socket.hello["epoch"]
+        await socket.request("sync", positions=self._asked, **named)
         self.socket = socket
         self.changed.set()
 
@@ -107,6 +115,7 @@ class Follower:
         self.changed.set()
 
     def _synced(self, channels: dict[str, Any]) -> None:
+        self.epoch = self._offered
         for channel, state in channels.items():
             match state["status"]:
                 case "complete":
@@ -117,5 +126,5 @@ class Follower:
                     self._watcher.end(channel)
 
     def _start(self, channel: str, start: int, how: How) -> None:
-        self._watcher.begin(channel, start, how)
+        self._watcher.begin(channel, start, how, self._offered)
         self.positions[channel] = start

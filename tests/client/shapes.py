@@ -130,6 +130,7 @@ reason = one_of(*REASONS)
 problem = record({"status": whole, "title": text, "reason": reason}, {"detail": text})
 
 attachment = record({"id": uuid, "name": text, "size": whole, "type": text}, {"width": whole, "height": whole})
+invitation = record({"channel": uuid, "kind": kind, "name": text, "inviter": text, "role": role, "at": moment})
 hello_channel = record({"id": uuid, "kind": kind, "name": nullable(text), "role": role, "seq": whole, "read_seq": whole})
 
 _member_data = record({"user": text, "role": nullable(one_of("owner", "moderator", "member", "reader", ""))})
@@ -190,14 +191,16 @@ _FRAMES: Mapping[str, tuple[Mapping[str, Check], Mapping[str, Check]]] = {
             "heartbeat_seconds": number,
             "limits": _limits,
             "channels": listed(hello_channel),
+            "epoch": text,
         },
-        {"epoch": text},
+        {"more": true},
     ),
     "ack": ({"channel": uuid, "seq": whole, "message": uuid, "at": moment}, {"ref": anything, "duplicate": true}),
     "error": ({"reason": reason, "detail": text}, {"ref": anything, "retry_after": number}),
     "synced": ({"channels": mapped(_synced_channel)}, {"ref": anything}),
     "joined": ({"channel": hello_channel}, {}),
     "left": ({"channel": uuid}, {}),
+    "invited": ({"invitation": invitation}, {}),
     "receipt": ({"channel": uuid, "user": text, "read_seq": whole}, {}),
     "typing": ({"channel": uuid, "user": text}, {}),
     "presence": ({"user": text, "status": presence_status, "last_seen": nullable(moment)}, {}),

@@ -20,6 +20,16 @@ from tests.faults.prover import prove, save
 _DATABASES = ("messages", "media")
 
 
+async def database_settings(pair: Pair) -> dict[str, str]:
+    """Create the services' databases; return the settings that name them."""
+    env: dict[str, str] = {}
+    for name in _DATABASES:
+        urls, prefix = await pair.primary.ensure_service_database(name), f"HUBBUB_{name.upper()}"
+        env |= {f"{prefix}_DATABASE_URL": urls.service, f"{prefix}_SWEEPER_DATABASE_URL": urls.sweeper}
+        env[f"{prefix}_MIGRATION_DATABASE_URL"] = urls.owner
+    return env
+
+
 def _say(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)  # noqa: T201
 
@@ -32,11 +42,7 @@ async def _run(data: Path) -> int:
     _say(f"seed {seed}")
     gateways, workers = int(ask("GATEWAYS") or 2), int(ask("WORKERS") or 2)
     async with Pair(data / "pair", data / "pair.log").serving() as pair:
-        env: dict[str, str] = {}
-        for name in _DATABASES:
-            urls, prefix = await pair.primary.ensure_service_database(name), f"HUBBUB_{name.upper()}"
-            env |= {f"{prefix}_DATABASE_URL": urls.service, f"{prefix}_SWEEPER_DATABASE_URL": urls.sweeper}
-            env[f"{prefix}_MIGRATION_DATABASE_URL"] = urls.owner
+        env = await database_settings(pair)
         async with Stack(data / "stack", gateways=gateways, workers=workers, env=env) as stack:
             verdict = await prove(stack, seconds, seed, faults=chosen, longest_pause_seconds=pause, pair=pair, say=_say)
     for finding in verdict.findings[:50]:

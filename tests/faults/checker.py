@@ -6,7 +6,7 @@ A pure function over a `Record` and the logs; it knows neither servers nor socke
 
 from collections import defaultdict
 
-from tests.faults import log_rules, stream_rules
+from tests.faults import epoch_rules, log_rules, stream_rules
 from tests.faults.record import Attempt, Finding, Logs, Record
 
 RULES = {
@@ -22,7 +22,8 @@ RULES = {
     "hole": "a reader's stream has every number from its position on",
     "repeat": "each number comes once, in order",
     "tail": "the stream reaches the end of the log",
-    "reset": "`reset` is answered only beyond `limits.sync_events`",
+    "reset": "`reset` is answered only beyond `limits.sync_events` and in a new epoch",
+    "epoch": "no position is resumed in another epoch, and no stream mixes two",
     "resurrected": "a deleted text is not sent to a reader who has received its deletion",
     "leak": "a removed member receives nothing above the number of the removal",
 }
@@ -30,10 +31,12 @@ RULES = {
 
 def check(record: Record, logs: Logs) -> list[Finding]:
     """Return every violation; an empty list means that the guarantees held."""
+    findings = list(epoch_rules.breaches(record, logs))
+    record = epoch_rules.surviving(record)
     attempts: dict[str, list[Attempt]] = defaultdict(list)
     for attempt in record.attempts:
         attempts[attempt.channel].append(attempt)
-    findings = [Finding("lost", channel, "the whole log") for channel in attempts.keys() - logs.keys()]
+    findings += [Finding("lost", channel, "the whole log") for channel in attempts.keys() - logs.keys()]
     for channel, log in logs.items():
         findings += (Finding(rule, channel, what) for rule, what in log_rules.breaches(log, attempts[channel]))
     for reading in record.readings:

@@ -41,14 +41,14 @@ class Notebook:
         self._open: dict[str, Stretch] = {}
         """The current stretch of each channel. It is kept after the flow ends, to record events that must not come then."""
 
-    def begin(self, channel: str, start: int, how: How) -> None:
+    def begin(self, channel: str, start: int, how: How, epoch: str) -> None:
         """Record the start of the flow."""
-        self._open[channel] = self.reading.begin(channel, start, how)
+        self._open[channel] = self.reading.begin(channel, start, how, epoch)
 
     def event(self, frame: Frame) -> None:
         """Record an event."""
         if frame["channel"] not in self._open:
-            self.begin(frame["channel"], 0, "asked")
+            self.begin(frame["channel"], 0, "asked", "")
         self._open[frame["channel"]].sights.append(Sight(time.monotonic(), Entry.of(frame)))
 
     def end(self, channel: str) -> None:
@@ -137,7 +137,7 @@ def _followers(people: Sequence[Api], urls: Sequence[str], record: Record) -> li
     for number, api in enumerate(people):
         reading = Reading(f"{api.user} (reader {len(record.readings)})", api.user)
         record.readings.append(reading)
-        made.append(Follower(api, urls, Notebook(reading), first=number % len(urls)))
+        made.append(Follower(api, urls, Notebook(reading), first=number % len(urls), names_epoch=number % 2 == 0))
     return made
 
 

@@ -15,9 +15,11 @@ import psycopg
 import redis.asyncio
 
 from stack import Stack
+from stack.postgres import Postgres
 from stack.replica import Pair
 from tests.faults import ruin
 from tests.faults.crowd import Crowd
+from tests.faults.record import Promotion
 
 _SERVED_SECONDS = 60.0
 _REST = (0.05, 0.25)
@@ -30,7 +32,10 @@ _DOUBLE_TROUBLE = 0.25
 """Probability that two faults come together."""
 _STORES = ("postgres", "valkey", "objects")
 FAIL_OVER = "fail PostgreSQL over"
-"""Needs a database with a standby."""
+GO_BACK = "promote a standby that lost the last seconds"
+WITH_A_STANDBY = frozenset({FAIL_OVER, GO_BACK})
+"""Faults that need a database with a standby."""
+_STATE = "SELECT (SELECT id || '-' || left(pg_walfile_name(pg_current_wal_lsn()), 8) FROM epoch), id::text, head FROM channels"
 
 
 @dataclass(slots=True)
@@ -129,10 +134,30 @@ class Nemesis:
 
     async def fail_over(self) -> None:
         """Kill PostgreSQL; its standby takes over."""
-        if self.pair is not None:
-            async with self._replication:
-                await self.pair.fail_over()
-                await self.pair.add_standby()
+        async with self._replication:
+            await self._promote()
+
+    async def go_back(self) -> None:
+        """Kill PostgreSQL; a standby that lacks the last seconds of commits takes over."""
+        assert self.pair is not None
+        async with self._replication:
+            await self.pair.fall_behind()
+            await asyncio.sleep(self._while())
+            await self._promote()
+
+    async def _promote(self) -> None:
+        assert self.pair is not None
+        found: list[tuple[str, str, int]] = []
+
+        async def look(server: Postgres) -> None:
+            database = str(self.stack.endpoints["HUBBUB_MESSAGES_DATABASE_URL"]).rpartition("/")[2]
+            async with await psycopg.AsyncConnection.connect(server.url(database, "postgres")) as connection:
+                found.extend(await (await connection.execute(_STATE)).fetchall())
+
+        await self.pair.fail_over(look)
+        heads = {channel: head for _, channel, head in found}
+        self.crowd.record.promotions.append(Promotion(time.monotonic(), found[0][0], heads))
+        await self.pair.add_standby()
 
     async def read_only(self) -> None:
         """The messages database accepts no writes for a while, as if its disk were full or it were a replica."""
@@ -182,18 +207,21 @@ FAULTS: Mapping[str, Callable[[Nemesis], Awaitable[None]]] = {
     "kill a gateway": lambda it: it.kill(it.one("gateway")),
     "kill a worker": lambda it: it.kill(it.one("messages-worker")),
     "kill the api": lambda it: it.kill("messages-api"),
+    "kill the search": lambda it: it.kill("messages-search"),
     "kill presence": lambda it: it.kill("presence"),
     "kill media": lambda it: it.kill("media"),
     "kill Valkey": lambda it: it.kill("valkey"),
     "kill PostgreSQL": lambda it: it.end_postgres(signal.SIGKILL),
     "restart PostgreSQL at once": lambda it: it.end_postgres(signal.SIGQUIT),
     FAIL_OVER: Nemesis.fail_over,
+    GO_BACK: Nemesis.go_back,
     "restart a gateway": lambda it: it.kill(it.one("gateway"), signal.SIGTERM),
     "restart a worker": lambda it: it.kill(it.one("messages-worker"), signal.SIGTERM),
     "restart the api": lambda it: it.kill("messages-api", signal.SIGTERM),
     "pause a gateway": lambda it: it.pause(it.one("gateway")),
     "pause a worker": lambda it: it.pause(it.one("messages-worker")),
     "pause the api": lambda it: it.pause("messages-api"),
+    "pause the search": lambda it: it.pause("messages-search"),
     "pause presence": lambda it: it.pause("presence"),
     "pause media": lambda it: it.pause("media"),
     "pause Valkey": lambda it: it.pause("valkey"),

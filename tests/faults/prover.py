@@ -12,7 +12,8 @@ from stack.replica import Pair
 from tests.faults import grpc_door
 from tests.faults.checker import check
 from tests.faults.crowd import Crowd, gathered
-from tests.faults.nemesis import FAIL_OVER, FAULTS, Nemesis
+from tests.faults.epoch_rules import lost
+from tests.faults.nemesis import FAULTS, WITH_A_STANDBY, Nemesis
 from tests.faults.record import Acked, Entry, Finding, Reading, Record, Sight
 
 _QUIET_SECONDS = 60.0
@@ -43,7 +44,8 @@ class Verdict:
         rules = ", ".join(sorted({finding.rule for finding in self.findings})) or "none"
         return (
             f"faults: seed={self.seed} seconds={self.seconds:.0f} faults={len(self.record.faults)} sent={tried} "
-            f"acknowledged={self.acknowledged} attempts={len(self.record.attempts)} events={sum(map(len, self.logs.values()))} "
+            f"acknowledged={self.acknowledged} lost={lost(self.record, self.logs)} attempts={len(self.record.attempts)} "
+            f"events={sum(map(len, self.logs.values()))} "
             f"deliveries={sights} removals={len(self.record.fences)} slowest={self.slowest_seconds:.1f}s "
             f"violations={len(self.findings)} ({rules})"
         )
@@ -60,7 +62,7 @@ async def prove(
     say: Callable[[str], None] = lambda _: None,
 ) -> Verdict:
     """Run under random `faults` for about `seconds`. `pair`: the database with a standby, if any. Raises as `judged`."""
-    possible = [fault for fault in faults if pair is not None or fault != FAIL_OVER]
+    possible = [fault for fault in faults if pair is not None or fault not in WITH_A_STANDBY]
 
     async def inject(nemesis: Nemesis) -> None:
         nemesis.longest_pause_seconds, nemesis.pair, nemesis.say = longest_pause_seconds, pair, say

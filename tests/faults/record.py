@@ -103,6 +103,8 @@ class Stretch:
     """Who chose `start`: the reader, the server (after a `reset` or in `joined`), or a reading of `/events`."""
     held: int
     """The reader's position before."""
+    epoch: str = ""
+    """The store's epoch, as `hello` named it."""
     sights: list[Sight] = field(default_factory=list)
 
     @property
@@ -121,9 +123,9 @@ class Reading:
     settled: bool = False
     """The reader was connected and waited at the end, so an event that is missing then is lost."""
 
-    def begin(self, channel: str, start: int, how: Literal["asked", "reset", "joined", "log"]) -> Stretch:
+    def begin(self, channel: str, start: int, how: Literal["asked", "reset", "joined", "log"], epoch: str = "") -> Stretch:
         """Start a stretch."""
-        stretch = Stretch(channel, start, how, held=self.position(channel))
+        stretch = Stretch(channel, start, how, self.position(channel), epoch)
         self.stretches.append(stretch)
         return stretch
 
@@ -142,6 +144,8 @@ class Fence:
     """Number of the removal's entry."""
     opened: float = math.inf
     """When the request to let the user in again was sent."""
+    made: float = 0.0
+    """When the removal was answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +159,18 @@ class Peek:
     """The highest number in it; 0 if it was empty."""
 
 
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """A standby took over. It may have lacked the last commits."""
+
+    at: float
+    """When it began to serve."""
+    epoch: str
+    """The epoch that began."""
+    heads: dict[str, int]
+    """The heads that it had by then: entries above them are lost."""
+
+
 @dataclass(slots=True)
 class Record:
     """One run."""
@@ -165,6 +181,7 @@ class Record:
     readings: list[Reading] = field(default_factory=list)
     fences: list[Fence] = field(default_factory=list)
     peeks: list[Peek] = field(default_factory=list)
+    promotions: list[Promotion] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     """The faults, in words, in order."""
 

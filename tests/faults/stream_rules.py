@@ -58,12 +58,13 @@ def _channel_breaches(stretches: Sequence[Stretch], log: Sequence[Entry], sync_e
     for stretch in stretches:
         if stretch.how == "reset" and stretch.held <= stretch.start <= stretch.held + sync_events:
             yield "reset", f"was reset from {stretch.held} to {stretch.start}, within the limit"
-        yield from _sequence(stretch)
+        yield from sequence(stretch)
         yield from _contents(stretch, logged, deleted)
     yield from _resurrections(stretches)
 
 
-def _sequence(stretch: Stretch) -> Iterator[tuple[str, str]]:
+def sequence(stretch: Stretch) -> Iterator[tuple[str, str]]:
+    """Yield every hole and every repeat in one stretch."""
     last = stretch.start
     for seq in (sight.entry.seq for sight in stretch.sights):
         if seq <= last:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.faults.checker import RULES, check
-from tests.faults.record import Acked, Attempt, Entry, Fence, Peek, Reading, Record, Refused, Sight
+from tests.faults.epoch_rules import lost
+from tests.faults.record import Acked, Attempt, Entry, Fence, Peek, Promotion, Reading, Record, Refused, Sight
 
 ROOM = "room"
 Logs = dict[str, list[Entry]]
@@ -239,6 +240,53 @@ def removal_that_did_not_happen(one: Run) -> None:
     one.record.fences.append(Fence("bob", ROOM, removal=6))
 
 
+def go_back(one: Run) -> None:
+    """The store loses ann's last two posts after dan has seen them; bob posts under their numbers, and dan is reset."""
+    kept = len(one.log)
+    for key in ("e1", "e2"):
+        one.post("ann", key, f"lost {key}")
+    one.show("dan", kept)
+    del one.log[kept:]
+    one.record.promotions.append(Promotion(one.tick(), "2", {ROOM: kept}))
+    for key in ("f1", "f2", "f3"):
+        one.post("bob", key, f"instead {key}")
+    reader = one.record.readings[-1]
+    reader.begin(ROOM, kept + 2, "reset", "2").sights.append(Sight(one.tick(), one.log[-1]))
+    for each in one.record.readings:
+        each.settled = False
+    reader.settled = True
+
+
+def resume_in_another_epoch(one: Run) -> None:
+    go_back(one)
+    one.record.readings[-1].stretches[-1].how = "asked"
+
+
+def two_epochs_in_one_stream(one: Run) -> None:
+    """As before there were epochs: dan keeps the lost entries and receives what follows the ones that took their numbers."""
+    go_back(one)
+    one.record.readings[-1].stretches[0].sights.append(Sight(one.tick(), one.log[-1]))
+
+
+def hole_in_an_earlier_epoch(one: Run) -> None:
+    go_back(one)
+    del one.record.readings[-1].stretches[0].sights[0]
+
+
+def lost_entry_shown_again(one: Run) -> None:
+    go_back(one)
+    earlier, later = one.record.readings[-1].stretches
+    later.sights[0] = dataclasses.replace(
+        earlier.sights[-1], entry=dataclasses.replace(earlier.sights[-1].entry, seq=len(one.log))
+    )
+
+
+def lost_before_the_promotion(one: Run) -> None:
+    """The standby had the entry when it took over."""
+    go_back(one)
+    del one.log[4:]
+
+
 VIOLATIONS: list[tuple[Callable[[Run], None], str]] = [
     (lost_acknowledgement, "lost"),
     (missing_log, "lost"),
@@ -266,12 +314,24 @@ VIOLATIONS: list[tuple[Callable[[Run], None], str]] = [
     (leak_over_http, "leak"),
     (leak_to_who_never_came_back, "leak"),
     (removal_that_did_not_happen, "lost"),
+    (resume_in_another_epoch, "epoch"),
+    (two_epochs_in_one_stream, "epoch"),
+    (hole_in_an_earlier_epoch, "hole"),
+    (lost_entry_shown_again, "altered"),
+    (lost_before_the_promotion, "lost"),
 ]
 
 
 def test_a_correct_run_has_no_finding() -> None:
     one = run()
     assert check(one.record, {ROOM: one.log}) == []
+
+
+def test_what_a_promoted_standby_lacked_is_no_finding() -> None:
+    one = run()
+    go_back(one)
+    assert check(one.record, {ROOM: one.log}) == []
+    assert lost(one.record, {ROOM: one.log}) == 2
 
 
 @pytest.mark.parametrize(("plant", "rule"), VIOLATIONS, ids=[plant.__name__ for plant, _ in VIOLATIONS])

@@ -147,7 +147,8 @@ class Registrar:
         while not self.stopping.is_set():
             channel = self.dice.choice(self.channels)
             await self._insist("DELETE", f"/v1/channels/{channel}/members/{self.visitor.user}", (204, 404))
-            fence = Fence(self.visitor.user, channel, await self._removal(channel))
+            removal = await self._removal(channel)
+            fence = Fence(self.visitor.user, channel, removal, made=time.monotonic())
             self.record.fences.append(fence)
             await self._peek(channel, self.dice.uniform(*_ABSENCE_SECONDS))
             if self.stopping.is_set():

@@ -64,6 +64,23 @@ async def test_who_left_sees_an_invitation_and_decides(world: World) -> None:
     await eve.refused("POST", f"/v1/channels/{room}/members", {"users": ["ann"]}, reason="NOT_ALLOWED")
 
 
+async def test_an_invitation_reaches_the_users_open_sockets_at_every_gateway_once(world: World) -> None:
+    ann, eve = await world.people("ann", "eve")
+    room = await world.room(eve, ann)
+    await ann.ok("DELETE", f"/v1/channels/{room}/members/ann", status=204)
+    async with live(ann) as here, live(world.elsewhere(ann)) as there, live(eve) as inviter:
+        for _ in range(2):
+            await eve.ok("POST", f"/v1/channels/{room}/members", {"users": ["ann"]})
+        (listed,) = (await ann.ok("GET", "/v1/me/invitations"))["items"]
+        for socket in (here, there):
+            assert (await socket.expect("invited"))["invitation"] == listed
+        await ann.ok("POST", f"/v1/channels/{room}/accept")
+        for socket in (here, there):
+            await socket.expect("joined")
+            assert len(socket.received("invited")) == 1
+        assert inviter.received("invited") == []
+
+
 async def test_newcomers_see_nothing_of_earlier_messages_live_and_resumed(world: World) -> None:
     ann, bob = await world.people("ann", "bob")
     room = await world.room(ann, history="joined")

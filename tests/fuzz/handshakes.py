@@ -18,14 +18,14 @@ SEEDS = [
 def check(data: bytes) -> None:
     """Raise if a header line has more effect than it may."""
     pairs = [line.partition(b":") for line in data.split(b"\n")]
-    fields = upgrade._fields([(name.lower(), value) for name, _, value in pairs])
+    fields = upgrade.header_fields([(name.lower(), value) for name, _, value in pairs])
     assert len(request_id_from(fields.get("x-request-id"))) <= 64
     origin, host = fields.get("origin", ""), fields.get("host", "")
     if may_use(origin, host, ALLOWED):
         assert origin.lower() in {*ALLOWED, f"http://{host}".lower(), f"https://{host}".lower()}, "the origin must be allowed"
         assert origin.partition("://")[2], "the origin must have a host"
     try:
-        key = upgrade._handshake_key(fields)  # noqa: SLF001
+        key = upgrade.handshake_key(fields)
     except upgrade.Refused:
         return
     assert fields["sec-websocket-version"] == "13"

@@ -5,7 +5,6 @@ import { ConnectionBanner } from "./session/ConnectionBanner";
 import { Conversation } from "./conversation/Conversation";
 import { useClient, useClientState } from "./state/client";
 import { JoinChannel } from "./channels/JoinChannel";
-import { useVisible } from "./browser/useVisible";
 import { goTo, useRoute } from "./browser/route";
 import { Sidebar } from "./sidebar/Sidebar";
 import { useMissingNames, usePresenceWatch, useUnreadTitle } from "./background";
@@ -23,7 +22,6 @@ export function Shell() {
   const channel = useClientState((state) => (route === null ? undefined : state.channels.get(route)));
   const [dialog, setDialog] = useState<"new" | "switch" | "search" | null>(null);
   const connected = useClientState((state) => state.connection.name === "open");
-  const visible = useVisible();
   const known = channel !== undefined;
 
   useMissingNames();
@@ -34,10 +32,10 @@ export function Shell() {
     void client.directory.loadBlocked();
   }, [client]);
 
-  // No frame tells of an invitation.
+  // Later ones come over the socket.
   useEffect(() => {
-    if (visible && connected) void client.directory.loadInvitations();
-  }, [client, visible, connected]);
+    if (connected) void client.directory.loadInvitations();
+  }, [client, connected]);
 
   useEffect(() => {
     client.open(known ? route : null);

@@ -244,6 +244,8 @@ export class HubbubClient {
       case "left":
         this.#sync.left(frame.channel);
         return this.#left(frame.channel);
+      case "invited":
+        return this.directory.invited(frame.invitation);
       case "ack":
         if (this.#outbox.acked(frame)) this.#outbox.applied(frame.channel, this.#sync.position(frame.channel) ?? 0);
         else this.#commands.answered(frame);
@@ -297,7 +299,10 @@ export class HubbubClient {
   #joined(head: ChannelHead): void {
     const positions = this.#sync.joined(head);
     if (this.store.get().channels.has(head.id)) return this.#requestEvents(positions);
-    this.store.update((s) => ({ channels: withEntry(s.channels, head.id, channels.fromHead(head)) }));
+    this.store.update((s) => ({
+      channels: withEntry(s.channels, head.id, channels.fromHead(head)),
+      invitations: s.invitations.filter((one) => one.channel !== head.id),
+    }));
     void this.directory.loadChannels();
   }
 

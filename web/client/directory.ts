@@ -2,7 +2,7 @@
 import type { Api } from "./api";
 import * as channels from "./channel";
 import type { Cancel, Clock } from "./clock";
-import type { ChannelSummary, Page, Person } from "./shapes";
+import type { ChannelSummary, Invitation, Page, Person } from "./shapes";
 import type { ClientStore } from "./state";
 import { withEntry } from "./store";
 
@@ -91,6 +91,11 @@ export class Directory {
   async loadInvitations(): Promise<void> {
     const invitations = await this.#api.invitations().catch(() => null);
     if (invitations !== null) this.#store.update(() => ({ invitations }));
+  }
+
+  /** Adds an invitation that has just come. */
+  invited(invitation: Invitation): void {
+    this.#store.update((s) => ({ invitations: [...s.invitations.filter((one) => one.channel !== invitation.channel), invitation] }));
   }
 
   /** Accepts or declines an invitation; returns the channel that was joined. Rejects with `Problem`. */

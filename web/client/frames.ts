@@ -4,7 +4,7 @@
  * Frames are not validated beyond their `type`, because they come from our own server. Frames of unknown types and events of
  * unknown kinds are ignored, so that an older client works with a newer server.
  */
-import type { Attachment, ChannelHead, ChosenStatus, Role, Status } from "./shapes";
+import type { Attachment, ChannelHead, ChosenStatus, Invitation, Role, Status } from "./shapes";
 
 export interface Limits {
   frame_bytes: number;
@@ -131,6 +131,7 @@ export type ServerFrame =
   | Synced
   | { type: "joined"; channel: ChannelHead }
   | { type: "left"; channel: string }
+  | { type: "invited"; invitation: Invitation }
   | Receipt
   | { type: "typing"; channel: string; user: string }
   | PresenceFrame

@@ -80,6 +80,15 @@ describe("client", () => {
     expect(world.client.store.get().invitations.map(({ channel: id }) => id)).toEqual(["b"]);
   });
 
+  test("an invitation that comes over the socket is shown until its channel is joined", async () => {
+    const world = await started();
+    const invitation = { channel: "b", kind: "group", name: "Club", inviter: "ada", role: "member", at: "" } as const;
+    for (let times = 0; times < 2; times += 1) await hear(world, { type: "invited", invitation });
+    expect(world.client.store.get().invitations).toEqual([invitation]);
+    await hear(world, { type: "joined", channel: { id: "b", kind: "group", name: "Club", role: "member", seq: 1, read_seq: 0 } });
+    expect(world.client.store.get().invitations).toEqual([]);
+  });
+
   test("reading clears the badge at once and sends the highest of several positions, once", async () => {
     const world = await started(3);
     world.client.read("a", 2);

@@ -41,6 +41,23 @@ async def test_every_follower_gets_what_is_published_after_it_began_and_nothing_
             assert await _until(two, b"after") == [b"after"]
 
 
+async def test_entries_gather_while_a_follower_lingers(world: World) -> None:
+    bus, asked = world.connect(), asyncio.Event()
+
+    def linger() -> float:
+        asked.set()
+        return 10.0  # more than a follower may
+
+    async with bus.follow([events(0)], linger=linger) as feed:
+        reading = asyncio.ensure_future(_next(feed))
+        await asked.wait()
+        for number in range(3):
+            await bus.publish([(events(0), b"%d" % number)])
+        item = await reading
+        assert isinstance(item, Delivery)
+        assert [entry.payload for entry in item.entries] == [b"0", b"1", b"2"]
+
+
 async def test_a_topic_need_not_exist_yet(world: World) -> None:
     bus = world.connect()
     async with bus.follow([replies("gateway-0"), revocations()]) as feed:

@@ -18,6 +18,7 @@ import pytest
 from chassis.errors import Unavailable
 from gateway.door import http_connection
 from services.gateway.tests.house import House, open_house
+from services.gateway.tests.world import JOINED
 
 pytestmark = pytest.mark.filterwarnings("ignore::joserfc.errors.SecurityWarning")
 HANDSHAKE = (
@@ -48,6 +49,28 @@ async def test_a_token_in_the_header_is_accepted_and_hello_comes_first(house: Ho
         assert ann.subprotocol == "hubbub.v1"
         assert (first["type"], first["user"], first["channels"]) == ("hello", "ann", [])
         assert ann.response.headers.get("Sec-WebSocket-Extensions") is None
+
+
+async def test_a_channel_that_hello_has_no_room_for_is_live_and_can_be_resumed(house: House) -> None:
+    house.store.listed = 1
+    for channel in ("c", "d"):
+        house.store.append(channel, JOINED, "ann")
+    async with house.connect("ann") as ann:
+        first = await hello(ann)
+        assert ([each["id"] for each in first["channels"]], first["more"]) == (["c"], True)
+        await ann.send(json.dumps({"type": "sync", "positions": {}}))
+        assert (await hello(ann))["channels"] == {}
+        await house.store.publish(house.bus, house.store.append("d"))
+        event = await hello(ann)
+        assert (event["channel"], event["seq"]) == ("d", 2)
+        await ann.send(json.dumps({"type": "sync", "positions": {"d": 1}, "epoch": first["epoch"]}))
+        assert (await hello(ann))["channels"] == {"d": {"status": "complete", "seq": 2}}
+
+
+async def test_hello_says_more_only_if_there_is_more(house: House) -> None:
+    house.store.append("c", JOINED, "ann")
+    async with house.connect("ann") as ann:
+        assert "more" not in await hello(ann)
 
 
 async def test_an_invalid_token_in_the_query_is_refused_beside_a_valid_one(house: House) -> None:
@@ -189,6 +212,29 @@ async def test_connections_beyond_the_limit_are_refused_aloud_and_probes_are_ans
                 await asyncio.sleep(0.01)
         async with house.connect("eve") as eve:
             await hello(eve)
+
+
+async def test_at_the_limit_a_new_connection_takes_the_place_of_the_one_that_has_been_idle_for_longest(
+    valkey_url: str, tmp_path: Path
+) -> None:
+    request = b"GET /v1/me HTTP/1.1\r\n" + HOST + b"\r\n"
+    async with open_house(valkey_url, tmp_path, max_connections=3) as house, house.connect("ann") as ann:
+        await hello(ann)
+        idle = []
+        for _ in range(2):
+            reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+            writer.write(request)
+            assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 401 ")
+            idle.append((reader, writer))
+        assert not house.gateway.capacity.full
+        async with house.connect("bob") as bob:
+            await hello(bob)
+            async with asyncio.timeout(5):
+                await idle[0][0].read()  # to the end
+            idle[1][1].write(request)
+            assert b"HTTP/1.1 401 " in await idle[1][0].readuntil(b"401 ")
+        for _, writer in idle:
+            writer.close()
 
 
 @pytest.mark.parametrize("path", ["/v1/signin", "/v1/signin/callback"])

@@ -7,15 +7,16 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 import pytest_asyncio
 from msgspec import Raw
 
 from bus.memory import MemoryBus
 from bus.topics import commands
-from chassis.errors import Unavailable
+from chassis.errors import RateLimited, Unavailable
 from gateway.commands.pending import Pending
 from gateway.commands.publisher import BATCH_BYTES, SHARED_BYTES, CommandPublisher
-from gateway.commands.shares import ACTIVE_SECONDS, CHANGE_WEIGHT
+from gateway.commands.shares import ACTIVE_SECONDS, CHANGE_WEIGHT, WAITING_SECONDS
 from hubbub.events.v1.events_pb2 import Command, CommandBatch, PinMessage, PostMessage, Reply
 from services.gateway.tests.world import World
 
@@ -106,6 +107,17 @@ async def test_a_change_fills_as_much_of_a_share_as_the_posts_that_take_as_long(
         publishing.send("loud", pin=PinMessage(message="m"))
     other = publishing.send("quiet")
     assert len(await publishing.published(lambda ids: other in ids)) == -(-SHARE // CHANGE_WEIGHT) + 1
+
+
+async def test_a_tenant_whose_commands_wait_too_long_is_told_to_slow_down(publishing: Publishing) -> None:
+    for _ in range(SHARE + 1):
+        publishing.send("loud")
+    await publishing.published(lambda ids: len(ids) == SHARE)
+    publishing.now += WAITING_SECONDS
+    with pytest.raises(RateLimited):
+        publishing.send("loud")
+    other = publishing.send("quiet")
+    assert other in await publishing.published(lambda ids: len(ids) == SHARE + 1)
 
 
 async def test_a_command_that_was_given_up_is_not_published_and_leaves_the_share(publishing: Publishing) -> None:

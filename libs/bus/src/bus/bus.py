@@ -32,6 +32,15 @@ FOLLOW_BYTES = 4 * 1024 * 1024
 """The most that a follower that is behind reads at once, unless the first entry is larger."""
 
 
+LINGER_SECONDS = 0.05
+"""The longest that a follower lets entries gather."""
+
+
+def no_linger() -> float:
+    """Read again at once."""
+    return 0.0
+
+
 class BusError(Exception):
     """The bus did not carry out the operation."""
 
@@ -148,10 +157,15 @@ class Bus(Protocol):
         """
         ...
 
-    def follow(self, topics: Sequence[Topic]) -> AbstractAsyncContextManager[AsyncIterator[Delivery | Lost]]:
+    def follow(
+        self, topics: Sequence[Topic], *, linger: Callable[[], float] = no_linger
+    ) -> AbstractAsyncContextManager[AsyncIterator[Delivery | Lost]]:
         """Read everything published after the block is entered. Entering raises `BusUnavailable`.
 
         Failures of the bus never end the iteration. It resumes, with `Lost` if entries may be missing.
+
+        `linger` is called when everything that was read has been handed on. It returns for how many seconds, at most
+        `LINGER_SECONDS`, entries may gather before the next read: a read costs thirty times as much as an entry.
         """
         ...
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Self
 
-from bus.bus import Delivery, Lost
+from bus.bus import Delivery, Lost, no_linger
 from bus.redis_connection import Address
 from bus.redis_positions import Positions
 from bus.redis_scripts import Scripts
@@ -15,8 +15,10 @@ from bus.topics import Topic
 class Follower:
     """The context manager and iterator of one follower."""
 
-    def __init__(self, address: Address, scripts: Scripts, topics: Sequence[Topic]) -> None:
-        self._positions = Positions(address, scripts, topics)
+    def __init__(
+        self, address: Address, scripts: Scripts, topics: Sequence[Topic], linger: Callable[[], float] = no_linger
+    ) -> None:
+        self._positions = Positions(address, scripts, topics, linger=linger)
 
     async def __aenter__(self) -> Self:
         await self._positions.move_to_end()

@@ -19,14 +19,14 @@ import re
 import secrets
 import time
 from collections import defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import hiredis
 import structlog
 
 from bus import metrics, redis_keys
-from bus.bus import FOLLOW_BYTES, BusUnavailable, Current, Delivery, Entry, Gone, Lost, ReadItem
+from bus.bus import FOLLOW_BYTES, LINGER_SECONDS, BusUnavailable, Current, Delivery, Entry, Gone, Lost, ReadItem, no_linger
 from bus.redis_client import CALL_SECONDS
 from bus.redis_connection import Address, Command, Connection
 from bus.redis_scripts import Scripts
@@ -150,8 +150,17 @@ class Positions:
     With `stored`, deliveries carry cursors, and each check reports the topics that are read completely (`Current`).
     """
 
-    def __init__(self, address: Address, scripts: Scripts, topics: Sequence[Topic] = (), *, stored: bool = False) -> None:
+    def __init__(
+        self,
+        address: Address,
+        scripts: Scripts,
+        topics: Sequence[Topic] = (),
+        *,
+        stored: bool = False,
+        linger: Callable[[], float] = no_linger,
+    ) -> None:
         self._stored = stored
+        self._linger = linger
         self._address = address
         self._scripts = scripts
         self._positions = {redis_keys.stream(topic.name): _Position(topic) for topic in topics}
@@ -222,6 +231,8 @@ class Positions:
         if self._behind or asyncio.get_running_loop().time() >= self._next_check:
             await self._check()
         else:
+            if pause := min(self._linger(), LINGER_SECONDS):
+                await asyncio.sleep(pause)
             milliseconds = int(_CHECK_SECONDS * 1000)
             positions = dict(self._positions)
             cursors = [position.cursor for position in positions.values()]

@@ -6,11 +6,11 @@ implements members of a group, `redis_follow` followers, and `redis_read` the in
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from bus import metrics, redis_keys
-from bus.bus import BusUnfit, Delivery, LoadCursors, Lost, ReadItem, Work
+from bus.bus import BusUnfit, Delivery, LoadCursors, Lost, ReadItem, Work, no_linger
 from bus.redis_client import Client
 from bus.redis_connection import Address
 from bus.redis_follow import Follower
@@ -45,9 +45,11 @@ class RedisBus:
         options = MemberOptions(names, group, consumer, count, self._lease_seconds)
         return Member(self._address, self._client, self._publisher, self._scripts, options)
 
-    def follow(self, topics: Sequence[Topic]) -> AbstractAsyncContextManager[AsyncIterator[Delivery | Lost]]:
+    def follow(
+        self, topics: Sequence[Topic], *, linger: Callable[[], float] = no_linger
+    ) -> AbstractAsyncContextManager[AsyncIterator[Delivery | Lost]]:
         """Read everything published after the block is entered."""
-        return Follower(self._address, self._scripts, topics)
+        return Follower(self._address, self._scripts, topics, linger)
 
     def read(
         self, topics: Sequence[Topic], reader: str, consumer: str, cursors: LoadCursors

@@ -1,13 +1,13 @@
 """Two PostgreSQL servers behind one address, for tests: a primary, and a streaming standby that replaces it.
 
-Replication is synchronous, so committed transactions survive a fail-over. With an asynchronous standby they could be lost.
+Replication is synchronous, so committed transactions survive a fail-over. A standby that was told to `fall_behind` loses them.
 """
 
 import asyncio
 import contextlib
 import shutil
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -53,14 +53,32 @@ class Pair:
         """The pids of the primary and the standby."""
         return [each.process.pid for each in self._running]
 
-    async def fail_over(self) -> None:
-        """Kill the primary, promote the standby and give it the address. There is no standby until `add_standby`."""
+    async def fall_behind(self) -> None:
+        """Stop replication: the standby will lack every later commit, and no commit waits for it."""
+        primary, standby = (each.server for each in self._running)
+        async with await self._connect(primary) as admin:
+            await admin.execute("ALTER SYSTEM RESET synchronous_standby_names")
+            await admin.execute("SELECT pg_reload_conf()")
+        async with await self._connect(standby) as admin:
+            await admin.execute("ALTER SYSTEM SET primary_conninfo = ''")
+            await admin.execute("SELECT pg_reload_conf()")
+            async with asyncio.timeout(_READY_SECONDS):
+                while await (await admin.execute("SELECT count(*) FROM pg_stat_wal_receiver")).fetchone() != (0,):
+                    await asyncio.sleep(_POLL_SECONDS)
+
+    async def fail_over(self, promoted: Callable[[Postgres], Awaitable[None]] | None = None) -> None:
+        """Kill the primary, promote the standby and give it the address. There is no standby until `add_standby`.
+
+        `promoted` is called with the new primary before it has the address: no client has changed anything in it yet.
+        """
         primary, standby = self._running
         primary.process.send_signal(signal.SIGKILL)
         await primary.process.wait()
         async with await self._connect(standby.server) as admin:
             await admin.execute("ALTER SYSTEM RESET synchronous_standby_names")
             await admin.execute("SELECT pg_promote()")
+        if promoted is not None:
+            await promoted(standby.server)
         await stop(standby.process, standby.server.command())
         self._running = [await self._start(replace(standby.server, port=primary.server.port))]
         shutil.rmtree(primary.server.folder, ignore_errors=True)

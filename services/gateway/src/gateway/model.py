@@ -45,6 +45,10 @@ class Wire(Protocol):
         """The last bytes for a client whose connection ends for this reason."""
         ...
 
+    def counts(self, connection: Connection) -> bool:
+        """Whether the connection counts towards its user's limit of connections."""
+        ...
+
 
 class Account:
     """A user with at least one connection to this gateway."""
@@ -138,6 +142,18 @@ class Connection:
         """Its `send` frames behind one whose attachments are being resolved; None until the first of those."""
         self.watched: frozenset[str] = frozenset()
         """Users whose presence it receives."""
+
+    def pause(self) -> None:
+        """The client reads more slowly than the gateway writes."""
+        self.paused = True
+
+    def resume(self) -> None:
+        """The client has read everything."""
+        self.paused = False
+        if self.resumed is not None:
+            if not self.resumed.done():
+                self.resumed.set_result(None)
+            self.resumed = None
 
 
 class Shown(NamedTuple):
@@ -297,10 +313,13 @@ class Channel:
 
     def remove(self, connection: Connection) -> None:
         """Take the connection out in any state: it receives nothing more of this channel."""
-        self.end_catching(connection)
         self.live.discard(connection)
-        self.waiting.pop(connection, None)
-        self._take_later(connection)
+        if self.waiting:
+            self.waiting.pop(connection, None)
+        if self.catching:
+            self.end_catching(connection)
+        if self.later:
+            self._take_later(connection)
 
     def _take_later(self, connection: Connection) -> int:
         """Take the connection out of *later*; its position there, or 0."""

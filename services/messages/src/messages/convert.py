@@ -22,6 +22,7 @@ from messages.message import (
     CommandId,
     Entry,
     EntryKind,
+    Invitation,
     Member,
     MembershipView,
     Message,
@@ -32,7 +33,6 @@ from messages.message import (
 )
 from messages.payload import event_frame, hidden_frame, rfc3339
 from messages.policy import ChannelKind, Role
-from messages.store.members import Invitation
 from messages.store.reports import Report
 from messages.store.sessions import BrowserSession
 

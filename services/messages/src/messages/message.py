@@ -156,6 +156,17 @@ class Member(msgspec.Struct, frozen=True):
     role: Role
 
 
+class Invitation(msgspec.Struct, frozen=True):
+    """An invitation that waits for an answer."""
+
+    channel: ChannelId
+    kind: str
+    name: str
+    inviter: UserId
+    role: str
+    at: datetime
+
+
 class MembershipView(msgspec.Struct, frozen=True):
     """A channel of the caller's tenant, with the caller's membership."""
 

@@ -1,4 +1,4 @@
-"""Encodes a log entry as the client's `event` frame. No other module turns an entry into JSON.
+"""Encodes a log entry as the client's `event` frame, and an invitation as `invited`. No other module turns them into JSON.
 
 A stored entry has the same bytes wherever a client receives it: live, on catch-up, or over HTTP. The text of a deleted message is
 null. Sealed content stands beside a text that is null, in base64. Members who may not see the message that an entry is about
@@ -15,7 +15,7 @@ from typing import assert_never
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from messages.message import NO_DETAILS, Attachment, Entry, EntryKind
+from messages.message import NO_DETAILS, Attachment, Entry, EntryKind, Invitation
 
 NAMES = {kind: kind.name.lower().replace("_", ".", 1) for kind in EntryKind}
 """Event names in the client protocol: message.posted, member.role_changed, …"""
@@ -36,6 +36,14 @@ def hidden_frame(entry: Entry, at: str) -> bytes:
     """The frame for members who may not see the entry at `about`; empty when the entry shows nothing of it."""
     hidden = _hidden(entry)
     return event_frame(hidden, at) if entry.about and hidden is not entry else b""
+
+
+def invited_frame(invitation: Invitation) -> bytes:
+    """The complete frame, JSON in UTF-8."""
+    shown = _Invitation(
+        invitation.channel, invitation.kind, invitation.name, invitation.inviter, invitation.role, rfc3339(invitation.at)
+    )
+    return _ENCODER.encode(_Invited(shown))
 
 
 def _hidden(entry: Entry) -> Entry:
@@ -97,6 +105,19 @@ class _Frame(msgspec.Struct, tag_field="type", tag="event", gc=False):
     actor: str
     at: str
     data: _Data
+
+
+class _Invitation(msgspec.Struct):
+    channel: str
+    kind: str
+    name: str
+    inviter: str
+    role: str
+    at: str
+
+
+class _Invited(msgspec.Struct, tag_field="type", tag="invited"):
+    invitation: _Invitation
 
 
 _ENCODER = msgspec.json.Encoder()

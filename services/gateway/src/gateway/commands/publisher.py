@@ -61,6 +61,7 @@ class CommandPublisher:
         self._topics = [commands(partition) for partition in range(partitions)]
         self._pending = pending
         pending.on_outcome = self._answered
+        self._clock = clock
         self.tenants = ActiveTenants(clock)
         """Tenants whose commands or events were seen lately, at any gateway."""
         self._shares = Shares(
@@ -89,7 +90,7 @@ class CommandPublisher:
         weight = 0
         if command.id in self._pending:
             weight = 1 if command.HasField("post") else CHANGE_WEIGHT
-        waiting = Waiting(command.id, partition_of(command.channel, len(self._topics)), encoded, weight)
+        waiting = Waiting(command.id, partition_of(command.channel, len(self._topics)), encoded, weight, self._clock())
         if shares.add(command.tenant, waiting):
             self._wake.set()
         self._idle.clear()

@@ -5,14 +5,14 @@ unparsed, and reading is paused, until the answer is complete. Each phase has a 
 proportional to the bytes received: heads, chunk framing and trailers are bounded, and trailers are dropped (RFC 9110, section
 6.5.1). A refusal is problem+json and reaches even a client that is still sending.
 
-Upgrades of /v1/connect are handed to `door.upgrade`, after which uvicorn neither holds nor sees the connection.
+Upgrades are handed over by their path (`door.upgrade`: /v1/connect), after which uvicorn neither holds nor sees the connection.
 """
 
 from __future__ import annotations
 
 import asyncio
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import httptools
@@ -52,7 +52,6 @@ LINGER_SECONDS = 2.0
 FULL_SECONDS = 2.0
 """For the head of a request on a connection beyond the limit."""
 FULL_RETRY_SECONDS = 5
-CONNECT_PATH = b"/v1/connect"
 PROBES = frozenset({b"/healthz", b"/readyz"})
 """Answered to every host, and on connections beyond the limit."""
 _END = b"\r\n\r\n"
@@ -60,6 +59,8 @@ _END = b"\r\n\r\n"
 
 Upgrade = Callable[[asyncio.Transport, bytes, list[tuple[bytes, bytes]], bytes], None]
 """Called with a paused transport, the request's target and headers, and the bytes after its head."""
+Upgrades = Mapping[bytes, Upgrade]
+"""By the path of the request."""
 
 
 class _Stage(enum.Enum):
@@ -114,9 +115,9 @@ class HttpConnection(HttpToolsProtocol):
 
     flow: _Flow
 
-    def __init__(self, *, upgrade: Upgrade, served: ServedHost, capacity: Capacity, **uvicorns: Any) -> None:
+    def __init__(self, *, upgrades: Upgrades, served: ServedHost, capacity: Capacity, **uvicorns: Any) -> None:
         super().__init__(**uvicorns)
-        self._upgrade = upgrade
+        self._upgrades = upgrades
         self._served = served
         self._capacity = capacity
         self._answers: _Answers
@@ -252,7 +253,7 @@ class HttpConnection(HttpToolsProtocol):
             super().on_message_complete()
             self._stop_timer()
             if self.cycle.response_complete:
-                self._expect(IDLE_SECONDS, self._late)
+                self._rest()
 
     # Called by the application's side
 
@@ -262,7 +263,7 @@ class HttpConnection(HttpToolsProtocol):
         if self._ending or self.transport.is_closing():
             return
         if self._stage is _Stage.IDLE:
-            self._expect(IDLE_SECONDS, self._late)
+            self._rest()
             self._parse()
         if not self._ending:
             self.flow.resume_reading()
@@ -273,6 +274,10 @@ class HttpConnection(HttpToolsProtocol):
             self.cycle.keep_alive = False
         else:
             self._close()
+
+    def evict(self) -> None:
+        """Make room for a new connection. Called while this one is idle."""
+        self._close()
 
     # Reading
 
@@ -298,6 +303,7 @@ class HttpConnection(HttpToolsProtocol):
         if not self._held:
             return False
         self._stage = _Stage.HEAD
+        self._capacity.busy(self)
         self._size = self._line_size = 0
         self._tail = b""
         if self._later:  # the first head's timer runs since the connection began
@@ -385,7 +391,7 @@ class HttpConnection(HttpToolsProtocol):
         if not self._should_upgrade():  # another protocol: answered as an HTTP request, and what follows is discarded
             self._held.clear()
             self._ending = True
-        elif self.url.partition(b"?")[0] != CONNECT_PATH:
+        elif (upgrade := self._upgrades.get(self.url.partition(b"?")[0])) is None:
             OPENED.labels("404").inc()
             self._refuse(NotFound(), 404)
         elif self.parser.get_method() != b"GET" or self.parser.get_http_version() != "1.1":
@@ -401,9 +407,15 @@ class HttpConnection(HttpToolsProtocol):
             self.connections.discard(self)
             self.parser = None  # type: ignore[assignment]  # it refers to this object, which must be freed
             transport.pause_reading()
-            self._upgrade(transport, target, headers, rest)
+            upgrade(transport, target, headers, rest)
 
     # Ending
+
+    def _rest(self) -> None:
+        """Wait for another request."""
+        self._expect(IDLE_SECONDS, self._late)
+        if not self._ending:
+            self._capacity.idle(self)
 
     def _expect(self, seconds: float, late: Callable[[], None]) -> None:
         """Begin a phase of at most so many seconds."""
@@ -466,6 +478,7 @@ class HttpConnection(HttpToolsProtocol):
 
     def _close(self) -> None:
         """Close once everything is written."""
+        self._capacity.busy(self)
         self._ending = self._answers.ended = True
         self._stop_timer()
         if not self.transport.is_closing():
@@ -502,6 +515,7 @@ class HttpConnection(HttpToolsProtocol):
         if self._write_deadline is not None:
             self._write_deadline.cancel()
             self._write_deadline = None
+        self._capacity.busy(self)
         self._answers.ended = True
         self._answers.on_close = None
         self._held = bytearray()

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 from chassis.config import Address
 from gateway.door.capacity import Capacity
 from gateway.door.hosts import ServedHost
-from gateway.door.http_connection import HttpConnection, Upgrade
+from gateway.door.http_connection import HttpConnection, Upgrades
 
 BACKLOG = 4_096
 
@@ -27,11 +27,11 @@ class Server(uvicorn.Server):
         yield
 
 
-def make_server(app: ASGIApp, upgrade: Upgrade, *, served: ServedHost, capacity: Capacity) -> Server:
+def make_server(app: ASGIApp, upgrades: Upgrades, *, served: ServedHost, capacity: Capacity) -> Server:
     """A server for `app`; serve it with a socket of `bind`."""
     config = uvicorn.Config(
         app,
-        http=partial(HttpConnection, upgrade=upgrade, served=served, capacity=capacity),  # type: ignore[arg-type]  # a class
+        http=partial(HttpConnection, upgrades=upgrades, served=served, capacity=capacity),  # type: ignore[arg-type]  # a class
         ws="none",
         lifespan="off",
         interface="asgi3",
@@ -50,7 +50,7 @@ def make_server(app: ASGIApp, upgrade: Upgrade, *, served: ServedHost, capacity:
 def bind(listen: Address) -> socket.socket:
     """A listening socket. Raises `OSError` where the address is taken."""
     family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # named: only then asyncio sets TCP_NODELAY
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((listen.host.strip("[]"), listen.port))

@@ -30,13 +30,13 @@ from gateway.identity.tickets import Tickets
 from gateway.metrics import OPENED
 from gateway.model import Connection
 from gateway.protocol.close_codes import Close
-from gateway.protocol.incoming import FRAME_BYTES
 from gateway.rates.shared import SharedRates
 from gateway.wire.framing import WEBSOCKET
 from gateway.wire.registry import Registry
-from gateway.wire.websocket import READ_BYTES, BudgetedProtocol, Receive, WebSocketListener, feed
+from gateway.wire.websocket import READ_BYTES, BudgetedProtocol, ConnectionListener, Receive, WebSocketListener, feed
 
 log = structlog.get_logger()
+CONNECT_PATH = b"/v1/connect"
 HANDSHAKE_SECONDS = 12.0
 UNDER_WAY = 5_000
 """Handshakes at one time; more are rejected."""
@@ -95,7 +95,7 @@ class Upgrades:
         self._group.create_task(self._decide(transport, target, headers, rest))
 
     async def _decide(self, transport: asyncio.Transport, target: bytes, headers: list[tuple[bytes, bytes]], rest: bytes) -> None:
-        fields = _fields(headers)
+        fields = header_fields(headers)
         try:
             with request(request_id_from(fields.get("x-request-id"))):
                 async with asyncio.timeout(HANDSHAKE_SECONDS):
@@ -123,7 +123,7 @@ class Upgrades:
             self._rates.unauthenticated.take(self._rates.address(peer[0], fields.get("x-forwarded-for", "")))
             raise
         self._rates.request(identity.tenant, identity.user, HANDSHAKE_COST)
-        key = _handshake_key(fields)
+        key = handshake_key(fields)
         subprotocol = SUBPROTOCOL if SUBPROTOCOL in offered else None
         await self._opening.open(
             identity, WEBSOCKET, lambda connection: self._hand_over(connection, transport, key, subprotocol, rest)
@@ -158,23 +158,9 @@ class Upgrades:
         """Make the transport a WebSocket of `connection`; False if the client is gone."""
         if transport.is_closing():
             return False
-        OPENED.labels("101").inc()
-        extra = {"Sec-WebSocket-Protocol": subprotocol} if subprotocol else None
-        response = WSUpgradeResponse.create_101_response(extra)
-        listener = WebSocketListener(connection, self._registry, self._receive)
-        protocol = BudgetedProtocol(
-            None, None, False, lambda _request: WSUpgradeResponseWithListener(response, listener), _Refusals(listener),
-            True, None, False, 0, 0, WSAutoPingStrategy.PING_WHEN_IDLE, False, FRAME_BYTES, None, READ_BYTES,
-        )  # fmt: skip
-        protocol.connection_made(transport)
         connection.transport = transport
-        feed(protocol, memoryview(_replayed(key)))
-        _forget_handshake(protocol.transport)
-        transport.set_protocol(_NO_PROTOCOL)  # uvloop keeps the last unbuffered protocol for life; uvicorn's is 5 kB
-        transport.set_protocol(protocol)
-        transport.set_write_buffer_limits(high=0)  # so that `paused` is exact
+        switch_protocols(transport, ConnectionListener(connection, self._registry, self._receive), key, subprotocol, rest)
         connection.file = transport.get_extra_info("socket").fileno()
-        asyncio.get_running_loop().call_soon(protocol.begin, memoryview(rest))  # handled once the connection is open
         return True
 
     def _refuse(self, transport: asyncio.Transport, refused: Refused) -> None:
@@ -185,7 +171,27 @@ class Upgrades:
         transport.close()
 
 
-def _fields(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
+def switch_protocols(
+    transport: asyncio.Transport, listener: WebSocketListener, key: str, subprotocol: str | None, rest: bytes
+) -> None:
+    """Answer 101, and make the transport a WebSocket; `rest`, and what follows, is handled after this turn of the loop."""
+    OPENED.labels("101").inc()
+    extra = {"Sec-WebSocket-Protocol": subprotocol} if subprotocol else None
+    response = WSUpgradeResponse.create_101_response(extra)
+    protocol = BudgetedProtocol(
+        None, None, False, lambda _request: WSUpgradeResponseWithListener(response, listener), _Refusals(listener),
+        True, None, False, 0, 0, WSAutoPingStrategy.PING_WHEN_IDLE, False, listener.max_bytes, None, READ_BYTES,
+    )  # fmt: skip
+    protocol.connection_made(transport)
+    feed(protocol, memoryview(_replayed(key)))
+    _forget_handshake(protocol.transport)
+    transport.set_protocol(_NO_PROTOCOL)  # uvloop keeps the last unbuffered protocol for life; uvicorn's is 5 kB
+    transport.set_protocol(protocol)
+    transport.set_write_buffer_limits(high=0)  # so that `Connection.paused` is exact
+    asyncio.get_running_loop().call_soon(protocol.begin, memoryview(rest))
+
+
+def header_fields(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
     """Headers by lower-case name; repeated ones as one list (RFC 9110, section 5.3)."""
     fields: dict[str, str] = {}
     for name_bytes, value_bytes in headers:
@@ -194,7 +200,7 @@ def _fields(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
     return fields
 
 
-def _handshake_key(fields: Mapping[str, str]) -> str:
+def handshake_key(fields: Mapping[str, str]) -> str:
     """The client's key, from a valid handshake (RFC 6455, section 4.2.1)."""
     key = fields.get("sec-websocket-key", "")
     if fields.get("sec-websocket-version") != "13":

@@ -40,6 +40,7 @@ CREATE TABLE channels (
     head bigint NOT NULL DEFAULT 0, -- number of the newest entry
     posts bigint NOT NULL DEFAULT 0, -- how many messages were posted
     last_post bigint NOT NULL DEFAULT 0, -- number of the newest message
+    active_at timestamptz NOT NULL DEFAULT now(), -- when the newest entry was stored
     archived_to bigint NOT NULL DEFAULT 0, -- `entries` holds the numbers above this
     archived_posts bigint NOT NULL DEFAULT 0, -- how many messages have numbers up to `archived_to`
     created_at timestamptz NOT NULL DEFAULT now()

@@ -14,7 +14,8 @@ logged AS (
   SELECT channel, seq, posts, tenant, kind, actor, at, %(command)s, details FROM drafts
 ),
 advanced AS (
-  UPDATE channels SET head = (SELECT max(seq) FROM drafts) WHERE id = %(channel)s
+  UPDATE channels SET head = newest.seq, active_at = newest.at
+  FROM (SELECT max(seq) AS seq, max(at) AS at FROM drafts HAVING count(*) > 0) newest WHERE id = %(channel)s
 ),
 outbox AS (
   INSERT INTO unpublished (channels, firsts, lasts)

@@ -69,10 +69,13 @@ ON CONFLICT (tenant, "user") DO UPDATE SET
 RETURNING added, EXTRACT(epoch FROM since + interval '1 hour' - now())::float8
 """
 
+# The new ones.
 INVITE = """
-INSERT INTO invitations (channel, "user", tenant, inviter, role)
-SELECT %(channel)s, invited, %(tenant)s, %(actor)s, %(role)s FROM unnest(%(users)s::text[]) AS invited
-ON CONFLICT (channel, "user") DO NOTHING
+WITH invited AS (
+  INSERT INTO invitations (channel, "user", tenant, inviter, role)
+  SELECT %(channel)s, invited, %(tenant)s, %(actor)s, %(role)s FROM unnest(%(users)s::text[]) AS invited
+  ON CONFLICT (channel, "user") DO NOTHING RETURNING *)
+SELECT i."user", ch.id, ch.kind, ch.name, i.inviter, i.role, i.at FROM invited i JOIN channels ch ON ch.id = i.channel
 """
 
 INVITATION = """

@@ -100,8 +100,8 @@ class Channels(RpcBase):
             )
             rows = [(entry.details.user, roles[entry.details.user], entry.seq) for entry in joined]
             await members.add(connection, caller, channel, rows)
-            await members.invite(connection, caller, channel, invited, Role.MEMBER)
-        await self._publish(change.entries, change.unpublished)
+            await change.invite(invited, Role.MEMBER)
+        await self._publish_change(change)
         return channel, invited
 
     async def UpdateChannel(self, request: rpc.UpdateChannelRequest, _context: object) -> rpc.UpdateChannelResponse:

@@ -54,7 +54,7 @@ class Members(RpcBase):
             joining, invited = await consent.sort(change.connection, caller, channel, absent, self._limits)
             if joining:
                 await _join(change, joining, role)
-            await members.invite(change.connection, caller, channel, invited, role)
+            await change.invite(invited, role)
         added = convert.members(Member(user, names[user], role) for user in joining)
         return rpc.AddMembersResponse(members=added, invited=invited)
 

@@ -18,12 +18,12 @@ from hubbub.messages.v1 import messages_pb2 as nouns
 from messages import convert
 from messages.audit import AuditAction
 from messages.limits import DEFAULT_LIMITS, Limits
-from messages.message import Caller, ChannelId, Details, Entry, EntryKind, MembershipView
-from messages.policy import Action
+from messages.message import Caller, ChannelId, Details, Entry, EntryKind, Invitation, MembershipView, UserId
+from messages.policy import Action, Role
 from messages.publisher import Publisher
 from messages.revocations import Revocations
 from messages.service import access
-from messages.store import audit, channels, log, sessions, users
+from messages.store import audit, channels, log, members, sessions, users
 from messages.store.log import Draft
 from messages.store.users import Admission
 
@@ -45,6 +45,8 @@ class Change:
     entries: list[Entry] = field(default_factory=list)
     """Entries appended so far; published after the commit."""
     unpublished: list[int] = field(default_factory=list)
+    invitations: dict[UserId, Invitation] = field(default_factory=dict)
+    """New invitations; published after the commit."""
 
     async def append(self, kind: EntryKind, *details: Details) -> list[Entry]:
         """Append an entry for each of `details`, all made by the caller."""
@@ -53,6 +55,10 @@ class Change:
         self.entries += appended.entries
         self.unpublished += appended.unpublished
         return appended.entries
+
+    async def invite(self, users: Sequence[UserId], role: Role) -> None:
+        """Invite users to the channel."""
+        self.invitations |= await members.invite(self.connection, self.caller, self.channel, users, role)
 
     async def record(self, action: AuditAction, subject: str = "", **details: object) -> None:
         """Add a record to the audit log about the channel and, if given, the user `subject`."""
@@ -113,7 +119,16 @@ class RpcBase:
             await channels.lock(connection, channel)
             change = Change(connection, caller, channel, await channels.membership(connection, caller, channel))
             yield change
+        await self._publish_change(change)
+
+    async def _publish_change(self, change: Change) -> None:
+        """Publish what a committed change appended, and whom it invited."""
         await self._publish(change.entries, change.unpublished)
+        if change.invitations:
+            try:
+                await self._publisher.publish_invitations(change.caller.tenant, change.channel, change.invitations)
+            except BusError:  # the invited users find them over HTTP
+                logger.warning("invitations_not_published", invitations=len(change.invitations))
 
     async def _listing(self, caller: Caller, channel: ChannelId) -> nouns.Channel:
         """An existing channel as the caller sees it."""

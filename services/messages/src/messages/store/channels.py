@@ -12,9 +12,12 @@ from messages import policy
 from messages.message import Caller, ChannelId, ChannelListing, Details, MembershipView, TenantId, User, UserId
 from messages.policy import ChannelKind, Role
 from messages.queries import channels as queries
+from messages.store.epoch import StoreEpoch
 from messages.store.messages import from_row
 
 _user = msgspec.json.Decoder(User).decode
+LISTED = 200
+"""Channels in `hello`."""
 _MEMBERSHIP_COLUMNS = 13
 
 
@@ -69,14 +72,28 @@ async def counts(connection: Connection, users: Sequence[tuple[str, str]]) -> li
     return [row[0] for row in rows]
 
 
-async def of_users(connection: Connection, users: Sequence[tuple[str, str]]) -> dict[tuple[str, str], list[MembershipView]]:
-    """The channels of each (tenant, user) who has any."""
-    parameters = {"tenants": [tenant for tenant, _ in users], "ids": [user for _, user in users]}
+class Opened(msgspec.Struct, frozen=True):
+    """What a session needs of a user's channels and blocks."""
+
+    memberships: str
+    """JSON: [[id, head, floor], …] of all channels; empty without any."""
+    listed: str
+    """JSON: the channels of `hello`; empty without any."""
+    more: bool
+    """There are more channels than are listed."""
+    blocks: list[UserId]
+    """At most 1,001, as the next one."""
+    blocked_by: list[UserId]
+
+
+async def of_users(
+    connection: Connection, users: Sequence[tuple[str, str]], listed: int = LISTED
+) -> tuple[StoreEpoch, list[Opened]]:
+    """The store's epoch, and what a session needs of each (tenant, user), in order; at least one is requested."""
+    parameters = {"tenants": [tenant for tenant, _ in users], "ids": [user for _, user in users], "listed": listed}
     rows: list[tuple[Any, ...]] = await (await connection.execute(queries.OF_USERS, parameters)).fetchall()
-    found: dict[tuple[str, str], list[MembershipView]] = {}
-    for tenant, user, *columns in rows:
-        found.setdefault((tenant, user), []).append(_membership(columns))
-    return found
+    opened = [Opened(memberships or "", listed or "", more, *blocks) for _, _, more, memberships, listed, *blocks in rows]
+    return StoreEpoch(rows[0][0], rows[0][1]), opened
 
 
 async def create(connection: Connection, new: NewChannel) -> ChannelId | None:

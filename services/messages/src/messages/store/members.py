@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from chassis.postgres import Connection
-from messages.message import Caller, ChannelId, Member, TenantId, UserId
+from messages.message import Caller, ChannelId, Invitation, Member, TenantId, UserId
 from messages.policy import Role
 from messages.queries import members as queries
 
@@ -114,10 +113,15 @@ async def count_added(connection: Connection, actor: Caller, added: int) -> tupl
     return row[0], row[1]
 
 
-async def invite(connection: Connection, actor: Caller, channel: ChannelId, users: Sequence[UserId], role: Role) -> None:
-    """Invite users. An earlier invitation stays as it is."""
+async def invite(
+    connection: Connection, actor: Caller, channel: ChannelId, users: Sequence[UserId], role: Role
+) -> dict[UserId, Invitation]:
+    """Invite users; returns the new invitations. An earlier invitation stays as it is."""
+    if not users:
+        return {}
     parameters = {"tenant": actor.tenant, "actor": actor.user, "channel": channel, "users": list(users), "role": role.value}
-    await connection.execute(queries.INVITE, parameters)
+    rows: list[tuple[Any, ...]] = await (await connection.execute(queries.INVITE, parameters)).fetchall()
+    return {user: Invitation(*invitation) for user, *invitation in rows}
 
 
 async def invitation(connection: Connection, caller: Caller, channel: ChannelId) -> Role | None:
@@ -129,17 +133,6 @@ async def invitation(connection: Connection, caller: Caller, channel: ChannelId)
 async def decline(connection: Connection, caller: Caller, channel: ChannelId) -> bool:
     """Decline an invitation; returns whether there is one."""
     return await (await connection.execute(queries.DECLINE, _of(caller, channel))).fetchone() is not None
-
-
-class Invitation(msgspec.Struct, frozen=True):
-    """An invitation that waits for an answer."""
-
-    channel: ChannelId
-    kind: str
-    name: str
-    inviter: UserId
-    role: str
-    at: datetime
 
 
 async def invitations(connection: Connection, caller: Caller, after: str | None, limit: int) -> list[Invitation]:
