@@ -36,10 +36,10 @@ class Channels(RpcBase):
         caller = await self._admitted(request.caller)
         limit = validate.page(request.page_size, _PAGE, _PAGE)
         after = cursors.read(request.page_token, _Cursor, None)
+        query = validate.query(request.query, validate.NAME_CHARACTERS)
         async with self._database.connection([caller.tenant]) as connection:
-            found = await channels.page(
-                connection, caller, (after.active, after.channel) if after else None, limit + 1, joinable=request.joinable
-            )
+            position = (after.active, after.channel) if after else None
+            found = await channels.page(connection, caller, position, limit + 1, joinable=request.joinable, query=query)
         page = fit_to_answer((convert.channel_listing(view) for _, view in found[:limit]), channel_escapes)
         after_page = cursors.write(_Cursor(*found[len(page) - 1][0])) if len(page) < len(found) else ""
         return rpc.ListChannelsResponse(channels=page, next_page_token=after_page)

@@ -14,6 +14,7 @@ from messages.policy import ChannelKind, Role
 from messages.queries import channels as queries
 from messages.store.epoch import StoreEpoch
 from messages.store.messages import from_row
+from messages.store.users import escaped
 
 _user = msgspec.json.Decoder(User).decode
 LISTED = 200
@@ -49,19 +50,23 @@ Position = tuple[str, str]
 
 
 async def page(
-    connection: Connection, caller: Caller, after: Position | None, limit: int, *, joinable: bool
+    connection: Connection, caller: Caller, after: Position | None, limit: int, *, joinable: bool, query: str = ""
 ) -> list[tuple[Position, ChannelListing]]:
-    """The caller's channels, or those that they could join, most recently active first, after a position."""
+    """The caller's channels, or those that they could join, most recently active first, after a position.
+
+    With `query`, only those in whose name it occurs, or in the other user's name or id of a direct channel.
+    """
     parameters = {
         "tenant": caller.tenant,
         "user": caller.user,
         "joinable": [kind.value for kind in policy.JOINABLE],
+        "pattern": f"%{escaped(query.lower())}%" if query else None,
         "active": after[0] if after else None,
         "after": after[1] if after else None,
         "limit": limit,
     }
-    query = queries.LIST_JOINABLE if joinable else queries.LIST_OWN
-    rows: list[tuple[Any, ...]] = await (await connection.execute(query, parameters)).fetchall()
+    statement = queries.LIST_JOINABLE if joinable else queries.LIST_OWN
+    rows: list[tuple[Any, ...]] = await (await connection.execute(statement, parameters)).fetchall()
     return [((active, row[0]), _listing(tuple(row))) for active, *row in rows]
 
 
