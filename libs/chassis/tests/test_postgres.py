@@ -224,7 +224,7 @@ async def test_a_read_from_an_unreachable_server_is_unavailable(unused_tcp_port:
 async def test_reads_of_one_tenant_leave_connections_to_others(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres, "_WAITING", 0)
     async with open_database(database, connections=2, walks=2, name="tests") as opened, asyncio.TaskGroup() as tasks:
-        held = [tasks.create_task(opened.reading(["a"], [_SLEEP.query({"seconds": 60})])) for _ in range(2)]
+        held = [tasks.create_task(opened.reading(["a"], [_SLEEP.query({"seconds": 60})])) for _ in range(4)]
         await asyncio.sleep(0)
         with pytest.raises(RateLimited):
             await opened.reading(["a"], [_SCOPE.query({"n": 1})])

@@ -40,7 +40,7 @@ _POOL_SECONDS = 2.0
 WALK_SECONDS = 3
 """The longest statement that walks; with the wait for its connection it ends within the deadline of a gateway's call."""
 _WALK_POOL_SECONDS = 1.0
-_READERS = 4
+_READERS = 8
 """Connections for `Database.reading`, opened when needed."""
 _WAITING = 200
 """Uses of the pool by one tenant that wait while it holds its share."""
