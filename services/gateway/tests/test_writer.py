@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from gateway.model import Framed
+from gateway.model import Connection, Framed
 from gateway.protocol.close_codes import Close
 from gateway.wire.framing import WEBSOCKET, pong
 from services.gateway.tests.world import World
