@@ -7,10 +7,13 @@ from messages.queries.messages import FLOOR, columns
 
 GENERATIONS = "SELECT generation, serving FROM search_generations ORDER BY generation"
 SERVING = "SELECT generation FROM search_generations WHERE serving"
+# Unless one is being built.
 BEGIN_GENERATION = """
 INSERT INTO search_generations (generation, serving)
-SELECT max(generation) + 1, false FROM search_generations RETURNING generation
+SELECT max(generation) + 1, false FROM search_generations
+HAVING max(generation) = max(generation) FILTER (WHERE serving)
 """
+NEWEST_GENERATION = "SELECT max(generation) FROM search_generations"
 STOP_SERVING = "UPDATE search_generations SET serving = false WHERE serving"
 SERVE = "UPDATE search_generations SET serving = true, served_at = now() WHERE generation = %(generation)s"
 # Generations that no search uses any more: one that has begun on an old generation ends within 10 s.
@@ -61,7 +64,8 @@ FROM unnest(%(channels)s::uuid[], %(messages)s::uuid[]) AS changed(channel, id) 
 # Messages that were found, as a member sees them now. Drops those that the caller may not read, and deleted ones.
 FOUND = f"""
 SELECT {columns(FLOOR)} FROM unnest(%(channels)s::uuid[], %(seqs)s::bigint[]) AS hit(channel, seq)
-JOIN members mb ON mb.channel = hit.channel AND mb."user" = %(user)s AND mb.tenant = %(tenant)s
+CROSS JOIN LATERAL (
+  SELECT * FROM members WHERE channel = hit.channel AND "user" = %(user)s AND tenant = %(tenant)s OFFSET 0) mb
 JOIN channels ch ON ch.id = mb.channel
 JOIN messages m ON m.channel = hit.channel AND m.seq = hit.seq
 WHERE m.seq > {FLOOR} AND m.deleted_seq IS NULL

@@ -122,8 +122,9 @@ async def serving(connection: Connection) -> int:
 
 
 async def begin_generation(connection: Connection) -> int:
-    """Begin to build the index anew. The search processes notice it."""
-    row: Any = await (await connection.execute(queries.BEGIN_GENERATION)).fetchone()
+    """Begin to build the index anew, unless it is being built; returns the generation. The search processes notice it."""
+    await connection.execute(queries.BEGIN_GENERATION)
+    row: Any = await (await connection.execute(queries.NEWEST_GENERATION)).fetchone()
     generation: int = row[0]
     return generation
 
