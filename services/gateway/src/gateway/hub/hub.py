@@ -177,8 +177,9 @@ class Hub:
         """
         account = connection.account
         passed = load.memberships(account.tenant, account.user)
-        alone = len(account.connections) == 1
+        alone, nothing_passed = len(account.connections) == 1, load.nothing_passed
         differing: dict[str, Start | None] = {}
+        waiting = connection.waiting
         for channel_id, seq, floor in session:
             event = passed.pop(channel_id, None) if passed else None
             since = event if event is not None and event.seq > seq else None
@@ -193,13 +194,13 @@ class Hub:
             channel.accounts.add(account)
             if floor:
                 channel.raise_floor(account, since.seq - 1 if since is not None and since.kind == JOINED else floor)
-            start = channel.waiting[connection] = max(seq, channel.head)
+            start = waiting[channel] = max(seq, channel.head)
             account.channels[channel_id] = channel
             if not alone:
                 self._verify(channel, account, exact=False)  # the user's other connections may not know of it yet
             if start != seq or since is not None:
                 differing[channel_id] = Start(start, None if since is None else to_word(Role, since.role))
-            if not load.nothing_passed:
+            if not nothing_passed:
                 self.expect(channel, load.head(channel_id))
         for event in passed.values():
             if event.kind == JOINED:
@@ -236,10 +237,15 @@ class Hub:
         places = [*account.channels.values(), *(gain.channel for gain in account.gains.values())]
         for channel in (*places, *(connection.catching or ())):
             channel.remove(connection)
-        if not account.connections:
-            for channel in places:
-                self._leave(channel, account)
-            account.channels.clear()
+        if account.connections:
+            return
+        for channel in places:
+            channel.accounts.discard(account)
+            if channel.floors:
+                channel.floors.pop(account, None)
+            if not channel.accounts:
+                self._release(channel)
+        account.channels.clear()
 
     # Catching up.
 
@@ -258,7 +264,7 @@ class Hub:
         elif connection.flowing:
             channel.place(connection, through)
         else:
-            channel.waiting[connection] = through
+            connection.waiting[channel] = through
 
     def abandon(self, channel: Channel, connection: Connection) -> None:
         """The catch-up failed before it sent anything: continue from the position before it."""
@@ -284,7 +290,7 @@ class Hub:
         left = encode(Left(channel.id))
         stays = False
         for connection in tuple(account.connections):
-            if connection in channel.live or channel.waiting.get(connection, seq) < seq:
+            if connection in channel.live or connection.waiting.get(channel, seq) < seq:
                 channel.remove(connection)
                 self._writer.send(connection, left)
             elif (catching := channel.catching.get(connection)) is not None:

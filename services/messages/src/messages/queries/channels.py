@@ -49,15 +49,19 @@ LIST_OWN = _PAGE.format(
     view=_VIEW,
     candidates="""
   SELECT own.id, own.active_at FROM members
-  JOIN LATERAL (SELECT id, active_at FROM channels WHERE channels.id = members.channel OFFSET 0) own ON true
-  WHERE members.tenant = %(tenant)s AND members."user" = %(user)s""",
+  JOIN LATERAL (SELECT id, active_at, kind, name FROM channels WHERE channels.id = members.channel OFFSET 0) own ON true
+  WHERE members.tenant = %(tenant)s AND members."user" = %(user)s
+    AND (%(pattern)s::text IS NULL OR lower(CASE own.kind WHEN 'direct' THEN (
+        SELECT u.id || ' ' || u.name FROM members other JOIN users u ON u.tenant = other.tenant AND u.id = other."user"
+        WHERE other.channel = own.id AND other."user" <> %(user)s LIMIT 1) ELSE own.name END) LIKE %(pattern)s)""",
 )
 
 LIST_JOINABLE = _PAGE.format(
     view=_VIEW,
     candidates=f"""
   SELECT ch.id, ch.active_at FROM channels ch
-  WHERE ch.tenant = %(tenant)s AND ch.kind = ANY(%(joinable)s) AND NOT {_BANNED} AND NOT EXISTS (
+  WHERE ch.tenant = %(tenant)s AND ch.kind = ANY(%(joinable)s) AND NOT {_BANNED}
+    AND (%(pattern)s::text IS NULL OR lower(ch.name) LIKE %(pattern)s) AND NOT EXISTS (
     SELECT FROM members WHERE members.channel = ch.id AND members."user" = %(user)s)
   LIMIT 10000""",
 )
@@ -74,7 +78,7 @@ CROSS JOIN LATERAL (
   WITH mine AS MATERIALIZED (
     SELECT ch.id, ch.kind, ch.name, mb.role, ch.head AS seq, mb.read_seq,
       CASE ch.history WHEN 'joined' THEN mb.joined_seq - 1 ELSE 0 END AS floor, ch.last_post > mb.read_seq AS unread, ch.active_at
-    FROM members mb JOIN LATERAL (SELECT * FROM channels WHERE channels.id = mb.channel OFFSET 0) ch ON true
+    FROM members mb JOIN channels ch ON ch.id = mb.channel
     WHERE mb.tenant = requested.tenant AND mb."user" = requested.id
   )
   SELECT (SELECT count(*) FROM mine) > %(listed)s AS more,
