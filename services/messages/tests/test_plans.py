@@ -174,7 +174,8 @@ async def test_a_search_reads_a_slice_by_its_index_of_words(tables: psycopg.Asyn
     if await (await tables.execute("SELECT 1 FROM search_slices")).fetchone() is None:
         return  # without messages there is no slice
     mine = [f"0190a0a0-0000-7000-8000-{n:012d}" for n in range(2, 52)]
-    matches = search.MATCHES.format(slice=SLICE)
+    within = search.BY_WORDS if ":*" in query else search.BY_CHANNEL
+    matches = search.MATCHES.format(slice=SLICE, within=within)
     statement = search.WINDOW.format(matches=matches)
     parameters = {"channels": mine, "query": query, "before": None, "limited": mine[:1], "floors": [3], "limit": 51}
     cursor = await psycopg.AsyncClientCursor(tables).execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}".encode(), parameters)
