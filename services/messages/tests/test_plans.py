@@ -80,6 +80,7 @@ READS = {
     "messages.LIST": messages.LIST,
     "messages.THREAD": messages.THREAD,
     "messages.PINNED": messages.PINNED,
+    "messages.PINNED_IN_THREAD": messages.PINNED_IN_THREAD,
     "messages.IS_HIDDEN": messages.IS_HIDDEN,
     "moderation.BLOCKED": moderation.BLOCKED.replace("%(after)s", "%(user)s"),
     "moderation.COUNT_BLOCKED": moderation.COUNT_BLOCKED,

@@ -109,8 +109,8 @@ spoke AS (
     wait=f"EXTRACT(epoch FROM {NEXT_WORDS_AT} - {NOW})::float8",
 )
 
-# Erases the content from the entries of the post and its edits, in the same transaction; the entries stay. Remembers its uploads
-# as withdrawn. Deleting another user's message is recorded in the audit log.
+# Erases the content from the entries of the post and its edits, in the same transaction; the entries stay. Deleting
+# another user's message is recorded in the audit log.
 _DELETE = _statement(
     f"""
       WHEN msg.sender <> cmd.actor AND NOT {role_may("allowed_others")} THEN 'NOT_ALLOWED'
@@ -121,13 +121,6 @@ _DELETE = _statement(
   INSERT INTO changes (channel, message, seq, tenant, deleted_seq)
   SELECT channel, message, posted_seq, tenant, seq FROM fresh
   ON CONFLICT (channel, message) DO UPDATE SET text = NULL, sealed = NULL, deleted_seq = excluded.deleted_seq
-),
-uploads AS (
-  INSERT INTO withdrawn (channel, upload, tenant)
-  SELECT fresh.channel, attachment->>'id', fresh.tenant FROM fresh
-  JOIN entries post ON post.channel = fresh.channel AND post.seq = fresh.posted_seq,
-    jsonb_array_elements(post.details->'attachments') AS attachment
-  ON CONFLICT DO NOTHING
 ),
 erased_post AS (
   UPDATE entries SET text = NULL, sealed = NULL, details = details - '{attachments,mentions}'::text[]

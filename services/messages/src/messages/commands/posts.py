@@ -86,6 +86,10 @@ logged AS (
 remembered AS (
   INSERT INTO keys (channel, fingerprint, seq, message, digest) SELECT channel, fingerprint, seq, message, digest FROM fresh
 ),
+attached AS (
+  INSERT INTO carried (channel, upload, tenant, seq, message) SELECT channel, attachment->>'id', tenant, seq, message
+  FROM fresh, jsonb_array_elements(kept->'attachments') AS attachment WHERE kept ? 'attachments'
+),
 ranges AS MATERIALIZED (SELECT channel, min(seq) AS first, max(seq) AS last, max(now) AS at FROM fresh GROUP BY channel),
 advanced AS (
   UPDATE channels SET head = last, posts = posts + last - head, last_post = last, active_at = at

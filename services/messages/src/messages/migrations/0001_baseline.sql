@@ -162,7 +162,6 @@ CREATE TABLE entries (
 CREATE INDEX entries_posted ON entries (channel, message) WHERE kind = 1;
 CREATE INDEX entries_edits ON entries (channel, message) WHERE kind = 2;
 CREATE INDEX entries_replies ON entries (channel, thread, seq) WHERE thread IS NOT NULL;
-CREATE INDEX entries_carrying ON entries (channel) WHERE kind = 1 AND details ? 'attachments';
 
 -- Idempotency: the entry that a command's key made, for ever. Rows are only ever inserted, and outlive archived entries.
 -- No personal data: `fingerprint` is a hash of the actor and the key (see `messages.commands.fingerprint`).
@@ -211,12 +210,14 @@ CREATE TABLE reactions (
     PRIMARY KEY (channel, message, emoji, "user")
 );
 
--- Uploads whose message was deleted. They are served again only where a message that was not deleted carries them.
-CREATE TABLE withdrawn (
-    channel uuid NOT NULL REFERENCES channels,
+-- The messages that carry an upload. It is served to those who may see one of them.
+CREATE TABLE carried (
+    channel uuid NOT NULL,
     upload text NOT NULL,
     tenant text NOT NULL,
-    PRIMARY KEY (channel, upload)
+    seq bigint NOT NULL, -- number of the message.posted entry
+    message uuid NOT NULL,
+    PRIMARY KEY (channel, upload, seq)
 );
 
 -- Messages reported to the moderators. The text is kept while the report is open, also when the message is deleted.
@@ -231,14 +232,22 @@ CREATE TABLE reports (
     reporter text NOT NULL,
     reason text NOT NULL,
     at timestamptz NOT NULL DEFAULT now(),
-    escalated boolean NOT NULL, -- the author was a moderator or owner: the tenant's administrators handle it
+    escalated boolean NOT NULL, -- the author has been a moderator or owner since: the tenant's administrators handle it
     resolution text CHECK (resolution IN ('dismissed', 'acted')),
     resolved_at timestamptz,
     UNIQUE (channel, message, reporter)
 );
-CREATE INDEX reports_open ON reports (channel, id) WHERE resolved_at IS NULL;
-CREATE INDEX reports_open_of_tenant ON reports (tenant, id) WHERE resolved_at IS NULL;
+CREATE INDEX reports_open ON reports (channel, id) WHERE resolved_at IS NULL AND NOT escalated;
+CREATE INDEX reports_escalated ON reports (tenant, id) WHERE resolved_at IS NULL AND escalated;
 CREATE INDEX reports_open_by_reporter ON reports (tenant, reporter) WHERE resolved_at IS NULL;
+CREATE FUNCTION escalate_reports() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE reports SET escalated = true
+    WHERE channel = NEW.channel AND sender = NEW."user" AND resolved_at IS NULL AND NOT escalated;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER escalate AFTER INSERT OR UPDATE OF role ON members FOR EACH ROW WHEN (NEW.role IN ('moderator', 'owner'))
+    EXECUTE FUNCTION escalate_reports();
 
 -- The transactional outbox: entries that may not have reached the bus yet. One row per transaction, deleted after publishing.
 -- The arrays are random ids and do not compress, so they are stored as they are, inside the row.
