@@ -92,7 +92,7 @@ def test_a_process_can_start_with_its_variables(overlay: str, process: str, tmp_
 @overlays
 def test_all_processes_on_the_bus_have_the_same_number_of_partitions(overlay: str, tmp_path: Path) -> None:
     on_the_bus = [process for process in COMPONENTS if "HUBBUB_BUS_URL" in names(config_of(process))]
-    assert len(on_the_bus) == 3
+    assert len(on_the_bus) == 4
     assert len({variables_of(overlay, process, tmp_path)["HUBBUB_BUS_PARTITIONS"] for process in on_the_bus}) == 1
 
 

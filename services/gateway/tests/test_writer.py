@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from gateway.model import Framed
+from gateway.model import Connection, Framed
 from gateway.protocol.close_codes import Close
 from gateway.wire.framing import WEBSOCKET, pong
 from services.gateway.tests.world import World
@@ -25,6 +25,10 @@ class Lines:
 
     def close(self, reason: Close) -> bytes:
         return f"closed: {reason.text}\n".encode()
+
+    def counts(self, connection: Connection) -> bool:
+        del connection
+        return True
 
 
 async def test_each_kind_of_client_gets_its_framing_in_order(world: World) -> None:

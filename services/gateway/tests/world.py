@@ -128,9 +128,9 @@ class Store:
         log = self.logs.setdefault(channel, [])
         seq = len(log) + 1
         payload = {"type": "event", "channel": channel, "seq": seq, "kind": EventKind.Name(kind), "user": user}
-        event = Event(tenant=TENANT, channel=channel, seq=seq, kind=kind, payload=json.dumps(payload).encode(), subject=user)
+        event = Event(tenant=TENANT, channel=channel, seq=seq, kind=kind, payload=_encoded(payload), subject=user)
         if about:
-            event.about, event.hidden_payload = about, json.dumps(payload | {"hidden": True}).encode()
+            event.about, event.hidden_payload = about, _encoded(payload | {"hidden": True})
         log.append(event)
         return event
 
@@ -229,6 +229,11 @@ class Store:
             return await call.answer
         finally:
             self.calls.remove(call)
+
+
+def _encoded(payload: dict[str, Any]) -> bytes:
+    """Without blanks, as the messages service encodes it."""
+    return json.dumps(payload, separators=(",", ":")).encode()
 
 
 def _for_member(event: Event, floor: int) -> Event:

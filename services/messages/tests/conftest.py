@@ -187,6 +187,7 @@ class Listener:
         self._feed = feed
         self.events: list[events.Event] = []
         self.receipts: list[events.Receipt] = []
+        self.heads: list[events.ChannelHead] = []
         self.replies: dict[str, events.Reply] = {}
         self.revocations: list[events.Revocation] = []
         self.rejected: list[bytes] = []
@@ -205,6 +206,7 @@ class Listener:
             batch = events.EventBatch.FromString(payload)
             self.events += batch.events
             self.receipts += batch.receipts
+            self.heads += batch.heads
         elif topic.startswith("replies."):
             self.replies |= {reply.command: reply for reply in events.ReplyBatch.FromString(payload).replies}
         elif topic == "revocations":

@@ -149,7 +149,7 @@ async def test_ranges_beyond_a_page_are_left_out(town: Town) -> None:
     assert 0 < len(part) < 300
 
 
-async def fetch_ranges(town: Town, *ranges: tuple[ChannelId, int, int], tenant: str = "") -> list[list[int]]:
+async def fetch_ranges(town: Town, *ranges: tuple[str, int, int], tenant: str = "") -> list[list[int]]:
     wanted = [
         rpc.EventRange(tenant=tenant or town.tenant, channel=channel, after=after, through=through)
         for channel, after, through in ranges

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import structlog
+from starlette.types import ASGIApp
 
 from bus.bus import Bus
 from bus.connect import open_bus, open_signals
@@ -44,10 +45,14 @@ from gateway.identity.authentication import Authenticator
 from gateway.identity.issuers import DevIssuer, Issuer, dev_key
 from gateway.identity.sign_in import make_sign_in
 from gateway.identity.tickets import Tickets
+from gateway.protocol.close_codes import Close
+from gateway.protocol.incoming import FRAME_BYTES
 from gateway.rates.shared import SharedRates, UsageExchange
 from gateway.revocation.apply import Revocations
 from gateway.revocation.follow import RevocationFollower
 from gateway.revocation.lease import GatewayLease
+from gateway.socketio.door import HEARTBEAT, SOCKET_IO_PATH, SocketIoDoor
+from gateway.socketio.engine import Engine
 from gateway.state.blocks import Blocks
 from gateway.state.presence import Presences
 from gateway.state.typing import TypingSignals
@@ -78,6 +83,8 @@ class Gateway:
         self._bus, self._clients = bus, clients
         messages, partitions = clients.messages, config.bus_partitions
 
+        self.socketio: Engine | None = None
+        """The Socket.IO door, while it is served."""
         self.capacity = Capacity(config.connection_limit)
         self._lease = lease = GatewayLease(leases, bus, self.id)
         self.registry = registry = Registry(self.id, 2 * config.heartbeat_seconds, lambda: lease.cut_off)
@@ -144,6 +151,10 @@ class Gateway:
         """Serve on a listening socket until the process is stopped, then drain."""
         following = asyncio.Event()
         running = [self.group.create_task(each) for each in self._loops(following)]
+
+        def accepting() -> bool:
+            return following.is_set() and not self.lifecycle.stopping.is_set()  # `hub.hub` explains why
+
         upgrades = Upgrades(
             self.registry,
             self._opening,
@@ -153,7 +164,7 @@ class Gateway:
             rates=self._rates,
             receive=self._dispatch.receive,
             allowed_origins=self.config.allowed_origins,
-            accepting=lambda: following.is_set() and not self.lifecycle.stopping.is_set(),  # `hub.hub` explains why
+            accepting=accepting,
         )
         api = Api(
             config=self.config,
@@ -168,19 +179,39 @@ class Gateway:
             sign_in=make_sign_in(self.config),
             lifecycle=self.lifecycle,
         )
+        engine = self.socketio = self._make_socketio(accepting) if self.config.socketio else None
+        mounted: dict[str, ASGIApp] = {} if engine is None else {SOCKET_IO_PATH: engine}
+        doors = {CONNECT_PATH: upgrades.begin} | ({} if engine is None else {SOCKET_IO_PATH.encode(): engine.begin})
         self.capacity.count(lambda: upgrades.under_way, lambda: len(self.registry.connections))
         self.lifecycle.full = lambda: self.capacity.full
         served = served_hosts(self.config.hosts, self.config.own_host, production=self.config.production)
-        server = make_server(make_app(api), {CONNECT_PATH: upgrades.begin}, served=served, capacity=self.capacity)
+        server = make_server(make_app(api, mounted), doors, served=served, capacity=self.capacity)
         serving = self.group.create_task(server.serve(sockets=[listening]))
         log.info("gateway_started", gateway=self.id, address=str(self.config.listen), compiled_sends=NATIVE)
         await self.lifecycle.stopping.wait()
         await drain(self.registry, self._publisher, self._pending, self.config.drain_seconds)
+        if engine is not None:
+            engine.close(Close.RESTARTING)
         server.should_exit = True
         await serving
         for task in running:
             task.cancel()
         await self._lease.leave()
+
+    def _make_socketio(self, accepting: Callable[[], bool]) -> Engine:
+        door = SocketIoDoor(
+            self.registry,
+            self._opening,
+            self._dispatch,
+            group=self.group,
+            authenticator=self._authenticator,
+            tickets=self._tickets,
+            rates=self._rates,
+            allowed_origins=self.config.allowed_origins,
+            late_auth=self.config.socketio_late_auth,
+            accepting=accepting,
+        )
+        return Engine(door, self.id, heartbeat=HEARTBEAT, max_payload=FRAME_BYTES, group=self.group)
 
     def _loops(self, following: asyncio.Event) -> list[Coroutine[None, None, None]]:
         loops: dict[str, Callable[[], Awaitable[None]]] = {

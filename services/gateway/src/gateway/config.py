@@ -249,6 +249,10 @@ class Config(ProcessConfig):
     storage_endpoint: str = setting("HUBBUB_MEDIA_S3_PUBLIC_ENDPOINT", text, "")
     """Where browsers upload to and load media from; the content security policy allows it."""
     heartbeat_seconds: int = setting("HUBBUB_HEARTBEAT_SECONDS", whole(1, 600), 25)
+    socketio: bool = setting("HUBBUB_SOCKETIO", flag, default=False)
+    """Serve Socket.IO clients at /socket.io/."""
+    socketio_late_auth: bool = setting("HUBBUB_SOCKETIO_LATE_AUTH", flag, default=False)
+    """Let Socket.IO clients begin with a WebSocket and show their token afterwards."""
     sends_per_second: int = setting("HUBBUB_SENDS_PER_SECOND", whole(1, 100_000), 50)
     burst: int = setting("HUBBUB_SEND_BURST", whole(1, 100_000), 200)
     user_sends_per_second: int = setting("HUBBUB_USER_SENDS_PER_SECOND", whole(0, 1_000_000), 0)

@@ -45,6 +45,10 @@ class Wire(Protocol):
         """The last bytes for a client whose connection ends for this reason."""
         ...
 
+    def counts(self, connection: Connection) -> bool:
+        """Whether the connection counts towards its user's limit of connections."""
+        ...
+
 
 class Account:
     """A user with at least one connection to this gateway."""

@@ -162,6 +162,12 @@ def test_the_examples_of_the_socket_protocol(text: bytes) -> None:
     assert Decoder(MAX_BYTES).text(text) == EXAMPLES[text]
 
 
+def test_a_lone_surrogate_is_json_and_no_text() -> None:
+    packet = Decoder(MAX_BYTES).text(b'21["a","\\ud800"]')
+    assert packet is not None
+    assert [bytes(each) for each in packet.without_surrogates().arguments] == [b'"a"', b'"\\ufffd"']
+
+
 MALFORMED = {
     "empty": b"",
     "unknown type": b"abc",

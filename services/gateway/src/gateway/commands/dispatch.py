@@ -40,7 +40,8 @@ from hubbub.events.v1.events_pb2 import (
     ReactToMessage,
 )
 
-Handler: TypeAlias = Callable[[Connection, Any], None]
+Handler: TypeAlias = Callable[[Connection, Any], bool | None]
+"""Returns False if it has refused the frame and answered that."""
 OWN_KEY = "\x01"
 """Prefix of the keys that the gateway makes for commands without one. `protocol.incoming` rejects it in clients' keys."""
 REFUSED_COST = 2.0
@@ -104,18 +105,27 @@ class Dispatch:
             self._close(connection, Close.MALFORMED_FRAME)
             return
         except incoming.FrameRefused as refused:
-            self._wrong.inc()
-            if self._granted(connection, REFUSED_COST + len(data) // COST_BYTES, refused.ref):
-                self._writer.send_unheld(connection, refusal(refused.error, refused.ref))
-            return
+            self.refuse(connection, refused, len(data))
+        else:
+            self.handle(connection, frame, len(data))
+
+    def refuse(self, connection: Connection, refused: incoming.FrameRefused, size: int) -> None:
+        """Answer a frame of `size` bytes that is wrong."""
+        self._wrong.inc()
+        if self._granted(connection, REFUSED_COST + size // COST_BYTES, refused.ref):
+            self._writer.send_unheld(connection, refusal(refused.error, refused.ref))
+
+    def handle(self, connection: Connection, frame: incoming.Frame, size: int) -> bool:
+        """Handle a frame of `size` bytes; False if it was refused, which has been answered."""
         handler, counter, cost = self._handlers[type(frame)]
         counter.inc()
-        if not self._granted(connection, cost + len(data) // COST_BYTES, frame.ref):
-            return
+        if not self._granted(connection, cost + size // COST_BYTES, frame.ref):
+            return False
         try:
-            handler(connection, frame)
+            return handler(connection, frame) is not False
         except HubbubError as error:
             self._writer.send_unheld(connection, refusal(error, frame.ref))
+            return False
 
     def _granted(self, connection: Connection, cost: float, ref: Ref) -> bool:
         wait = connection.bucket.take(cost)
@@ -202,14 +212,18 @@ class Dispatch:
 
     # State.
 
-    def _sync(self, catch_ups: CatchUps, connection: Connection, frame: incoming.Sync) -> None:
-        if self._granted(connection, len(frame.positions) // LISTED_PER_TOKEN, frame.ref):
+    def _sync(self, catch_ups: CatchUps, connection: Connection, frame: incoming.Sync) -> bool:
+        granted = self._granted(connection, len(frame.positions) // LISTED_PER_TOKEN, frame.ref)
+        if granted:
             catch_ups.sync(connection, frame.ref, frame.positions, None if frame.epoch is UNSET else frame.epoch)
+        return granted
 
-    def _watch(self, presences: Presences, connection: Connection, frame: incoming.Watch) -> None:
+    def _watch(self, presences: Presences, connection: Connection, frame: incoming.Watch) -> bool:
         users = frozenset(frame.users)
-        if self._granted(connection, len(users - connection.watched) // LISTED_PER_TOKEN, frame.ref):
+        granted = self._granted(connection, len(users - connection.watched) // LISTED_PER_TOKEN, frame.ref)
+        if granted:
             presences.watch(connection, users)
+        return granted
 
     def _ping(self, connection: Connection, frame: incoming.Ping) -> None:
         self._writer.send_unheld(connection, encode(Pong(frame.ref)))

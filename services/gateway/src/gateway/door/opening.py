@@ -85,7 +85,7 @@ class Opening:
         self._registry.writer.send_unheld(connection, encode(hello))  # the store has just admitted the user
         self._registry.opened(connection)
         log.info("connection_opened", connection=connection.id)
-        if len(connection.account.connections) > self.limits.connections:
+        if sum(each.wire.counts(each) for each in connection.account.connections) > self.limits.connections:
             self._registry.close(connection, Close.TOO_MANY_CONNECTIONS)
 
     async def _load(self, identity: Identity) -> Session:

@@ -1,4 +1,4 @@
-"""Lets pages of the allow list call the HTTP API from their own origin (the CORS protocol of the Fetch standard).
+"""Lets pages of the allow list call the HTTP API and long-polling from their own origin (CORS, of the Fetch standard).
 
 Such pages send tokens. Cookies are not shared with them, so `Access-Control-Allow-Credentials` is never sent. Pages of other
 origins get no CORS headers, and their browsers withhold the answers.
@@ -12,7 +12,8 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Scope
 
-_API = "/v1/"
+_SHARED = ("/v1/", "/socket.io/")
+"""What pages of other origins may call."""
 _METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
 _MAY_SEND = "Authorization, Content-Type, Idempotency-Key, X-Request-Id"
 _MAY_READ = "Retry-After, WWW-Authenticate, X-Request-Id"
@@ -42,7 +43,7 @@ class Cors:
 
     def headers(self, scope: Scope) -> Mapping[str, str]:
         """The headers of an answer. `Vary` is always set on the API, as answers differ by origin."""
-        if not scope["path"].startswith(_API):
+        if not scope["path"].startswith(_SHARED):
             return {}
         headers = Headers(scope=scope)
         if not self._may(scope, headers):
@@ -51,4 +52,4 @@ class Cors:
         return {"Vary": "Origin", **shown}
 
     def _may(self, scope: Scope, headers: Headers) -> bool:
-        return scope["path"].startswith(_API) and headers.get("origin", "") in self._allowed
+        return scope["path"].startswith(_SHARED) and headers.get("origin", "") in self._allowed

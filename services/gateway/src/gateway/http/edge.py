@@ -22,7 +22,7 @@ from gateway.http.cors import Cors
 from gateway.metrics import HTTP_SECONDS
 
 log = structlog.get_logger()
-_QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
+_QUIET = frozenset({"/healthz", "/readyz", "/metrics", "/socket.io/"})
 """Requested every few seconds by machines: measured, not logged."""
 
 

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chassis.errors import HubbubError, InvalidArgument, NotFound
 from gateway.http import (
@@ -100,8 +101,8 @@ DEVELOPMENT: tuple[tuple[str, dict[str, Operation]], ...] = (("/v1/dev/login", {
 """Served if there is a development issuer."""
 
 
-def make_app(api: Api) -> Edge:
-    """The HTTP application, with the web app if there is one."""
+def make_app(api: Api, mounted: Mapping[str, ASGIApp]) -> Edge:
+    """The HTTP application, with the web app if there is one, and other applications at their exact paths."""
     config = api.config
     headers = partial(security_headers, config.storage_endpoint, over_tls=config.over_tls)
     table = TABLE + (DEVELOPMENT if api.dev_issuer else ())
@@ -114,7 +115,21 @@ def make_app(api: Api) -> Edge:
     app = Starlette(routes=routes, exception_handlers={HubbubError: _refused, HTTPException: _unrouted})
     app.router.redirect_slashes = False
     app.state.api = api
-    return Edge(app, headers(), Cors(config.allowed_origins))
+    return Edge(_mount(app, mounted), headers(), Cors(config.allowed_origins))
+
+
+def _mount(app: ASGIApp, mounted: Mapping[str, ASGIApp]) -> ASGIApp:
+    routes = {path: Route(path, each) for path, each in mounted.items()}
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        route = routes.get(scope["path"])
+        if route is None:
+            await app(scope, receive, send)
+        else:
+            scope["route"] = route  # `http.edge` logs its path
+            await mounted[route.path](scope, receive, send)
+
+    return serve
 
 
 def _route(path: str, handlers: Mapping[str, Handler]) -> Route:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Annotated, ClassVar, Literal, NoReturn, TypeAlias, get_args
 
 import msgspec
@@ -49,6 +49,8 @@ class _Frame(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", kw_on
 
     cost: ClassVar[float]
     """Tokens that a frame of this type costs, besides those for its bytes. Every type declares its own."""
+    silent: ClassVar[bool] = False
+    """A frame of this type that is accepted has no answer."""
     ref: Raw | UnsetType = UNSET
 
 
@@ -117,6 +119,7 @@ class Read(_Frame, tag="read"):
     """Move the read position."""
 
     cost: ClassVar[float] = 1.0
+    silent: ClassVar[bool] = True
     channel: Id
     seq: Seq
 
@@ -125,6 +128,7 @@ class Typing(_Frame, tag="typing"):
     """The user is typing."""
 
     cost: ClassVar[float] = 0.2
+    silent: ClassVar[bool] = True
     channel: Id
 
 
@@ -133,6 +137,7 @@ class Watch(_Frame, tag="watch"):
 
     cost: ClassVar[float] = 1.0
     """And more for users that it adds: `commands.dispatch`."""
+    silent: ClassVar[bool] = True
     users: list[Id]
 
 
@@ -140,6 +145,7 @@ class Status(_Frame, tag="status"):
     """The user's presence on this connection."""
 
     cost: ClassVar[float] = 0.5
+    silent: ClassVar[bool] = True
     status: Literal["online", "away", "dnd"]
 
 
@@ -176,9 +182,22 @@ class _Reference(msgspec.Struct):
     ref: Raw | UnsetType = UNSET
 
 
+class _Reserved(msgspec.Struct):
+    """What `decode_fields` is told apart from the fields."""
+
+    type: Raw | UnsetType = UNSET
+    ref: Raw | UnsetType = UNSET
+
+
 _WRONG = "The type is missing or unknown, or a field is wrong"
 _parse = msgspec.json.Decoder(Frame).decode
 _parse_reference = msgspec.json.Decoder(_Reference).decode
+_parse_reserved = msgspec.json.Decoder(_Reserved).decode
+_parsers: dict[str, Callable[[bytes], Frame]] = {
+    kind.__struct_config__.tag: msgspec.json.Decoder(kind).decode for kind in get_args(Frame)
+}
+"""By `type`."""
+_NOTHING_RESERVED = _Reserved()
 
 
 class Malformed(Exception):
@@ -199,10 +218,28 @@ def decode(data: bytes) -> Frame:
     try:
         frame: Frame = _parse(data)
     except (msgspec.DecodeError, RecursionError):
-        raise Malformed if _too_deep(data) else _reject(data) from None
+        raise Malformed if too_deep(data) else _reject(data) from None
     # Only `ref` can nest. If it is repeated, the decoder shows the last one: so the brackets of all the bytes are counted.
-    if frame.ref is not UNSET and _too_deep(data):
+    if frame.ref is not UNSET and too_deep(data):
         raise Malformed
+    _check(frame)
+    return frame
+
+
+def decode_fields(name: str, fields: bytes, ref: Raw) -> Frame:
+    """The frame of a type with these fields, a JSON object without `type` and `ref`. Raises `Malformed`, `FrameRefused`."""
+    if too_deep(fields):
+        raise Malformed
+    parse = _parsers.get(name)
+    if parse is None:
+        raise FrameRefused(InvalidFrame("There is no such event for clients"), ref)
+    try:
+        if _parse_reserved(fields) != _NOTHING_RESERVED:
+            raise FrameRefused(InvalidFrame("type and ref are no fields of an event"), ref)
+        frame = parse(fields)
+    except (msgspec.DecodeError, RecursionError):
+        raise FrameRefused(InvalidFrame("A field is missing, unknown or wrong"), ref) from None
+    frame.ref = ref
     _check(frame)
     return frame
 
@@ -277,7 +314,7 @@ def _check_send(frame: Send) -> None:
         check_id(each, "attachments or mentions")
 
 
-def _too_deep(data: bytes) -> bool:
+def too_deep(data: bytes) -> bool:
     """Whether brackets outside strings nest more than `DEPTH` levels deep, or do not match: that is not JSON."""
     if data.count(b"[") + data.count(b"{") <= DEPTH:
         return False

@@ -164,7 +164,15 @@ class Pong(msgspec.Struct, frozen=True, tag="pong"):
     ref: Ref = UNSET
 
 
-Frame: TypeAlias = Hello | Ack | Error | Synced | Joined | Left | Receipt | Typing | Presence | Reconnect | Renewed | Pong
+class Accepted(msgspec.Struct, frozen=True, tag="accepted"):
+    """Answers a frame that has no answer of its own. Only for clients whose every frame may be answered (Socket.IO)."""
+
+    ref: Ref = UNSET
+
+
+Frame: TypeAlias = (
+    Accepted | Hello | Ack | Error | Synced | Joined | Left | Receipt | Typing | Presence | Reconnect | Renewed | Pong
+)
 
 _encode = msgspec.json.Encoder().encode
 _AS_LOADED = Start(0, None)

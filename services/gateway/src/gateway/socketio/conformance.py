@@ -150,8 +150,7 @@ async def serve(engines: Mapping[str, Engine], listening: list[socket.socket], s
         group.create_task(server.serve(sockets=listening))
         await stopping.wait()
         for engine in engines.values():
-            for session in list(engine.sessions.values()):
-                session.close(Close.RESTARTING)
+            engine.close(Close.RESTARTING)
         server.should_exit = True
 
 

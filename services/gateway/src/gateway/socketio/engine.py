@@ -86,6 +86,11 @@ class Engine:
         self.under_way = 0
         """Handshakes of WebSockets that are being decided."""
 
+    def close(self, reason: Close) -> None:
+        """End every session."""
+        for session in list(self.sessions.values()):
+            session.close(reason)
+
     # Long-polling.
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

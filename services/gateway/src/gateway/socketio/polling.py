@@ -44,6 +44,8 @@ class Polling(asyncio.Transport):
         """Frames that no request has fetched."""
         self._request: asyncio.Future[None] | None = None
         """Resolved when the waiting request can be answered; None if no request waits."""
+        self._fetched = asyncio.get_running_loop().time()
+        """When a request was last answered."""
         self._closing = False
         """The transport is closed once everything is fetched."""
         self._releasing = False
@@ -56,7 +58,7 @@ class Polling(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Hold frames for the next request. Dropped after the end."""
-        if self._owner is None:
+        if self._owner is None or not data:
             return
         self._held += data
         self._owner.pause_writing()
@@ -94,6 +96,11 @@ class Polling(asyncio.Transport):
         return held
 
     @property
+    def silent_seconds(self) -> float:
+        """For how long no request has polled."""
+        return 0.0 if self.waiting else asyncio.get_running_loop().time() - self._fetched
+
+    @property
     def ready(self) -> bool:
         """Whether a request is answered at once."""
         return bool(self._held) or self._releasing or self.is_closing()
@@ -122,18 +129,21 @@ class Polling(asyncio.Transport):
 
     def take(self) -> bytes:
         """Take the payload for a request; a `noop` if nothing is held."""
+        self._fetched = asyncio.get_running_loop().time()
         packets: list[Packet] = []
         position = 0
         while position < len(self._held) and len(packets) < PACKETS:
             frame = unframed(self._held, position)
-            position = frame.end
             if frame.is_text:
                 packets.append(engine_packets.decode_text(frame.payload))
             elif frame.is_binary:
                 packets.append(Packet(Type.MESSAGE, frame.payload, binary=True))
-            else:  # the close frame
+            elif packets:  # the close frame, alone: stock clients drop what comes with it
+                break
+            else:
                 packets.append(Packet(Type.CLOSE))
                 self._closing = True
+            position = frame.end
         del self._held[:position]
         owner = self._owner
         if owner is not None and not self._held:

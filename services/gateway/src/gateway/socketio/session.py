@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.model import NO_FILE
 from gateway.protocol.close_codes import Close
 from gateway.rates.bucket import Bucket
 from gateway.socketio import engine_packets
@@ -121,6 +122,11 @@ class Session:
         self._timer: asyncio.TimerHandle | None = None
         """The next ping, or the end of the wait for its answer."""
 
+    @property
+    def file(self) -> int:
+        """The file descriptor of its WebSocket; `NO_FILE` while it polls."""
+        return NO_FILE if self.polling is not None else int(self.transport.get_extra_info("socket").fileno())
+
     def begin(self, websocket: WebSocket | None = None) -> None:
         """Start on a WebSocket, or with polling."""
         if websocket is None:
@@ -139,19 +145,24 @@ class Session:
         if packet.type is Type.MESSAGE:
             self.owner.message(self, packet.data, binary=packet.binary)
             return
-        self.bucket.take(CONTROL_COST)
-        if self.bucket.flooding:
-            self.close(Close.FLOODING)
+        if not self.charge(CONTROL_COST):
             return
         match packet.type:
             case Type.PONG:
                 self._ping_later()
             case Type.CLOSE:
-                self.owner.closed_by_client(self, 0, b"" if self.polling is not None else close_frame(0))
+                self.owner.closed_by_client(self, 0, self.farewell)
             case Type.NOOP:
                 pass
             case _:  # only the server opens and pings, and only a probe upgrades
                 self.close(Close.MALFORMED_FRAME)
+
+    def charge(self, cost: float) -> bool:
+        """Charge the client; False if it floods, which ends the session."""
+        self.bucket.take(cost)
+        if self.bucket.flooding:
+            self.close(Close.FLOODING)
+        return not self.bucket.flooding
 
     def receive_text(self, text: bytes) -> None:
         """Handle the packet in a text message of the WebSocket."""
@@ -196,6 +207,11 @@ class Session:
             self.transport.write(held)
 
     # The end.
+
+    @property
+    def farewell(self) -> bytes:
+        """The last frames for a client that closes: a poll is answered with a `noop`."""
+        return close_frame(0) if self.polling is None else b""
 
     def close(self, reason: Close) -> None:
         """End the session, unless it ends already."""

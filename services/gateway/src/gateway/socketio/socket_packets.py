@@ -26,6 +26,7 @@ MAX_ATTACHMENTS = 10
 _FORMAT = re.compile(
     rb"(?P<type>[0-6])(?:(?P<attachments>[0-9]{1,4})-)?(?:(?P<namespace>/[^,]*),?)?(?P<id>[0-9]{1,16})?(?P<data>.*)", re.DOTALL
 )
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 
 class Type(Enum):
@@ -54,8 +55,12 @@ class Packet(NamedTuple):
 
     @property
     def arguments(self) -> list[Raw]:
-        """The elements of an array; the first one of an event is its name."""
+        """The elements of an array; the first one of an event is its name. Raises `DecodeError` for a lone surrogate."""
         return _parse_array(self.data)
+
+    def without_surrogates(self) -> Packet:
+        """The packet with another character for each surrogate: JSON may hold lone ones, which no text can."""
+        return self._replace(data=_SURROGATE.sub(rb"\\ufffd", self.data))
 
 
 class Decoder:
@@ -140,7 +145,8 @@ def _decode(text: bytes) -> tuple[Packet, int]:
     except UnicodeDecodeError:
         raise MalformedPacketError from None
     binary = kind in (Type.BINARY_EVENT, Type.BINARY_ACK)
-    if binary is (found["attachments"] is None) or (number or 0) > MAX_ID or not _fits(packet):
+    fits = _fits(packet) or (b"\\u" in packet.data and _fits(packet.without_surrogates()))
+    if binary is (found["attachments"] is None) or (number or 0) > MAX_ID or not fits:
         raise MalformedPacketError
     count = int(found["attachments"] or 0)
     if count > MAX_ATTACHMENTS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gateway.model import Framed
+from gateway.model import Connection, Framed
 from gateway.protocol.close_codes import Close
 
 _SMALL = 126
@@ -34,6 +34,11 @@ class WebSocketWire:
     def close(self, reason: Close) -> bytes:
         """The close frame."""
         return close_frame(reason.code, reason.text)
+
+    def counts(self, connection: Connection) -> bool:
+        """Every one does."""
+        del connection
+        return True
 
 
 WEBSOCKET = WebSocketWire()

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from gateway.model import Connection
 from gateway.protocol.close_codes import Close
 
-_NEVER = 1 << 40
+NEVER = 1 << 40
+"""A second that does not come."""
 
 
 class Sweep:
@@ -69,5 +70,5 @@ class Sweep:
 
     def _due(self, connection: Connection) -> int:
         silent = connection.last_frame + self._silence_seconds
-        expired = self.now + int(min(connection.identity.expires_at - time.time(), _NEVER)) + 1
+        expired = self.now + int(min(connection.identity.expires_at - time.time(), NEVER)) + 1
         return max(self.now + 1, min(silent, expired))

@@ -26,6 +26,7 @@ CREATE TABLE search_slices (
 REVOKE INSERT, UPDATE, DELETE ON search_generations, search_slices FROM hubbub_service;
 GRANT INSERT, UPDATE, DELETE ON search_generations, search_slices TO hubbub_every_tenant;
 
+-- Statistics say whether a word is rare, and vacuum merges the words that were added last into the index: both are kept fresh.
 -- The tables of slices belong to the owner; the reader, which may create no table, creates and drops them by these functions.
 CREATE FUNCTION search_add_slice(of_generation integer, from_message uuid) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
@@ -34,7 +35,8 @@ DECLARE
 BEGIN
     INSERT INTO search_slices VALUES (of_generation, from_message, slice);
     EXECUTE format('CREATE TABLE %I (
-        message uuid PRIMARY KEY, channel uuid NOT NULL, seq bigint NOT NULL, words tsvector NOT NULL)', slice);
+        message uuid PRIMARY KEY, channel uuid NOT NULL, seq bigint NOT NULL, words tsvector NOT NULL
+    ) WITH (autovacuum_analyze_scale_factor = 0.05, autovacuum_vacuum_insert_scale_factor = 0.05)', slice);
     EXECUTE format('CREATE INDEX ON %I USING gin (channel, words) WITH (gin_pending_list_limit = 1024)', slice);
     EXECUTE format('REVOKE ALL ON %I FROM hubbub_service', slice);
     EXECUTE format('GRANT SELECT ON %I TO hubbub_service', slice);

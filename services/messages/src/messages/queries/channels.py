@@ -4,7 +4,7 @@ from messages.queries.epoch import EPOCH, FIRST
 from messages.queries.messages import FLOOR, columns
 
 # What authorizing a caller needs.
-_MEMBERSHIP = """ch.id, ch.kind, ch.name, ch.topic, ch.slow_mode_seconds, ch.history, ch.head,
+_MEMBERSHIP = """ch.id, ch.kind, ch.name, ch.topic, ch.slow_mode_seconds, ch.history, ch.head, ch.archived_to,
   mb.role, mb.joined_seq, mb.read_seq, mb.muted"""
 _BANNED = """EXISTS (
   SELECT FROM bans b WHERE b.channel = ch.id AND b."user" = %(user)s AND b.until > now())"""
@@ -14,8 +14,10 @@ WHERE ch.id = %(channel)s AND ch.tenant = %(tenant)s"""
 MEMBERSHIP = f"SELECT {_MEMBERSHIP}, {_BANNED} {_MINE}"
 
 # Posting moves the author's read position, so all later messages are by other users: unread is a difference of two counts.
+# Messages that left the log are not counted.
 _UNREAD = """CASE WHEN mb.role IS NULL THEN 0 ELSE ch.posts - COALESCE((
-    SELECT posts FROM entries last_read WHERE last_read.channel = ch.id AND last_read.seq = mb.read_seq), 0) END"""
+    SELECT posts FROM entries last_read
+    WHERE last_read.channel = ch.id AND last_read.seq = mb.read_seq), ch.archived_posts) END"""
 _PEER = """CASE ch.kind WHEN 'direct' THEN (
     SELECT json_build_object('id', u.id, 'name', u.name)::text FROM members other
     JOIN users u ON u.tenant = other.tenant AND u.id = other."user"

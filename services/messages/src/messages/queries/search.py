@@ -54,8 +54,8 @@ DELETE FROM {slice} WHERE message = ANY(%(messages)s::uuid[])
 # The current state of messages that were edited or deleted.
 CURRENT = """
 SELECT m.id, m.channel, m.seq, m.sender, m.text, m.details::text
-FROM unnest(%(channels)s::uuid[], %(messages)s::uuid[]) AS changed(channel, id)
-JOIN messages m ON m.channel = changed.channel AND m.id = changed.id WHERE m.deleted_seq IS NULL
+FROM unnest(%(channels)s::uuid[], %(messages)s::uuid[]) AS changed(channel, id) CROSS JOIN LATERAL (
+  SELECT * FROM messages WHERE channel = changed.channel AND id = changed.id AND deleted_seq IS NULL OFFSET 0) m
 """
 
 # Messages that were found, as a member sees them now. Drops those that the caller may not read, and deleted ones.

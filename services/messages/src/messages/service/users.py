@@ -14,7 +14,7 @@ from messages import convert, cursors, validate
 from messages.audit import AuditAction
 from messages.message import Caller, TenantId, User, UserId
 from messages.service.rpc_base import RpcBase
-from messages.store import audit, channels, epoch, sessions, users
+from messages.store import audit, channels, epoch, erasure, sessions, users
 from messages.store.channels import Opened
 from messages.store.users import Admission, RevocationState, UserRecord
 
@@ -102,6 +102,18 @@ class Users(RpcBase):
                 action = AuditAction.USER_BLOCKED if request.blocked else AuditAction.USER_UNBLOCKED
                 await audit.append(connection, caller, action, subject=user)
         return rpc.BlockUserResponse(revocation=await self._apply(caller.tenant, user, state))
+
+    async def EraseUser(self, request: rpc.EraseUserRequest, _context: object) -> rpc.EraseUserResponse:
+        """Erase a user. Returns once every gateway has ended their access; `python -m messages erase` does the rest."""
+        caller, user = await self._administrator(request.caller, request.user)
+        async with self._database.transaction([caller.tenant]) as connection:
+            await erasure.request(connection, caller, user)
+            state = await users.revoke(connection, caller.tenant, user)
+            await sessions.end_others(connection, Caller(caller.tenant, user))
+            if state is None:
+                raise NotFound
+        await self._apply(caller.tenant, user, state)
+        return rpc.EraseUserResponse()
 
     async def _administrator(self, requester: nouns.Caller, user: str) -> tuple[Caller, UserId]:
         caller = await self._admitted(requester)

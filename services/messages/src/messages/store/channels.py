@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from chassis.pipeline import Query, Rows, Statement
 from chassis.postgres import Connection
 from messages import policy
 from messages.message import Caller, ChannelId, ChannelListing, Details, MembershipView, TenantId, User, UserId
@@ -19,7 +20,7 @@ from messages.store.users import escaped
 _user = msgspec.json.Decoder(User).decode
 LISTED = 200
 """Channels in `hello`."""
-_MEMBERSHIP_COLUMNS = 12
+_MEMBERSHIP_COLUMNS = 13
 
 
 class NewChannel(msgspec.Struct, frozen=True):
@@ -39,6 +40,21 @@ async def membership(connection: Connection, caller: Caller, channel: ChannelId)
     return _membership(row) if row else None
 
 
+_MEMBERSHIP_STATEMENT = Statement(queries.MEMBERSHIP)
+_LIST_STATEMENTS = {True: Statement(queries.LIST_JOINABLE), False: Statement(queries.LIST_OWN)}
+"""By `joinable`."""
+
+
+def membership_query(caller: Caller, channel: ChannelId) -> Query:
+    """The statement of which `membership_from` reads the rows."""
+    return _MEMBERSHIP_STATEMENT.query(_of(caller, channel))
+
+
+def membership_from(rows: Rows) -> MembershipView | None:
+    """As `membership`."""
+    return _membership(rows[0]) if rows else None
+
+
 async def listing(connection: Connection, caller: Caller, channel: ChannelId) -> ChannelListing | None:
     """A channel of the caller's tenant as channel lists show it; None when it does not exist."""
     row: Any = await (await connection.execute(queries.VIEW, _of(caller, channel))).fetchone()
@@ -49,9 +65,7 @@ Position = tuple[str, str]
 """Of a channel in a list: when it was last active, and its id."""
 
 
-async def page(
-    connection: Connection, caller: Caller, after: Position | None, limit: int, *, joinable: bool, query: str = ""
-) -> list[tuple[Position, ChannelListing]]:
+def page_query(caller: Caller, after: Position | None, limit: int, *, joinable: bool, query: str = "") -> Query:
     """The caller's channels, or those that they could join, most recently active first, after a position.
 
     With `query`, only those in whose name it occurs, or in the other user's name or id of a direct channel.
@@ -65,8 +79,11 @@ async def page(
         "after": after[1] if after else None,
         "limit": limit,
     }
-    statement = queries.LIST_JOINABLE if joinable else queries.LIST_OWN
-    rows: list[tuple[Any, ...]] = await (await connection.execute(statement, parameters)).fetchall()
+    return _LIST_STATEMENTS[joinable].query(parameters)
+
+
+def page_from(rows: Rows) -> list[tuple[Position, ChannelListing]]:
+    """The channels of `page_query`, each with its position."""
     return [((active, row[0]), _listing(tuple(row))) for active, *row in rows]
 
 
@@ -140,12 +157,12 @@ def direct_key(first: UserId, second: UserId) -> str:
     return msgspec.json.encode(sorted([first, second])).decode()
 
 
-def _of(caller: Caller, channel: ChannelId) -> dict[str, object]:
+def _of(caller: Caller, channel: ChannelId) -> dict[str, str]:
     return {"tenant": caller.tenant, "user": caller.user, "channel": channel}
 
 
 def _membership(columns: Sequence[Any]) -> MembershipView:
-    channel, kind, name, topic, slow_mode_seconds, history, head, role, joined, read, muted, *banned = columns
+    channel, kind, name, topic, slow_mode_seconds, history, head, archived_to, role, joined, read, muted, *banned = columns
     return MembershipView(
         channel,
         ChannelKind(kind),
@@ -154,6 +171,7 @@ def _membership(columns: Sequence[Any]) -> MembershipView:
         slow_mode_seconds,
         history,
         head,
+        archived_to,
         Role(role) if role else None,
         joined or 0,
         read or 0,

@@ -52,6 +52,7 @@ class PostgresSearch:
         """Change the index, in a transaction. The generation must have slices (`lay_out`)."""
         await connection.execute(queries.SHARE_SLICES, {"generation": self._generation})
         slices = await _slices(connection, self._generation)
+        added: list[tuple[Slice, int]] = []
         for each, documents in _by_slice(slices, changes.documents, lambda document: document.message):
             parameters = {
                 "messages": [document.message for document in documents],
@@ -60,10 +61,11 @@ class PostgresSearch:
                 "words": [words.vector(document.texts, document.sender) for document in documents],
             }
             cursor = await connection.execute(_named(queries.INSERT, each), parameters)
-            count = {"generation": self._generation, "first": each.first, "more": cursor.rowcount}
-            await connection.execute(queries.COUNT, count)
+            added.append((each, cursor.rowcount))
         for each, messages in _by_slice(slices, changes.removed, lambda message: message):
             await connection.execute(_named(queries.DELETE, each), {"messages": messages})
+        for each, more in added:  # at the end, and in one order: other processes count in the same rows
+            await connection.execute(queries.COUNT, {"generation": self._generation, "first": each.first, "more": more})
 
     async def find(self, connection: Connection, wanted: Wanted) -> Sequence[Hit]:
         """The newest messages that match, newest first."""
