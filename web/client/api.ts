@@ -54,7 +54,10 @@ export function createApi(options: HttpOptions) {
     me: () => request<Me>("/v1/me"),
     people: (q: string, limit = 20) => list<Person>("/v1/users", { q, limit }),
     ticket: () => request<{ ticket: string; expires_in: number }>("/v1/tickets", { method: "POST" }),
-    channels: (cursor?: string) => request<Page<ChannelSummary>>("/v1/channels", { query: { cursor } }),
+    channels: (cursor?: string, limit?: number) => request<Page<ChannelSummary>>("/v1/channels", { query: { cursor, limit } }),
+    /** Channels of the caller, or with `joinable` public channels that the caller has not joined, by part of their name. */
+    findChannels: async (q: string, limit: number, joinable = false) =>
+      (await request<Page<ChannelSummary>>("/v1/channels", { query: { q, limit, ...(joinable && { joinable: 1 }) } })).items,
     /** The tenant's public channels that the caller has not joined. */
     joinable: () => list<ChannelSummary>("/v1/channels", { joinable: 1 }),
     channel: (id: string) => request<ChannelSummary>(channel(id)),

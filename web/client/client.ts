@@ -72,7 +72,7 @@ export class HubbubClient {
     this.#me = me.user;
     this.api = api;
     this.store = new Store({ ...initialState, me }, options.schedule);
-    this.directory = new Directory(api, this.store, clock);
+    this.directory = new Directory(api, this.store, clock, (found) => this.learn(found));
     this.directory.addNames([me]);
     this.view = new ChannelView(this.store, (channel, range) => api.messages(channel, range), clock, options.limits ?? defaultLimits);
     const ticket = async () => (await api.ticket()).ticket;
@@ -207,6 +207,7 @@ export class HubbubClient {
     // The renewed credentials may belong to another user, who must not see this user's messages.
     if (hello.user !== this.#me) return this.#connection.end(unauthorized, "");
     const { positions, voided, joined, left } = this.#sync.hello(hello);
+    this.directory.hello(hello.more === true);
     for (const id of left) this.#left(id);
     this.store.update((s) => ({
       channels: new Map([...s.channels, ...joined.map((head) => [head.id, begun(s.channels.get(head.id), head)] as const)]),

@@ -7,6 +7,8 @@ import type { ClientStore } from "./state";
 import { withEntry } from "./store";
 
 const retryMs = 2_000;
+/** Channels per page where the caller has more than `hello` lists. */
+const pageOfMany = 100;
 
 export class Directory {
   readonly #api: Api;
@@ -18,11 +20,24 @@ export class Directory {
   /** How often the server's store has lost entries. */
   #losses = 0;
   #stopped = false;
+  /** The caller has more channels than `hello` lists: pages are loaded as they are needed. */
+  #many = false;
+  /** Where the next page begins; undefined at the end. */
+  #next: string | undefined;
+  #loadingMore = false;
+  readonly #learn: (found: readonly ChannelSummary[]) => void;
 
-  constructor(api: Api, store: ClientStore, clock: Clock) {
+  /** `learn` adds channels of the caller that may be unknown. */
+  constructor(api: Api, store: ClientStore, clock: Clock, learn: (found: readonly ChannelSummary[]) => void) {
     this.#api = api;
     this.#store = store;
     this.#clock = clock;
+    this.#learn = learn;
+  }
+
+  /** Whether the caller has more channels than `hello` lists. */
+  hello(many: boolean): void {
+    this.#many = many;
   }
 
   /** Stores display names. */
@@ -54,24 +69,49 @@ export class Directory {
   /** The server's store has lost entries: answers that are under way may be older than that. */
   lost(): void {
     this.#losses += 1;
+    this.#load += 1;
   }
 
-  /** Loads the channel list page by page: previews, counts, names. Retries until it succeeds; a later call replaces an earlier one. */
+  /**
+   * Loads the channel list page by page, of very many channels the first page: previews, counts, names. Retries until it succeeds;
+   * a later call replaces an earlier one.
+   */
   async loadChannels(): Promise<void> {
     this.#retry?.();
     const load = (this.#load += 1);
     let cursor: string | undefined;
     do {
-      const page: Page<ChannelSummary> | null = await this.#api.channels(cursor).catch(() => null);
+      const page: Page<ChannelSummary> | null = await this.#page(cursor);
       if (load !== this.#load) return;
       if (page === null) {
         if (!this.#stopped) this.#retry = this.#clock.after(retryMs, () => void this.loadChannels());
         return;
       }
-      this.applySummaries(page.items);
+      this.#listed(page);
       cursor = page.next;
-    } while (cursor !== undefined);
+    } while (cursor !== undefined && !this.#many);
     this.#store.update(() => ({ listed: true }));
+  }
+
+  /** Loads the next page of very many channels. */
+  async loadMoreChannels(): Promise<void> {
+    if (this.#next === undefined || this.#loadingMore) return;
+    const load = this.#load;
+    this.#loadingMore = true;
+    const page = await this.#page(this.#next);
+    this.#loadingMore = false;
+    if (page !== null && load === this.#load) this.#listed(page);
+  }
+
+  #page(cursor: string | undefined): Promise<Page<ChannelSummary> | null> {
+    return this.#api.channels(cursor, this.#many ? pageOfMany : undefined).catch(() => null);
+  }
+
+  #listed(page: Page<ChannelSummary>): void {
+    if (this.#many) this.#learn(page.items);
+    else this.applySummaries(page.items);
+    this.#next = this.#many ? page.next : undefined;
+    this.#store.update(() => ({ moreChannels: this.#next !== undefined }));
   }
 
   /** Combines the server's summaries with the events since. */

@@ -22,6 +22,8 @@ export interface ClientState {
   channels: ReadonlyMap<string, Channel>;
   /** The channel list was loaded at least once. */
   listed: boolean;
+  /** The caller has channels that are not in `channels`; `Directory.loadMoreChannels` loads the next ones. */
+  moreChannels: boolean;
   members: ReadonlyMap<string, readonly Member[]>;
   /** What the caller is invited to and has not answered. */
   invitations: readonly Invitation[];
@@ -46,6 +48,7 @@ export const initialState: ClientState = {
   expiresAt: null,
   channels: new Map(),
   listed: false,
+  moreChannels: false,
   members: new Map(),
   invitations: [],
   names: new Map(),
