@@ -13,7 +13,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, async_playwright, expect
 
 from stack import Stack
-from tests.browser.window import PATIENCE_MS
+from tests.browser.window import CONSENT_TENANT, PATIENCE_MS
 from tests.flow.world import World
 
 _CHROMIUM = [
@@ -30,7 +30,10 @@ _CHROMIUM = [
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def product(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     """Return the running product: two gateways, two workers. A test that kills a process waits until it serves again."""
-    env = {"HUBBUB_HEARTBEAT_SECONDS": "5"}  # a test of the heartbeat waits for two
+    env = {
+        "HUBBUB_HEARTBEAT_SECONDS": "5",  # a test of the heartbeat waits for two
+        "HUBBUB_CONSENT_TENANTS": CONSENT_TENANT,
+    }
     async with Stack(tmp_path_factory.mktemp("product"), gateways=2, workers=2, env=env) as stack:
         yield stack
 

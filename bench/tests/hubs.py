@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 from gateway.hub.hub import Hub
 from gateway.identity.identity import Identity
-from gateway.protocol.outgoing import ChannelView, Membership
 from gateway.rates.bucket import Bucket
 from gateway.wire.framing import WEBSOCKET
 from gateway.wire.registry import Registry
@@ -101,6 +100,6 @@ class Room:
         connection.file = near.fileno()
         self._transports.append(connection.transport)
         with self.hub.recent.load() as load:
-            self.hub.open(connection, [Membership(ChannelView(channel, "group", "", "member", self._seq, 0))], load)
+            self.hub.open(connection, [(channel, self._seq, 0)], load)
         connection.flowing = True
         self.hub.channels[channel].place(connection, self._seq)

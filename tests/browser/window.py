@@ -14,6 +14,8 @@ from playwright.async_api import Browser, Locator, Page, ViewportSize, expect
 from stack import Stack
 
 PATIENCE_MS = 10_000
+CONSENT_TENANT = "web-consent"
+"""In this tenant strangers can only invite each other."""
 _DESKTOP = ViewportSize(width=1280, height=800)
 
 
@@ -162,9 +164,9 @@ class OpenWindow(Protocol):
 
 
 @asynccontextmanager
-async def windows(browser: Browser, product: Stack) -> AsyncIterator[OpenWindow]:
-    """Open windows of one browser, each with a user of the same new tenant."""
-    tenant = f"web-{uuid4().hex[:12]}"
+async def windows(browser: Browser, product: Stack, tenant: str = "") -> AsyncIterator[OpenWindow]:
+    """Open windows of one browser, each with a user of the same tenant, by default a new one."""
+    tenant = tenant or f"web-{uuid4().hex[:12]}"
     async with await browser.new_context(viewport=_DESKTOP) as context:
         context.set_default_timeout(PATIENCE_MS)
 

@@ -20,7 +20,7 @@ from tests.deploy.test_settings import CONFIGS, config_of
 
 OPERATIONS = ROOT / "docs" / "operations.md"
 JOURNEYS = (ROOT / "README.md", ROOT / "docs" / "flow.md")
-SHORT = {"messages-api": "api", "messages-worker": "worker", "messages-migrate": "migrate"}
+SHORT = {"messages-api": "api", "messages-worker": "worker", "messages-search": "search", "messages-migrate": "migrate"}
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 

@@ -37,6 +37,7 @@ def test_grpc_edges_are_those_of_the_architecture(overlay: str) -> None:
 @overlays
 def test_workers_and_migrations_accept_no_connection(overlay: str) -> None:
     assert named(overlay, "NetworkPolicy", "messages-worker")["spec"]["ingress"] == []
+    assert named(overlay, "NetworkPolicy", "messages-search")["spec"]["ingress"] == []
     assert named(overlay, "NetworkPolicy", "migrations")["spec"]["ingress"] == []
 
 
@@ -53,8 +54,15 @@ def test_stores_accept_their_clients_only() -> None:
         peers = [peer["podSelector"] for rule in policy["ingress"] for peer in rule["from"]]
         return {name for peer in peers for name in _matching("dev", peer)}
 
-    assert clients("postgres") == {"messages-api", "messages-worker", "media", "messages-migrate", "media-migrate"}
-    assert clients("valkey") == {"gateway", "messages-api", "messages-worker", "presence"}
+    assert clients("postgres") == {
+        "messages-api",
+        "messages-worker",
+        "messages-search",
+        "media",
+        "messages-migrate",
+        "media-migrate",
+    }
+    assert clients("valkey") == {"gateway", "messages-api", "messages-worker", "messages-search", "presence"}
 
 
 def _leaving(overlay: str, port: int) -> Iterator[tuple[str, str]]:

@@ -28,6 +28,7 @@ CONFIGS = {
     "gateway": ("gateway", "gateway.config", "Config"),
     "messages-api": ("messages", "messages.config", "ApiConfig"),
     "messages-worker": ("messages", "messages.config", "WorkerConfig"),
+    "messages-search": ("messages", "messages.config", "SearchConfig"),
     "messages-migrate": ("messages", "messages.config", "MigrateConfig"),
     "presence": ("presence", "presence.config", "Config"),
     "media": ("media", "media.config", "Config"),
@@ -91,7 +92,7 @@ def test_a_process_can_start_with_its_variables(overlay: str, process: str, tmp_
 @overlays
 def test_all_processes_on_the_bus_have_the_same_number_of_partitions(overlay: str, tmp_path: Path) -> None:
     on_the_bus = [process for process in COMPONENTS if "HUBBUB_BUS_URL" in names(config_of(process))]
-    assert len(on_the_bus) == 3
+    assert len(on_the_bus) == 4
     assert len({variables_of(overlay, process, tmp_path)["HUBBUB_BUS_PARTITIONS"] for process in on_the_bus}) == 1
 
 
@@ -142,7 +143,7 @@ def test_every_container_runs_an_existing_command(overlay: str, process: str) ->
     entry = stages(ROOT / "services" / CONFIGS[process][0] / "Dockerfile")[-1].entrypoint
     args = pod(workload(overlay, process))["containers"][0].get("args", [])
     assert entry == ["python", "-m", CONFIGS[process][0]]
-    commands = {"messages-api": ["api"], "messages-worker": ["worker"]}
+    commands = {"messages-api": ["api"], "messages-worker": ["worker"], "messages-search": ["search"]}
     assert args == (["migrate"] if process in JOBS else commands.get(process, [])), shlex.join(args)
 
 
@@ -163,6 +164,8 @@ def test_every_settings_file_is_used() -> None:
         ("gateway", "HUBBUB_BUS_URL", "redis://gateway:x@127.0.0.1.example/0"),
         ("messages-api", "HUBBUB_BUS_URL", "redis://bus"),
         ("messages-worker", "HUBBUB_BUS_URL", "redis://10.0.0.1"),
+        ("messages-search", "HUBBUB_BUS_URL", "redis://10.0.0.1"),
+        ("messages-search", "HUBBUB_MESSAGES_SWEEPER_DATABASE_URL", ""),
         ("presence", "HUBBUB_PRESENCE_REDIS_URL", "redis://presence"),
         ("messages-api", "HUBBUB_MESSAGES_DATABASE_URL", "postgresql://u:p@db/messages"),
         ("messages-api", "HUBBUB_MESSAGES_DATABASE_URL", "postgresql://u:p@db/messages?sslmode=require"),

@@ -131,7 +131,8 @@ def test_production_runs_every_component_at_least_twice(component: str) -> None:
 def test_workers_are_never_more_than_partitions(overlay: str) -> None:
     partitions = environment(overlay, named(overlay, "Deployment", "messages-worker"))["HUBBUB_BUS_PARTITIONS"]
     assert partitions is not None
-    assert named(overlay, "HorizontalPodAutoscaler", "messages-worker")["spec"]["maxReplicas"] <= int(partitions)
+    for name in ("messages-worker", "messages-search"):
+        assert named(overlay, "HorizontalPodAutoscaler", name)["spec"]["maxReplicas"] <= int(partitions)
 
 
 @overlays

@@ -20,6 +20,7 @@ PROCESSES = [
     "gateway-1",
     "messages-worker-0",
     "messages-worker-1",
+    "messages-search",
     "messages-api",
     "presence",
     "media",

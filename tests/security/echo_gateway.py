@@ -16,7 +16,7 @@ from chassis.config import Address
 from gateway.door.capacity import Capacity
 from gateway.door.opening import HandOver
 from gateway.door.server import bind, make_server
-from gateway.door.upgrade import Upgrades
+from gateway.door.upgrade import CONNECT_PATH, Upgrades
 from gateway.identity.identity import Identity
 from gateway.model import Connection, Wire
 from gateway.rates.bucket import Bucket
@@ -67,7 +67,7 @@ async def serve(port: int) -> None:
             allowed_origins=frozenset({f"http://127.0.0.1:{port}"}),
             accepting=lambda: True,
         )
-        server = make_server(_UNUSED, upgrades.begin, served=lambda _host: True, capacity=Capacity(1_000))
+        server = make_server(_UNUSED, {CONNECT_PATH: upgrades.begin}, served=lambda _host: True, capacity=Capacity(1_000))
         await server.serve(sockets=[bind(Address("127.0.0.1", port))])
         sweeping.cancel()
 

@@ -101,7 +101,7 @@ async def admit_user(doors: Doors) -> None:
 async def open_sessions(doors: Doors) -> None:
     asked = calls.AdmitUserRequest(caller=doors.pair.intruder)
     (session,) = (await doors.messages.OpenSessions(calls.OpenSessionsRequest(sessions=[asked]), timeout=5)).sessions
-    assert (session.user.id, len(session.channels)) == ("ann", 0)
+    assert (session.user.id, session.memberships, session.hello_channels) == ("ann", b"", b"")
     assert doors.pair.none_of_theirs(session)
 
 

@@ -6,7 +6,7 @@ import type { HubbubClient, SignInOptions } from "../client";
 import { ClientContext, SessionContext } from "./state/client";
 import type { SessionView } from "./state/client";
 import { goTo } from "./browser/route";
-import { availableSignIn, endSession, forget, loadSession, onSignedInElsewhere, openClient, proveIdentityInNewWindow, signInInNewWindow, unsentNames, userOf } from "./session/session";
+import { availableSignIn, dropSession, endSession, forget, loadSession, onSignedInElsewhere, openClient, proveIdentityInNewWindow, signInInNewWindow, unsentNames, userOf } from "./session/session";
 import type { Session } from "./session/session";
 import { ErrorBoundary } from "./ErrorBoundary";
 import { Shell } from "./Shell";
@@ -21,8 +21,8 @@ export function App() {
   const [client, setClient] = useState<HubbubClient | null>(null);
   const [failure, setFailure] = useState<Problem | null>(null);
   const [attempt, setAttempt] = useState(0);
-  /** The number of unsent messages that signing out would delete, while the user is asked about them. */
-  const [unsent, setUnsent] = useState(0);
+  /** While the user is asked whether to sign out: the number of unsent messages that this would delete, and whether it has failed. */
+  const [asked, setAsked] = useState<{ unsent: number; failed: boolean } | null>(null);
 
   useEffect(() => {
     if (session !== null) return;
@@ -37,13 +37,17 @@ export function App() {
     };
   }, [session, resumeCookie]);
 
-  const leave = useCallback(async () => {
-    await endSession(session);
+  const leave = useCallback(() => {
     goTo(null);
     setResumeCookie(false);
     setFailure(null);
     setSession(null);
-  }, [session]);
+  }, []);
+
+  const drop = useCallback(() => {
+    dropSession(session);
+    leave();
+  }, [session, leave]);
 
   useEffect(() => {
     if (session === null) return;
@@ -59,7 +63,7 @@ export function App() {
       (error: unknown) => {
         if (!current) return;
         if (!(error instanceof Problem)) throw error;
-        if (error.status === 401 && session !== "host") void leave();
+        if (error.status === 401 && session !== "host") drop();
         else setFailure(error);
       },
     );
@@ -68,7 +72,7 @@ export function App() {
       opened?.stop();
       setClient(null);
     };
-  }, [session, attempt, leave]);
+  }, [session, attempt, drop]);
 
   useEffect(() => {
     if (client === null || session !== "cookie") return;
@@ -91,10 +95,11 @@ export function App() {
   }
 
   const signOut = useCallback(async () => {
+    await endSession(session);
     // A running client would store its unsent messages again.
     client?.stop();
     forget(client?.store.get().me ?? userOf(session));
-    await leave();
+    leave();
   }, [client, session, leave]);
 
   const view = useMemo<SessionView>(() => {
@@ -103,18 +108,26 @@ export function App() {
       const stored = unsentNames(client?.store.get().me ?? userOf(session)).length;
       const known = client?.store.get().outbox.filter((item) => item.state.name !== "stored").length ?? 0;
       const count = Math.max(stored, known);
-      if (count > 0) setUnsent(count);
-      else void signOut();
+      if (count > 0) setAsked({ unsent: count, failed: false });
+      else
+        signOut().catch((error: unknown) => {
+          if (!(error instanceof Problem)) throw error;
+          setAsked({ unsent: 0, failed: true });
+        });
     };
-    const toSignIn = () => void leave();
     if (session === "cookie") return { kind: "cookie", signOut: askOrSignOut, signInAgain: signInInNewWindow, proveIdentity: proveIdentityInNewWindow };
-    return { kind: "login", signOut: askOrSignOut, signInAgain: toSignIn, proveIdentity: toSignIn };
-  }, [client, session, leave, signOut]);
+    return { kind: "login", signOut: askOrSignOut, signInAgain: drop, proveIdentity: drop };
+  }, [client, session, drop, signOut]);
 
   if (session === null && options !== null) return <SignIn options={options} onSignedIn={setSession} />;
-  const question = unsent > 0 && (
-    <ConfirmDialog title="Sign out?" action="Sign out" danger run={signOut} onClose={() => setUnsent(0)}>
-      <p>{unsent === 1 ? "One message is not sent yet." : `${unsent} messages are not sent yet.`} Signing out deletes {unsent === 1 ? "it" : "them"} from this browser.</p>
+  const question = asked !== null && (
+    <ConfirmDialog title="Sign out?" action="Sign out" danger run={signOut} onClose={() => setAsked(null)}>
+      {asked.failed && <p data-testid="sign-out-failed">You are still signed in: the server could not end your session everywhere. Try again in a moment.</p>}
+      {asked.unsent > 0 && (
+        <p>
+          {asked.unsent === 1 ? "One message is not sent yet." : `${asked.unsent} messages are not sent yet.`} Signing out deletes {asked.unsent === 1 ? "it" : "them"} from this browser.
+        </p>
+      )}
     </ConfirmDialog>
   );
   if (client === null) {

@@ -2,7 +2,7 @@
 import { createHttp, Problem } from "./http";
 import type { HttpOptions } from "./http";
 import { moderationApi } from "./moderation";
-import type { Added, BrowserSession, ChannelSummary, Invitation, Kind, Me, Member, Message, MessageRange, Page, Person, Role } from "./shapes";
+import type { Added, BrowserSession, ChannelSummary, CreatedChannel, Invitation, Kind, Me, Member, Message, MessageRange, Page, Person, Role } from "./shapes";
 
 export interface NewChannel {
   kind: Kind;
@@ -58,7 +58,7 @@ export function createApi(options: HttpOptions) {
     /** The tenant's public channels that the caller has not joined. */
     joinable: () => list<ChannelSummary>("/v1/channels", { joinable: 1 }),
     channel: (id: string) => request<ChannelSummary>(channel(id)),
-    createChannel: (body: NewChannel) => request<ChannelSummary>("/v1/channels", { method: "POST", body }),
+    createChannel: (body: NewChannel) => request<CreatedChannel>("/v1/channels", { method: "POST", body }),
     changeChannel: (id: string, body: { name?: string; topic?: string; slow_mode_seconds?: number }) =>
       request<ChannelSummary>(channel(id), { method: "PATCH", body }),
     join: (id: string) => request<ChannelSummary>(`${channel(id)}/join`, { method: "POST" }),

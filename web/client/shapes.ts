@@ -103,6 +103,11 @@ export interface Invitation {
   at: string;
 }
 
+/** A new channel, and the users who were invited instead of added. */
+export interface CreatedChannel extends ChannelSummary {
+  invited?: readonly string[];
+}
+
 /** The members who were added, and the users who were invited instead. */
 export interface Added extends Page<Member> {
   invited?: readonly string[];

@@ -21,10 +21,10 @@ export function signInOptions(options: CookieHttpOptions): Promise<SignInOptions
   return request<SignInOptions>("/v1/signin/options").catch(nullOnProblem);
 }
 
-/** Removes the session cookie from this browser, unless the server does not answer. Never rejects. */
+/** Ends the session of this browser. Rejects with `Problem` unless the server confirms that it has ended everywhere. */
 export async function signOut(options: CookieHttpOptions): Promise<void> {
   const { request } = createHttp({ ...options, token: () => null });
-  await request<undefined>("/v1/signout", { method: "POST" }).catch(nullOnProblem);
+  await request<undefined>("/v1/signout", { method: "POST" });
 }
 
 function nullOnProblem(error: unknown): null {

@@ -23,14 +23,15 @@ test("a server that does not answer is no failure", async () => {
   expect(await signInOptions(here(() => Promise.reject(new TypeError("away"))))).toBeNull();
 });
 
-test("signing out is a POST, without a token, and never rejects", async () => {
+test("signing out is a POST, without a token, and rejects unless the server confirms it", async () => {
   const asked: (RequestInit | undefined)[] = [];
-  await signOut(
+  const answering = (status: number) =>
     here((_, init) => {
       asked.push(init);
-      return Promise.resolve(new Response("", { status: 503 }));
-    }),
-  );
+      return Promise.resolve(new Response(null, { status }));
+    });
+  await signOut(answering(204));
+  await expect(signOut(answering(503))).rejects.toMatchObject({ status: 503 });
   expect(asked[0]?.method).toBe("POST");
   expect(new Headers(asked[0]?.headers).has("Authorization")).toBe(false);
 });

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 import redis.asyncio
 
 from bus import topics
-from bus.bus import Delivery
+from bus.bus import Current, Delivery
 from bus.connect import open_bus, open_signals
 from bus.gateway_leases import open_gateway_leases
 from stack.valkey import Valkey
@@ -39,6 +40,28 @@ async def test_a_command_and_its_event_travel_with_the_users_of_the_processes(va
             assert isinstance(item, Delivery)
             payloads |= {entry.payload for entry in item.entries}
         assert await admin.xlen("bus:commands.0") == 0
+
+
+async def test_a_reader_reads_events_with_the_user_of_search(valkey_server: Valkey, valkey_url: str) -> None:
+    assert valkey_url
+
+    async def no_cursors(_topics: Sequence[str]) -> dict[str, str]:
+        return {}
+
+    async with (
+        asyncio.timeout(20),
+        open_bus(valkey_server.url(0, "messages-api")) as api,
+        open_bus(valkey_server.url(0, "messages-search")) as search,
+        search.read([_EVENTS], "search.1", "one", no_cursors) as feed,
+    ):
+        await search.check([_EVENTS], durable=False)
+        while not isinstance(await anext(feed), Current):
+            pass
+        await api.publish([(_EVENTS, b"event")])
+        item = await anext(feed)
+        while not isinstance(item, Delivery):
+            item = await anext(feed)
+        assert [entry.payload for entry in item.entries] == [b"event"]
 
 
 async def test_the_oldest_entries_are_trimmed_by_the_users_that_publish(valkey_server: Valkey, valkey_url: str) -> None:
@@ -97,12 +120,17 @@ _EVAL = ("EVAL", "return redis.call('XADD', 'bus:events.0', '*', 'p', 'x')", "0"
         ("messages-worker", ("XADD", "bus:commands.0", "*", "p", "x")),
         ("messages-worker", ("XADD", "bus:revocations", "*", "p", "x")),
         ("messages-worker", ("PUBLISH", "bus:signal:n", "x")),
+        ("messages-search", ("XADD", "bus:events.0", "*", "p", "x")),
+        ("messages-search", ("XTRIM", "bus:events.0", "MAXLEN", "0")),
+        ("messages-search", ("XREAD", "STREAMS", "bus:commands.0", "0")),
+        ("messages-search", ("SET", "bus:lease:messages:commands.0", "s")),
+        ("messages-search", _EVAL),
         ("presence", ("XADD", "bus:events.0", "*", "p", "x")),
         ("presence", ("GETDEL", "bus:value:ticket")),
         ("presence", ("PUBLISH", "bus:signal:n", "x")),
         *(
             (user, command)
-            for user in ("gateway", "messages-api", "messages-worker", "presence")
+            for user in ("gateway", "messages-api", "messages-worker", "messages-search", "presence")
             for command in (
                 ("FLUSHALL",),
                 ("FLUSHDB",),

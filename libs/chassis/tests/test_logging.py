@@ -8,7 +8,7 @@ from chassis.logging import TRACEBACKS_PER_MINUTE, configure
 
 
 @pytest.mark.parametrize("env", ["production", "local"])
-def test_a_logged_exception_shows_no_local_variables(capsys: pytest.CaptureFixture[str], env: str) -> None:
+def test_a_logged_exception_shows_no_local_variables(capfd: pytest.CaptureFixture[str], env: str) -> None:
     configure(ProcessConfig(env=env, log_level="info", instance="test", ops_listen=None, drain_seconds=1))
 
     def fail() -> None:
@@ -20,14 +20,14 @@ def test_a_logged_exception_shows_no_local_variables(capsys: pytest.CaptureFixtu
     except ZeroDivisionError:
         structlog.get_logger().exception("it_failed")
 
-    printed = capsys.readouterr().out
+    printed = capfd.readouterr().out
     assert "ZeroDivisionError" in printed
     assert "fail" in printed
     assert "hunter2" not in printed
     structlog.reset_defaults()
 
 
-def test_production_does_not_log_exception_messages(capsys: pytest.CaptureFixture[str]) -> None:
+def test_production_does_not_log_exception_messages(capfd: pytest.CaptureFixture[str]) -> None:
     configure(ProcessConfig(env="production", log_level="info", instance="test", ops_listen=None, drain_seconds=1))
 
     def fail() -> None:
@@ -38,18 +38,18 @@ def test_production_does_not_log_exception_messages(capsys: pytest.CaptureFixtur
     except RuntimeError:
         structlog.get_logger().exception("it_failed")
 
-    printed = capsys.readouterr().out
+    printed = capfd.readouterr().out
     assert "RuntimeError" in printed
     assert "hunter2" not in printed
     structlog.reset_defaults()
 
 
-def test_tracebacks_beyond_a_number_are_left_out_and_their_events_are_not(capsys: pytest.CaptureFixture[str]) -> None:
+def test_tracebacks_beyond_a_number_are_left_out_and_their_events_are_not(capfd: pytest.CaptureFixture[str]) -> None:
     configure(ProcessConfig(env="production", log_level="info", instance="test", ops_listen=None, drain_seconds=1))
     for _ in range(3 * TRACEBACKS_PER_MINUTE):
         structlog.get_logger().error("it_failed", exc_info=RuntimeError())
 
-    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    printed = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     assert len(printed) == 3 * TRACEBACKS_PER_MINUTE
     with_traceback = [event for event in printed if "exception" in event]
     assert TRACEBACKS_PER_MINUTE <= len(with_traceback) <= 2 * TRACEBACKS_PER_MINUTE  # twice, where a minute ends meanwhile

@@ -21,7 +21,17 @@ from stack.errors import NotReadyError
 from stack.identity import Identity
 
 _STANDIN = Path(__file__).with_name("standin.py")
-_NAMES = {"gateway-0", "messages-api", "messages-worker-0", "presence", "media", "postgres", "valkey", "objects"}
+_NAMES = {
+    "gateway-0",
+    "messages-api",
+    "messages-worker-0",
+    "messages-search",
+    "presence",
+    "media",
+    "postgres",
+    "valkey",
+    "objects",
+}
 
 
 @pytest.fixture

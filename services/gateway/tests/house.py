@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -12,6 +13,7 @@ from typing import Any, cast
 
 import grpc
 import httpx
+import msgspec
 import redis.asyncio
 import websockets
 
@@ -28,9 +30,9 @@ from gateway.config import Config
 from gateway.door.server import bind
 from gateway.identity.authentication import issue
 from gateway.identity.issuers import DEV_AUDIENCE, DEV_ISSUER, DevIssuer, dev_key
-from hubbub.events.v1.events_pb2 import CommandBatch, EventBatch, Reply, ReplyBatch, Revocation, RevocationBatch, Role
+from hubbub.events.v1.events_pb2 import CommandBatch, EventBatch, Reply, ReplyBatch, Revocation, RevocationBatch
 from hubbub.messages.v1 import messages_service_pb2 as rpc
-from hubbub.messages.v1.messages_pb2 import Channel, ChannelKind, User
+from hubbub.messages.v1.messages_pb2 import User
 from services.gateway.tests.world import TENANT, Store
 
 PARTITIONS = 2
@@ -43,6 +45,8 @@ class Services(Store):
         super().__init__()
         self.failure: HubbubError | None = None
         """Raised by every call while set."""
+        self.listed = 200
+        """Channels in `hello`."""
         self.void: set[str] = set()
         """Users who are blocked."""
 
@@ -66,13 +70,13 @@ class Services(Store):
     def _session(self, user: str) -> rpc.Session:
         if user in self.void:
             return rpc.Session(reason="NOT_AUTHENTICATED")
-        channels = [
-            Channel(
-                id=each.view.id, kind=ChannelKind.CHANNEL_KIND_GROUP, role=Role.ROLE_MEMBER, seq=each.view.seq, floor=each.floor
-            )
-            for each in self.views(user)
-        ]
-        return rpc.Session(user=User(id=user, name=user), channels=channels)
+        views = self.views(user)
+        return rpc.Session(
+            user=User(id=user, name=user),
+            memberships=json.dumps([(each.view.id, each.view.seq, each.floor) for each in views]).encode(),
+            hello_channels=msgspec.json.encode([each.view for each in views[: self.listed]]),
+            more=len(views) > self.listed,
+        )
 
     async def work(self, bus: Bus) -> None:
         """Store and publish posts to existing channels; refuse other commands."""

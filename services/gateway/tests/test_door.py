@@ -18,6 +18,7 @@ import pytest
 from chassis.errors import Unavailable
 from gateway.door import http_connection
 from services.gateway.tests.house import House, open_house
+from services.gateway.tests.world import JOINED
 
 pytestmark = pytest.mark.filterwarnings("ignore::joserfc.errors.SecurityWarning")
 HANDSHAKE = (
@@ -48,6 +49,28 @@ async def test_a_token_in_the_header_is_accepted_and_hello_comes_first(house: Ho
         assert ann.subprotocol == "hubbub.v1"
         assert (first["type"], first["user"], first["channels"]) == ("hello", "ann", [])
         assert ann.response.headers.get("Sec-WebSocket-Extensions") is None
+
+
+async def test_a_channel_that_hello_has_no_room_for_is_live_and_can_be_resumed(house: House) -> None:
+    house.store.listed = 1
+    for channel in ("c", "d"):
+        house.store.append(channel, JOINED, "ann")
+    async with house.connect("ann") as ann:
+        first = await hello(ann)
+        assert ([each["id"] for each in first["channels"]], first["more"]) == (["c"], True)
+        await ann.send(json.dumps({"type": "sync", "positions": {}}))
+        assert (await hello(ann))["channels"] == {}
+        await house.store.publish(house.bus, house.store.append("d"))
+        event = await hello(ann)
+        assert (event["channel"], event["seq"]) == ("d", 2)
+        await ann.send(json.dumps({"type": "sync", "positions": {"d": 1}, "epoch": first["epoch"]}))
+        assert (await hello(ann))["channels"] == {"d": {"status": "complete", "seq": 2}}
+
+
+async def test_hello_says_more_only_if_there_is_more(house: House) -> None:
+    house.store.append("c", JOINED, "ann")
+    async with house.connect("ann") as ann:
+        assert "more" not in await hello(ann)
 
 
 async def test_an_invalid_token_in_the_query_is_refused_beside_a_valid_one(house: House) -> None:

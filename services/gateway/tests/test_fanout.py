@@ -14,7 +14,9 @@ from bus.memory import MemoryBus
 from bus.topics import Topic, events
 from gateway.commands.pending import Pending
 from gateway.hub.fanout import GATHERED, LINGER_SECONDS, Fanout, Linger
-from hubbub.events.v1.events_pb2 import EventBatch
+from gateway.hub.reconcile import Reconciler
+from hubbub.events.v1.events_pb2 import ChannelHead, EventBatch
+from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 from services.gateway.tests.world import World
 
 
@@ -72,6 +74,29 @@ def test_reads_do_not_wait_while_a_command_awaits_its_outcome() -> None:
     assert after_reading(Linger(lambda: True), 1) == 0
 
 
+async def test_an_announced_head_is_compared_with_what_was_delivered(world: World) -> None:
+    world.join("c", "ann")
+    ann = world.connect("ann")
+    await world.sync(ann)
+    bus, unused = MemoryBus(), cast(Any, None)
+    reconciler = Reconciler(world.hub, cast(MessagesServiceStub, world.store), 1, 60)
+    fanout = Fanout(
+        bus, "g", partitions=1, hub=world.hub, writer=world.registry.writer, accounts=world.registry.accounts,
+        reconciler=reconciler,
+        on_event=unused, on_reply=unused, on_lost=unused,
+    )  # fmt: skip
+    following = asyncio.Event()
+    task = asyncio.create_task(fanout.run(following.set))
+    await following.wait()
+    world.store.append("c")  # never published
+    await bus.publish([(events(0), EventBatch(heads=[ChannelHead(channel="c", seq=2)]).SerializeToString())])
+    async with asyncio.timeout(5):
+        while world.hub.channels["c"].head < 2:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0)
+    task.cancel()
+    assert await world.seen(ann) == ["synced", "c:2"]
+
+
 class WatchedBus(MemoryBus):
     """Records how long its follower lingers, and does not wait."""
 
@@ -93,8 +118,8 @@ async def test_events_gather_only_after_those_of_channels_without_local_members(
     world.connect("ann")
     bus, unused = WatchedBus(), cast(Any, None)
     fanout = Fanout(
-        bus, "g", partitions=1, hub=world.hub, writer=world.registry.writer, reconciler=unused,
-        on_event=lambda _event: None, on_reply=unused, on_lost=unused,
+        bus, "g", partitions=1, hub=world.hub, writer=world.registry.writer, accounts=world.registry.accounts,
+        reconciler=unused, on_event=lambda _event: None, on_reply=unused, on_lost=unused,
     )  # fmt: skip
     task = asyncio.create_task(fanout.run(lambda: None))
     async with asyncio.timeout(5):

@@ -39,6 +39,38 @@ async def until(world: World, connection: object, frames: list[object]) -> None:
             await asyncio.sleep(0.005)
 
 
+async def test_an_announced_head_reveals_a_lost_event(world: World) -> None:
+    world.join("c", "ann")
+    ann = world.connect("ann")
+    await world.sync(ann)
+    made = Reconciler(world.hub, cast(MessagesServiceStub, world.store), 2, 60)
+    before = holes()
+    world.store.append("c")  # never published
+    made.announced("c", 2)
+    assert await world.seen(ann) == ["synced", "c:2"]
+    assert holes() == before + 1
+
+
+async def test_an_announced_head_that_was_delivered_or_is_of_no_local_channel_means_nothing(world: World) -> None:
+    world.join("c", "ann")
+    world.connect("ann")
+    made = Reconciler(world.hub, cast(MessagesServiceStub, world.store), 2, 60)
+    world.store.prompt = False
+    before = holes()
+    made.announced("c", 1)
+    made.announced("elsewhere", 7)
+    await world.settle()
+    assert not world.store.calls
+    assert holes() == before
+
+
+async def test_a_round_takes_longer_rather_than_asking_faster(world: World) -> None:
+    made = Reconciler(world.hub, cast(MessagesServiceStub, world.store), 2, 60)
+    assert made.pause_before(0, 0) == 60
+    assert made.pause_before(500, 1_000) == 30
+    assert made.pause_before(500, 1_000_000) == 500 / reconcile_module.CHANNELS_PER_SECOND
+
+
 async def test_the_periodic_round_finds_fills_and_counts_a_gap(world: World, reconciler: Reconciler) -> None:
     del reconciler
     world.join("c", "ann")

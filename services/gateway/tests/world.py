@@ -13,6 +13,8 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
+import msgspec
+
 from chassis.errors import HubbubError, NotFound
 from gateway.hub.catchup import CatchUps
 from gateway.hub.fill import GapFiller
@@ -20,7 +22,7 @@ from gateway.hub.hub import Hub
 from gateway.hub.recent import Load
 from gateway.identity.identity import Identity
 from gateway.model import Account, Connection
-from gateway.protocol.outgoing import ChannelView, Membership
+from gateway.protocol.outgoing import ChannelView, Membership, started
 from gateway.rates.bucket import Bucket
 from gateway.rates.shared import SharedRate
 from gateway.wire.framing import WEBSOCKET
@@ -266,7 +268,8 @@ class World:
         """Open users' sessions again, as `revocation.apply` does after a loss."""
         for account in accounts:
             with self.hub.recent.load() as load:
-                self.hub.compare(account, self.store.views(account.user), load)
+                views = self.store.views(account.user)
+                self.hub.compare(account, [(each.view.id, each.view.seq, each.floor) for each in views], load)
 
     def say(self, channel: str, count: int = 1) -> None:
         """Append posts, which the bus delivers at once."""
@@ -296,9 +299,11 @@ class World:
         connection = self.registry.add(identity, WEBSOCKET, Bucket(100, 100))
         transport = self.transports[connection] = MemoryTransport()
         connection.transport = transport
-        return connection, self.hub.open(connection, views, load)
+        differing = self.hub.open(connection, [(each.view.id, each.view.seq, each.floor) for each in views], load)
+        listed = msgspec.json.encode([each.view for each in views])
+        return connection, msgspec.json.decode(started(listed, differing), type=list[ChannelView])
 
-    async def sync(self, connection: Connection, epoch: str | None = None, **positions: int) -> None:
+    async def sync(self, connection: Connection, epoch: str | None = None, /, **positions: int) -> None:
         self.catch_ups.sync(connection, b"1", positions, epoch)  # type: ignore[arg-type]
         await self.settle()
 

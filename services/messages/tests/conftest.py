@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
@@ -25,21 +27,36 @@ from chassis.errors import HubbubError, Unavailable
 from chassis.migrate import migrate, migrations
 from chassis.postgres import EVERY_TENANT, Database, open_database
 from chassis.proto_enums import from_word
+from chassis.reader_store import read_to
 from hubbub.events.v1 import events_pb2 as events
 from hubbub.messages.v1 import messages_pb2 as nouns
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages.commands.batch import handle
 from messages.commands.judgement import PLANNER_SETTINGS
 from messages.commands.model import Body, Command, Outcome, Stored
+from messages.indexer import Indexer
 from messages.message import ChannelId, CommandId, TenantId, UserId
 from messages.publisher import Publisher
 from messages.revocations import Revocations
+from messages.search import indexed_by
 from messages.service import MessagesService
+from messages.store import search
 from messages.worker import GROUP, Worker
 from stack.postgres import SERVICE, Postgres
 
 PARTITIONS = 4
 GATEWAY = "gateway-0.1"
+
+
+def memberships(session: rpc.Session) -> dict[str, tuple[int, int]]:
+    """Head and floor of every channel of a session."""
+    return {channel: (head, floor) for channel, head, floor in json.loads(session.memberships or b"[]")}
+
+
+def listed(session: rpc.Session) -> list[Any]:
+    """The channels of a session's `hello`."""
+    found: list[Any] = json.loads(session.hello_channels or b"[]")
+    return found
 
 
 @dataclass
@@ -98,6 +115,31 @@ class Town:
             self.stopping.set()
         self.stopping.clear()
 
+    @contextlib.asynccontextmanager
+    async def indexing(self) -> AsyncIterator[None]:
+        """Keep the search index up to date inside the block. It is when the block begins."""
+        stopping = asyncio.Event()
+        indexer = Indexer(self.database, self.bus, PARTITIONS, uuid.uuid4().hex)
+        async with asyncio.TaskGroup() as tasks:
+            began = time.time()
+            tasks.create_task(indexer.run(stopping))
+            await until(lambda: self._is_indexed(began))
+            try:
+                yield
+            finally:
+                stopping.set()
+
+    async def _is_indexed(self, to: float) -> bool:
+        """Whether the index that serves has everything up to this time."""
+        async with self.database.connection(EVERY_TENANT) as connection:
+            found = await read_to(connection, indexed_by(await search.serving(connection)), PARTITIONS)
+        return found is not None and found.timestamp() >= to
+
+    async def find(self, user: str, query: str, **more: Any) -> list[str]:
+        """The texts of the messages that a user finds."""
+        request = rpc.SearchMessagesRequest(caller=self.caller(user), query=query, **more)
+        return [message.text for message in (await self.service.SearchMessages(request, None)).messages]
+
     def event_topics(self) -> list[Topic]:
         return [event_topic(number) for number in range(PARTITIONS)]
 
@@ -145,6 +187,7 @@ class Listener:
         self._feed = feed
         self.events: list[events.Event] = []
         self.receipts: list[events.Receipt] = []
+        self.heads: list[events.ChannelHead] = []
         self.replies: dict[str, events.Reply] = {}
         self.revocations: list[events.Revocation] = []
         self.rejected: list[bytes] = []
@@ -163,6 +206,7 @@ class Listener:
             batch = events.EventBatch.FromString(payload)
             self.events += batch.events
             self.receipts += batch.receipts
+            self.heads += batch.heads
         elif topic.startswith("replies."):
             self.replies |= {reply.command: reply for reply in events.ReplyBatch.FromString(payload).replies}
         elif topic == "revocations":
@@ -227,6 +271,13 @@ async def results(town: Town, *batch: Command) -> list[tuple[str, int]]:
 
 def result(outcome: Outcome) -> tuple[str, int]:
     return (outcome.error.reason if outcome.error else str(outcome.verdict)), outcome.seq
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Poll a condition that only the database shows."""
+    async with asyncio.timeout(60):
+        while not await holds():
+            pass
 
 
 async def until_a_lock_is_awaited(town: Town) -> None:

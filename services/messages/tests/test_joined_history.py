@@ -68,8 +68,9 @@ async def test_a_reply_to_an_earlier_message_is_no_reply_for_newcomers(town: Tow
         assert (seen[-1]["data"]["text"], seen[-1]["data"]["thread"]) == ("an answer", None)
     listed = await town.service.ListMessages(rpc.ListMessagesRequest(caller=town.caller("bob"), channel=channel), None)
     assert [(each.text, each.thread) for each in listed.messages] == [("an answer", "")]
-    found = await town.service.SearchMessages(rpc.SearchMessagesRequest(caller=town.caller("bob"), query="answer"), None)
-    assert [each.thread for each in found.messages] == [""]
+    async with town.indexing():
+        found = await town.service.SearchMessages(rpc.SearchMessagesRequest(caller=town.caller("bob"), query="answer"), None)
+        assert [each.thread for each in found.messages] == [""]
     mine = await town.service.ListChannels(rpc.ListChannelsRequest(caller=town.caller("bob")), None)
     assert mine.channels[0].last_message.thread == ""
     (whole, *_) = (

@@ -149,7 +149,7 @@ async def test_ranges_beyond_a_page_are_left_out(town: Town) -> None:
     assert 0 < len(part) < 300
 
 
-async def fetch_ranges(town: Town, *ranges: tuple[ChannelId, int, int], tenant: str = "") -> list[list[int]]:
+async def fetch_ranges(town: Town, *ranges: tuple[str, int, int], tenant: str = "") -> list[list[int]]:
     wanted = [
         rpc.EventRange(tenant=tenant or town.tenant, channel=channel, after=after, through=through)
         for channel, after, through in ranges
@@ -205,7 +205,9 @@ async def test_history_from_joining_on_hides_earlier_entries_on_every_path(town:
     assert not seen.channel.HasField("last_message")
     assert seen.channel.unread == 0
     assert not (await service.ListMessages(rpc.ListMessagesRequest(caller=bob, channel=channel), None)).messages
-    assert not (await service.SearchMessages(rpc.SearchMessagesRequest(caller=bob, query="words"), None)).messages
+    async with town.indexing():
+        assert await town.find("ann", "words") == ["old words"]
+        assert not await town.find("bob", "words")
     listed = await service.ListEvents(rpc.ListEventsRequest(caller=bob, channel=channel), None)
     assert [event.seq for event in listed.events] == [joined]
     statuses, found, _ = await _catch_up(town, "bob", {channel: 0})
@@ -223,31 +225,6 @@ async def test_catching_up_with_hidden_history_counts_only_visible_entries(town:
     await town.people("bob")
     await town.service.AddMembers(rpc.AddMembersRequest(caller=town.caller("ann"), channel=channel, users=["bob"]), None)
     assert (await _catch_up(town, "bob", {channel: 3}, limit=5))[0] == [("complete", 22, 23)]
-
-
-async def test_search_finds_words_in_the_callers_channels_newest_first(town: Town) -> None:
-    mine, other = await town.channel("ann", "bob"), await town.channel("cat")
-    texts = ["green tea", "black tea", "green coffee"]
-    posted = [await town.post(mine, "ann", text) for text in texts]
-    await town.post(mine, "bob", "tea?")
-    await town.post(other, "cat", "secret tea")
-
-    async def find(query: str, **more: str | int) -> rpc.SearchMessagesResponse:
-        request = rpc.SearchMessagesRequest(caller=town.caller("bob"), query=query, **more)  # type: ignore[arg-type]
-        return await town.service.SearchMessages(request, None)
-
-    assert [message.text for message in (await find("tea")).messages] == ["tea?", "black tea", "green tea"]
-    assert [message.text for message in (await find("GREEN tea")).messages] == ["green tea"]
-    assert [message.text for message in (await find("tea", sender="ann", channel=mine)).messages] == texts[1::-1]
-    first = await find("tea", page_size=2)
-    assert [message.text for message in (await find("tea", page_size=2, page_token=first.next_page_token)).messages] == [
-        "green tea"
-    ]
-    await town.do(town.command(mine, "ann", Delete(MessageId(posted[0].message))))
-    assert [message.text for message in (await find("green")).messages] == ["green coffee"]
-    await refused(find("tea", channel=other), NotFound)
-    await refused(find(" "), InvalidArgument)
-    assert not (await find("'); DROP TABLE messages; --")).messages
 
 
 def test_ranges_are_cut_into_pages_of_known_size() -> None:

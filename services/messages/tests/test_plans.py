@@ -20,15 +20,17 @@ from messages.commands import batch, changes, posts, reads
 from messages.commands.judgement import PLANNER_SETTINGS
 from messages.commands.model import Command, Delete, Edit, Pin, Post, React, Read
 from messages.message import ChannelId, CommandId, MessageId, TenantId, UserId
-from messages.queries import audit, channels, log, members, messages, moderation, reports, users
+from messages.queries import audit, channels, log, members, messages, moderation, reports, search, users
 from stack.postgres import Postgres
 
 CHANNELS, POSTS = 3_000, 20_000
 """Each channel has 10 members and 10 posts, except for one with this many posts, and as many members as there are channels."""
 ROWS = 2_000
 """More than a read of a page or of one user's channels touches in any table; less than any table has."""
-LARGE = {"entries", "keys", "members", "channels", "users", "changes", "reactions"}
 CHANNEL, MESSAGE = "0190a0a0-0000-7000-8000-000000000001", "0190a0a0-0000-7000-8000-000000000101"
+FIRST = "00000000-0000-0000-0000-000000000000"
+SLICE = f"search_1_{FIRST.replace('-', '')}"
+LARGE = {"entries", "keys", "members", "channels", "users", "changes", "reactions"}
 FILL = f"""
 INSERT INTO users (tenant, id, name) SELECT 't', 'u' || n, 'User ' || n FROM generate_series(1, {CHANNELS}) n;
 INSERT INTO channels (id, tenant, kind, name, history, head, posts, last_post)
@@ -47,6 +49,9 @@ INSERT INTO changes (channel, message, seq, tenant, pinned)
 SELECT channel, message, seq, 't', seq <> 5 FROM entries WHERE seq % 100 = 0 OR seq = 5;
 INSERT INTO reactions (channel, message, emoji, "user", tenant, active, seq)
 SELECT channel, message, '+1', 'u1', 't', true, seq FROM entries WHERE seq % 20 = 0;
+INSERT INTO reader_positions SELECT 'search.1', id, 10 FROM channels;
+SELECT search_add_slice(1, '{FIRST}');
+INSERT INTO {SLICE} SELECT message, channel, seq, to_tsvector('simple', text) FROM entries;
 INSERT INTO blocks (tenant, blocked, "user") SELECT 't', 'u' || n, 'u' || n + 1 FROM generate_series(1, {CHANNELS - 1}) n;
 """
 
@@ -55,7 +60,8 @@ _PAGE = {"after": 0, "before": 1 << 62, "limit": 50, "through": 200, "floor": 0,
 _MANY = {"tenants": ["t"], "ids": ["u7"], "channels": [CHANNEL], "afters": [10], "throughs": [60], "names": ["x"]}
 _OTHERS = {"upload": MESSAGE, "joinable": ["public"], "direct_key": "x", "after_name": "", "after_id": "", "pattern": None,
            "report": MESSAGE, "active": None, "actor": "u8", "consent": True, "handlers": ["owner"],
-           "blocked": "u8", "seconds": 2, "sender": None, "query": "words"}  # fmt: skip
+            "blocked": "u8", "seconds": 2, "listed": 200, "reader": "search.1", "messages": [MESSAGE], "sender": None,
+            "query": "words", "heads": [10], "seqs": [10]}  # fmt: skip
 PARAMETERS: dict[str, Any] = {**_IDS, **_PAGE, **_MANY, **_OTHERS}
 READS = {
     "audit.PAGE": audit.PAGE,
@@ -66,6 +72,7 @@ READS = {
     "channels.DIRECT": channels.DIRECT,
     "log.RANGES": log.RANGES,
     "log.HEADS": log.HEADS,
+    "log.HEADS_AFTER": log.HEADS_AFTER.replace("%(after)s", "%(report)s"),
     "log.HEAD": log.HEAD,
     "log.POSITIONS": log.POSITIONS,
     "members.LIST": members.LIST.replace("%(after)s", "%(user)s"),
@@ -87,6 +94,10 @@ READS = {
     "users.FIND": users.FIND,
     "users.LIST": users.LIST,
     "users.NAMES": users.NAMES,
+    "search.CHANNELS": search.CHANNELS.replace("%(channel)s", "NULL"),
+    "search.CURRENT": search.CURRENT,
+    "search.FOUND": search.FOUND,
+    "search.IS_BEHIND": search.IS_BEHIND,
 }
 
 
@@ -121,7 +132,7 @@ async def tables(request: pytest.FixtureRequest, postgres_server: Postgres) -> A
         if request.param != "empty":
             await connection.execute(FILL)
             await connection.execute("VACUUM")
-            analyzed = "" if request.param == "analyzed" else "users, entries, changes, reactions, blocks"
+            analyzed = "" if request.param == "analyzed" else f"users, entries, changes, reactions, blocks, {SLICE}"
             await connection.execute(f"ANALYZE {analyzed}".encode())
         yield connection
     await postgres_server.drop_database(name)
@@ -155,6 +166,22 @@ async def test_a_command_looks_up_single_rows(tables: psycopg.AsyncConnection, c
         for name in PLANNER_SETTINGS:
             await tables.execute(f"RESET {name}".encode())
     check(plan)
+
+
+@pytest.mark.asyncio(loop_scope="session")
+@pytest.mark.parametrize("query", ["'some' & '777'", "'777':*", "'some'", "'some' <-> 'words'", "'missing'"])
+async def test_a_search_reads_a_slice_by_its_index_of_words(tables: psycopg.AsyncConnection, query: str) -> None:
+    if await (await tables.execute("SELECT 1 FROM search_slices")).fetchone() is None:
+        return  # without messages there is no slice
+    mine = [f"0190a0a0-0000-7000-8000-{n:012d}" for n in range(2, 52)]
+    matches = search.MATCHES.format(slice=SLICE)
+    statement = search.WINDOW.format(matches=matches)
+    parameters = {"channels": mine, "query": query, "before": None, "limited": mine[:1], "floors": [3], "limit": 51}
+    cursor = await psycopg.AsyncClientCursor(tables).execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}".encode(), parameters)
+    plan = await _plan(cursor)
+    check(plan)
+    (scan,) = [node for node in _nodes(plan) if node["Node Type"] == "Bitmap Index Scan"]
+    assert "words" in scan["Index Cond"]  # and the channel, unless the word is rare
 
 
 async def _plan(cursor: psycopg.AsyncCursor[Any]) -> Any:

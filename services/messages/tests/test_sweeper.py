@@ -57,6 +57,38 @@ async def test_entries_that_a_crash_kept_from_the_bus_are_published_in_their_cur
     assert await _rows(town.database) == 0
 
 
+class CountedSweeper(Sweeper):
+    """Knows how often it counted, and stops when nothing is left."""
+
+    counts = 0
+
+    async def measure(self) -> int:
+        self.counts += 1
+        return await super().measure()
+
+    async def sweep(self) -> int:
+        swept = await super().sweep()
+        if not swept:
+            self.stopping.set()
+        return swept
+
+    async def until_done(self) -> None:
+        self.stopping = asyncio.Event()
+        await self.run(self.stopping)
+
+
+async def test_stale_rows_are_counted_once_and_not_before_each_page(own_town: Town) -> None:
+    town = own_town
+    channel = await town.channel("ann")
+    await Sweeper(town.database, town.publisher).delete_published()
+    for _ in range(1_001):  # six pages
+        await handle(town.database, [town.command(channel, "ann", Post("x"))])
+    sweeper = CountedSweeper(town.database, town.publisher, stale_seconds=0)
+    await sweeper.until_done()
+    assert await _rows(town.database) == 0
+    assert sweeper.counts == 1
+
+
 async def test_recent_rows_are_left_to_the_process_that_stored_them(own_town: Town) -> None:
     town = own_town
     await town.channel("ann")

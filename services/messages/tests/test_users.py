@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Awaitable
 
@@ -11,13 +12,13 @@ import pytest
 from bus.redis_streams import RedisBus
 from chassis.errors import InvalidArgument, NotAllowed, NotAuthenticated, NotFound, Unavailable
 from chassis.postgres import EVERY_TENANT
-from hubbub.events.v1 import events_pb2 as events
-from hubbub.messages.v1 import messages_pb2 as nouns
 from hubbub.messages.v1 import messages_service_pb2 as rpc
+from messages.commands.model import Read
 from messages.publisher import Publisher
 from messages.revocations import Revocations
 from messages.service import MessagesService
-from services.messages.tests.conftest import Listener, Town, refused
+from messages.store import channels as store
+from services.messages.tests.conftest import Listener, Town, listed, memberships, refused
 
 
 def _admit(town: Town, user: str, name: str = "", issued: float = 0) -> rpc.AdmitUserRequest:
@@ -46,14 +47,26 @@ async def test_sessions_are_returned_in_request_order_with_channels_and_refusals
     await town.service.BlockUser(block, None)
     asked = rpc.OpenSessionsRequest(sessions=[_admit(town, user) for user in ("new", "bob", "ann", "ann")])
     new, bob, ann, same = (await town.service.OpenSessions(asked, None)).sessions
-    assert (new.reason, new.user.id, len(new.channels)) == ("", "new", 0)
-    assert (bob.reason, len(bob.channels)) == ("NOT_AUTHENTICATED", 0)
+    assert (new.reason, new.user.id, new.memberships, new.hello_channels) == ("", "new", b"", b"")
+    assert (bob.reason, bob.memberships, bob.hello_channels) == ("NOT_AUTHENTICATED", b"", b"")
     assert ann == same
-    (seen,) = ann.channels
-    assert (seen.id, seen.kind, seen.name, seen.role, seen.seq, seen.read_seq) == (
-        *(channel, nouns.CHANNEL_KIND_GROUP, "room", events.ROLE_OWNER),
-        *(posted.seq, 2),
-    )
+    assert memberships(ann) == {channel: (posted.seq, 0)}
+    expected = {"id": channel, "kind": "group", "name": "room", "role": "owner", "seq": posted.seq, "read_seq": 2}
+    assert (listed(ann), ann.more) == ([expected], False)
+
+
+async def test_hello_has_the_unread_and_the_most_recently_active_channels_and_memberships_has_all(town: Town) -> None:
+    channels = [await town.channel("ann", "bob") for _ in range(6)]
+    for n in (4, 1, 3, 0):
+        await town.post(channels[n], "bob")
+    for n in (1, 3):
+        await town.do(town.command(channels[n], "ann", Read(4)))
+    async with town.database.connection([town.tenant]) as connection:
+        _, (opened,) = await store.of_users(connection, [(town.tenant, "ann")], listed=3)
+    shown = [each["id"] for each in json.loads(opened.listed)]
+    assert shown == sorted([channels[4], channels[0], channels[3]]), "two unread ones, and the one active after the others"
+    assert opened.more
+    assert {each for each, *_ in json.loads(opened.memberships)} == set(channels)
 
 
 async def test_tokens_issued_before_a_revocation_are_void_and_later_ones_valid(town: Town, listener: Listener) -> None:
@@ -185,6 +198,9 @@ async def test_admission_alone_reads_no_channels(town: Town) -> None:
     asked = [rpc.AdmitUserRequest(caller=town.caller(user)) for user in ("ann", "new")]
     request = rpc.OpenSessionsRequest(sessions=asked, admission_only=True)
     sessions = (await town.service.OpenSessions(request, None)).sessions
-    assert [(session.user.id, session.reason, len(session.channels)) for session in sessions] == [("ann", "", 0), ("new", "", 0)]
+    assert [(each.user.id, each.reason, each.memberships, each.hello_channels) for each in sessions] == [
+        ("ann", "", b"", b""),
+        ("new", "", b"", b""),
+    ]
     request.admission_only = False
-    assert [each.id for each in (await town.service.OpenSessions(request, None)).sessions[0].channels] == [channel]
+    assert list(memberships((await town.service.OpenSessions(request, None)).sessions[0])) == [channel]

@@ -6,6 +6,9 @@ import { Dialog } from "../ui/Dialog";
 import { useClient } from "../state/client";
 import { PeoplePicker } from "../people/PeoplePicker";
 import { useAttempt } from "../state/useAttempt";
+import { isolated } from "../text/isolation";
+import { Sentence } from "../text/Sentence";
+import { listNames } from "../text/wording";
 
 type Choice = "direct" | "group" | "public" | "broadcast" | "qa";
 
@@ -28,17 +31,38 @@ export function NewChannel({ onClose, onMade }: Props) {
   const [name, setName] = useState("");
   const [history, setHistory] = useState(true);
   const [people, setPeople] = useState<readonly Person[]>([]);
+  /** Of the channel that was made: the people who were invited instead of added. */
+  const [invited, setInvited] = useState<readonly Person[]>([]);
   const { busy, failure, attempt } = useAttempt();
   const ready = kind === "direct" ? people.length === 1 : name.trim() !== "";
 
   async function make(members: readonly Person[]) {
     await attempt(async () => {
       const users = members.map((person) => person.user);
-      const made = await client.api.createChannel(kind === "direct" ? { kind, members: users } : { kind, name: name.trim(), members: users, history: history ? "all" : "joined" });
-      client.addChannel(made);
-      onMade(made.id);
-      onClose();
+      const channel = await client.api.createChannel(kind === "direct" ? { kind, members: users } : { kind, name: name.trim(), members: users, history: history ? "all" : "joined" });
+      client.addChannel(channel);
+      onMade(channel.id);
+      const waiting = members.filter(({ user }) => channel.invited?.includes(user));
+      setInvited(waiting);
+      if (waiting.length === 0) onClose();
     });
+  }
+
+  if (invited.length > 0) {
+    return (
+      <Dialog title="Invited" onClose={onClose}>
+        <div className="form">
+          <p className="form-note" data-testid="only-invited">
+            <Sentence text={`${listNames(invited.map(({ name: shown, user }) => isolated(shown ?? user)))} can accept your invitation.`} />
+          </p>
+          <footer className="dialog-foot">
+            <button type="button" className="button button-primary" data-testid="invited-done" data-autofocus onClick={onClose}>
+              Done
+            </button>
+          </footer>
+        </div>
+      </Dialog>
+    );
   }
 
   return (

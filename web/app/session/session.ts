@@ -89,10 +89,17 @@ export function userOf(session: Session | null): Whose {
   return session === null || typeof session === "string" ? null : { tenant: session.login.tenant ?? "default", user: session.login.user };
 }
 
-/** Removes the session from this browser. */
+/** Ends the session and removes it from this browser. Rejects with `Problem`, and leaves the session, unless the server confirms. */
 export async function endSession(session: Session | null): Promise<void> {
-  saveSession(null);
   if (session === "cookie") await signOut({ origin });
+  saveSession(null);
+}
+
+/** Removes a session that the server does not accept from this browser. */
+export function dropSession(session: Session | null): void {
+  endSession(session).catch((error: unknown) => {
+    if (!(error instanceof Problem)) throw error;
+  });
 }
 
 /** The address of the provider's sign-in, which returns to this page. */

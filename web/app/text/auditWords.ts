@@ -43,6 +43,8 @@ function sentence(action: string, subject: string, details: Details, span: strin
       return `Blocked ${subject} from the workspace`;
     case "user.unblocked":
       return `Unblocked ${subject} from the workspace`;
+    case "user.erased":
+      return "Erased a user";
     default:
       return `${action} ${subject}`;
   }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -43,6 +44,8 @@ class MemoryBus:
         self._groups: dict[str, _Group] = {}
         self._readers: dict[str, list[_Instance]] = {}
         """The instances of each reader."""
+        self.id = secrets.token_hex(4)
+        """Distinguishes the cursors of this bus from those of another one."""
         self._ids = itertools.count(1)
         self.changes = _Changes()
         """Wakes members and followers after each change."""
@@ -133,13 +136,11 @@ class _Changes:
     async def wait(self) -> None:
         await self._next.wait()
 
-    async def wait_for(self, seconds: float) -> bool:
-        """Wait at most so long; returns whether there was a change."""
+    async def wait_for(self, seconds: float) -> None:
+        """Wait at most so long."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._next.wait()
-                return True
-        return False
 
 
 class _Log:
@@ -311,6 +312,8 @@ class _Instance:
         self._cursors = cursors
         self._positions: dict[str, tuple[int, int]] = {}
         """By topic of this instance: as in `_Follower`."""
+        self._report_at = 0.0
+        """`time.monotonic` of the next reports that topics are read completely."""
         self._ready: deque[ReadItem] = deque()
 
     async def __aenter__(self) -> Self:
@@ -327,13 +330,11 @@ class _Instance:
 
     async def __anext__(self) -> ReadItem:
         await self._share()
-        if not self._ready:
+        while not self._ready:
             self._read()
-        while not any(not isinstance(item, Current) for item in self._ready):
-            if not await self._bus.changes.wait_for(_CURRENT_SECONDS) and self._ready:
-                break
-            await self._share()
-            self._read()
+            if not self._ready:
+                await self._bus.changes.wait_for(_CURRENT_SECONDS)
+                await self._share()
         return self._ready.popleft()
 
     async def _share(self) -> None:
@@ -351,15 +352,18 @@ class _Instance:
 
     def _start(self, topic: str, cursor: str) -> None:
         log = self._bus.log(topic)
-        wipes, _, seen = cursor.partition("/")
-        reason = "new" if not cursor else "wiped" if int(wipes) != log.wipes else ""
+        origin, _, seen = cursor.rpartition("/")
+        reason = "new" if not cursor else "wiped" if origin != f"{self._bus.id}/{log.wipes}" else ""
         self._positions[topic] = (log.wipes, log.end() if reason else int(seen))
         if reason:
             self._lose(topic, reason)
 
     def _read(self) -> None:
-        """Queue what the topics hold after the positions, and report those that are read completely."""
-        self._ready = deque(item for item in self._ready if not isinstance(item, Current))
+        """Queue what the topics hold after the positions, and once a second report that they are read completely."""
+        now = time.monotonic()
+        reports = now >= self._report_at
+        if reports:
+            self._report_at = now + _CURRENT_SECONDS
         for topic, (wipes, seen) in self._positions.items():
             log = self._bus.log(topic)
             reason = "wiped" if log.wipes != wipes else "trimmed" if log.removed > seen else ""
@@ -368,11 +372,12 @@ class _Instance:
                 seen = log.removed  # noqa: PLW2901
             entries = list(itertools.islice(log.entries, seen - log.removed, None))
             self._positions[topic] = (log.wipes, log.end())
-            cursor = f"{log.wipes}/{log.end()}"
+            cursor = f"{self._bus.id}/{log.wipes}/{log.end()}"
             if entries:
                 metrics.DELIVERED_ENTRIES.labels(metrics.kind_of(topic), "read").inc(len(entries))
                 self._ready.append(Delivery(topic, entries, cursor))
-            self._ready.append(Current(topic, cursor, time.time()))
+            if reports:
+                self._ready.append(Current(topic, cursor, time.time()))
 
     def _lose(self, topic: str, reason: str) -> None:
         metrics.LOST.labels(reason).inc()

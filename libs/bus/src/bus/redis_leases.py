@@ -57,8 +57,8 @@ class Leases:
     async def renew(self) -> Renewal:
         """Renew the leases, and take free ones up to the fair share. Raises `BusUnavailable`."""
         sent_at = time.monotonic()
-        keys = [key for name in self._streams for key in (self._leases[name], self._streams[name])]
-        rebalance = self._scripts.rebalance.call([self._members, *keys], self._token, int(self._seconds * 1000), int(self._first))
+        keys, streams = [self._members, *self._leases.values()], self._streams.values()
+        rebalance = self._scripts.rebalance.call(keys, self._token, int(self._seconds * 1000), int(self._first), *streams)
         ((fair_share, *backlogs),) = await self._client.call([rebalance], min(CALL_SECONDS, self._seconds / 2))
         self._first = False
         return Renewal(sent_at + self._seconds, fair_share, dict(zip(self._streams, backlogs, strict=True)))

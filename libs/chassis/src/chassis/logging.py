@@ -1,4 +1,4 @@
-"""Configures structlog: JSON lines in production, readable lines locally.
+"""Configures structlog: JSON lines in production, readable lines locally, on stdout (`log_output`).
 
 An event has a static name in the past tense (`batch_stored`) and ids as fields. Never log message text, tokens, file names or
 third-party exception text.
@@ -10,12 +10,15 @@ import logging
 import sys
 import time
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, TextIO, cast
 
 import structlog
 
 from chassis.config import ProcessConfig
+from chassis.log_output import LogOutput
 
+STDOUT = 1
+"""The file descriptor."""
 TRACEBACKS_PER_MINUTE = 20
 """Further ones are left out of their events, so that a repeated defect does not fill the disk."""
 _TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
@@ -41,7 +44,7 @@ def configure(config: ProcessConfig) -> None:
     structlog.configure(
         processors=[*shared, _Tracebacks(), *last],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, LogOutput(STDOUT))),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.clear_contextvars()

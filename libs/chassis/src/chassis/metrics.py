@@ -30,6 +30,7 @@ RPC_CLIENT_SECONDS = Histogram(
 )
 READY = Gauge("hubbub_ready", "1 while the process accepts work.")
 DEPENDENCY_USABLE = Gauge("hubbub_dependency_usable", "1 while the process can use the dependency.", ["dependency"])
+LOG_DROPPED = Counter("hubbub_log_dropped_total", "Log lines dropped because the reader of the log did not keep up.")
 DEFECTS = Counter("hubbub_defects_total", "Unexpected exceptions caught by an outermost handler.", ["where"])
 
 PAGE_TYPE = CONTENT_TYPE_LATEST

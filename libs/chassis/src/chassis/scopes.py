@@ -46,7 +46,7 @@ TABLE: tuple[tuple[Scope, str, str], ...] = (
     (Scope.MESSAGES_READ, _MESSAGES, "ListMessages ListEvents SearchMessages CatchUp"),
     (Scope.MESSAGES_WRITE, _MESSAGES, "PostMessage EditMessage DeleteMessage ReportMessage"),
     (Scope.MODERATION, _MESSAGES, "BanUser UnbanUser SilenceMember UnsilenceMember ListReports ResolveReport"),
-    (Scope.ADMIN, _MESSAGES, "RevokeUser BlockUser ListAudit"),
+    (Scope.ADMIN, _MESSAGES, "RevokeUser BlockUser EraseUser ListAudit"),
     (Scope.MEDIA_READ, _MEDIA, "GetUpload GetLink ResolveUploads"),
     (Scope.MEDIA_WRITE, _MEDIA, "CreateUpload CompleteUpload"),
     (Scope.PRESENCE_READ, _PRESENCE, "GetPresence"),
@@ -64,7 +64,7 @@ COSTS: Mapping[float, str] = {
         SilenceMember UnsilenceMember ListReports ResolveReport ListAudit GetUpload GetLink ResolveUploads CompleteUpload
         GetPresence OpenSessions FetchEvents FetchRanges GetHeads Attach ListBrowserSessions""",
     2.0: "CreateChannel AddMembers CreateUpload",
-    5.0: "SearchMessages CatchUp RevokeUser BlockUser BeginBrowserSession EndBrowserSessions",
+    5.0: "SearchMessages CatchUp RevokeUser BlockUser EraseUser BeginBrowserSession EndBrowserSessions",
 }
 """What a call of each RPC costs, in calls of a quota, besides its bytes (`callers.COST_BYTES`)."""
 

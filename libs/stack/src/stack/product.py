@@ -53,7 +53,7 @@ class Product:
             for number in range(settings.gateways):
                 ports.require_free(first + number, "HUBBUB_PORT")
         workers = [f"messages-worker-{number}" for number in range(settings.workers)]
-        names = ["messages-api", *workers, "presence", "media"]
+        names = ["messages-api", *workers, "messages-search", "presence", "media"]
         return cls(settings, callers, first, ops={name: _address() for name in names})
 
     def gateway_url(self, number: int, host: str = ports.LOOPBACK) -> str:
@@ -87,6 +87,7 @@ class Product:
         own = {"HUBBUB_MESSAGES_LISTEN": self.listen["messages"], "HUBBUB_MEDIA_TARGET": self.listen["media"]}
         api = {**messages, **bus, **callers, **self.callers.messages, **own}
         worker = {**messages, **_redis(stores, BUS, "messages-worker")}
+        search = {**messages, **_redis(stores, BUS, "messages-search")}
         redis = _redis(stores, PRESENCE_REDIS, "presence")
         presence = {**redis, **callers, "HUBBUB_PRESENCE_LISTEN": self.listen["presence"]}
         databases = _only(stores, MEDIA_DATABASE, MEDIA_SWEEPER_DATABASE)
@@ -97,6 +98,7 @@ class Product:
                 self._service(f"messages-worker-{number}", ("messages", "worker"), worker)
                 for number in range(self.settings.workers)
             ),
+            self._service("messages-search", ("messages", "search"), search),
             self._service("presence", ("presence",), presence),
             self._service("media", ("media",), media),
         ]

@@ -33,6 +33,12 @@ RULES = {
         " (~bus:commands.* +xlen +xread +xrange +xdel) (~bus:size:* +set +incrby +decrby +del)"
         " (~bus:members:* +hset +hgetall +hdel +pexpire) (~bus:lease:* +get +set +del +pexpire)"
     ),
+    "messages-search": (
+        f"{_SESSION} {_PROBE} +multi +exec"
+        " (~bus:members:search.* ~bus:lease:search.* %R~bus:events.* ~bus:epoch +evalsha)"
+        " (~bus:members:search.* +hset +hgetall +hdel +pexpire) (~bus:lease:search.* +get +set +del +pexpire)"
+        " (%R~bus:events.* +xlen +xread +xrange +xinfo|stream) (~bus:epoch +get +set)"
+    ),
     "presence": (
         f"{_SESSION} &presence:changes +subscribe +unsubscribe +publish ~presence:* +evalsha"
         " +set +exists +expire +persist +rename +incr +hset +hget +hmget +hgetall +hdel +hexists +hincrby +hscan +lindex"

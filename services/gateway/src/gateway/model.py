@@ -98,6 +98,7 @@ class Connection:
         "resumed",
         "sending",
         "transport",
+        "waiting",
         "watched",
         "wire",
     )
@@ -126,6 +127,9 @@ class Connection:
         """Why the connection ends; None while it is open."""
         self.flowing = False
         """The first `sync` has opened the flow of events."""
+        self.waiting: dict[Channel, int] = {}
+        """Channels in which it is waiting, with the positions from which it starts. Here and not in the channels, because a user
+        may be in thousands, and each connection passes through this state."""
         self.catching: set[Channel] | None = None
         """Channels in which it is catching up, including those that its user has left meanwhile; None if there are none."""
         self.due = 0
@@ -209,7 +213,7 @@ class Channel:
 
     A connection is in at most one of four states:
 
-    - *waiting*: it has not sent its first `sync`; the number is the position from which it starts unless it names another.
+    - *waiting* (`Connection.waiting`): it has not sent its first `sync`; it starts from that position unless it names another.
     - *catching*: its missing events are being read; new ones are buffered for it.
     - *later*: it read a newer state from the store than this gateway has delivered; it goes live when `head` reaches its
       position.
@@ -229,7 +233,6 @@ class Channel:
         "live",
         "target",
         "tenant",
-        "waiting",
     )
 
     def __init__(self, channel_id: str, tenant: str, head: int) -> None:
@@ -243,7 +246,6 @@ class Channel:
         """Local members, and users whose membership is being verified. Without any, the hub drops the channel."""
         self.floors: dict[Account, int] = {}
         """Members who may not read entries up to a position, nor what later entries say about them. Others have the floor 0."""
-        self.waiting: dict[Connection, int] = {}
         self.catching: dict[Connection, Catching] = {}
         self.later: dict[int, set[Connection]] = {}
         self.live: set[Connection] = set()
@@ -276,7 +278,7 @@ class Channel:
         """Whether the connection is in any state here."""
         return (
             connection in self.live
-            or connection in self.waiting
+            or self in connection.waiting
             or connection in self.catching
             or any(connection in group for group in self.later.values())
         )
@@ -290,7 +292,7 @@ class Channel:
 
     def begin_catching(self, connection: Connection) -> None:
         """Buffer for a connection from now on; a failed catch-up returns it to its present position."""
-        resume = self.waiting.pop(connection, None) or self._take_later(connection) or self.head
+        resume = connection.waiting.pop(self, None) or self._take_later(connection) or self.head
         self.live.discard(connection)
         self.catch(connection, resume)
 
@@ -305,7 +307,8 @@ class Channel:
 
     def place(self, connection: Connection, position: int) -> None:
         """The connection has every event up to `position`, and none beyond it: put it in *live* or *later*."""
-        self.waiting.pop(connection, None)
+        if connection.waiting:
+            connection.waiting.pop(self, None)
         if self.head >= position:
             self.live.add(connection)
         else:
@@ -313,10 +316,13 @@ class Channel:
 
     def remove(self, connection: Connection) -> None:
         """Take the connection out in any state: it receives nothing more of this channel."""
-        self.end_catching(connection)
         self.live.discard(connection)
-        self.waiting.pop(connection, None)
-        self._take_later(connection)
+        if connection.waiting:
+            connection.waiting.pop(self, None)
+        if self.catching:
+            self.end_catching(connection)
+        if self.later:
+            self._take_later(connection)
 
     def _take_later(self, connection: Connection) -> int:
         """Take the connection out of *later*; its position there, or 0."""

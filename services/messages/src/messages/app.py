@@ -34,22 +34,29 @@ from hubbub.media.v1.media_service_pb2_grpc import MediaServiceStub
 from messages import audit_heads, permissions
 from messages.audit_heads import HeadSigner, SignedHead
 from messages.commands.judgement import PLANNER_SETTINGS
-from messages.config import ApiConfig, AuditConfig, MigrateConfig, WorkerConfig
+from messages.config import ApiConfig, AuditConfig, MigrateConfig, SearchConfig, StoreConfig, WorkerConfig
 from messages.consumer import Consumer
+from messages.indexer import Indexer
 from messages.publisher import Publisher
 from messages.revocations import Revocations
 from messages.service import SERVICE_NAME, add_service
-from messages.store import audit, epoch
+from messages.store import audit, epoch, erasure
+from messages.store import search as index
 from messages.sweeper import Sweeper
 from messages.worker import Worker
 
 log = structlog.get_logger()
-_API_CONNECTIONS, _API_WALKS, _API_PIPELINES = 10, 4, 4
+_API_CONNECTIONS, _API_WALKS, _API_PIPELINES = 8, 4, 4
 _WORKER_CONNECTIONS, _WORKER_PIPELINES = 2, 8
+_SEARCH_CONNECTIONS = 2
 """Besides the sweeper's connections."""
-_USAGE = """usage: python -m messages api | worker | migrate | permissions
+_PROGRESS_SECONDS = 2.0
+"""Between two lines about the progress of a command."""
+_USAGE = """usage: python -m messages api | worker | search | migrate | permissions
+       python -m messages search rebuild
        python -m messages audit verify [HEADS PUBLIC]
        python -m messages epoch declare --reason REASON
+       python -m messages erase
 """
 
 
@@ -64,7 +71,7 @@ class Resources:
 
 
 @asynccontextmanager
-async def open_resources(config: WorkerConfig, connections: int, pipelines: int, walks: int = 0) -> AsyncIterator[Resources]:
+async def open_resources(config: SearchConfig, connections: int, pipelines: int, walks: int = 0) -> AsyncIterator[Resources]:
     """Open the database and the bus inside the block. Succeeds while either is away."""
     async with (
         open_database(
@@ -107,6 +114,7 @@ async def api(config: ApiConfig, life: Lifecycle) -> None:
         asyncio.TaskGroup() as tasks,
     ):
         tasks.create_task(Sweeper(resources.database, resources.publisher).run(life.stopping))
+        tasks.create_task(resources.publisher.heads.run(life.stopping))
         bus_usable = usable(resources.bus, config.bus_partitions, durable=config.production)
         tasks.create_task(lifecycle.keep_ready(life, {"database": resources.database_check}, {"bus": bus_usable}))
         if key := config.audit_signing_key:
@@ -125,6 +133,7 @@ async def worker(config: WorkerConfig, life: Lifecycle) -> None:
     """Consume the command topics until the process is stopped."""
     async with open_resources(config, _WORKER_CONNECTIONS, _WORKER_PIPELINES) as resources, asyncio.TaskGroup() as tasks:
         tasks.create_task(Sweeper(resources.database, resources.publisher).run(life.stopping))
+        tasks.create_task(resources.publisher.heads.run(life.stopping))
         consumer = Consumer(
             resources.bus, config.bus_partitions, config.instance, life, on_failing=resources.database_check.disconnect
         )
@@ -136,6 +145,41 @@ async def worker(config: WorkerConfig, life: Lifecycle) -> None:
         tasks.create_task(lifecycle.keep_ready(life, needed))
         log.info("worker_started", partitions=config.bus_partitions)
         await consumer.run(lambda: Worker(resources.database, resources.publisher, life.stopping, config.limits))
+
+
+async def search(config: SearchConfig, life: Lifecycle) -> None:
+    """Keep the search index up to date until the process is stopped."""
+    async with open_resources(config, _SEARCH_CONNECTIONS, 0) as resources, asyncio.TaskGroup() as tasks:
+        needed: dict[str, lifecycle.Check] = {
+            "database": resources.database_check,
+            "bus": usable(resources.bus, config.bus_partitions, durable=config.production),
+        }
+        tasks.create_task(lifecycle.keep_ready(life, needed))
+        log.info("search_started", partitions=config.bus_partitions)
+        await Indexer(resources.database, resources.bus, config.bus_partitions, config.instance).run(life.stopping)
+
+
+async def _rebuild_search(config: SearchConfig, life: Lifecycle) -> None:
+    """Let the search processes build the index anew, and wait until it answers searches. Can be interrupted: they go on."""
+    async with open_database(
+        config.database_url,
+        sweeper_url=config.sweeper_database_url,
+        connections=2,
+        name=config.instance,
+        production=config.production,
+    ) as database:
+        async with database.connection(EVERY_TENANT) as connection:
+            generation = await index.begin_generation(connection)
+        sys.stdout.write(f"The search processes build generation {generation}.\n")
+        while not life.stopping.is_set():
+            async with database.connection(EVERY_TENANT) as connection:
+                messages = await index.size(connection, generation)
+                serves = await index.serving(connection) >= generation
+            sys.stdout.write(f"{messages} messages\n")
+            if serves:
+                sys.stdout.write(f"Generation {generation} answers searches.\n")
+                return
+            await lifecycle.pause(life.stopping, _PROGRESS_SECONDS)
 
 
 async def _verify_audit(config: AuditConfig, _life: Lifecycle, signed: Sequence[SignedHead] = ()) -> None:
@@ -181,13 +225,30 @@ async def _declare_epoch(config: MigrateConfig, _life: Lifecycle, reason: str) -
     log.info("epoch_declared", epoch=begun, reason=reason)
 
 
-def main() -> None:
+async def _erase(config: StoreConfig, _life: Lifecycle) -> None:
+    """Erase the users of whom it was requested."""
+    async with open_database(
+        config.database_url,
+        sweeper_url=config.sweeper_database_url,
+        connections=2,
+        name=config.instance,
+        production=config.production,
+    ) as database:
+        for wanted in await erasure.waiting(database):
+            await erasure.erase(database, wanted)
+
+
+def main() -> None:  # noqa: C901 - one line for each command
     """Run the process named on the command line."""
     match sys.argv[1:]:
         case ["api"]:
             lifecycle.run(ApiConfig, api)
         case ["worker"]:
             lifecycle.run(WorkerConfig, worker)
+        case ["search"]:
+            lifecycle.run(SearchConfig, search)
+        case ["search", "rebuild"]:
+            lifecycle.run(SearchConfig, _rebuild_search)
         case ["migrate"]:
             lifecycle.run(MigrateConfig, _migrate)
         case ["permissions"]:
@@ -198,6 +259,8 @@ def main() -> None:
             _verify_against(heads, public)
         case ["epoch", "declare", "--reason", reason] if reason:
             lifecycle.run(MigrateConfig, partial(_declare_epoch, reason=reason))
+        case ["erase"]:
+            lifecycle.run(StoreConfig, _erase)
         case _:
             sys.stderr.write(_USAGE)
             sys.exit(2)

@@ -85,10 +85,23 @@ class AuditConfig(ProcessConfig):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerConfig(StoreConfig):
-    """Settings of `worker`."""
+class SearchConfig(StoreConfig):
+    """Settings of `search`, and of every process that uses the bus."""
 
     bus_url: Secret = setting("HUBBUB_BUS_URL", secret)
+    bus_partitions: int = setting("HUBBUB_BUS_PARTITIONS", whole(1, 1024), 8)
+    """Must be the same in every process that uses the bus."""
+
+    def __post_init__(self) -> None:
+        """Require TLS in production."""
+        super(SearchConfig, self).__post_init__()
+        require_redis_tls("HUBBUB_BUS_URL", self.bus_url, production=self.production)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerConfig(SearchConfig):
+    """Settings of `worker`."""
+
     channels_per_user: int = setting("HUBBUB_CHANNELS_PER_USER", whole(1, 5_000), DEFAULT_LIMITS.channels_per_user)
     unasked_channels_per_user: int = setting(
         "HUBBUB_UNASKED_CHANNELS_PER_USER", whole(0, 5_000), DEFAULT_LIMITS.unasked_channels_per_user
@@ -103,18 +116,11 @@ class WorkerConfig(StoreConfig):
     pins_per_channel: int = setting("HUBBUB_PINS_PER_CHANNEL", whole(1, 10_000), DEFAULT_LIMITS.pins_per_channel)
     reports_per_user: int = setting("HUBBUB_REPORTS_PER_USER", whole(1, 10_000), DEFAULT_LIMITS.reports_per_user)
     consent_tenants: frozenset[str] = setting("HUBBUB_CONSENT_TENANTS", tenants, DEFAULT_LIMITS.consent_tenants)
-    bus_partitions: int = setting("HUBBUB_BUS_PARTITIONS", whole(1, 1024), 8)
-    """Must be the same in every process that uses the bus."""
 
     @property
     def limits(self) -> Limits:
         """The bounds on what users, channels and messages can hold."""
         return Limits(**{each.name: getattr(self, each.name) for each in fields(Limits)})
-
-    def __post_init__(self) -> None:
-        """Require TLS in production."""
-        super(WorkerConfig, self).__post_init__()
-        require_redis_tls("HUBBUB_BUS_URL", self.bus_url, production=self.production)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -177,6 +177,8 @@ class MembershipView(msgspec.Struct, frozen=True):
     slow_mode_seconds: int
     history: str
     head: int
+    archived_to: int
+    """The log begins above this number."""
     role: Role | None
     """None for a user who is not a member. The following fields are valid for members only."""
     joined_seq: int
@@ -187,7 +189,7 @@ class MembershipView(msgspec.Struct, frozen=True):
     @property
     def floor(self) -> int:
         """The member sees entries with numbers above this."""
-        return self.joined_seq - 1 if self.history == "joined" else 0
+        return max(self.joined_seq - 1 if self.history == "joined" else 0, self.archived_to)
 
 
 class ChannelListing(msgspec.Struct, frozen=True):

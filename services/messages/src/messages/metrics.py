@@ -20,3 +20,4 @@ REPUBLISHED = Counter(
 )
 REJECTED = Counter("hubbub_rejected_total", "Entries and commands moved to the topic `rejected`, by kind.", ["what"])
 RETRIES = Counter("hubbub_deliveries_released_total", "Deliveries released for another attempt, by cause.", ["cause"])
+INDEXED = Counter("hubbub_search_indexed_total", "Messages written to the search index.", [])

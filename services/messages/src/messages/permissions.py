@@ -34,7 +34,7 @@ With `history: "joined"` a member reads entries from their own `member.joined` o
 | history, the log, members (`GET /v1/channels/{id}/messages`, `/events`, `/members`) | members | `service.access`, for each call |
 | live events, receipts, typing (socket) | members | the gateway's `hub`, entry by entry in the order of the log: nothing is sent after the removal |
 | resuming (`sync`) | members | `queries.log.POSITIONS`; else `gone` |
-| search | members | `queries.messages.SEARCH`, which joins the caller's memberships |
+| search | members | `queries.search.CHANNELS`, the channels in which the index is asked, and `queries.search.FOUND`, which reads what was found |
 | upload, its link and thumbnail (`/v1/uploads`, `/v1/media`) | members of its channel, at the time of the request; once posted, users who may read a message that carries it | the gateway asks the messages service for the channel |
 | details of a channel | members; of a {joinable} channel the whole tenant | `service.access.visible` |
 | presence (`watch`), people (`GET /v1/users`) | every user of the tenant | the tenant of the token |

@@ -1,7 +1,8 @@
 """Publishes stored entries, receipts and replies on the bus, after the commit.
 
 Events of a channel are published in the order of their numbers. Publishing an entry twice is harmless: gateways drop repeats by
-number. The publisher collects the rows of `unpublished` whose entries the bus has; the sweeper deletes them.
+number. The publisher collects the rows of `unpublished` whose entries the bus has; the sweeper deletes them. `heads` announces
+how far each log was published.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from bus.topics import Topic, partition_of
 from hubbub.events.v1 import events_pb2 as events
 from messages import convert
 from messages.commands.model import Outcome, Stored, Verdict
+from messages.heads import Heads
 from messages.message import ChannelId, CommandId, Entry, Invitation, Receipt, TenantId, UserId
 from messages.metrics import PUBLISH_SECONDS
 from messages.payload import invited_frame, rfc3339
@@ -30,16 +32,22 @@ class Publisher:
         self._bus = bus
         self._topics = [topics.events(number) for number in range(partitions)]
         """Event topics by partition."""
+        self.heads = Heads(bus, partitions)
         self._published: list[int] = []
         """Rows of `unpublished` whose entries the bus has."""
+
+    @property
+    def partitions(self) -> int:
+        """How many topics of events there are."""
+        return len(self._topics)
 
     async def publish_stored(self, stored: Stored) -> None:
         """Publish the events, receipts and replies of a batch. Raises `BusError`: the rows of `unpublished` then stay."""
         await self._publish(self.batch(stored))
-        self.mark_published(stored.unpublished)
+        self.published(stored.entries, stored.unpublished)
 
     def batch(self, stored: Stored) -> list[tuple[Topic, bytes]]:
-        """Encode the events, receipts and replies of a batch. Once they are published, call `mark_published`."""
+        """Encode the events, receipts and replies of a batch. Once they are published, call `published`."""
         gateways = {outcome.command: outcome.gateway for outcome in stored.outcomes}
         events_of = self._events(stored.entries, gateways)
         return events_of + self._receipts(stored.receipts) + replies(filter(_needs_reply, stored.outcomes))
@@ -47,7 +55,7 @@ class Publisher:
     async def publish_entries(self, entries: Sequence[Entry], unpublished: Sequence[int]) -> None:
         """Publish entries that no gateway awaits. Raises as `publish_stored`."""
         await self._publish(self._events(entries, {}))
-        self._published += unpublished
+        self.published(entries, unpublished)
 
     async def publish_rejected(self, payloads: Sequence[bytes]) -> None:
         """Publish payloads on the topic `rejected`, for an operator to inspect. Raises `BusError`."""
@@ -61,6 +69,11 @@ class Publisher:
         """Publish a block between users to every gateway. Raises `BusError`."""
         await self._publish([(topics.revocations(), events.RevocationBatch(blocks=[block]).SerializeToString())])
 
+    def published(self, entries: Sequence[Entry], unpublished: Sequence[int]) -> None:
+        """The bus has these entries, and so the rows can be deleted."""
+        self.heads.note(entries)
+        self._published += unpublished
+
     async def publish_invitations(self, tenant: TenantId, channel: ChannelId, invitations: Mapping[UserId, Invitation]) -> None:
         """Tell every gateway of new invitations to a channel. Raises `BusError`."""
         batch = events.EventBatch()
@@ -69,12 +82,12 @@ class Publisher:
         await self._publish([(self._topics[self._partition(channel)], batch.SerializeToString())])
 
     def take_published(self) -> list[int]:
-        """Hand over the rows to delete. If deleting fails, return them with `mark_published`."""
+        """Hand over the rows to delete. If deleting fails, return them with `put_back`."""
         published, self._published = self._published, []
         return published
 
-    def mark_published(self, unpublished: Sequence[int]) -> None:
-        """Add rows to delete."""
+    def put_back(self, unpublished: Sequence[int]) -> None:
+        """The rows are still to be deleted."""
         self._published += unpublished
 
     async def _publish(self, batch: list[tuple[Topic, bytes]]) -> None:

@@ -6,6 +6,7 @@ Rows are deleted here, many at a time, so that no batch has to. A sweeper runs i
 from __future__ import annotations
 
 import asyncio
+import time
 
 import structlog
 
@@ -20,6 +21,8 @@ from messages.store import log
 events_log = structlog.get_logger()
 STALE_SECONDS = 2.0
 _PERIOD_SECONDS = 0.5
+_COUNT_SECONDS = 5.0
+"""Between two counts of the stale rows during a long sweep."""
 
 
 class Sweeper:
@@ -35,9 +38,8 @@ class Sweeper:
         while not stopping.is_set():
             try:
                 await self.delete_published()
-                await self.measure()
-                while await self.sweep():
-                    await self.measure()
+                if await self.measure():
+                    await self._sweep_all(stopping)
             except (Unavailable, BusError) as error:
                 events_log.warning("sweep_postponed", error=type(error).__name__)
             await pause(stopping, _PERIOD_SECONDS)
@@ -45,6 +47,14 @@ class Sweeper:
             await self.delete_published()
         except Unavailable:
             events_log.warning("sweep_postponed", error=Unavailable.__name__)
+
+    async def _sweep_all(self, stopping: asyncio.Event) -> None:
+        """Sweep page after page. Counting takes longer than a page, so the count is renewed only now and then."""
+        counted = time.monotonic()
+        while not stopping.is_set() and await self.sweep():
+            if time.monotonic() - counted >= _COUNT_SECONDS:
+                await self.measure()
+                counted = time.monotonic()
 
     async def delete_published(self) -> None:
         """Delete the rows of what this process has published. Raises `Unavailable`."""
@@ -55,13 +65,15 @@ class Sweeper:
             async with self._database.connection(EVERY_TENANT) as connection:
                 await log.delete_unpublished(connection, published)
         except Unavailable:
-            self._publisher.mark_published(published)
+            self._publisher.put_back(published)
             raise
 
-    async def measure(self) -> None:
-        """Record how many rows are stale, up to a bound that keeps the count cheap. Raises `Unavailable`."""
+    async def measure(self) -> int:
+        """Record and return how many rows are stale, up to a bound that keeps the count cheap. Raises `Unavailable`."""
         async with self._database.connection(EVERY_TENANT) as connection:
-            UNPUBLISHED.set(await log.count_unpublished(connection, self._stale_seconds))
+            count = await log.count_unpublished(connection, self._stale_seconds)
+        UNPUBLISHED.set(count)
+        return count
 
     async def sweep(self) -> int:
         """Publish the entries of a page of stale rows; returns how many entries. Raises `Unavailable`, `BusError`.

@@ -206,7 +206,7 @@ class Worker:
         started = time.perf_counter()
         await work.complete(done, batch)
         PUBLISH_SECONDS.observe(time.perf_counter() - started)
-        self._publisher.mark_published(last.unpublished)
+        self._publisher.published(last.entries, last.unpublished)
         self.has_stored, self._failed = True, 0
         log.debug("batch_stored", deliveries=len(done), commands=len(decoded.commands))
 

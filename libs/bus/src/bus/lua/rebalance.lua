@@ -1,5 +1,6 @@
 -- A group member's heartbeat: renews the member and its leases, and takes free leases up to its fair share.
--- KEYS: members, then lease and stream of each topic. ARGV: member, lease in milliseconds, 1 on the member's first heartbeat.
+-- KEYS: members, then the lease of each topic. ARGV: member, lease in milliseconds, 1 on the member's first heartbeat, then the
+-- stream of each topic: not KEYS, because a server requires that the caller may write those, and a reader may only read the streams.
 -- A member is named consumer:token. On its first heartbeat it takes over from earlier members of its consumer, which must be dead.
 -- Returns the member's fair share, then for each topic its backlog if the member holds the lease, else -1.
 local member, lease = ARGV[1], tonumber(ARGV[2])
@@ -24,7 +25,7 @@ end
 
 -- All members sort the same names, so the shares add up to the number of topics.
 table.sort(alive)
-local topics, share = (#KEYS - 1) / 2, 0
+local topics, share = #KEYS - 1, 0
 for rank = 1, #alive do
     if alive[rank] == member then
         share = math.floor(topics / #alive) + (rank <= topics % #alive and 1 or 0)
@@ -33,11 +34,11 @@ end
 
 local held, free, answer = 0, {}, {share}
 for i = 1, topics do
-    local owner = redis.call('GET', KEYS[2 * i])
+    local owner = redis.call('GET', KEYS[i + 1])
     answer[i + 1] = -1
     if owner == member then
-        redis.call('PEXPIRE', KEYS[2 * i], lease)
-        answer[i + 1] = redis.call('XLEN', KEYS[2 * i + 1])
+        redis.call('PEXPIRE', KEYS[i + 1], lease)
+        answer[i + 1] = redis.call('XLEN', ARGV[i + 3])
         held = held + 1
     elseif not owner or takes_over(owner) then
         free[#free + 1] = i
@@ -45,8 +46,8 @@ for i = 1, topics do
 end
 for _, i in ipairs(free) do
     if held < share then
-        redis.call('SET', KEYS[2 * i], member, 'PX', lease)
-        answer[i + 1] = redis.call('XLEN', KEYS[2 * i + 1])
+        redis.call('SET', KEYS[i + 1], member, 'PX', lease)
+        answer[i + 1] = redis.call('XLEN', ARGV[i + 3])
         held = held + 1
     end
 end

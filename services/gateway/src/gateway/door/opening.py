@@ -17,7 +17,7 @@ from gateway.identity.identity import Identity
 from gateway.model import Connection, Wire
 from gateway.protocol.close_codes import Close
 from gateway.protocol.incoming import FRAME_BYTES, TEXT_BYTES
-from gateway.protocol.outgoing import Hello, Limits, encode, membership
+from gateway.protocol.outgoing import Hello, Limits, encode, places, started
 from gateway.rates.bucket import Bucket
 from gateway.revocation.apply import Revocations
 from gateway.wire.registry import Registry
@@ -68,9 +68,9 @@ class Opening:
                 self._registry.gone(connection)
                 return
             self._revocations.on_session(connection.account, session)
-            channels = self._hub.open(connection, map(membership, session.channels), load)
+            differing = self._hub.open(connection, places(session.memberships), load)
             if load.lossy:
-                self._reconciler.suspect(channel.id for channel in channels)
+                self._reconciler.suspect(connection.account.channels)
                 self._revocations.doubt(connection.account)
         hello = Hello(
             connection.id,
@@ -78,8 +78,9 @@ class Opening:
             identity.tenant,
             self._heartbeat_seconds,
             self.limits,
-            channels,
+            started(session.hello_channels, differing),
             self._hub.epoch.id or UNSET,
+            session.more or UNSET,
         )
         self._registry.writer.send_unheld(connection, encode(hello))  # the store has just admitted the user
         self._registry.opened(connection)

@@ -17,6 +17,7 @@ from gateway.http.channels import UserId
 from gateway.http.operation import charge, operation
 from gateway.identity.identity import Identity
 from gateway.protocol.incoming import check_content, check_id
+from gateway.protocol.outgoing import moment
 from hubbub.events.v1.events_pb2 import Attachment, PostMessage
 from hubbub.messages.v1.messages_service_pb2 import (
     ListEventsRequest,
@@ -120,7 +121,7 @@ async def list_events(request: Request, identity: Identity, query: EventsQuery) 
     return page([convert.event(each) for each in found.events])
 
 
-@operation({200: shapes.Page[shapes.Message]}, NotAllowed, NotFound, cost=5, walks=True)
+@operation({200: shapes.SearchPage[shapes.Message]}, NotAllowed, NotFound, cost=5, walks=True)
 async def search(request: Request, identity: Identity, query: SearchQuery) -> Response:
     """Search the text of messages that the caller may read."""
     wanted = query.q.strip()
@@ -135,7 +136,14 @@ async def search(request: Request, identity: Identity, query: SearchQuery) -> Re
         page_token=query.cursor,
     )
     found = await ask(api_of(request).clients.messages.SearchMessages, asked)
-    return page([convert.message(each) for each in found.messages], found.next_page_token)
+    return answer(
+        shapes.SearchPage(
+            [convert.message(each) for each in found.messages],
+            found.next_page_token or UNSET,
+            found.incomplete or UNSET,
+            moment(found.complete_to) if found.incomplete and found.HasField("complete_to") else UNSET,
+        )
+    )
 
 
 @operation({200: shapes.Posted, 201: shapes.Posted}, BlockedMedia, KeyReused, cost=1, allowance="sends")

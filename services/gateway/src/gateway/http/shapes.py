@@ -34,6 +34,15 @@ class Page(msgspec.Struct, Generic[ItemT]):
     """Cursor of the next page; absent on the last one."""
 
 
+class SearchPage(Page[ItemT]):
+    """A page of what a search found."""
+
+    incomplete: bool | UnsetType = UNSET
+    """True while the index lags or is being built, so that messages may be missing; else absent."""
+    complete_to: NumericDate | UnsetType = UNSET
+    """The time up to which an incomplete index has every message; absent if it has never had all of them."""
+
+
 class User(msgspec.Struct):
     """A user."""
 

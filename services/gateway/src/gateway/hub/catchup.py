@@ -115,8 +115,10 @@ class _Sync:
     ref: Ref
     statuses: dict[str, SyncStatus] = field(default_factory=dict)
     """Status of each channel that the client named."""
+    quiet: list[Channel] = field(default_factory=list)
+    """Channels that the client did not name and in which nothing has happened since `hello`."""
     at_hand: dict[Channel, int] = field(default_factory=dict)
-    """Channels that need not be read, with their positions."""
+    """Other channels that need not be read, with their positions."""
     behind: list[_Behind] = field(default_factory=list)
     """Channels to send from what `missed` has or reads."""
     reads: dict[str, _Read] = field(default_factory=dict)
@@ -184,6 +186,9 @@ class CatchUps:
 
     async def _answer(self, sync: _Sync, outcome: str) -> None:
         """Buffer new events, and send what is missing. Raises `Broken`."""
+        if sync.behind or sync.reads:  # otherwise all is done before the next event is taken
+            sync.at_hand |= {channel: sync.connection.waiting[channel] for channel in sync.quiet}
+            sync.quiet.clear()
         for channel in sync.channels():
             channel.begin_catching(sync.connection)
         try:
@@ -221,17 +226,15 @@ class CatchUps:
         sync, account = _Sync(connection, ref), connection.account
         wanted = dict(positions)
         if not connection.flowing:
-            for channel in account.channels.values():
-                if connection in channel.waiting:
-                    wanted.setdefault(channel.id, channel.waiting[connection])
+            wanted |= self._unnamed(sync, positions)
         for channel_id, position in wanted.items():
             found, named = account.channels.get(channel_id), channel_id in positions
             if found is None or connection in found.catching or not found.holds(connection):
                 sync.statuses[channel_id] = _GONE
             elif named and not self._hub.epoch.covers(position, epoch):
-                head = sync.at_hand[found] = max(found.head, found.waiting.get(connection, 0))
+                head = sync.at_hand[found] = max(found.head, connection.waiting.get(found, 0))
                 sync.statuses[channel_id] = SyncStatus("reset", head)
-            elif position == found.head or (position == found.waiting.get(connection) and position > found.head):
+            elif position == found.head or (position == connection.waiting.get(found) and position > found.head):
                 sync.at_hand[found] = position
                 if named:
                     sync.statuses[channel_id] = SyncStatus("complete", position)
@@ -240,6 +243,19 @@ class CatchUps:
             else:
                 self._plan_behind(sync, found, position, named=named)
         return sync
+
+    def _unnamed(self, sync: _Sync, positions: Mapping[str, int]) -> dict[str, int]:
+        """Channels that start at the position from `hello`, with it, unless nothing has happened in them since."""
+        started: dict[str, int] = {}
+        quiet = sync.quiet
+        for channel, start in sync.connection.waiting.items():
+            if positions and channel.id in positions:
+                continue
+            if start >= channel.head:
+                quiet.append(channel)
+            else:
+                started[channel.id] = start
+        return started
 
     def _plan_behind(self, sync: _Sync, channel: Channel, position: int, *, named: bool) -> None:
         floor = channel.floor(sync.connection)
@@ -259,6 +275,9 @@ class CatchUps:
         self._writer.send(sync.connection, encode(Synced(sync.statuses, sync.ref)))
         for channel_id in sync.lost:
             self._writer.send(sync.connection, encode(Left(channel_id)))
+        connection = sync.connection
+        for channel in sync.quiet:
+            channel.place(connection, connection.waiting.pop(channel))
         for channel, position in sync.at_hand.items():
             self._hub.finish(channel, sync.connection, position)
 

@@ -25,7 +25,7 @@ from gateway.metrics import BUS_LOST, EVENTS
 from gateway.model import Account
 from gateway.protocol import outgoing
 from gateway.wire.writer import Writer
-from hubbub.events.v1.events_pb2 import Event, EventBatch, Receipt, Reply, ReplyBatch
+from hubbub.events.v1.events_pb2 import Event, EventBatch, Invitation, Receipt, Reply, ReplyBatch
 
 log = structlog.get_logger()
 _stale = EVENTS.labels("stale")
@@ -48,6 +48,11 @@ class Linger:
         """Entries read that concern no connection here."""
         self.local = False
         """Something else was read."""
+
+    def read(self, *, local: bool) -> None:
+        """An entry was read; `local` if it concerns a connection here."""
+        self.local |= local
+        self.foreign += not local
 
     def __call__(self) -> float:
         """The pause in seconds, after everything that was read has been taken."""
@@ -145,12 +150,24 @@ class Fanout:
             self._lost((topic,), "failed")
 
     def _take_events(self, payload: bytes) -> None:
-        batch, tenant = EventBatch.FromString(payload), ""
+        batch = EventBatch.FromString(payload)
         if not self._hub.epoch.accept(batch.epoch):
             self._drop_stale(batch.events)
             batch.ClearField("events")
-        channels, local = self._hub.channels, False
-        for event in batch.events:
+            batch.ClearField("heads")
+        local = self._take_log(batch.events)
+        for receipt in batch.receipts:
+            local |= self._send_receipt(receipt)
+        for invitation in batch.invitations:
+            local |= self._send_invitation(invitation)
+        for head in batch.heads:
+            self._reconciler.announced(head.channel, head.seq)
+        self._linger.read(local=local)
+
+    def _take_log(self, events: Iterable[Event]) -> bool:
+        """Take log entries. Returns whether one is of a channel with local members."""
+        channels, tenant, local = self._hub.channels, "", False
+        for event in events:
             if event.channel in channels:
                 local = True
             if event.tenant != tenant:
@@ -159,17 +176,7 @@ class Fanout:
             if not event.gateway or event.gateway == self._gateway:  # the sweeper does not know the gateway
                 self._on_event(event)
             self._hub.take(event)
-        for receipt in batch.receipts:
-            local = self._send_receipt(receipt) or local
-        for invitation in batch.invitations:
-            account = self._accounts.get((invitation.tenant, invitation.user))
-            if account is not None:
-                local = True
-                self._writer.broadcast([each for each in account.connections if each.flowing], invitation.payload)
-        if local:
-            self._linger.local = True
-        else:
-            self._linger.foreign += 1
+        return local
 
     def _drop_stale(self, events: Iterable[Event]) -> None:
         """Events of an earlier epoch may not exist any more. Those that do are fetched, since their channels are compared."""
@@ -187,8 +194,16 @@ class Fanout:
         self._writer.broadcast(others, payload)
         return True
 
+    def _send_invitation(self, invitation: Invitation) -> bool:
+        """Send an invitation. Returns whether the user is connected here."""
+        account = self._accounts.get((invitation.tenant, invitation.user))
+        if account is None:
+            return False
+        self._writer.broadcast([each for each in account.connections if each.flowing], invitation.payload)
+        return True
+
     def _take_replies(self, payload: bytes) -> None:
-        self._linger.local = True
+        self._linger.read(local=True)
         for reply in ReplyBatch.FromString(payload).replies:
             self._on_reply(reply)
 

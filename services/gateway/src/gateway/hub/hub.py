@@ -38,7 +38,7 @@ from gateway.hub.tails import Tails
 from gateway.metrics import CHANNELS, DELIVERIES, EVENTS, TAIL_BYTES
 from gateway.model import AHEAD_EVENTS, Account, Channel, Connection, Gain, Shown, shown
 from gateway.protocol.close_codes import Close
-from gateway.protocol.outgoing import ChannelView, Joined, Left, Membership, encode
+from gateway.protocol.outgoing import ChannelView, Joined, Left, Membership, Start, encode
 from gateway.wire.registry import Registry
 from hubbub.events.v1.events_pb2 import Event, EventKind, Role
 
@@ -66,6 +66,7 @@ class Hub:
         TAIL_BYTES.set_function(lambda: self.tails.size)
         self.epoch = StoreEpoch(self._close_all)
         self.channels: dict[str, Channel] = {}
+        CHANNELS.set_function(lambda: len(self.channels))
         self.on_gap: Callable[[Channel], None] = lambda _channel: None
         """Called when a channel's `target` is beyond its head and the gap is not being fetched."""
         self.on_doubt: Callable[[Account], None] = lambda _account: None
@@ -144,7 +145,6 @@ class Hub:
     def _add(self, channel_id: str, tenant: str, head: int) -> Channel:
         """Know a channel from a position on; it stays as long as it has accounts."""
         channel = self.channels[channel_id] = Channel(channel_id, tenant, head)
-        CHANNELS.set(len(self.channels))
         return channel
 
     def _leave(self, channel: Channel, account: Account) -> None:
@@ -160,7 +160,6 @@ class Hub:
         if channel.accounts or self.channels.get(channel.id) is not channel:
             return
         del self.channels[channel.id]
-        CHANNELS.set(len(self.channels))
         self.tails.forget(channel)
         self.recent.passed(channel.id, max(channel.head, channel.target))
         ahead, channel.ahead = channel.ahead, {}
@@ -171,44 +170,49 @@ class Hub:
 
     # The life of a connection.
 
-    def open(self, connection: Connection, session: Iterable[Membership], load: Load) -> list[ChannelView]:
-        """Put a session into the hub. Return its channels as they are now, with the positions at which they start."""
+    def open(self, connection: Connection, session: Iterable[tuple[str, int, int]], load: Load) -> dict[str, Start | None]:
+        """Put the memberships of a session (channel id, head, floor) into the hub.
+
+        Return where channels start that differ from the session; None for one that is left out.
+        """
         account = connection.account
         passed = load.memberships(account.tenant, account.user)
-        opened = []
-        for membership in session:
-            snapshot = membership.view
-            event = passed.pop(snapshot.id, None)
-            since = event if event is not None and event.seq > snapshot.seq else None
+        alone, nothing_passed = len(account.connections) == 1, load.nothing_passed
+        differing: dict[str, Start | None] = {}
+        waiting = connection.waiting
+        for channel_id, seq, floor in session:
+            event = passed.pop(channel_id, None) if passed else None
+            since = event if event is not None and event.seq > seq else None
             if since is not None and since.kind in ENDED:
+                differing[channel_id] = None
                 continue
-            channel = self.channels.get(snapshot.id) or self._add(snapshot.id, account.tenant, snapshot.seq)
-            if channel.id not in account.channels and snapshot.seq < channel.base:
+            channel = self.channels.get(channel_id) or self._add(channel_id, account.tenant, seq)
+            if seq < channel.base and channel_id not in account.channels:
                 self._verify(channel, account, exact=False)  # unseen events in between may have ended the membership
+                differing[channel_id] = None
                 continue
             channel.accounts.add(account)
-            rejoined = since is not None and since.kind == JOINED and membership.floor
-            channel.raise_floor(account, since.seq - 1 if rejoined and since is not None else membership.floor)
-            start = channel.waiting[connection] = max(snapshot.seq, channel.head)
-            account.channels[channel.id] = channel
-            if len(account.connections) > 1:
+            if floor:
+                channel.raise_floor(account, since.seq - 1 if since is not None and since.kind == JOINED else floor)
+            start = waiting[channel] = max(seq, channel.head)
+            account.channels[channel_id] = channel
+            if not alone:
                 self._verify(channel, account, exact=False)  # the user's other connections may not know of it yet
-            role = snapshot.role if since is None else to_word(Role, since.role)
-            same = (start, role) == (snapshot.seq, snapshot.role)
-            opened.append(snapshot if same else msgspec.structs.replace(snapshot, seq=start, role=role))
-            self.expect(channel, load.head(channel.id))
+            if start != seq or since is not None:
+                differing[channel_id] = Start(start, None if since is None else to_word(Role, since.role))
+            if not nothing_passed:
+                self.expect(channel, load.head(channel_id))
         for event in passed.values():
             if event.kind == JOINED:
                 channel = self.channels.get(event.channel) or self._add(event.channel, account.tenant, event.seq)
                 self._verify(channel, account, exact=True)
                 self.expect(channel, load.head(channel.id))
-        return opened
+        return differing
 
-    def compare(self, account: Account, session: Iterable[Membership], load: Load) -> None:
+    def compare(self, account: Account, session: Iterable[tuple[str, int, int]], load: Load) -> None:
         """Find memberships that the hub has missed, from a fresh session; one that ended shows in its channel's log."""
-        for membership in session if account.connections else ():
-            snapshot = membership.view
-            channel = self.channels.get(snapshot.id) or self._add(snapshot.id, account.tenant, snapshot.seq)
+        for channel_id, seq, _ in session if account.connections else ():
+            channel = self.channels.get(channel_id) or self._add(channel_id, account.tenant, seq)
             self._verify(channel, account, exact=False)
             self.expect(channel, load.head(channel.id))
 
@@ -233,10 +237,15 @@ class Hub:
         places = [*account.channels.values(), *(gain.channel for gain in account.gains.values())]
         for channel in (*places, *(connection.catching or ())):
             channel.remove(connection)
-        if not account.connections:
-            for channel in places:
-                self._leave(channel, account)
-            account.channels.clear()
+        if account.connections:
+            return
+        for channel in places:
+            channel.accounts.discard(account)
+            if channel.floors:
+                channel.floors.pop(account, None)
+            if not channel.accounts:
+                self._release(channel)
+        account.channels.clear()
 
     # Catching up.
 
@@ -255,7 +264,7 @@ class Hub:
         elif connection.flowing:
             channel.place(connection, through)
         else:
-            channel.waiting[connection] = through
+            connection.waiting[channel] = through
 
     def abandon(self, channel: Channel, connection: Connection) -> None:
         """The catch-up failed before it sent anything: continue from the position before it."""
@@ -281,7 +290,7 @@ class Hub:
         left = encode(Left(channel.id))
         stays = False
         for connection in tuple(account.connections):
-            if connection in channel.live or channel.waiting.get(connection, seq) < seq:
+            if connection in channel.live or connection.waiting.get(channel, seq) < seq:
                 channel.remove(connection)
                 self._writer.send(connection, left)
             elif (catching := channel.catching.get(connection)) is not None:

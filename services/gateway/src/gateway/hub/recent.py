@@ -37,6 +37,12 @@ class Load:
         return self._recent.now() - self._started > LOAD_SECONDS
 
     @property
+    def nothing_passed(self) -> bool:
+        """Whether no event passed in any channel unknown to the hub."""
+        older, current = self._recent.heads
+        return not older and not current
+
+    @property
     def lossy(self) -> bool:
         """Whether the bus lost events during the load: they may have come after the snapshot."""
         return self._recent.losses != self._losses

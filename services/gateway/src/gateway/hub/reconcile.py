@@ -1,11 +1,15 @@
 """Compares each channel's head with the store: suspected channels at once, and all channels periodically.
 
 If the store's head is beyond the hub's, events are in flight or lost. A suspected channel is fetched at once; that is harmless
-for events in flight. The periodic round first waits `GRACE_SECONDS` for them: a gap that is still there was found by nothing
-else, and is counted.
+for events in flight. What was lost without a trace is found in two ways:
 
-A store that has lost commits begins a new epoch, which closes every connection (`hub.epoch`). If it does not, and its head is
-*behind* the hub's, the channel's connections are closed and resync.
+- The messages service announces the heads of channels in which it has published lately (`announced`). The events precede them on
+  the bus, so a head of which the hub has not heard is a gap.
+- A periodic round compares all channels with the store, at a bounded rate. It first waits `GRACE_SECONDS` for events in flight: a
+  gap that is still there was found by nothing else.
+
+Both count the gap. If the store's head is *behind* the hub's, the store has lost commits (in a failover), and events were
+delivered that no longer exist: the channel's connections are closed and resync.
 """
 
 from __future__ import annotations
@@ -30,6 +34,8 @@ from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 log = structlog.get_logger()
 CHUNK = 500
 """Channels compared by one call; the service accepts 1,000."""
+CHANNELS_PER_SECOND = 100
+"""The rate of the periodic round: what all gateways ask of the store must not grow with their channels."""
 GRACE_SECONDS = 2.0
 """Time in which a stored event arrives over a healthy bus."""
 
@@ -42,7 +48,7 @@ class Reconciler:
         self._messages = messages
         self._partitions = partitions
         self._round_seconds = round_seconds
-        """About how long the periodic round takes."""
+        """About how long the periodic round takes, at least."""
         self._suspects: dict[str, None] = {}
         """Channels to compare at once."""
         self._wake = asyncio.Event()
@@ -55,6 +61,12 @@ class Reconciler:
     def suspect_partitions(self, partitions: set[int]) -> None:
         """Compare every local channel of these partitions at once."""
         self.suspect(key for key in self._hub.channels if partition_of(key, self._partitions) in partitions)
+
+    def announced(self, channel_id: str, head: int) -> None:
+        """Event `head` of the channel was published before this was heard."""
+        channel = self._hub.channels.get(channel_id)
+        if channel is not None and max(channel.target, channel.head) < head:
+            self._found(channel, head)
 
     async def run(self) -> None:
         """Compare suspected channels as they come, forever; retry while the store does not answer."""
@@ -82,11 +94,17 @@ class Reconciler:
             keys = list(self._hub.channels)
             chunks = [keys[start : start + CHUNK] for start in range(0, len(keys), CHUNK)] or [[]]
             for chunk in chunks:
-                await asyncio.sleep(self._round_seconds / len(chunks) * random.uniform(0.75, 1.25))
+                await asyncio.sleep(self.pause_before(len(chunk), len(keys)) * random.uniform(0.75, 1.25))
                 try:
                     await self._compare_patiently(chunk)
                 except HubbubError as error:
                     log.warning("comparison_skipped", reason=error.reason)
+
+    def pause_before(self, channels: int, all_channels: int) -> float:
+        """Seconds before so many of all channels are compared."""
+        if not channels:
+            return self._round_seconds
+        return max(self._round_seconds * channels / all_channels, channels / CHANNELS_PER_SECOND)
 
     async def _compare_patiently(self, chunk: Sequence[str]) -> None:
         behind, ahead = await self._compare(chunk, "round")
@@ -95,12 +113,15 @@ class Reconciler:
         await asyncio.sleep(GRACE_SECONDS)
         for channel, head in behind:
             if channel.head < head and self._hub.channels.get(channel.id) is channel and not channel.filling:
-                HOLES.inc()
-                log.warning("gap_found", channel=channel.id, head=channel.head, stored=head)
-                self._hub.expect(channel, head)
+                self._found(channel, head)
         if ahead:
             _, still = await self._compare([channel.id for channel in ahead], "round")
             self._rewind(still)
+
+    def _found(self, channel: Channel, head: int) -> None:
+        HOLES.inc()
+        log.warning("gap_found", channel=channel.id, head=channel.head, stored=head)
+        self._hub.expect(channel, head)
 
     async def _compare(self, chunk: Sequence[str], reason: str) -> tuple[list[tuple[Channel, int]], list[Channel]]:
         """Channels that are behind the store, with the store's heads; and channels that are ahead of it."""

@@ -5,8 +5,9 @@ The payload of an `event` frame comes from the messages service, encoded once fo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import msgspec
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -51,6 +52,14 @@ class Membership(msgspec.Struct, frozen=True):
     """The member may not read entries up to this position, nor what later entries say about them."""
 
 
+class Start(NamedTuple):
+    """Where a channel starts for a connection, if that differs from the session that was loaded."""
+
+    seq: int
+    role: str | None
+    """None if it is the session's."""
+
+
 class Hello(msgspec.Struct, frozen=True, tag="hello"):
     """First frame."""
 
@@ -59,9 +68,12 @@ class Hello(msgspec.Struct, frozen=True, tag="hello"):
     tenant: str
     heartbeat_seconds: int
     limits: Limits
-    channels: list[ChannelView]
+    channels: Raw
+    """A list of `ChannelView`: all channels of the user, or with `more` those with something unread and the latest active."""
     epoch: str | UnsetType = UNSET
     """The epoch of the positions."""
+    more: bool | UnsetType = UNSET
+    """The user has more channels; True or left out."""
 
 
 class Ack(msgspec.Struct, frozen=True, tag="ack"):
@@ -163,6 +175,7 @@ Frame: TypeAlias = (
 )
 
 _encode = msgspec.json.Encoder().encode
+_AS_LOADED = Start(0, None)
 
 
 def encode(frame: Frame) -> bytes:
@@ -175,6 +188,29 @@ def membership(channel: Channel) -> Membership:
     kind, role = to_word(ChannelKind, channel.kind), to_word(Role, channel.role)
     view = ChannelView(channel.id, kind, channel.name, role, channel.seq, channel.read_seq)
     return Membership(view, channel.floor)
+
+
+_read_views = msgspec.json.Decoder(list[ChannelView]).decode
+_read_places = msgspec.json.Decoder(list[tuple[str, int, int]]).decode
+
+
+def places(memberships: bytes) -> list[tuple[str, int, int]]:
+    """Channel id, head and floor of each membership of a session."""
+    return _read_places(memberships) if memberships else []
+
+
+def started(listed: bytes, differing: Mapping[str, Start | None]) -> Raw:
+    """The channels of `hello` from those of a session. Those that are None in `differing` are left out."""
+    if not listed or not differing:
+        return Raw(listed or b"[]")
+    views = []
+    for view in _read_views(listed):
+        start = differing.get(view.id, _AS_LOADED)
+        if start is _AS_LOADED:
+            views.append(view)
+        elif start is not None:
+            views.append(msgspec.structs.replace(view, seq=start.seq, role=view.role if start.role is None else start.role))
+    return Raw(_encode(views))
 
 
 def moment(timestamp: Timestamp) -> str:

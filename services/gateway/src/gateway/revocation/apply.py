@@ -24,7 +24,7 @@ from gateway.hub.hub import Hub
 from gateway.identity.access_cache import AccessCache
 from gateway.model import Account, Connection
 from gateway.protocol.close_codes import Close
-from gateway.protocol.outgoing import membership
+from gateway.protocol.outgoing import places
 from gateway.revocation.lease import GatewayLease
 from gateway.wire.registry import Registry
 from hubbub.events.v1.events_pb2 import PeerBlock, Revocation
@@ -137,7 +137,7 @@ class Revocations:
             for account, session in zip(accounts, sessions, strict=True):
                 if not session.reason:
                     self.on_session(account, session)
-                    self._hub.compare(account, map(membership, session.channels), load)
+                    self._hub.compare(account, places(session.memberships), load)
                 elif account.connections:
                     self.doubt(account)  # those that are left have not been compared yet
 

@@ -75,7 +75,7 @@ remembered AS (
   INSERT INTO keys (channel, fingerprint, seq, message)
   SELECT channel, fingerprint, seq, message FROM fresh WHERE fingerprint IS NOT NULL
 ),
-advanced AS (UPDATE channels SET head = fresh.seq FROM fresh WHERE channels.id = fresh.channel),
+advanced AS (UPDATE channels SET head = fresh.seq, active_at = fresh.now FROM fresh WHERE channels.id = fresh.channel),
 outbox AS (
   INSERT INTO unpublished (channels, firsts, lasts) SELECT ARRAY[channel], ARRAY[seq], ARRAY[seq] FROM fresh RETURNING id
 ),

@@ -86,9 +86,10 @@ logged AS (
 remembered AS (
   INSERT INTO keys (channel, fingerprint, seq, message, digest) SELECT channel, fingerprint, seq, message, digest FROM fresh
 ),
-ranges AS MATERIALIZED (SELECT channel, min(seq) AS first, max(seq) AS last FROM fresh GROUP BY channel),
+ranges AS MATERIALIZED (SELECT channel, min(seq) AS first, max(seq) AS last, max(now) AS at FROM fresh GROUP BY channel),
 advanced AS (
-  UPDATE channels SET head = last, posts = posts + last - head, last_post = last FROM ranges WHERE channels.id = ranges.channel
+  UPDATE channels SET head = last, posts = posts + last - head, last_post = last, active_at = at
+  FROM ranges WHERE channels.id = ranges.channel
 ),
 read AS ( -- an author has read their own post
   UPDATE members SET read_seq = latest.seq, last_posted_at = latest.at

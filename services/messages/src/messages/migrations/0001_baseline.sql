@@ -40,6 +40,7 @@ CREATE TABLE channels (
     head bigint NOT NULL DEFAULT 0, -- number of the newest entry
     posts bigint NOT NULL DEFAULT 0, -- how many messages were posted
     last_post bigint NOT NULL DEFAULT 0, -- number of the newest message
+    active_at timestamptz NOT NULL DEFAULT now(), -- when the newest entry was stored
     archived_to bigint NOT NULL DEFAULT 0, -- `entries` holds the numbers above this
     archived_posts bigint NOT NULL DEFAULT 0, -- how many messages have numbers up to `archived_to`
     created_at timestamptz NOT NULL DEFAULT now()
@@ -280,18 +281,38 @@ CREATE FUNCTION without_blocked_mentions(given jsonb, in_tenant text, who text) 
         WHERE NOT EXISTS (SELECT FROM blocks b WHERE b.tenant = in_tenant AND b.blocked = who AND b."user" = mention #>> '{}')) each
 $$;
 
+-- The names under which the audit log keeps people. Deleting a row makes the person unknown, and leaves every seal valid.
+CREATE TABLE pseudonyms (
+    tenant text NOT NULL,
+    "user" text NOT NULL,
+    pseudonym text NOT NULL DEFAULT 'erased-' || replace(gen_random_uuid()::text, '-', ''),
+    PRIMARY KEY (tenant, "user"),
+    UNIQUE (tenant, pseudonym)
+);
+
+-- Users to be erased: their access has ended, and `messages erase` does the rest.
+CREATE TABLE erasures (
+    tenant text NOT NULL,
+    "user" text NOT NULL,
+    requester text NOT NULL,
+    pseudonym text NOT NULL DEFAULT 'erased-' || replace(gen_random_uuid()::text, '-', ''), -- in place of the user's id
+    at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant, "user")
+);
+
 -- The audit log of moderators and administrators. Rows are only ever inserted; each is sealed with the digest of the one before.
 CREATE TABLE audit (
     tenant text NOT NULL,
     number bigint NOT NULL, -- 1, 2, 3 … in each tenant
     at timestamptz NOT NULL,
-    actor text NOT NULL,
+    actor text NOT NULL, -- pseudonym
     action text NOT NULL,
     channel uuid,
-    subject text NOT NULL, -- the user concerned; empty when there is none
-    details text NOT NULL, -- JSON, as text because the seal covers its bytes
+    subject text NOT NULL, -- pseudonym of the user concerned; empty when there is none
+    details text NOT NULL, -- JSON, as text because the seals cover its bytes
     previous bytea NOT NULL, -- digest of the row before; 32 zero bytes in the first
-    digest bytea NOT NULL,
+    digest bytea NOT NULL, -- over `previous` and the fields with the user ids; can be verified until a person is erased
+    seal bytea NOT NULL, -- over the seal of the row before, the fields with the pseudonyms, and `digest`
     PRIMARY KEY (tenant, number)
 );
 -- The newest row of each tenant. It is locked while the next one is sealed, and shows when rows are missing at the end.
@@ -301,29 +322,65 @@ CREATE TABLE audit_heads (
     digest bytea NOT NULL
 );
 
--- SHA-256 over the digest of the row before and the fields, each as `<bytes>:<UTF-8>,` (a netstring). `messages.audit` verifies it.
+-- Each text as `<bytes>:<UTF-8>,` (a netstring).
+CREATE FUNCTION netstrings(texts text[]) RETURNS bytea LANGUAGE sql IMMUTABLE AS $$
+    SELECT string_agg(convert_to(octet_length(convert_to(each, 'UTF8')) || ':' || each || ',', 'UTF8'), ''::bytea ORDER BY n)
+    FROM unnest(texts) WITH ORDINALITY AS t(each, n)
+$$;
+
+-- The pseudonym of a user, made on first use; empty for the empty text.
+CREATE FUNCTION pseudonym_of(in_tenant text, who text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    found text;
+BEGIN
+    IF who = '' THEN
+        RETURN '';
+    END IF;
+    SELECT pseudonym INTO found FROM pseudonyms WHERE tenant = in_tenant AND "user" = who;
+    IF found IS NULL THEN
+        INSERT INTO pseudonyms (tenant, "user") VALUES (in_tenant, who)
+        ON CONFLICT (tenant, "user") DO UPDATE SET "user" = excluded."user" RETURNING pseudonym INTO found;
+    END IF;
+    RETURN found;
+END $$;
+
+-- Two seals (docs/adr/0042): `digest` over the user ids, which anyone can recompute from an export, and `seal` over the pseudonyms.
 CREATE FUNCTION audit_append(
     for_tenant text, by_actor text, what text, in_channel uuid, to_subject text, with_details text
 ) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     head audit_heads;
     moment timestamptz := clock_timestamp();
-    sealed bytea;
-    field text;
+    first_fields text[];
+    last_digest bytea;
+    next_digest bytea;
+    last_seal bytea;
+    actor_name text := pseudonym_of(for_tenant, by_actor);
+    subject_name text := pseudonym_of(for_tenant, to_subject);
 BEGIN
     INSERT INTO audit_heads VALUES (for_tenant, 0, decode(repeat('00', 32), 'hex')) ON CONFLICT (tenant) DO NOTHING;
     SELECT * INTO STRICT head FROM audit_heads WHERE tenant = for_tenant FOR UPDATE;
-    sealed := head.digest;
-    FOREACH field IN ARRAY ARRAY[
-        for_tenant, (head.number + 1)::text, to_char(moment AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-        by_actor, what, COALESCE(in_channel::text, ''), to_subject, with_details
-    ] LOOP
-        sealed := sealed || convert_to(octet_length(convert_to(field, 'UTF8')) || ':' || field || ',', 'UTF8');
-    END LOOP;
+    last_digest := head.digest;
+    last_seal := COALESCE((SELECT seal FROM audit WHERE tenant = for_tenant AND number = head.number), decode(repeat('00', 32), 'hex'));
+    first_fields := ARRAY[for_tenant, (head.number + 1)::text, to_char(moment AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')];
+    next_digest := sha256(last_digest || netstrings(
+        first_fields || ARRAY[by_actor, what, COALESCE(in_channel::text, ''), to_subject, with_details]));
     INSERT INTO audit VALUES (
-        for_tenant, head.number + 1, moment, by_actor, what, in_channel, to_subject, with_details, head.digest, sha256(sealed));
-    UPDATE audit_heads SET number = head.number + 1, digest = sha256(sealed) WHERE tenant = for_tenant;
+        for_tenant, head.number + 1, moment, actor_name, what, in_channel, subject_name, with_details, last_digest, next_digest,
+        sha256(last_seal || netstrings(first_fields || ARRAY[
+            actor_name, what, COALESCE(in_channel::text, ''), subject_name, with_details, encode(next_digest, 'hex')])));
+    UPDATE audit_heads SET number = head.number + 1, digest = next_digest WHERE tenant = for_tenant;
     RETURN head.number + 1;
+END $$;
+
+-- Forgets who a pseudonym is, and records that somebody was erased, but not who.
+CREATE FUNCTION audit_erase(for_tenant text, by_actor text, who text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    gone text := pseudonym_of(for_tenant, who);
+BEGIN
+    DELETE FROM pseudonyms WHERE tenant = for_tenant AND "user" = who;
+    RETURN audit_append(
+        for_tenant, CASE by_actor WHEN who THEN gone ELSE by_actor END, 'user.erased', NULL, '', json_build_object('pseudonym', gone)::text);
 END $$;
 
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$

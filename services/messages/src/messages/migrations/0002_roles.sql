@@ -16,12 +16,15 @@ ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO hubbub_every
 GRANT UPDATE, DELETE ON unpublished TO hubbub_every_tenant;
 
 -- The audit log is appended to by its function alone. The owner declares an epoch.
-REVOKE INSERT, UPDATE, DELETE ON audit, audit_heads, epoch, migrations FROM hubbub_service;
+REVOKE INSERT, UPDATE, DELETE ON audit, audit_heads, pseudonyms, epoch, migrations FROM hubbub_service;
 -- Keys are kept for ever.
 REVOKE UPDATE, DELETE ON keys FROM hubbub_service;
 ALTER FUNCTION audit_append(text, text, text, uuid, text, text) SECURITY DEFINER SET search_path = public, pg_temp;
 REVOKE EXECUTE ON FUNCTION audit_append(text, text, text, uuid, text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION audit_append(text, text, text, uuid, text, text) TO hubbub_service;
+ALTER FUNCTION audit_erase(text, text, text) SECURITY DEFINER SET search_path = public, pg_temp;
+REVOKE EXECUTE ON FUNCTION audit_erase(text, text, text), pseudonym_of(text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION audit_erase(text, text, text) TO hubbub_service;
 
 DO $$
 DECLARE

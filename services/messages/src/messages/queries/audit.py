@@ -5,8 +5,12 @@ SELECT audit_append(%(tenant)s, %(actor)s, %(action)s, %(channel)s, %(subject)s,
 """
 
 PAGE = """
-SELECT tenant, number, at, actor, action, channel, subject, details, previous, digest FROM audit
-WHERE tenant = %(tenant)s AND number > %(after)s ORDER BY number LIMIT %(limit)s
+SELECT a.tenant, a.number, a.at, COALESCE(actor."user", a.actor), a.action, a.channel, COALESCE(subject."user", a.subject),
+  a.details, a.previous, a.digest, a.seal, a.actor, a.subject
+FROM audit a
+LEFT JOIN pseudonyms actor ON actor.tenant = a.tenant AND actor.pseudonym = a.actor
+LEFT JOIN pseudonyms subject ON subject.tenant = a.tenant AND subject.pseudonym = a.subject
+WHERE a.tenant = %(tenant)s AND a.number > %(after)s ORDER BY a.number LIMIT %(limit)s
 """
 
 HEAD = """

@@ -1,9 +1,10 @@
 """SQL of channels, as one user sees them. Indexes: primary keys, `members_of_user`, `channels_direct`, `channels_of_tenant`."""
 
+from messages.queries.epoch import EPOCH, FIRST
 from messages.queries.messages import FLOOR, columns
 
 # What authorizing a caller needs.
-_MEMBERSHIP = """ch.id, ch.kind, ch.name, ch.topic, ch.slow_mode_seconds, ch.history, ch.head,
+_MEMBERSHIP = """ch.id, ch.kind, ch.name, ch.topic, ch.slow_mode_seconds, ch.history, ch.head, ch.archived_to,
   mb.role, mb.joined_seq, mb.read_seq, mb.muted"""
 _BANNED = """EXISTS (
   SELECT FROM bans b WHERE b.channel = ch.id AND b."user" = %(user)s AND b.until > now())"""
@@ -13,8 +14,10 @@ WHERE ch.id = %(channel)s AND ch.tenant = %(tenant)s"""
 MEMBERSHIP = f"SELECT {_MEMBERSHIP}, {_BANNED} {_MINE}"
 
 # Posting moves the author's read position, so all later messages are by other users: unread is a difference of two counts.
+# Messages that left the log are not counted.
 _UNREAD = """CASE WHEN mb.role IS NULL THEN 0 ELSE ch.posts - COALESCE((
-    SELECT posts FROM entries last_read WHERE last_read.channel = ch.id AND last_read.seq = mb.read_seq), 0) END"""
+    SELECT posts FROM entries last_read
+    WHERE last_read.channel = ch.id AND last_read.seq = mb.read_seq), ch.archived_posts) END"""
 _PEER = """CASE ch.kind WHEN 'direct' THEN (
     SELECT json_build_object('id', u.id, 'name', u.name)::text FROM members other
     JOIN users u ON u.tenant = other.tenant AND u.id = other."user"
@@ -35,11 +38,9 @@ WHERE ch.id = %(channel)s AND ch.tenant = %(tenant)s
 # Pages of channels, most recently active first: (active, id) is the position of a channel. Only those of the page are read whole.
 _PAGE = """
 SELECT page.active::text, listing.* FROM (
-  SELECT candidate.id, newest.at AS active FROM ({candidates}) candidate
-  JOIN LATERAL (
-    SELECT at FROM entries WHERE entries.channel = candidate.id AND entries.seq = candidate.head OFFSET 0) newest ON true
-  WHERE %(active)s::timestamptz IS NULL OR newest.at < %(active)s OR (newest.at = %(active)s AND candidate.id > %(after)s)
-  ORDER BY newest.at DESC, candidate.id LIMIT %(limit)s) page
+  SELECT id, active_at AS active FROM ({candidates}) candidate
+  WHERE %(active)s::timestamptz IS NULL OR active_at < %(active)s OR (active_at = %(active)s AND id > %(after)s)
+  ORDER BY active_at DESC, id LIMIT %(limit)s) page
 JOIN LATERAL ({view} WHERE ch.id = page.id OFFSET 0) listing ON true
 ORDER BY page.active DESC, page.id
 """
@@ -47,28 +48,45 @@ ORDER BY page.active DESC, page.id
 LIST_OWN = _PAGE.format(
     view=_VIEW,
     candidates="""
-  SELECT own.id, own.head FROM members
-  JOIN LATERAL (SELECT id, head FROM channels WHERE channels.id = members.channel OFFSET 0) own ON true
-  WHERE members.tenant = %(tenant)s AND members."user" = %(user)s""",
+  SELECT own.id, own.active_at FROM members
+  JOIN LATERAL (SELECT id, active_at, kind, name FROM channels WHERE channels.id = members.channel OFFSET 0) own ON true
+  WHERE members.tenant = %(tenant)s AND members."user" = %(user)s
+    AND (%(pattern)s::text IS NULL OR lower(CASE own.kind WHEN 'direct' THEN (
+        SELECT u.id || ' ' || u.name FROM members other JOIN users u ON u.tenant = other.tenant AND u.id = other."user"
+        WHERE other.channel = own.id AND other."user" <> %(user)s LIMIT 1) ELSE own.name END) LIKE %(pattern)s)""",
 )
 
 LIST_JOINABLE = _PAGE.format(
     view=_VIEW,
     candidates=f"""
-  SELECT ch.id, ch.head FROM channels ch
-  WHERE ch.tenant = %(tenant)s AND ch.kind = ANY(%(joinable)s) AND NOT {_BANNED} AND NOT EXISTS (
+  SELECT ch.id, ch.active_at FROM channels ch
+  WHERE ch.tenant = %(tenant)s AND ch.kind = ANY(%(joinable)s) AND NOT {_BANNED}
+    AND (%(pattern)s::text IS NULL OR lower(ch.name) LIKE %(pattern)s) AND NOT EXISTS (
     SELECT FROM members WHERE members.channel = ch.id AND members."user" = %(user)s)
   LIMIT 10000""",
 )
 
-# The channels of many users at once, for sessions.
-OF_USERS = """
-SELECT mb.tenant, mb."user", ch.id, ch.kind, ch.name, '' AS topic, ch.slow_mode_seconds, ch.history, ch.head,
-  mb.role, mb.joined_seq, mb.read_seq, mb.muted
-FROM unnest(%(tenants)s::text[], %(ids)s::text[]) AS requested(tenant, id)
-JOIN members mb ON mb.tenant = requested.tenant AND mb."user" = requested.id
-JOIN channels ch ON ch.id = mb.channel
-ORDER BY ch.id
+# What a session needs of each user's channels, in the order of the request. `memberships` and `listed` are JSON that is passed on
+# as it is: [[id, head, floor], ...] of all channels, and those of `hello` as docs/protocol.md shows them. Blocks: one more than
+# is shown.
+OF_USERS = f"""
+SELECT {EPOCH}, {FIRST}, own.*, ARRAY(
+    SELECT blocked FROM blocks WHERE blocks.tenant = requested.tenant AND blocks."user" = requested.id LIMIT 1001),
+  ARRAY(SELECT "user" FROM blocks WHERE blocks.tenant = requested.tenant AND blocks.blocked = requested.id LIMIT 1001)
+FROM unnest(%(tenants)s::text[], %(ids)s::text[]) WITH ORDINALITY AS requested(tenant, id, n)
+CROSS JOIN LATERAL (
+  WITH mine AS MATERIALIZED (
+    SELECT ch.id, ch.kind, ch.name, mb.role, ch.head AS seq, mb.read_seq,
+      CASE ch.history WHEN 'joined' THEN mb.joined_seq - 1 ELSE 0 END AS floor, ch.last_post > mb.read_seq AS unread, ch.active_at
+    FROM members mb JOIN channels ch ON ch.id = mb.channel
+    WHERE mb.tenant = requested.tenant AND mb."user" = requested.id
+  )
+  SELECT (SELECT count(*) FROM mine) > %(listed)s AS more,
+    (SELECT '[' || string_agg('["' || id || '",' || seq || ',' || floor || ']', ',') || ']' FROM mine) AS memberships,
+    (SELECT '[' || string_agg(row_to_json(shown)::text, ',' ORDER BY id) || ']' FROM (
+      SELECT id, kind, name, role, seq, read_seq FROM mine ORDER BY unread DESC, active_at DESC LIMIT %(listed)s) shown) AS listed
+) own
+ORDER BY requested.n
 """
 
 # How many channels each user has, in the order of the request.

@@ -5,9 +5,11 @@ _TIMELINE = "left(pg_walfile_name(pg_current_wal_lsn()), 8)"
 # An expression, for the statement that numbers or reads entries: so no entry carries the epoch of another statement.
 EPOCH = f"(SELECT id || '-' || {_TIMELINE} FROM epoch)"
 
-# Also whether the store has never had another epoch.
+# Whether the store has never had another epoch.
+FIRST = f"(SELECT first AND timeline = {_TIMELINE} FROM epoch)"
+
 CURRENT = f"""
-SELECT id || '-' || {_TIMELINE}, first AND timeline = {_TIMELINE} FROM epoch
+SELECT {EPOCH}, {FIRST}
 """
 
 # No row if the clock is behind the last declaration, since ids must ascend.

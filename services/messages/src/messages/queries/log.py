@@ -14,7 +14,8 @@ logged AS (
   SELECT channel, seq, posts, tenant, kind, actor, at, %(command)s, details FROM drafts
 ),
 advanced AS (
-  UPDATE channels SET head = (SELECT max(seq) FROM drafts) WHERE id = %(channel)s
+  UPDATE channels SET head = newest.seq, active_at = newest.at
+  FROM (SELECT max(seq) AS seq, max(at) AS at FROM drafts HAVING count(*) > 0) newest WHERE id = %(channel)s
 ),
 outbox AS (
   INSERT INTO unpublished (channels, firsts, lasts)
@@ -49,10 +50,10 @@ HEAD = f"""
 SELECT head, {EPOCH} FROM channels WHERE id = %(channel)s AND tenant = %(tenant)s
 """
 
-# One row for each requested channel, in order: the head, and the number up to which the user may not read. NULLs when they may
-# not read at all.
+# One row for each requested channel, in order: the head, the number up to which the user may not read, and the one up to which
+# the entries are archived. NULLs when they may not read at all.
 POSITIONS = f"""
-SELECT {EPOCH}, ch.head, CASE ch.history WHEN 'joined' THEN mb.joined_seq - 1 ELSE 0 END AS floor
+SELECT {EPOCH}, ch.head, CASE ch.history WHEN 'joined' THEN mb.joined_seq - 1 ELSE 0 END AS floor, ch.archived_to
 FROM unnest(%(channels)s::uuid[]) WITH ORDINALITY AS requested(channel, n)
 LEFT JOIN members mb ON mb.channel = requested.channel AND mb."user" = %(user)s AND mb.tenant = %(tenant)s
 LEFT JOIN channels ch ON ch.id = mb.channel

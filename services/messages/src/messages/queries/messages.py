@@ -48,18 +48,6 @@ PINNED = f"""{_BETWEEN} AND m.seq = ANY (ARRAY(
     SELECT seq FROM changes WHERE channel = %(channel)s AND pinned AND deleted_seq IS NULL))
   AND (%(thread)s::uuid IS NULL OR m.id = %(thread)s OR (m.thread = %(thread)s AND {_ROOT_SEEN})){_NEWEST}"""
 
-# Reads every message that the caller may read: there is no text index, because each post would pay for it.
-SEARCH = f"""
-SELECT {columns(FLOOR)} FROM members mb
-JOIN channels ch ON ch.id = mb.channel
-JOIN messages m ON m.channel = ch.id AND m.seq > {FLOOR}
-WHERE mb.tenant = %(tenant)s AND mb."user" = %(user)s
-  AND (%(channel)s::uuid IS NULL OR ch.id = %(channel)s) AND (%(sender)s::text IS NULL OR m.sender = %(sender)s)
-  AND (%(before)s::uuid IS NULL OR m.id < %(before)s)
-  AND to_tsvector('simple', m.text) @@ websearch_to_tsquery('simple', %(query)s)
-ORDER BY m.id DESC LIMIT %(limit)s
-"""
-
 # Whether messages carried an upload, but each was deleted or is numbered up to `floor`. Reads messages only when one of these is
 # possible.
 IS_HIDDEN = """

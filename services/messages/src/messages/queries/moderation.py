@@ -33,18 +33,6 @@ SELECT u.id, u.name FROM blocks b JOIN users u ON u.tenant = b.tenant AND u.id =
 WHERE b.tenant = %(tenant)s AND b."user" = %(user)s AND b.blocked > %(after)s ORDER BY b.blocked LIMIT %(limit)s
 """
 
-# Both sides of the blocks of many users, for sessions: (tenant, user, other, whether the user is the blocked one). At most 1,001
-# for each user and side.
-OF_USERS = """
-SELECT requested.tenant, requested.id, side.other, side.blocked
-FROM unnest(%(tenants)s::text[], %(ids)s::text[]) AS requested(tenant, id)
-CROSS JOIN LATERAL (
-  (SELECT b.blocked AS other, false AS blocked FROM blocks b WHERE b.tenant = requested.tenant AND b."user" = requested.id
-   LIMIT 1001)
-  UNION ALL
-  (SELECT b."user", true FROM blocks b WHERE b.tenant = requested.tenant AND b.blocked = requested.id LIMIT 1001)) side
-"""
-
 COUNT_BLOCKED = """
 SELECT count(*) FROM blocks WHERE tenant = %(tenant)s AND "user" = %(user)s
 """

@@ -33,13 +33,15 @@ class Channels(RpcBase):
 
     async def ListChannels(self, request: rpc.ListChannelsRequest, _context: object) -> rpc.ListChannelsResponse:
         """The caller's channels, or those that they could join."""
-        caller = await self._admitted(request.caller)
         limit = validate.page(request.page_size, _PAGE, _PAGE)
         after = cursors.read(request.page_token, _Cursor, None)
-        async with self._database.connection([caller.tenant]) as connection:
-            found = await channels.page(
-                connection, caller, (after.active, after.channel) if after else None, limit + 1, joinable=request.joinable
-            )
+        query = validate.query(request.query, validate.NAME_CHARACTERS)
+        position = (after.active, after.channel) if after else None
+        _, (rows,) = await self._admitted_with(
+            request.caller,
+            lambda caller: [channels.page_query(caller, position, limit + 1, joinable=request.joinable, query=query)],
+        )
+        found = channels.page_from(rows)
         page = fit_to_answer((convert.channel_listing(view) for _, view in found[:limit]), channel_escapes)
         after_page = cursors.write(_Cursor(*found[len(page) - 1][0])) if len(page) < len(found) else ""
         return rpc.ListChannelsResponse(channels=page, next_page_token=after_page)

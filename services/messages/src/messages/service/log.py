@@ -14,7 +14,6 @@ from hubbub.events.v1.events_pb2 import Event
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages import convert, validate
 from messages.message import Caller, ChannelId, Entry, Range, TenantId
-from messages.service import access
 from messages.service.rpc_base import RpcBase, fit_to_answer
 from messages.store import log
 
@@ -35,8 +34,7 @@ class Log(RpcBase):
         epoch, statuses, ranges, floors = await self._statuses(caller, request)
         yield rpc.CatchUpResponse(statuses=statuses, epoch=epoch)
         for page in log.pages(ranges):
-            async with self._database.connection([caller.tenant]) as connection:
-                entries = await log.read(connection, page)
+            entries = await log.read_now(self._database, [caller.tenant], page)
             chunk, size = rpc.CatchUpResponse(epoch=_epoch(entries)), 0
             for entry in entries:
                 event = convert.event_for(entry, floors[entry.channel])
@@ -61,9 +59,9 @@ class Log(RpcBase):
             if channel is None or place is None:
                 statuses.append(rpc.CatchUpStatus(channel=position.channel, status=rpc.RESUME_STATUS_GONE))
                 continue
-            head, floor = place
+            head, floor, archived_to = place
             missing = Range(channel, max(seq, floor), head)
-            if seq > head or missing.count > request.limit:
+            if seq > head or missing.after < archived_to or missing.count > request.limit:
                 statuses.append(rpc.CatchUpStatus(channel=channel, status=rpc.RESUME_STATUS_RESET, seq=head))
                 continue
             statuses.append(rpc.CatchUpStatus(channel=channel, status=rpc.RESUME_STATUS_COMPLETE, seq=head, after=missing.after))
@@ -96,8 +94,7 @@ class Log(RpcBase):
         if not all(each.count for each in ranges):
             raise InvalidArgument("An empty range")
         page = next(log.pages(ranges), [])
-        async with self._database.connection(sorted(set(tenants))) as connection:
-            entries = await log.read(connection, page)
+        entries = await log.read_now(self._database, sorted(set(tenants)), page)
         found = fit_to_answer(map(convert.event, entries))
         answers = _by_range(found, zip(page, tenants, strict=False), cut=len(found) < len(entries))
         return rpc.FetchRangesResponse(ranges=answers, epoch=_epoch(entries))
@@ -114,9 +111,8 @@ class Log(RpcBase):
 
     async def ListEvents(self, request: rpc.ListEventsRequest, _context: object) -> rpc.ListEventsResponse:
         """The log itself, oldest first, for members."""
-        caller = await self._admitted(request.caller)
         channel = validate.channel_id(request.channel)
-        membership, _ = access.member(await self._membership(caller, channel))
+        caller, membership = await self._member(request.caller, channel)
         after = max(validate.seq(request.after), membership.floor)
         limit = validate.page(request.page_size, 200, 1_000)
         entries = await self._read(caller.tenant, channel, after, membership.head, limit)
@@ -126,8 +122,7 @@ class Log(RpcBase):
         wanted = Range(channel, after, min(through, after + limit))
         if not wanted.count:
             return []
-        async with self._database.connection([tenant]) as connection:
-            return await log.read(connection, [wanted])
+        return await log.read_now(self._database, [tenant], [wanted])
 
 
 def _epoch(entries: Sequence[Entry]) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 import uuid
+from datetime import datetime
 
 import msgspec
 
 from bus.bus import BusError
+from chassis import reader_store
 from chassis.errors import InvalidArgument
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages import attachments, convert, cursors, validate
@@ -14,11 +18,17 @@ from messages.commands.batch import handle
 from messages.commands.model import Body, Command, Delete, Outcome, Verdict
 from messages.ids import rpc_command_id
 from messages.message import Caller, ChannelId, MessageId
+from messages.search import Wanted, indexed_by
 from messages.service import access
 from messages.service.rpc_base import RpcBase, fit_to_answer, logger, message_escapes
-from messages.store import messages
+from messages.store import messages, search
+from messages.store.search import PostgresSearch
 
 _QUERY_CHARACTERS = 256
+_INDEX_SECONDS = 5.0
+"""A search does not wait for an index that lacks what is older than this. A live one says every second that it has everything."""
+_LOOKS, _LOOK_SECONDS = 20, 0.05
+"""How often, and after which pauses, a search looks whether the index has what was posted before it."""
 
 
 class Messages(RpcBase):
@@ -72,18 +82,16 @@ class Messages(RpcBase):
 
     async def ListMessages(self, request: rpc.ListMessagesRequest, _context: object) -> rpc.ListMessagesResponse:
         """Messages in their current state, newest first, for members."""
-        caller = await self._admitted(request.caller)
         channel = validate.channel_id(request.channel)
-        membership, _ = access.member(await self._membership(caller, channel))
+        caller, membership = await self._member(request.caller, channel)
         after = max(validate.seq(request.after), membership.floor)
         before = validate.seq(request.before or validate.MAX_SEQ)
         limit = validate.page(request.page_size, 50, 200)
         thread = validate.message_id(request.thread) if request.thread else None
         if thread is None and not request.pinned:
-            async with self._database.connection([caller.tenant]) as connection:
-                page = await messages.page(
-                    connection, caller.tenant, channel, floor=membership.floor, after=after, before=before, limit=limit
-                )
+            page = await messages.page(
+                self._database, caller.tenant, channel, floor=membership.floor, after=after, before=before, limit=limit
+            )
         else:
             async with self._database.walking(caller.tenant) as connection:
                 page = await messages.chosen(
@@ -100,7 +108,7 @@ class Messages(RpcBase):
         return rpc.ListMessagesResponse(messages=fit_to_answer(map(convert.message, page), message_escapes))
 
     async def SearchMessages(self, request: rpc.SearchMessagesRequest, _context: object) -> rpc.SearchMessagesResponse:
-        """Full-text search in the messages that the caller may read, newest first."""
+        """Search in the messages that the caller may read, newest first."""
         caller = await self._admitted(request.caller)
         query = validate.query(request.query, _QUERY_CHARACTERS)
         if not query.strip():
@@ -110,12 +118,33 @@ class Messages(RpcBase):
             access.member(await self._membership(caller, channel))
         sender = validate.user_id(request.sender) if request.sender else None
         cursor = cursors.read_uuid(request.page_token)
-        before = MessageId(cursor) if cursor else None
         limit = validate.page(request.page_size, 50, 200)
         async with self._database.walking(caller.tenant) as connection:
-            found = await messages.search(
-                connection, caller, query, channel=channel, sender=sender, before=before, limit=limit + 1
-            )
-        page = fit_to_answer(map(convert.message, found[:limit]), message_escapes)
-        more = len(page) < len(found)
-        return rpc.SearchMessagesResponse(messages=page, next_page_token=cursors.write(page[-1].id) if more else "")
+            generation = await search.serving(connection)
+            scope = await search.scope(connection, caller, channel, generation)
+            complete_to = await reader_store.read_to(connection, indexed_by(generation), self._publisher.partitions)
+        incomplete = bool(scope.behind) and not await self._caught_up(caller, scope, generation, complete_to)
+        wanted = Wanted(query, sender, scope.floors, MessageId(cursor) if cursor else None, limit + 1)
+        async with self._database.walking(caller.tenant) as connection:
+            hits = await PostgresSearch(generation).find(connection, wanted)
+            found = await search.read(connection, caller, hits[:limit])
+        page = fit_to_answer(map(convert.message, found), message_escapes)
+        response = rpc.SearchMessagesResponse(messages=page, incomplete=incomplete)
+        if len(page) < len(found):
+            response.next_page_token = cursors.write(page[-1].id)
+        elif len(hits) > limit:
+            response.next_page_token = cursors.write(hits[limit - 1].message)
+        if complete_to:
+            response.complete_to.CopyFrom(convert.timestamp(complete_to))
+        return response
+
+    async def _caught_up(self, caller: Caller, scope: search.Scope, generation: int, complete_to: datetime | None) -> bool:
+        """Wait a moment for the index to have what was posted before the call, unless it is far behind."""
+        if complete_to is None or time.time() - complete_to.timestamp() > _INDEX_SECONDS:
+            return False
+        for _ in range(_LOOKS):
+            await asyncio.sleep(_LOOK_SECONDS)
+            async with self._database.connection([caller.tenant]) as connection:
+                if not await search.is_behind(connection, scope.behind, generation):
+                    return True
+        return False

@@ -12,6 +12,7 @@ import structlog
 
 from bus.bus import BusError
 from chassis.errors import NotAuthenticated
+from chassis.pipeline import Query, Rows
 from chassis.postgres import Connection, Database
 from hubbub.media.v1.media_service_pb2_grpc import MediaServiceStub
 from hubbub.messages.v1 import messages_pb2 as nouns
@@ -23,7 +24,7 @@ from messages.policy import Action, Role
 from messages.publisher import Publisher
 from messages.revocations import Revocations
 from messages.service import access
-from messages.store import audit, channels, log, members, sessions, users
+from messages.store import admission, audit, channels, log, members, sessions, users
 from messages.store.log import Draft
 from messages.store.users import Admission
 
@@ -92,6 +93,25 @@ class RpcBase:
         if users_by_id[caller.tenant, caller.user].refuses(caller) or caller.session not in ends:
             raise NotAuthenticated
         return caller
+
+    async def _admitted_with(
+        self, requester: nouns.Caller, reads: Callable[[Caller], Sequence[Query]]
+    ) -> tuple[Caller, list[Rows]]:
+        """Admit the caller and read something for them, in one round trip. Raises as `_admitted`."""
+        caller = convert.caller(requester)
+        own = admission.queries(caller)
+        rows = await self._database.reading([caller.tenant], [*own, *reads(caller)])
+        admitted = admission.admits(caller, rows[: len(own)])
+        if admitted is None:
+            await self._admitted(requester)
+        elif not admitted:
+            raise NotAuthenticated
+        return caller, rows[len(own) :]
+
+    async def _member(self, requester: nouns.Caller, channel: ChannelId) -> tuple[Caller, MembershipView]:
+        """A caller who must be a member. Raises as `_admitted` and `access.member`."""
+        caller, (rows,) = await self._admitted_with(requester, lambda caller: [channels.membership_query(caller, channel)])
+        return caller, access.member(channels.membership_from(rows))[0]
 
     async def _membership(self, caller: Caller, channel: ChannelId) -> MembershipView | None:
         async with self._database.connection([caller.tenant]) as connection:

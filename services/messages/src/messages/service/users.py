@@ -14,18 +14,15 @@ from messages import convert, cursors, validate
 from messages.audit import AuditAction
 from messages.message import Caller, TenantId, User, UserId
 from messages.service.rpc_base import RpcBase
-from messages.store import audit, channels, epoch, moderation, sessions, users
-from messages.store.moderation import Blocks
+from messages.store import audit, channels, epoch, erasure, sessions, users
+from messages.store.channels import Opened
 from messages.store.users import Admission, RevocationState, UserRecord
 
 _SESSIONS = 1_000
 _BLOCKED_BY = 1_000
-_SESSION_CHANNELS = 10_000
-"""Channels of all sessions of an answer, which is at most 16 MiB."""
-_HELLO_BYTES = 900 * 1024
-"""Bytes of a session's channels in `hello`: a gateway closes sockets with 1 MiB unread."""
-_CHANNEL_BYTES = 200
-"""Bytes of a channel in `hello`, without its name."""
+_SESSION_CHANNELS = 40_000
+"""Channels of all sessions of an answer, which is at most 16 MiB: about 50 bytes each, and some hundred more in `hello`."""
+_ADMISSION_ONLY = Opened("", "", more=False, blocks=[], blocked_by=[])
 
 
 class Users(RpcBase):
@@ -44,7 +41,7 @@ class Users(RpcBase):
         return rpc.AdmitUserResponse(user=_user(user), session_ends_at=ends[caller.session] if caller.session else 0)
 
     async def OpenSessions(self, request: rpc.OpenSessionsRequest, _context: object) -> rpc.OpenSessionsResponse:
-        """The user and channels of each session, read in a few statements for all of them; only the user with `admission_only`.
+        """The user and channels of each session, read in two statements for all of them; only the user with `admission_only`.
 
         Answers only the first sessions, at least one, when all of them have too many channels for one answer.
         """
@@ -54,26 +51,24 @@ class Users(RpcBase):
             return rpc.OpenSessionsResponse()
         tenants = sorted({admission.caller.tenant for admission in admissions})
         async with self._database.connection(tenants) as connection:
-            current = await epoch.current(connection)  # first: what follows is of this epoch, or of a later one
-            counts = await channels.counts(connection, [(each.caller.tenant, each.caller.user) for each in admissions])
-            admissions = admissions[: _fitting(counts)]
+            if not request.admission_only and len(admissions) * self._limits.channels_per_user > _SESSION_CHANNELS:
+                counts = await channels.counts(connection, [(each.caller.tenant, each.caller.user) for each in admissions])
+                admissions = admissions[: _fitting(counts)]
             users_by_id = await users.admit(connection, admissions)
             ends = await sessions.use(connection, (admission.caller for admission in admissions))
-            owners = [] if request.admission_only else list(users_by_id)
-            memberships = await channels.of_users(connection, owners)
-            blocks = await moderation.of_users(connection, owners)
+            owners = list(users_by_id)
+            if request.admission_only:
+                current, found = await epoch.current(connection), dict.fromkeys(owners, _ADMISSION_ONLY)
+            else:
+                current, in_order = await channels.of_users(connection, owners)
+                found = dict(zip(owners, in_order, strict=True))
         opened = []
         for admission in admissions:
             user_id = admission.caller.tenant, admission.caller.user
             if users_by_id[user_id].refuses(admission.caller) or admission.caller.session not in ends:
                 opened.append(rpc.Session(reason=NotAuthenticated.reason))
                 continue
-            own = [convert.channel(each) for each in memberships.get(user_id, [])]
-            _shorten_names(own)
-            session = rpc.Session(user=_user(users_by_id[user_id]), channels=own)
-            if user_id in blocks:
-                _add_blocks(session, blocks[user_id])
-            opened.append(session)
+            opened.append(_session(users_by_id[user_id], found[user_id]))
         return rpc.OpenSessionsResponse(sessions=opened, epoch=current.id, first_epoch=current.first)
 
     async def ListUsers(self, request: rpc.ListUsersRequest, _context: object) -> rpc.ListUsersResponse:
@@ -108,6 +103,18 @@ class Users(RpcBase):
                 await audit.append(connection, caller, action, subject=user)
         return rpc.BlockUserResponse(revocation=await self._apply(caller.tenant, user, state))
 
+    async def EraseUser(self, request: rpc.EraseUserRequest, _context: object) -> rpc.EraseUserResponse:
+        """Erase a user. Returns once every gateway has ended their access; `python -m messages erase` does the rest."""
+        caller, user = await self._administrator(request.caller, request.user)
+        async with self._database.transaction([caller.tenant]) as connection:
+            await erasure.request(connection, caller, user)
+            state = await users.revoke(connection, caller.tenant, user)
+            await sessions.end_others(connection, Caller(caller.tenant, user))
+            if state is None:
+                raise NotFound
+        await self._apply(caller.tenant, user, state)
+        return rpc.EraseUserResponse()
+
     async def _administrator(self, requester: nouns.Caller, user: str) -> tuple[Caller, UserId]:
         caller = await self._admitted(requester)
         if not caller.admin:
@@ -132,19 +139,16 @@ def _fitting(counts: Sequence[int]) -> int:
     return max(1, fitting)
 
 
-def _shorten_names(own: Sequence[nouns.Channel]) -> None:
-    """Cut the names of a session's channels where they would make its `hello` too large."""
-    room = _HELLO_BYTES - _CHANNEL_BYTES * len(own)
-    if sum(len(each.name.encode()) for each in own) <= room:
-        return
-    for each in own:
-        each.name = each.name.encode()[: max(0, room // len(own))].decode(errors="ignore")
-
-
-def _add_blocks(session: rpc.Session, found: Blocks) -> None:
-    session.blocks.extend(found.blocks)
-    session.blocked_by_many = len(found.blocked_by) > _BLOCKED_BY
-    session.blocked_by.extend(found.blocked_by[:_BLOCKED_BY])
+def _session(user: UserRecord, found: Opened) -> rpc.Session:
+    return rpc.Session(
+        user=_user(user),
+        memberships=found.memberships.encode(),
+        hello_channels=found.listed.encode(),
+        more=found.more,
+        blocks=found.blocks,
+        blocked_by=found.blocked_by[:_BLOCKED_BY],
+        blocked_by_many=len(found.blocked_by) > _BLOCKED_BY,
+    )
 
 
 def _admission(request: rpc.AdmitUserRequest) -> Admission:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
-from chassis.postgres import Connection
+from chassis.pipeline import Statement
+from chassis.postgres import Connection, Database
 from messages.ids import rpc_command_id
 from messages.message import (
     NO_DETAILS,
@@ -63,6 +64,23 @@ async def append(connection: Connection, tenant: TenantId, channel: ChannelId, d
     return Appended(entries, [answers[0][2]] if answers else [])
 
 
+_RANGES = Statement(queries.RANGES)
+
+
+async def read_now(database: Database, tenants: Collection[TenantId], ranges: Sequence[Range]) -> list[Entry]:
+    """As `read`, in a round trip of its own."""
+    (rows,) = await database.reading(tenants, [_RANGES.query(_texts(ranges))])
+    return [_entry(row) for row in rows]
+
+
+def _texts(ranges: Sequence[Range]) -> dict[str, list[str]]:
+    return {
+        "channels": [each.channel for each in ranges],
+        "afters": [str(each.after) for each in ranges],
+        "throughs": [str(each.through) for each in ranges],
+    }
+
+
 async def read(connection: Connection, ranges: Sequence[Range]) -> list[Entry]:
     """The entries of the ranges, range by range. Use `pages` to limit how many are read at once."""
     parameters = {
@@ -113,11 +131,11 @@ async def head(connection: Connection, tenant: TenantId, channel: ChannelId) -> 
 
 async def positions(
     connection: Connection, caller: Caller, channels: Sequence[ChannelId]
-) -> tuple[str, list[tuple[int, int] | None]]:
-    """The store's epoch, and (head, floor) of each channel, in one snapshot; None for a channel that the caller may not read."""
+) -> tuple[str, list[tuple[int, int, int] | None]]:
+    """The store's epoch, and (head, floor, archived_to) of each channel, in one snapshot; None where the caller may not read."""
     parameters = {"tenant": caller.tenant, "user": caller.user, "channels": list(channels)}
     rows: list[tuple[Any, ...]] = await (await connection.execute(queries.POSITIONS, parameters)).fetchall()
-    return rows[0][0] if rows else "", [None if seq is None else (seq, floor) for _, seq, floor in rows]
+    return rows[0][0] if rows else "", [None if row[1] is None else (row[1], row[2], row[3]) for row in rows]
 
 
 async def stale_unpublished(connection: Connection, older_than_seconds: float) -> tuple[list[int], list[Range]]:

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import msgspec
-import psycopg
 
-from chassis.errors import InvalidArgument
-from chassis.postgres import Connection
-from messages.message import NO_DETAILS, Caller, ChannelId, Details, Message, MessageId, Reaction, TenantId, UserId
+from chassis.pipeline import Statement
+from chassis.postgres import Connection, Database
+from messages.message import NO_DETAILS, ChannelId, Details, Message, MessageId, Reaction, TenantId
 from messages.queries import messages as queries
 
-_OPERATORS = re.compile(r"-[-\s]*-")
-"""A run of negations, each of which takes a level of PostgreSQL's stack."""
 _details = msgspec.json.Decoder(Details).decode
 _reactions = msgspec.json.Decoder(list[Reaction]).decode
 
 
+_PAGE = Statement(queries.LIST)
+
+
 async def page(
-    connection: Connection, tenant: TenantId, channel: ChannelId, *, floor: int, after: int, before: int, limit: int
+    database: Database, tenant: TenantId, channel: ChannelId, *, floor: int, after: int, before: int, limit: int
 ) -> list[Message]:
     """Messages between two exclusive bounds, newest first, as a member with this floor sees them."""
-    parameters = {"tenant": tenant, "channel": channel, "floor": floor, "after": after, "before": before, "limit": limit}
-    rows: list[tuple[Any, ...]] = await (await connection.execute(queries.LIST, parameters)).fetchall()
+    bounds = {"floor": floor, "after": after, "before": before, "limit": limit}
+    (rows,) = await database.reading([tenant], [_PAGE.query({"tenant": tenant, "channel": channel, **bounds})])
     return [from_row(row) for row in rows]
 
 
@@ -45,33 +44,6 @@ async def chosen(
     parameters = {**bounds, "thread": thread}
     query = queries.PINNED if pinned else queries.THREAD
     rows: list[tuple[Any, ...]] = await (await connection.execute(query, parameters)).fetchall()
-    return [from_row(row) for row in rows]
-
-
-async def search(
-    connection: Connection,
-    caller: Caller,
-    query: str,
-    *,
-    channel: ChannelId | None,
-    sender: UserId | None,
-    before: MessageId | None,
-    limit: int,
-) -> list[Message]:
-    """Messages that contain the words of `query` and that the caller may read, newest first."""
-    parameters = {
-        "tenant": caller.tenant,
-        "user": caller.user,
-        "query": _OPERATORS.sub("-", query),
-        "channel": channel,
-        "sender": sender,
-        "before": before,
-        "limit": limit,
-    }
-    try:
-        rows: list[tuple[Any, ...]] = await (await connection.execute(queries.SEARCH, parameters)).fetchall()
-    except (psycopg.DataError, psycopg.InternalError, psycopg.errors.ProgramLimitExceeded) as error:
-        raise InvalidArgument("The query is not valid") from error  # too deep for PostgreSQL's parser of queries
     return [from_row(row) for row in rows]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -52,21 +51,3 @@ async def count_blocked(connection: Connection, caller: Caller) -> int:
     row: Any = await (await connection.execute(queries.COUNT_BLOCKED, {"tenant": caller.tenant, "user": caller.user})).fetchone()
     count: int = row[0]
     return count
-
-
-class Blocks(msgspec.Struct):
-    """The blocks of one user."""
-
-    blocks: list[UserId] = []
-    blocked_by: list[UserId] = []
-
-
-async def of_users(connection: Connection, users: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Blocks]:
-    """The blocks of each (tenant, user) who has any, at most 1,001 in each direction."""
-    parameters = {"tenants": [tenant for tenant, _ in users], "ids": [user for _, user in users]}
-    rows: list[tuple[Any, ...]] = await (await connection.execute(queries.OF_USERS, parameters)).fetchall()
-    found: dict[tuple[str, str], Blocks] = {}
-    for tenant, user, other, blocked in rows:
-        of_user = found.setdefault((tenant, user), Blocks())
-        (of_user.blocked_by if blocked else of_user.blocks).append(other)
-    return found

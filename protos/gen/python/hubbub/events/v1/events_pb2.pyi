@@ -564,6 +564,32 @@ class Receipt(_message.Message):
 Global___Receipt: _TypeAlias = Receipt  # noqa: Y015
 
 @_typing.final
+class ChannelHead(_message.Message):
+    """How far a channel's log goes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    channel: _builtins.str
+    """Channel id."""
+    seq: _builtins.int
+    """Number of an entry that has been published; the last one, unless others follow."""
+    def __init__(
+        self,
+        *,
+        channel: _builtins.str = ...,
+        seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "seq", b"seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChannelHead: _TypeAlias = ChannelHead  # noqa: Y015
+
+@_typing.final
 class Invitation(_message.Message):
     """A user was invited to a channel. Users who are not connected, or whose gateway misses this, read their invitations over HTTP."""
 
@@ -606,9 +632,10 @@ class EventBatch(_message.Message):
     EVENTS_FIELD_NUMBER: _builtins.int
     RECEIPTS_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
+    HEADS_FIELD_NUMBER: _builtins.int
     INVITATIONS_FIELD_NUMBER: _builtins.int
     epoch: _builtins.str
-    """The store's epoch, as the statement that numbered or read `events` saw it. Empty without events."""
+    """The store's epoch, as the statement that numbered or read `events` and `heads` saw it. Empty without either."""
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]:
         """Log entries."""
@@ -616,6 +643,10 @@ class EventBatch(_message.Message):
     @_builtins.property
     def receipts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Receipt]:
         """Read positions."""
+
+    @_builtins.property
+    def heads(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChannelHead]:
+        """Heads of channels whose events precede this batch on their topic."""
 
     @_builtins.property
     def invitations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Invitation]:
@@ -627,11 +658,12 @@ class EventBatch(_message.Message):
         events: _abc.Iterable[Global___Event] | None = ...,
         receipts: _abc.Iterable[Global___Receipt] | None = ...,
         epoch: _builtins.str = ...,
+        heads: _abc.Iterable[Global___ChannelHead] | None = ...,
         invitations: _abc.Iterable[Global___Invitation] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "events", b"events", "invitations", b"invitations", "receipts", b"receipts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "events", b"events", "heads", b"heads", "invitations", b"invitations", "receipts", b"receipts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -315,23 +315,29 @@ class Session(_message.Message):
 
     REASON_FIELD_NUMBER: _builtins.int
     USER_FIELD_NUMBER: _builtins.int
-    CHANNELS_FIELD_NUMBER: _builtins.int
     BLOCKS_FIELD_NUMBER: _builtins.int
     BLOCKED_BY_FIELD_NUMBER: _builtins.int
     BLOCKED_BY_MANY_FIELD_NUMBER: _builtins.int
+    MEMBERSHIPS_FIELD_NUMBER: _builtins.int
+    HELLO_CHANNELS_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
     """Empty, or NOT_AUTHENTICATED for a blocked user or a void token."""
     blocked_by_many: _builtins.bool
     """More users have blocked the user than `blocked_by` can name: presence and typing then pass to no other user."""
+    memberships: _builtins.bytes
+    """All channels of the user, as JSON: [["<channel id>", <head>, <floor>], …]; see Channel.seq and Channel.floor.
+    Empty without any, and with `admission_only`.
+    """
+    hello_channels: _builtins.bytes
+    """The channels of `hello` as docs/protocol.md shows them, as JSON: at most 200, those with something unread and the most
+    recently active. Empty without any, and with `admission_only`.
+    """
+    more: _builtins.bool
+    """The user has more channels than `hello_channels` holds."""
     @_builtins.property
     def user(self) -> _messages_pb2.User:
         """The stored user."""
-
-    @_builtins.property
-    def channels(self) -> _containers.RepeatedCompositeFieldContainer[_messages_pb2.Channel]:
-        """The user's channels, without `unread`, `topic` and `last_message`. Long names are cut where they would not fit `hello`.
-        Empty with `admission_only`.
-        """
 
     @_builtins.property
     def blocks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -346,14 +352,16 @@ class Session(_message.Message):
         *,
         reason: _builtins.str = ...,
         user: _messages_pb2.User | None = ...,
-        channels: _abc.Iterable[_messages_pb2.Channel] | None = ...,
         blocks: _abc.Iterable[_builtins.str] | None = ...,
         blocked_by: _abc.Iterable[_builtins.str] | None = ...,
         blocked_by_many: _builtins.bool = ...,
+        memberships: _builtins.bytes = ...,
+        hello_channels: _builtins.bytes = ...,
+        more: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocked_by", b"blocked_by", "blocked_by_many", b"blocked_by_many", "blocks", b"blocks", "channels", b"channels", "reason", b"reason", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocked_by", b"blocked_by", "blocked_by_many", b"blocked_by_many", "blocks", b"blocks", "hello_channels", b"hello_channels", "memberships", b"memberships", "more", b"more", "reason", b"reason", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -827,12 +835,15 @@ class ListChannelsRequest(_message.Message):
     JOINABLE_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    QUERY_FIELD_NUMBER: _builtins.int
     joinable: _builtins.bool
     """True lists the tenant's public channels that the caller has not joined instead."""
     page_size: _builtins.int
     """Items per page: 500 by default, at most 500."""
     page_token: _builtins.str
     """`next_page_token` of the previous page; empty for the first."""
+    query: _builtins.str
+    """Part of a channel's name, or of the name or id of the other user of a direct channel; empty for all channels."""
     @_builtins.property
     def caller(self) -> _messages_pb2.Caller:
         """The channels' member."""
@@ -844,10 +855,11 @@ class ListChannelsRequest(_message.Message):
         joinable: _builtins.bool = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        query: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "joinable", b"joinable", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "joinable", b"joinable", "page_size", b"page_size", "page_token", b"page_token", "query", b"query"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2049,7 +2061,7 @@ class SearchMessagesRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     query: _builtins.str
-    """Words to find."""
+    """Words that must all occur; also "phrases", -exclusions and OR. The last word may be the beginning of one. 1 to 256 characters."""
     channel: _builtins.str
     """Restricts the search to this channel; optional."""
     sender: _builtins.str
@@ -2088,21 +2100,31 @@ class SearchMessagesResponse(_message.Message):
 
     MESSAGES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    INCOMPLETE_FIELD_NUMBER: _builtins.int
+    COMPLETE_TO_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Token of the next page; empty at the end."""
+    incomplete: _builtins.bool
+    """The index lags, or is being built: messages posted before the call may be missing. If false, none is."""
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[_messages_pb2.Message]:
         """Newest first."""
+
+    @_builtins.property
+    def complete_to(self) -> _timestamp_pb2.Timestamp:
+        """The time up to which the index has every message; absent if it has never had all of them."""
 
     def __init__(
         self,
         *,
         messages: _abc.Iterable[_messages_pb2.Message] | None = ...,
         next_page_token: _builtins.str = ...,
+        incomplete: _builtins.bool = ...,
+        complete_to: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["complete_to", b"complete_to"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["messages", b"messages", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete_to", b"complete_to", "incomplete", b"incomplete", "messages", b"messages", "next_page_token", b"next_page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2159,6 +2181,51 @@ class RevokeUserResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RevokeUserResponse: _TypeAlias = RevokeUserResponse  # noqa: Y015
+
+@_typing.final
+class EraseUserRequest(_message.Message):
+    """Request of EraseUser."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALLER_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
+    user: _builtins.str
+    """User id."""
+    @_builtins.property
+    def caller(self) -> _messages_pb2.Caller:
+        """An administrator."""
+
+    def __init__(
+        self,
+        *,
+        caller: _messages_pb2.Caller | None = ...,
+        user: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseUserRequest: _TypeAlias = EraseUserRequest  # noqa: Y015
+
+@_typing.final
+class EraseUserResponse(_message.Message):
+    """Response of EraseUser."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseUserResponse: _TypeAlias = EraseUserResponse  # noqa: Y015
 
 @_typing.final
 class BlockUserRequest(_message.Message):

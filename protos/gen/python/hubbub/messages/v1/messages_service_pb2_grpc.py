@@ -185,6 +185,11 @@ class MessagesServiceStub:
                 request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.BlockUserRequest.SerializeToString,
                 response_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.BlockUserResponse.FromString,
                 _registered_method=True)
+        self.EraseUser = channel.unary_unary(
+                '/hubbub.messages.v1.MessagesService/EraseUser',
+                request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.EraseUserRequest.SerializeToString,
+                response_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.EraseUserResponse.FromString,
+                _registered_method=True)
         self.SilenceMember = channel.unary_unary(
                 '/hubbub.messages.v1.MessagesService/SilenceMember',
                 request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.SilenceMemberRequest.SerializeToString,
@@ -457,6 +462,14 @@ class MessagesServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EraseUser(self, request, context):
+        """Erase a user: their access and name at once; what they wrote, and their id everywhere, by the operator's job. Administrators
+        only. Answers as RevokeUser does. It cannot be undone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SilenceMember(self, request, context):
         """Keep a member from posting for a while. Moderators only.
         """
@@ -686,6 +699,11 @@ def add_MessagesServiceServicer_to_server(servicer, server):
                     servicer.BlockUser,
                     request_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.BlockUserRequest.FromString,
                     response_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.BlockUserResponse.SerializeToString,
+            ),
+            'EraseUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseUser,
+                    request_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.EraseUserRequest.FromString,
+                    response_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.EraseUserResponse.SerializeToString,
             ),
             'SilenceMember': grpc.unary_unary_rpc_method_handler(
                     servicer.SilenceMember,
@@ -1554,6 +1572,33 @@ class MessagesService:
             '/hubbub.messages.v1.MessagesService/BlockUser',
             hubbub_dot_messages_dot_v1_dot_messages__service__pb2.BlockUserRequest.SerializeToString,
             hubbub_dot_messages_dot_v1_dot_messages__service__pb2.BlockUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hubbub.messages.v1.MessagesService/EraseUser',
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.EraseUserRequest.SerializeToString,
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.EraseUserResponse.FromString,
             options,
             channel_credentials,
             insecure,

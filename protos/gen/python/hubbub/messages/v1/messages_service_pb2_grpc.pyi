@@ -83,6 +83,10 @@ class MessagesServiceStub:
     """
     BlockUser: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.BlockUserRequest, _messages_service_pb2.BlockUserResponse]
     """Block a user from the tenant, or lift the block. Administrators only. Answers as RevokeUser does."""
+    EraseUser: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.EraseUserRequest, _messages_service_pb2.EraseUserResponse]
+    """Erase a user: their access and name at once; what they wrote, and their id everywhere, by the operator's job. Administrators
+    only. Answers as RevokeUser does. It cannot be undone.
+    """
     SilenceMember: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.SilenceMemberRequest, _messages_service_pb2.SilenceMemberResponse]
     """Keep a member from posting for a while. Moderators only."""
     UnsilenceMember: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.UnsilenceMemberRequest, _messages_service_pb2.UnsilenceMemberResponse]
@@ -350,6 +354,16 @@ class MessagesServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_messages_service_pb2.BlockUserRequest, _abc.Awaitable[_messages_service_pb2.BlockUserResponse]],
     ) -> _abc.Awaitable[_messages_service_pb2.BlockUserResponse]:
         """Block a user from the tenant, or lift the block. Administrators only. Answers as RevokeUser does."""
+
+    @_abc_1.abstractmethod
+    def EraseUser(
+        self,
+        request: _messages_service_pb2.EraseUserRequest,
+        context: _aio.ServicerContext[_messages_service_pb2.EraseUserRequest, _abc.Awaitable[_messages_service_pb2.EraseUserResponse]],
+    ) -> _abc.Awaitable[_messages_service_pb2.EraseUserResponse]:
+        """Erase a user: their access and name at once; what they wrote, and their id everywhere, by the operator's job. Administrators
+        only. Answers as RevokeUser does. It cannot be undone.
+        """
 
     @_abc_1.abstractmethod
     def SilenceMember(
