@@ -14,6 +14,7 @@ from typing import Protocol
 
 from gateway.model import NO_FILE
 from gateway.protocol.close_codes import Close
+from gateway.protocol.incoming import COST_BYTES
 from gateway.rates.bucket import Bucket
 from gateway.socketio import engine_packets
 from gateway.socketio.engine_packets import MalformedPacketError, Packet, Type
@@ -149,7 +150,7 @@ class Session:
         if packet.type is Type.MESSAGE:
             self.owner.message(self, packet.data, binary=packet.binary)
             return
-        if not self.charge(CONTROL_COST):
+        if not self.charge(CONTROL_COST + len(packet.data) // COST_BYTES):
             return
         match packet.type:
             case Type.PONG:
