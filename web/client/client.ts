@@ -128,7 +128,7 @@ export class HubbubClient {
     return this.#renewal.now();
   }
 
-  /** Shows `channel`: loads its messages, details and members. Null shows none. */
+  /** Shows `channel`: loads its messages, its details and the first of its members. Null shows none. */
   open(channel: string | null): void {
     this.view.open(channel);
     this.#loadOpen();
@@ -260,6 +260,10 @@ export class HubbubClient {
         return this.#change(frame.channel, (c) =>
           frame.user === this.#me ? channels.withRead(c, frame.read_seq) : channels.withReceipt(c, frame.user, frame.read_seq),
         );
+      case "seen":
+        return this.#change(frame.channel, (c) => ({ ...c, seen: { seq: frame.seq, count: frame.count } }));
+      case "members":
+        return this.#change(frame.channel, (c) => ({ ...c, members: frame.count }));
       case "typing":
         return this.#ephemeral.showTyping(frame.channel, frame.user);
       case "presence":
@@ -283,7 +287,7 @@ export class HubbubClient {
       if (event.actor === this.#me && event.data.key !== undefined) this.#outbox.seen(event.data.key);
     }
     this.#outbox.applied(event.channel, event.seq);
-    if (channels.changesMembers(event, this.#me) && this.store.get().members.has(event.channel)) void this.directory.loadMembers(event.channel);
+    this.directory.applyMemberEvent(event);
   }
 
   #synced(frame: Synced): void {
