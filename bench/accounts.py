@@ -2,9 +2,9 @@
 
     python -m bench.accounts [SECONDS]
 
-Users with 10, 100, 1,000 and 5,000 channels connect in turns, `sync` from `hello`, and leave. They share channels with others,
-and every tenth channel has something unread. Rows are written directly, since 5,000 channels are more than a user may join by
-default. The time of this process, which plays the clients, is not counted.
+Users with 10, 100, 1,000 and 5,000 channels connect in turns, `sync` from `hello`, and leave. They share the channels with others
+who stay connected, and every tenth channel has something unread. Rows are written directly, since 5,000 channels are more than a
+user may join by default. The time of this process, which plays the clients, is not counted.
 """
 
 import asyncio
@@ -30,6 +30,8 @@ SIZES = {10: 200, 100: 100, 1_000: 30, 5_000: 8}
 POOL = 8_000
 """Channels of which users have random ones."""
 AT_ONCE = 16
+RESIDENTS = 5
+"""Users who stay connected; together they are in nearly all channels."""
 _FRAME_BYTES = 16 * 1024 * 1024
 _FILL = """
 SELECT set_config('hubbub.tenants', '{{{tenant}}}', false);
@@ -62,6 +64,7 @@ async def fill(url: str) -> None:
             if statement.strip():
                 await connection.execute(statement.encode())
         people = [(user(size, number), size) for size, users in SIZES.items() for number in range(users)]
+        people += [(user(0, number), 5_000) for number in range(RESIDENTS)]
         async with connection.cursor() as cursor:
             await cursor.executemany(
                 "INSERT INTO users (tenant, id, name) VALUES (%s, %s, %s)", [(TENANT, name, name) for name, _ in people]
@@ -70,17 +73,21 @@ async def fill(url: str) -> None:
         await connection.execute("ANALYZE")
 
 
-async def connect(target: str, token: str) -> int:
-    """Connect, sync from `hello`, and leave; return the bytes of `hello`."""
-    url, headers = f"ws://{target}/v1/connect", {"Authorization": f"Bearer {token}"}
-    async with websockets.connect(
-        url,
+def connected(target: str, token: str) -> websockets.connect:
+    """A connection, as a context manager."""
+    return websockets.connect(
+        f"ws://{target}/v1/connect",
         subprotocols=[websockets.Subprotocol("hubbub.v1")],
-        additional_headers=headers,
+        additional_headers={"Authorization": f"Bearer {token}"},
         max_size=_FRAME_BYTES,
         ping_interval=None,
         compression=None,
-    ) as socket:
+    )
+
+
+async def connect(target: str, token: str) -> int:
+    """Connect, sync from `hello`, and leave; return the bytes of `hello`."""
+    async with connected(target, token) as socket:
         hello = await socket.recv()
         await socket.send(json.dumps({"type": "sync", "positions": {}}))
         await socket.recv()
@@ -103,6 +110,15 @@ async def round_of(system: Hubbub, tokens: Sequence[str]) -> tuple[dict[str, flo
     return spent, max(sizes)
 
 
+async def stay(target: str, token: str, inside: asyncio.Event) -> None:
+    """Stay connected until cancelled."""
+    async with connected(target, token) as socket:
+        await socket.recv()
+        inside.set()
+        async for _ in socket:
+            pass
+
+
 async def measure(data: Path, seconds: float) -> None:
     """Print a table: medians of rounds in turns."""
     issuer = Issuer(data)
@@ -111,12 +127,20 @@ async def measure(data: Path, seconds: float) -> None:
     async with Hubbub(data / "hubbub", issuer.jwks_file) as system:
         await system.until_serving()
         await fill(system.database_url)
+        residents = []
+        for number in range(RESIDENTS):  # so that the gateway knows the channels, as one with many users does
+            inside = asyncio.Event()
+            token = issuer.token(user(0, number))
+            residents.append(asyncio.create_task(stay(system.targets[0], token, inside)))
+            await inside.wait()
         tokens = {size: [issuer.token(user(size, number)) for number in range(users)] for size, users in SIZES.items()}
         until = time.monotonic() + seconds
         while not hellos or time.monotonic() < until:
             for size in SIZES:
                 spent, hellos[size] = await round_of(system, tokens[size])
                 rounds[size].append(spent)
+        for task in residents:
+            task.cancel()
     roles = ["server", "api", "postgres", "presence", "valkey", "worker"]
     print(f"{'channels':>8} {'total':>8} " + " ".join(f"{role:>8}" for role in roles) + f" {'hello':>9}  [ms a connect; bytes]")
     for size, measured in rounds.items():

@@ -89,7 +89,7 @@ class Greedy:
         asked = itertools.cycle(operations())
         async with asyncio.TaskGroup() as tasks:
             for number in range(SOCKETS):
-                tasks.create_task(self.frames(self._urls[number % len(self._urls)], self._every_frame(), SOCKET_FRAMES))
+                tasks.create_task(self.frames(self._urls[number % len(self._urls)], self.every_frame(), SOCKET_FRAMES))
             for _ in range(REQUESTS):
                 tasks.create_task(self._requests(client, asked))
             tasks.create_task(self._uploads(client))
@@ -119,7 +119,8 @@ class Greedy:
                 yield {"type": "edit", "channel": channel, "message": message, "text": f"{number}-{change}", "ref": 0}
                 yield {"type": "react", "channel": channel, "message": message, "emoji": "👍", "remove": bool(change), "ref": 0}
 
-    def _every_frame(self) -> Iterator[dict[str, Any]]:
+    def every_frame(self) -> Iterator[dict[str, Any]]:
+        """Every type of frame in turn, without end."""
         channel, message = self.names["channel"], self.names["message"]
         about = {"channel": channel, "message": message, "ref": 0}
         for number in itertools.count():

@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import json
 import os
+import resource
 import sys
 import tempfile
 import time
@@ -27,7 +28,7 @@ from typing import Any
 import httpx
 import websockets
 
-from bench import machine
+from bench import machine, processes
 from stack import Stack
 
 ROOT = Path(__file__).parents[1]
@@ -187,7 +188,7 @@ def row(name: str, minutes: float, times: Times) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def answered(name: str, answers: Counter[str]) -> list[str]:
+def answered(answers: Counter[str]) -> list[str]:
     """A paragraph about what the greedy did, by kinds of answers."""
     kinds: Counter[str] = Counter()
     for what, number in answers.items():
@@ -195,12 +196,23 @@ def answered(name: str, answers: Counter[str]) -> list[str]:
         if what.startswith("frame error"):
             kinds[f"`{status}` over sockets"] += number
         elif what.startswith("frame"):
-            kinds["frames received"] += number
+            kinds[f"frames `{status}`"] += number
         else:
             kinds[f"HTTP {status}" if status.isdigit() else status] += number
     faults = {what: number for what, number in answers.items() if what.rpartition(" ")[2].startswith("5")}
     parts = ", ".join(f"{number:,} {kind}" for kind, number in kinds.most_common())
-    return [f"{name.capitalize()}: {parts}.", *([f"5xx: {faults}."] if faults else [])]
+    return [f"The greedy received {parts}.", *([f"5xx: {faults}."] if faults else [])]
+
+
+def spending(stack: Stack) -> dict[str, float]:
+    """Processor seconds by role: of the product's processes and of the greedy users' own."""
+    spent: dict[str, float] = {}
+    for name, pid in stack.pids.items():
+        role = name.rstrip("-0123456789")
+        spent[role] = spent.get(role, 0.0) + processes.tree_seconds(pid)
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent["the greedy's client"] = usage.ru_utime + usage.ru_stime
+    return spent
 
 
 async def main() -> None:
@@ -221,12 +233,18 @@ async def main() -> None:
         async with Stack(Path(folder), gateways=2) as stack, httpx.AsyncClient(timeout=30) as client:
             urls = [gateway.url for gateway in stack.gateways]
             for name, minutes, greedy in runs:
-                before = os.getloadavg()[0]
+                before, spent = os.getloadavg()[0], spending(stack)
                 times, answers = await run(urls, client, minutes * 60, greedy)
+                used = {role: (now - spent.get(role, 0.0)) / minutes / 0.6 for role, now in spending(stack).items()}
                 rows.append(row(name, minutes, times))
-                notes += answered(name, answers) if greedy else []
-                notes.append(f"Load average before and after: {before:.1f} and {os.getloadavg()[0]:.1f}.")
-                print(rows[-1], *notes[-2:], sep="\n", flush=True)
+                notes += [
+                    "",
+                    f"Beside {name}: load average {before:.1f} before and {os.getloadavg()[0]:.1f} after; percent of a core: "
+                    + ", ".join(f"{role} {percent:.0f}" for role, percent in sorted(used.items()) if percent >= 1)
+                    + ".",
+                    *(answered(answers) if greedy else []),
+                ]
+                print(rows[-1], *notes[-3:], sep="\n", flush=True)
     described: dict[str, Any] = await machine.describe(ROOT)
     given.out.write_text(
         "\n".join(
@@ -242,9 +260,7 @@ async def main() -> None:
                 "|---|---|---|---|---|---|",
                 *rows,
                 "",
-                "The greedy received:",
-                "",
-                *notes,
+                *notes[1:],
                 "",
             ]
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -12,7 +13,7 @@ from structlog.testing import capture_logs
 
 from chassis import postgres
 from chassis.config import ConfigError
-from chassis.errors import RateLimited, TooLarge, Unavailable
+from chassis.errors import InvalidArgument, RateLimited, TooLarge, Unavailable
 from chassis.pipeline import Statement
 from chassis.postgres import EVERY_TENANT, Database, is_transient, open_database
 from stack.postgres import EVERY_TENANT as SWEEPERS
@@ -194,3 +195,39 @@ async def test_a_walk_that_takes_too_long_asks_for_too_much(database: str, monke
                 await connection.execute("SELECT pg_sleep(20)")
         async with opened.walking("acme") as connection:
             await connection.execute("SELECT 1")
+
+
+_SCOPE = Statement("SELECT current_setting('hubbub.tenants'), %(n)s::int")
+_SLEEP = Statement("SELECT pg_sleep(%(seconds)s)")
+
+
+async def test_reads_travel_together_within_the_tenants_scope(opened: Database) -> None:
+    for tenants in (["a"], ["a", "b"], ["a"]):
+        rows = await opened.reading(tenants, [_SCOPE.query({"n": 1}), _SCOPE.query({"n": 2})])
+        scope = "{" + ",".join(tenants) + "}"
+        assert rows == [[(scope, 1)], [(scope, 2)]]
+
+
+async def test_a_value_that_a_read_cannot_take_is_invalid(opened: Database) -> None:
+    with pytest.raises(InvalidArgument):
+        await opened.reading(["a"], [_SCOPE.query({"n": "no number"})])
+    assert await opened.reading(["a"], [_SCOPE.query({"n": 1})])
+
+
+async def test_a_read_from_an_unreachable_server_is_unavailable(unused_tcp_port: int) -> None:
+    url = f"postgresql://user:x@127.0.0.1:{unused_tcp_port}/nothing"
+    async with open_database(url, connections=1, name="tests") as away:
+        with pytest.raises(Unavailable):
+            await away.reading(["a"], [_SCOPE.query({"n": 1})])
+
+
+async def test_reads_of_one_tenant_leave_connections_to_others(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres, "_WAITING", 0)
+    async with open_database(database, connections=2, walks=2, name="tests") as opened, asyncio.TaskGroup() as tasks:
+        held = [tasks.create_task(opened.reading(["a"], [_SLEEP.query({"seconds": 60})])) for _ in range(4)]
+        await asyncio.sleep(0)
+        with pytest.raises(RateLimited):
+            await opened.reading(["a"], [_SCOPE.query({"n": 1})])
+        assert await opened.reading(["b"], [_SCOPE.query({"n": 1})])
+        for each in held:
+            each.cancel()

@@ -20,6 +20,7 @@ from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 from chassis.errors import NotAuthenticated
 from chassis.jwt import TOKEN_BYTES
 from gateway.config import IssuerConfig
+from gateway.identity import authentication
 from gateway.identity.access_cache import REVOKED, AccessCache
 from gateway.identity.authentication import Authenticator
 from gateway.identity.identity import Identity
@@ -256,3 +257,57 @@ async def test_revocations_of_others_outdate_no_answer_but_ones_own_and_missed_o
     now = cache.revocations
     cache.forget_all()
     assert cache.revoked_since(now, ann)
+
+
+class ChangingKeys(Issuer):
+    """Lets a test replace the keys."""
+
+    def replace(self, **keys: Any) -> None:
+        listed = [{**key.as_dict(private=False), "kid": kid, "use": "sig"} for kid, key in keys.items()]
+        self._keys = parse_jwks(json.dumps({"keys": listed}).encode())
+        self._good = self._clock()
+
+
+async def test_a_token_that_was_verified_before_expires(jwks: Path) -> None:
+    now = [NOW]
+    issuer = ChangingKeys(IssuerConfig(ISSUER, AUDIENCE, ("acme",), jwks_file=str(jwks)), public_only=True)
+    authenticator = Authenticator({ISSUER: issuer}, clock=lambda: now[0])
+    token = sign(CLAIMS)
+    assert await authenticator.identify(token) == await authenticator.identify(token)
+    now[0] = CLAIMS["exp"]
+    with pytest.raises(NotAuthenticated):
+        await authenticator.identify(token)
+
+
+@pytest.mark.parametrize("keys", [{"ed": UNTRUSTED}, {"ec": EC}])
+async def test_a_token_that_was_verified_before_is_void_once_its_key_is_replaced_or_withdrawn(
+    jwks: Path, keys: dict[str, Any]
+) -> None:
+    issuer = ChangingKeys(IssuerConfig(ISSUER, AUDIENCE, ("acme",), jwks_file=str(jwks)), public_only=True)
+    authenticator = Authenticator({ISSUER: issuer}, clock=lambda: NOW)
+    token = sign(CLAIMS)
+    await authenticator.identify(token)
+    issuer.replace(**keys)
+    with pytest.raises(NotAuthenticated):
+        await authenticator.identify(token)
+    issuer.replace(ed=ED)
+    assert (await authenticator.identify(token)).user == "ann"
+
+
+async def test_a_changed_token_is_not_taken_for_a_verified_one(jwks: Path) -> None:
+    authenticator = make(jwks)
+    token = sign(CLAIMS)
+    await authenticator.identify(token)
+    header, claims, signature = token.split(".")
+    forged = part({**CLAIMS, "sub": "bob"})
+    for changed in (f"{header}.{forged}.{signature}", f"{header}.{claims}.{signature[:-4]}AAAA", f"{header}.{claims}."):
+        with pytest.raises(NotAuthenticated):
+            await authenticator.identify(changed)
+
+
+async def test_verified_tokens_are_bounded(jwks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(authentication, "VERIFIED", 2)
+    authenticator = make(jwks)
+    for user in ("ann", "bob", "cid", "ann"):
+        assert (await authenticator.identify(sign({**CLAIMS, "sub": user}))).user == user
+    assert authenticator.verified == 2

@@ -229,3 +229,22 @@ async def test_banning_oneself_is_refused(town: Town) -> None:
     channel = await town.channel("ann")
     ban = rpc.BanUserRequest(caller=town.caller("ann"), channel=channel, user="ann")
     await refused(town.service.BanUser(ban, None), NotAllowed)
+
+
+async def test_the_channel_list_can_be_narrowed_to_a_part_of_the_name(town: Town) -> None:
+    await town.people("ann", "bert")
+    create = rpc.CreateChannelRequest(caller=town.caller("ann"), kind=nouns.CHANNEL_KIND_GROUP)
+    for name in ("Garden 100%", "Gardeners", "Kitchen"):
+        create.name = name
+        await town.service.CreateChannel(create, None)
+    direct = await town.channel("ann", "bert", kind="direct")
+
+    async def found(query: str) -> list[str]:
+        request = rpc.ListChannelsRequest(caller=town.caller("ann"), query=query)
+        return [channel.name or channel.id for channel in (await town.service.ListChannels(request, None)).channels]
+
+    assert await found("gARDen") == ["Gardeners", "Garden 100%"]
+    assert await found("0%") == ["Garden 100%"]
+    assert await found("ber") == [direct]
+    assert await found("ann") == []
+    assert len(await found("")) == 4

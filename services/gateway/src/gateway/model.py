@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -98,6 +99,7 @@ class Connection:
         "resumed",
         "sending",
         "transport",
+        "waiting",
         "watched",
         "wire",
     )
@@ -126,6 +128,9 @@ class Connection:
         """Why the connection ends; None while it is open."""
         self.flowing = False
         """The first `sync` has opened the flow of events."""
+        self.waiting: dict[Channel, int] = {}
+        """Channels in which it is waiting, with the positions from which it starts. Here and not in the channels, because a user
+        may be in thousands, and each connection passes through this state."""
         self.catching: set[Channel] | None = None
         """Channels in which it is catching up, including those that its user has left meanwhile; None if there are none."""
         self.due = 0
@@ -176,6 +181,16 @@ def shown(event: Event) -> Shown:
     return Shown(event.seq, event.payload, event.about if hidden else 0, hidden)
 
 
+def is_change(event: Event) -> bool:
+    """Whether it is a change of the roster, which has no number in the log, and not an entry."""
+    return not event.payload
+
+
+def order(event: Event) -> tuple[int, int]:
+    """The key by which entries and roster changes of a channel are sorted: a change follows the entry at its position."""
+    return (event.seq, event.roster if is_change(event) else 0)
+
+
 class Catching:
     """Events of a channel that are buffered for a connection while it catches up."""
 
@@ -207,9 +222,12 @@ class Catching:
 class Channel:
     """A channel with at least one local member: how far its log was delivered here, and where each connection stands.
 
+    Members of large channels join and leave without an entry: by a change of the roster, which has numbers of its own. A change
+    takes effect between two entries: after the one at its position (`Event.seq`), and before any that was numbered later.
+
     A connection is in at most one of four states:
 
-    - *waiting*: it has not sent its first `sync`; the number is the position from which it starts unless it names another.
+    - *waiting* (`Connection.waiting`): it has not sent its first `sync`; it starts from that position unless it names another.
     - *catching*: its missing events are being read; new ones are buffered for it.
     - *later*: it read a newer state from the store than this gateway has delivered; it goes live when `head` reaches its
       position.
@@ -220,30 +238,38 @@ class Channel:
         "accounts",
         "ahead",
         "base",
+        "base_roster",
         "catching",
+        "changes",
+        "changes_ahead",
         "filling",
         "floors",
         "head",
         "id",
         "later",
         "live",
+        "members",
+        "roster",
+        "roster_target",
         "target",
         "tenant",
-        "waiting",
     )
 
-    def __init__(self, channel_id: str, tenant: str, head: int) -> None:
+    def __init__(self, channel_id: str, tenant: str, head: int, roster: int = 0, members: int = 0) -> None:
         self.id = channel_id
         self.tenant = tenant
         self.head = head
         """Last event delivered here. Every later one comes over the bus, is being fetched, or is found by `hub.reconcile`."""
         self.base = head
         """The first `head`: events up to it, memberships included, were not delivered here."""
+        self.base_roster = roster
+        """The first `roster`."""
+        self.members = members
+        """How many members the channel has, as far as known."""
         self.accounts: set[Account] = set()
         """Local members, and users whose membership is being verified. Without any, the hub drops the channel."""
         self.floors: dict[Account, int] = {}
         """Members who may not read entries up to a position, nor what later entries say about them. Others have the floor 0."""
-        self.waiting: dict[Connection, int] = {}
         self.catching: dict[Connection, Catching] = {}
         self.later: dict[int, set[Connection]] = {}
         self.live: set[Connection] = set()
@@ -252,7 +278,20 @@ class Channel:
         self.target = head
         """Highest event known to exist."""
         self.filling = False
-        """The events between `head` and `target` are being fetched."""
+        """What lies between `head` and `target`, and between `roster` and `roster_target`, is being fetched."""
+        self.roster = roster
+        """Last roster change received: every earlier one was received too. An entry numbered after a later one must wait."""
+        self.roster_target = roster
+        """Highest roster change known to exist."""
+        self.changes: deque[Event] = deque()
+        """Changes up to `roster` that wait until `head` reaches their position."""
+        self.changes_ahead: dict[int, Event] = {}
+        """Changes that came before their turn, by number."""
+
+    @property
+    def behind(self) -> bool:
+        """Whether an event or a roster change is known to exist that has not come."""
+        return self.target > self.head or self.roster_target > self.roster
 
     def floor(self, connection: Connection) -> int:
         """The floor of the connection's user."""
@@ -262,6 +301,10 @@ class Channel:
         """The user's membership has this floor. A later membership has a higher one, so an older answer changes nothing."""
         if floor > self.floors.get(account, 0):
             self.floors[account] = floor
+
+    def is_open(self, connection: Connection) -> bool:
+        """Whether the connection is of a current member and has opened its flow."""
+        return connection.flowing and self.id in connection.account.channels and self.holds(connection)
 
     def open_connections(self) -> Iterator[Connection]:
         """Connections of current members that have opened their flow."""
@@ -276,7 +319,7 @@ class Channel:
         """Whether the connection is in any state here."""
         return (
             connection in self.live
-            or connection in self.waiting
+            or self in connection.waiting
             or connection in self.catching
             or any(connection in group for group in self.later.values())
         )
@@ -290,7 +333,7 @@ class Channel:
 
     def begin_catching(self, connection: Connection) -> None:
         """Buffer for a connection from now on; a failed catch-up returns it to its present position."""
-        resume = self.waiting.pop(connection, None) or self._take_later(connection) or self.head
+        resume = connection.waiting.pop(self, None) or self._take_later(connection) or self.head
         self.live.discard(connection)
         self.catch(connection, resume)
 
@@ -305,7 +348,8 @@ class Channel:
 
     def place(self, connection: Connection, position: int) -> None:
         """The connection has every event up to `position`, and none beyond it: put it in *live* or *later*."""
-        self.waiting.pop(connection, None)
+        if connection.waiting:
+            connection.waiting.pop(self, None)
         if self.head >= position:
             self.live.add(connection)
         else:
@@ -314,8 +358,8 @@ class Channel:
     def remove(self, connection: Connection) -> None:
         """Take the connection out in any state: it receives nothing more of this channel."""
         self.live.discard(connection)
-        if self.waiting:
-            self.waiting.pop(connection, None)
+        if connection.waiting:
+            connection.waiting.pop(self, None)
         if self.catching:
             self.end_catching(connection)
         if self.later:
@@ -333,12 +377,14 @@ class Channel:
 
 
 class Gain:
-    """A user's `member.joined` that is being verified."""
+    """A user who seems to have become a member; the store is asked unless the event that says so says everything."""
 
-    __slots__ = ("account", "again", "channel", "fence", "newcomers")
+    __slots__ = ("account", "again", "channel", "event", "fence", "newcomers")
 
-    def __init__(self, channel: Channel, account: Account, newcomers: list[Connection]) -> None:
+    def __init__(self, channel: Channel, account: Account, newcomers: list[Connection], event: Event | None) -> None:
         self.channel = channel
+        self.event = event
+        """The event, if it came in its turn and has a `welcome`: then the membership is certain."""
         self.account = account
         self.newcomers = newcomers
         """The user's connections that were not in the channel; they are *catching* from the event on."""

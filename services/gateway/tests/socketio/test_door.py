@@ -199,7 +199,8 @@ class Poller:
         while not self._received:
             answer = await self.get()
             assert answer.status_code == 200, answer.text
-            self._received += answer.text.split("\x1e")
+            self._received = answer.text.split("\x1e")
+            assert self._received == ["1"] or "1" not in self._received, "stock clients drop what comes with a close packet"
         return self._received.pop(0)
 
     async def send(self, packet: str) -> None:

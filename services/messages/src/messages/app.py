@@ -46,7 +46,7 @@ from messages.sweeper import Sweeper
 from messages.worker import Worker
 
 log = structlog.get_logger()
-_API_CONNECTIONS, _API_WALKS, _API_PIPELINES = 10, 4, 4
+_API_CONNECTIONS, _API_WALKS, _API_PIPELINES = 8, 4, 4
 _WORKER_CONNECTIONS, _WORKER_PIPELINES = 2, 8
 _SEARCH_CONNECTIONS = 2
 """Besides the sweeper's connections."""

@@ -38,6 +38,8 @@ class ChannelsQuery(msgspec.Struct):
 
     joinable: bool = False
     """List the tenant's public channels that the caller can join, instead of the caller's channels."""
+    q: Annotated[str, Meta(max_length=128, pattern=r"\A[^\x00]*\Z")] = ""
+    """Only those in whose name it occurs, or of direct channels in the other user's name or id."""
     limit: Limit = 500
     cursor: Words = ""
 
@@ -80,7 +82,11 @@ class InvitationsQuery(msgspec.Struct):
 async def list_channels(request: Request, identity: Identity, query: ChannelsQuery) -> Response:
     """List the caller's channels, or with `joinable` the public channels that the caller can join."""
     asked = ListChannelsRequest(
-        caller=identity.caller, joinable=query.joinable, page_size=min(query.limit, _MOST), page_token=query.cursor
+        caller=identity.caller,
+        joinable=query.joinable,
+        page_size=min(query.limit, _MOST),
+        page_token=query.cursor,
+        query=query.q,
     )
     found = await ask(api_of(request).clients.messages.ListChannels, asked)
     return page([convert.channel_summary(each) for each in found.channels], found.next_page_token)

@@ -37,7 +37,18 @@ from gateway.metrics import CATCH_UPS
 from gateway.model import Channel, Connection, Gain, Shown
 from gateway.protocol.close_codes import Close
 from gateway.protocol.incoming import COST_BYTES
-from gateway.protocol.outgoing import ChannelView, Left, Membership, Ref, Synced, SyncStatus, encode, membership, refusal
+from gateway.protocol.outgoing import (
+    ChannelView,
+    Left,
+    Membership,
+    Ref,
+    Synced,
+    SyncStatus,
+    encode,
+    membership,
+    refusal,
+    welcomed,
+)
 from gateway.rates.shared import SharedRate
 from gateway.serial_queue import SerialQueue
 from gateway.supervise import guarded
@@ -187,7 +198,7 @@ class CatchUps:
     async def _answer(self, sync: _Sync, outcome: str) -> None:
         """Buffer new events, and send what is missing. Raises `Broken`."""
         if sync.behind or sync.reads:  # otherwise all is done before the next event is taken
-            sync.at_hand |= {channel: channel.waiting[sync.connection] for channel in sync.quiet}
+            sync.at_hand |= {channel: sync.connection.waiting[channel] for channel in sync.quiet}
             sync.quiet.clear()
         for channel in sync.channels():
             channel.begin_catching(sync.connection)
@@ -232,13 +243,13 @@ class CatchUps:
             if found is None or connection in found.catching or not found.holds(connection):
                 sync.statuses[channel_id] = _GONE
             elif named and not self._hub.epoch.covers(position, epoch):
-                head = sync.at_hand[found] = max(found.head, found.waiting.get(connection, 0))
+                head = sync.at_hand[found] = max(found.head, connection.waiting.get(found, 0))
                 sync.statuses[channel_id] = SyncStatus("reset", head)
-            elif position == found.head or (position == found.waiting.get(connection) and position > found.head):
+            elif position == found.head or (position == connection.waiting.get(found) and position > found.head):
                 sync.at_hand[found] = position
                 if named:
                     sync.statuses[channel_id] = SyncStatus("complete", position)
-            elif connection.flowing or position > found.head:
+            elif connection.flowing or max(position, found.floor(connection)) > found.head:
                 sync.reads[channel_id] = _Read(found, position, named, found.head)
             else:
                 self._plan_behind(sync, found, position, named=named)
@@ -247,12 +258,12 @@ class CatchUps:
     def _unnamed(self, sync: _Sync, positions: Mapping[str, int]) -> dict[str, int]:
         """Channels that start at the position from `hello`, with it, unless nothing has happened in them since."""
         started: dict[str, int] = {}
-        for channel in sync.connection.account.channels.values():
-            start = channel.waiting.get(sync.connection)
-            if start is None or channel.id in positions:
+        quiet = sync.quiet
+        for channel, start in sync.connection.waiting.items():
+            if positions and channel.id in positions:
                 continue
             if start >= channel.head:
-                sync.quiet.append(channel)
+                quiet.append(channel)
             else:
                 started[channel.id] = start
         return started
@@ -275,8 +286,9 @@ class CatchUps:
         self._writer.send(sync.connection, encode(Synced(sync.statuses, sync.ref)))
         for channel_id in sync.lost:
             self._writer.send(sync.connection, encode(Left(channel_id)))
+        connection = sync.connection
         for channel in sync.quiet:
-            channel.place(sync.connection, channel.waiting[sync.connection])
+            channel.place(connection, connection.waiting.pop(channel))
         for channel, position in sync.at_hand.items():
             self._hub.finish(channel, sync.connection, position)
 
@@ -395,6 +407,9 @@ class CatchUps:
         self._close(connection, reason)
 
     def _verify_soon(self, gain: Gain) -> None:
+        if gain.event is not None:
+            self._gained(gain, welcomed(gain.event))
+            return
         self._group.create_task(guarded("gain", self._verify(gain), partial(self._give_up, gain)))
 
     async def _verify(self, gain: Gain) -> None:

@@ -1,5 +1,6 @@
 """Verifies tokens: the issuer, the audience, and the claims' types and times.
 
+A signature is verified once while its key stays the same; everything that depends on the time is checked at each use.
 `chassis.jwt` parses tokens, `issuers` holds the keys, and `access_cache` checks whether the user is blocked or the token revoked.
 """
 
@@ -7,8 +8,10 @@ from __future__ import annotations
 
 import re
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from hashlib import sha256
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -16,13 +19,15 @@ from msgspec import Meta
 from chassis import jwt
 from chassis.errors import NotAuthenticated
 from chassis.ids import Tenant
-from chassis.jwt import InvalidTokenError, NumericDate
+from chassis.jwt import InvalidTokenError, NumericDate, VerificationKey
 from chassis.text import is_identifier, readable
 from gateway.identity.identity import Identity
 from gateway.identity.issuers import DevIssuer, Issuer
 
 LEEWAY_SECONDS = 10.0
 DEFAULT_TTL_SECONDS = 12 * 3600
+VERIFIED = 16_384
+"""Tokens whose signature is not verified again; the least recently used one is forgotten."""
 UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 """Control characters and lone surrogates, which no role may contain."""
 
@@ -42,6 +47,24 @@ class Claims(msgspec.Struct, frozen=True):
     auth_time: NumericDate = 0
 
 
+class Signed(NamedTuple):
+    """A token's claims, the issuer that signed them, and its key."""
+
+    claims: dict[str, Any]
+    issuer: Issuer
+    kid: str
+    key: VerificationKey | None
+
+
+class _Verified(NamedTuple):
+    """As `Signed`, with the claims read."""
+
+    claims: Claims
+    issuer: Issuer
+    kid: str
+    key: VerificationKey | None
+
+
 class Authenticator:
     """Verifies tokens of every trusted issuer."""
 
@@ -49,14 +72,17 @@ class Authenticator:
         self._issuers = issuers
         """By `iss`."""
         self._clock = clock
+        self._verified: OrderedDict[bytes, _Verified] = OrderedDict()
+        """By the token's digest, least recently used first."""
+
+    @property
+    def verified(self) -> int:
+        """How many tokens it remembers."""
+        return len(self._verified)
 
     async def identify(self, token: str) -> Identity:
         """The identity of a token. Raises `NotAuthenticated`, without a reason, which would help an attacker."""
-        raw, issuer = await verify(token, self._issuers)
-        try:
-            claims = msgspec.convert(raw, Claims)
-        except msgspec.ValidationError:
-            raise NotAuthenticated from None
+        claims, issuer, _, _ = await self._claims(token)
         self._check(claims, issuer)
         return Identity(
             claims.tenant,
@@ -67,6 +93,21 @@ class Authenticator:
             float(claims.exp),
             authenticated_at=float(claims.auth_time),
         )
+
+    async def _claims(self, token: str) -> _Verified:
+        """The claims of a signed token. A key that was replaced or withdrawn is another one, so the token is verified again."""
+        digest = sha256(token.encode(errors="surrogatepass")).digest()
+        known = self._verified.pop(digest, None)
+        if known is None or await known.issuer.key(known.kid) is not known.key:
+            signed = await verify(token, self._issuers)
+            try:
+                known = _Verified(msgspec.convert(signed.claims, Claims), *signed[1:])
+            except msgspec.ValidationError:
+                raise NotAuthenticated from None
+        self._verified[digest] = known
+        if len(self._verified) > VERIFIED:
+            self._verified.popitem(last=False)
+        return known
 
     def _check(self, claims: Claims, issuer: Issuer) -> None:
         now = self._clock()
@@ -82,17 +123,18 @@ class Authenticator:
             raise NotAuthenticated
 
 
-async def verify(token: str, issuers: Mapping[str, Issuer]) -> tuple[dict[str, Any], Issuer]:
+async def verify(token: str, issuers: Mapping[str, Issuer]) -> Signed:
     """The claims, unchecked, of a token that one of `issuers` (by `iss`) has signed. Raises `NotAuthenticated`."""
     try:
         read = jwt.read(token)
         issuer = issuers.get(read.issuer)
         if issuer is None:
             raise NotAuthenticated
-        read.require_signature(await issuer.key(read.kid))
+        key = await issuer.key(read.kid)
+        read.require_signature(key)
     except InvalidTokenError:
         raise NotAuthenticated from None
-    return read.claims, issuer
+    return Signed(read.claims, issuer, read.kid, key)
 
 
 def issue(issuer: DevIssuer, claims: Mapping[str, Any]) -> str:

@@ -125,7 +125,7 @@ class Provider:
         if not ours or not hmac.compare_digest(state.encode(), attempt.state.encode()):
             raise NotAuthenticated("This answer belongs to another sign-in; begin again")
         discovered, keys = await self._discovered()
-        claims, _ = await verify(await self._exchange(discovered, code, attempt.verifier), {keys.name: keys})
+        claims = (await verify(await self._exchange(discovered, code, attempt.verifier), {keys.name: keys})).claims
         return self._identity(claims, attempt.nonce)
 
     def _client(self, discovered: Discovered) -> _Client:

@@ -134,14 +134,16 @@ class Polling(asyncio.Transport):
         position = 0
         while position < len(self._held) and len(packets) < PACKETS:
             frame = unframed(self._held, position)
-            position = frame.end
             if frame.is_text:
                 packets.append(engine_packets.decode_text(frame.payload))
             elif frame.is_binary:
                 packets.append(Packet(Type.MESSAGE, frame.payload, binary=True))
-            else:  # the close frame
+            elif packets:  # the close frame, alone: stock clients drop what comes with it
+                break
+            else:
                 packets.append(Packet(Type.CLOSE))
                 self._closing = True
+            position = frame.end
         del self._held[:position]
         owner = self._owner
         if owner is not None and not self._held:

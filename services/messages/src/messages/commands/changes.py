@@ -45,7 +45,8 @@ WITH cmd AS NOT MATERIALIZED (
     %(id)s::text AS id, %(message)s::uuid AS message, %(issued)s::float8 AS issued
 ),
 target AS (
-  SELECT cmd.*, ch.head, ch.posts, prior.seq AS prior_seq, msg.seq AS posted_seq, {repeated} AS repeated_seq, {NOW} AS now,
+  SELECT cmd.*, ch.head, ch.posts, ch.roster, prior.seq AS prior_seq, msg.seq AS posted_seq, {repeated} AS repeated_seq,
+    {NOW} AS now,
     CASE ch.history WHEN 'joined' THEN msg.seq END AS about, {wait} AS wait,
     CASE
       WHEN prior.command = cmd.id THEN 'again'
@@ -83,8 +84,8 @@ outbox AS (
 SELECT 1 AS n, verdict, seq, message,
   CASE WHEN verdict <> 'fresh' THEN (
     SELECT first.at FROM entries first WHERE first.channel = judged.channel AND first.seq = judged.seq) END AS at,
-  CASE verdict WHEN 'SLOW_MODE' THEN wait END AS wait, about, NULL::text AS details, (SELECT id FROM outbox) AS unpublished, now,
-  {EPOCH} AS epoch
+  CASE verdict WHEN 'SLOW_MODE' THEN wait END AS wait, about, NULL::text AS details,
+  (SELECT id FROM outbox) AS unpublished, roster, now, {EPOCH} AS epoch
 FROM judged
 """)
 

@@ -5,7 +5,7 @@ from messages.queries.messages import FLOOR, columns
 
 # What authorizing a caller needs.
 _MEMBERSHIP = """ch.id, ch.kind, ch.name, ch.topic, ch.slow_mode_seconds, ch.history, ch.head, ch.archived_to,
-  mb.role, mb.joined_seq, mb.read_seq, mb.muted"""
+  mb.role, mb.joined_seq, mb.read_seq, mb.muted, ch.members, ch.roster"""
 _BANNED = """EXISTS (
   SELECT FROM bans b WHERE b.channel = ch.id AND b."user" = %(user)s AND b.until > now())"""
 _MINE = """FROM channels ch LEFT JOIN members mb ON mb.channel = ch.id AND mb."user" = %(user)s
@@ -49,22 +49,26 @@ LIST_OWN = _PAGE.format(
     view=_VIEW,
     candidates="""
   SELECT own.id, own.active_at FROM members
-  JOIN LATERAL (SELECT id, active_at FROM channels WHERE channels.id = members.channel OFFSET 0) own ON true
-  WHERE members.tenant = %(tenant)s AND members."user" = %(user)s""",
+  JOIN LATERAL (SELECT id, active_at, kind, name FROM channels WHERE channels.id = members.channel OFFSET 0) own ON true
+  WHERE members.tenant = %(tenant)s AND members."user" = %(user)s
+    AND (%(pattern)s::text IS NULL OR lower(CASE own.kind WHEN 'direct' THEN (
+        SELECT u.id || ' ' || u.name FROM members other JOIN users u ON u.tenant = other.tenant AND u.id = other."user"
+        WHERE other.channel = own.id AND other."user" <> %(user)s LIMIT 1) ELSE own.name END) LIKE %(pattern)s)""",
 )
 
 LIST_JOINABLE = _PAGE.format(
     view=_VIEW,
     candidates=f"""
   SELECT ch.id, ch.active_at FROM channels ch
-  WHERE ch.tenant = %(tenant)s AND ch.kind = ANY(%(joinable)s) AND NOT {_BANNED} AND NOT EXISTS (
+  WHERE ch.tenant = %(tenant)s AND ch.kind = ANY(%(joinable)s) AND NOT {_BANNED}
+    AND (%(pattern)s::text IS NULL OR lower(ch.name) LIKE %(pattern)s) AND NOT EXISTS (
     SELECT FROM members WHERE members.channel = ch.id AND members."user" = %(user)s)
   LIMIT 10000""",
 )
 
 # What a session needs of each user's channels, in the order of the request. `memberships` and `listed` are JSON that is passed on
-# as it is: [[id, head, floor], ...] of all channels, and those of `hello` as docs/protocol.md shows them. Blocks: one more than
-# is shown.
+# as it is: [[id, head, floor, roster, members], ...] of all channels, and those of `hello` as docs/protocol.md shows them.
+# Blocks: one more than is shown.
 OF_USERS = f"""
 SELECT {EPOCH}, {FIRST}, own.*, ARRAY(
     SELECT blocked FROM blocks WHERE blocks.tenant = requested.tenant AND blocks."user" = requested.id LIMIT 1001),
@@ -72,13 +76,14 @@ SELECT {EPOCH}, {FIRST}, own.*, ARRAY(
 FROM unnest(%(tenants)s::text[], %(ids)s::text[]) WITH ORDINALITY AS requested(tenant, id, n)
 CROSS JOIN LATERAL (
   WITH mine AS MATERIALIZED (
-    SELECT ch.id, ch.kind, ch.name, mb.role, ch.head AS seq, mb.read_seq,
+    SELECT ch.id, ch.kind, ch.name, mb.role, ch.head AS seq, mb.read_seq, ch.roster, ch.members,
       CASE ch.history WHEN 'joined' THEN mb.joined_seq - 1 ELSE 0 END AS floor, ch.last_post > mb.read_seq AS unread, ch.active_at
-    FROM members mb JOIN LATERAL (SELECT * FROM channels WHERE channels.id = mb.channel OFFSET 0) ch ON true
+    FROM members mb JOIN channels ch ON ch.id = mb.channel
     WHERE mb.tenant = requested.tenant AND mb."user" = requested.id
   )
   SELECT (SELECT count(*) FROM mine) > %(listed)s AS more,
-    (SELECT '[' || string_agg('["' || id || '",' || seq || ',' || floor || ']', ',') || ']' FROM mine) AS memberships,
+    (SELECT '[' || string_agg(format('["%%s",%%s,%%s,%%s,%%s]', id, seq, floor, roster, members), ',') || ']' FROM mine
+    ) AS memberships,
     (SELECT '[' || string_agg(row_to_json(shown)::text, ',' ORDER BY id) || ']' FROM (
       SELECT id, kind, name, role, seq, read_seq FROM mine ORDER BY unread DESC, active_at DESC LIMIT %(listed)s) shown) AS listed
 ) own

@@ -8,14 +8,15 @@ import msgspec
 from msgspec import Meta
 
 from chassis.errors import InvalidArgument, NotFound
+from chassis.rooms import NAMED_MEMBERS
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages import convert, cursors, policy, validate
 from messages.audit import AuditAction
 from messages.message import Caller, ChannelId, Details, EntryKind, UserId
 from messages.policy import Action, ChannelKind, Role
-from messages.service import access, consent
+from messages.service import access, consent, roster
 from messages.service.rpc_base import Change, RpcBase, channel_escapes, fit_to_answer
-from messages.store import channels, members, messages, users
+from messages.store import channels, messages, users
 
 
 class _Cursor(msgspec.Struct, frozen=True, array_like=True):
@@ -33,13 +34,15 @@ class Channels(RpcBase):
 
     async def ListChannels(self, request: rpc.ListChannelsRequest, _context: object) -> rpc.ListChannelsResponse:
         """The caller's channels, or those that they could join."""
-        caller = await self._admitted(request.caller)
         limit = validate.page(request.page_size, _PAGE, _PAGE)
         after = cursors.read(request.page_token, _Cursor, None)
-        async with self._database.connection([caller.tenant]) as connection:
-            found = await channels.page(
-                connection, caller, (after.active, after.channel) if after else None, limit + 1, joinable=request.joinable
-            )
+        query = validate.query(request.query, validate.NAME_CHARACTERS)
+        position = (after.active, after.channel) if after else None
+        _, (rows,) = await self._admitted_with(
+            request.caller,
+            lambda caller: [channels.page_query(caller, position, limit + 1, joinable=request.joinable, query=query)],
+        )
+        found = channels.page_from(rows)
         page = fit_to_answer((convert.channel_listing(view) for _, view in found[:limit]), channel_escapes)
         after_page = cursors.write(_Cursor(*found[len(page) - 1][0])) if len(page) < len(found) else ""
         return rpc.ListChannelsResponse(channels=page, next_page_token=after_page)
@@ -95,11 +98,12 @@ class Channels(RpcBase):
             change = Change(connection, caller, channel, None)
             await change.append(EntryKind.CHANNEL_CREATED, Details(name=new.name))
             roles = {caller.user: policy.first_role(new.kind), **dict.fromkeys(joining, Role.MEMBER)}
-            joined = await change.append(
-                EntryKind.MEMBER_JOINED, *(Details(user=user, role=role) for user, role in roles.items())
-            )
-            rows = [(entry.details.user, roles[entry.details.user], entry.seq) for entry in joined]
-            await members.add(connection, caller, channel, rows)
+            room = roster.Room(new.kind, new.name, new.history)
+            if len(roles) <= NAMED_MEMBERS:
+                await roster.join(change, roles, room)
+            else:  # the creator's joining begins the log in any case
+                await roster.join(change, {caller.user: roles.pop(caller.user)}, room)
+                await roster.join(change, roles, msgspec.structs.replace(room, members=1))
             await change.invite(invited, Role.MEMBER)
         await self._publish_change(change)
         return channel, invited

@@ -14,7 +14,6 @@ from hubbub.events.v1.events_pb2 import Event
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages import convert, validate
 from messages.message import Caller, ChannelId, Entry, Range, TenantId
-from messages.service import access
 from messages.service.rpc_base import RpcBase, fit_to_answer
 from messages.store import log
 
@@ -35,8 +34,7 @@ class Log(RpcBase):
         epoch, statuses, ranges, floors = await self._statuses(caller, request)
         yield rpc.CatchUpResponse(statuses=statuses, epoch=epoch)
         for page in log.pages(ranges):
-            async with self._database.connection([caller.tenant]) as connection:
-                entries = await log.read(connection, page)
+            entries = await log.read_now(self._database, [caller.tenant], page)
             chunk, size = rpc.CatchUpResponse(epoch=_epoch(entries)), 0
             for entry in entries:
                 event = convert.event_for(entry, floors[entry.channel])
@@ -78,12 +76,19 @@ class Log(RpcBase):
             found = await log.head(connection, tenant, channel)
         if found is None:
             raise NotFound
-        head, epoch = found
+        head, epoch, roster = found
         through = min(head, validate.seq(request.through or head))
         limit = validate.page(request.page_size, _FETCH, _FETCH)
         entries = await self._read(tenant, channel, validate.seq(request.after), through, limit)
         events = fit_to_answer(map(convert.event, entries))
-        return rpc.FetchEventsResponse(events=events, head=head, epoch=_epoch(entries) or epoch)
+        answer = rpc.FetchEventsResponse(events=events, head=head, epoch=_epoch(entries) or epoch, roster=roster)
+        if request.HasField("after_roster"):  # read after the entries, so that none of these precedes a change that is missing
+            answer.roster = max([roster, *(entry.roster for entry in entries)])
+            after = validate.seq(request.after_roster)
+            async with self._database.connection([tenant]) as connection:
+                changes = await log.roster_changes(connection, [Range(channel, after, min(answer.roster, after + limit))])
+            answer.changes.extend(map(convert.change, changes))
+        return answer
 
     async def FetchRanges(self, request: rpc.FetchRangesRequest, _context: object) -> rpc.FetchRangesResponse:
         """Entries that sockets of a gateway miss: a page of all ranges, of which the last ones may be left out."""
@@ -96,8 +101,7 @@ class Log(RpcBase):
         if not all(each.count for each in ranges):
             raise InvalidArgument("An empty range")
         page = next(log.pages(ranges), [])
-        async with self._database.connection(sorted(set(tenants))) as connection:
-            entries = await log.read(connection, page)
+        entries = await log.read_now(self._database, sorted(set(tenants)), page)
         found = fit_to_answer(map(convert.event, entries))
         answers = _by_range(found, zip(page, tenants, strict=False), cut=len(found) < len(entries))
         return rpc.FetchRangesResponse(ranges=answers, epoch=_epoch(entries))
@@ -109,14 +113,13 @@ class Log(RpcBase):
         requested = [channel for channel in map(_channel_id, request.channels) if channel]
         async with self._database.connection(EVERY_TENANT) as connection:
             epoch, heads = await log.heads(connection, requested)
-        positions = [rpc.Position(channel=channel, seq=seq) for channel, seq in heads.items()]
+        positions = [rpc.Position(channel=channel, seq=seq, roster=roster) for channel, (seq, roster) in heads.items()]
         return rpc.GetHeadsResponse(heads=positions, epoch=epoch)
 
     async def ListEvents(self, request: rpc.ListEventsRequest, _context: object) -> rpc.ListEventsResponse:
         """The log itself, oldest first, for members."""
-        caller = await self._admitted(request.caller)
         channel = validate.channel_id(request.channel)
-        membership, _ = access.member(await self._membership(caller, channel))
+        caller, membership = await self._member(request.caller, channel)
         after = max(validate.seq(request.after), membership.floor)
         limit = validate.page(request.page_size, 200, 1_000)
         entries = await self._read(caller.tenant, channel, after, membership.head, limit)
@@ -126,8 +129,7 @@ class Log(RpcBase):
         wanted = Range(channel, after, min(through, after + limit))
         if not wanted.count:
             return []
-        async with self._database.connection([tenant]) as connection:
-            return await log.read(connection, [wanted])
+        return await log.read_now(self._database, [tenant], [wanted])
 
 
 def _epoch(entries: Sequence[Entry]) -> str:

@@ -82,18 +82,16 @@ class Messages(RpcBase):
 
     async def ListMessages(self, request: rpc.ListMessagesRequest, _context: object) -> rpc.ListMessagesResponse:
         """Messages in their current state, newest first, for members."""
-        caller = await self._admitted(request.caller)
         channel = validate.channel_id(request.channel)
-        membership, _ = access.member(await self._membership(caller, channel))
+        caller, membership = await self._member(request.caller, channel)
         after = max(validate.seq(request.after), membership.floor)
         before = validate.seq(request.before or validate.MAX_SEQ)
         limit = validate.page(request.page_size, 50, 200)
         thread = validate.message_id(request.thread) if request.thread else None
         if thread is None and not request.pinned:
-            async with self._database.connection([caller.tenant]) as connection:
-                page = await messages.page(
-                    connection, caller.tenant, channel, floor=membership.floor, after=after, before=before, limit=limit
-                )
+            page = await messages.page(
+                self._database, caller.tenant, channel, floor=membership.floor, after=after, before=before, limit=limit
+            )
         else:
             async with self._database.walking(caller.tenant) as connection:
                 page = await messages.chosen(

@@ -12,6 +12,7 @@ import structlog
 
 from bus.bus import BusError
 from chassis.errors import NotAuthenticated
+from chassis.pipeline import Query, Rows
 from chassis.postgres import Connection, Database
 from hubbub.media.v1.media_service_pb2_grpc import MediaServiceStub
 from hubbub.messages.v1 import messages_pb2 as nouns
@@ -23,7 +24,7 @@ from messages.policy import Action, Role
 from messages.publisher import Publisher
 from messages.revocations import Revocations
 from messages.service import access
-from messages.store import audit, channels, log, members, sessions, users
+from messages.store import admission, audit, channels, log, members, sessions, users
 from messages.store.log import Draft
 from messages.store.users import Admission
 
@@ -44,6 +45,8 @@ class Change:
     """The caller's membership, read after locking; None when their tenant has no such channel."""
     entries: list[Entry] = field(default_factory=list)
     """Entries appended so far; published after the commit."""
+    roster: list[Entry] = field(default_factory=list)
+    """Roster changes made so far; published with the entries."""
     unpublished: list[int] = field(default_factory=list)
     invitations: dict[UserId, Invitation] = field(default_factory=dict)
     """New invitations; published after the commit."""
@@ -93,6 +96,25 @@ class RpcBase:
             raise NotAuthenticated
         return caller
 
+    async def _admitted_with(
+        self, requester: nouns.Caller, reads: Callable[[Caller], Sequence[Query]]
+    ) -> tuple[Caller, list[Rows]]:
+        """Admit the caller and read something for them, in one round trip. Raises as `_admitted`."""
+        caller = convert.caller(requester)
+        own = admission.queries(caller)
+        rows = await self._database.reading([caller.tenant], [*own, *reads(caller)])
+        admitted = admission.admits(caller, rows[: len(own)])
+        if admitted is None:
+            await self._admitted(requester)
+        elif not admitted:
+            raise NotAuthenticated
+        return caller, rows[len(own) :]
+
+    async def _member(self, requester: nouns.Caller, channel: ChannelId) -> tuple[Caller, MembershipView]:
+        """A caller who must be a member. Raises as `_admitted` and `access.member`."""
+        caller, (rows,) = await self._admitted_with(requester, lambda caller: [channels.membership_query(caller, channel)])
+        return caller, access.member(channels.membership_from(rows))[0]
+
     async def _membership(self, caller: Caller, channel: ChannelId) -> MembershipView | None:
         async with self._database.connection([caller.tenant]) as connection:
             return await channels.membership(connection, caller, channel)
@@ -123,7 +145,7 @@ class RpcBase:
 
     async def _publish_change(self, change: Change) -> None:
         """Publish what a committed change appended, and whom it invited."""
-        await self._publish(change.entries, change.unpublished)
+        await self._publish(change)
         if change.invitations:
             try:
                 await self._publisher.publish_invitations(change.caller.tenant, change.channel, change.invitations)
@@ -136,14 +158,14 @@ class RpcBase:
             view = await channels.listing(connection, caller, channel)
         return convert.channel_listing(view) if view else nouns.Channel()
 
-    async def _publish(self, entries: Sequence[Entry], unpublished: Sequence[int]) -> None:
-        """Publish stored entries. While the bus is away the call still succeeds: the sweeper publishes them later."""
-        if not entries:
+    async def _publish(self, change: Change) -> None:
+        """Publish what was stored. While the bus is away the call still succeeds: the sweeper publishes it later."""
+        if not change.unpublished:
             return
         try:
-            await self._publisher.publish_entries(entries, unpublished)
+            await self._publisher.publish_entries(change.entries, change.unpublished, change.roster)
         except BusError:
-            logger.warning("publishing_left_to_sweeper", entries=len(entries))
+            logger.warning("publishing_left_to_sweeper", entries=len(change.entries) + len(change.roster))
 
 
 class _Sized(Protocol):

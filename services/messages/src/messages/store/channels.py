@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from chassis.pipeline import Query, Rows, Statement
 from chassis.postgres import Connection
 from messages import policy
 from messages.message import Caller, ChannelId, ChannelListing, Details, MembershipView, TenantId, User, UserId
@@ -14,11 +15,12 @@ from messages.policy import ChannelKind, Role
 from messages.queries import channels as queries
 from messages.store.epoch import StoreEpoch
 from messages.store.messages import from_row
+from messages.store.users import escaped
 
 _user = msgspec.json.Decoder(User).decode
 LISTED = 200
 """Channels in `hello`."""
-_MEMBERSHIP_COLUMNS = 13
+_MEMBERSHIP_COLUMNS = 15
 
 
 class NewChannel(msgspec.Struct, frozen=True):
@@ -38,6 +40,21 @@ async def membership(connection: Connection, caller: Caller, channel: ChannelId)
     return _membership(row) if row else None
 
 
+_MEMBERSHIP_STATEMENT = Statement(queries.MEMBERSHIP)
+_LIST_STATEMENTS = {True: Statement(queries.LIST_JOINABLE), False: Statement(queries.LIST_OWN)}
+"""By `joinable`."""
+
+
+def membership_query(caller: Caller, channel: ChannelId) -> Query:
+    """The statement of which `membership_from` reads the rows."""
+    return _MEMBERSHIP_STATEMENT.query(_of(caller, channel))
+
+
+def membership_from(rows: Rows) -> MembershipView | None:
+    """As `membership`."""
+    return _membership(rows[0]) if rows else None
+
+
 async def listing(connection: Connection, caller: Caller, channel: ChannelId) -> ChannelListing | None:
     """A channel of the caller's tenant as channel lists show it; None when it does not exist."""
     row: Any = await (await connection.execute(queries.VIEW, _of(caller, channel))).fetchone()
@@ -48,20 +65,25 @@ Position = tuple[str, str]
 """Of a channel in a list: when it was last active, and its id."""
 
 
-async def page(
-    connection: Connection, caller: Caller, after: Position | None, limit: int, *, joinable: bool
-) -> list[tuple[Position, ChannelListing]]:
-    """The caller's channels, or those that they could join, most recently active first, after a position."""
+def page_query(caller: Caller, after: Position | None, limit: int, *, joinable: bool, query: str = "") -> Query:
+    """The caller's channels, or those that they could join, most recently active first, after a position.
+
+    With `query`, only those in whose name it occurs, or in the other user's name or id of a direct channel.
+    """
     parameters = {
         "tenant": caller.tenant,
         "user": caller.user,
         "joinable": [kind.value for kind in policy.JOINABLE],
+        "pattern": f"%{escaped(query.lower())}%" if query else None,
         "active": after[0] if after else None,
         "after": after[1] if after else None,
         "limit": limit,
     }
-    query = queries.LIST_JOINABLE if joinable else queries.LIST_OWN
-    rows: list[tuple[Any, ...]] = await (await connection.execute(query, parameters)).fetchall()
+    return _LIST_STATEMENTS[joinable].query(parameters)
+
+
+def page_from(rows: Rows) -> list[tuple[Position, ChannelListing]]:
+    """The channels of `page_query`, each with its position."""
     return [((active, row[0]), _listing(tuple(row))) for active, *row in rows]
 
 
@@ -76,7 +98,7 @@ class Opened(msgspec.Struct, frozen=True):
     """What a session needs of a user's channels and blocks."""
 
     memberships: str
-    """JSON: [[id, head, floor], …] of all channels; empty without any."""
+    """JSON: [[id, head, floor, roster, members], …] of all channels; empty without any."""
     listed: str
     """JSON: the channels of `hello`; empty without any."""
     more: bool
@@ -135,12 +157,15 @@ def direct_key(first: UserId, second: UserId) -> str:
     return msgspec.json.encode(sorted([first, second])).decode()
 
 
-def _of(caller: Caller, channel: ChannelId) -> dict[str, object]:
+def _of(caller: Caller, channel: ChannelId) -> dict[str, str]:
     return {"tenant": caller.tenant, "user": caller.user, "channel": channel}
 
 
 def _membership(columns: Sequence[Any]) -> MembershipView:
-    channel, kind, name, topic, slow_mode_seconds, history, head, archived_to, role, joined, read, muted, *banned = columns
+    (
+        channel, kind, name, topic, slow_mode_seconds, history, head, archived_to, role, joined, read, muted, members, roster,
+        *banned,
+    ) = columns  # fmt: skip
     return MembershipView(
         channel,
         ChannelKind(kind),
@@ -154,6 +179,8 @@ def _membership(columns: Sequence[Any]) -> MembershipView:
         joined or 0,
         read or 0,
         bool(muted),
+        members,
+        roster,
         bool(banned and banned[0]),
     )
 

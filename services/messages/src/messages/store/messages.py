@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from chassis.postgres import Connection
+from chassis.pipeline import Statement
+from chassis.postgres import Connection, Database
 from messages.message import NO_DETAILS, ChannelId, Details, Message, MessageId, Reaction, TenantId
 from messages.queries import messages as queries
 
@@ -14,12 +15,15 @@ _details = msgspec.json.Decoder(Details).decode
 _reactions = msgspec.json.Decoder(list[Reaction]).decode
 
 
+_PAGE = Statement(queries.LIST)
+
+
 async def page(
-    connection: Connection, tenant: TenantId, channel: ChannelId, *, floor: int, after: int, before: int, limit: int
+    database: Database, tenant: TenantId, channel: ChannelId, *, floor: int, after: int, before: int, limit: int
 ) -> list[Message]:
     """Messages between two exclusive bounds, newest first, as a member with this floor sees them."""
-    parameters = {"tenant": tenant, "channel": channel, "floor": floor, "after": after, "before": before, "limit": limit}
-    rows: list[tuple[Any, ...]] = await (await connection.execute(queries.LIST, parameters)).fetchall()
+    bounds = {"floor": floor, "after": after, "before": before, "limit": limit}
+    (rows,) = await database.reading([tenant], [_PAGE.query({"tenant": tenant, "channel": channel, **bounds})])
     return [from_row(row) for row in rows]
 
 

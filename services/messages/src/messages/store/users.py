@@ -98,7 +98,7 @@ async def search(
     connection: Connection, tenant: TenantId, query: str, after: tuple[str, str], limit: int
 ) -> list[tuple[User, tuple[str, str]]]:
     """Users by name whose id or name contains `query`, each with the `after` that continues from them."""
-    pattern = f"%{_escaped(query.lower())}%" if query else None
+    pattern = f"%{escaped(query.lower())}%" if query else None
     parameters = {"tenant": tenant, "pattern": pattern, "after_name": after[0], "after_id": after[1], "limit": limit}
     rows: list[tuple[Any, ...]] = await (await connection.execute(queries.LIST, parameters)).fetchall()
     return [(User(user, name), (sorted_by, user)) for user, name, sorted_by in rows]
@@ -117,5 +117,6 @@ async def block(connection: Connection, tenant: TenantId, user: UserId, *, block
     return RevocationState(*row) if row else None
 
 
-def _escaped(pattern: str) -> str:
+def escaped(pattern: str) -> str:
+    """The text as a pattern of LIKE that matches nothing else."""
     return pattern.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
