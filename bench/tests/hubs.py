@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from gateway.hub.hub import Hub
 from gateway.identity.identity import Identity
+from gateway.protocol.outgoing import Place
 from gateway.rates.bucket import Bucket
 from gateway.wire.framing import WEBSOCKET
 from gateway.wire.registry import Registry
@@ -100,6 +101,6 @@ class Room:
         connection.file = near.fileno()
         self._transports.append(connection.transport)
         with self.hub.recent.load() as load:
-            self.hub.open(connection, [(channel, self._seq, 0)], load)
+            self.hub.open(connection, [Place(channel, self._seq, 0)], load)
         connection.flowing = True
         self.hub.channels[channel].place(connection, self._seq)

@@ -71,6 +71,11 @@ VIOLATIONS = {
           SELECT max(seq) AS last FROM entries e WHERE e.channel = c.channel AND e.message = c.message AND kind IN (6, 7)) pin
         WHERE pin_seq IS DISTINCT FROM last
           OR pinned <> EXISTS (SELECT FROM entries e WHERE e.channel = c.channel AND e.seq = last AND kind = 6)""",
+    "an upload is carried by the message that names it": """
+        SELECT FROM entries e, jsonb_array_elements(e.details->'attachments') AS attachment
+        LEFT JOIN carried c ON c.upload = attachment->>'id' WHERE c.seq IS DISTINCT FROM e.seq""",
+    "a channel was active when its newest entry was made": """
+        SELECT FROM channels ch JOIN entries e ON e.channel = ch.id AND e.seq = ch.head WHERE e.at <> ch.active_at""",
     "every post has a key": """
         SELECT FROM entries e LEFT JOIN keys k ON k.channel = e.channel AND k.seq = e.seq
         WHERE e.kind = 1 AND (k.message = e.message AND k.digest IS NOT NULL) IS NOT TRUE""",

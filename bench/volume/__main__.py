@@ -3,6 +3,7 @@
 fill --database URL     fills an empty database that was migrated; URL is the owner's
 fill --keep DIR         makes a PostgreSQL with the store in DIR, unless DIR has one of the same shape
 serve --keep DIR        runs that PostgreSQL until Ctrl-C, and prints the URLs of its roles
+time --keep DIR         times the reads behind the HTTP operations on it
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from bench.volume import store
 from bench.volume.load import fill
 from bench.volume.shape import Shape
+from bench.volume.timing import time_reads
 
 
 def main() -> None:
@@ -24,7 +26,7 @@ def main() -> None:
         prog="python -m bench.volume", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("fill", "serve"):
+    for name in ("fill", "serve", "time"):
         command = commands.add_parser(name)
         place = command.add_mutually_exclusive_group(required=True)
         place.add_argument("--keep", type=Path, help="folder of the store")
@@ -36,16 +38,19 @@ def main() -> None:
     started = time.monotonic()
     if arguments.keep:
         with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(_keep(arguments.keep.resolve(), shape, serve=arguments.command == "serve"))
+            asyncio.run(_keep(arguments.keep.resolve(), shape, arguments.command))
     else:
         fill(arguments.database, shape)
     print(f"Done in {time.monotonic() - started:.0f} s.")
 
 
-async def _keep(folder: Path, shape: Shape, *, serve: bool) -> None:
+async def _keep(folder: Path, shape: Shape, command: str) -> None:
     async with store.kept(folder, shape) as urls:
+        if command == "time":
+            await time_reads(urls, shape.seed, rounds=5)
+            return
         print(f"owner    {urls.owner}\nservice  {urls.service}\nsweeper  {urls.sweeper}", flush=True)
-        if serve:
+        if command == "serve":
             await asyncio.Event().wait()
 
 

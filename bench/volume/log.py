@@ -19,11 +19,11 @@ from messages.message import UserId
 COLUMNS = {
     "entries": "channel, seq, posts, tenant, kind, actor, at, key, command, message, thread, about, text, details",
     "keys": "channel, fingerprint, seq, message, digest",
-    "channels": "id, tenant, kind, name, history, direct_key, head, posts, last_post",
+    "channels": "id, tenant, kind, name, history, direct_key, head, posts, last_post, active_at",
     "members": 'channel, "user", tenant, role, joined_seq, read_seq, last_posted_at, put_in',
     "changes": "channel, message, seq, tenant, text, edited_at, deleted_seq, pinned, pin_seq",
     "reactions": 'channel, message, emoji, "user", tenant, active, seq',
-    "withdrawn": "channel, upload, tenant",
+    "carried": "channel, upload, tenant, seq, message",
     "reports": "id, tenant, channel, message, seq, sender, text, reporter, reason, at, escalated",
 }
 """The tables, each with the columns of its lines."""
@@ -51,10 +51,10 @@ Lines = dict[str, list[str]]
 class _Post:
     """A message that later entries may be about."""
 
-    __slots__ = ("change", "id", "sender", "seq", "text", "upload")
+    __slots__ = ("change", "id", "sender", "seq", "text")
 
-    def __init__(self, seq: int, id_: str, sender: str, text: str, attached: str) -> None:
-        self.seq, self.id, self.sender, self.text, self.upload = seq, id_, sender, text, attached
+    def __init__(self, seq: int, id_: str, sender: str, text: str) -> None:
+        self.seq, self.id, self.sender, self.text = seq, id_, sender, text
         self.change: list[str] | None = None
         """Its row in `changes`, from `text` on."""
 
@@ -172,7 +172,10 @@ class _Writer:
         )  # fmt: skip
         self.last_post = self.member[user][1] = self.seq
         self.wrote[user] = self.at
-        post = _Post(self.seq, id_, f"u{user}", text, attached)
+        if attached:
+            line = f"{self.channel.id}\t{attached[7:43]}\t{self.channel.tenant}\t{self.seq}\t{id_}\n"
+            self.lines["carried"].append(line)
+        post = _Post(self.seq, id_, f"u{user}", text)
         if doomed:
             self.doomed.append(post)
             return
@@ -205,8 +208,6 @@ class _Writer:
         post = self.doomed.pop()
         self._entry(3, int(post.sender[1:]), message=post.id, about=post.seq)
         self._change(post)[2] = str(self.seq)
-        if post.upload:
-            self.lines["withdrawn"].append(f"{self.channel.id}\t{post.upload[7:43]}\t{self.channel.tenant}\n")
 
     def _change(self, post: _Post) -> list[str]:
         if post.change is None:
@@ -228,7 +229,7 @@ class _Writer:
         name = "" if channel.kind == "direct" else f"Channel {channel.number}"
         key = channel.direct_key or r"\N"
         lines["channels"].append(
-            f"{id_}\t{tenant}\t{channel.kind}\t{name}\t{channel.history}\t{key}\t{self.seq}\t{self.posts}\t{self.last_post}\n"
+            f"{id_}\t{tenant}\t{channel.kind}\t{name}\t{channel.history}\t{key}\t{self.seq}\t{self.posts}\t{self.last_post}\t{self.at}\n"
         )
         for user, (joined, posted) in self.member.items():
             owner = user == channel.members[0]

@@ -173,7 +173,7 @@ def entry(value: Any, where: str) -> None:
     EVENT_DATA[value["kind"]](value["data"], f"{where}.data")
 
 
-_limit_names = ("frame_bytes", "text_bytes", "sync_events", "sends_per_second", "burst", "connections")
+_limit_names = ("frame_bytes", "text_bytes", "sync_events", "sends_per_second", "burst", "connections", "named_members")
 _limits = record(dict.fromkeys(_limit_names, number))
 
 
@@ -202,6 +202,8 @@ _FRAMES: Mapping[str, tuple[Mapping[str, Check], Mapping[str, Check]]] = {
     "left": ({"channel": uuid}, {}),
     "invited": ({"invitation": invitation}, {}),
     "receipt": ({"channel": uuid, "user": text, "read_seq": whole}, {}),
+    "seen": ({"channel": uuid, "seq": whole, "count": whole}, {}),
+    "members": ({"channel": uuid, "count": whole}, {}),
     "typing": ({"channel": uuid, "user": text}, {}),
     "presence": ({"user": text, "status": presence_status, "last_seen": nullable(moment)}, {}),
     "reconnect": ({"after_ms": whole}, {}),
@@ -257,7 +259,9 @@ _channel_fields: Mapping[str, Check] = {
 _peer = {"peer": record({"user": text, "name": text})}
 """The other user of a direct channel. The web app names the channel by it; the protocol does not promise the field."""
 channel = record(_channel_fields, _peer)
-channel_details = record(_channel_fields, {**_peer, "slow_mode_seconds": whole, "history": one_of("all", "joined")})
+channel_details = record(
+    _channel_fields, {**_peer, "slow_mode_seconds": whole, "history": one_of("all", "joined"), "members": whole}
+)
 me = record({"user": text, "tenant": text, "name": text, "roles": listed(text)})
 user = record({"user": text, "name": text})
 member = record({"user": text, "name": text, "role": role})
@@ -281,6 +285,9 @@ upload = record(
     },
     {"reason": text, "width": whole, "height": whole},
 )
+
+
+members = record({"items": listed(member), "total": whole}, {"next": text})
 
 
 def items(item: Check) -> Check:

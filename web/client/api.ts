@@ -2,7 +2,7 @@
 import { createHttp, Problem } from "./http";
 import type { HttpOptions } from "./http";
 import { moderationApi } from "./moderation";
-import type { Added, BrowserSession, ChannelSummary, CreatedChannel, Invitation, Kind, Me, Member, Message, MessageRange, Page, Person, Role } from "./shapes";
+import type { Added, BrowserSession, ChannelSummary, CreatedChannel, Invitation, Kind, Me, Member, MemberPage, Message, MessageRange, Page, Person, Role } from "./shapes";
 
 export interface NewChannel {
   kind: Kind;
@@ -54,7 +54,10 @@ export function createApi(options: HttpOptions) {
     me: () => request<Me>("/v1/me"),
     people: (q: string, limit = 20) => list<Person>("/v1/users", { q, limit }),
     ticket: () => request<{ ticket: string; expires_in: number }>("/v1/tickets", { method: "POST" }),
-    channels: (cursor?: string) => request<Page<ChannelSummary>>("/v1/channels", { query: { cursor } }),
+    channels: (cursor?: string, limit?: number) => request<Page<ChannelSummary>>("/v1/channels", { query: { cursor, limit } }),
+    /** Channels of the caller, or with `joinable` public channels that the caller has not joined, by part of their name. */
+    findChannels: async (q: string, limit: number, joinable = false) =>
+      (await request<Page<ChannelSummary>>("/v1/channels", { query: { q, limit, ...(joinable && { joinable: 1 }) } })).items,
     /** The tenant's public channels that the caller has not joined. */
     joinable: () => list<ChannelSummary>("/v1/channels", { joinable: 1 }),
     channel: (id: string) => request<ChannelSummary>(channel(id)),
@@ -70,7 +73,9 @@ export function createApi(options: HttpOptions) {
     endSession: (id: string) => request<undefined>(`/v1/me/sessions/${encodeURIComponent(id)}`, { method: "DELETE" }),
     /** Ends all sessions but the current one. */
     endOtherSessions: () => request<undefined>("/v1/me/sessions", { method: "DELETE" }),
-    members: (id: string) => list<Member>(`${channel(id)}/members`),
+    /** A page of the members, or of those whose names begin with `q`; or the one member `user`. */
+    members: (id: string, query: { q?: string; user?: string; cursor?: string; limit?: number } = {}) =>
+      request<MemberPage>(`${channel(id)}/members`, { query }),
     addMembers: (id: string, users: readonly string[]) =>
       request<Added>(`${channel(id)}/members`, { method: "POST", body: { users } }),
     removeMember: (id: string, user: string) => request<undefined>(member(id, user), { method: "DELETE" }),

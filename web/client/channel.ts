@@ -32,8 +32,12 @@ export interface Channel {
   last: Message | null;
   /** Null until the channel is opened. */
   timeline: Timeline | null;
-  /** Other members' read positions, as far as known. */
+  /** Other members' read positions, as far as known. Large channels have none. */
   receipts: ReadonlyMap<string, number>;
+  /** Large channels: how many others have read message `seq` of the caller. */
+  seen: { seq: number; count: number } | null;
+  /** How many members there are; null until known. */
+  members: number | null;
 }
 
 export function fromHead(head: ChannelHead): Channel {
@@ -54,6 +58,8 @@ export function fromHead(head: ChannelHead): Channel {
     last: null,
     timeline: null,
     receipts: new Map(),
+    seen: null,
+    members: null,
   };
 }
 
@@ -75,6 +81,7 @@ export function withSummary(channel: Channel, summary: ChannelSummary): Channel 
     muted: summary.muted,
     slowModeSeconds: summary.slow_mode_seconds ?? channel.slowModeSeconds,
     peer: summary.peer?.user ?? channel.peer,
+    members: summary.members ?? channel.members,
     readSeq,
     unreadBefore: current ? channel.unreadBefore : behind ? 0 : summary.unread,
     countedSeq: current ? channel.countedSeq : summary.seq,
@@ -94,6 +101,11 @@ export function applyEvent(channel: Channel, event: LogEvent, me: string): Chann
     case "channel.created":
     case "channel.updated":
       return withFields(next, event.data);
+    case "member.joined":
+      return resized(next, 1);
+    case "member.left":
+    case "member.removed":
+      return resized(next, -1);
     case "member.role_changed":
       return event.data.user === me ? { ...next, role: event.data.role } : next;
     default:
@@ -119,10 +131,8 @@ export function withReceipt(channel: Channel, user: string, seq: number): Channe
   return { ...channel, receipts: new Map(channel.receipts).set(user, seq) };
 }
 
-/** Whether the event changed the member list, unless it removed the caller, who may then not read it. */
-export function changesMembers(event: LogEvent, me: string): boolean {
-  const gone = event.kind === "member.left" || event.kind === "member.removed";
-  return event.kind.startsWith("member.") && !(gone && event.data.user === me);
+function resized(channel: Channel, by: number): Channel {
+  return channel.members === null ? channel : { ...channel, members: channel.members + by };
 }
 
 /** The server cannot send the events up to `seq`: drops the loaded messages, the preview and the unread count. */

@@ -72,7 +72,7 @@ export class HubbubClient {
     this.#me = me.user;
     this.api = api;
     this.store = new Store({ ...initialState, me }, options.schedule);
-    this.directory = new Directory(api, this.store, clock);
+    this.directory = new Directory(api, this.store, clock, (found) => this.learn(found));
     this.directory.addNames([me]);
     this.view = new ChannelView(this.store, (channel, range) => api.messages(channel, range), clock, options.limits ?? defaultLimits);
     const ticket = async () => (await api.ticket()).ticket;
@@ -128,7 +128,7 @@ export class HubbubClient {
     return this.#renewal.now();
   }
 
-  /** Shows `channel`: loads its messages, details and members. Null shows none. */
+  /** Shows `channel`: loads its messages, its details and the first of its members. Null shows none. */
   open(channel: string | null): void {
     this.view.open(channel);
     this.#loadOpen();
@@ -207,6 +207,7 @@ export class HubbubClient {
     // The renewed credentials may belong to another user, who must not see this user's messages.
     if (hello.user !== this.#me) return this.#connection.end(unauthorized, "");
     const { positions, voided, joined, left } = this.#sync.hello(hello);
+    this.directory.hello(hello.more === true);
     for (const id of left) this.#left(id);
     this.store.update((s) => ({
       channels: new Map([...s.channels, ...joined.map((head) => [head.id, begun(s.channels.get(head.id), head)] as const)]),
@@ -259,6 +260,10 @@ export class HubbubClient {
         return this.#change(frame.channel, (c) =>
           frame.user === this.#me ? channels.withRead(c, frame.read_seq) : channels.withReceipt(c, frame.user, frame.read_seq),
         );
+      case "seen":
+        return this.#change(frame.channel, (c) => ({ ...c, seen: { seq: frame.seq, count: frame.count } }));
+      case "members":
+        return this.#change(frame.channel, (c) => ({ ...c, members: frame.count }));
       case "typing":
         return this.#ephemeral.showTyping(frame.channel, frame.user);
       case "presence":
@@ -282,7 +287,7 @@ export class HubbubClient {
       if (event.actor === this.#me && event.data.key !== undefined) this.#outbox.seen(event.data.key);
     }
     this.#outbox.applied(event.channel, event.seq);
-    if (channels.changesMembers(event, this.#me) && this.store.get().members.has(event.channel)) void this.directory.loadMembers(event.channel);
+    this.directory.applyMemberEvent(event);
   }
 
   #synced(frame: Synced): void {

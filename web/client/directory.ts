@@ -2,11 +2,19 @@
 import type { Api } from "./api";
 import * as channels from "./channel";
 import type { Cancel, Clock } from "./clock";
-import type { ChannelSummary, Invitation, Page, Person } from "./shapes";
+import type { LogEvent } from "./frames";
+import { applyMemberEvent, fromPage } from "./roster";
+import type { Roster } from "./roster";
+import type { ChannelSummary, Invitation, Member, Page, Person } from "./shapes";
+import { changeChannel } from "./state";
 import type { ClientStore } from "./state";
 import { withEntry } from "./store";
 
 const retryMs = 2_000;
+/** Channels per page where the caller has more than `hello` lists. */
+const pageOfMany = 100;
+/** Members that a search shows. */
+const foundMax = 50;
 
 export class Directory {
   readonly #api: Api;
@@ -18,11 +26,26 @@ export class Directory {
   /** How often the server's store has lost entries. */
   #losses = 0;
   #stopped = false;
+  /** The caller has more channels than `hello` lists: pages are loaded as they are needed. */
+  #many = false;
+  /** Where the next page begins; undefined at the end. */
+  #next: string | undefined;
+  #loadingMore = false;
+  readonly #learn: (found: readonly ChannelSummary[]) => void;
+  /** Users whose names were asked for. */
+  readonly #asked = new Set<string>();
 
-  constructor(api: Api, store: ClientStore, clock: Clock) {
+  /** `learn` adds channels of the caller that may be unknown. */
+  constructor(api: Api, store: ClientStore, clock: Clock, learn: (found: readonly ChannelSummary[]) => void) {
     this.#api = api;
     this.#store = store;
     this.#clock = clock;
+    this.#learn = learn;
+  }
+
+  /** Whether the caller has more channels than `hello` lists. */
+  hello(many: boolean): void {
+    this.#many = many;
   }
 
   /** Stores display names. */
@@ -35,12 +58,49 @@ export class Directory {
     this.#store.update(() => ({ names: next }));
   }
 
-  /** Loads a channel's members. Keeps the known ones if that fails. */
-  async loadMembers(channel: string): Promise<void> {
-    const members = await this.#api.members(channel).catch(() => null);
-    if (members === null || !this.#store.get().channels.has(channel)) return;
-    this.addNames(members);
-    this.#store.update((s) => ({ members: withEntry(s.members, channel, members) }));
+  /** Loads the first page of a channel's members. Keeps the known ones if that fails. */
+  loadMembers(channel: string): Promise<void> {
+    return this.#loadMembers(channel, null);
+  }
+
+  /** Loads the next page of a channel's members. Does nothing where all are loaded. */
+  async moreMembers(channel: string): Promise<void> {
+    const known = this.#store.get().members.get(channel);
+    if (known !== undefined && known.next !== null) await this.#loadMembers(channel, known);
+  }
+
+  async #loadMembers(channel: string, known: Roster | null): Promise<void> {
+    const page = await this.#api.members(channel, known?.next == null ? {} : { cursor: known.next }).catch(() => null);
+    if (page === null || !this.#store.get().channels.has(channel)) return;
+    this.addNames(page.items);
+    this.#store.update((s) => ({ members: withEntry(s.members, channel, fromPage(page, known === null ? [] : s.members.get(channel)?.members)) }));
+    changeChannel(this.#store, channel, (c) => ({ ...c, members: page.total }));
+  }
+
+  /** Finds members whose names begin with `query`. Rejects with `Problem`. */
+  async findMembers(channel: string, query: string): Promise<readonly Member[]> {
+    const page = await this.#api.members(channel, { q: query, limit: foundMax });
+    this.addNames(page.items);
+    return page.items;
+  }
+
+  /** Loads the name of a member, once: in large channels most members are not among the loaded ones. */
+  async loadName(channel: string, user: string): Promise<void> {
+    if (this.#asked.has(user)) return;
+    this.#asked.add(user);
+    const page = await this.#api.members(channel, { user }).catch(() => null);
+    if (page === null) this.#asked.delete(user);
+    else this.addNames(page.items);
+  }
+
+  /** Changes the loaded part of a member list by an event of the channel's log. */
+  applyMemberEvent(event: LogEvent): void {
+    const { members, names } = this.#store.get();
+    const roster = members.get(event.channel);
+    if (roster === undefined || !event.kind.startsWith("member.")) return;
+    const user = "user" in event.data ? event.data.user : "";
+    this.#store.update((s) => ({ members: withEntry(s.members, event.channel, applyMemberEvent(roster, event, names.get(user) ?? null)) }));
+    if (event.kind === "member.joined" && !names.has(user)) void this.loadName(event.channel, user);
   }
 
   /** Loads what the channel list does not contain, such as the slow mode. */
@@ -54,24 +114,49 @@ export class Directory {
   /** The server's store has lost entries: answers that are under way may be older than that. */
   lost(): void {
     this.#losses += 1;
+    this.#load += 1;
   }
 
-  /** Loads the channel list page by page: previews, counts, names. Retries until it succeeds; a later call replaces an earlier one. */
+  /**
+   * Loads the channel list page by page, of very many channels the first page: previews, counts, names. Retries until it succeeds;
+   * a later call replaces an earlier one.
+   */
   async loadChannels(): Promise<void> {
     this.#retry?.();
     const load = (this.#load += 1);
     let cursor: string | undefined;
     do {
-      const page: Page<ChannelSummary> | null = await this.#api.channels(cursor).catch(() => null);
+      const page: Page<ChannelSummary> | null = await this.#page(cursor);
       if (load !== this.#load) return;
       if (page === null) {
         if (!this.#stopped) this.#retry = this.#clock.after(retryMs, () => void this.loadChannels());
         return;
       }
-      this.applySummaries(page.items);
+      this.#listed(page);
       cursor = page.next;
-    } while (cursor !== undefined);
+    } while (cursor !== undefined && !this.#many);
     this.#store.update(() => ({ listed: true }));
+  }
+
+  /** Loads the next page of very many channels. */
+  async loadMoreChannels(): Promise<void> {
+    if (this.#next === undefined || this.#loadingMore) return;
+    const load = this.#load;
+    this.#loadingMore = true;
+    const page = await this.#page(this.#next);
+    this.#loadingMore = false;
+    if (page !== null && load === this.#load) this.#listed(page);
+  }
+
+  #page(cursor: string | undefined): Promise<Page<ChannelSummary> | null> {
+    return this.#api.channels(cursor, this.#many ? pageOfMany : undefined).catch(() => null);
+  }
+
+  #listed(page: Page<ChannelSummary>): void {
+    if (this.#many) this.#learn(page.items);
+    else this.applySummaries(page.items);
+    this.#next = this.#many ? page.next : undefined;
+    this.#store.update(() => ({ moreChannels: this.#next !== undefined }));
   }
 
   /** Combines the server's summaries with the events since. */

@@ -13,6 +13,7 @@ export interface Limits {
   sends_per_second: number;
   burst: number;
   connections: number;
+  named_members: number;
 }
 
 interface EventData {
@@ -116,6 +117,14 @@ export interface Receipt {
   read_seq: number;
 }
 
+/** How many others have read the caller's message `seq`, the newest of a large channel. */
+export interface Seen {
+  type: "seen";
+  channel: string;
+  seq: number;
+  count: number;
+}
+
 export interface PresenceFrame {
   type: "presence";
   user: string;
@@ -133,6 +142,8 @@ export type ServerFrame =
   | { type: "left"; channel: string }
   | { type: "invited"; invitation: Invitation }
   | Receipt
+  | Seen
+  | { type: "members"; channel: string; count: number }
   | { type: "typing"; channel: string; user: string }
   | PresenceFrame
   | Renewed

@@ -15,6 +15,7 @@ export type { AuditRecord, Report, TenantReport } from "./moderation";
 export { localOutbox } from "./outbox";
 export type { Draft, OutboxItem, OutboxStorage } from "./outbox";
 export { grantableRoles, may, mayModerate } from "./policy";
+export type { Roster } from "./roster";
 export type * from "./shapes";
 export { signInOptions, signOut } from "./signin";
 export type { SignInOptions } from "./signin";

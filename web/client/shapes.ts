@@ -20,6 +20,12 @@ export interface Member extends Person {
   role: Role;
 }
 
+/** A page of a channel's members, by role and name. */
+export interface MemberPage extends Page<Member> {
+  /** How many members the channel has. */
+  total: number;
+}
+
 export interface Attachment {
   id: string;
   name: string;
@@ -76,6 +82,7 @@ export interface ChannelSummary extends ChannelHead {
   muted: boolean;
   last_message: Message | null;
   slow_mode_seconds?: number;
+  members?: number;
   /** The other person of a direct channel; absent where the server does not name one. */
   peer?: Person | null;
 }

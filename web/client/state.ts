@@ -2,7 +2,8 @@
 import type { Channel } from "./channel";
 import type { ConnectionState } from "./connection";
 import type { OutboxItem } from "./outbox";
-import type { ChosenStatus, Invitation, Me, Member, Status } from "./shapes";
+import type { Roster } from "./roster";
+import type { ChosenStatus, Invitation, Me, Status } from "./shapes";
 import { withEntry } from "./store";
 import type { Store } from "./store";
 
@@ -22,7 +23,10 @@ export interface ClientState {
   channels: ReadonlyMap<string, Channel>;
   /** The channel list was loaded at least once. */
   listed: boolean;
-  members: ReadonlyMap<string, readonly Member[]>;
+  /** The caller has channels that are not in `channels`; `Directory.loadMoreChannels` loads the next ones. */
+  moreChannels: boolean;
+  /** What is loaded of the member lists. */
+  members: ReadonlyMap<string, Roster>;
   /** What the caller is invited to and has not answered. */
   invitations: readonly Invitation[];
   /** Display names by user, as far as known. */
@@ -46,6 +50,7 @@ export const initialState: ClientState = {
   expiresAt: null,
   channels: new Map(),
   listed: false,
+  moreChannels: false,
   members: new Map(),
   invitations: [],
   names: new Map(),

@@ -258,15 +258,23 @@ describe("client", () => {
   test("a channel that hello had no room for appears with its first event, and can be opened before", async () => {
     const world = new World();
     world.server.helloChannels = 0;
-    world.server.room("a");
-    world.server.room("b");
+    world.server.channelsPerPage = 1;
+    for (const id of ["z", "a", "b", "c"]) world.server.room(id);
     await world.started();
-    expect(world.client.store.get().channels.size).toBe(0);
+    const known = () => [...world.client.store.get().channels.keys()];
+    expect(known()).toEqual(["z"]);
     post(world);
     await world.flush();
     expect(count(world)).toBe(1);
     world.client.open("b");
     await world.flush();
     expect(world.client.store.get().channels.get("b")?.timeline?.atEnd).toBe(true);
+    expect(known()).toEqual(["z", "a", "b"]);
+    while (world.client.store.get().moreChannels) {
+      void world.client.directory.loadMoreChannels();
+      await world.flush();
+    }
+    expect(known()).toEqual(["z", "a", "b", "c"]);
+    expect(count(world)).toBe(1);
   });
 });

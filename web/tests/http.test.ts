@@ -47,8 +47,8 @@ describe("http", () => {
       urls.push(url as string);
       return Promise.resolve(new Response(JSON.stringify(pages.shift())));
     };
-    expect(await createApi({ origin: "", token: () => null, fetch }).members("a")).toEqual([1, 2, 3]);
-    expect(urls).toEqual(["/v1/channels/a/members", "/v1/channels/a/members?cursor=x"]);
+    expect(await createApi({ origin: "", token: () => null, fetch }).joinable()).toEqual([1, 2, 3]);
+    expect(urls).toEqual(["/v1/channels?joinable=1", "/v1/channels?joinable=1&cursor=x"]);
   });
 
   test("a read refused for its rate is repeated at the time that the server names, three times at most", async () => {

@@ -164,7 +164,7 @@ export class ModelServer {
     const room = this.rooms.get(id);
     if (room?.member !== true) return { status: 404, body: { status: 404, title: "not found", reason: "NOT_FOUND" } };
     if (resource === undefined || resource === "accept") return { status: 200, body: this.summary(id) };
-    if (resource === "members") return { status: 200, body: { items: [{ user: me, name: "Me", role: "member" }] } };
+    if (resource === "members") return { status: 200, body: { items: [{ user: me, name: "Me", role: "member" }], total: 1 } };
     return { status: 200, body: { items: this.#page(room, new URLSearchParams(query)) } };
   }
 
@@ -198,7 +198,7 @@ export class ModelSocket implements SocketLike {
     this.toClient.push({
       type: "hello", connection: "c", user: me, tenant: "t", heartbeat_seconds: 30, channels: channels.slice(0, server.helloChannels),
       epoch: server.epoch, ...(channels.length > server.helloChannels && { more: true }),
-      limits: { frame_bytes: 65536, text_bytes: 16384, sync_events: server.syncEvents, sends_per_second: 10, burst: 20, connections: 10 },
+      limits: { frame_bytes: 65536, text_bytes: 16384, sync_events: server.syncEvents, sends_per_second: 10, burst: 20, connections: 10, named_members: 100 },
     });
   }
 

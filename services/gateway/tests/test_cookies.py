@@ -21,6 +21,7 @@ SPELLINGS = (base64.b64encode, base64.urlsafe_b64encode)
 GIVEN = {
     "HUBBUB_LISTEN": "127.0.0.1:8080",
     "HUBBUB_BUS_URL": "memory:",
+    "HUBBUB_GRPC_PLAINTEXT": "1",
     "HUBBUB_MESSAGES_TARGET": "a:1",
     "HUBBUB_PRESENCE_TARGET": "a:2",
     "HUBBUB_MEDIA_TARGET": "a:3",

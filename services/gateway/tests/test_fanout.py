@@ -29,7 +29,7 @@ async def test_a_command_is_acknowledged_by_its_event_also_when_the_sweeper_publ
     bus, pending, unused = MemoryBus(), Pending(world.registry.writer, world.registry.connections), cast(Any, None)
     fanout = Fanout(
         bus, "g", partitions=1, hub=world.hub, writer=world.registry.writer, accounts=world.registry.accounts,
-        reconciler=unused,
+        reconciler=unused, on_reads=unused,
         on_event=pending.stored, on_reply=pending.replied, on_lost=unused,
     )  # fmt: skip
     pending.add("g-1.1", ann, Raw(b"1"))
@@ -82,7 +82,7 @@ async def test_an_announced_head_is_compared_with_what_was_delivered(world: Worl
     reconciler = Reconciler(world.hub, cast(MessagesServiceStub, world.store), 1, 60)
     fanout = Fanout(
         bus, "g", partitions=1, hub=world.hub, writer=world.registry.writer, accounts=world.registry.accounts,
-        reconciler=reconciler,
+        reconciler=reconciler, on_reads=unused,
         on_event=unused, on_reply=unused, on_lost=unused,
     )  # fmt: skip
     following = asyncio.Event()
@@ -119,7 +119,7 @@ async def test_events_gather_only_after_those_of_channels_without_local_members(
     bus, unused = WatchedBus(), cast(Any, None)
     fanout = Fanout(
         bus, "g", partitions=1, hub=world.hub, writer=world.registry.writer, accounts=world.registry.accounts,
-        reconciler=unused, on_event=lambda _event: None, on_reply=unused, on_lost=unused,
+        reconciler=unused, on_reads=unused, on_event=lambda _event: None, on_reply=unused, on_lost=unused,
     )  # fmt: skip
     task = asyncio.create_task(fanout.run(lambda: None))
     async with asyncio.timeout(5):

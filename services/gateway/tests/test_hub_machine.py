@@ -19,10 +19,10 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from chassis.errors import Unavailable
 from gateway.hub.recent import Load
-from gateway.model import Connection
+from gateway.model import Connection, is_change
 from gateway.protocol.outgoing import Membership
 from hubbub.events.v1.events_pb2 import Event
-from services.gateway.tests.world import JOINED, REMOVED, World
+from services.gateway.tests.world import JOINED, LEFT, REMOVED, World
 
 pytestmark = pytest.mark.soak
 
@@ -98,6 +98,7 @@ class HubMachine(RuleBasedStateMachine):
         await self.group.__aenter__()
         self.world = World(self.group)
         self.world.store.prompt = False
+        self.world.store.welcomes = True
         for channel in CHANNELS:
             self.world.store.append(channel)
 
@@ -117,7 +118,7 @@ class HubMachine(RuleBasedStateMachine):
         match frame:
             case {"type": "event", "channel": channel, "seq": seq, "user": user}:
                 assert client.flowing
-                starts = channel == "joined" and user == client.user and seq > client.at[channel]
+                starts = channel == "joined" and seq in self.joinings(client) and seq > client.at[channel]
                 assert seq == client.at[channel] + 1 or starts, f"{channel}: {seq} after {client.at[channel]}"
                 self.check_hidden(client, channel, seq, hidden="hidden" in frame)
                 assert user == self.world.store.logs[channel][seq - 1].subject
@@ -148,7 +149,7 @@ class HubMachine(RuleBasedStateMachine):
 
     def check_hidden(self, client: Client, channel: str, seq: int, *, hidden: bool) -> None:
         """An entry about a message before the user's joining shows nothing of it; every other entry is whole."""
-        joinings = [each.seq for each in self.world.store.logs[channel] if each.subject == client.user and each.kind == JOINED]
+        joinings = self.joinings(client, channel)
         about = self.world.store.logs[channel][seq - 1].about
         former = max((each for each in joinings if each <= seq), default=0)
         if 0 < about < former:
@@ -156,11 +157,15 @@ class HubMachine(RuleBasedStateMachine):
         if hidden:
             assert about < joinings[-1], f"{channel}:{seq} hides {about}"
 
+    def joinings(self, client: Client, channel: str = "joined") -> list[int]:
+        """The first entry of each membership of the client's user."""
+        joined = [each for each in self.world.store.memberships(channel, client.user) if each.kind == JOINED]
+        return [each.seq + 1 if is_change(each) else each.seq for each in joined]
+
     def visible(self, channel: str, seq: int, user: str) -> bool:
         """A member sees the log; one who was removed sees it up to the removal."""
-        log = self.world.store.logs[channel]
-        last = next((event for event in reversed(log) if event.subject == user), None)
-        return last is not None and (last.kind == JOINED or seq <= last.seq)
+        memberships = self.world.store.memberships(channel, user)
+        return bool(memberships) and (memberships[-1].kind == JOINED or seq <= memberships[-1].seq)
 
     # The store and the bus.
 
@@ -180,24 +185,36 @@ class HubMachine(RuleBasedStateMachine):
     def change_membership(self, channel: str, user: str) -> None:
         self.write(channel, REMOVED if self.world.store.is_member(channel, user) else JOINED, user)
 
+    @rule(channel=channels, user=users)
+    def change_roster(self, channel: str, user: str) -> None:
+        """Change a membership without an entry."""
+        kind = LEFT if self.world.store.is_member(channel, user) else JOINED
+        self.flying.append(self.world.store.change_roster(channel, kind, user))
+
+    def give(self, event: Event) -> None:
+        """Let the gateway take what the bus brings."""
+        (self.world.hub.take_change if is_change(event) else self.world.hub.take)(event)
+
     @precondition(lambda self: self.flying)
     @rule(many=st.integers(1, 4))
     def deliver(self, many: int) -> None:
         for _ in range(min(many, len(self.flying))):
-            self.world.hub.take(self.flying.pop(0))
+            self.give(self.flying.pop(0))
         self.step()
 
     @precondition(lambda self: len(self.flying) > 1)
     @rule(which=some)
     def deliver_out_of_order(self, which: int) -> None:
-        self.world.hub.take(self.flying.pop(which % len(self.flying)))
+        self.give(self.flying.pop(which % len(self.flying)))
         self.step()
 
     @rule(channel=channels, which=some)
     def repeat(self, channel: str, which: int) -> None:
-        gone = [event for event in self.world.store.logs[channel] if event not in self.flying]
+        store = self.world.store
+        gone = [event for event in (*store.logs[channel], *store.roster(channel)) if event not in self.flying]
         if gone:
-            self.world.hub.take(gone[which % len(gone)])
+            event = gone[which % len(gone)]
+            self.give(event if is_change(event) else store.reread(event))
         self.step()
 
     @precondition(lambda self: self.flying)
@@ -210,7 +227,7 @@ class HubMachine(RuleBasedStateMachine):
 
     def audit(self) -> None:
         for channel in list(self.world.hub.channels.values()):
-            self.world.hub.expect(channel, self.world.store.head(channel.id))
+            self.world.hub.expect(channel, self.world.store.head(channel.id), len(self.world.store.roster(channel.id)))
         self.world.hub.recent.losses += 1  # a session that was being loaded during a loss is compared again
         self.world.compare(list(self.world.registry.accounts.values()))
         self.step()
@@ -305,7 +322,7 @@ class HubMachine(RuleBasedStateMachine):
     def arrive(self) -> None:
         self.world.store.prompt = True
         for event in self.flying:
-            self.world.hub.take(event)
+            self.give(event)
         for _ in range(20):
             for call in list(self.world.store.calls):
                 call.arrive()

@@ -21,13 +21,13 @@ from gateway.hub.fill import GapFiller
 from gateway.hub.hub import Hub
 from gateway.hub.recent import Load
 from gateway.identity.identity import Identity
-from gateway.model import Account, Connection
-from gateway.protocol.outgoing import ChannelView, Membership, started
+from gateway.model import Account, Connection, is_change, order
+from gateway.protocol.outgoing import ChannelView, Membership, Place, started
 from gateway.rates.bucket import Bucket
 from gateway.rates.shared import SharedRate
 from gateway.wire.framing import WEBSOCKET
 from gateway.wire.registry import Registry
-from hubbub.events.v1.events_pb2 import Event, EventKind, Role
+from hubbub.events.v1.events_pb2 import Event, EventKind, Role, Welcome
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from hubbub.messages.v1.messages_pb2 import Channel, ChannelKind
 from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
@@ -36,6 +36,7 @@ TENANT = "t"
 DELETED = EventKind.EVENT_KIND_MESSAGE_DELETED
 POSTED = EventKind.EVENT_KIND_MESSAGE_POSTED
 JOINED = EventKind.EVENT_KIND_MEMBER_JOINED
+LEFT = EventKind.EVENT_KIND_MEMBER_LEFT
 REMOVED = EventKind.EVENT_KIND_MEMBER_REMOVED
 SYNC_EVENTS = 50
 T = TypeVar("T")
@@ -111,6 +112,10 @@ class Store:
 
     def __init__(self) -> None:
         self.logs: dict[str, list[Event]] = {}
+        self.rosters: dict[str, list[Event]] = {}
+        """The roster changes of each channel."""
+        self.welcomes = False
+        """New `member.joined` entries have a `welcome`, as those of the messages service do."""
         self.calls: list[Call] = []
         self.prompt = True
         self.epoch = "1"
@@ -129,10 +134,31 @@ class Store:
         seq = len(log) + 1
         payload = {"type": "event", "channel": channel, "seq": seq, "kind": EventKind.Name(kind), "user": user}
         event = Event(tenant=TENANT, channel=channel, seq=seq, kind=kind, payload=_encoded(payload), subject=user)
+        event.roster = len(self.roster(channel))
+        if kind == JOINED and self.welcomes:
+            event.welcome.CopyFrom(Welcome(kind="group", floor=seq - 1 if channel.startswith("j") else 0))
         if about:
             event.about, event.hidden_payload = about, _encoded(payload | {"hidden": True})
         log.append(event)
         return event
+
+    def change_roster(self, channel: str, kind: EventKind.ValueType, user: str) -> Event:
+        """A user joins or leaves a large channel."""
+        roster = self.rosters.setdefault(channel, [])
+        head = self.head(channel)
+        change = Event(tenant=TENANT, channel=channel, seq=head, kind=kind, subject=user, roster=len(roster) + 1)
+        if kind == JOINED:
+            change.welcome.CopyFrom(Welcome(kind="group", floor=head if channel.startswith("j") else 0))
+        roster.append(change)
+        return change
+
+    def roster(self, channel: str) -> list[Event]:
+        return self.rosters.get(channel, [])
+
+    def memberships(self, channel: str, user: str) -> list[Event]:
+        """What made and ended the user's memberships, in order."""
+        events = [*self.logs.get(channel, []), *self.roster(channel)]
+        return sorted((event for event in events if event.subject == user), key=order)
 
     def go_back(self, channel: str, seq: int, epoch: str) -> None:
         """Lose every entry after `seq`: a standby without them was promoted."""
@@ -140,7 +166,7 @@ class Store:
         self.epoch, self.first_epoch = epoch, False
 
     def is_member(self, channel: str, user: str) -> bool:
-        about = [event for event in self.logs.get(channel, []) if event.subject == user]
+        about = self.memberships(channel, user)
         return bool(about) and about[-1].kind == JOINED
 
     def head(self, channel: str) -> int:
@@ -148,12 +174,18 @@ class Store:
 
     def floor(self, channel: str, user: str) -> int:
         """In a channel whose name starts with `j` (history `joined`), what lies before the user's last joining."""
-        about = [event.seq for event in self.logs[channel] if event.subject == user and event.kind == JOINED]
-        return about[-1] - 1 if channel.startswith("j") else 0
+        (*_, joined) = (event for event in self.memberships(channel, user) if event.kind == JOINED)
+        if not channel.startswith("j"):
+            return 0
+        return joined.seq if is_change(joined) else joined.seq - 1
 
     def views(self, user: str) -> list[Membership]:
         return [
-            Membership(ChannelView(channel, "group", "", "member", self.head(channel), 0), self.floor(channel, user))
+            Membership(
+                ChannelView(channel, "group", "", "member", self.head(channel), 0),
+                self.floor(channel, user),
+                len(self.roster(channel)),
+            )
             for channel in self.logs
             if self.is_member(channel, user)
         ]
@@ -166,9 +198,10 @@ class Store:
 
     async def FetchEvents(self, request: rpc.FetchEventsRequest, **_: object) -> rpc.FetchEventsResponse:  # noqa: N802
         def look() -> list[rpc.FetchEventsResponse]:
-            log = self.logs.get(request.channel, [])
-            events = log[request.after : request.after + request.page_size]
-            return [rpc.FetchEventsResponse(events=events, head=len(log), epoch=self.epoch)]
+            log, roster = self.logs.get(request.channel, []), self.roster(request.channel)
+            found = [self.reread(event) for event in log[request.after : request.after + request.page_size]]
+            changes = roster[request.after_roster : request.after_roster + request.page_size]
+            return [rpc.FetchEventsResponse(events=found, head=len(log), changes=changes, roster=len(roster), epoch=self.epoch)]
 
         return (await self._ask(look))[0]  # type: ignore[no-any-return]
 
@@ -181,7 +214,11 @@ class Store:
 
     async def GetHeads(self, request: rpc.GetHeadsRequest, **_: object) -> rpc.GetHeadsResponse:  # noqa: N802
         def look() -> list[rpc.GetHeadsResponse]:
-            heads = [rpc.Position(channel=each, seq=self.head(each)) for each in request.channels if each in self.logs]
+            heads = [
+                rpc.Position(channel=each, seq=self.head(each), roster=len(self.roster(each)))
+                for each in request.channels
+                if each in self.logs
+            ]
             return [rpc.GetHeadsResponse(heads=heads, epoch=self.epoch)]
 
         return (await self._ask(look))[0]  # type: ignore[no-any-return]
@@ -196,6 +233,7 @@ class Store:
                 role=Role.ROLE_MEMBER,
                 seq=self.head(request.channel),
                 floor=self.floor(request.channel, request.caller.user),
+                roster=len(self.roster(request.channel)),
             )
             return [rpc.GetChannelResponse(channel=found)]
 
@@ -203,6 +241,14 @@ class Store:
         if not answers:
             raise NotFound
         return answers[0]  # type: ignore[no-any-return]
+
+    def reread(self, event: Event) -> Event:
+        """An entry as it is published again or fetched: with the roster of now, and without a welcome."""
+        again = Event()
+        again.CopyFrom(event)
+        again.ClearField("welcome")
+        again.roster = len(self.roster(event.channel))
+        return again
 
     def _catch_up(self, request: rpc.CatchUpRequest) -> list[rpc.CatchUpResponse]:
         first, rest = rpc.CatchUpResponse(epoch=self.epoch), rpc.CatchUpResponse(epoch=self.epoch)
@@ -269,7 +315,7 @@ class World:
         for account in accounts:
             with self.hub.recent.load() as load:
                 views = self.store.views(account.user)
-                self.hub.compare(account, [(each.view.id, each.view.seq, each.floor) for each in views], load)
+                self.hub.compare(account, map(_place, views), load)
 
     def say(self, channel: str, count: int = 1) -> None:
         """Append posts, which the bus delivers at once."""
@@ -282,6 +328,14 @@ class World:
 
     def remove(self, channel: str, user: str) -> None:
         self.hub.take(self.store.append(channel, REMOVED, user))
+
+    def enrol(self, channel: str, user: str) -> None:
+        """A user joins a large channel, without an entry."""
+        self.hub.take_change(self.store.change_roster(channel, JOINED, user))
+
+    def withdraw(self, channel: str, user: str) -> None:
+        """A user leaves a large channel, without an entry."""
+        self.hub.take_change(self.store.change_roster(channel, LEFT, user))
 
     def connect(self, user: str, *, between: Callable[[], object] = lambda: None, token_seconds: float = 3600) -> Connection:
         """Open a connection; `between` is called after its session was read and before the hub opens it."""
@@ -299,7 +353,7 @@ class World:
         connection = self.registry.add(identity, WEBSOCKET, Bucket(100, 100))
         transport = self.transports[connection] = MemoryTransport()
         connection.transport = transport
-        differing = self.hub.open(connection, [(each.view.id, each.view.seq, each.floor) for each in views], load)
+        differing = self.hub.open(connection, map(_place, views), load)
         listed = msgspec.json.encode([each.view for each in views])
         return connection, msgspec.json.decode(started(listed, differing), type=list[ChannelView])
 
@@ -316,6 +370,11 @@ class World:
         """Frames sent to the connection, in short: `c:3` for event 3, `left:c`, `joined:c@3`, `synced c=complete@3`, a code."""
         await self.settle()
         return [_short(frame) for frame in self.transports[connection].frames()]
+
+
+def _place(membership: Membership) -> Place:
+    view = membership.view
+    return Place(view.id, view.seq, membership.floor, membership.roster, membership.members)
 
 
 def _short(frame: Any) -> Any:

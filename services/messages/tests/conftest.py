@@ -50,7 +50,7 @@ GATEWAY = "gateway-0.1"
 
 def memberships(session: rpc.Session) -> dict[str, tuple[int, int]]:
     """Head and floor of every channel of a session."""
-    return {channel: (head, floor) for channel, head, floor in json.loads(session.memberships or b"[]")}
+    return {channel: (head, floor) for channel, head, floor, _, _ in json.loads(session.memberships or b"[]")}
 
 
 def listed(session: rpc.Session) -> list[Any]:
@@ -187,6 +187,7 @@ class Listener:
         self._feed = feed
         self.events: list[events.Event] = []
         self.receipts: list[events.Receipt] = []
+        self.changes: list[events.Event] = []
         self.heads: list[events.ChannelHead] = []
         self.replies: dict[str, events.Reply] = {}
         self.revocations: list[events.Revocation] = []
@@ -206,6 +207,7 @@ class Listener:
             batch = events.EventBatch.FromString(payload)
             self.events += batch.events
             self.receipts += batch.receipts
+            self.changes += batch.changes
             self.heads += batch.heads
         elif topic.startswith("replies."):
             self.replies |= {reply.command: reply for reply in events.ReplyBatch.FromString(payload).replies}

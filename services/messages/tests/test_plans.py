@@ -30,17 +30,19 @@ ROWS = 2_000
 CHANNEL, MESSAGE = "0190a0a0-0000-7000-8000-000000000001", "0190a0a0-0000-7000-8000-000000000101"
 FIRST = "00000000-0000-0000-0000-000000000000"
 SLICE = f"search_1_{FIRST.replace('-', '')}"
-LARGE = {"entries", "keys", "members", "channels", "users", "changes", "reactions"}
+LARGE = {"entries", "keys", "members", "channels", "users", "changes", "reactions", "roster_changes"}
 FILL = f"""
 INSERT INTO users (tenant, id, name) SELECT 't', 'u' || n, 'User ' || n FROM generate_series(1, {CHANNELS}) n;
 INSERT INTO channels (id, tenant, kind, name, history, head, posts, last_post)
 SELECT ('0190a0a0-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 't', 'group', 'x', 'all', 10, 10, 10
 FROM generate_series(1, {CHANNELS}) n;
-UPDATE channels SET head = {POSTS}, posts = {POSTS}, last_post = {POSTS} WHERE id = '{CHANNEL}';
+UPDATE channels SET head = {POSTS}, posts = {POSTS}, last_post = {POSTS}, members = {CHANNELS}, roster = {CHANNELS}
+WHERE id = '{CHANNEL}';
 CREATE TEMP TABLE sizes AS
 SELECT id, CASE id WHEN '{CHANNEL}' THEN {CHANNELS} ELSE 10 END AS members, posts, row_number() OVER () AS n FROM channels;
-INSERT INTO members (channel, "user", tenant, role, joined_seq, read_seq)
-SELECT id, 'u' || 1 + (n + m) % {CHANNELS}, 't', 'member', 1, 1 FROM sizes, generate_series(1, members) m;
+INSERT INTO members (channel, "user", tenant, role, joined_seq, read_seq, sort_name)
+SELECT id, 'u' || 1 + (n + m) % {CHANNELS}, 't', 'member', 1, 1, 'user ' || 1 + (n + m) % {CHANNELS}
+FROM sizes, generate_series(1, members) m;
 INSERT INTO entries (channel, seq, posts, tenant, kind, actor, at, key, message, thread, text)
 SELECT id, seq, seq, 't', 1, 'u' || 1 + (n + seq) % 10, now(), seq::text, gen_random_uuid(),
   CASE WHEN seq % 50 = 0 THEN '{MESSAGE}'::uuid END, 'some words ' || seq FROM sizes, generate_series(1, posts) seq;
@@ -49,6 +51,8 @@ INSERT INTO changes (channel, message, seq, tenant, pinned)
 SELECT channel, message, seq, 't', seq <> 5 FROM entries WHERE seq % 100 = 0 OR seq = 5;
 INSERT INTO reactions (channel, message, emoji, "user", tenant, active, seq)
 SELECT channel, message, '+1', 'u1', 't', true, seq FROM entries WHERE seq % 20 = 0;
+INSERT INTO roster_changes (channel, number, tenant, "user", role, seq, at)
+SELECT '{CHANNEL}', n, 't', 'u' || n, 'member', 10, now() FROM generate_series(1, {CHANNELS}) n;
 INSERT INTO reader_positions SELECT 'search.1', id, 10 FROM channels;
 SELECT search_add_slice(1, '{FIRST}');
 INSERT INTO {SLICE} SELECT message, channel, seq, to_tsvector('simple', text) FROM entries;
@@ -60,8 +64,10 @@ _PAGE = {"after": 0, "before": 1 << 62, "limit": 50, "through": 200, "floor": 0,
 _MANY = {"tenants": ["t"], "ids": ["u7"], "channels": [CHANNEL], "afters": [10], "throughs": [60], "names": ["x"]}
 _OTHERS = {"upload": MESSAGE, "joinable": ["public"], "direct_key": "x", "after_name": "", "after_id": "", "pattern": None,
            "report": MESSAGE, "active": None, "actor": "u8", "consent": True, "handlers": ["owner"],
-            "blocked": "u8", "seconds": 2, "listed": 200, "reader": "search.1", "messages": [MESSAGE], "sender": None,
-            "query": "words", "heads": [10], "seqs": [10]}  # fmt: skip
+           "blocked": "u8", "seconds": 2, "listed": 200, "reader": "search.1", "messages": [MESSAGE], "sender": None,
+           "query": "words", "heads": [10], "seqs": [10], "roles": ["owner", "moderator", "member", "reader"],
+           "after_role": "member", "after_user": "u7", "prefix": "", "prefix_of_name": "user 12",
+           "last": "\U0010ffff"}  # fmt: skip
 PARAMETERS: dict[str, Any] = {**_IDS, **_PAGE, **_MANY, **_OTHERS}
 READS = {
     "audit.PAGE": audit.PAGE,
@@ -75,11 +81,14 @@ READS = {
     "log.HEADS_AFTER": log.HEADS_AFTER.replace("%(after)s", "%(report)s"),
     "log.HEAD": log.HEAD,
     "log.POSITIONS": log.POSITIONS,
-    "members.LIST": members.LIST.replace("%(after)s", "%(user)s"),
+    "log.ROSTER_CHANGES": log.ROSTER_CHANGES,
+    "members.PAGE": members.PAGE,
+    "members.PAGE (found by name)": members.PAGE.replace("%(prefix)s", "%(prefix_of_name)s"),
     "members.FIND": members.FIND,
     "messages.LIST": messages.LIST,
     "messages.THREAD": messages.THREAD,
     "messages.PINNED": messages.PINNED,
+    "messages.PINNED_IN_THREAD": messages.PINNED_IN_THREAD,
     "messages.IS_HIDDEN": messages.IS_HIDDEN,
     "moderation.BLOCKED": moderation.BLOCKED.replace("%(after)s", "%(user)s"),
     "moderation.COUNT_BLOCKED": moderation.COUNT_BLOCKED,
@@ -174,7 +183,8 @@ async def test_a_search_reads_a_slice_by_its_index_of_words(tables: psycopg.Asyn
     if await (await tables.execute("SELECT 1 FROM search_slices")).fetchone() is None:
         return  # without messages there is no slice
     mine = [f"0190a0a0-0000-7000-8000-{n:012d}" for n in range(2, 52)]
-    matches = search.MATCHES.format(slice=SLICE)
+    within = search.BY_WORDS if ":*" in query else search.BY_CHANNEL
+    matches = search.MATCHES.format(slice=SLICE, within=within)
     statement = search.WINDOW.format(matches=matches)
     parameters = {"channels": mine, "query": query, "before": None, "limited": mine[:1], "floors": [3], "limit": 51}
     cursor = await psycopg.AsyncClientCursor(tables).execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}".encode(), parameters)

@@ -236,6 +236,26 @@ async def test_an_unreadable_entry_of_the_bus_is_read_from_the_log(world: World)
     await world.read()
 
 
+async def test_entries_that_the_log_does_not_keep_any_more_are_passed_over(world: World) -> None:
+    room = await world.town.channel("ann")
+    await world.post(room, 5)
+    async with world.town.database.transaction(EVERY_TENANT) as connection:
+        await connection.execute("DELETE FROM entries WHERE channel = %s AND seq <= 3", [room])
+        head: Any = await (await connection.execute("SELECT head FROM channels WHERE id = %s", [room])).fetchone()
+    async with asyncio.timeout(30), world.reading() as batches:
+        async for batch in batches:
+            await world.commit(batch)
+            if batch.cursors:
+                break
+    await world.post(room)
+    async with asyncio.timeout(30), world.reading() as batches:
+        async for batch in batches:
+            await world.commit(batch)
+            if room in batch.channels:
+                break
+    assert (await world.effects())[room] == list(range(4, head[0] + 2))
+
+
 async def test_an_event_of_an_epoch_that_has_ended_is_replaced_by_the_one_in_the_log(world: World) -> None:
     room = await world.town.channel("ann")
     await world.read()

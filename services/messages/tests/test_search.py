@@ -290,6 +290,13 @@ async def test_the_index_is_built_again_while_it_serves_and_people_write(own_tow
         assert len(await town.find("bob", "new", page_size=200)) == min(n, 200)
 
 
+async def test_a_rebuild_that_is_under_way_is_not_begun_again(own_town: Town) -> None:
+    async with own_town.database.connection(EVERY_TENANT) as connection:
+        assert [await search.begin_generation(connection) for _ in range(3)] == [2, 2, 2]
+        await search.serve(connection, 2)
+        assert await search.begin_generation(connection) == 3
+
+
 async def test_a_generation_that_no_search_uses_is_dropped_with_its_positions(own_town: Town) -> None:
     town = own_town
     await town.channel("ann")

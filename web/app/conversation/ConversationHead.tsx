@@ -14,7 +14,7 @@ import { useAttempt } from "../state/useAttempt";
 import { isolated } from "../text/isolation";
 import { PersonName } from "../ui/PersonName";
 import { Sentence } from "../text/Sentence";
-import { peerOf, shortTime } from "../text/wording";
+import { membersCount, peerOf, shortTime } from "../text/wording";
 
 const ChannelSettings = lazily(() => import("../channels/ChannelSettings").then((module) => module.ChannelSettings));
 const LeaveDialog = lazily(() => import("../channels/LeaveDialog").then((module) => module.LeaveDialog));
@@ -108,8 +108,7 @@ function PanelButton({ name, label, count, panel, onPanel }: PanelButtonProps) {
 
 function Heading({ channel, title, peer }: { channel: Channel; title: string; peer: string | null }) {
   const presence = useClientState((state) => (peer === null ? undefined : state.presence.get(peer)));
-  const count = useClientState((state) => state.members.get(channel.id)?.length);
-  const people = count === undefined ? "" : `${count} ${count === 1 ? "member" : "members"}`;
+  const people = channel.members === null ? "" : membersCount(channel.members);
   const note = channel.kind === "direct" ? presenceWords(presence?.status, presence?.lastSeen) : [channel.topic === null || channel.topic === "" ? "" : isolated(channel.topic), people].filter(Boolean).join(" · ");
   return (
     <div className="heading">

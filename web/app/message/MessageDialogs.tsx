@@ -28,7 +28,7 @@ export function DeleteDialog({ message, mine, onClose }: Props & { mine: boolean
 export function ReportDialog({ message, onClose }: Props) {
   const client = useClient();
   const name = useClientState((state) => personName(state, message.sender));
-  const role = useClientState((state) => state.members.get(message.channel)?.find(({ user }) => user === message.sender)?.role);
+  const role = useClientState((state) => state.members.get(message.channel)?.members.find(({ user }) => user === message.sender)?.role);
   const readers = role === "owner" || role === "moderator" ? "administrators" : "moderators";
   return (
     <ConfirmDialog title={`Report to the ${readers}`} action="Report" reason="What's wrong with this message?" run={({ reason }) => client.api.report(message.channel, message.id, reason)} onClose={onClose}>

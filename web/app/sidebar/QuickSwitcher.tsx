@@ -1,4 +1,7 @@
-/** Finds a conversation by part of its name (Ctrl K): first those of the caller, then public channels to join. */
+/**
+ * Finds a conversation by part of its name (Ctrl K): first those of the caller, then public channels to join. The server searches
+ * where not all of them are loaded.
+ */
 import { useCallback, useMemo, useState } from "react";
 
 import { useClient, useClientState } from "../state/client";
@@ -13,6 +16,8 @@ import { SearchField, SearchList, SearchResult, SearchResults } from "../ui/Sear
 import { byActivity } from "./Sidebar";
 
 const shownMax = 8;
+/** A pause in typing, after which the server is asked. */
+const typingMs = 150;
 
 interface Props {
   onClose: () => void;
@@ -28,18 +33,24 @@ export function QuickSwitcher({ onClose, onPick, onSearch }: Props) {
   const members = useClientState((state) => state.members);
   const me = useClientState((state) => state.me);
   const [query, setQuery] = useState("");
-  const { answer: joinable } = useRequest(useCallback(() => client.api.joinable(), [client]));
+  const moreChannels = useClientState((state) => state.moreChannels);
+  const wanted = query.trim().toLowerCase();
+  const findMine = useCallback(() => client.api.findChannels(wanted, shownMax), [client, wanted]);
+  const findJoinable = useCallback(() => client.api.findChannels(wanted, shownMax, true), [client, wanted]);
+  const { answer: mine } = useRequest(moreChannels && wanted !== "" ? findMine : null, typingMs);
+  const { answer: joinable } = useRequest(findJoinable, wanted === "" ? 0 : typingMs);
 
   const hits = useMemo(() => {
-    const wanted = query.trim().toLowerCase();
     return byActivity(channels.values())
       .map((channel) => ({ id: channel.id, kind: channel.kind, title: channelTitle({ names, members, me }, channel), peer: peerOf({ members, me }, channel), note: "" }))
+      .concat((mine ?? []).filter(({ id }) => !channels.has(id)).map(({ id, kind, name, peer }) => ({ id, kind, title: lineOf(peer?.name ?? peer?.user ?? name ?? ""), peer: peer?.user ?? null, note: "" })))
       .concat((joinable ?? []).filter(({ id }) => !channels.has(id)).map(({ id, kind, name }) => ({ id, kind, title: lineOf(name ?? ""), peer: null, note: "Join" })))
       .filter((hit) => hit.title.toLowerCase().includes(wanted))
       .slice(0, shownMax);
-  }, [channels, joinable, names, members, me, query]);
+  }, [channels, mine, joinable, names, members, me, wanted]);
 
   function pick(channel: string) {
+    client.learn((mine ?? []).filter(({ id }) => id === channel));
     onPick(channel);
     onClose();
   }

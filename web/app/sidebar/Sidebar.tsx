@@ -1,12 +1,12 @@
 /** The list of conversations, newest activity first, and the caller's own menu. Arrow keys move through the list. */
-import { useMemo, useRef } from "react";
+import { useCallback, useMemo, useRef } from "react";
 import type { KeyboardEvent } from "react";
 
 import type { Channel } from "../../client";
 import { AccountMenu } from "./AccountMenu";
 import { PersonAvatar } from "../ui/Avatar";
 import { ChannelItem } from "./ChannelItem";
-import { useClientState } from "../state/client";
+import { useClient, useClientState } from "../state/client";
 import { Invitations } from "./Invitations";
 import { useGrowing } from "./useGrowing";
 import { isolated, lineOf } from "../text/isolation";
@@ -25,12 +25,15 @@ export function byActivity(channels: Iterable<Channel>): readonly Channel[] {
 
 export function Sidebar({ current, onNew, onSwitch }: Props) {
   const channels = useClientState((state) => state.channels);
+  const client = useClient();
   const listed = useClientState((state) => state.listed);
+  const moreChannels = useClientState((state) => state.moreChannels);
   const me = useClientState((state) => state.me);
   const status = useClientState((state) => (state.connection.name === "open" ? state.status : "offline"));
   const list = useRef<HTMLUListElement>(null);
   const ordered = useMemo(() => byActivity(channels.values()), [channels]);
-  const { count, end } = useGrowing(ordered.length, ordered.findIndex((channel) => channel.id === current) + 1);
+  const loadMore = useCallback(() => void client.directory.loadMoreChannels(), [client]);
+  const { count, end } = useGrowing(ordered.length, ordered.findIndex((channel) => channel.id === current) + 1, moreChannels ? loadMore : null);
   const name = lineOf(me?.name ?? me?.user ?? "");
 
   function move(event: KeyboardEvent) {

@@ -10,7 +10,7 @@ export function personName(state: Pick<ClientState, "names">, user: string): str
 export function peerOf(state: Pick<ClientState, "members" | "me">, channel: Channel): string | null {
   if (channel.kind !== "direct") return null;
   if (channel.peer !== null) return channel.peer;
-  const members = state.members.get(channel.id);
+  const members = state.members.get(channel.id)?.members;
   const other = members?.find((m) => m.user !== state.me?.user) ?? members?.[0];
   return other?.user ?? null;
 }
@@ -28,6 +28,17 @@ export function previewText(state: Pick<ClientState, "me" | "names">, channel: C
   if (last === null) return channel.topic === null || channel.topic === "" ? "No messages yet" : isolated(channel.topic);
   if (last.sender === state.me?.user) return `You: ${isolated(plainText(last))}`;
   return channel.kind === "direct" ? isolated(plainText(last)) : `${isolated(personName(state, last.sender))}: ${isolated(plainText(last))}`;
+}
+
+const numbers = new Intl.NumberFormat();
+
+/** A number with separators between thousands: 5,000. */
+export function quantity(count: number): string {
+  return numbers.format(count);
+}
+
+export function membersCount(count: number): string {
+  return `${quantity(count)} ${count === 1 ? "member" : "members"}`;
 }
 
 /** In place of content that this client cannot read. */

@@ -67,7 +67,7 @@ class Log(Protocol):
         ...
 
     async def events(self, spans: Sequence[Span]) -> Sequence[Event]:
-        """The events of the spans, those of each channel in order."""
+        """The events of the spans, those of each channel in order, without those that the log does not keep any more."""
         ...
 
 
@@ -88,7 +88,7 @@ class Batch:
     """Events, and what to store with their effects. May hold no events: then only cursors moved."""
 
     events: Sequence[Event]
-    """Each channel's in order and without a gap."""
+    """Each channel's in order, without a gap but for those that the log does not keep any more."""
     channels: Mapping[str, tuple[int, int]]
     """By channel: the number that must be stored so far, and the one to store now. If another one is stored, store nothing."""
     cursors: Mapping[str, tuple[str, float]]
@@ -191,8 +191,12 @@ class Reader:
         accepted: list[Event] = []
         for item, events in received:
             accepted += self._accepted(item, events, at)
+        channels: dict[str, tuple[int, int]] = {}
+        for event in accepted:
+            before, _ = channels.get(event.channel, (event.seq - 1, 0))
+            channels[event.channel] = (before, event.seq)
         metrics.READER_EVENTS.labels(self._options.kind, "bus").inc(len(accepted))
-        return self._batch(accepted)
+        return self._batch(accepted, channels)
 
     def _accepted(self, item: ReadItem, events: Sequence[Event], at: dict[str, int]) -> Sequence[Event]:
         """Follow an item; returns those of its events that are the next of their channels."""
@@ -301,7 +305,7 @@ class Reader:
     async def _read(self) -> Batch | None:
         """Read what some channels are missing."""
         channels = list(islice(self._behind, _READ_EVENTS))
-        at = dict(await self._store.positions(channels))
+        at = await self._store.positions(channels)
         spans: list[Span] = []
         room = _READ_EVENTS
         for channel in channels:
@@ -315,34 +319,22 @@ class Reader:
             if not room:
                 break
         events = await self._log.events(spans) if spans else ()
-        accepted: list[Event] = []
-        for event in events:
-            if event.seq == at.get(event.channel, 0) + 1:
-                at[event.channel] = event.seq
-                accepted.append(event)
         for span in spans:
-            if at.get(span.channel, 0) < span.through:
-                _log.error("reader_gap_not_in_log", reader=self._options.name, channel=span.channel)
-                self._caught_up(span.channel)
-            elif span.through >= self._behind[span.channel]:
+            if span.through >= self._behind[span.channel]:
                 self._caught_up(span.channel)
             else:
                 self._missing[span.channel] -= span.through - span.after
-        metrics.READER_EVENTS.labels(self._options.kind, "log").inc(len(accepted))
-        return self._batch(accepted)
+        metrics.READER_EVENTS.labels(self._options.kind, "log").inc(len(events))
+        return self._batch(events, {span.channel: (span.after, span.through) for span in spans})
 
-    def _batch(self, events: Sequence[Event]) -> Batch | None:
-        """The events, with the positions and cursors that moved; None without either."""
-        channels: dict[str, tuple[int, int]] = {}
-        for event in events:
-            before, _ = channels.get(event.channel, (event.seq - 1, 0))
-            channels[event.channel] = (before, event.seq)
+    def _batch(self, events: Sequence[Event], channels: Mapping[str, tuple[int, int]]) -> Batch | None:
+        """The events and positions, with the cursors that moved; None without any."""
         cursors: dict[str, tuple[str, float]] = {}
         for name, state in self._topics.items():
             now = (state.cursor, state.read_to)
             if not state.behind and state.cursor and state.stored != now:
                 state.stored = cursors[name] = now
-        return Batch(events, channels, cursors) if events or cursors else None
+        return Batch(events, channels, cursors) if channels or cursors else None
 
     def _topic(self, name: str) -> _Topic:
         return self._topics.setdefault(name, _Topic())

@@ -54,6 +54,7 @@ from gateway.revocation.lease import GatewayLease
 from gateway.socketio.door import HEARTBEAT, SOCKET_IO_PATH, SocketIoDoor
 from gateway.socketio.engine import Engine
 from gateway.state.blocks import Blocks
+from gateway.state.counts import Counts
 from gateway.state.presence import Presences
 from gateway.state.typing import TypingSignals
 from gateway.supervise import kept_running
@@ -102,6 +103,7 @@ class Gateway:
         self._pending = Pending(registry.writer, registry.connections)
         self._publisher = CommandPublisher(bus, partitions, self._pending, lambda: lease.cut_off)
         self._reconciler = Reconciler(hub, messages, partitions, config.reconcile_seconds)
+        self._counts = Counts(hub, registry)
         self._filler = GapFiller(hub, messages, self._pending.stored, group)
         self._fanout = Fanout(
             bus,
@@ -111,6 +113,7 @@ class Gateway:
             writer=registry.writer,
             accounts=registry.accounts,
             reconciler=self._reconciler,
+            on_reads=self._counts.read,
             on_event=self._pending.stored,
             on_reply=self._pending.replied,
             on_lost=self._revocations.doubt_all,
@@ -234,6 +237,7 @@ class Gateway:
             "revocation_follower": self._follower.follow,
             "lease": self._lease.run,
             "presence": self._presences.run,
+            "counts": self._counts.run,
             "typing_send": self._typing.send,
             "typing_listen": self._typing.listen,
             "usage_send": self._usage.send,

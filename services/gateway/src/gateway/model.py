@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -180,6 +181,16 @@ def shown(event: Event) -> Shown:
     return Shown(event.seq, event.payload, event.about if hidden else 0, hidden)
 
 
+def is_change(event: Event) -> bool:
+    """Whether it is a change of the roster, which has no number in the log, and not an entry."""
+    return not event.payload
+
+
+def order(event: Event) -> tuple[int, int]:
+    """The key by which entries and roster changes of a channel are sorted: a change follows the entry at its position."""
+    return (event.seq, event.roster if is_change(event) else 0)
+
+
 class Catching:
     """Events of a channel that are buffered for a connection while it catches up."""
 
@@ -211,6 +222,9 @@ class Catching:
 class Channel:
     """A channel with at least one local member: how far its log was delivered here, and where each connection stands.
 
+    Members of large channels join and leave without an entry: by a change of the roster, which has numbers of its own. A change
+    takes effect between two entries: after the one at its position (`Event.seq`), and before any that was numbered later.
+
     A connection is in at most one of four states:
 
     - *waiting* (`Connection.waiting`): it has not sent its first `sync`; it starts from that position unless it names another.
@@ -224,24 +238,34 @@ class Channel:
         "accounts",
         "ahead",
         "base",
+        "base_roster",
         "catching",
+        "changes",
+        "changes_ahead",
         "filling",
         "floors",
         "head",
         "id",
         "later",
         "live",
+        "members",
+        "roster",
+        "roster_target",
         "target",
         "tenant",
     )
 
-    def __init__(self, channel_id: str, tenant: str, head: int) -> None:
+    def __init__(self, channel_id: str, tenant: str, head: int, roster: int = 0, members: int = 0) -> None:
         self.id = channel_id
         self.tenant = tenant
         self.head = head
         """Last event delivered here. Every later one comes over the bus, is being fetched, or is found by `hub.reconcile`."""
         self.base = head
         """The first `head`: events up to it, memberships included, were not delivered here."""
+        self.base_roster = roster
+        """The first `roster`."""
+        self.members = members
+        """How many members the channel has, as far as known."""
         self.accounts: set[Account] = set()
         """Local members, and users whose membership is being verified. Without any, the hub drops the channel."""
         self.floors: dict[Account, int] = {}
@@ -254,7 +278,20 @@ class Channel:
         self.target = head
         """Highest event known to exist."""
         self.filling = False
-        """The events between `head` and `target` are being fetched."""
+        """What lies between `head` and `target`, and between `roster` and `roster_target`, is being fetched."""
+        self.roster = roster
+        """Last roster change received: every earlier one was received too. An entry numbered after a later one must wait."""
+        self.roster_target = roster
+        """Highest roster change known to exist."""
+        self.changes: deque[Event] = deque()
+        """Changes up to `roster` that wait until `head` reaches their position."""
+        self.changes_ahead: dict[int, Event] = {}
+        """Changes that came before their turn, by number."""
+
+    @property
+    def behind(self) -> bool:
+        """Whether an event or a roster change is known to exist that has not come."""
+        return self.target > self.head or self.roster_target > self.roster
 
     def floor(self, connection: Connection) -> int:
         """The floor of the connection's user."""
@@ -264,6 +301,10 @@ class Channel:
         """The user's membership has this floor. A later membership has a higher one, so an older answer changes nothing."""
         if floor > self.floors.get(account, 0):
             self.floors[account] = floor
+
+    def is_open(self, connection: Connection) -> bool:
+        """Whether the connection is of a current member and has opened its flow."""
+        return connection.flowing and self.id in connection.account.channels and self.holds(connection)
 
     def open_connections(self) -> Iterator[Connection]:
         """Connections of current members that have opened their flow."""
@@ -336,12 +377,14 @@ class Channel:
 
 
 class Gain:
-    """A user's `member.joined` that is being verified."""
+    """A user who seems to have become a member; the store is asked unless the event that says so says everything."""
 
-    __slots__ = ("account", "again", "channel", "fence", "newcomers")
+    __slots__ = ("account", "again", "channel", "event", "fence", "newcomers")
 
-    def __init__(self, channel: Channel, account: Account, newcomers: list[Connection]) -> None:
+    def __init__(self, channel: Channel, account: Account, newcomers: list[Connection], event: Event | None) -> None:
         self.channel = channel
+        self.event = event
+        """The event, if it came in its turn and has a `welcome`: then the membership is certain."""
         self.account = account
         self.newcomers = newcomers
         """The user's connections that were not in the channel; they are *catching* from the event on."""

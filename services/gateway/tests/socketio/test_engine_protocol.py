@@ -16,6 +16,7 @@ import pytest
 from gateway.protocol.close_codes import Close
 from gateway.socketio import polling as polling_transport
 from gateway.socketio import websocket as engine_websocket
+from gateway.wire.framing import close_frame, text_frame
 from services.gateway.tests.socketio.conftest import ENGINE, SOCKET, Application, closed, received, refused, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -416,6 +417,22 @@ async def test_a_session_that_ends_closes_its_probe(application: Application, pa
         await until(lambda: application.session(sid).probe is not None)
         assert (await application.post(path, sid, "1")).text == "ok"
         await closed(socket)
+
+
+@both
+async def test_a_session_that_ends_during_its_upgrade_ends_on_the_websocket(application: Application, path: str) -> None:
+    """Its client has stopped polling, and would not hear of the end there."""
+    sid = await application.open_polling(path)
+    async with application.websocket(path, sid=sid) as socket:
+        await socket.send("2probe")
+        assert await received(socket) == "3probe"
+        session = application.session(sid)
+        session.ended(Close.RESTARTING)
+        session.transport.write(text_frame(b"4last") + close_frame(Close.RESTARTING.code))
+        await socket.send("5")
+        assert await received(socket) == "4last"
+        assert await closed(socket) == Close.RESTARTING.code
+    await until(lambda: not application.engines[path].sessions)
 
 
 @both

@@ -196,6 +196,7 @@ MALFORMED = {
     "a comma without a namespace": b'2,["foo"]',
     "not JSON": b"2[NaN]",
     "a namespace that is not UTF-8": b"0/\xff,",
+    "a long namespace": b"0/" + b"x" * 200,
     "deep arrays": b"2" + b"[" * 30_000 + b"]" * 30_000,
     "deep arrays within an argument": b'2["a",' + b"[" * 30_000 + b"]" * 30_000 + b"]",
     "deep arrays that do not end": b'2["a",' + b"[" * 60_000,

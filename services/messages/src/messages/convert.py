@@ -16,16 +16,17 @@ from messages import validate
 from messages.audit import Record
 from messages.commands.model import Body, Command, Delete, Edit, Pin, Post, React, Read
 from messages.message import (
+    MEMBER_KINDS,
     Attachment,
     Caller,
     ChannelListing,
     CommandId,
     Entry,
-    EntryKind,
     Invitation,
     Member,
     MembershipView,
     Message,
+    Reads,
     Receipt,
     TenantId,
     User,
@@ -37,9 +38,6 @@ from messages.store.reports import Report
 from messages.store.sessions import BrowserSession
 
 PREVIEW_BYTES = 1_024
-_MEMBER_KINDS = frozenset({
-    EntryKind.MEMBER_JOINED, EntryKind.MEMBER_LEFT, EntryKind.MEMBER_REMOVED, EntryKind.MEMBER_ROLE_CHANGED
-})  # fmt: skip
 
 
 def command(request: events.Command) -> Command:
@@ -190,20 +188,63 @@ def write_event(made: events.Event, entry: Entry, gateway: str = "") -> int:
     if entry.about:
         made.about = entry.about
         made.hidden_payload = hidden_frame(entry, at)
-    if entry.kind in _MEMBER_KINDS:
-        made.subject = entry.details.user
-        made.role = from_word(events.Role, entry.details.role or "")
+    if entry.roster:
+        made.roster = entry.roster
+    if entry.kind in MEMBER_KINDS:
+        _write_member(made, entry)
     return len(payload)
 
 
+def write_change(made: events.Event, change: Entry) -> None:
+    """Write a roster change into an empty event of a batch."""
+    made.tenant = change.tenant
+    made.channel = change.channel
+    made.seq = change.seq
+    made.kind = change.kind  # type: ignore[assignment]  # the numbers are the proto's
+    made.actor = change.actor
+    made.at = rfc3339(change.at)
+    made.roster = change.roster
+    _write_member(made, change)
+
+
+def change(value: Entry) -> events.Event:
+    """A roster change as an event."""
+    made = events.Event()
+    write_change(made, value)
+    return made
+
+
+def _write_member(made: events.Event, entry: Entry) -> None:
+    made.subject = entry.details.user
+    made.role = from_word(events.Role, entry.details.role or "")
+    made.members = entry.members
+    if entry.welcome is not None:
+        welcome = entry.welcome
+        made.welcome.CopyFrom(events.Welcome(kind=welcome.kind, name=welcome.name, floor=welcome.floor))
+
+
+def reads(many: Reads) -> events.Reads:
+    """Read positions that moved in a large channel."""
+    made = events.Reads(tenant=many.receipts[0].tenant, channel=many.channel, seq=many.seq, author=many.author, seen=many.seen)
+    made.users.extend(each.user for each in many.receipts)
+    made.read_seqs.extend(each.read_seq for each in many.receipts)
+    made.connections.extend(_connection(each) for each in many.receipts)
+    return made
+
+
+def _connection(moved: Receipt) -> str:
+    """The connection that sent the command: its id without the counter."""
+    return moved.command.rpartition(".")[0]
+
+
 def receipt(moved: Receipt) -> events.Receipt:
-    """A read position that moved. The connection is the command id without its counter."""
+    """A read position that moved."""
     return events.Receipt(
         tenant=moved.tenant,
         channel=moved.channel,
         user=moved.user,
         read_seq=moved.read_seq,
-        connection=moved.command.rpartition(".")[0],
+        connection=_connection(moved),
     )
 
 
@@ -250,6 +291,8 @@ def channel(membership: MembershipView) -> nouns.Channel:
         slow_mode_seconds=membership.slow_mode_seconds,
         history=from_word(nouns.History, membership.history),
         floor=membership.floor if membership.role else 0,
+        members=membership.members,
+        roster=membership.roster,
     )
 
 

@@ -36,17 +36,18 @@ class Heads:
         self._topics = [topics.events(number) for number in range(partitions)]
         self._heads: dict[ChannelId, tuple[int, str]] = {}
         """Number and epoch of the last entry published, by channel."""
+        self._rosters: dict[ChannelId, tuple[int, str]] = {}
+        """Number and epoch of the last roster change published, by channel."""
 
     def note(self, published: Iterable[Entry]) -> None:
         """These entries are on the bus."""
-        heads = self._heads
         for entry in published:
-            known = heads.get(entry.channel)
-            if known is None:
-                if len(heads) < BOUND:
-                    heads[entry.channel] = (entry.seq, entry.epoch)
-            elif (entry.epoch, entry.seq) > (known[1], known[0]):
-                heads[entry.channel] = (entry.seq, entry.epoch)
+            _raise(self._heads, entry.channel, entry.seq, entry.epoch)
+
+    def note_changes(self, published: Iterable[Entry]) -> None:
+        """These roster changes are on the bus."""
+        for change in published:
+            _raise(self._rosters, change.channel, change.roster, change.epoch)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Announce periodically until `stopping`; what the bus refuses is left to the gateways' rounds."""
@@ -59,15 +60,27 @@ class Heads:
 
     async def announce(self) -> None:
         """Announce what was noted. Raises `BusError`."""
-        noted, self._heads = self._heads, {}
+        heads, self._heads = self._heads, {}
+        rosters, self._rosters = self._rosters, {}
+        noted = [(channel, epoch, seq, 0) for channel, (seq, epoch) in heads.items()]
+        noted += [(channel, epoch, 0, number) for channel, (number, epoch) in rosters.items()]
         batches: dict[tuple[int, str], list[events.EventBatch]] = {}
-        for channel, (seq, epoch) in noted.items():
+        for channel, epoch, seq, roster in noted:
             parts = batches.setdefault((partition_of(channel, len(self._topics)), epoch), [])
             if not parts or len(parts[-1].heads) == _BATCH:
                 parts.append(events.EventBatch(epoch=epoch))
-            parts[-1].heads.add(channel=channel, seq=seq)
+            parts[-1].heads.add(channel=channel, seq=seq, roster=roster)
         entries: list[tuple[Topic, bytes]] = [
             (self._topics[partition], part.SerializeToString()) for (partition, _), parts in batches.items() for part in parts
         ]
         if entries:
             await self._bus.publish(entries)
+
+
+def _raise(heads: dict[ChannelId, tuple[int, str]], channel: ChannelId, number: int, epoch: str) -> None:
+    known = heads.get(channel)
+    if known is None:
+        if len(heads) < BOUND:
+            heads[channel] = (number, epoch)
+    elif (epoch, number) > (known[1], known[0]):
+        heads[channel] = (number, epoch)

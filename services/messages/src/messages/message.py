@@ -38,6 +38,11 @@ class EntryKind(IntEnum):
     CHANNEL_UPDATED = 13
 
 
+MEMBER_KINDS = frozenset({
+    EntryKind.MEMBER_JOINED, EntryKind.MEMBER_LEFT, EntryKind.MEMBER_REMOVED, EntryKind.MEMBER_ROLE_CHANGED
+})  # fmt: skip
+
+
 class Attachment(msgspec.Struct, frozen=True, omit_defaults=True):
     """A scanned upload, in the JSON format of client frames and of the database."""
 
@@ -89,6 +94,21 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     """In a channel with history `joined`: number of the message that the entry is about, or of the thread's root; else 0."""
     epoch: str = ""
     """The store's epoch, as the statement that numbered or read the entry saw it."""
+    roster: int = 0
+    """Changes of the channel's roster before the entry, or, once it was stored, until it was read."""
+    members: int = 0
+    """Of an entry about a member: how many the channel has afterwards, or when the entry was read."""
+    welcome: Welcome | None = None
+    """Of a new `member.joined`."""
+
+
+class Welcome(msgspec.Struct, frozen=True):
+    """What a new member is told of the channel."""
+
+    kind: ChannelKind
+    name: str
+    floor: int
+    """The member may not read entries up to this position."""
 
 
 class Range(msgspec.Struct, frozen=True):
@@ -113,6 +133,18 @@ class Receipt(msgspec.Struct, frozen=True):
     read_seq: int
     command: CommandId
     """The command that moved it."""
+
+
+class Reads(msgspec.Struct, frozen=True):
+    """Read positions that moved in a channel with more than `NAMED_MEMBERS` members."""
+
+    channel: ChannelId
+    seq: int
+    """Number of the newest message."""
+    author: UserId
+    seen: int
+    """How many other members have read it."""
+    receipts: list[Receipt]
 
 
 class Reaction(msgspec.Struct, frozen=True):
@@ -182,8 +214,13 @@ class MembershipView(msgspec.Struct, frozen=True):
     role: Role | None
     """None for a user who is not a member. The following fields are valid for members only."""
     joined_seq: int
+    """Number of the first entry of the membership, which may be yet to come."""
     read_seq: int
     muted: bool
+    members: int = 0
+    """How many members the channel has."""
+    roster: int = 0
+    """Number of its last roster change."""
     banned: bool = False
 
     @property

@@ -1,8 +1,8 @@
-"""Publishes stored entries, receipts and replies on the bus, after the commit.
+"""Publishes stored entries, roster changes, read positions and replies on the bus, after the commit.
 
-Events of a channel are published in the order of their numbers. Publishing an entry twice is harmless: gateways drop repeats by
-number. The publisher collects the rows of `unpublished` whose entries the bus has; the sweeper deletes them. `heads` announces
-how far each log was published.
+Events of a channel are published in the order of their numbers, and so are the changes of a roster. Publishing one twice is
+harmless: gateways drop repeats by number. The publisher collects the rows of `unpublished` whose entries the bus has; the sweeper
+deletes them. `heads` announces how far each log was published.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hubbub.events.v1 import events_pb2 as events
 from messages import convert
 from messages.commands.model import Outcome, Stored, Verdict
 from messages.heads import Heads
-from messages.message import ChannelId, CommandId, Entry, Invitation, Receipt, TenantId, UserId
+from messages.message import ChannelId, CommandId, Entry, Invitation, Reads, Receipt, TenantId, UserId
 from messages.metrics import PUBLISH_SECONDS
 from messages.payload import invited_frame, rfc3339
 
@@ -42,19 +42,20 @@ class Publisher:
         return len(self._topics)
 
     async def publish_stored(self, stored: Stored) -> None:
-        """Publish the events, receipts and replies of a batch. Raises `BusError`: the rows of `unpublished` then stay."""
+        """Publish the events, read positions and replies of a batch. Raises `BusError`: the rows of `unpublished` then stay."""
         await self._publish(self.batch(stored))
         self.published(stored.entries, stored.unpublished)
 
     def batch(self, stored: Stored) -> list[tuple[Topic, bytes]]:
-        """Encode the events, receipts and replies of a batch. Once they are published, call `published`."""
+        """Encode the events, read positions and replies of a batch. Once they are published, call `published`."""
         gateways = {outcome.command: outcome.gateway for outcome in stored.outcomes}
         events_of = self._events(stored.entries, gateways)
-        return events_of + self._receipts(stored.receipts) + replies(filter(_needs_reply, stored.outcomes))
+        return events_of + self._positions(stored.receipts, stored.reads) + replies(filter(_needs_reply, stored.outcomes))
 
-    async def publish_entries(self, entries: Sequence[Entry], unpublished: Sequence[int]) -> None:
-        """Publish entries that no gateway awaits. Raises as `publish_stored`."""
-        await self._publish(self._events(entries, {}))
+    async def publish_entries(self, entries: Sequence[Entry], unpublished: Sequence[int], changes: Sequence[Entry] = ()) -> None:
+        """Publish entries that no gateway awaits, and roster changes. Raises as `publish_stored`."""
+        await self._publish(self._changes(changes) + self._events(entries, {}))
+        self.heads.note_changes(changes)
         self.published(entries, unpublished)
 
     async def publish_rejected(self, payloads: Sequence[bytes]) -> None:
@@ -116,11 +117,23 @@ class Publisher:
                 del unfinished[partition]
         return [(topic, batch.SerializeToString()) for topic, batch in batches]
 
-    def _receipts(self, receipts: Sequence[Receipt]) -> list[tuple[Topic, bytes]]:
+    def _changes(self, changes: Sequence[Entry]) -> list[tuple[Topic, bytes]]:
+        """Roster changes in batches of one topic and one epoch each."""
+        batches: dict[tuple[int, str], events.EventBatch] = {}
+        for change in changes:
+            place = self._partition(change.channel), change.epoch
+            batch = batches.setdefault(place, events.EventBatch(epoch=change.epoch))
+            convert.write_change(batch.changes.add(), change)
+        return [(self._topics[partition], batch.SerializeToString()) for (partition, _), batch in batches.items()]
+
+    def _positions(self, receipts: Sequence[Receipt], reads: Sequence[Reads]) -> list[tuple[Topic, bytes]]:
         batches: dict[int, events.EventBatch] = {}
         for moved in receipts:
             batch = batches.setdefault(self._partition(moved.channel), events.EventBatch())
             batch.receipts.append(convert.receipt(moved))
+        for many in reads:
+            batch = batches.setdefault(self._partition(many.channel), events.EventBatch())
+            batch.reads.append(convert.reads(many))
         return [(self._topics[partition], batch.SerializeToString()) for partition, batch in batches.items()]
 
 

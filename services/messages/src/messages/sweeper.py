@@ -82,13 +82,17 @@ class Sweeper:
         """
         published = 0
         async with self._database.transaction(EVERY_TENANT) as connection:
-            rows, ranges = await log.stale_unpublished(connection, self._stale_seconds)
-            for page in log.pages(ranges):
+            stale = await log.stale_unpublished(connection, self._stale_seconds)
+            for page in log.pages(stale.roster):
+                changes = await log.roster_changes(connection, page)
+                await self._publisher.publish_entries([], [], changes)
+                published += len(changes)
+            for page in log.pages(stale.entries):
                 entries = await log.read(connection, page)
                 await self._publisher.publish_entries(entries, [])
                 published += len(entries)
-            if rows:
-                await log.delete_unpublished(connection, rows)
+            if stale.rows:
+                await log.delete_unpublished(connection, stale.rows)
         if published:
             REPUBLISHED.inc(published)
             events_log.info("entries_republished", entries=published)

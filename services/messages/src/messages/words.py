@@ -61,6 +61,11 @@ class Query:
     tsquery: str
     """In the syntax of PostgreSQL's `tsquery`; empty if nothing can be found."""
 
+    @property
+    def has_prefix(self) -> bool:
+        """Whether it looks for beginnings of words."""
+        return "':*" in self.tsquery
+
 
 def vector(texts: Iterable[str], sender: str = "") -> str:
     """The words of a message's texts as a `tsvector`. A phrase does not reach from one text into the next."""

@@ -237,6 +237,7 @@ class Worker:
             together.outcomes.extend(stored.outcomes)
             together.entries.extend(stored.entries)
             together.receipts.extend(stored.receipts)
+            together.reads.extend(stored.reads)
             together.unpublished.extend(stored.unpublished)
         return together
 

@@ -8,6 +8,7 @@ import structlog
 from msgspec import UNSET
 
 from chassis.errors import Unavailable
+from chassis.rooms import NAMED_MEMBERS
 from gateway.config import Config
 from gateway.door.opening_loader import OpeningLoader
 from gateway.hub.hub import Hub
@@ -53,7 +54,13 @@ class Opening:
         self._access = access
         self._heartbeat_seconds = config.heartbeat_seconds
         self.limits = Limits(
-            FRAME_BYTES, TEXT_BYTES, SYNC_EVENTS, config.sends_per_second, config.burst, config.connections_per_user
+            FRAME_BYTES,
+            TEXT_BYTES,
+            SYNC_EVENTS,
+            config.sends_per_second,
+            config.burst,
+            config.connections_per_user,
+            NAMED_MEMBERS,
         )
 
     async def open(self, identity: Identity, wire: Wire, hand_over: HandOver) -> None:

@@ -188,7 +188,10 @@ def switch_protocols(
     transport.set_protocol(_NO_PROTOCOL)  # uvloop keeps the last unbuffered protocol for life; uvicorn's is 5 kB
     transport.set_protocol(protocol)
     transport.set_write_buffer_limits(high=0)  # so that `Connection.paused` is exact
-    asyncio.get_running_loop().call_soon(protocol.begin, memoryview(rest))
+    if rest:
+        asyncio.get_running_loop().call_soon(protocol.begin, memoryview(rest))
+    else:  # now, so that what the client sends next is not overtaken by its requests on other connections
+        transport.resume_reading()
 
 
 def header_fields(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:

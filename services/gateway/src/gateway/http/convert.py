@@ -56,6 +56,7 @@ def channel(found: Channel, invited: Sequence[str] = ()) -> shapes.Channel:
         **_summary(found),
         slow_mode_seconds=found.slow_mode_seconds,
         history=to_word(History, found.history),
+        members=found.members,
         invited=list(invited) or UNSET,
     )
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from chassis.proto_enums import from_word
 from gateway.http import convert, shapes
-from gateway.http.api import MAX_SEQ, Limit, Words, answer, api_of, ask, name_in_path, nothing, page
+from gateway.http.api import MAX_SEQ, Limit, Words, answer, api_of, ask, name_in_path, nothing
 from gateway.http.channels import UserId
 from gateway.http.operation import operation
 from gateway.identity.identity import Identity
@@ -25,13 +25,15 @@ from hubbub.messages.v1.messages_service_pb2 import (
     UnbanUserRequest,
 )
 
-_MOST = 1_000
+_MOST = 200
 
 
 class MembersQuery(msgspec.Struct):
-    """Which page to list."""
+    """Which page to list, of all members or of those whose names begin with `q`; or the one member `user`."""
 
-    limit: Limit = 200
+    q: Annotated[str, Meta(max_length=128, pattern=r"\A[^\x00]*\Z")] = ""
+    user: Words = ""
+    limit: Limit = _MOST
     cursor: Words = ""
 
 
@@ -55,17 +57,20 @@ class Ban(msgspec.Struct, forbid_unknown_fields=True):
     seconds: Annotated[int, Meta(ge=1, le=MAX_SEQ)] | None = None
 
 
-@operation({200: shapes.Page[shapes.Member]}, cost=1)
+@operation({200: shapes.Members}, cost=1)
 async def list_members(request: Request, identity: Identity, query: MembersQuery) -> Response:
-    """List a channel's members."""
+    """List a channel's members by role and name."""
     asked = ListMembersRequest(
         caller=identity.caller,
         channel=name_in_path(request, "channel"),
         page_size=min(query.limit, _MOST),
         page_token=query.cursor,
+        query=query.q,
+        user=query.user,
     )
     found = await ask(api_of(request).clients.messages.ListMembers, asked)
-    return page([convert.member(each) for each in found.members], found.next_page_token)
+    items = [convert.member(each) for each in found.members]
+    return answer(shapes.Members(items=items, next=found.next_page_token or UNSET, total=found.total))
 
 
 @operation({200: shapes.Added}, cost=2)

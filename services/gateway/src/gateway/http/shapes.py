@@ -67,6 +67,16 @@ class Member(msgspec.Struct):
     role: RoleName
 
 
+class Members(msgspec.Struct):
+    """A page of a channel's members."""
+
+    items: list[Member]
+    total: Whole
+    """How many members the channel has."""
+    next: str | UnsetType = UNSET
+    """Cursor of the next page; absent on the last one."""
+
+
 class Added(msgspec.Struct):
     """The members who were added."""
 
@@ -149,6 +159,8 @@ class Channel(ChannelSummary, kw_only=True):
 
     slow_mode_seconds: Whole
     history: HistoryName
+    members: Whole
+    """How many members it has."""
     invited: list[str] | UnsetType = UNSET
     """Of a new channel: the users who were invited instead of added."""
 

@@ -37,7 +37,18 @@ from gateway.metrics import CATCH_UPS
 from gateway.model import Channel, Connection, Gain, Shown
 from gateway.protocol.close_codes import Close
 from gateway.protocol.incoming import COST_BYTES
-from gateway.protocol.outgoing import ChannelView, Left, Membership, Ref, Synced, SyncStatus, encode, membership, refusal
+from gateway.protocol.outgoing import (
+    ChannelView,
+    Left,
+    Membership,
+    Ref,
+    Synced,
+    SyncStatus,
+    encode,
+    membership,
+    refusal,
+    welcomed,
+)
 from gateway.rates.shared import SharedRate
 from gateway.serial_queue import SerialQueue
 from gateway.supervise import guarded
@@ -238,7 +249,7 @@ class CatchUps:
                 sync.at_hand[found] = position
                 if named:
                     sync.statuses[channel_id] = SyncStatus("complete", position)
-            elif connection.flowing or position > found.head:
+            elif connection.flowing or max(position, found.floor(connection)) > found.head:
                 sync.reads[channel_id] = _Read(found, position, named, found.head)
             else:
                 self._plan_behind(sync, found, position, named=named)
@@ -396,6 +407,9 @@ class CatchUps:
         self._close(connection, reason)
 
     def _verify_soon(self, gain: Gain) -> None:
+        if gain.event is not None:
+            self._gained(gain, welcomed(gain.event))
+            return
         self._group.create_task(guarded("gain", self._verify(gain), partial(self._give_up, gain)))
 
     async def _verify(self, gain: Gain) -> None:

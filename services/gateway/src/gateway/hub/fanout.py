@@ -1,7 +1,8 @@
-"""Follows the bus and distributes its entries to the hub, to the connections that await outcomes, and to invited users.
+"""Follows the bus and distributes its entries.
 
-What the bus reports as lost is compared with the store (`reconcile`). Revocations come another way (`revocation.follow`). There
-is one loop, at the pace at which connections are written to, so batches grow with load.
+Events and roster changes go to the hub, receipts to members, outcomes of commands to the connections that await them, invitations
+to the invited users. What the bus reports as lost is compared with the store (`reconcile`). Revocations come another way
+(`revocation.follow`). There is one loop, at the pace at which connections are written to, so batches grow with load.
 
 Every gateway reads every event, and a read costs as much as thirty events. So a gateway that read nothing for its own connections
 lets events gather before it reads again (`Linger`).
@@ -25,7 +26,7 @@ from gateway.metrics import BUS_LOST, EVENTS
 from gateway.model import Account
 from gateway.protocol import outgoing
 from gateway.wire.writer import Writer
-from hubbub.events.v1.events_pb2 import Event, EventBatch, Invitation, Receipt, Reply, ReplyBatch
+from hubbub.events.v1.events_pb2 import Event, EventBatch, Invitation, Reads, Receipt, Reply, ReplyBatch
 
 log = structlog.get_logger()
 _stale = EVENTS.labels("stale")
@@ -80,6 +81,7 @@ class Fanout:
         writer: Writer,
         accounts: Mapping[tuple[str, str], Account],
         reconciler: Reconciler,
+        on_reads: Callable[[Reads], None],
         on_event: Callable[[Event], None],
         on_reply: Callable[[Reply], None],
         on_lost: Callable[[], None],
@@ -93,6 +95,8 @@ class Fanout:
         self._accounts = accounts
         """Users with connections, by tenant and user."""
         self._reconciler = reconciler
+        self._on_reads = on_reads
+        """Called with the read positions that moved in a large channel."""
         self._on_event = on_event
         """Called with each event that may be the outcome of a command of this gateway."""
         self._on_reply = on_reply
@@ -152,17 +156,29 @@ class Fanout:
     def _take_events(self, payload: bytes) -> None:
         batch = EventBatch.FromString(payload)
         if not self._hub.epoch.accept(batch.epoch):
-            self._drop_stale(batch.events)
+            self._drop_stale([*batch.events, *batch.changes])
             batch.ClearField("events")
+            batch.ClearField("changes")
             batch.ClearField("heads")
-        local = self._take_log(batch.events)
+        local = self._take_changes(batch.changes) | self._take_log(batch.events)
         for receipt in batch.receipts:
             local |= self._send_receipt(receipt)
+        for reads in batch.reads:
+            local |= reads.channel in self._hub.channels
+            self._on_reads(reads)
         for invitation in batch.invitations:
             local |= self._send_invitation(invitation)
         for head in batch.heads:
-            self._reconciler.announced(head.channel, head.seq)
+            self._reconciler.announced(head.channel, head.seq, head.roster)
         self._linger.read(local=local)
+
+    def _take_changes(self, changes: Iterable[Event]) -> bool:
+        """Take roster changes. Returns whether one concerns a connection here."""
+        local = False
+        for change in changes:
+            local |= change.channel in self._hub.channels or (change.tenant, change.subject) in self._accounts
+            self._hub.take_change(change)
+        return local
 
     def _take_log(self, events: Iterable[Event]) -> bool:
         """Take log entries. Returns whether one is of a channel with local members."""

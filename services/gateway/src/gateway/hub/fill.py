@@ -1,4 +1,4 @@
-"""Fetches the events that a channel misses here: one fetch per channel at a time, in order, until none is missing.
+"""Fetches the events and roster changes that a channel misses: one fetch per channel at a time, in order, until none is missing.
 
 If the gap stays open although the store answers, or for longer than `GIVE_UP_SECONDS`, the channel's connections are closed:
 their clients reconnect and read from the store what this gateway cannot fetch.
@@ -81,19 +81,23 @@ class GapFiller:
 
     async def _fetch(self, channel: Channel) -> bool:
         """Fetch page after page while that advances the head. Return whether it did."""
-        start = channel.head
+        start = channel.head, channel.roster
         while not self._done(channel):
-            before = channel.head
-            request = FetchEventsRequest(tenant=channel.tenant, channel=channel.id, after=before, page_size=PAGE)
+            before = channel.head, channel.roster
+            request = FetchEventsRequest(
+                tenant=channel.tenant, channel=channel.id, after=channel.head, after_roster=channel.roster, page_size=PAGE
+            )
             answer = await call(self._messages.FetchEvents, request, timeout=CALL_SECONDS)
             if not self._hub.epoch.accept(answer.epoch):
                 raise Unavailable
+            for change in answer.changes:
+                self._hub.take_change(change)
             for event in answer.events:
                 self._stored(event)
                 self._hub.take(event)
-            if channel.head == before:
+            if (channel.head, channel.roster) == before:
                 break
-        return channel.head > start
+        return (channel.head, channel.roster) > start
 
     def _done(self, channel: Channel) -> bool:
-        return channel.head >= channel.target or self._hub.channels.get(channel.id) is not channel
+        return not channel.behind or self._hub.channels.get(channel.id) is not channel

@@ -17,10 +17,14 @@ How a connection starts without a gap and without a leak:
    reaches it; for any other, `catchup` sends what is missing, from memory (`tails`) or from the store, while the hub buffers new
    events (`begin_catching`, `finish`).
 
+In large channels members join and leave by changes of the roster, which are numbered apart from the log. An entry says how
+many changes precede it (`Event.roster`) and waits for them; a change waits for the entries that precede it. So both take effect
+in the order in which the store made them, and a missing change is fetched like a missing entry.
+
 The event that ends a membership is sent to the user's connections, followed by `left`, and they are out of the channel before
 the next event is taken: `_end_membership`. The buffer of a connection that is catching up ends at that event. A membership that
-begins is verified with the store first, because an old event may come again, and because `joined` shows what no event has
-(kind, name, role); meanwhile the hub buffers for the user's connections.
+begins by the next event of a known channel is certain, and the event has what `joined` shows (`Event.welcome`). Any other event
+may be an old one that comes again: the store is asked, and meanwhile the hub buffers for the user's connections.
 
 `fill` and `catchup` fetch, `reconcile` compares heads with the store, and `wire.writer` joins writes.
 """
@@ -36,9 +40,9 @@ from gateway.hub.epoch import StoreEpoch
 from gateway.hub.recent import Load, Recent
 from gateway.hub.tails import Tails
 from gateway.metrics import CHANNELS, DELIVERIES, EVENTS, TAIL_BYTES
-from gateway.model import AHEAD_EVENTS, Account, Channel, Connection, Gain, Shown, shown
+from gateway.model import AHEAD_EVENTS, Account, Channel, Connection, Gain, Shown, is_change, order, shown
 from gateway.protocol.close_codes import Close
-from gateway.protocol.outgoing import ChannelView, Joined, Left, Membership, Start, encode
+from gateway.protocol.outgoing import ChannelView, Joined, Left, Membership, Place, Start, encode
 from gateway.wire.registry import Registry
 from hubbub.events.v1.events_pb2 import Event, EventKind, Role
 
@@ -73,6 +77,8 @@ class Hub:
         """Called when a user may be a member of a channel unknown to the hub; `compare` answers, sooner or later."""
         self.on_gain: Callable[[Gain], None] = lambda _gain: None
         """Called when a local user seems to have become a member; `gained` or `not_gained` answers."""
+        self.on_roster: Callable[[Channel], None] = lambda _channel: None
+        """Called when a roster change has taken effect."""
 
     # Events from the bus and from fetches.
 
@@ -81,23 +87,53 @@ class Hub:
         channel = self.channels.get(event.channel)
         if channel is None:
             self._take_elsewhere(event)
-        elif event.seq == channel.head + 1:
+        elif event.seq == channel.head + 1 and event.roster <= channel.roster:
             self._deliver(channel, event)
-            while channel.ahead and (held := channel.ahead.pop(channel.head + 1, None)) is not None:
-                self._deliver(channel, held)
+            if channel.ahead or channel.changes:
+                self._advance(channel)
         elif event.seq > channel.head:
             _early.inc()
             if len(channel.ahead) < AHEAD_EVENTS:
                 channel.ahead[event.seq] = event
-            self.expect(channel, event.seq)
+            self.expect(channel, event.seq, event.roster)
         else:
             self._take_again(channel, event)
 
-    def expect(self, channel: Channel, seq: int) -> None:
-        """The event with this number exists: have everything up to it fetched unless it is here."""
+    def take_change(self, change: Event) -> None:
+        """Apply a roster change in its turn; drop a repeat, and keep an early one until its turn."""
+        channel = self.channels.get(change.channel)
+        if channel is None:
+            self._take_elsewhere(change)
+        elif change.roster <= channel.roster:
+            self._take_again(channel, change)
+        else:
+            if len(channel.changes_ahead) < AHEAD_EVENTS:
+                channel.changes_ahead[change.roster] = change
+            while (held := channel.changes_ahead.pop(channel.roster + 1, None)) is not None:
+                channel.roster += 1
+                channel.changes.append(held)
+            self._advance(channel)
+            if self.channels.get(channel.id) is channel:
+                self.expect(channel, change.seq, change.roster)
+
+    def expect(self, channel: Channel, seq: int, roster: int) -> None:
+        """An event and a roster change with these numbers exist: have everything up to them fetched unless it is here."""
         channel.target = max(channel.target, seq)
-        if channel.target > channel.head and not channel.filling:
+        channel.roster_target = max(channel.roster_target, roster)
+        if channel.behind and not channel.filling:
             self.on_gap(channel)
+
+    def _advance(self, channel: Channel) -> None:
+        """Apply the changes and deliver the events whose turn has come."""
+        while True:
+            if channel.changes and channel.changes[0].seq <= channel.head:
+                self._change_membership(channel, channel.changes.popleft())
+                self.on_roster(channel)
+            elif (held := channel.ahead.get(channel.head + 1)) is not None and held.roster <= channel.roster:
+                del channel.ahead[held.seq]
+                self._deliver(channel, held)
+            else:
+                return
 
     def _deliver(self, channel: Channel, event: Event) -> None:
         channel.head = seq = event.seq
@@ -132,19 +168,26 @@ class Hub:
 
     def _take_elsewhere(self, event: Event) -> None:
         _elsewhere.inc()
-        self.recent.passed(event.channel, event.seq)
+        self.recent.passed(event.channel, event.seq, event.roster)
         if event.kind not in MEMBERSHIP:
             return
         self.recent.member(event)
         account = self._accounts.get((event.tenant, event.subject))
         if account is not None and event.kind == JOINED:
-            self._verify(self._add(event.channel, event.tenant, event.seq), account, exact=True)
+            self._verify(self._add_at(event), account, exact=True)
 
     # Which channels there are.
 
-    def _add(self, channel_id: str, tenant: str, head: int) -> Channel:
-        """Know a channel from a position on; it stays as long as it has accounts."""
-        channel = self.channels[channel_id] = Channel(channel_id, tenant, head)
+    def _add(self, tenant: str, place: Place) -> Channel:
+        """Know a channel from a snapshot on; it stays as long as it has accounts."""
+        return self._know(Channel(place.channel, tenant, place.seq, place.roster, place.members))
+
+    def _add_at(self, event: Event) -> Channel:
+        """Know a channel from an event on."""
+        return self._know(Channel(event.channel, event.tenant, event.seq, event.roster, event.members))
+
+    def _know(self, channel: Channel) -> Channel:
+        self.channels[channel.id] = channel
         return channel
 
     def _leave(self, channel: Channel, account: Account) -> None:
@@ -152,7 +195,7 @@ class Hub:
         channel.accounts.discard(account)
         channel.floors.pop(account, None)
         self._release(channel)
-        if account.connections and channel.target > channel.head and channel.id not in self.channels:
+        if account.connections and channel.behind and channel.id not in self.channels:
             self.on_doubt(account)  # events that will not be fetched now may have made the user a member again
 
     def _release(self, channel: Channel) -> None:
@@ -161,17 +204,19 @@ class Hub:
             return
         del self.channels[channel.id]
         self.tails.forget(channel)
-        self.recent.passed(channel.id, max(channel.head, channel.target))
-        ahead, channel.ahead = channel.ahead, {}
-        for seq in sorted(ahead):
-            self.take(ahead[seq])
+        self.recent.passed(channel.id, max(channel.head, channel.target), max(channel.roster, channel.roster_target))
+        ahead = sorted([*channel.ahead.values(), *channel.changes, *channel.changes_ahead.values()], key=order)
+        for waiting in (channel.ahead, channel.changes, channel.changes_ahead):
+            waiting.clear()
+        for event in ahead:
+            (self.take_change if is_change(event) else self.take)(event)
         if (successor := self.channels.get(channel.id)) is not None:
-            self.expect(successor, channel.target)
+            self.expect(successor, channel.target, channel.roster_target)
 
     # The life of a connection.
 
-    def open(self, connection: Connection, session: Iterable[tuple[str, int, int]], load: Load) -> dict[str, Start | None]:
-        """Put the memberships of a session (channel id, head, floor) into the hub.
+    def open(self, connection: Connection, session: Iterable[Place], load: Load) -> dict[str, Start | None]:
+        """Put the memberships of a session into the hub.
 
         Return where channels start that differ from the session; None for one that is left out.
         """
@@ -180,20 +225,21 @@ class Hub:
         alone, nothing_passed = len(account.connections) == 1, load.nothing_passed
         differing: dict[str, Start | None] = {}
         waiting = connection.waiting
-        for channel_id, seq, floor in session:
+        for place in session:
+            channel_id, seq, floor, roster, _ = place
             event = passed.pop(channel_id, None) if passed else None
-            since = event if event is not None and event.seq > seq else None
+            since = event if event is not None and _follows(event, place) else None
             if since is not None and since.kind in ENDED:
                 differing[channel_id] = None
                 continue
-            channel = self.channels.get(channel_id) or self._add(channel_id, account.tenant, seq)
-            if seq < channel.base and channel_id not in account.channels:
+            channel = self.channels.get(channel_id) or self._add(account.tenant, place)
+            if (seq, roster) < (channel.base, channel.base_roster) and channel_id not in account.channels:
                 self._verify(channel, account, exact=False)  # unseen events in between may have ended the membership
                 differing[channel_id] = None
                 continue
             channel.accounts.add(account)
             if floor:
-                channel.raise_floor(account, since.seq - 1 if since is not None and since.kind == JOINED else floor)
+                channel.raise_floor(account, _floor(since) if since is not None and since.kind == JOINED else floor)
             start = waiting[channel] = max(seq, channel.head)
             account.channels[channel_id] = channel
             if not alone:
@@ -201,20 +247,20 @@ class Hub:
             if start != seq or since is not None:
                 differing[channel_id] = Start(start, None if since is None else to_word(Role, since.role))
             if not nothing_passed:
-                self.expect(channel, load.head(channel_id))
+                self.expect(channel, *load.head(channel_id))
         for event in passed.values():
             if event.kind == JOINED:
-                channel = self.channels.get(event.channel) or self._add(event.channel, account.tenant, event.seq)
+                channel = self.channels.get(event.channel) or self._add_at(event)
                 self._verify(channel, account, exact=True)
-                self.expect(channel, load.head(channel.id))
+                self.expect(channel, *load.head(channel.id))
         return differing
 
-    def compare(self, account: Account, session: Iterable[tuple[str, int, int]], load: Load) -> None:
+    def compare(self, account: Account, session: Iterable[Place], load: Load) -> None:
         """Find memberships that the hub has missed, from a fresh session; one that ended shows in its channel's log."""
-        for channel_id, seq, _ in session if account.connections else ():
-            channel = self.channels.get(channel_id) or self._add(channel_id, account.tenant, seq)
+        for place in session if account.connections else ():
+            channel = self.channels.get(place.channel) or self._add(account.tenant, place)
             self._verify(channel, account, exact=False)
-            self.expect(channel, load.head(channel.id))
+            self.expect(channel, *load.head(channel.id))
 
     def expel(self, channel: Channel) -> None:
         """Close every connection in a channel whose log cannot be completed here; the clients resync."""
@@ -275,18 +321,24 @@ class Hub:
     # Memberships.
 
     def _change_membership(self, channel: Channel, event: Event) -> None:
-        """A membership event was delivered."""
+        """A membership event was delivered, or a roster change has its turn."""
         self.recent.member(event)
+        channel.members = event.members or channel.members
         account = self._accounts.get((event.tenant, event.subject))
         if account is None:
             return
         if event.kind == JOINED:
-            self._verify(channel, account, exact=True)
+            self._verify(channel, account, exact=True, event=event if event.HasField("welcome") else None)
         elif event.kind in ENDED:
-            self._end_membership(channel, account, event.seq)
+            self._end_membership(channel, account, event)
 
-    def _end_membership(self, channel: Channel, account: Account, seq: int) -> None:
-        """Event `seq` removed the user: the user's connections receive it, `left`, and nothing after."""
+    def _end_membership(self, channel: Channel, account: Account, event: Event) -> None:
+        """The event removed the user: the user's connections receive it unless it is a change, `left`, and nothing after.
+
+        A session read at the position of a change may be older or newer than it. It is taken for older: if the user has become a
+        member again since, a later change says so.
+        """
+        seq = event.seq + 1 if is_change(event) else event.seq
         left = encode(Left(channel.id))
         stays = False
         for connection in tuple(account.connections):
@@ -306,10 +358,11 @@ class Hub:
             if gain is None:
                 self._leave(channel, account)
 
-    def _verify(self, channel: Channel, account: Account, *, exact: bool) -> None:
+    def _verify(self, channel: Channel, account: Account, *, exact: bool, event: Event | None = None) -> None:
         """The user seems to be a member: have that verified for the user's connections that are not in the channel.
 
-        `exact` if the membership is known to begin at the head, because its event is the one just delivered.
+        `exact` if the membership is known to begin at the head, because its event is the one just delivered. `event` is that
+        event if it suffices.
         """
         under_way = account.gains.get(channel.id)
         if under_way is not None and under_way.fence:
@@ -329,20 +382,20 @@ class Hub:
             under_way.newcomers += newcomers
             under_way.again |= exact
         elif newcomers:
-            gain = account.gains[channel.id] = Gain(channel, account, newcomers)
+            gain = account.gains[channel.id] = Gain(channel, account, newcomers, event)
             channel.accounts.add(account)
             self.on_gain(gain)
         self._release(channel)
 
     def gained(self, gain: Gain, membership: Membership) -> None:
-        """The store confirms the membership; the newcomers are to be welcomed."""
+        """The membership is confirmed; the newcomers are to be welcomed."""
         gain.channel.raise_floor(gain.account, membership.floor)
         for connection in gain.newcomers:
             if (catching := gain.channel.catching.get(connection)) is not None:
                 catching.floor = membership.floor
         self._end_gain(gain, member=not gain.fence)
         if gain.channel.accounts:
-            self.expect(gain.channel, membership.view.seq)
+            self.expect(gain.channel, membership.view.seq, membership.roster)
 
     def welcome(self, channel: Channel, connection: Connection, view: ChannelView) -> None:
         """Send `joined` to a newcomer, with the position from which it receives events.
@@ -373,3 +426,13 @@ class Hub:
             account.channels[channel.id] = channel
         if channel.id not in account.channels and channel.id not in account.gains:
             self._leave(channel, account)
+
+
+def _follows(event: Event, place: Place) -> bool:
+    """Whether the event was made after the session was read."""
+    return event.roster > place.roster if is_change(event) else event.seq > place.seq
+
+
+def _floor(joined: Event) -> int:
+    """What the member who joined by this event may not read, where members may read from their joining on."""
+    return joined.seq if is_change(joined) else joined.seq - 1

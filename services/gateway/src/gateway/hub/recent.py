@@ -15,8 +15,10 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from gateway.model import order
 from hubbub.events.v1.events_pb2 import Event
 
+_NONE = (0, 0)
 LOAD_SECONDS = 15.0
 """The longest load."""
 
@@ -47,17 +49,20 @@ class Load:
         """Whether the bus lost events during the load: they may have come after the snapshot."""
         return self._recent.losses != self._losses
 
-    def head(self, channel: str) -> int:
-        """The highest event that passed in a channel unknown to the hub; 0 if none did."""
+    def head(self, channel: str) -> tuple[int, int]:
+        """The highest event and roster change that passed in a channel unknown to the hub; 0 if none did."""
         older, current = self._recent.heads
-        return max(older.get(channel, 0), current.get(channel, 0)) if older or current else 0
+        if not older and not current:
+            return _NONE
+        (seq, roster), (later_seq, later_roster) = older.get(channel, _NONE), current.get(channel, _NONE)
+        return max(seq, later_seq), max(roster, later_roster)
 
     def memberships(self, tenant: str, user: str) -> dict[str, Event]:
         """The last membership event of the user that passed, by channel."""
         last: dict[str, Event] = {}
         for generation in self._recent.members:
             for channel, event in generation.get((tenant, user), {}).items():
-                if channel not in last or last[channel].seq < event.seq:
+                if channel not in last or order(last[channel]) < order(event):
                     last[channel] = event
         return last
 
@@ -67,8 +72,8 @@ class Recent:
 
     def __init__(self) -> None:
         self.now = asyncio.get_running_loop().time
-        self.heads: tuple[dict[str, int], dict[str, int]] = ({}, {})
-        """Highest event by channel: the older and the current generation."""
+        self.heads: tuple[dict[str, tuple[int, int]], dict[str, tuple[int, int]]] = ({}, {})
+        """Highest event and roster change by channel: the older and the current generation."""
         self.members: tuple[dict[tuple[str, str], dict[str, Event]], dict[tuple[str, str], dict[str, Event]]] = ({}, {})
         """Last membership event by (tenant, user) and channel, likewise."""
         self.losses = 0
@@ -94,14 +99,15 @@ class Recent:
         """Forget everything: the store has begun a new epoch."""
         self.heads, self.members = ({}, {}), ({}, {})
 
-    def passed(self, channel: str, seq: int) -> None:
-        """An event of a channel unknown to the hub passed."""
+    def passed(self, channel: str, seq: int, roster: int) -> None:
+        """Events and roster changes up to these numbers passed in a channel unknown to the hub."""
         if not self._loads:
             return
         self._turn()
         current = self.heads[1]
-        if seq > current.get(channel, 0):
-            current[channel] = seq
+        known_seq, known_roster = current.get(channel, _NONE)
+        if seq > known_seq or roster > known_roster:
+            current[channel] = max(seq, known_seq), max(roster, known_roster)
 
     def member(self, event: Event) -> None:
         """A membership event passed."""
@@ -109,7 +115,7 @@ class Recent:
             return
         self._turn()
         known = self.members[1].setdefault((event.tenant, event.subject), {})
-        if event.channel not in known or known[event.channel].seq < event.seq:
+        if event.channel not in known or order(known[event.channel]) < order(event):
             known[event.channel] = event
 
     def _turn(self) -> None:

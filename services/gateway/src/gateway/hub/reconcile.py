@@ -28,7 +28,7 @@ from gateway.clients import CALL_SECONDS
 from gateway.hub.hub import Hub
 from gateway.metrics import COMPARED, GAPS, HOLES
 from gateway.model import Channel
-from hubbub.messages.v1.messages_service_pb2 import GetHeadsRequest
+from hubbub.messages.v1.messages_service_pb2 import GetHeadsRequest, Position
 from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 
 log = structlog.get_logger()
@@ -62,11 +62,13 @@ class Reconciler:
         """Compare every local channel of these partitions at once."""
         self.suspect(key for key in self._hub.channels if partition_of(key, self._partitions) in partitions)
 
-    def announced(self, channel_id: str, head: int) -> None:
-        """Event `head` of the channel was published before this was heard."""
+    def announced(self, channel_id: str, head: int, roster: int = 0) -> None:
+        """Event `head` and change `roster` of the channel were published before this was heard."""
         channel = self._hub.channels.get(channel_id)
-        if channel is not None and max(channel.target, channel.head) < head:
-            self._found(channel, head)
+        if channel is None:
+            return
+        if max(channel.target, channel.head) < head or max(channel.roster_target, channel.roster) < roster:
+            self._found(channel, head, roster)
 
     async def run(self) -> None:
         """Compare suspected channels as they come, forever; retry while the store does not answer."""
@@ -80,8 +82,8 @@ class Reconciler:
                 await backoff.wait()
                 continue
             backoff.succeeded()
-            for channel, head in behind:
-                self._hub.expect(channel, head)
+            for channel, stored in behind:
+                self._hub.expect(channel, stored.seq, stored.roster)
             self._rewind(ahead)
             for key in chunk:
                 self._suspects.pop(key, None)
@@ -111,21 +113,23 @@ class Reconciler:
         if not behind and not ahead:
             return
         await asyncio.sleep(GRACE_SECONDS)
-        for channel, head in behind:
-            if channel.head < head and self._hub.channels.get(channel.id) is channel and not channel.filling:
-                self._found(channel, head)
+        for channel, stored in behind:
+            if _lags(channel, stored) and self._hub.channels.get(channel.id) is channel and not channel.filling:
+                self._found(channel, stored.seq, stored.roster)
         if ahead:
             _, still = await self._compare([channel.id for channel in ahead], "round")
             self._rewind(still)
 
-    def _found(self, channel: Channel, head: int) -> None:
+    def _found(self, channel: Channel, head: int, roster: int) -> None:
         HOLES.inc()
         log.warning("gap_found", channel=channel.id, head=channel.head, stored=head)
-        self._hub.expect(channel, head)
+        self._hub.expect(channel, head, roster)
 
-    async def _compare(self, chunk: Sequence[str], reason: str) -> tuple[list[tuple[Channel, int]], list[Channel]]:
-        """Channels that are behind the store, with the store's heads; and channels that are ahead of it."""
-        known = {key: (channel, channel.head) for key in chunk if (channel := self._hub.channels.get(key)) is not None}
+    async def _compare(self, chunk: Sequence[str], reason: str) -> tuple[list[tuple[Channel, Position]], list[Channel]]:
+        """Channels that are behind the store, with their positions there; and channels that are ahead of it."""
+        known = {
+            key: (channel, channel.head, channel.roster) for key in chunk if (channel := self._hub.channels.get(key)) is not None
+        }
         if not known:
             return [], []
         answer = await call(self._messages.GetHeads, GetHeadsRequest(channels=list(known)), timeout=CALL_SECONDS)
@@ -134,12 +138,12 @@ class Reconciler:
         COMPARED.labels(reason).inc(len(known))
         behind, ahead = [], []
         for position in answer.heads:
-            channel, head = known[position.channel]
+            channel, head, roster = known[position.channel]
             if self._hub.channels.get(position.channel) is not channel:
                 continue
-            if position.seq > channel.head:
-                behind.append((channel, position.seq))
-            elif position.seq < head:
+            if _lags(channel, position):
+                behind.append((channel, position))
+            elif position.seq < head or position.roster < roster:
                 ahead.append(channel)
         return behind, ahead
 
@@ -148,3 +152,8 @@ class Reconciler:
             GAPS.labels("rewound").inc()
             log.error("store_lost_commits", channel=channel.id, head=channel.head)
             self._hub.expel(channel)
+
+
+def _lags(channel: Channel, stored: Position) -> bool:
+    """Whether the store has an event or a roster change that the channel has not."""
+    return stored.seq > channel.head or stored.roster > channel.roster

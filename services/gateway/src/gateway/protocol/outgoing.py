@@ -15,7 +15,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from chassis.errors import HubbubError
 from chassis.proto_enums import to_word
-from hubbub.events.v1.events_pb2 import Role
+from hubbub.events.v1.events_pb2 import Event, Role
 from hubbub.messages.v1.messages_pb2 import Channel, ChannelKind
 
 Ref: TypeAlias = Raw | UnsetType
@@ -31,6 +31,7 @@ class Limits(msgspec.Struct, frozen=True):
     sends_per_second: int
     burst: int
     connections: int
+    named_members: int
 
 
 class ChannelView(msgspec.Struct, frozen=True):
@@ -50,6 +51,24 @@ class Membership(msgspec.Struct, frozen=True):
     view: ChannelView
     floor: int = 0
     """The member may not read entries up to this position, nor what later entries say about them."""
+    roster: int = 0
+    """Number of the channel's last roster change when the membership was read."""
+    members: int = 0
+    """How many members the channel had then."""
+
+
+class Place(NamedTuple):
+    """A membership of a session: where the channel stood when the session was read."""
+
+    channel: str
+    seq: int
+    """Head of the log."""
+    floor: int
+    """As in `Membership`."""
+    roster: int = 0
+    """Number of the last roster change."""
+    members: int = 0
+    """How many members the channel has."""
 
 
 class Start(NamedTuple):
@@ -130,6 +149,21 @@ class Receipt(msgspec.Struct, frozen=True, tag="receipt"):
     read_seq: int
 
 
+class Seen(msgspec.Struct, frozen=True, tag="seen"):
+    """How many other members have read the newest message of a large channel."""
+
+    channel: str
+    seq: int
+    count: int
+
+
+class Members(msgspec.Struct, frozen=True, tag="members"):
+    """How many members a large channel has."""
+
+    channel: str
+    count: int
+
+
 class Typing(msgspec.Struct, frozen=True, tag="typing"):
     """A user is typing."""
 
@@ -171,7 +205,21 @@ class Accepted(msgspec.Struct, frozen=True, tag="accepted"):
 
 
 Frame: TypeAlias = (
-    Accepted | Hello | Ack | Error | Synced | Joined | Left | Receipt | Typing | Presence | Reconnect | Renewed | Pong
+    Accepted
+    | Hello
+    | Ack
+    | Error
+    | Synced
+    | Joined
+    | Left
+    | Receipt
+    | Seen
+    | Members
+    | Typing
+    | Presence
+    | Reconnect
+    | Renewed
+    | Pong
 )
 
 _encode = msgspec.json.Encoder().encode
@@ -187,15 +235,22 @@ def membership(channel: Channel) -> Membership:
     """The viewer's membership of a channel."""
     kind, role = to_word(ChannelKind, channel.kind), to_word(Role, channel.role)
     view = ChannelView(channel.id, kind, channel.name, role, channel.seq, channel.read_seq)
-    return Membership(view, channel.floor)
+    return Membership(view, channel.floor, channel.roster, channel.members)
+
+
+def welcomed(joined: Event) -> Membership:
+    """The membership that begins with an event which has a `welcome`."""
+    told = joined.welcome
+    view = ChannelView(joined.channel, told.kind, told.name, to_word(Role, joined.role), joined.seq, joined.seq)
+    return Membership(view, told.floor, joined.roster, joined.members)
 
 
 _read_views = msgspec.json.Decoder(list[ChannelView]).decode
-_read_places = msgspec.json.Decoder(list[tuple[str, int, int]]).decode
+_read_places = msgspec.json.Decoder(list[Place]).decode
 
 
-def places(memberships: bytes) -> list[tuple[str, int, int]]:
-    """Channel id, head and floor of each membership of a session."""
+def places(memberships: bytes) -> list[Place]:
+    """The memberships of a session."""
     return _read_places(memberships) if memberships else []
 
 

@@ -18,7 +18,7 @@ from gateway.identity.identity import Identity
 from gateway.model import Connection, Framed
 from gateway.protocol import incoming
 from gateway.protocol.close_codes import Close
-from gateway.protocol.incoming import FRAME_BYTES, FrameRefused, Malformed
+from gateway.protocol.incoming import COST_BYTES, FRAME_BYTES, FrameRefused, Malformed
 from gateway.protocol.outgoing import Accepted, encode
 from gateway.socketio.owner import INVALID_NAMESPACE, PacketOwner, frames
 from gateway.socketio.session import CLOSING_SECONDS, Session
@@ -115,12 +115,12 @@ class Client(PacketOwner):
             case Type.EVENT | Type.BINARY_EVENT if connection is not None and packet.namespace == MAIN:
                 self._take_event(connection, packet)
             case Type.ACK | Type.BINARY_ACK if connection is not None:
-                session.charge(CONTROL_COST)  # the door asks for no acknowledgement
+                session.charge(CONTROL_COST + _size(packet) // COST_BYTES)  # the door asks for no acknowledgement
             case _:
                 session.close(Close.MALFORMED_FRAME)
 
     def _take_connect(self, session: Session, packet: Packet) -> None:
-        if not session.charge(CONNECT_COST):
+        if not session.charge(CONNECT_COST + _size(packet) // COST_BYTES):
             return
         if packet.namespace != MAIN:
             self.write(session, frames(Packet(Type.CONNECT_ERROR, packet.namespace, data=INVALID_NAMESPACE)))
@@ -136,7 +136,7 @@ class Client(PacketOwner):
             self._admission.start(self, auth)
 
     def _take_event(self, connection: Connection, packet: Packet) -> None:
-        size = len(packet.data) + sum(map(len, packet.attachments))
+        size = _size(packet)
         try:
             frame = _frame(packet)
         except Malformed:
@@ -313,6 +313,10 @@ def _frame(packet: Packet) -> incoming.Frame:
     if packet.type is Type.BINARY_EVENT or name is None or len(arguments) != 1:
         raise FrameRefused(InvalidFrame("An event has a name and one object"), ref)
     return incoming.decode_fields(name, bytes(arguments[0]), ref)
+
+
+def _size(packet: Packet) -> int:
+    return len(packet.data) + sum(map(len, packet.attachments))
 
 
 def _name(first: Raw) -> str | None:

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from gateway.model import NO_FILE
 from gateway.protocol.close_codes import Close
+from gateway.protocol.incoming import COST_BYTES
 from gateway.rates.bucket import Bucket
 from gateway.socketio import engine_packets
 from gateway.socketio.engine_packets import MalformedPacketError, Packet, Type
@@ -88,6 +89,10 @@ class WebSocket(Protocol):
     def transport(self) -> asyncio.Transport:
         """Where its bytes go."""
 
+    @property
+    def answered(self) -> bool:
+        """Whether its client was told that it works, and may have stopped polling."""
+
     def dismiss(self) -> None:
         """End a WebSocket that its session does not use."""
 
@@ -145,7 +150,7 @@ class Session:
         if packet.type is Type.MESSAGE:
             self.owner.message(self, packet.data, binary=packet.binary)
             return
-        if not self.charge(CONTROL_COST):
+        if not self.charge(CONTROL_COST + len(packet.data) // COST_BYTES):
             return
         match packet.type:
             case Type.PONG:
@@ -194,15 +199,18 @@ class Session:
             self.polling.cancel_release()
 
     def upgrade(self, websocket: WebSocket) -> None:
-        """Go on with the WebSocket that was probed."""
+        """Go on with the WebSocket that was probed, or end there: its client does not poll any more."""
         polling = self.polling
-        if polling is None or self.closing is not None:
+        if polling is None:
             websocket.dismiss()
             return
         self.probe = self.polling = None
         self.transport = websocket.transport
         held = polling.release()
-        self.owner.moved(self)
+        if self.closing is None:
+            self.owner.moved(self)
+        else:
+            asyncio.get_running_loop().call_later(CLOSING_SECONDS, self.transport.abort)
         if held:
             self.transport.write(held)
 
@@ -235,16 +243,21 @@ class Session:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self.probe is not None:
-            self.probe.dismiss()
-            self.probe = None
+        if self.probe is not None and not self.probe.answered:
+            self._dismiss_probe()
         self.owner.ended(self)
 
     def gone(self) -> None:
         """The transport is closed."""
         if self.closing is None:
             self.owner.gone(self)
+        self._dismiss_probe()
         self._forget(self)
+
+    def _dismiss_probe(self) -> None:
+        probe, self.probe = self.probe, None
+        if probe is not None:
+            probe.dismiss()
 
     # Called by the polling transport.
 

@@ -23,6 +23,8 @@ MAX_ID = (1 << 53) - 1
 """The largest acknowledgement id: JavaScript counts no further."""
 MAX_ATTACHMENTS = 10
 """Of one packet."""
+MAX_NAMESPACE = 128
+"""Bytes of a namespace, which an answer repeats."""
 _FORMAT = re.compile(
     rb"(?P<type>[0-6])(?:(?P<attachments>[0-9]{1,4})-)?(?:(?P<namespace>/[^,]*),?)?(?P<id>[0-9]{1,16})?(?P<data>.*)", re.DOTALL
 )
@@ -146,7 +148,8 @@ def _decode(text: bytes) -> tuple[Packet, int]:
         raise MalformedPacketError from None
     binary = kind in (Type.BINARY_EVENT, Type.BINARY_ACK)
     fits = _fits(packet) or (b"\\u" in packet.data and _fits(packet.without_surrogates()))
-    if binary is (found["attachments"] is None) or (number or 0) > MAX_ID or not fits:
+    too_much = (number or 0) > MAX_ID or len(namespace) > MAX_NAMESPACE
+    if binary is (found["attachments"] is None) or too_much or not fits:
         raise MalformedPacketError
     count = int(found["attachments"] or 0)
     if count > MAX_ATTACHMENTS:

@@ -23,7 +23,7 @@ _ASKS = Packet(Type.PING, _PROBE)
 class EngineListener(WebSocketListener):
     """Receives from one WebSocket of a session."""
 
-    __slots__ = ("_answered", "_deadline", "_dismissed", "_session", "_transport")
+    __slots__ = ("_deadline", "_dismissed", "_session", "_transport", "answered")
     takes_binary = True
 
     def __init__(self, session: Session, transport: asyncio.Transport) -> None:
@@ -32,7 +32,7 @@ class EngineListener(WebSocketListener):
         self._transport = transport
         self._dismissed = False
         """The session does not use it, and its close frame was written."""
-        self._answered = False
+        self.answered = False
         """The probe was answered."""
         self._deadline: asyncio.TimerHandle | None = None
         """Ends a probe that does not upgrade."""
@@ -55,7 +55,9 @@ class EngineListener(WebSocketListener):
     @property
     def closing(self) -> Close | None:
         """Why it ends; None while it is open."""
-        return Close.BY_CLIENT if self._dismissed else self._session.closing
+        if self._dismissed:
+            return Close.BY_CLIENT
+        return self._session.closing if self._in_use else None
 
     @property
     def bucket(self) -> Bucket:
@@ -75,11 +77,11 @@ class EngineListener(WebSocketListener):
         """Handle a packet."""
         if self._in_use:
             self._session.receive_text(payload)
-        elif payload == engine_packets.encode_text(_ASKS) and not self._answered:
-            self._answered = True
+        elif payload == engine_packets.encode_text(_ASKS) and not self.answered:
+            self.answered = True
             self._transport.write(_PROBED)
             self._session.probe_answered()
-        elif payload == Type.UPGRADE.value and self._answered:
+        elif payload == Type.UPGRADE.value and self.answered:
             self._stop_timer()
             self._session.upgrade(self)
         else:

@@ -13,6 +13,7 @@ from bus.signals import Signals
 from bus.topics import partition_of
 from chassis.backoff import retrying
 from chassis.errors import NotFound
+from chassis.rooms import NAMED_MEMBERS
 from gateway.hub.hub import Hub
 from gateway.model import Connection
 from gateway.protocol.outgoing import Typing, encode
@@ -33,6 +34,8 @@ class Typed(msgspec.Struct, frozen=True, array_like=True):
     user: str
     head: int = 0
     """The sender's head of the channel. A gateway that is behind it may not know yet who was removed."""
+    roster: int = 0
+    """The sender's last roster change, likewise."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -55,9 +58,12 @@ class TypingSignals:
         self._waiting: asyncio.Queue[Typed] = asyncio.Queue(WAITING)
 
     def typed(self, connection: Connection, channel: str) -> None:
-        """Signal that a user types. Raises `NotFound` if the user is not a member."""
-        if channel not in connection.account.channels:
+        """Signal that a user types, unless the channel is large. Raises `NotFound` if the user is not a member."""
+        typed_in = connection.account.channels.get(channel)
+        if typed_in is None:
             raise NotFound
+        if typed_in.members > NAMED_MEMBERS:
+            return
         if self._now() - self._second >= INTERVAL_SECONDS:
             self._second = self._now()
             self._signalled.clear()
@@ -66,7 +72,7 @@ class TypingSignals:
             return
         self._signalled.add(key)
         account = connection.account
-        self._waiting.put_nowait(Typed(account.tenant, channel, account.user, account.channels[channel].head))
+        self._waiting.put_nowait(Typed(account.tenant, channel, account.user, typed_in.head, typed_in.roster))
 
     async def send(self) -> None:
         """Send waiting signals, forever."""
@@ -94,7 +100,9 @@ class TypingSignals:
 
     def _forward(self, typed: Typed) -> None:
         channel = self._hub.channels.get(typed.channel)
-        if channel is None or channel.tenant != typed.tenant or channel.head < typed.head:
+        if channel is None or channel.tenant != typed.tenant or channel.members > NAMED_MEMBERS:
+            return
+        if channel.head < typed.head or channel.roster < typed.roster:
             return
         payload = encode(Typing(typed.channel, typed.user))
         others = [

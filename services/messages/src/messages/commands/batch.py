@@ -54,8 +54,9 @@ async def handle(
             results.add(command, answer)
     for (body, verdict), count in results.counts.items():
         COMMANDS.labels(kind_of(body), verdict).inc(count)
-    receipts = reads.receipts(positions, found[-1]) if positions else []
-    return Stored(results.outcomes, await _to_publish(database, tenants, results), receipts, sorted(results.unpublished))
+    moved = reads.moved(positions, found[-1]) if positions else reads.Moved([], [])
+    entries = await _to_publish(database, tenants, results)
+    return Stored(results.outcomes, entries, moved.receipts, moved.reads, sorted(results.unpublished))
 
 
 def kind_of(body: type[Body]) -> str:

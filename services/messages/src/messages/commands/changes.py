@@ -45,7 +45,8 @@ WITH cmd AS NOT MATERIALIZED (
     %(id)s::text AS id, %(message)s::uuid AS message, %(issued)s::float8 AS issued
 ),
 target AS (
-  SELECT cmd.*, ch.head, ch.posts, prior.seq AS prior_seq, msg.seq AS posted_seq, {repeated} AS repeated_seq, {NOW} AS now,
+  SELECT cmd.*, ch.head, ch.posts, ch.roster, prior.seq AS prior_seq, msg.seq AS posted_seq, {repeated} AS repeated_seq,
+    {NOW} AS now,
     CASE ch.history WHEN 'joined' THEN msg.seq END AS about, {wait} AS wait,
     CASE
       WHEN prior.command = cmd.id THEN 'again'
@@ -83,8 +84,8 @@ outbox AS (
 SELECT 1 AS n, verdict, seq, message,
   CASE WHEN verdict <> 'fresh' THEN (
     SELECT first.at FROM entries first WHERE first.channel = judged.channel AND first.seq = judged.seq) END AS at,
-  CASE verdict WHEN 'SLOW_MODE' THEN wait END AS wait, about, NULL::text AS details, (SELECT id FROM outbox) AS unpublished, now,
-  {EPOCH} AS epoch
+  CASE verdict WHEN 'SLOW_MODE' THEN wait END AS wait, about, NULL::text AS details,
+  (SELECT id FROM outbox) AS unpublished, roster, now, {EPOCH} AS epoch
 FROM judged
 """)
 
@@ -109,8 +110,8 @@ spoke AS (
     wait=f"EXTRACT(epoch FROM {NEXT_WORDS_AT} - {NOW})::float8",
 )
 
-# Erases the content from the entries of the post and its edits, in the same transaction; the entries stay. Remembers its uploads
-# as withdrawn. Deleting another user's message is recorded in the audit log.
+# Erases the content from the entries of the post and its edits, in the same transaction; the entries stay. Deleting
+# another user's message is recorded in the audit log.
 _DELETE = _statement(
     f"""
       WHEN msg.sender <> cmd.actor AND NOT {role_may("allowed_others")} THEN 'NOT_ALLOWED'
@@ -121,13 +122,6 @@ _DELETE = _statement(
   INSERT INTO changes (channel, message, seq, tenant, deleted_seq)
   SELECT channel, message, posted_seq, tenant, seq FROM fresh
   ON CONFLICT (channel, message) DO UPDATE SET text = NULL, sealed = NULL, deleted_seq = excluded.deleted_seq
-),
-uploads AS (
-  INSERT INTO withdrawn (channel, upload, tenant)
-  SELECT fresh.channel, attachment->>'id', fresh.tenant FROM fresh
-  JOIN entries post ON post.channel = fresh.channel AND post.seq = fresh.posted_seq,
-    jsonb_array_elements(post.details->'attachments') AS attachment
-  ON CONFLICT DO NOTHING
 ),
 erased_post AS (
   UPDATE entries SET text = NULL, sealed = NULL, details = details - '{attachments,mentions}'::text[]

@@ -66,7 +66,7 @@ SILENCED_OR_BLOCKED = """
 """
 
 # The member sees entries numbered above this.
-FLOOR = "CASE ch.history WHEN 'joined' THEN member.joined_seq ELSE 0 END"
+FLOOR = "CASE ch.history WHEN 'joined' THEN member.joined_seq - 1 ELSE 0 END"
 
 # The time of all entries of a statement. It is taken after the locks were granted, so it never precedes a former entry's.
 NOW = "date_trunc('milliseconds', statement_timestamp())"
@@ -108,18 +108,20 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     """The details that were stored, as JSON; None when they are those of the command."""
     unpublished: int | None
     """The row of `unpublished` that covers the statement's new entries. Only in a statement's first answer."""
+    roster: int
+    """`Entry.roster`."""
     epoch: str
     """The store's epoch in the statement."""
 
 
 def answers(rows: Rows) -> Sequence[Answer]:
-    """Read rows of (n, verdict, seq, message, at, wait, about, details, unpublished, now, epoch), in the order of `n`.
+    """Read rows of (n, verdict, seq, message, at, wait, about, details, unpublished, roster, now, epoch), in the order of `n`.
 
     `at` is NULL for new entries: they share `now`, which only the first row has, like the epoch.
     """
     rows.sort(key=_FIRST)
     now, epoch = rows[0][-2:]
     return [
-        Answer(verdict, seq, message, at or now, wait, about, details, unpublished, epoch)
-        for _, verdict, seq, message, at, wait, about, details, unpublished, _, _ in rows
+        Answer(verdict, seq, message, at or now, wait, about, details, unpublished, roster or 0, epoch)
+        for _, verdict, seq, message, at, wait, about, details, unpublished, roster, _, _ in rows
     ]  # fmt: skip

@@ -11,7 +11,7 @@ from enum import StrEnum
 import msgspec
 
 from chassis.errors import HubbubError
-from messages.message import Attachment, ChannelId, CommandId, Entry, MessageId, Receipt, TenantId, UserId
+from messages.message import Attachment, ChannelId, CommandId, Entry, MessageId, Reads, Receipt, TenantId, UserId
 
 
 class Post(msgspec.Struct, frozen=True, gc=False):
@@ -114,10 +114,13 @@ class Stored(msgspec.Struct, frozen=True):
     entries: list[Entry]
     """To be published, ordered within each channel. Includes the entries of redelivered commands."""
     receipts: list[Receipt]
+    """Read positions that moved in channels of up to `NAMED_MEMBERS` members."""
+    reads: list[Reads]
+    """Those of larger channels."""
     unpublished: list[int]
     """Rows of the table `unpublished` that cover `entries`; they may be deleted once the bus has the entries."""
 
     @classmethod
     def nothing(cls) -> Stored:
         """The result of an empty batch."""
-        return cls([], [], [], [])
+        return cls([], [], [], [], [])

@@ -40,7 +40,7 @@ _DETAILS = (
 # the author's earlier posts in the same statement (`paced`).
 _STORE = Statement(f"""
 WITH judged AS MATERIALIZED ( -- otherwise each use of the verdict would judge again
-  SELECT cmd.*, cmd.ordinality AS n, ch.head, ch.posts, {NOW} AS now,
+  SELECT cmd.*, cmd.ordinality AS n, ch.head, ch.posts, ch.roster, {NOW} AS now,
     prior.seq AS prior_seq, prior.message AS prior_message,
     {SLOW_MODE_APPLIES} AS slow, ch.slow_mode_seconds, {NEXT_WORDS_AT} AS next_post_at, {_DETAILS} AS kept,
     CASE ch.history WHEN 'joined' THEN root.seq END AS about,
@@ -86,6 +86,10 @@ logged AS (
 remembered AS (
   INSERT INTO keys (channel, fingerprint, seq, message, digest) SELECT channel, fingerprint, seq, message, digest FROM fresh
 ),
+attached AS (
+  INSERT INTO carried (channel, upload, tenant, seq, message) SELECT channel, attachment->>'id', tenant, seq, message
+  FROM fresh, jsonb_array_elements(kept->'attachments') AS attachment WHERE kept ? 'attachments'
+),
 ranges AS MATERIALIZED (SELECT channel, min(seq) AS first, max(seq) AS last, max(now) AS at FROM fresh GROUP BY channel),
 advanced AS (
   UPDATE channels SET head = last, posts = posts + last - head, last_post = last, active_at = at
@@ -109,7 +113,7 @@ SELECT n, verdict,
   CASE verdict WHEN 'SLOW_MODE' THEN
     CASE WHEN next_post_at > now THEN EXTRACT(epoch FROM next_post_at - now)::float8 ELSE slow_mode_seconds END END AS wait,
   about, CASE WHEN kept <> details THEN kept::text END AS details,
-  CASE n WHEN 1 THEN (SELECT id FROM outbox) END AS unpublished, CASE n WHEN 1 THEN now END AS now,
+  CASE n WHEN 1 THEN (SELECT id FROM outbox) END AS unpublished, NULLIF(roster, 0), CASE n WHEN 1 THEN now END AS now,
   CASE n WHEN 1 THEN {EPOCH} END AS epoch
 FROM numbered
 """)
@@ -163,7 +167,7 @@ def entry(command: Command, answer: Answer) -> Entry:
     details = (_decode(answer.details) if answer.details else _details(post)) or NO_DETAILS
     return Entry(
         command.channel, answer.seq, command.tenant, EntryKind.MESSAGE_POSTED, command.actor, answer.at, command.key, command.id,
-        answer.message, post.text, post.sealed, details, answer.about or 0, answer.epoch,
+        answer.message, post.text, post.sealed, details, answer.about or 0, answer.epoch, answer.roster,
     )  # fmt: skip
 
 

@@ -40,6 +40,8 @@ CREATE TABLE channels (
     head bigint NOT NULL DEFAULT 0, -- number of the newest entry
     posts bigint NOT NULL DEFAULT 0, -- how many messages were posted
     last_post bigint NOT NULL DEFAULT 0, -- number of the newest message
+    members bigint NOT NULL DEFAULT 0, -- how many members it has
+    roster bigint NOT NULL DEFAULT 0, -- number of the newest row of `roster_changes`
     active_at timestamptz NOT NULL DEFAULT now(), -- when the newest entry was stored
     archived_to bigint NOT NULL DEFAULT 0, -- `entries` holds the numbers above this
     archived_posts bigint NOT NULL DEFAULT 0, -- how many messages have numbers up to `archived_to`
@@ -53,16 +55,39 @@ CREATE TABLE members (
     "user" text NOT NULL,
     tenant text NOT NULL,
     role text NOT NULL, -- owner, moderator, member, reader
-    joined_seq bigint NOT NULL, -- number of the member.joined entry
+    joined_seq bigint NOT NULL, -- number of the member.joined entry; of the first entry after a joining without one
     read_seq bigint NOT NULL,
     muted boolean NOT NULL DEFAULT false,
     last_posted_at timestamptz,
     silenced_until timestamptz, -- copied from `silences`, so that judging a post reads one row
     put_in boolean NOT NULL DEFAULT false, -- another user added the member, whose own posts show in `last_posted_at`
+    sort_name text COLLATE "C" NOT NULL DEFAULT '', -- lower(users.name), by which members are sorted and found
     PRIMARY KEY (channel, "user"),
     FOREIGN KEY (tenant, "user") REFERENCES users
 ) WITH (fillfactor = 70, autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 1000000);
 CREATE INDEX members_of_user ON members (tenant, "user", channel);
+-- Posts and reads change none of its columns, so they need not update it.
+CREATE INDEX members_by_name ON members (channel, role, sort_name, "user");
+
+-- Members who joined or left a channel that was too large for an entry of the log each. Only gateways read them (docs/adr/0048).
+CREATE TABLE roster_changes (
+    channel uuid NOT NULL REFERENCES channels,
+    number bigint NOT NULL, -- 1, 2, 3 … without a gap
+    tenant text NOT NULL,
+    "user" text NOT NULL,
+    role text, -- NULL: the user left
+    seq bigint NOT NULL, -- head of the channel when the change was made
+    at timestamptz NOT NULL,
+    PRIMARY KEY (channel, number)
+);
+
+-- How many members of a large channel have read its newest message. The row lags behind new messages until the first of them is read.
+CREATE TABLE seen (
+    channel uuid PRIMARY KEY REFERENCES channels,
+    tenant text NOT NULL,
+    seq bigint NOT NULL, -- number of the message
+    readers bigint NOT NULL
+) WITH (fillfactor = 50);
 
 CREATE FUNCTION refuse_value() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -75,6 +100,13 @@ CREATE TRIGGER valid AFTER INSERT OR UPDATE OF kind, history, direct_key ON chan
 CREATE TRIGGER valid AFTER INSERT OR UPDATE OF role ON members FOR EACH ROW
     WHEN (NEW.role NOT IN ('owner', 'moderator', 'member', 'reader'))
     EXECUTE FUNCTION refuse_value();
+
+CREATE FUNCTION rename_members() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE members SET sort_name = lower(NEW.name) WHERE tenant = NEW.tenant AND "user" = NEW.id;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER renamed AFTER UPDATE OF name ON users FOR EACH ROW WHEN (NEW.name <> OLD.name) EXECUTE FUNCTION rename_members();
 
 -- Users who left by themselves. Others can invite them, but not add them.
 CREATE TABLE departures (
@@ -162,7 +194,6 @@ CREATE TABLE entries (
 CREATE INDEX entries_posted ON entries (channel, message) WHERE kind = 1;
 CREATE INDEX entries_edits ON entries (channel, message) WHERE kind = 2;
 CREATE INDEX entries_replies ON entries (channel, thread, seq) WHERE thread IS NOT NULL;
-CREATE INDEX entries_carrying ON entries (channel) WHERE kind = 1 AND details ? 'attachments';
 
 -- Idempotency: the entry that a command's key made, for ever. Rows are only ever inserted, and outlive archived entries.
 -- No personal data: `fingerprint` is a hash of the actor and the key (see `messages.commands.fingerprint`).
@@ -211,12 +242,14 @@ CREATE TABLE reactions (
     PRIMARY KEY (channel, message, emoji, "user")
 );
 
--- Uploads whose message was deleted. They are served again only where a message that was not deleted carries them.
-CREATE TABLE withdrawn (
-    channel uuid NOT NULL REFERENCES channels,
+-- The messages that carry an upload. It is served to those who may see one of them.
+CREATE TABLE carried (
+    channel uuid NOT NULL,
     upload text NOT NULL,
     tenant text NOT NULL,
-    PRIMARY KEY (channel, upload)
+    seq bigint NOT NULL, -- number of the message.posted entry
+    message uuid NOT NULL,
+    PRIMARY KEY (channel, upload, seq)
 );
 
 -- Messages reported to the moderators. The text is kept while the report is open, also when the message is deleted.
@@ -231,14 +264,22 @@ CREATE TABLE reports (
     reporter text NOT NULL,
     reason text NOT NULL,
     at timestamptz NOT NULL DEFAULT now(),
-    escalated boolean NOT NULL, -- the author was a moderator or owner: the tenant's administrators handle it
+    escalated boolean NOT NULL, -- the author has been a moderator or owner since: the tenant's administrators handle it
     resolution text CHECK (resolution IN ('dismissed', 'acted')),
     resolved_at timestamptz,
     UNIQUE (channel, message, reporter)
 );
-CREATE INDEX reports_open ON reports (channel, id) WHERE resolved_at IS NULL;
-CREATE INDEX reports_open_of_tenant ON reports (tenant, id) WHERE resolved_at IS NULL;
+CREATE INDEX reports_open ON reports (channel, id) WHERE resolved_at IS NULL AND NOT escalated;
+CREATE INDEX reports_escalated ON reports (tenant, id) WHERE resolved_at IS NULL AND escalated;
 CREATE INDEX reports_open_by_reporter ON reports (tenant, reporter) WHERE resolved_at IS NULL;
+CREATE FUNCTION escalate_reports() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE reports SET escalated = true
+    WHERE channel = NEW.channel AND sender = NEW."user" AND resolved_at IS NULL AND NOT escalated;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER escalate AFTER INSERT OR UPDATE OF role ON members FOR EACH ROW WHEN (NEW.role IN ('moderator', 'owner'))
+    EXECUTE FUNCTION escalate_reports();
 
 -- The transactional outbox: entries that may not have reached the bus yet. One row per transaction, deleted after publishing.
 -- The arrays are random ids and do not compress, so they are stored as they are, inside the row.
@@ -247,7 +288,8 @@ CREATE TABLE unpublished (
     created_at timestamptz NOT NULL DEFAULT now(),
     channels uuid[] STORAGE EXTERNAL NOT NULL,
     firsts bigint[] STORAGE EXTERNAL NOT NULL,
-    lasts bigint[] STORAGE EXTERNAL NOT NULL
+    lasts bigint[] STORAGE EXTERNAL NOT NULL,
+    roster boolean NOT NULL DEFAULT false -- the numbers are of `roster_changes` instead of `entries`
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, toast_tuple_target = 8160);
 
 -- Conditions that hardly any command has to check. A subquery is set up with every execution of its statement; a function only

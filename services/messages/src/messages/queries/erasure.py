@@ -45,17 +45,13 @@ WITH rewritten AS (
       ELSE details END
   WHERE {_RANGE} AND tenant = %(tenant)s
     AND (actor = %(user)s OR details->>'user' = %(user)s OR details->'mentions' ? %(user)s)
-  RETURNING entries.channel, entries.message, entries.seq, entries.tenant, entries.kind, old.actor, old.details
+  RETURNING entries.channel, entries.message, entries.seq, entries.tenant, entries.kind, old.actor
 ), own AS (
   SELECT * FROM rewritten WHERE kind = 1 AND actor = %(user)s
 ), deleted AS (
   INSERT INTO changes (channel, message, seq, tenant, deleted_seq) SELECT channel, message, seq, tenant, seq FROM own
   ON CONFLICT (channel, message) DO UPDATE SET text = NULL, sealed = NULL,
     deleted_seq = COALESCE(changes.deleted_seq, excluded.deleted_seq)
-), uploads AS (
-  INSERT INTO withdrawn (channel, upload, tenant)
-  SELECT own.channel, attachment->>'id', own.tenant FROM own, jsonb_array_elements(own.details->'attachments') AS attachment
-  ON CONFLICT DO NOTHING
 )
 SELECT count(*) FROM rewritten
 """

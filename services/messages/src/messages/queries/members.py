@@ -1,8 +1,19 @@
-"""SQL of members and bans. The caller has locked the channel for every change. Indexes: primary keys."""
+"""SQL of members and bans. The caller has locked the channel for every change. Indexes: primary keys, `members_by_name`."""
 
-LIST = """
-SELECT mb."user", u.name, mb.role FROM members mb JOIN users u ON u.tenant = mb.tenant AND u.id = mb."user"
-WHERE mb.channel = %(channel)s AND mb.tenant = %(tenant)s AND mb."user" > %(after)s ORDER BY mb."user" LIMIT %(limit)s
+# A page of members by (role, name, id). Reads no further than the page in each role: `members_by_name` has the order.
+PAGE = """
+SELECT page."user", u.name, page.role, page.sort_name
+FROM unnest(%(roles)s::text[]) WITH ORDINALITY AS ranked(role, rank)
+CROSS JOIN LATERAL (
+  SELECT mb."user", mb.role, mb.sort_name, mb.tenant FROM members mb
+  WHERE mb.channel = %(channel)s AND mb.tenant = %(tenant)s AND mb.role = ranked.role
+    AND (mb.sort_name, mb."user") > (
+      CASE WHEN ranked.role = %(after_role)s THEN %(after_name)s ELSE '' END,
+      CASE WHEN ranked.role = %(after_role)s THEN %(after_user)s ELSE '' END)
+    AND mb.sort_name >= %(prefix)s AND mb.sort_name <= %(prefix)s || %(last)s
+  ORDER BY mb.sort_name, mb."user" LIMIT %(limit)s) page
+JOIN users u ON u.tenant = page.tenant AND u.id = page."user"
+ORDER BY ranked.rank, page.sort_name, page."user" LIMIT %(limit)s
 """
 
 FIND = """
@@ -13,19 +24,35 @@ WHERE mb.channel = %(channel)s AND mb.tenant = %(tenant)s AND mb."user" = ANY(%(
 # A user who joins has neither left nor is still invited.
 ADD = """
 WITH welcome AS (DELETE FROM departures WHERE channel = %(channel)s AND "user" = ANY(%(users)s::text[])),
-accepted AS (DELETE FROM invitations WHERE channel = %(channel)s AND "user" = ANY(%(users)s::text[]))
-INSERT INTO members (channel, "user", tenant, role, joined_seq, read_seq, silenced_until, put_in)
-SELECT %(channel)s, joining."user", %(tenant)s, joining.role, joining.seq, joining.seq, (
-  SELECT s.until FROM silences s WHERE s.channel = %(channel)s AND s."user" = joining."user"), joining."user" <> %(actor)s
-FROM unnest(%(users)s::text[], %(roles)s::text[], %(seqs)s::bigint[]) AS joining("user", role, seq)
+accepted AS (DELETE FROM invitations WHERE channel = %(channel)s AND "user" = ANY(%(users)s::text[])),
+counted AS (UPDATE channels SET members = members + cardinality(%(users)s::text[]) WHERE id = %(channel)s)
+INSERT INTO members (channel, "user", tenant, role, joined_seq, read_seq, silenced_until, put_in, sort_name)
+SELECT %(channel)s, joining."user", %(tenant)s, joining.role, joining.seq, joining.read, (
+  SELECT s.until FROM silences s WHERE s.channel = %(channel)s AND s."user" = joining."user"), joining."user" <> %(actor)s,
+  lower(u.name)
+FROM unnest(%(users)s::text[], %(roles)s::text[], %(seqs)s::bigint[], %(reads)s::bigint[]) AS joining("user", role, seq, read)
+JOIN users u ON u.tenant = %(tenant)s AND u.id = joining."user"
 """
 
 SET_ROLE = """
 UPDATE members SET role = %(role)s WHERE channel = %(channel)s AND "user" = %(user)s AND tenant = %(tenant)s
 """
 
+BEGIN_COUNTING_READERS = """
+INSERT INTO seen (channel, tenant, seq, readers)
+SELECT ch.id, ch.tenant, ch.last_post, (
+  SELECT count(*) FROM members mb WHERE mb.channel = ch.id AND mb.read_seq >= ch.last_post AND mb.joined_seq <= ch.last_post
+    AND mb."user" <> newest.actor)
+FROM channels ch JOIN entries newest ON newest.channel = ch.id AND newest.seq = ch.last_post
+WHERE ch.id = %(channel)s AND ch.tenant = %(tenant)s
+ON CONFLICT (channel) DO UPDATE SET seq = excluded.seq, readers = excluded.readers
+"""
+
 REMOVE = """
-DELETE FROM members WHERE channel = %(channel)s AND "user" = %(user)s AND tenant = %(tenant)s
+WITH gone AS (
+  DELETE FROM members WHERE channel = %(channel)s AND "user" = %(user)s AND tenant = %(tenant)s RETURNING channel
+)
+UPDATE channels SET members = members - 1 FROM gone WHERE channels.id = gone.channel
 """
 
 BANNED = """

@@ -1,6 +1,6 @@
 """SQL of messages in their current state.
 
-Indexes: primary keys, `entries_posted`, `entries_replies`, `entries_carrying`, `changes_pinned`.
+Indexes: primary keys, `entries_posted`, `entries_replies`, `changes_pinned`.
 """
 
 _REACTIONS = """(
@@ -43,18 +43,17 @@ _OF_THREAD = """ARRAY(
     UNION ALL SELECT seq FROM entries WHERE channel = %(channel)s AND message = %(thread)s AND kind = 1)"""
 THREAD = f"{_BETWEEN} AND {_ROOT_SEEN} AND m.seq = ANY ({_OF_THREAD}){_NEWEST}"
 
-# As above, of pinned messages, in a thread or in the channel.
+# As above, of pinned messages: those of the page in the channel, all of them (`Limits.pins_per_channel`) for a thread.
+_PINS = "SELECT seq FROM changes WHERE channel = %(channel)s AND pinned AND deleted_seq IS NULL"
 PINNED = f"""{_BETWEEN} AND m.seq = ANY (ARRAY(
-    SELECT seq FROM changes WHERE channel = %(channel)s AND pinned AND deleted_seq IS NULL))
-  AND (%(thread)s::uuid IS NULL OR m.id = %(thread)s OR (m.thread = %(thread)s AND {_ROOT_SEEN})){_NEWEST}"""
+    {_PINS} AND seq > %(after)s AND seq < %(before)s ORDER BY seq DESC LIMIT %(limit)s)){_NEWEST}"""
+PINNED_IN_THREAD = f"""{_BETWEEN} AND m.seq = ANY (ARRAY({_PINS}))
+  AND (m.id = %(thread)s OR (m.thread = %(thread)s AND {_ROOT_SEEN})){_NEWEST}"""
 
-# Whether messages carried an upload, but each was deleted or is numbered up to `floor`. Reads messages only when one of these is
-# possible.
-IS_HIDDEN = """
-WITH withdrawn_upload AS (
-  SELECT FROM withdrawn WHERE channel = %(channel)s AND upload = %(upload)s AND tenant = %(tenant)s)
-SELECT (%(floor)s > 0 OR EXISTS (SELECT FROM withdrawn_upload)) AND COALESCE(
-  (SELECT NOT bool_or(seq > %(floor)s) FROM messages WHERE channel = %(channel)s AND tenant = %(tenant)s
-    AND details ? 'attachments' AND details->'attachments' @> jsonb_build_array(jsonb_build_object('id', %(upload)s::text))),
-  EXISTS (SELECT FROM withdrawn_upload))
+# Whether messages carry an upload, but each was deleted or is numbered up to `floor`.
+_CARRIED = "FROM carried c {join} WHERE c.channel = %(channel)s AND c.upload = %(upload)s AND c.tenant = %(tenant)s"
+IS_HIDDEN = f"""
+SELECT EXISTS (SELECT {_CARRIED.format(join="")}) AND NOT EXISTS (
+  SELECT {_CARRIED.format(join="LEFT JOIN changes d ON d.channel = c.channel AND d.message = c.message")}
+    AND c.seq > %(floor)s AND d.deleted_seq IS NULL)
 """

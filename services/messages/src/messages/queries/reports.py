@@ -1,4 +1,7 @@
-"""SQL of reports. The caller has locked the channel for every change. Indexes: primary key, `reports_open`, `entries_posted`."""
+"""SQL of reports. The caller has locked the channel for every change.
+
+Indexes: primary key, `reports_open`, `reports_escalated`, `reports_open_by_reporter`, `entries_posted`.
+"""
 
 from messages.queries.messages import MESSAGE
 
@@ -13,21 +16,18 @@ ON CONFLICT (channel, message, reporter) DO UPDATE SET reporter = excluded.repor
 RETURNING id, xmax = 0
 """
 
-# The author handles reports: they were a moderator or owner when reported, or are one now.
-_ESCALATED = """(escalated OR EXISTS (SELECT FROM members mb
-    WHERE mb.channel = reports.channel AND mb."user" = reports.sender AND mb.role = ANY(%(handlers)s)))"""
 _COLUMNS = "id, channel, message, seq, sender, text, reporter, reason, at"
 _PAGE = "(%(after)s::uuid IS NULL OR id > %(after)s) ORDER BY id LIMIT %(limit)s"
 
 OPEN = f"""
 SELECT {_COLUMNS} FROM reports
 WHERE channel = %(channel)s AND tenant = %(tenant)s AND resolved_at IS NULL AND seq > %(floor)s
-  AND sender <> %(user)s AND NOT {_ESCALATED} AND {_PAGE}
+  AND sender <> %(user)s AND NOT escalated AND {_PAGE}
 """
 
 OPEN_OF_TENANT = f"""
 SELECT {_COLUMNS} FROM reports
-WHERE tenant = %(tenant)s AND resolved_at IS NULL AND sender <> %(user)s AND {_ESCALATED} AND {_PAGE}
+WHERE tenant = %(tenant)s AND resolved_at IS NULL AND sender <> %(user)s AND escalated AND {_PAGE}
 """
 
 # How many reports of the user are open, without one about this message.
@@ -49,9 +49,9 @@ SELECT * FROM (
 """
 
 # A report that the caller may handle; NULL for the channel when the caller is an administrator.
-_HANDLED = f"""
-WHERE id = %(report)s AND tenant = %(tenant)s AND sender <> %(user)s AND CASE WHEN %(channel)s::uuid IS NULL THEN {_ESCALATED}
-  ELSE channel = %(channel)s AND seq > %(floor)s AND NOT {_ESCALATED} END"""
+_HANDLED = """
+WHERE id = %(report)s AND tenant = %(tenant)s AND sender <> %(user)s AND CASE WHEN %(channel)s::uuid IS NULL THEN escalated
+  ELSE channel = %(channel)s AND seq > %(floor)s AND NOT escalated END"""
 
 RESOLVE = f"""
 UPDATE reports SET resolution = %(resolution)s, resolved_at = now(), text = NULL

@@ -7,10 +7,13 @@ from messages.queries.messages import FLOOR, columns
 
 GENERATIONS = "SELECT generation, serving FROM search_generations ORDER BY generation"
 SERVING = "SELECT generation FROM search_generations WHERE serving"
+# Unless one is being built.
 BEGIN_GENERATION = """
 INSERT INTO search_generations (generation, serving)
-SELECT max(generation) + 1, false FROM search_generations RETURNING generation
+SELECT max(generation) + 1, false FROM search_generations
+HAVING max(generation) = max(generation) FILTER (WHERE serving)
 """
+NEWEST_GENERATION = "SELECT max(generation) FROM search_generations"
 STOP_SERVING = "UPDATE search_generations SET serving = false WHERE serving"
 SERVE = "UPDATE search_generations SET serving = true, served_at = now() WHERE generation = %(generation)s"
 # Generations that no search uses any more: one that has begun on an old generation ends within 10 s.
@@ -61,7 +64,8 @@ FROM unnest(%(channels)s::uuid[], %(messages)s::uuid[]) AS changed(channel, id) 
 # Messages that were found, as a member sees them now. Drops those that the caller may not read, and deleted ones.
 FOUND = f"""
 SELECT {columns(FLOOR)} FROM unnest(%(channels)s::uuid[], %(seqs)s::bigint[]) AS hit(channel, seq)
-JOIN members mb ON mb.channel = hit.channel AND mb."user" = %(user)s AND mb.tenant = %(tenant)s
+CROSS JOIN LATERAL (
+  SELECT * FROM members WHERE channel = hit.channel AND "user" = %(user)s AND tenant = %(tenant)s OFFSET 0) mb
 JOIN channels ch ON ch.id = mb.channel
 JOIN messages m ON m.channel = hit.channel AND m.seq = hit.seq
 WHERE m.seq > {FLOOR} AND m.deleted_seq IS NULL
@@ -82,12 +86,16 @@ SELECT EXISTS (
 """
 
 # The matches of one slice. OFFSET 0 keeps the planner from walking the primary key backwards until enough rows match, which takes
-# seconds for a rare word.
+# seconds for a rare word. {within} is one of the conditions below.
 MATCHES = """
-SELECT message, channel, seq FROM {slice}
-WHERE channel = ANY(%(channels)s::uuid[]) AND words @@ %(query)s::tsquery
+SELECT message, channel, seq FROM {slice} WHERE {within} AND words @@ %(query)s::tsquery
   AND (%(before)s::uuid IS NULL OR message < %(before)s) OFFSET 0
 """
+# The index looks for the channels and for the words.
+BY_CHANNEL = "channel = ANY(%(channels)s::uuid[])"
+# The index looks for the words alone: cheaper than looking for thousands of channels, or for 50 channels and all words that begin
+# with some letters.
+BY_WORDS = "(channel = ANY(%(channels)s::uuid[])) IS TRUE"
 # The newest of a window's matches.
 WINDOW = """
 SELECT message, channel, seq FROM ({matches}) AS found

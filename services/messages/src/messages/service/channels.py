@@ -8,14 +8,15 @@ import msgspec
 from msgspec import Meta
 
 from chassis.errors import InvalidArgument, NotFound
+from chassis.rooms import NAMED_MEMBERS
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages import convert, cursors, policy, validate
 from messages.audit import AuditAction
 from messages.message import Caller, ChannelId, Details, EntryKind, UserId
 from messages.policy import Action, ChannelKind, Role
-from messages.service import access, consent
+from messages.service import access, consent, roster
 from messages.service.rpc_base import Change, RpcBase, channel_escapes, fit_to_answer
-from messages.store import channels, members, messages, users
+from messages.store import channels, messages, users
 
 
 class _Cursor(msgspec.Struct, frozen=True, array_like=True):
@@ -97,11 +98,12 @@ class Channels(RpcBase):
             change = Change(connection, caller, channel, None)
             await change.append(EntryKind.CHANNEL_CREATED, Details(name=new.name))
             roles = {caller.user: policy.first_role(new.kind), **dict.fromkeys(joining, Role.MEMBER)}
-            joined = await change.append(
-                EntryKind.MEMBER_JOINED, *(Details(user=user, role=role) for user, role in roles.items())
-            )
-            rows = [(entry.details.user, roles[entry.details.user], entry.seq) for entry in joined]
-            await members.add(connection, caller, channel, rows)
+            room = roster.Room(new.kind, new.name, new.history)
+            if len(roles) <= NAMED_MEMBERS:
+                await roster.join(change, roles, room)
+            else:  # the creator's joining begins the log in any case
+                await roster.join(change, {caller.user: roles.pop(caller.user)}, room)
+                await roster.join(change, roles, msgspec.structs.replace(room, members=1))
             await change.invite(invited, Role.MEMBER)
         await self._publish_change(change)
         return channel, invited

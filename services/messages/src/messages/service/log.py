@@ -76,12 +76,19 @@ class Log(RpcBase):
             found = await log.head(connection, tenant, channel)
         if found is None:
             raise NotFound
-        head, epoch = found
+        head, epoch, roster = found
         through = min(head, validate.seq(request.through or head))
         limit = validate.page(request.page_size, _FETCH, _FETCH)
         entries = await self._read(tenant, channel, validate.seq(request.after), through, limit)
         events = fit_to_answer(map(convert.event, entries))
-        return rpc.FetchEventsResponse(events=events, head=head, epoch=_epoch(entries) or epoch)
+        answer = rpc.FetchEventsResponse(events=events, head=head, epoch=_epoch(entries) or epoch, roster=roster)
+        if request.HasField("after_roster"):  # read after the entries, so that none of these precedes a change that is missing
+            answer.roster = max([roster, *(entry.roster for entry in entries)])
+            after = validate.seq(request.after_roster)
+            async with self._database.connection([tenant]) as connection:
+                changes = await log.roster_changes(connection, [Range(channel, after, min(answer.roster, after + limit))])
+            answer.changes.extend(map(convert.change, changes))
+        return answer
 
     async def FetchRanges(self, request: rpc.FetchRangesRequest, _context: object) -> rpc.FetchRangesResponse:
         """Entries that sockets of a gateway miss: a page of all ranges, of which the last ones may be left out."""
@@ -106,7 +113,7 @@ class Log(RpcBase):
         requested = [channel for channel in map(_channel_id, request.channels) if channel]
         async with self._database.connection(EVERY_TENANT) as connection:
             epoch, heads = await log.heads(connection, requested)
-        positions = [rpc.Position(channel=channel, seq=seq) for channel, seq in heads.items()]
+        positions = [rpc.Position(channel=channel, seq=seq, roster=roster) for channel, (seq, roster) in heads.items()]
         return rpc.GetHeadsResponse(heads=positions, epoch=epoch)
 
     async def ListEvents(self, request: rpc.ListEventsRequest, _context: object) -> rpc.ListEventsResponse:

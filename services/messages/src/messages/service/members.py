@@ -12,10 +12,11 @@ from messages import convert, cursors, policy, validate
 from messages.audit import AuditAction
 from messages.message import Details, EntryKind, Member, UserId
 from messages.policy import Action, Role
-from messages.service import access, consent
+from messages.service import access, consent, roster
 from messages.service.rpc_base import Change, RpcBase, fit_to_answer
 from messages.store import members, moderation, users
 
+_PAGE = 200
 _BAN_SECONDS = 100 * 365 * 24 * 3600
 _SILENCE_SECONDS = 366 * 24 * 3600
 
@@ -24,16 +25,22 @@ class Members(RpcBase):
     """RPCs about members."""
 
     async def ListMembers(self, request: rpc.ListMembersRequest, _context: object) -> rpc.ListMembersResponse:
-        """Members by user id, for members."""
+        """Members by role and name, for members."""
         caller = await self._admitted(request.caller)
         channel = validate.channel_id(request.channel)
-        access.member(await self._membership(caller, channel))
-        limit = validate.page(request.page_size, 200, 1_000)
+        seen, _ = access.member(await self._membership(caller, channel))
+        if request.user:
+            async with self._database.connection([caller.tenant]) as connection:
+                one = await members.find(connection, caller.tenant, channel, [validate.user_id(request.user)])
+            return rpc.ListMembersResponse(members=convert.members(one.values()), total=seen.members)
+        limit = validate.page(request.page_size, _PAGE, _PAGE)
+        prefix = validate.query(request.query, validate.NAME_CHARACTERS).lower()
+        after = cursors.read(request.page_token, members.Place, None)
         async with self._database.connection([caller.tenant]) as connection:
-            found = await members.page(connection, caller.tenant, channel, cursors.read(request.page_token, str, ""), limit + 1)
-        page = fit_to_answer(convert.members(found[:limit]))
-        after_page = cursors.write(page[-1].user) if len(page) < len(found) else ""
-        return rpc.ListMembersResponse(members=page, next_page_token=after_page)
+            found = await members.page(connection, caller.tenant, channel, after, limit + 1, prefix=prefix)
+        page = fit_to_answer(convert.members(member for _, member in found[:limit]))
+        after_page = cursors.write(found[len(page) - 1][0]) if len(page) < len(found) else ""
+        return rpc.ListMembersResponse(members=page, next_page_token=after_page, total=seen.members)
 
     async def AddMembers(self, request: rpc.AddMembersRequest, _context: object) -> rpc.AddMembersResponse:
         """Add users, all or none. Existing members are not changed."""
@@ -53,7 +60,7 @@ class Members(RpcBase):
             absent = [user for user in wanted if user not in existing]
             joining, invited = await consent.sort(change.connection, caller, channel, absent, self._limits)
             if joining:
-                await _join(change, joining, role)
+                await roster.join(change, dict.fromkeys(joining, role))
             await change.invite(invited, role)
         added = convert.members(Member(user, names[user], role) for user in joining)
         return rpc.AddMembersResponse(members=added, invited=invited)
@@ -86,7 +93,7 @@ class Members(RpcBase):
                 if membership.banned:
                     raise NotAllowed
                 await consent.require_room(change.connection, caller, self._limits)
-                await _join(change, [caller.user], role)
+                await roster.join(change, {caller.user: role})
         return rpc.AcceptInvitationResponse(channel=await self._listing(caller, channel))
 
     async def DeclineInvitation(self, request: rpc.DeclineInvitationRequest, _context: object) -> rpc.DeclineInvitationResponse:
@@ -108,7 +115,7 @@ class Members(RpcBase):
                 if membership.banned or membership.kind not in policy.JOINABLE:
                     raise NotAllowed
                 await consent.require_room(change.connection, caller, self._limits)
-                await _join(change, [caller.user], Role.MEMBER)
+                await roster.join(change, {caller.user: Role.MEMBER})
         return rpc.JoinChannelResponse(channel=await self._listing(caller, channel))
 
     async def SetMemberRole(self, request: rpc.SetMemberRoleRequest, _context: object) -> rpc.SetMemberRoleResponse:
@@ -134,12 +141,12 @@ class Members(RpcBase):
         async with self._changing(caller, channel, action) as change:
             if request.user == caller.user:
                 access.may(change.membership, Action.LEAVE)
-                await _leave(change, caller.user, EntryKind.MEMBER_LEFT)
+                await roster.leave(change, caller.user)
                 await members.depart(change.connection, caller, channel)
             else:
                 _, own = access.may(change.membership, Action.REMOVE)
                 member = await _member(change, request.user, own)
-                await _leave(change, member.user, EntryKind.MEMBER_REMOVED)
+                await roster.remove(change, member.user)
                 await change.record(AuditAction.MEMBER_REMOVED, member.user)
         return rpc.RemoveMemberResponse()
 
@@ -160,7 +167,7 @@ class Members(RpcBase):
             existing = await members.find(change.connection, caller.tenant, channel, [user])
             if user in existing:
                 access.may_act_on(own, existing[user].role)
-                await _leave(change, user, EntryKind.MEMBER_REMOVED)
+                await roster.remove(change, user)
             ban = members.Ban(caller.tenant, channel, user, caller.user, reason, request.seconds)
             await members.ban(change.connection, ban)
             await change.record(AuditAction.MEMBER_BANNED, user, reason=reason, seconds=request.seconds)
@@ -207,17 +214,6 @@ class Members(RpcBase):
             if await moderation.unsilence(change.connection, caller.tenant, channel, user):
                 await change.record(AuditAction.MEMBER_UNSILENCED, user)
         return rpc.UnsilenceMemberResponse()
-
-
-async def _join(change: Change, joining: list[UserId], role: Role) -> None:
-    joined = await change.append(EntryKind.MEMBER_JOINED, *(Details(user=user, role=role) for user in joining))
-    rows = [(entry.details.user, role, entry.seq) for entry in joined]
-    await members.add(change.connection, change.caller, change.channel, rows)
-
-
-async def _leave(change: Change, user: UserId, kind: EntryKind) -> None:
-    await change.append(kind, Details(user=user))
-    await members.remove(change.connection, change.caller.tenant, change.channel, user)
 
 
 async def _member(change: Change, user: str, own: Role) -> Member:

@@ -45,6 +45,8 @@ class Change:
     """The caller's membership, read after locking; None when their tenant has no such channel."""
     entries: list[Entry] = field(default_factory=list)
     """Entries appended so far; published after the commit."""
+    roster: list[Entry] = field(default_factory=list)
+    """Roster changes made so far; published with the entries."""
     unpublished: list[int] = field(default_factory=list)
     invitations: dict[UserId, Invitation] = field(default_factory=dict)
     """New invitations; published after the commit."""
@@ -143,7 +145,7 @@ class RpcBase:
 
     async def _publish_change(self, change: Change) -> None:
         """Publish what a committed change appended, and whom it invited."""
-        await self._publish(change.entries, change.unpublished)
+        await self._publish(change)
         if change.invitations:
             try:
                 await self._publisher.publish_invitations(change.caller.tenant, change.channel, change.invitations)
@@ -156,14 +158,14 @@ class RpcBase:
             view = await channels.listing(connection, caller, channel)
         return convert.channel_listing(view) if view else nouns.Channel()
 
-    async def _publish(self, entries: Sequence[Entry], unpublished: Sequence[int]) -> None:
-        """Publish stored entries. While the bus is away the call still succeeds: the sweeper publishes them later."""
-        if not entries:
+    async def _publish(self, change: Change) -> None:
+        """Publish what was stored. While the bus is away the call still succeeds: the sweeper publishes it later."""
+        if not change.unpublished:
             return
         try:
-            await self._publisher.publish_entries(entries, unpublished)
+            await self._publisher.publish_entries(change.entries, change.unpublished, change.roster)
         except BusError:
-            logger.warning("publishing_left_to_sweeper", entries=len(entries))
+            logger.warning("publishing_left_to_sweeper", entries=len(change.entries) + len(change.roster))
 
 
 class _Sized(Protocol):

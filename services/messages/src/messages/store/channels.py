@@ -20,7 +20,7 @@ from messages.store.users import escaped
 _user = msgspec.json.Decoder(User).decode
 LISTED = 200
 """Channels in `hello`."""
-_MEMBERSHIP_COLUMNS = 13
+_MEMBERSHIP_COLUMNS = 15
 
 
 class NewChannel(msgspec.Struct, frozen=True):
@@ -98,7 +98,7 @@ class Opened(msgspec.Struct, frozen=True):
     """What a session needs of a user's channels and blocks."""
 
     memberships: str
-    """JSON: [[id, head, floor], …] of all channels; empty without any."""
+    """JSON: [[id, head, floor, roster, members], …] of all channels; empty without any."""
     listed: str
     """JSON: the channels of `hello`; empty without any."""
     more: bool
@@ -162,7 +162,10 @@ def _of(caller: Caller, channel: ChannelId) -> dict[str, str]:
 
 
 def _membership(columns: Sequence[Any]) -> MembershipView:
-    channel, kind, name, topic, slow_mode_seconds, history, head, archived_to, role, joined, read, muted, *banned = columns
+    (
+        channel, kind, name, topic, slow_mode_seconds, history, head, archived_to, role, joined, read, muted, members, roster,
+        *banned,
+    ) = columns  # fmt: skip
     return MembershipView(
         channel,
         ChannelKind(kind),
@@ -176,6 +179,8 @@ def _membership(columns: Sequence[Any]) -> MembershipView:
         joined or 0,
         read or 0,
         bool(muted),
+        members,
+        roster,
         bool(banned and banned[0]),
     )
 

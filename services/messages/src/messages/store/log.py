@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ from chassis.pipeline import Statement
 from chassis.postgres import Connection, Database
 from messages.ids import rpc_command_id
 from messages.message import (
+    MEMBER_KINDS,
     NO_DETAILS,
     Caller,
     ChannelId,
@@ -20,7 +22,9 @@ from messages.message import (
     Range,
     TenantId,
     UserId,
+    Welcome,
 )
+from messages.policy import ChannelKind, Role
 from messages.queries import log as queries
 
 _details = msgspec.json.Decoder(Details).decode
@@ -58,10 +62,44 @@ async def append(connection: Connection, tenant: TenantId, channel: ChannelId, d
     }
     answers: list[tuple[Any, ...]] = await (await connection.execute(queries.APPEND, parameters)).fetchall()
     entries = [
-        Entry(channel, seq, tenant, draft.kind, draft.actor, at, details=draft.details, epoch=epoch)
-        for draft, (seq, at, _, epoch) in zip(drafts, answers, strict=True)
+        Entry(channel, seq, tenant, draft.kind, draft.actor, at, details=draft.details, epoch=epoch, roster=roster)
+        for draft, (seq, at, _, epoch, roster) in zip(drafts, answers, strict=True)
     ]
     return Appended(entries, [answers[0][2]] if answers else [])
+
+
+async def change_roster(
+    connection: Connection, tenant: TenantId, channel: ChannelId, users: Sequence[UserId], role: Role | None
+) -> Appended:
+    """Number and store that users joined with a role, or left (None), without entries. The caller has locked the channel."""
+    parameters = {
+        "tenant": tenant,
+        "channel": channel,
+        "users": list(users),
+        "roles": [role.value if role else None for _ in users],
+    }
+    answers: list[tuple[Any, ...]] = await (await connection.execute(queries.CHANGE_ROSTER, parameters)).fetchall()
+    changes = [
+        _change(channel, number, user, tenant=tenant, role=role, seq=head, at=at, epoch=epoch)
+        for user, (number, head, at, _, epoch) in zip(users, answers, strict=True)
+    ]
+    return Appended(changes, [answers[0][3]] if answers else [])
+
+
+async def roster_changes(connection: Connection, ranges: Sequence[Range]) -> list[Entry]:
+    """The roster changes numbered in the ranges, range by range, as entries without a number of their own."""
+    parameters = {
+        "channels": [each.channel for each in ranges],
+        "afters": [each.after for each in ranges],
+        "throughs": [each.through for each in ranges],
+    }
+    rows: list[tuple[Any, ...]] = await (await connection.execute(queries.ROSTER_CHANGES, parameters)).fetchall()
+    found = []
+    for channel, number, tenant, user, role, seq, at, members, kind, name, history, epoch in rows:
+        welcome = Welcome(ChannelKind(kind), name, seq if history == "joined" else 0) if role else None
+        change = _change(channel, number, user, tenant=tenant, role=Role(role) if role else None, seq=seq, at=at, epoch=epoch)
+        found.append(msgspec.structs.replace(change, members=members, welcome=welcome))
+    return found
 
 
 _RANGES = Statement(queries.RANGES)
@@ -110,10 +148,10 @@ def pages(ranges: Sequence[Range], size: int = PAGE) -> Iterator[list[Range]]:
         yield page
 
 
-async def heads(connection: Connection, channels: Sequence[ChannelId]) -> tuple[str, dict[ChannelId, int]]:
-    """The store's epoch, and the heads of the channels that exist."""
+async def heads(connection: Connection, channels: Sequence[ChannelId]) -> tuple[str, dict[ChannelId, tuple[int, int]]]:
+    """The store's epoch, and of each channel that exists the head and the number of the last roster change."""
     rows: list[tuple[Any, ...]] = await (await connection.execute(queries.HEADS, {"channels": list(channels)})).fetchall()
-    return rows[0][0], {channel: head for _, channel, head in rows if channel}
+    return rows[0][0], {channel: (head, roster) for _, channel, head, roster in rows if channel}
 
 
 async def heads_after(connection: Connection, channel: ChannelId, limit: int) -> list[tuple[ChannelId, int]]:
@@ -123,10 +161,10 @@ async def heads_after(connection: Connection, channel: ChannelId, limit: int) ->
     return [(id_, head) for id_, head in rows]
 
 
-async def head(connection: Connection, tenant: TenantId, channel: ChannelId) -> tuple[int, str] | None:
-    """The head of a channel, and the store's epoch; None when the tenant has no such channel."""
+async def head(connection: Connection, tenant: TenantId, channel: ChannelId) -> tuple[int, str, int] | None:
+    """The head of a channel, the store's epoch, and the last roster change; None when the tenant has no such channel."""
     row: Any = await (await connection.execute(queries.HEAD, {"tenant": tenant, "channel": channel})).fetchone()
-    return (row[0], row[1]) if row else None
+    return (row[0], row[1], row[2]) if row else None
 
 
 async def positions(
@@ -138,22 +176,29 @@ async def positions(
     return rows[0][0] if rows else "", [None if row[1] is None else (row[1], row[2], row[3]) for row in rows]
 
 
-async def stale_unpublished(connection: Connection, older_than_seconds: float) -> tuple[list[int], list[Range]]:
-    """A page of rows older than this, locked until the transaction ends: their ids, and the ranges they cover."""
+class Stale(msgspec.Struct, frozen=True):
+    """A page of rows of `unpublished`, and what they cover."""
+
+    rows: list[int]
+    entries: list[Range]
+    roster: list[Range]
+
+
+async def stale_unpublished(connection: Connection, older_than_seconds: float) -> Stale:
+    """A page of rows older than this, locked until the transaction ends."""
     rows: list[tuple[Any, ...]] = await (
         await connection.execute(queries.STALE_UNPUBLISHED, {"seconds": older_than_seconds})
     ).fetchall()
-    ids: list[int] = []
-    ranges: list[Range] = []
+    page = Stale([], [], [])
     room = _SWEPT
-    for id_, channels, firsts, lasts in rows:
+    for id_, channels, firsts, lasts, roster in rows:
         covered = [Range(channel, first - 1, last) for channel, first, last in zip(channels, firsts, lasts, strict=True)]
         room -= sum(each.through - each.after for each in covered)
-        if ids and room < 0:
+        if page.rows and room < 0:
             break
-        ids.append(id_)
-        ranges += covered
-    return ids, ranges
+        page.rows.append(id_)
+        (page.roster if roster else page.entries).extend(covered)
+    return page
 
 
 async def delete_unpublished(connection: Connection, ids: Sequence[int]) -> None:
@@ -169,6 +214,17 @@ async def count_unpublished(connection: Connection, older_than_seconds: float) -
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:
-    channel, seq, tenant, kind, actor, at, key, command, message, text, sealed, details, about, epoch = row
+    channel, seq, tenant, kind, actor, at, key, command, message, text, sealed, details, about, epoch, roster, members = row
     fields = _details(details) if details else NO_DETAILS
-    return Entry(channel, seq, tenant, EntryKind(kind), actor, at, key, command, message, text, sealed, fields, about or 0, epoch)
+    return Entry(
+        channel, seq, tenant, EntryKind(kind), actor, at, key, command, message, text, sealed, fields, about or 0, epoch, roster,
+        members if kind in MEMBER_KINDS else 0,
+    )  # fmt: skip
+
+
+def _change(
+    channel: ChannelId, number: int, user: UserId, *, tenant: TenantId, role: Role | None, seq: int, at: datetime, epoch: str
+) -> Entry:
+    """A roster change in the form of an entry: `roster` is its number and `seq` the head when it was made."""
+    kind = EntryKind.MEMBER_JOINED if role else EntryKind.MEMBER_LEFT
+    return Entry(channel, seq, tenant, kind, user, at, details=Details(user=user, role=role), epoch=epoch, roster=number)

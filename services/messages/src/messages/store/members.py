@@ -12,12 +12,37 @@ from messages.message import Caller, ChannelId, Invitation, Member, TenantId, Us
 from messages.policy import Role
 from messages.queries import members as queries
 
+_ROLES = [role.value for role in (Role.OWNER, Role.MODERATOR, Role.MEMBER, Role.READER)]
+"""In the order of the list."""
+_LAST = chr(0x10FFFF)
+"""Sorts after every character of a name."""
 
-async def page(connection: Connection, tenant: TenantId, channel: ChannelId, after: str, limit: int) -> list[Member]:
-    """Members by user id, after `after`."""
-    parameters = {"tenant": tenant, "channel": channel, "after": after, "limit": limit}
-    rows: list[tuple[Any, ...]] = await (await connection.execute(queries.LIST, parameters)).fetchall()
-    return [_member(row) for row in rows]
+
+class Place(msgspec.Struct, frozen=True, array_like=True):
+    """A member's place in the list."""
+
+    role: Role
+    sort_name: str
+    user: UserId
+
+
+async def page(
+    connection: Connection, tenant: TenantId, channel: ChannelId, after: Place | None, limit: int, *, prefix: str = ""
+) -> list[tuple[Place, Member]]:
+    """Members by role, name and id, after a place; with `prefix`, in lower case, those whose name begins with it."""
+    parameters = {
+        "tenant": tenant,
+        "channel": channel,
+        "roles": _ROLES[_ROLES.index(after.role) :] if after else _ROLES,
+        "after_role": after.role if after else None,
+        "after_name": after.sort_name if after else "",
+        "after_user": after.user if after else "",
+        "prefix": prefix,
+        "last": _LAST,
+        "limit": limit,
+    }
+    rows: list[tuple[Any, ...]] = await (await connection.execute(queries.PAGE, parameters)).fetchall()
+    return [(Place(Role(row[2]), row[3], row[0]), _member(row[:3])) for row in rows]
 
 
 async def find(connection: Connection, tenant: TenantId, channel: ChannelId, users: Sequence[UserId]) -> dict[UserId, Member]:
@@ -27,15 +52,16 @@ async def find(connection: Connection, tenant: TenantId, channel: ChannelId, use
     return {member.user: member for member in map(_member, rows)}
 
 
-async def add(connection: Connection, actor: Caller, channel: ChannelId, joined: Sequence[tuple[UserId, Role, int]]) -> None:
-    """Add members as (user, role, number of their member.joined entry); `actor` adds them, or joins."""
+async def add(connection: Connection, actor: Caller, channel: ChannelId, joined: Sequence[tuple[UserId, Role, int, int]]) -> None:
+    """Add members as (user, role, number of their first entry, read position); `actor` adds them, or joins."""
     parameters = {
         "tenant": actor.tenant,
         "actor": actor.user,
         "channel": channel,
-        "users": [user for user, _, _ in joined],
-        "roles": [role.value for _, role, _ in joined],
-        "seqs": [seq for _, _, seq in joined],
+        "users": [user for user, _, _, _ in joined],
+        "roles": [role.value for _, role, _, _ in joined],
+        "seqs": [seq for _, _, seq, _ in joined],
+        "reads": [read for _, _, _, read in joined],
     }
     await connection.execute(queries.ADD, parameters)
 
@@ -48,6 +74,11 @@ async def set_role(connection: Connection, tenant: TenantId, channel: ChannelId,
 async def remove(connection: Connection, tenant: TenantId, channel: ChannelId, user: UserId) -> None:
     """Remove a member."""
     await connection.execute(queries.REMOVE, {"tenant": tenant, "channel": channel, "user": user})
+
+
+async def begin_counting_readers(connection: Connection, tenant: TenantId, channel: ChannelId) -> None:
+    """The channel has just become large: count who has read its newest message so far."""
+    await connection.execute(queries.BEGIN_COUNTING_READERS, {"tenant": tenant, "channel": channel})
 
 
 async def banned(connection: Connection, channel: ChannelId, users: Sequence[UserId]) -> bool:

@@ -42,7 +42,9 @@ async def chosen(
     """As `page`, of a thread including its root, or of pinned messages."""
     bounds = {"tenant": tenant, "channel": channel, "floor": floor, "after": after, "before": before, "limit": limit}
     parameters = {**bounds, "thread": thread}
-    query = queries.PINNED if pinned else queries.THREAD
+    query = queries.THREAD
+    if pinned:
+        query = queries.PINNED_IN_THREAD if thread else queries.PINNED
     rows: list[tuple[Any, ...]] = await (await connection.execute(query, parameters)).fetchall()
     return [from_row(row) for row in rows]
 

@@ -24,6 +24,8 @@ from messages.store.messages import from_row
 SLICE_MESSAGES = 250_000
 """With so many messages the newest slice is closed, and another begun."""
 _FIRST = "00000000-0000-0000-0000-000000000000"
+_CHANNELS = 1_000
+"""Up to so many channels, the index looks for them too (measured: docs/adr/0045)."""
 _SAMPLED = 200
 """Messages per slice in the sample by which slices are laid out."""
 
@@ -69,12 +71,14 @@ class PostgresSearch:
 
     async def find(self, connection: Connection, wanted: Wanted) -> Sequence[Hit]:
         """The newest messages that match, newest first."""
-        query = words.query(wanted.query, wanted.sender or "").tsquery
-        if not query or not wanted.floors:
+        query = words.query(wanted.query, wanted.sender or "")
+        if not query.tsquery or not wanted.floors:
             return []
+        by_words = query.has_prefix or len(wanted.floors) > _CHANNELS
+        within = sql.SQL(queries.BY_WORDS if by_words else queries.BY_CHANNEL)
         limited = {channel: floor for channel, floor in wanted.floors.items() if floor}
         parameters: dict[str, Any] = {
-            "query": query,
+            "query": query.tsquery,
             "channels": list(wanted.floors),
             "before": wanted.before,
             "limited": list(limited),
@@ -82,7 +86,9 @@ class PostgresSearch:
         }
         found: list[Hit] = []
         for window in _windows(await _slices(connection, self._generation), wanted.before):
-            matches = sql.SQL(" UNION ALL ").join(sql.SQL("({})").format(_named(queries.MATCHES, each)) for each in window)
+            matches = sql.SQL(" UNION ALL ").join(
+                sql.SQL("({})").format(_named(queries.MATCHES, each, within=within)) for each in window
+            )
             statement = sql.SQL(queries.WINDOW).format(matches=matches)
             rows: Any = await (
                 await connection.execute(statement, {**parameters, "limit": wanted.limit - len(found)}, prepare=False)
@@ -122,8 +128,9 @@ async def serving(connection: Connection) -> int:
 
 
 async def begin_generation(connection: Connection) -> int:
-    """Begin to build the index anew. The search processes notice it."""
-    row: Any = await (await connection.execute(queries.BEGIN_GENERATION)).fetchone()
+    """Begin to build the index anew, unless it is being built; returns the generation. The search processes notice it."""
+    await connection.execute(queries.BEGIN_GENERATION)
+    row: Any = await (await connection.execute(queries.NEWEST_GENERATION)).fetchone()
     generation: int = row[0]
     return generation
 
@@ -248,5 +255,5 @@ def _windows(slices: Sequence[Slice], before: MessageId | None) -> Iterator[Sequ
         left = left[size:]
 
 
-def _named(statement: str, each: Slice) -> sql.Composed:
-    return sql.SQL(statement).format(slice=sql.Identifier(each.name))
+def _named(statement: str, each: Slice, **parts: sql.Composable) -> sql.Composed:
+    return sql.SQL(statement).format(slice=sql.Identifier(each.name), **parts)

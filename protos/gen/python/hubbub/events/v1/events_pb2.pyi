@@ -453,7 +453,7 @@ Global___CommandBatch: _TypeAlias = CommandBatch  # noqa: Y015
 
 @_typing.final
 class Event(_message.Message):
-    """A log entry on the bus."""
+    """A log entry on the bus; in `changes`, a change of a roster (docs/adr/0048)."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -471,12 +471,15 @@ class Event(_message.Message):
     GATEWAY_FIELD_NUMBER: _builtins.int
     ABOUT_FIELD_NUMBER: _builtins.int
     HIDDEN_PAYLOAD_FIELD_NUMBER: _builtins.int
+    ROSTER_FIELD_NUMBER: _builtins.int
+    MEMBERS_FIELD_NUMBER: _builtins.int
+    WELCOME_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """Tenant of the channel."""
     channel: _builtins.str
     """Channel id."""
     seq: _builtins.int
-    """Position in the channel's log: 1, 2, 3 … without a gap."""
+    """Position in the channel's log: 1, 2, 3 … without a gap. Roster changes: the head when the change was made."""
     kind: Global___EventKind.ValueType
     """What happened."""
     actor: _builtins.str
@@ -484,7 +487,7 @@ class Event(_message.Message):
     at: _builtins.str
     """RFC 3339, UTC."""
     payload: _builtins.bytes
-    """The client's `event` frame as complete JSON, encoded once by the worker."""
+    """The client's `event` frame as complete JSON, encoded once by the worker. Empty for a roster change."""
     message: _builtins.str
     """Message that the entry is about; empty for member and channel entries."""
     subject: _builtins.str
@@ -499,6 +502,16 @@ class Event(_message.Message):
     """Channels with history JOINED: position of the message that the entry is about, or of the thread's root. 0 otherwise."""
     hidden_payload: _builtins.bytes
     """The frame for members who may not see the entry at `about`. Empty when it does not differ from `payload`."""
+    roster: _builtins.int
+    """Changes of the channel's roster before this entry: it must not be delivered before they are applied. 0 when read from the store.
+    Roster changes: the number of the change, 1, 2, 3 … without a gap.
+    """
+    members: _builtins.int
+    """Entries and changes of memberships: how many members the channel has afterwards."""
+    @_builtins.property
+    def welcome(self) -> Global___Welcome:
+        """`member.joined`: what a gateway tells the new member. Absent in events that are published again or fetched."""
+
     def __init__(
         self,
         *,
@@ -516,14 +529,47 @@ class Event(_message.Message):
         gateway: _builtins.str = ...,
         about: _builtins.int = ...,
         hidden_payload: _builtins.bytes = ...,
+        roster: _builtins.int = ...,
+        members: _builtins.int = ...,
+        welcome: Global___Welcome | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["welcome", b"welcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["about", b"about", "actor", b"actor", "at", b"at", "channel", b"channel", "command", b"command", "gateway", b"gateway", "hidden_payload", b"hidden_payload", "kind", b"kind", "message", b"message", "payload", b"payload", "role", b"role", "seq", b"seq", "subject", b"subject", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["about", b"about", "actor", b"actor", "at", b"at", "channel", b"channel", "command", b"command", "gateway", b"gateway", "hidden_payload", b"hidden_payload", "kind", b"kind", "members", b"members", "message", b"message", "payload", b"payload", "role", b"role", "roster", b"roster", "seq", b"seq", "subject", b"subject", "tenant", b"tenant", "welcome", b"welcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Event: _TypeAlias = Event  # noqa: Y015
+
+@_typing.final
+class Welcome(_message.Message):
+    """What a new member is told of the channel."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    FLOOR_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """Kind of the channel, as docs/protocol.md names it."""
+    name: _builtins.str
+    """Name of the channel."""
+    floor: _builtins.int
+    """The member may not read entries up to this position."""
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        name: _builtins.str = ...,
+        floor: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["floor", b"floor", "kind", b"kind", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Welcome: _TypeAlias = Welcome  # noqa: Y015
 
 @_typing.final
 class Receipt(_message.Message):
@@ -564,6 +610,62 @@ class Receipt(_message.Message):
 Global___Receipt: _TypeAlias = Receipt  # noqa: Y015
 
 @_typing.final
+class Reads(_message.Message):
+    """Read positions that moved in a channel with too many members for a receipt to each of them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    AUTHOR_FIELD_NUMBER: _builtins.int
+    SEEN_FIELD_NUMBER: _builtins.int
+    USERS_FIELD_NUMBER: _builtins.int
+    READ_SEQS_FIELD_NUMBER: _builtins.int
+    CONNECTIONS_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """Tenant of the channel."""
+    channel: _builtins.str
+    """Channel id."""
+    seq: _builtins.int
+    """Position of the newest message."""
+    author: _builtins.str
+    """User id of its author."""
+    seen: _builtins.int
+    """How many other members have read it."""
+    @_builtins.property
+    def users(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The readers, in no order. The lists below are parallel to this one."""
+
+    @_builtins.property
+    def read_seqs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Their new positions."""
+
+    @_builtins.property
+    def connections(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The connections that moved them, which need no copy."""
+
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        channel: _builtins.str = ...,
+        seq: _builtins.int = ...,
+        author: _builtins.str = ...,
+        seen: _builtins.int = ...,
+        users: _abc.Iterable[_builtins.str] | None = ...,
+        read_seqs: _abc.Iterable[_builtins.int] | None = ...,
+        connections: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["author", b"author", "channel", b"channel", "connections", b"connections", "read_seqs", b"read_seqs", "seen", b"seen", "seq", b"seq", "tenant", b"tenant", "users", b"users"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Reads: _TypeAlias = Reads  # noqa: Y015
+
+@_typing.final
 class ChannelHead(_message.Message):
     """How far a channel's log goes."""
 
@@ -571,19 +673,23 @@ class ChannelHead(_message.Message):
 
     CHANNEL_FIELD_NUMBER: _builtins.int
     SEQ_FIELD_NUMBER: _builtins.int
+    ROSTER_FIELD_NUMBER: _builtins.int
     channel: _builtins.str
     """Channel id."""
     seq: _builtins.int
     """Number of an entry that has been published; the last one, unless others follow."""
+    roster: _builtins.int
+    """Number of a roster change that has been published, likewise; 0 if the announcer published none."""
     def __init__(
         self,
         *,
         channel: _builtins.str = ...,
         seq: _builtins.int = ...,
+        roster: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "seq", b"seq"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "roster", b"roster", "seq", b"seq"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -634,15 +740,17 @@ class EventBatch(_message.Message):
     EPOCH_FIELD_NUMBER: _builtins.int
     HEADS_FIELD_NUMBER: _builtins.int
     INVITATIONS_FIELD_NUMBER: _builtins.int
+    READS_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
     epoch: _builtins.str
-    """The store's epoch, as the statement that numbered or read `events` and `heads` saw it. Empty without either."""
+    """The store's epoch, as the statement that numbered or read `events`, `changes` and `heads` saw it. Empty without any."""
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]:
         """Log entries."""
 
     @_builtins.property
     def receipts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Receipt]:
-        """Read positions."""
+        """Read positions in channels of up to 100 members."""
 
     @_builtins.property
     def heads(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChannelHead]:
@@ -652,6 +760,14 @@ class EventBatch(_message.Message):
     def invitations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Invitation]:
         """New invitations to channels of the partition."""
 
+    @_builtins.property
+    def reads(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reads]:
+        """Read positions in larger channels, one item per channel."""
+
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]:
+        """Roster changes: members who joined or left a large channel without an entry."""
+
     def __init__(
         self,
         *,
@@ -660,10 +776,12 @@ class EventBatch(_message.Message):
         epoch: _builtins.str = ...,
         heads: _abc.Iterable[Global___ChannelHead] | None = ...,
         invitations: _abc.Iterable[Global___Invitation] | None = ...,
+        reads: _abc.Iterable[Global___Reads] | None = ...,
+        changes: _abc.Iterable[Global___Event] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "events", b"events", "heads", b"heads", "invitations", b"invitations", "receipts", b"receipts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "epoch", b"epoch", "events", b"events", "heads", b"heads", "invitations", b"invitations", "reads", b"reads", "receipts", b"receipts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

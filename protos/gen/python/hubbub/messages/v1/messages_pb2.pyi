@@ -233,6 +233,8 @@ class Channel(_message.Message):
     LAST_MESSAGE_FIELD_NUMBER: _builtins.int
     PEER_FIELD_NUMBER: _builtins.int
     FLOOR_FIELD_NUMBER: _builtins.int
+    MEMBERS_FIELD_NUMBER: _builtins.int
+    ROSTER_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Channel id (UUID)."""
     kind: Global___ChannelKind.ValueType
@@ -257,6 +259,10 @@ class Channel(_message.Message):
     """What members may read."""
     floor: _builtins.int
     """The viewer may not read entries up to this position: with history JOINED, those before their own joining. 0 otherwise."""
+    members: _builtins.int
+    """How many members it has."""
+    roster: _builtins.int
+    """Number of the last roster change (docs/adr/0048)."""
     @_builtins.property
     def last_message(self) -> Global___Message:
         """The newest message that the viewer may see, if any."""
@@ -282,10 +288,12 @@ class Channel(_message.Message):
         last_message: Global___Message | None = ...,
         peer: Global___User | None = ...,
         floor: _builtins.int = ...,
+        members: _builtins.int = ...,
+        roster: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_last_message", b"_last_message", "_peer", b"_peer", "last_message", b"last_message", "peer", b"peer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_last_message", b"_last_message", "_peer", b"_peer", "floor", b"floor", "history", b"history", "id", b"id", "kind", b"kind", "last_message", b"last_message", "muted", b"muted", "name", b"name", "peer", b"peer", "read_seq", b"read_seq", "role", b"role", "seq", b"seq", "slow_mode_seconds", b"slow_mode_seconds", "topic", b"topic", "unread", b"unread"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_last_message", b"_last_message", "_peer", b"_peer", "floor", b"floor", "history", b"history", "id", b"id", "kind", b"kind", "last_message", b"last_message", "members", b"members", "muted", b"muted", "name", b"name", "peer", b"peer", "read_seq", b"read_seq", "role", b"role", "roster", b"roster", "seq", b"seq", "slow_mode_seconds", b"slow_mode_seconds", "topic", b"topic", "unread", b"unread"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__last_message: _TypeAlias = _typing.Literal["last_message"]  # noqa: Y015
     _WhichOneofArgType__last_message: _TypeAlias = _typing.Literal["_last_message", b"_last_message"]  # noqa: Y015

@@ -407,19 +407,23 @@ class Position(_message.Message):
 
     CHANNEL_FIELD_NUMBER: _builtins.int
     SEQ_FIELD_NUMBER: _builtins.int
+    ROSTER_FIELD_NUMBER: _builtins.int
     channel: _builtins.str
     """Channel id."""
     seq: _builtins.int
     """Last entry that the client has; 0 for none."""
+    roster: _builtins.int
+    """In answers of GetHeads: number of the channel's last roster change."""
     def __init__(
         self,
         *,
         channel: _builtins.str = ...,
         seq: _builtins.int = ...,
+        roster: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "seq", b"seq"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "roster", b"roster", "seq", b"seq"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -540,6 +544,7 @@ class FetchEventsRequest(_message.Message):
     AFTER_FIELD_NUMBER: _builtins.int
     THROUGH_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    AFTER_ROSTER_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """Tenant of the channel."""
     channel: _builtins.str
@@ -549,7 +554,9 @@ class FetchEventsRequest(_message.Message):
     through: _builtins.int
     """Inclusive upper bound; 0 means the head."""
     page_size: _builtins.int
-    """Entries per response, at most 1,000."""
+    """Entries per response, at most 1,000; and as many roster changes."""
+    after_roster: _builtins.int
+    """Exclusive lower bound of the roster changes; without it none are read."""
     def __init__(
         self,
         *,
@@ -558,12 +565,15 @@ class FetchEventsRequest(_message.Message):
         after: _builtins.int = ...,
         through: _builtins.int = ...,
         page_size: _builtins.int = ...,
+        after_roster: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_after_roster", b"_after_roster", "after_roster", b"after_roster"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "channel", b"channel", "page_size", b"page_size", "tenant", b"tenant", "through", b"through"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after_roster", b"_after_roster", "after", b"after", "after_roster", b"after_roster", "channel", b"channel", "page_size", b"page_size", "tenant", b"tenant", "through", b"through"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__after_roster: _TypeAlias = _typing.Literal["after_roster"]  # noqa: Y015
+    _WhichOneofArgType__after_roster: _TypeAlias = _typing.Literal["_after_roster", b"_after_roster"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__after_roster) -> _WhichOneofReturnType__after_roster | None: ...
 
 Global___FetchEventsRequest: _TypeAlias = FetchEventsRequest  # noqa: Y015
 
@@ -576,13 +586,21 @@ class FetchEventsResponse(_message.Message):
     EVENTS_FIELD_NUMBER: _builtins.int
     HEAD_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    ROSTER_FIELD_NUMBER: _builtins.int
     head: _builtins.int
     """The log's head."""
     epoch: _builtins.str
     """The store's epoch."""
+    roster: _builtins.int
+    """Number of the last roster change."""
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[_events_pb2.Event]:
         """Oldest first, without a gap."""
+
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[_events_pb2.Event]:
+        """Roster changes, oldest first, without a gap. Read after the entries: all that precede the last entry are here, or in later pages."""
 
     def __init__(
         self,
@@ -590,10 +608,12 @@ class FetchEventsResponse(_message.Message):
         events: _abc.Iterable[_events_pb2.Event] | None = ...,
         head: _builtins.int = ...,
         epoch: _builtins.str = ...,
+        changes: _abc.Iterable[_events_pb2.Event] | None = ...,
+        roster: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "events", b"events", "head", b"head"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "epoch", b"epoch", "events", b"events", "head", b"head", "roster", b"roster"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1110,12 +1130,18 @@ class ListMembersRequest(_message.Message):
     CHANNEL_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    QUERY_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
     channel: _builtins.str
     """Channel id."""
     page_size: _builtins.int
-    """Items per page: 200 by default, at most 1,000."""
+    """Items per page: 200 by default and at most."""
     page_token: _builtins.str
     """`next_page_token` of the previous page; empty for the first."""
+    query: _builtins.str
+    """How the name begins, in any case; empty for all members."""
+    user: _builtins.str
+    """User id: that member alone, if the user is one."""
     @_builtins.property
     def caller(self) -> _messages_pb2.Caller:
         """The caller."""
@@ -1127,10 +1153,12 @@ class ListMembersRequest(_message.Message):
         channel: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        query: _builtins.str = ...,
+        user: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "channel", b"channel", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "channel", b"channel", "page_size", b"page_size", "page_token", b"page_token", "query", b"query", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1144,21 +1172,25 @@ class ListMembersResponse(_message.Message):
 
     MEMBERS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Token of the next page; empty at the end."""
+    total: _builtins.int
+    """How many members the channel has."""
     @_builtins.property
     def members(self) -> _containers.RepeatedCompositeFieldContainer[_messages_pb2.Member]:
-        """Members, by user id."""
+        """Members by role, the highest first, then by name."""
 
     def __init__(
         self,
         *,
         members: _abc.Iterable[_messages_pb2.Member] | None = ...,
         next_page_token: _builtins.str = ...,
+        total: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["members", b"members", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["members", b"members", "next_page_token", b"next_page_token", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
