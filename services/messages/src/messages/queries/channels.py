@@ -67,8 +67,8 @@ LIST_JOINABLE = _PAGE.format(
 )
 
 # What a session needs of each user's channels, in the order of the request. `memberships` and `listed` are JSON that is passed on
-# as it is: [[id, head, floor, roster, members, archived_to], ...] of all channels, and those of `hello` as docs/protocol.md shows them.
-# Blocks: one more than is shown.
+# as it is: [[id, head, floor, roster, members, archived_to], ...] of all channels, and those of `hello` as docs/protocol.md shows
+# them. Blocks: one more than is shown.
 OF_USERS = f"""
 SELECT {EPOCH}, {FIRST}, own.*, ARRAY(
     SELECT blocked FROM blocks WHERE blocks.tenant = requested.tenant AND blocks."user" = requested.id LIMIT 1001),
