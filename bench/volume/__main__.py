@@ -32,22 +32,24 @@ def main() -> None:
         place.add_argument("--keep", type=Path, help="folder of the store")
         if name == "fill":
             place.add_argument("--database", help="URL of the owner of an empty, migrated database")
+        if name == "time":
+            command.add_argument("--rounds", type=int, default=5, help="how often each read is made by each of some 200 members")
         Shape.add_arguments(command)
     arguments = parser.parse_args()
     shape = Shape.from_arguments(arguments)
     started = time.monotonic()
     if arguments.keep:
         with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(_keep(arguments.keep.resolve(), shape, arguments.command))
+            asyncio.run(_keep(arguments.keep.resolve(), shape, arguments.command, getattr(arguments, "rounds", 0)))
     else:
         fill(arguments.database, shape)
     print(f"Done in {time.monotonic() - started:.0f} s.")
 
 
-async def _keep(folder: Path, shape: Shape, command: str) -> None:
+async def _keep(folder: Path, shape: Shape, command: str, rounds: int) -> None:
     async with store.kept(folder, shape) as urls:
         if command == "time":
-            await time_reads(urls, shape.seed, rounds=5)
+            await time_reads(urls, shape.seed, rounds)
             return
         print(f"owner    {urls.owner}\nservice  {urls.service}\nsweeper  {urls.sweeper}", flush=True)
         if command == "serve":

@@ -124,6 +124,7 @@ class _Writer:
         about: int = 0, text: str = r"\N", details: str = r"\N",
     ) -> None:  # fmt: skip
         self.seq += 1
+        self.active_at = self.at
         channel = self.channel
         known = about if about and channel.history == "joined" else r"\N"
         if message != r"\N":
@@ -229,7 +230,7 @@ class _Writer:
         name = "" if channel.kind == "direct" else f"Channel {channel.number}"
         key = channel.direct_key or r"\N"
         lines["channels"].append(
-            f"{id_}\t{tenant}\t{channel.kind}\t{name}\t{channel.history}\t{key}\t{self.seq}\t{self.posts}\t{self.last_post}\t{self.at}\n"
+            f"{id_}\t{tenant}\t{channel.kind}\t{name}\t{channel.history}\t{key}\t{self.seq}\t{self.posts}\t{self.last_post}\t{self.active_at}\n"
         )
         for user, (joined, posted) in self.member.items():
             owner = user == channel.members[0]

@@ -136,7 +136,7 @@ async def _service(urls: DatabaseUrls) -> AsyncIterator[MessagesService]:
         urls.service,
         sweeper_url=urls.sweeper,
         connections=2,
-        walks=1,
+        walks=2,
         pipelines=1,
         pipeline_settings=PLANNER_SETTINGS,
         name="volume",

@@ -7,7 +7,7 @@ import contextlib
 import json
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ import pytest
 import redis.asyncio
 
 from bus import redis_keys
-from bus.bus import Bus, BusUnavailable, Delivery, Lost, Work
+from bus.bus import Bus, BusUnavailable, Current, Delivery, Lost, ReadItem, Work
 from bus.redis_streams import RedisBus
 from bus.topics import commands, events, revocations
 
@@ -286,3 +286,32 @@ async def test_a_paused_member_that_wakes_beside_its_successor_delivers_nothing(
             await work.complete([delivery])
             assert await _next(work) == [b"3", b"4"]
         assert await _line(child) == ["3"]  # it gets the topic back once the successor has left
+
+
+@pytest.mark.parametrize("forget", [False, True])
+async def test_a_reader_that_was_away_while_the_server_restarted_receives_lost(
+    server: Server, bus_of: Open, forget: bool
+) -> None:
+    cursors: dict[str, str] = {}
+
+    async def load(topics: Sequence[str]) -> dict[str, str]:
+        return {topic: cursors[topic] for topic in topics if topic in cursors}
+
+    async def first_items() -> list[ReadItem]:
+        """What a new instance receives, until it has everything. It stores the cursor."""
+        seen: list[ReadItem] = []
+        async with asyncio.timeout(20), bus_of().read([events(0)], "reader", "one", load) as feed:
+            async for item in feed:
+                seen.append(item)
+                if isinstance(item, Current):
+                    cursors[item.topic] = item.cursor
+                    break
+        return seen
+
+    await bus_of().publish([(events(0), b"1")])
+    assert Lost(("events.0",), "new") in await first_items()
+    assert not any(isinstance(item, Lost) for item in await first_items())
+    await server.kill(forget=forget)
+    await server.start()
+    assert Lost(("events.0",), "wiped" if forget else "disconnected") in await first_items()
+    assert not any(isinstance(item, Lost) for item in await first_items())

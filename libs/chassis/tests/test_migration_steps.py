@@ -113,7 +113,7 @@ async def test_a_killed_runner_is_continued_by_the_next(database: str) -> None:
     for filled in (1, ROWS // 2):
         runner = multiprocessing.get_context("spawn").Process(target=_migrate_in_a_process, args=(database,))
         runner.start()
-        async with session(database) as connection, asyncio.timeout(30):
+        async with session(database) as connection, asyncio.timeout(60):
             while True:
                 with contextlib.suppress(psycopg.errors.UndefinedColumn):
                     query = "SELECT count(*) >= %s FROM numbers WHERE doubled IS NOT NULL"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import sys
 import uuid
 from collections.abc import AsyncIterator
 from typing import Any
@@ -14,12 +16,14 @@ import pytest
 from chassis.errors import InvalidArgument, NotFound
 from chassis.postgres import EVERY_TENANT
 from chassis.reader_store import ReaderStore
+from hubbub.events.v1 import events_pb2 as events
 from hubbub.events.v1.events_pb2 import Event, EventKind
+from hubbub.messages.v1 import messages_pb2 as nouns
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages import indexer
 from messages.commands.model import Delete, Edit, Post
 from messages.indexer import Indexer
-from messages.message import Attachment, ChannelId, MessageId, UserId
+from messages.message import Attachment, ChannelId, MessageId, TenantId, UserId
 from messages.search import Changes, Document, Wanted
 from messages.store import search
 from messages.store.search import PostgresSearch
@@ -148,6 +152,27 @@ async def test_nothing_of_another_tenant_is_found(town: Town) -> None:
         request = rpc.SearchMessagesRequest(caller=town.caller("ann", tenant=other), query="classified")
         assert not (await town.service.SearchMessages(request, None)).messages
         assert await town.find("ann", "classified") == ["classified"]
+
+
+async def test_what_an_erased_user_posted_leaves_the_index_and_no_namesake_of_another_tenant_does(town: Town) -> None:
+    room, other = await town.channel("ann", "bob"), f"t-{uuid.uuid4().hex}"
+    await town.people("ann", tenant=other)
+    kind = nouns.ChannelKind.CHANNEL_KIND_GROUP
+    creation = rpc.CreateChannelRequest(caller=town.caller("ann", tenant=other), kind=kind, name="room")
+    foreign = (await town.service.CreateChannel(creation, None)).channel.id
+    async with town.indexing():
+        for each in ("one", "two"):
+            await town.post(room, "ann", f"needle {each}")
+        await town.post(room, "bob", "needle three")
+        posted = events.PostMessage(text="needle four")
+        await town.service.PostMessage(
+            rpc.PostMessageRequest(caller=town.caller("ann", tenant=other), channel=foreign, message=posted), None
+        )
+        assert len(await town.find("bob", "needle")) == 3
+        await search.erase(town.database, TenantId(town.tenant), UserId("ann"))
+        assert await town.find("bob", "needle") == ["needle three"]
+        request = rpc.SearchMessagesRequest(caller=town.caller("ann", tenant=other), query="needle")
+        assert len((await town.service.SearchMessages(request, None)).messages) == 1
 
 
 async def test_a_message_that_the_index_still_has_is_not_shown_once_it_is_deleted(town: Town) -> None:
@@ -288,6 +313,21 @@ async def test_the_index_is_built_again_while_it_serves_and_people_write(own_tow
         await built
         assert await town.find("bob", "old", page_size=200) == [f"old {n}" for n in reversed(range(5, 20))]
         assert len(await town.find("bob", "new", page_size=200)) == min(n, 200)
+
+
+async def test_the_command_builds_the_index_anew_and_ends_when_it_answers_searches(own_town: Town) -> None:
+    town = own_town
+    room = await town.channel("ann")
+    environment = {**os.environ, "HUBBUB_MESSAGES_DATABASE_URL": town.url, "HUBBUB_BUS_URL": "memory://", "HUBBUB_ENV": "local"}
+    async with town.indexing():
+        await town.post(room, "ann", "a needle")
+        command = (sys.executable, "-m", "messages", "search", "rebuild")
+        process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=asyncio.subprocess.PIPE)
+        async with asyncio.timeout(60):
+            output, _ = await process.communicate()
+        assert process.returncode == 0
+        assert b"Generation 2 answers searches." in output
+        assert await town.find("ann", "needle") == ["a needle"]
 
 
 async def test_a_rebuild_that_is_under_way_is_not_begun_again(own_town: Town) -> None:

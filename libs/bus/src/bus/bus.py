@@ -179,6 +179,7 @@ class Bus(Protocol):
         then on. After `Gone` nothing more of that topic arrives, unless it is given to this instance again.
         An instance that was paused may overlap with its successor for a moment, so the reader's store must refuse the second
         of two commits. Failures of the bus never end the iteration. No two live instances may have the same `consumer` name.
+        Entries gather for `LINGER_SECONDS` between two reads, because each read becomes a transaction of the reader's store.
         """
         ...
 

@@ -15,7 +15,7 @@ from typing import Self
 import structlog
 
 from bus import metrics
-from bus.bus import BusError, BusUnavailable, LoadCursors, Lost, ReadItem
+from bus.bus import LINGER_SECONDS, BusError, BusUnavailable, LoadCursors, Lost, ReadItem
 from bus.redis_client import Client
 from bus.redis_connection import Address
 from bus.redis_leases import Leases
@@ -48,7 +48,7 @@ class Instance:
         self._leases = Leases(
             client, scripts, [*self._topics], group=options.reader, consumer=options.consumer, lease_seconds=options.lease_seconds
         )
-        self._positions = Positions(address, scripts, stored=True)
+        self._positions = Positions(address, scripts, stored=True, linger=lambda: LINGER_SECONDS)
         self._held: dict[str, float] = {}
         """By topic name: `time.monotonic` at which the lease ends."""
         self._taken: list[str] = []

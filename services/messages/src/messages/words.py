@@ -88,6 +88,11 @@ def sent_by(sender: str) -> str:
     return f"@{sender}"
 
 
+def from_sender(sender: str) -> str:
+    """The `tsquery` that finds every message of a sender."""
+    return _quoted(sent_by(sender))
+
+
 def query(typed: str, sender: str = "") -> Query:
     """What a person typed: words that all must occur, "phrases", -exclusions, and OR between alternatives.
 
@@ -111,7 +116,7 @@ def query(typed: str, sender: str = "") -> Query:
     if not positive:
         return Query("")
     wanted = " | ".join(f"({each})" for each in positive) if len(positive) > 1 else positive[0]
-    return Query(f"({wanted}) & {_quoted(sent_by(sender))}" if sender else wanted)
+    return Query(f"({wanted}) & {from_sender(sender)}" if sender else wanted)
 
 
 def _term(found: Sequence[Word], *, exact: bool, open_ended: bool) -> str:

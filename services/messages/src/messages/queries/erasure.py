@@ -17,12 +17,11 @@ CHANNELS = """
 SELECT channel FROM members WHERE tenant = %(tenant)s AND "user" = %(user)s ORDER BY channel LIMIT 100
 """
 
-# A direct channel is known by its pair of users. The other user finds it under the pseudonym.
+# A direct channel is found by its pair of users, which this one is no longer.
 LEAVE_DIRECT = """
 UPDATE channels SET direct_key = (
-  SELECT json_agg(id ORDER BY id COLLATE "C")::text
-  FROM (SELECT CASE id WHEN %(user)s THEN %(pseudonym)s ELSE id END AS id
-    FROM json_array_elements_text(direct_key::json) AS id) pair)
+  SELECT json_agg(CASE each WHEN %(user)s THEN %(pseudonym)s ELSE each END)::text
+  FROM json_array_elements_text(direct_key::json) AS each)
 WHERE id = %(channel)s AND tenant = %(tenant)s AND direct_key IS NOT NULL
 """
 

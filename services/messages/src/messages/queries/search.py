@@ -54,6 +54,12 @@ DELETE = """
 DELETE FROM {slice} WHERE message = ANY(%(messages)s::uuid[])
 """
 
+# What a user posted. Other tenants may have a user with the same id.
+ERASE = """
+DELETE FROM {slice} WHERE words @@ %(sender)s::tsquery AND channel IN (SELECT id FROM channels WHERE tenant = %(tenant)s)
+"""
+ALL_SLICES = "SELECT first, name, messages FROM search_slices"
+
 # The current state of messages that were edited or deleted.
 CURRENT = """
 SELECT m.id, m.channel, m.seq, m.sender, m.text, m.details::text

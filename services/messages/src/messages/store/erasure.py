@@ -14,7 +14,7 @@ import structlog
 from chassis.postgres import EVERY_TENANT, Connection, Database
 from messages.message import Caller, ChannelId, Details, EntryKind, TenantId, UserId
 from messages.queries import erasure as queries
-from messages.store import channels, log, members
+from messages.store import channels, log, members, search
 
 logger = structlog.get_logger()
 NAME = "Deleted user"
@@ -55,6 +55,7 @@ async def erase(database: Database, wanted: Erasure) -> None:
         # A row that the service changes meanwhile may move to a block that was passed. So the last walk finds nothing.
         while rows := await _walk(database, table, query, parameters):
             logger.info("erasure_under_way", table=table, rows=rows)
+    await search.erase(database, wanted.tenant, wanted.user)
     async with database.transaction([wanted.tenant]) as connection:
         for statement in queries.REST:
             await connection.execute(statement.encode(), parameters)

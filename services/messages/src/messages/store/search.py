@@ -16,7 +16,7 @@ from psycopg import sql
 
 from chassis.postgres import EVERY_TENANT, Connection, Database
 from messages import words
-from messages.message import Caller, ChannelId, Details, Message, MessageId
+from messages.message import Caller, ChannelId, Details, Message, MessageId, TenantId, UserId
 from messages.queries import search as queries
 from messages.search import Changes, Document, Hit, Wanted, indexed_by
 from messages.store.messages import from_row
@@ -168,6 +168,16 @@ async def current(connection: Connection, changed: Mapping[MessageId, ChannelId]
         for message, channel, seq, sender, text, details in rows
         if text is not None
     ]
+
+
+async def erase(database: Database, tenant: TenantId, user: UserId) -> None:
+    """Remove what a user posted from every generation of the index. May be interrupted and run again. Raises `Unavailable`."""
+    async with database.connection(EVERY_TENANT) as connection:
+        rows: Any = await (await connection.execute(queries.ALL_SLICES)).fetchall()
+    for each in [Slice(*row) for row in rows]:
+        async with database.connection(EVERY_TENANT) as connection:
+            parameters = {"sender": words.from_sender(user), "tenant": tenant}
+            await connection.execute(_named(queries.ERASE, each), parameters)
 
 
 class Scope(NamedTuple):
