@@ -16,7 +16,7 @@ import pytest
 from gateway.protocol.close_codes import Close
 from gateway.socketio import polling as polling_transport
 from gateway.socketio import websocket as engine_websocket
-from gateway.wire.framing import close_frame, text_frame
+from gateway.wire.framing import text_frame
 from services.gateway.tests.socketio.conftest import ENGINE, SOCKET, Application, closed, received, refused, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -427,8 +427,8 @@ async def test_a_session_that_ends_during_its_upgrade_ends_on_the_websocket(appl
         await socket.send("2probe")
         assert await received(socket) == "3probe"
         session = application.session(sid)
-        session.ended(Close.RESTARTING)
-        session.transport.write(text_frame(b"4last") + close_frame(Close.RESTARTING.code))
+        session.transport.write(text_frame(b"4last"))
+        session.close(Close.RESTARTING)
         await socket.send("5")
         assert await received(socket) == "4last"
         assert await closed(socket) == Close.RESTARTING.code

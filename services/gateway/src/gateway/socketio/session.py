@@ -231,7 +231,7 @@ class Session:
     def finish(self, last: bytes) -> None:
         """Write the last frames, if the client is there to read them, and close the transport if the client does not."""
         transport = self.transport
-        if self.polling is not None and not self.polling.waiting:
+        if self.polling is not None and not self.polling.waiting and self.probe is None:
             self.polling.abort()
             return
         transport.write(last)
