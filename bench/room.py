@@ -84,13 +84,22 @@ class Member(asyncio.Protocol):
 
     def _take(self, frame: dict[str, object]) -> None:
         kind = str(frame["type"])
+        if kind == "pong":
+            return
         self._frames[kind] += 1
         if kind == "hello":
+            self._beat(float(str(frame["heartbeat_seconds"])) / 2)
             self.send(type="sync", positions={})
         elif kind == "synced":
             self.opened.set_result(None)
         elif kind == "event" and self._reads:
             self.send(type="read", channel=ROOM, seq=frame["seq"])
+
+    def _beat(self, seconds: float) -> None:
+        """Send a heartbeat from time to time; its answer is not counted."""
+        if not self._transport.is_closing():
+            self.send(type="ping")
+            asyncio.get_running_loop().call_later(seconds, self._beat, seconds)
 
     def send(self, **frame: object) -> None:
         """Send a frame, masked with zeros."""

@@ -34,6 +34,8 @@ export class Directory {
   readonly #learn: (found: readonly ChannelSummary[]) => void;
   /** Users whose names were asked for. */
   readonly #asked = new Set<string>();
+  /** How many events about members came. */
+  #memberEvents = 0;
 
   /** `learn` adds channels of the caller that may be unknown. */
   constructor(api: Api, store: ClientStore, clock: Clock, learn: (found: readonly ChannelSummary[]) => void) {
@@ -70,7 +72,9 @@ export class Directory {
   }
 
   async #loadMembers(channel: string, known: Roster | null): Promise<void> {
+    const events = this.#memberEvents;
     const page = await this.#api.members(channel, known?.next == null ? {} : { cursor: known.next }).catch(() => null);
+    if (events !== this.#memberEvents && page !== null) return this.#loadMembers(channel, known); // the page may be older than an event
     if (page === null || !this.#store.get().channels.has(channel)) return;
     this.addNames(page.items);
     this.#store.update((s) => ({ members: withEntry(s.members, channel, fromPage(page, known === null ? [] : s.members.get(channel)?.members)) }));
@@ -95,9 +99,11 @@ export class Directory {
 
   /** Changes the loaded part of a member list by an event of the channel's log. */
   applyMemberEvent(event: LogEvent): void {
+    if (!event.kind.startsWith("member.")) return;
+    this.#memberEvents += 1;
     const { members, names } = this.#store.get();
     const roster = members.get(event.channel);
-    if (roster === undefined || !event.kind.startsWith("member.")) return;
+    if (roster === undefined) return;
     const user = "user" in event.data ? event.data.user : "";
     this.#store.update((s) => ({ members: withEntry(s.members, event.channel, applyMemberEvent(roster, event, names.get(user) ?? null)) }));
     if (event.kind === "member.joined" && !names.has(user)) void this.loadName(event.channel, user);

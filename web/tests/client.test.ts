@@ -277,4 +277,34 @@ describe("client", () => {
     expect(known()).toEqual(["z", "a", "b", "c"]);
     expect(count(world)).toBe(1);
   });
+
+  test("a large channel counts: readers of one's own message, and members", async () => {
+    const world = await started(1);
+    await hear(world, { type: "seen", channel: "a", seq: 1, count: 4_000 });
+    await hear(world, { type: "members", channel: "a", count: 5_000 });
+    expect(channel(world)).toMatchObject({ seen: { seq: 1, count: 4_000 }, members: 5_000 });
+  });
+
+  test("a joining changes the member list in place", async () => {
+    const world = await started(1);
+    world.client.open("a");
+    await world.flush();
+    const seq = (channel(world)?.seq ?? 0) + 1;
+    await hear(world, { type: "event", channel: "a", seq, kind: "member.joined", actor: "bea", at: "", data: { user: "bea", role: "member" } });
+    expect(world.client.store.get().members.get("a")?.members.map(({ user }) => user)).toContain("bea");
+  });
+
+  test("members that were read before an event about them are read again", async () => {
+    const world = await started(1);
+    world.client.open("a");
+    await settled();
+    const members = () => world.server.asked.filter(({ path }) => path.includes("/members"));
+    const [first] = members();
+    world.server.asked.splice(0);
+    const seq = (channel(world)?.seq ?? 0) + 1;
+    await hear(world, { type: "event", channel: "a", seq, kind: "member.left", actor: "bea", at: "", data: { user: "bea" } });
+    first?.answer();
+    await settled();
+    expect(members()).toHaveLength(1);
+  });
 });

@@ -114,6 +114,19 @@ async def test_more_than_the_limit_is_reset_without_reading(world: World) -> Non
     assert await world.seen(ann) == [f"synced c=reset@{SYNC_EVENTS + 2}"]
 
 
+async def test_a_position_before_the_beginning_of_the_log_is_reset_without_reading(world: World) -> None:
+    world.join("c", "ann")
+    world.say("c", 5)
+    world.store.archived_to["c"] = 3
+    early, late = world.connect("ann"), world.connect("ann")
+    world.store.prompt = False
+    await world.sync(early, c=2)
+    assert await world.seen(early) == ["synced c=reset@6"]
+    world.store.prompt = True
+    await world.sync(late, c=3)
+    assert await world.seen(late) == ["synced c=complete@6", "c:4", "c:5", "c:6"]
+
+
 async def test_a_range_that_takes_several_answers_is_complete(world: World) -> None:
     world.join("c", "ann")
     world.say("c", 9)

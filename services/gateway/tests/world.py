@@ -120,6 +120,8 @@ class Store:
         self.prompt = True
         self.epoch = "1"
         self.first_epoch = True
+        self.archived_to: dict[str, int] = {}
+        """Where the logs of channels begin."""
 
     def erase(self, channel: str, seq: int) -> Event:
         """Delete a message: its event, and the text of its entry, as the messages service does."""
@@ -315,7 +317,7 @@ class World:
         for account in accounts:
             with self.hub.recent.load() as load:
                 views = self.store.views(account.user)
-                self.hub.compare(account, map(_place, views), load)
+                self.hub.compare(account, map(self._place, views), load)
 
     def say(self, channel: str, count: int = 1) -> None:
         """Append posts, which the bus delivers at once."""
@@ -353,7 +355,7 @@ class World:
         connection = self.registry.add(identity, WEBSOCKET, Bucket(100, 100))
         transport = self.transports[connection] = MemoryTransport()
         connection.transport = transport
-        differing = self.hub.open(connection, map(_place, views), load)
+        differing = self.hub.open(connection, map(self._place, views), load)
         listed = msgspec.json.encode([each.view for each in views])
         return connection, msgspec.json.decode(started(listed, differing), type=list[ChannelView])
 
@@ -366,15 +368,15 @@ class World:
         for _ in range(30):
             await asyncio.sleep(0)
 
+    def _place(self, membership: Membership) -> Place:
+        view = membership.view
+        begins = self.store.archived_to.get(view.id, 0)
+        return Place(view.id, view.seq, membership.floor, membership.roster, membership.members, begins)
+
     async def seen(self, connection: Connection) -> list[Any]:
         """Frames sent to the connection, in short: `c:3` for event 3, `left:c`, `joined:c@3`, `synced c=complete@3`, a code."""
         await self.settle()
         return [_short(frame) for frame in self.transports[connection].frames()]
-
-
-def _place(membership: Membership) -> Place:
-    view = membership.view
-    return Place(view.id, view.seq, membership.floor, membership.roster, membership.members)
 
 
 def _short(frame: Any) -> Any:

@@ -50,7 +50,7 @@ GATEWAY = "gateway-0.1"
 
 def memberships(session: rpc.Session) -> dict[str, tuple[int, int]]:
     """Head and floor of every channel of a session."""
-    return {channel: (head, floor) for channel, head, floor, _, _ in json.loads(session.memberships or b"[]")}
+    return {channel: (head, floor) for channel, head, floor, *_ in json.loads(session.memberships or b"[]")}
 
 
 def listed(session: rpc.Session) -> list[Any]:

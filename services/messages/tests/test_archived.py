@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from chassis.errors import KeyReused, NotFound
 from chassis.postgres import EVERY_TENANT
 from hubbub.events.v1 import events_pb2 as events
@@ -48,6 +50,13 @@ async def test_a_position_before_the_beginning_of_the_log_is_reset_and_a_later_o
         assert rpc.ResumeStatus.Name(answers[0].statuses[0].status) == f"RESUME_STATUS_{status}"
         seen = [event.seq for answer in answers for event in answer.events]
         assert seen == (list(range(seq + 1, POSTS + 4)) if status == "COMPLETE" else [])
+
+
+async def test_a_session_says_where_the_log_begins(town: Town) -> None:
+    channel, _ = await archived(town)
+    asked = rpc.OpenSessionsRequest(sessions=[rpc.AdmitUserRequest(caller=town.caller("bob"))])
+    (session,) = (await town.service.OpenSessions(asked, None)).sessions
+    assert [(place[0], place[-1]) for place in json.loads(session.memberships)] == [(channel, ARCHIVED)]
 
 
 async def test_unread_counts_the_messages_that_are_in_the_log(town: Town) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import sys
 import uuid
 from collections.abc import AsyncIterator
 from typing import Any
@@ -311,6 +313,21 @@ async def test_the_index_is_built_again_while_it_serves_and_people_write(own_tow
         await built
         assert await town.find("bob", "old", page_size=200) == [f"old {n}" for n in reversed(range(5, 20))]
         assert len(await town.find("bob", "new", page_size=200)) == min(n, 200)
+
+
+async def test_the_command_builds_the_index_anew_and_ends_when_it_answers_searches(own_town: Town) -> None:
+    town = own_town
+    room = await town.channel("ann")
+    environment = {**os.environ, "HUBBUB_MESSAGES_DATABASE_URL": town.url, "HUBBUB_BUS_URL": "memory://", "HUBBUB_ENV": "local"}
+    async with town.indexing():
+        await town.post(room, "ann", "a needle")
+        command = (sys.executable, "-m", "messages", "search", "rebuild")
+        process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=asyncio.subprocess.PIPE)
+        async with asyncio.timeout(60):
+            output, _ = await process.communicate()
+        assert process.returncode == 0
+        assert b"Generation 2 answers searches." in output
+        assert await town.find("ann", "needle") == ["a needle"]
 
 
 async def test_a_rebuild_that_is_under_way_is_not_begun_again(own_town: Town) -> None:

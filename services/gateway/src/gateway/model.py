@@ -237,6 +237,7 @@ class Channel:
     __slots__ = (
         "accounts",
         "ahead",
+        "archived_to",
         "base",
         "base_roster",
         "catching",
@@ -266,6 +267,8 @@ class Channel:
         """The first `roster`."""
         self.members = members
         """How many members the channel has, as far as known."""
+        self.archived_to = 0
+        """The store's log begins after this entry, as far as known."""
         self.accounts: set[Account] = set()
         """Local members, and users whose membership is being verified. Without any, the hub drops the channel."""
         self.floors: dict[Account, int] = {}

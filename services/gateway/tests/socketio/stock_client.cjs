@@ -14,17 +14,13 @@ const socket = io(url, {
   reconnectionDelayMax: 200,
   auth: (use) => use({ ...auth, ...(Object.keys(positions).length ? { positions } : {}) }),
 });
-socket.on("connect", () => tell("connect", { recovered: socket.recovered, transport: socket.io.engine.transport.name }));
 socket.on("connect_error", (error) => tell("connect_error", { message: error.message, data: error.data, active: socket.active }));
 socket.on("disconnect", (reason) => tell("disconnect", { reason, active: socket.active }));
 socket.on("event", ({ channel, seq }) => (positions[channel] = seq));
 socket.onAny((name, value) => tell(name, value));
-socket.io.on("open", () => socket.io.engine.on("upgrade", (transport) => tell("upgrade", transport.name)));
 
 readline.createInterface({ input: process.stdin }).on("line", (line) => {
   const [command, name, value] = JSON.parse(line);
   if (command === "emit") socket.emit(name, value, (...answer) => tell("answer", answer));
-  if (command === "emit silently") socket.emit(name, value);
-  if (command === "cut") socket.io.engine.close();
   if (command === "close") socket.close();
 });

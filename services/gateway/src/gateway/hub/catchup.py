@@ -271,7 +271,7 @@ class CatchUps:
     def _plan_behind(self, sync: _Sync, channel: Channel, position: int, *, named: bool) -> None:
         floor = channel.floor(sync.connection)
         behind = _Behind(channel, max(position, floor), channel.head, floor)
-        reset = behind.count > self._sync_events
+        reset = behind.count > self._sync_events or behind.after < channel.archived_to
         if reset and not named:
             raise Broken  # `synced` has no place for a channel that the client did not name
         if named:

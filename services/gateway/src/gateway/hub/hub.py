@@ -226,7 +226,7 @@ class Hub:
         differing: dict[str, Start | None] = {}
         waiting = connection.waiting
         for place in session:
-            channel_id, seq, floor, roster, _ = place
+            channel_id, seq, floor, roster, _, archived_to = place
             event = passed.pop(channel_id, None) if passed else None
             since = event if event is not None and _follows(event, place) else None
             if since is not None and since.kind in ENDED:
@@ -238,6 +238,7 @@ class Hub:
                 differing[channel_id] = None
                 continue
             channel.accounts.add(account)
+            channel.archived_to = max(channel.archived_to, archived_to)
             if floor:
                 channel.raise_floor(account, _floor(since) if since is not None and since.kind == JOINED else floor)
             start = waiting[channel] = max(seq, channel.head)

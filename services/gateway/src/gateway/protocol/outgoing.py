@@ -69,6 +69,8 @@ class Place(NamedTuple):
     """Number of the last roster change."""
     members: int = 0
     """How many members the channel has."""
+    archived_to: int = 0
+    """The store's log begins after this entry."""
 
 
 class Start(NamedTuple):

@@ -67,8 +67,8 @@ LIST_JOINABLE = _PAGE.format(
 )
 
 # What a session needs of each user's channels, in the order of the request. `memberships` and `listed` are JSON that is passed on
-# as it is: [[id, head, floor, roster, members], ...] of all channels, and those of `hello` as docs/protocol.md shows them.
-# Blocks: one more than is shown.
+# as it is: [[id, head, floor, roster, members, archived_to], ...] of all channels, and those of `hello` as docs/protocol.md shows
+# them. Blocks: one more than is shown.
 OF_USERS = f"""
 SELECT {EPOCH}, {FIRST}, own.*, ARRAY(
     SELECT blocked FROM blocks WHERE blocks.tenant = requested.tenant AND blocks."user" = requested.id LIMIT 1001),
@@ -76,14 +76,14 @@ SELECT {EPOCH}, {FIRST}, own.*, ARRAY(
 FROM unnest(%(tenants)s::text[], %(ids)s::text[]) WITH ORDINALITY AS requested(tenant, id, n)
 CROSS JOIN LATERAL (
   WITH mine AS MATERIALIZED (
-    SELECT ch.id, ch.kind, ch.name, mb.role, ch.head AS seq, mb.read_seq, ch.roster, ch.members,
+    SELECT ch.id, ch.kind, ch.name, mb.role, ch.head AS seq, mb.read_seq, ch.roster, ch.members, ch.archived_to,
       CASE ch.history WHEN 'joined' THEN mb.joined_seq - 1 ELSE 0 END AS floor, ch.last_post > mb.read_seq AS unread, ch.active_at
     FROM members mb JOIN channels ch ON ch.id = mb.channel
     WHERE mb.tenant = requested.tenant AND mb."user" = requested.id
   )
   SELECT (SELECT count(*) FROM mine) > %(listed)s AS more,
-    (SELECT '[' || string_agg(format('["%%s",%%s,%%s,%%s,%%s]', id, seq, floor, roster, members), ',') || ']' FROM mine
-    ) AS memberships,
+    (SELECT '[' || string_agg(format('["%%s",%%s,%%s,%%s,%%s,%%s]', id, seq, floor, roster, members, archived_to), ',') || ']'
+      FROM mine) AS memberships,
     (SELECT '[' || string_agg(row_to_json(shown)::text, ',' ORDER BY id) || ']' FROM (
       SELECT id, kind, name, role, seq, read_seq FROM mine ORDER BY unread DESC, active_at DESC LIMIT %(listed)s) shown) AS listed
 ) own

@@ -326,7 +326,8 @@ class Session(_message.Message):
     blocked_by_many: _builtins.bool
     """More users have blocked the user than `blocked_by` can name: presence and typing then pass to no other user."""
     memberships: _builtins.bytes
-    """All channels of the user, as JSON: [["<channel id>", <head>, <floor>], …]; see Channel.seq and Channel.floor.
+    """All channels of the user, as JSON: [["<channel id>", <head>, <floor>, <roster>, <members>, <archived to>], …].
+    See Channel.seq, floor, roster and members. The log begins after the entry <archived to>.
     Empty without any, and with `admission_only`.
     """
     hello_channels: _builtins.bytes
