@@ -69,7 +69,8 @@ async def _store(server: Postgres, name: str, shape: Shape) -> Store:
         for case, query in _CHANNELS.items():
             found: Any = await (await connection.execute(query.encode())).fetchone()
             of_channel: Any = await (await connection.execute(_OF_CHANNEL, {"channel": found[0]})).fetchone()
-            cases[case] = _parameters(found[0], *of_channel)
+            floor = of_channel[3] if case == "joined" else 0
+            cases[case] = {**_parameters(found[0], *of_channel), "floor": floor}
     return Store(await service_url(server, url), cases)
 
 
@@ -83,7 +84,6 @@ def _parameters(channel: str, thread: str, message: str, upload: str, middle: in
         "seq": middle,
         "afters": [middle],
         "throughs": [middle + 50],
-        "floor": middle,
         "limit": 20,
     }
 
