@@ -39,7 +39,7 @@ SELECT (
     SELECT thread::text FROM entries WHERE channel = %(channel)s AND thread IS NOT NULL
     GROUP BY 1 ORDER BY count(*) DESC LIMIT 1),
   (SELECT message::text FROM entries WHERE channel = %(channel)s AND kind = 1 ORDER BY seq DESC LIMIT 1),
-  (SELECT upload FROM carried WHERE channel = %(channel)s LIMIT 1), (SELECT head / 2 FROM channels WHERE id = %(channel)s)
+  (SELECT upload FROM carried WHERE channel = %(channel)s LIMIT 1), (SELECT head - 60 FROM channels WHERE id = %(channel)s)
 """
 
 
