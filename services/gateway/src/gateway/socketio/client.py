@@ -72,8 +72,20 @@ class Admission:
 class Client(PacketOwner):
     """The owner of one session."""
 
+    __slots__ = (
+        "_admission", "_connecting", "_dispatch", "_overdue", "_registry",
+        "address", "connection", "identity", "known", "session", "shown", "stranger",
+    )  # fmt: skip
+
     def __init__(
-        self, admission: Admission, registry: Registry, dispatch: Dispatch, *, identity: Identity | None, shown: str, address: str
+        self,
+        admission: Admission,
+        registry: Registry,
+        dispatch: Dispatch,
+        *,
+        identity: Identity | None,
+        shown: bytes,
+        address: str,
     ) -> None:
         super().__init__(FRAME_BYTES, CONNECT_SECONDS)
         self._admission = admission
@@ -84,7 +96,7 @@ class Client(PacketOwner):
         self.identity = identity
         """Who opened the session; None until its client is known."""
         self.shown = shown
-        """The credential of the first request, which clients repeat with each one."""
+        """Digest of the credential of the first request, which clients repeat with each one; empty if that had none."""
         self.address = address
         self.session: Session
         """Set once the session begins."""
@@ -94,8 +106,8 @@ class Client(PacketOwner):
         """A `CONNECT` is being decided."""
         self._overdue = False
         """The time to connect is over."""
-        self.known = asyncio.Event()
-        """Set when the client has connected, or the session has ended."""
+        self.known: asyncio.Event | None = asyncio.Event()
+        """Set when the client has connected, or the session has ended; then None."""
 
     # The packets of the client.
 
@@ -271,8 +283,9 @@ class Client(PacketOwner):
         self._decided()
 
     def _decided(self) -> None:
-        if not self.known.is_set():
+        if self.known is not None:
             self.known.set()
+            self.known = None
             self._admission.no_stranger(self)
 
     def connection_ended(self, reason: Close) -> None:

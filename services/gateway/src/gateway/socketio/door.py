@@ -7,6 +7,7 @@ it within `CONNECT_SECONDS`, and an upgrade waits for that. Sessions whose clien
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections import Counter
 from collections.abc import Callable
 
@@ -87,7 +88,7 @@ class SocketIoDoor(Admission):
             raise RateLimited("Too many sessions of this address have not connected", retry_after=CONNECT_SECONDS)
         else:
             self._strangers[address] += 1
-        client = Client(self, self._registry, self._dispatch, identity=identity, shown=shown, address=address)
+        client = Client(self, self._registry, self._dispatch, identity=identity, shown=_digest(shown), address=address)
         return client, Bucket(self._opening.limits.sends_per_second, self._opening.limits.burst)
 
     async def check(self, session: Session, handshake: Handshake) -> None:
@@ -96,7 +97,7 @@ class SocketIoDoor(Admission):
         assert isinstance(client, Client)  # noqa: S101 - by `admit`
         self._check_origin(handshake)
         shown = _credential(handshake)
-        if shown and shown != client.shown:
+        if shown and _digest(shown) != client.shown:
             identity = await self._verify(shown, client.address)
             known = client.identity
             if known is None or (identity.tenant, identity.user) != (known.tenant, known.user):
@@ -187,12 +188,17 @@ class SocketIoDoor(Admission):
 async def _until_known(client: Client) -> None:
     """Wait for the client's `CONNECT`. Raises `NotAuthenticated`."""
     try:
-        async with asyncio.timeout(CONNECT_SECONDS):
-            await client.known.wait()
+        if client.known is not None:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await client.known.wait()
     except TimeoutError:
         raise NotAuthenticated from None
     if client.connection is None:
         raise NotAuthenticated
+
+
+def _digest(shown: str) -> bytes:
+    return hashlib.sha256(shown.encode()).digest() if shown else b""
 
 
 def _credential(handshake: Handshake) -> str:

@@ -20,6 +20,8 @@ INVALID_NAMESPACE = b'{"message":"Invalid namespace"}'
 class PacketOwner(Owner):
     """The owner of a session with Socket.IO packets. A subclass handles them."""
 
+    __slots__ = ("_attachments_deadline", "_connect_deadline", "_connect_seconds", "_decoder")
+
     def __init__(self, max_payload: int, connect_seconds: float) -> None:
         self._decoder = Decoder(max_payload)
         self._connect_seconds = connect_seconds

@@ -38,6 +38,8 @@ class Heartbeat:
 class Owner:
     """To whom a session belongs. These methods serve a session that has nothing but itself."""
 
+    __slots__ = ()
+
     def began(self, session: Session) -> None:
         """The session has a transport."""
 
