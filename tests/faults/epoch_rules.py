@@ -90,7 +90,7 @@ def _fences(fences: Sequence[Fence], promotions: Sequence[Promotion]) -> list[Fe
     """A user whose return was lost is removed no second time: of two fences at one removal the first one's end counts."""
     found: dict[tuple[str, str, int], Fence] = {}
     for fence in fences:
-        if fence.removal <= _kept(promotions, fence.channel, since=fence.made):
+        if fence.removal <= _kept(promotions, fence.channel, since=fence.asked):
             found.setdefault((fence.user, fence.channel, fence.removal), fence)
     return list(found.values())
 

@@ -144,8 +144,8 @@ class Fence:
     """Number of the removal's entry."""
     opened: float = math.inf
     """When the request to let the user in again was sent."""
-    made: float = 0.0
-    """When the removal was answered."""
+    asked: float = 0.0
+    """When the removal was asked for."""
 
 
 @dataclass(frozen=True, slots=True)

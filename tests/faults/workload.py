@@ -146,9 +146,10 @@ class Registrar:
         """Repeat until stopped."""
         while not self.stopping.is_set():
             channel = self.dice.choice(self.channels)
+            asked = time.monotonic()
             await self._insist("DELETE", f"/v1/channels/{channel}/members/{self.visitor.user}", (204, 404))
             removal = await self._removal(channel)
-            fence = Fence(self.visitor.user, channel, removal, made=time.monotonic())
+            fence = Fence(self.visitor.user, channel, removal, asked=asked)
             self.record.fences.append(fence)
             await self._peek(channel, self.dice.uniform(*_ABSENCE_SECONDS))
             if self.stopping.is_set():

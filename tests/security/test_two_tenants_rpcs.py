@@ -143,6 +143,14 @@ async def block_user(doors: Doors) -> None:
     await doors.pair.bob.ok("GET", "/v1/me")
 
 
+async def erase_user(doors: Doors) -> None:
+    await doors.absent("EraseUser", user="carol")
+    async with live(doors.pair.bob) as socket:
+        await doors.own("EraseUser", user="bob")
+        await socket.round_trip()
+    await doors.pair.bob.ok("GET", "/v1/me")
+
+
 async def block_peer(doors: Doors) -> None:
     await doors.absent("BlockPeer", user="carol", blocked=True)
     await doors.own("BlockPeer", user="bob", blocked=True)
@@ -223,7 +231,7 @@ async def get_heads(doors: Doors) -> None:
     answer = await doors.messages.GetHeads(calls.GetHeadsRequest(channels=[doors.pair.ids["channel"]]), timeout=5)
     assert [field.name for field, _ in answer.ListFields()] == ["heads", "epoch"]
     assert [head.channel for head in answer.heads] == [doors.pair.ids["channel"]]
-    assert [field.name for field in answer.heads[0].DESCRIPTOR.fields] == ["channel", "seq"]
+    assert [field.name for field in answer.heads[0].DESCRIPTOR.fields] == ["channel", "seq", "roster"]
 
 
 # Media.
@@ -307,6 +315,7 @@ CASES: dict[str, Callable[[Doors], Awaitable[None]]] = {
     "ListUsers": list_users,
     "RevokeUser": revoke_user,
     "BlockUser": block_user,
+    "EraseUser": erase_user,
     "BlockPeer": block_peer,
     "ListBlockedPeers": list_blocked_peers,
     "ListAudit": list_audit,

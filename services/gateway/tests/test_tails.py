@@ -92,6 +92,26 @@ async def test_what_was_read_before_a_deletion_is_not_kept_after_it(world: World
     assert await world.seen(bob) == ["synced c=complete@5", "c:3 erased", "c:4", "c:5"]
 
 
+async def test_what_was_read_before_a_deletion_does_not_join_the_tail_after_it(world: World) -> None:
+    world.join("c", "ann", "bob", "cid")
+    world.say("c", 2)
+    world.connect("ann")
+    world.say("c")
+    bob = world.connect("bob")
+    world.store.prompt = False
+    await world.sync(bob, c=3)
+    (call,) = world.store.calls
+    call.snapshot()
+    world.hub.take(world.store.erase("c", 4))
+    call.arrive()
+    await world.settle()
+    calls = list(world.store.calls)  # bob still misses 6, which the deletion has ended
+    cid = world.connect("cid")
+    await world.sync(cid, c=6)
+    assert await world.seen(cid) == ["synced c=complete@7", "c:7"]
+    assert world.store.calls == calls
+
+
 async def test_memory_shows_a_new_member_nothing_from_before(world: World) -> None:
     world.join("joined", "ann")
     world.say("joined")

@@ -39,7 +39,7 @@ SELECT (
     SELECT thread::text FROM entries WHERE channel = %(channel)s AND thread IS NOT NULL
     GROUP BY 1 ORDER BY count(*) DESC LIMIT 1),
   (SELECT message::text FROM entries WHERE channel = %(channel)s AND kind = 1 ORDER BY seq DESC LIMIT 1),
-  (SELECT upload FROM carried WHERE channel = %(channel)s LIMIT 1), (SELECT head / 2 FROM channels WHERE id = %(channel)s)
+  (SELECT upload FROM carried WHERE channel = %(channel)s LIMIT 1), (SELECT head - 60 FROM channels WHERE id = %(channel)s)
 """
 
 
@@ -69,7 +69,8 @@ async def _store(server: Postgres, name: str, shape: Shape) -> Store:
         for case, query in _CHANNELS.items():
             found: Any = await (await connection.execute(query.encode())).fetchone()
             of_channel: Any = await (await connection.execute(_OF_CHANNEL, {"channel": found[0]})).fetchone()
-            cases[case] = _parameters(found[0], *of_channel)
+            floor = of_channel[3] if case == "joined" else 0
+            cases[case] = {**_parameters(found[0], *of_channel), "floor": floor}
     return Store(await service_url(server, url), cases)
 
 
@@ -83,7 +84,6 @@ def _parameters(channel: str, thread: str, message: str, upload: str, middle: in
         "seq": middle,
         "afters": [middle],
         "throughs": [middle + 50],
-        "floor": middle,
         "limit": 20,
     }
 

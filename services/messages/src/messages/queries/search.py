@@ -72,8 +72,8 @@ FOUND = f"""
 SELECT {columns(FLOOR)} FROM unnest(%(channels)s::uuid[], %(seqs)s::bigint[]) AS hit(channel, seq)
 CROSS JOIN LATERAL (
   SELECT * FROM members WHERE channel = hit.channel AND "user" = %(user)s AND tenant = %(tenant)s OFFSET 0) mb
-JOIN channels ch ON ch.id = mb.channel
-JOIN messages m ON m.channel = hit.channel AND m.seq = hit.seq
+CROSS JOIN LATERAL (SELECT * FROM channels WHERE id = hit.channel OFFSET 0) ch
+CROSS JOIN LATERAL (SELECT * FROM messages WHERE channel = hit.channel AND seq = hit.seq OFFSET 0) m
 WHERE m.seq > {FLOOR} AND m.deleted_seq IS NULL
 ORDER BY m.id DESC
 """
