@@ -231,6 +231,7 @@ async def test_a_full_topic_refuses_its_own_commands_only(world: World, pending:
 
 async def test_commands_that_wait_for_the_bus_are_bounded_and_a_tenant_has_half(pending: Pending) -> None:
     publisher = CommandPublisher(MemoryBus(), 1, pending)
+    publisher.tenants.seen("u")
     for tenant in ("t", "u"):
         for number in range(WAITING // 2):
             publisher.add(command(number, tenant=tenant))

@@ -79,7 +79,7 @@ class CommandPublisher:
     def add(self, command: Command) -> None:
         """Publish a command as soon as its tenant's share allows.
 
-        Raises `Unavailable` at the bounds and without a valid lease, `RateLimited` at the bounds of the tenant.
+        Raises `Unavailable` at the bounds and without a valid lease, and as `Shares.add`.
         """
         if self._cut_off():
             raise Unavailable(_NO_LEASE)

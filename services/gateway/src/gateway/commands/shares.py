@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field
 
-from chassis.errors import RateLimited
+from chassis.errors import HubbubError, RateLimited, Unavailable
 
 CHANGE_WEIGHT = 8
 """A command that is not a post is a statement of its own: in batches of 100 it takes 145 µs of a transaction, a post 19 µs."""
@@ -101,16 +101,19 @@ class Shares:
         """Their bytes."""
 
     def add(self, tenant: str, command: Waiting) -> bool:
-        """Let a command wait. Return whether it may be taken now. Raises `RateLimited` at the tenant's bound."""
+        """Let a command wait. Return whether it may be taken now.
+
+        Raises at the tenant's bound: `RateLimited` while other tenants are active, otherwise `Unavailable`.
+        """
         share = self._tenants.get(tenant)
         if share is None:
             share = self._tenants[tenant] = Share()
         size = len(command.encoded)
         self._active.seen(tenant)
         if share.waiting and command.since - share.waiting[0].since >= WAITING_SECONDS:
-            raise RateLimited("The commands of this tenant come faster than they are carried out")
+            raise self._refusal(tenant, "The commands of this tenant come faster than they are carried out")
         if len(share.waiting) >= self._waiting.commands or share.waiting_bytes + size > self._waiting.size:
-            raise RateLimited("Too many commands of this tenant wait for the bus")
+            raise self._refusal(tenant, "Too many commands of this tenant wait for the bus")
         share.waiting.append(command)
         share.waiting_bytes += size
         self.count += 1
@@ -149,6 +152,10 @@ class Shares:
             return self._has_room(tenant, share)
         self._forget_idle(tenant, share)
         return False
+
+    def _refusal(self, tenant: str, detail: str) -> HubbubError:
+        """A tenant that takes nothing from others has met the bound of the queue, not its share."""
+        return Unavailable(detail) if self._active.only(tenant) else RateLimited(detail)
 
     def _has_room(self, tenant: str, share: Share) -> bool:
         if _below(share, self._shared):
