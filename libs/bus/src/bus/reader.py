@@ -19,6 +19,7 @@ the live events of other channels do not wait: batches from the bus and from the
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -212,7 +213,8 @@ class Reader:
             case Lost(topics, reason):
                 for topic in topics:
                     self._topic(topic).lost = True
-                _log.warning("reader_lost_entries", reader=self._options.name, reason=reason, topics=len(topics))
+                level = logging.INFO if reason == "new" else logging.WARNING
+                _log.log(level, "reader_lost_entries", reader=self._options.name, reason=reason, topics=len(topics))
             case Gone(topic):
                 self._forget(topic)
             case _:

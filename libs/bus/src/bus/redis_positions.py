@@ -15,6 +15,7 @@ alone cannot guarantee: it does not show entries trimmed in between, nor a strea
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import secrets
 import time
@@ -345,7 +346,8 @@ def _record(item: ReadItem) -> None:
             metrics.DELIVERED_ENTRIES.labels(metrics.kind_of(topic), "read" if cursor else "follow").inc(len(entries))
         case Lost(topics, reason):
             metrics.LOST.labels(reason).inc(len(topics))
-            _log.warning("bus_follow_lost", reason=reason, topics=len(topics))
+            level = logging.INFO if reason == "new" else logging.WARNING
+            _log.log(level, "bus_follow_lost", reason=reason, topics=len(topics))
 
 
 def _order(id_: str) -> tuple[int, int]:

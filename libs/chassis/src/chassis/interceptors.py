@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from chassis.scopes import NEEDED
 
 log = structlog.get_logger()
 _OWN_PREFIX = "/hubbub."
+_POLLED = frozenset({"/hubbub.messages.v1.MessagesService/GetHeads"})
+"""Methods that every gateway calls twice a second: their success is not logged."""
 _UNKNOWN_CALLER = "-"
 
 
@@ -149,7 +152,8 @@ class _Record:
         seconds = time.perf_counter() - self._started
         RPC_SECONDS.labels(method, status).observe(seconds)
         RPC_CALLS.labels(self._call.caller_name or _UNKNOWN_CALLER, status).inc()
-        log.info("rpc_answered", method=method, status=status, milliseconds=round(seconds * 1e3, 2))
+        level = logging.DEBUG if method in _POLLED and status == "OK" else logging.INFO
+        log.log(level, "rpc_answered", method=method, status=status, milliseconds=round(seconds * 1e3, 2))
         return self._error is not None
 
     async def abort(self) -> None:
