@@ -20,6 +20,8 @@ from bus.redis_scripts import Scripts
 
 LEASE_SECONDS = 1.5
 """Lifetime of a lease after a renewal."""
+_LEASE_MILLISECONDS = int(LEASE_SECONDS * 1000) + 1
+"""On the server, which cuts times down to whole milliseconds: without one more, a lease could end before its gateway expects it."""
 _CALL_SECONDS = 1.0
 _ACKNOWLEDGED_SECONDS = 60
 """How long acknowledgements are kept."""
@@ -59,7 +61,7 @@ class RedisGatewayLeases:
 
     async def renew(self, gateway: str) -> None:
         """Take or renew a lease."""
-        command = self._scripts.renew_lease.call(self._record, gateway, int(LEASE_SECONDS * 1000))
+        command = self._scripts.renew_lease.call(self._record, gateway, _LEASE_MILLISECONDS)
         await self._client.call([command], _CALL_SECONDS)
 
     async def leave(self, gateway: str) -> None:
@@ -75,7 +77,7 @@ class RedisGatewayLeases:
         """Gateways that have not acknowledged."""
         command = self._scripts.unacknowledged.call([*self._record, redis_keys.acknowledged(revocation)])
         ((age, *gateways),) = await self._client.call([command], _CALL_SECONDS)
-        return frozenset(gateway.decode() for gateway in gateways) if age >= LEASE_SECONDS * 1000 else None
+        return frozenset(gateway.decode() for gateway in gateways) if age >= _LEASE_MILLISECONDS else None
 
     def close(self) -> None:
         """Close the connection."""
