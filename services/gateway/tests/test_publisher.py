@@ -109,15 +109,20 @@ async def test_a_change_fills_as_much_of_a_share_as_the_posts_that_take_as_long(
     assert len(await publishing.published(lambda ids: other in ids)) == -(-SHARE // CHANGE_WEIGHT) + 1
 
 
-async def test_a_tenant_whose_commands_wait_too_long_is_told_to_slow_down(publishing: Publishing) -> None:
-    for _ in range(SHARE + 1):
-        publishing.send("loud")
+@pytest.mark.parametrize(("answered", "refusal"), [(1, RateLimited), (0, Unavailable)])
+async def test_a_tenant_whose_commands_wait_too_long_is_told_to_slow_down_if_commands_are_carried_out(
+    publishing: Publishing, answered: int, refusal: type[Exception]
+) -> None:
+    flood = [publishing.send("loud") for _ in range(SHARE + 2)]
     await publishing.published(lambda ids: len(ids) == SHARE)
+    for command in flood[:answered]:
+        publishing.pending.replied(Reply(command=command, duplicate=True))
+    await publishing.published(lambda ids: len(ids) == SHARE + answered)
     publishing.now += WAITING_SECONDS
-    with pytest.raises(RateLimited):
+    with pytest.raises(refusal):
         publishing.send("loud")
     other = publishing.send("quiet")
-    assert other in await publishing.published(lambda ids: len(ids) == SHARE + 1)
+    assert other in await publishing.published(lambda ids: len(ids) == SHARE + answered + 1)
 
 
 async def test_a_command_that_was_given_up_is_not_published_and_leaves_the_share(publishing: Publishing) -> None:

@@ -21,7 +21,7 @@ from bus.redis_scripts import Scripts
 LEASE_SECONDS = 1.5
 """Lifetime of a lease after a renewal."""
 _LEASE_MILLISECONDS = int(LEASE_SECONDS * 1000) + 1
-"""On the server, which cuts times down to whole milliseconds: without one more, a lease could end before its gateway expects it."""
+"""On the server, which cuts times down to milliseconds: without one more, a lease could end before its gateway expects it."""
 _CALL_SECONDS = 1.0
 _ACKNOWLEDGED_SECONDS = 60
 """How long acknowledgements are kept."""

@@ -51,6 +51,8 @@ class Pending:
         self._ref_bytes = 0
         self._by_tenant: Counter[str] = Counter()
         """Number of pending commands."""
+        self.outcomes = 0
+        """How many commands had an outcome, since the start."""
         self.on_outcome: Callable[[str], None] = lambda _command: None
         """Called with the id of each command that is no longer pending."""
 
@@ -78,6 +80,7 @@ class Pending:
         awaited = self._pop(event.command)
         if awaited is not None:
             connection, ref, _ = awaited
+            self.outcomes += 1
             _acknowledged.inc()
             self._writer.send(connection, encode(Ack(event.channel, event.seq, event.message, event.at, ref)))
 
@@ -86,6 +89,7 @@ class Pending:
         awaited = self._pop(reply.command)
         if awaited is not None:
             connection, ref, _ = awaited
+            self.outcomes += 1
         elif reply.reason and (known := self._connections.get(reply.command.rpartition(".")[0])) is not None:
             connection, ref = known, UNSET
         else:

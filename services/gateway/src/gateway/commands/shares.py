@@ -7,10 +7,11 @@ waits in this process, in order, and leaves as outcomes arrive. A tenant may fil
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from chassis.errors import HubbubError, RateLimited, Unavailable
+from gateway.commands.pending import Pending
 
 CHANGE_WEIGHT = 8
 """A command that is not a post is a statement of its own: in batches of 100 it takes 145 µs of a transaction, a post 19 µs."""
@@ -81,11 +82,8 @@ class ActiveTenants:
 class Shares:
     """The commands of every tenant that wait or have no outcome yet."""
 
-    def __init__(
-        self, awaited: Container[str], tenants: ActiveTenants, *, alone: Bounds, shared: Bounds, waiting: Bounds
-    ) -> None:
-        self._awaited = awaited
-        """The ids of the commands that await their outcome."""
+    def __init__(self, pending: Pending, tenants: ActiveTenants, *, alone: Bounds, shared: Bounds, waiting: Bounds) -> None:
+        self._pending = pending
         self._active = tenants
         self._alone = alone
         """Bounds of the published commands of a tenant while no other one is active."""
@@ -93,8 +91,9 @@ class Shares:
         """Bounds of the published commands of a tenant while others are active."""
         self._waiting = waiting
         self._tenants: dict[str, Share] = {}
-        self._published: dict[str, tuple[str, Waiting]] = {}
-        """Published commands that have no outcome yet, with their tenants, by id."""
+        self._published: dict[str, tuple[str, Waiting, int]] = {}
+        """Published commands that have no outcome yet, by id, oldest first: with their tenants, and the number of outcomes
+        before they were published."""
         self.count = 0
         """Number of waiting commands of all tenants."""
         self.size = 0
@@ -103,7 +102,7 @@ class Shares:
     def add(self, tenant: str, command: Waiting) -> bool:
         """Let a command wait. Return whether it may be taken now.
 
-        Raises at the tenant's bound: `RateLimited` while other tenants are active, otherwise `Unavailable`.
+        Raises at the tenant's bound: `RateLimited`, or `Unavailable` if no other tenant is active or commands have no outcomes.
         """
         share = self._tenants.get(tenant)
         if share is None:
@@ -131,11 +130,11 @@ class Shares:
                 self.count -= 1
                 self.size -= size
                 if command.weight:
-                    if command.id not in self._awaited:
+                    if command.id not in self._pending:
                         continue  # it expired here, and its client was told to repeat it
                     share.published += command.weight
                     share.published_bytes += size
-                    self._published[command.id] = (tenant, command)
+                    self._published[command.id] = (tenant, command, self._pending.outcomes)
                 yield command
             self._forget_idle(tenant, share)
 
@@ -144,7 +143,7 @@ class Shares:
         found = self._published.pop(command, None)
         if found is None:
             return False
-        tenant, published = found
+        tenant, published, _ = found
         share = self._tenants[tenant]
         share.published -= published.weight
         share.published_bytes -= len(published.encoded)
@@ -154,8 +153,10 @@ class Shares:
         return False
 
     def _refusal(self, tenant: str, detail: str) -> HubbubError:
-        """A tenant that takes nothing from others has met the bound of the queue, not its share."""
-        return Unavailable(detail) if self._active.only(tenant) else RateLimited(detail)
+        """The tenant has met its share, unless it is alone or the workers do nothing: then the queue is full."""
+        oldest = next(iter(self._published.values()), None)
+        idle = oldest is not None and oldest[2] == self._pending.outcomes
+        return Unavailable(detail) if idle or self._active.only(tenant) else RateLimited(detail)
 
     def _has_room(self, tenant: str, share: Share) -> bool:
         if _below(share, self._shared):
