@@ -54,10 +54,10 @@ run: $(STAMPS)/python $(STAMPS)/web ## run the whole product on this machine unt
 
 ##@ Check
 
-check: $(STAMPS)/python ## before each commit: format, lint, types, import contracts, unit tests; under two minutes
+check: $(STAMPS)/python ## before each commit: format, lint, types, import contracts, unit tests; a few minutes
 	@$(MAKE) $(TOGETHER) lint types contracts unit
 
-test: $(STAMPS)/python $(STAMPS)/web chromium static ## everything that CI checks; under eight minutes on two processors
+test: $(STAMPS)/python $(STAMPS)/web chromium static ## everything that CI checks; a quarter of an hour on two processors
 	$(PYTEST) $(ALONE:%=--ignore=%)
 	$(VENV)/pytest --quiet $(ALONE)
 
