@@ -119,7 +119,7 @@ async def _member(house: House, connect: Callable[..., Any], posts: int) -> Any:
 
 
 async def test_entries_written_over_lost_ones_reach_a_client_only_after_a_reset(house: House) -> None:
-    """Entries 9 and 10 are lost, and others take their numbers while nobody compares heads."""
+    """Entries 9 and 10 are lost, and others take their numbers before heads are compared."""
     async with await _member(house, house.connect, posts=9) as ann:
         former = await _next(ann)
         assert former["channels"][0]["seq"] == 10

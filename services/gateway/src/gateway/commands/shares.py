@@ -1,6 +1,6 @@
 """Divides the command topics among tenants: bounds how much of one tenant is on the bus without an outcome.
 
-The bus is first in, first out, so whatever one tenant has there is what the others wait for. The rest of a tenant's commands
+The bus is first in, first out, so the others wait for everything that one tenant has there. The rest of a tenant's commands
 waits in this process, in order, and leaves as outcomes arrive. A tenant may fill the bus as long as it is the only active one.
 """
 

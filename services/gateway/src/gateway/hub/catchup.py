@@ -213,9 +213,7 @@ class CatchUps:
 
     def _in_memory(self, sync: _Sync) -> bool:
         """Whether the sync needs nothing from the store."""
-        return not sync.reads and all(
-            self._hub.tails.after(each.channel, each.after, each.through) is not None for each in sync.behind
-        )
+        return not sync.reads and all(self._hub.tails.holds(each.channel, each.after, each.through) for each in sync.behind)
 
     async def _catch_up(self, sync: _Sync) -> None:
         """Send `synced` and what is missing. Raises what `_answer` handles."""

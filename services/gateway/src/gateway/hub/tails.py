@@ -68,13 +68,18 @@ class Tails:
             tail.events[:0] = older
             self._grow(tail, sum(map(_size, older)))
 
+    def holds(self, channel: Channel, position: int, through: int) -> bool:
+        """Whether the tail has all events numbered in (position, through]."""
+        tail = self._tails.get(channel)
+        return tail is not None and tail.events[0].seq <= position + 1 and through <= tail.events[-1].seq
+
     def after(self, channel: Channel, position: int, through: int) -> Sequence[Shown] | None:
         """The events numbered in (position, through]; None if the tail does not hold them all."""
-        tail = self._tails.get(channel)
-        if tail is None or (first := tail.events[0].seq) > position + 1:
+        if not self.holds(channel, position, through):
             return None
-        found = tail.events[position + 1 - first : through + 1 - first]
-        return found if len(found) == through - position else None
+        events = self._tails[channel].events
+        first = events[0].seq
+        return events[position + 1 - first : through + 1 - first]
 
     def forget(self, channel: Channel) -> None:
         """Drop the channel's tail."""

@@ -415,7 +415,7 @@ BEGIN
     RETURN head.number + 1;
 END $$;
 
--- Forgets who a pseudonym is, and records that somebody was erased, but not who.
+-- Forgets who a pseudonym is, and records that a person was erased, but not which one.
 CREATE FUNCTION audit_erase(for_tenant text, by_actor text, who text) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     gone text := pseudonym_of(for_tenant, who);
