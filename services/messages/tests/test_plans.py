@@ -23,8 +23,11 @@ from messages.message import ChannelId, CommandId, MessageId, TenantId, UserId
 from messages.queries import audit, channels, log, members, messages, moderation, reports, search, users
 from stack.postgres import Postgres
 
-CHANNELS, POSTS = 3_000, 20_000
-"""Each channel has 10 members and 10 posts, except for one with this many posts, and as many members as there are channels."""
+CHANNELS, POSTS, LATER = 3_000, 20_000, 4_000
+"""Each channel has 10 members and 10 posts, except for one with this many posts, and as many members as there are channels.
+
+Its posts are followed by `LATER` reactions.
+"""
 ROWS = 2_000
 """More than a read of a page or of one user's channels touches in any table; less than any table has."""
 CHANNEL, MESSAGE = "0190a0a0-0000-7000-8000-000000000001", "0190a0a0-0000-7000-8000-000000000101"
@@ -36,7 +39,7 @@ INSERT INTO users (tenant, id, name) SELECT 't', 'u' || n, 'User ' || n FROM gen
 INSERT INTO channels (id, tenant, kind, name, history, head, posts, last_post)
 SELECT ('0190a0a0-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 't', 'group', 'x', 'all', 10, 10, 10
 FROM generate_series(1, {CHANNELS}) n;
-UPDATE channels SET head = {POSTS}, posts = {POSTS}, last_post = {POSTS}, members = {CHANNELS}, roster = {CHANNELS}
+UPDATE channels SET head = {POSTS + LATER}, posts = {POSTS}, last_post = {POSTS}, members = {CHANNELS}, roster = {CHANNELS}
 WHERE id = '{CHANNEL}';
 CREATE TEMP TABLE sizes AS
 SELECT id, CASE id WHEN '{CHANNEL}' THEN {CHANNELS} ELSE 10 END AS members, posts, row_number() OVER () AS n FROM channels;
@@ -47,15 +50,17 @@ INSERT INTO entries (channel, seq, posts, tenant, kind, actor, at, key, message,
 SELECT id, seq, seq, 't', 1, 'u' || 1 + (n + seq) % 10, now(), seq::text, gen_random_uuid(),
   CASE WHEN seq % 50 = 0 THEN '{MESSAGE}'::uuid END, 'some words ' || seq FROM sizes, generate_series(1, posts) seq;
 INSERT INTO keys (channel, fingerprint, seq, message) SELECT channel, gen_random_uuid(), seq, message FROM entries;
+INSERT INTO entries (channel, seq, posts, tenant, kind, actor, at, message)
+SELECT '{CHANNEL}', seq, {POSTS}, 't', 4, 'u1', now(), '{MESSAGE}' FROM generate_series({POSTS + 1}, {POSTS + LATER}) seq;
 INSERT INTO changes (channel, message, seq, tenant, pinned)
-SELECT channel, message, seq, 't', seq <> 5 FROM entries WHERE seq % 100 = 0 OR seq = 5;
+SELECT channel, message, seq, 't', seq <> 5 FROM entries WHERE kind = 1 AND (seq % 100 = 0 OR seq = 5);
 INSERT INTO reactions (channel, message, emoji, "user", tenant, active, seq)
-SELECT channel, message, '+1', 'u1', 't', true, seq FROM entries WHERE seq % 20 = 0;
+SELECT channel, message, '+1', 'u1', 't', true, seq FROM entries WHERE kind = 1 AND seq % 20 = 0;
 INSERT INTO roster_changes (channel, number, tenant, "user", role, seq, at)
 SELECT '{CHANNEL}', n, 't', 'u' || n, 'member', 10, now() FROM generate_series(1, {CHANNELS}) n;
 INSERT INTO reader_positions SELECT 'search.1', id, 10 FROM channels;
 SELECT search_add_slice(1, '{FIRST}');
-INSERT INTO {SLICE} SELECT message, channel, seq, to_tsvector('simple', text) FROM entries;
+INSERT INTO {SLICE} SELECT message, channel, seq, to_tsvector('simple', text) FROM entries WHERE kind = 1;
 INSERT INTO blocks (tenant, blocked, "user") SELECT 't', 'u' || n, 'u' || n + 1 FROM generate_series(1, {CHANNELS - 1}) n;
 """
 

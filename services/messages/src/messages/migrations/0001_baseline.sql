@@ -192,6 +192,8 @@ CREATE TABLE entries (
     PRIMARY KEY (channel, seq)
 );
 CREATE INDEX entries_posted ON entries (channel, message) WHERE kind = 1;
+-- A page of messages reads no other entries, however many lie between two messages.
+CREATE INDEX entries_of_posts ON entries (channel, seq) WHERE kind = 1;
 CREATE INDEX entries_edits ON entries (channel, message) WHERE kind = 2;
 CREATE INDEX entries_replies ON entries (channel, thread, seq) WHERE thread IS NOT NULL;
 

@@ -1,6 +1,6 @@
 """SQL of messages in their current state.
 
-Indexes: primary keys, `entries_posted`, `entries_replies`, `changes_pinned`.
+Indexes: primary keys, `entries_posted`, `entries_of_posts`, `entries_replies`, `changes_pinned`.
 """
 
 _REACTIONS = """(
