@@ -33,7 +33,7 @@ ROWS = 2_000
 CHANNEL, MESSAGE = "0190a0a0-0000-7000-8000-000000000001", "0190a0a0-0000-7000-8000-000000000101"
 FIRST = "00000000-0000-0000-0000-000000000000"
 SLICE = f"search_1_{FIRST.replace('-', '')}"
-LARGE = {"entries", "keys", "members", "channels", "users", "changes", "reactions", "roster_changes"}
+LARGE = {"user_words", "entries", "keys", "members", "channels", "users", "changes", "reactions", "roster_changes"}
 FILL = f"""
 INSERT INTO users (tenant, id, name) SELECT 't', 'u' || n, 'User ' || n FROM generate_series(1, {CHANNELS}) n;
 INSERT INTO channels (id, tenant, kind, name, history, head, posts, last_post)
@@ -72,7 +72,7 @@ _OTHERS = {"upload": MESSAGE, "joinable": ["public"], "direct_key": "x", "after_
            "blocked": "u8", "seconds": 2, "listed": 200, "reader": "search.1", "messages": [MESSAGE], "sender": None,
            "query": "words", "heads": [10], "seqs": [10], "roles": ["owner", "moderator", "member", "reader"],
            "after_role": "member", "after_user": "u7", "prefix": "", "prefix_of_name": "user 12",
-           "last": "\U0010ffff"}  # fmt: skip
+           "beginning": "user 12", "considered": 5_000, "last": "\U0010ffff"}  # fmt: skip
 PARAMETERS: dict[str, Any] = {**_IDS, **_PAGE, **_MANY, **_OTHERS}
 READS = {
     "audit.PAGE": audit.PAGE,
@@ -107,6 +107,7 @@ READS = {
     "reports.CONTEXT": reports.CONTEXT,
     "users.FIND": users.FIND,
     "users.LIST": users.LIST,
+    "users.SEARCH": users.SEARCH.replace("%(query)s", "%(beginning)s"),
     "users.NAMES": users.NAMES,
     "search.CHANNELS": search.CHANNELS.replace("%(channel)s", "NULL"),
     "search.CURRENT": search.CURRENT,
@@ -146,7 +147,7 @@ async def tables(request: pytest.FixtureRequest, postgres_server: Postgres) -> A
         if request.param != "empty":
             await connection.execute(FILL)
             await connection.execute("VACUUM")
-            analyzed = "" if request.param == "analyzed" else f"users, entries, changes, reactions, blocks, {SLICE}"
+            analyzed = "" if request.param == "analyzed" else f"users, user_words, entries, changes, reactions, blocks, {SLICE}"
             await connection.execute(f"ANALYZE {analyzed}".encode())
         yield connection
     await postgres_server.drop_database(name)

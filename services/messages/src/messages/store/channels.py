@@ -15,7 +15,6 @@ from messages.policy import ChannelKind, Role
 from messages.queries import channels as queries
 from messages.store.epoch import StoreEpoch
 from messages.store.messages import from_row
-from messages.store.users import escaped
 
 _user = msgspec.json.Decoder(User).decode
 LISTED = 200
@@ -74,7 +73,7 @@ def page_query(caller: Caller, after: Position | None, limit: int, *, joinable: 
         "tenant": caller.tenant,
         "user": caller.user,
         "joinable": [kind.value for kind in policy.JOINABLE],
-        "pattern": f"%{escaped(query.lower())}%" if query else None,
+        "pattern": f"%{_escaped(query.lower())}%" if query else None,
         "active": after[0] if after else None,
         "after": after[1] if after else None,
         "limit": limit,
@@ -193,3 +192,8 @@ def _listing(row: tuple[Any, ...]) -> ChannelListing:
         _user(peer) if peer else None,
         from_row(tuple(message)) if message[0] else None,
     )
+
+
+def _escaped(pattern: str) -> str:
+    """The text as a pattern of LIKE that matches nothing else."""
+    return pattern.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

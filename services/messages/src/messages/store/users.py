@@ -11,9 +11,12 @@ import msgspec
 from chassis.postgres import Connection
 from messages.message import Caller, TenantId, User, UserId
 from messages.queries import users as queries
+from messages.store.sorting import LAST_CHARACTER
 
 FAST_SECONDS = 10
 """How far ahead of ours a token issuer's clock may be: the gateway's leeway for `iat`."""
+CONSIDERED = 5_000
+"""Words that begin with a query, at most, of which a page of users is made."""
 
 
 class UserRecord(msgspec.Struct, frozen=True):
@@ -97,10 +100,16 @@ async def names(connection: Connection, tenant: TenantId, ids: Sequence[UserId])
 async def search(
     connection: Connection, tenant: TenantId, query: str, after: tuple[str, str], limit: int
 ) -> list[tuple[User, tuple[str, str]]]:
-    """Users by name whose id or name contains `query`, each with the `after` that continues from them."""
-    pattern = f"%{escaped(query.lower())}%" if query else None
-    parameters = {"tenant": tenant, "pattern": pattern, "after_name": after[0], "after_id": after[1], "limit": limit}
-    rows: list[tuple[Any, ...]] = await (await connection.execute(queries.LIST, parameters)).fetchall()
+    """All users by name, or those of whose name or id a word begins with `query`; each with the `after` that continues from them.
+
+    If more than `CONSIDERED` words begin with the query, only the users of the first ones are found.
+    """
+    parameters = {"tenant": tenant, "after_name": after[0], "after_id": after[1], "limit": limit}
+    statement = queries.LIST
+    if query := query.strip():
+        statement = queries.SEARCH
+        parameters |= {"query": query, "last": LAST_CHARACTER, "considered": CONSIDERED}
+    rows: list[tuple[Any, ...]] = await (await connection.execute(statement, parameters)).fetchall()
     return [(User(user, name), (sorted_by, user)) for user, name, sorted_by in rows]
 
 
@@ -115,8 +124,3 @@ async def block(connection: Connection, tenant: TenantId, user: UserId, *, block
     parameters = {"tenant": tenant, "id": user, "blocked": blocked}
     row: Any = await (await connection.execute(queries.BLOCK, parameters)).fetchone()
     return RevocationState(*row) if row else None
-
-
-def escaped(pattern: str) -> str:
-    """The text as a pattern of LIKE that matches nothing else."""
-    return pattern.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

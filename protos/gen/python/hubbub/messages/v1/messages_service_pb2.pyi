@@ -793,7 +793,7 @@ class ListUsersRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     query: _builtins.str
-    """Part of an id or a name; empty for all users."""
+    """Beginning of an id or a name, or of a later word in one of them; empty for all users."""
     page_size: _builtins.int
     """Items per page: 50 by default, at most 200."""
     page_token: _builtins.str
