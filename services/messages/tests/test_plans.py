@@ -33,7 +33,7 @@ ROWS = 2_000
 CHANNEL, MESSAGE = "0190a0a0-0000-7000-8000-000000000001", "0190a0a0-0000-7000-8000-000000000101"
 FIRST = "00000000-0000-0000-0000-000000000000"
 SLICE = f"search_1_{FIRST.replace('-', '')}"
-LARGE = {"user_words", "entries", "keys", "members", "channels", "users", "changes", "reactions", "roster_changes"}
+LARGE = {"user_words", "mentions", "entries", "keys", "members", "channels", "users", "changes", "reactions", "roster_changes"}
 FILL = f"""
 INSERT INTO users (tenant, id, name) SELECT 't', 'u' || n, 'User ' || n FROM generate_series(1, {CHANNELS}) n;
 INSERT INTO channels (id, tenant, kind, name, history, head, posts, last_post)
@@ -56,6 +56,8 @@ INSERT INTO changes (channel, message, seq, tenant, pinned)
 SELECT channel, message, seq, 't', seq <> 5 FROM entries WHERE kind = 1 AND (seq % 100 = 0 OR seq = 5);
 INSERT INTO reactions (channel, message, emoji, "user", tenant, active, seq)
 SELECT channel, message, '+1', 'u1', 't', true, seq FROM entries WHERE kind = 1 AND seq % 20 = 0;
+INSERT INTO mentions (tenant, "user", message, channel, seq)
+SELECT 't', 'u' || 1 + seq % 10, message, channel, seq FROM entries WHERE kind = 1 AND seq % 10 < 3;
 INSERT INTO roster_changes (channel, number, tenant, "user", role, seq, at)
 SELECT '{CHANNEL}', n, 't', 'u' || n, 'member', 10, now() FROM generate_series(1, {CHANNELS}) n;
 INSERT INTO reader_positions SELECT 'search.1', id, 10 FROM channels;
@@ -72,7 +74,7 @@ _OTHERS = {"upload": MESSAGE, "joinable": ["public"], "direct_key": "x", "after_
            "blocked": "u8", "seconds": 2, "listed": 200, "reader": "search.1", "messages": [MESSAGE], "sender": None,
            "query": "words", "heads": [10], "seqs": [10], "roles": ["owner", "moderator", "member", "reader"],
            "after_role": "member", "after_user": "u7", "prefix": "", "prefix_of_name": "user 12",
-           "beginning": "user 12", "considered": 5_000, "last": "\U0010ffff"}  # fmt: skip
+           "beginning": "user 12", "considered": 5_000, "older": MESSAGE, "last": "\U0010ffff"}  # fmt: skip
 PARAMETERS: dict[str, Any] = {**_IDS, **_PAGE, **_MANY, **_OTHERS}
 READS = {
     "audit.PAGE": audit.PAGE,
@@ -94,6 +96,7 @@ READS = {
     "messages.THREAD": messages.THREAD,
     "messages.PINNED": messages.PINNED,
     "messages.PINNED_IN_THREAD": messages.PINNED_IN_THREAD,
+    "messages.MENTIONS": messages.MENTIONS,
     "messages.IS_HIDDEN": messages.IS_HIDDEN,
     "moderation.BLOCKED": moderation.BLOCKED.replace("%(after)s", "%(user)s"),
     "moderation.COUNT_BLOCKED": moderation.COUNT_BLOCKED,

@@ -86,6 +86,7 @@ def _parameters(channel: str, thread: str, message: str, upload: str, middle: in
         "throughs": [middle + 50],
         "limit": 20,
         "beginning": "u1",
+        "older": "ffffffff-ffff-ffff-ffff-ffffffffffff",
     }
 
 

@@ -287,6 +287,16 @@ CREATE TABLE carried (
     PRIMARY KEY (channel, upload, seq)
 );
 
+-- The messages that mention a member of their channel. A message that the user may no longer read keeps its row.
+CREATE TABLE mentions (
+    tenant text NOT NULL,
+    "user" text NOT NULL,
+    message uuid NOT NULL, -- in order of time
+    channel uuid NOT NULL,
+    seq bigint NOT NULL, -- number of the message.posted entry
+    PRIMARY KEY (tenant, "user", message)
+);
+
 -- Messages reported to the moderators. The text is kept while the report is open, also when the message is deleted.
 CREATE TABLE reports (
     id uuid PRIMARY KEY DEFAULT uuidv7(),

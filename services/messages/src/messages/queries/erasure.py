@@ -69,6 +69,7 @@ _DELETED = {
     "bans": '"user"',
     "silences": '"user"',
     "browser_sessions": '"user"',
+    "mentions": '"user"',
     "blocks": '"user", blocked',
 }
 """Rows that concern the user alone, by the columns that name the user."""

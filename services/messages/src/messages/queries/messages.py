@@ -50,6 +50,12 @@ PINNED = f"""{_BETWEEN} AND m.seq = ANY (ARRAY(
 PINNED_IN_THREAD = f"""{_BETWEEN} AND m.seq = ANY (ARRAY({_PINS}))
   AND (m.id = %(thread)s OR (m.thread = %(thread)s AND {_ROOT_SEEN})){_NEWEST}"""
 
+# Messages that mention a user, newest first; `search.FOUND` reads those that the user may still read.
+MENTIONS = """
+SELECT message, channel, seq FROM mentions
+WHERE tenant = %(tenant)s AND "user" = %(user)s AND message < %(older)s ORDER BY message DESC LIMIT %(limit)s
+"""
+
 # Whether messages carry an upload, but each was deleted or is numbered up to `floor`.
 _CARRIED = "FROM carried c {join} WHERE c.channel = %(channel)s AND c.upload = %(upload)s AND c.tenant = %(tenant)s"
 IS_HIDDEN = f"""
