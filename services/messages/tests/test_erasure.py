@@ -14,8 +14,8 @@ from hubbub.events.v1 import events_pb2 as events
 from hubbub.messages.v1 import messages_pb2 as nouns
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages.commands.model import Delete, Edit, Pin, Post, React
-from messages.message import Attachment, MessageId, UserId
-from messages.store import audit, erasure
+from messages.message import Attachment, ChannelId, MessageId, TenantId, UserId
+from messages.store import audit, erasure, log
 from services.messages.tests.conftest import Town, refused
 from stack.postgres import Postgres
 
@@ -56,6 +56,8 @@ async def lived(town: Town, user: str) -> str:
     await town.people("root")
     room = await town.channel("ann", user, "cid")
     other = await town.channel(user, "ann")
+    async with town.database.transaction([town.tenant]) as connection:
+        await log.change_roster(connection, TenantId(town.tenant), ChannelId(other), [UserId(user)], None)
     await town.channel(user, "ann", kind="direct")
     own, reply = [await posted(town, room, user, text) for text in ("mine", "mine, too")]
     hers = await posted(town, room, "ann", "hers")
@@ -100,6 +102,7 @@ async def test_no_column_of_any_table_holds_the_id_of_an_erased_user(own_town: T
         "entries.actor", "entries.details", "members.user", "reactions.user", "bans.user", "bans.moderator", "silences.user",
         "silences.moderator", "reports.sender", "reports.reporter", "blocks.user", "blocks.blocked", "channels.direct_key",
         "invitations.user", "departures.user", "additions.user", "browser_sessions.user", "pseudonyms.user", "users.id",
+        "user_words.user", "mentions.user", "roster_changes.user",
     }  # fmt: skip
     await erase(own_town, user)
     assert await places(own_town, postgres_server, user) == set()

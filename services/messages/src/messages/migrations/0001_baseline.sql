@@ -103,6 +103,7 @@ CREATE INDEX members_of_user ON members (tenant, "user", channel);
 CREATE INDEX members_by_name ON members (channel, role, sort_name, "user");
 
 -- Members who joined or left a channel that was too large for an entry of the log each. Only gateways read them (docs/adr/0048).
+-- The sweeper deletes them after a day.
 CREATE TABLE roster_changes (
     channel uuid NOT NULL REFERENCES channels,
     number bigint NOT NULL, -- 1, 2, 3 … without a gap
@@ -113,6 +114,7 @@ CREATE TABLE roster_changes (
     at timestamptz NOT NULL,
     PRIMARY KEY (channel, number)
 );
+CREATE INDEX roster_changes_by_time ON roster_changes (at);
 
 -- How many members of a large channel have read its newest message. The row lags behind new messages until the first of them is read.
 CREATE TABLE seen (
