@@ -125,11 +125,15 @@ class Store:
 
     def erase(self, channel: str, seq: int) -> Event:
         """Delete a message: its event, and the text of its entry, as the messages service does."""
+        self.rewrite(channel, seq)
+        return self.append(channel, DELETED)
+
+    def rewrite(self, channel: str, seq: int) -> None:
+        """Erase the text of an entry, as the erasure of a user does."""
         erased = Event()
         erased.CopyFrom(self.logs[channel][seq - 1])
         erased.payload = json.dumps(json.loads(erased.payload) | {"erased": True}).encode()
         self.logs[channel][seq - 1] = erased
-        return self.append(channel, DELETED)
 
     def append(self, channel: str, kind: EventKind.ValueType = POSTED, user: str = "", about: int = 0) -> Event:
         log = self.logs.setdefault(channel, [])

@@ -8,7 +8,7 @@ import uuid
 import psycopg
 import pytest
 
-from chassis.errors import NotAllowed, NotAuthenticated, NotFound
+from chassis.errors import NotAllowed, NotAuthenticated, NotFound, Unavailable
 from chassis.postgres import EVERY_TENANT
 from hubbub.events.v1 import events_pb2 as events
 from hubbub.messages.v1 import messages_pb2 as nouns
@@ -34,8 +34,12 @@ async def erase(town: Town, user: str) -> str:
     """Erase a user; returns their pseudonym."""
     await request(town, user)
     (wanted,) = await erasure.waiting(town.database)
-    await erasure.erase(town.database, wanted)
+    await erasure.erase(town.database, wanted, _nothing)
     return wanted.pseudonym
+
+
+async def _nothing() -> None:
+    pass
 
 
 async def places(town: Town, server: Postgres, user: str) -> set[str]:
@@ -187,9 +191,25 @@ async def test_an_interrupted_erasure_is_finished_by_the_next_run(own_town: Town
     async with own_town.database.connection(EVERY_TENANT) as connection:
         await connection.execute("ALTER TABLE reactions RENAME TO elsewhere")
     with pytest.raises(Exception, match="Temporarily unavailable"):
-        await erasure.erase(own_town.database, wanted)
+        await erasure.erase(own_town.database, wanted, _nothing)
     assert "entries.actor" not in await places(own_town, postgres_server, user)
     async with own_town.database.connection(EVERY_TENANT) as connection:
         await connection.execute("ALTER TABLE elsewhere RENAME TO reactions")
-    await erasure.erase(own_town.database, wanted)
+    await erasure.erase(own_town.database, wanted, _nothing)
     assert await places(own_town, postgres_server, user) == set()
+
+
+async def test_gateways_are_told_once_the_log_is_rewritten_and_before_the_request_is_done(own_town: Town) -> None:
+    room = await own_town.channel("ann", "bob")
+    await own_town.post(room, "bob", "mine")
+    await request(own_town, "bob")
+    (wanted,) = await erasure.waiting(own_town.database)
+    seen = []
+
+    async def unreachable() -> None:
+        seen.append([json.loads(event.payload)["data"].get("text") for event in await own_town.log(room)])
+        raise Unavailable
+
+    await refused(erasure.erase(own_town.database, wanted, unreachable), Unavailable)
+    assert "mine" not in seen[0]
+    assert await erasure.waiting(own_town.database) == [wanted]
