@@ -18,6 +18,7 @@ import msgspec
 from chassis.errors import HubbubError, NotFound
 from gateway.hub.catchup import CatchUps
 from gateway.hub.fill import GapFiller
+from gateway.hub.gains import Gains
 from gateway.hub.hub import Hub
 from gateway.hub.recent import Load
 from gateway.identity.identity import Identity
@@ -310,6 +311,7 @@ class World:
         self.now = 0.0
         """The clock of `catch_up_rate`."""
         self.catch_up_rate = SharedRate(1_000, 1_000, "too much", clock=lambda: self.now)
+        self.gains = Gains(self.hub, self.registry, stub, group)
         self.catch_ups = CatchUps(self.hub, self.registry, stub, group=group, rate=self.catch_up_rate, sync_events=SYNC_EVENTS)
         self.doubtful: list[Account] = []
         """Users whose sessions `revocation.apply` would open again."""
