@@ -24,7 +24,7 @@ from gateway.supervise import guarded
 from hubbub.messages.v1.messages_service_pb2 import EventRange, FetchRangesRequest
 from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 
-BATCH = 100
+BATCH = 500
 """Ranges read by one call; the service accepts as many."""
 CONCURRENT = 4
 """Calls at one time."""
