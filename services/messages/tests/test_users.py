@@ -61,8 +61,8 @@ async def test_hello_has_the_unread_and_the_most_recently_active_channels_and_me
         await town.post(channels[n], "bob")
     for n in (1, 3):
         await town.do(town.command(channels[n], "ann", Read(4)))
-    async with town.database.connection([town.tenant]) as connection:
-        _, (opened,) = await store.of_users(connection, [(town.tenant, "ann")], listed=3)
+    (rows,) = await town.database.reading([town.tenant], [store.of_users_query([(town.tenant, "ann")], listed=3)])
+    (opened,) = store.opened(rows)
     shown = [each["id"] for each in json.loads(opened.listed)]
     assert shown == sorted([channels[4], channels[0], channels[3]]), "two unread ones, and the one active after the others"
     assert opened.more

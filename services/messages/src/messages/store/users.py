@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -57,22 +57,12 @@ async def admit(connection: Connection, admissions: Sequence[Admission]) -> dict
     A user's first token from the future shows that the issuer's clock is fast. From then on, revocations of the user, the last
     one included, void tokens up to `FAST_SECONDS` younger: some of them were issued before it.
     """
-    wanted = {(each.caller.tenant, each.caller.user): each.name for each in admissions}
-    now = time.time()
-    ahead = {
-        (each.caller.tenant, each.caller.user)
-        for each in admissions
-        if each.caller.token_issued_at > now and not each.caller.session  # our own sessions are dated by the database
-    }
-    found = await _find(connection, list(wanted))
-    changed = sorted(
-        user_id
-        for user_id, name in wanted.items()
-        if user_id not in found
-        or (name and found[user_id].name != name)
-        or (user_id in ahead and not found[user_id].issued_ahead)
-    )
-    if changed:
+    wanted = _names(admissions)
+    ahead = _ahead(admissions)
+    parameters: dict[str, object] = {"tenants": [tenant for tenant, _ in wanted], "ids": [user for _, user in wanted]}
+    rows: list[tuple[Any, ...]] = await (await connection.execute(queries.FIND, parameters)).fetchall()
+    found = by_id(rows)
+    if changed := unwritten(admissions, found):
         parameters = {
             "tenants": [tenant for tenant, _ in changed],
             "ids": [user for _, user in changed],
@@ -80,15 +70,40 @@ async def admit(connection: Connection, admissions: Sequence[Admission]) -> dict
             "ahead": [user_id in ahead for user_id in changed],
             "fast": FAST_SECONDS,
         }
-        rows: list[tuple[Any, ...]] = await (await connection.execute(queries.UPSERT, parameters)).fetchall()
-        found |= {(row[0], row[1]): UserRecord(*row) for row in rows}
+        rows = await (await connection.execute(queries.UPSERT, parameters)).fetchall()
+        found |= by_id(rows)
     return found
 
 
-async def _find(connection: Connection, user_ids: Sequence[tuple[str, str]]) -> dict[tuple[str, str], UserRecord]:
-    parameters = {"tenants": [tenant for tenant, _ in user_ids], "ids": [user for _, user in user_ids]}
-    rows: list[tuple[Any, ...]] = await (await connection.execute(queries.FIND, parameters)).fetchall()
+def unwritten(admissions: Sequence[Admission], found: Mapping[tuple[str, str], UserRecord]) -> list[tuple[str, str]]:
+    """Users who are new or have changed, in order, when `found` are the ones that are stored."""
+    ahead = _ahead(admissions)
+    return sorted(
+        user_id
+        for user_id, name in _names(admissions).items()
+        if user_id not in found
+        or (name and found[user_id].name != name)
+        or (user_id in ahead and not found[user_id].issued_ahead)
+    )
+
+
+def by_id(rows: Sequence[tuple[Any, ...]]) -> dict[tuple[str, str], UserRecord]:
+    """Users by (tenant, id) from the columns of `queries.FIND`."""
     return {(row[0], row[1]): UserRecord(*row) for row in rows}
+
+
+def _names(admissions: Sequence[Admission]) -> dict[tuple[str, str], str]:
+    return {(each.caller.tenant, each.caller.user): each.name for each in admissions}
+
+
+def _ahead(admissions: Sequence[Admission]) -> set[tuple[str, str]]:
+    """Users who show a token from the future. Our own sessions are dated by the database."""
+    now = time.time()
+    return {
+        (each.caller.tenant, each.caller.user)
+        for each in admissions
+        if each.caller.token_issued_at > now and not each.caller.session
+    }
 
 
 async def names(connection: Connection, tenant: TenantId, ids: Sequence[UserId]) -> dict[UserId, str]:
