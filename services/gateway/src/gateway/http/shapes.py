@@ -1,6 +1,6 @@
 """The answers of the HTTP API, as docs/protocol.md defines them. The OpenAPI document is generated from them.
 
-`convert` makes them from the services' answers. Log entries are not encoded here: `Entry` only describes them.
+`convert` makes them from the services' answers. Log entries and pages of messages come encoded: `Entry` only describes them.
 """
 
 from __future__ import annotations
