@@ -94,6 +94,7 @@ READS: dict[str, Call] = {
     "GET users": lambda s, p: s.ListUsers(rpc.ListUsersRequest(caller=p.caller), None),
     "GET users?q": lambda s, p: s.ListUsers(rpc.ListUsersRequest(caller=p.caller, query="mül"), None),
     "GET me/blocks": lambda s, p: s.ListBlockedPeers(rpc.ListBlockedPeersRequest(caller=p.caller), None),
+    "GET me/mentions": lambda s, p: s.ListMentions(rpc.ListMentionsRequest(caller=p.caller), None),
     "GET me/invitations": lambda s, p: s.ListInvitations(rpc.ListInvitationsRequest(caller=p.caller), None),
     "GET admin/audit": lambda s, p: s.ListAudit(rpc.ListAuditRequest(caller=p.admin), None),
     "GET admin/reports": lambda s, p: s.ListReports(rpc.ListReportsRequest(caller=p.admin), None),
