@@ -55,7 +55,8 @@ class Product:
             for number in range(settings.gateways):
                 ports.require_free(first + number, "HUBBUB_PORT")
         workers = [f"messages-worker-{number}" for number in range(settings.workers)]
-        names = ["messages-api", *workers, "messages-search", "messages-feed", "presence", "media"]
+        search = ["messages-search"] if settings.search else []
+        names = ["messages-api", *workers, *search, "messages-feed", "presence", "media"]
         return cls(settings, callers, first, ops={name: _address() for name in names})
 
     def gateway_url(self, number: int, host: str = ports.LOOPBACK) -> str:
@@ -101,7 +102,7 @@ class Product:
                 self._service(f"messages-worker-{number}", ("messages", "worker"), worker)
                 for number in range(self.settings.workers)
             ),
-            self._service("messages-search", ("messages", "search"), search),
+            *([self._service("messages-search", ("messages", "search"), search)] if self.settings.search else []),
             self._service("messages-feed", ("messages", "feed"), feed),
             self._service("presence", ("presence",), presence),
             self._service("media", ("media",), media),
