@@ -38,7 +38,9 @@ class Product:
     callers: CallerVariables
     first_port: int
     """Port of the first gateway."""
-    listen: dict[str, str] = field(default_factory=lambda: {name: _address() for name in ("messages", "presence", "media")})
+    listen: dict[str, str] = field(
+        default_factory=lambda: {name: _address() for name in ("messages", "feed", "presence", "media")}
+    )
     """Address (host:port) of each service's gRPC server."""
     ops: dict[str, str] = field(default_factory=dict)
     """Address of the health and metrics server of each process except the gateways, whose public port has them."""
@@ -54,7 +56,7 @@ class Product:
                 ports.require_free(first + number, "HUBBUB_PORT")
         workers = [f"messages-worker-{number}" for number in range(settings.workers)]
         search = ["messages-search"] if settings.search else []
-        names = ["messages-api", *workers, *search, "presence", "media"]
+        names = ["messages-api", *workers, *search, "messages-feed", "presence", "media"]
         return cls(settings, callers, first, ops={name: _address() for name in names})
 
     def gateway_url(self, number: int, host: str = ports.LOOPBACK) -> str:
@@ -89,6 +91,7 @@ class Product:
         api = {**messages, **bus, **callers, **self.callers.messages, **own}
         worker = {**messages, **_redis(stores, BUS, "messages-worker")}
         search = {**messages, **_redis(stores, BUS, "messages-search")}
+        feed = {**messages, **_redis(stores, BUS, "messages-feed"), **callers, "HUBBUB_MESSAGES_LISTEN": self.listen["feed"]}
         redis = _redis(stores, PRESENCE_REDIS, "presence")
         presence = {**redis, **callers, "HUBBUB_PRESENCE_LISTEN": self.listen["presence"]}
         databases = _only(stores, MEDIA_DATABASE, MEDIA_SWEEPER_DATABASE)
@@ -100,6 +103,7 @@ class Product:
                 for number in range(self.settings.workers)
             ),
             *([self._service("messages-search", ("messages", "search"), search)] if self.settings.search else []),
+            self._service("messages-feed", ("messages", "feed"), feed),
             self._service("presence", ("presence",), presence),
             self._service("media", ("media",), media),
         ]
