@@ -32,6 +32,7 @@ class Scope(StrEnum):
 _MESSAGES = "hubbub.messages.v1.MessagesService"
 _PRESENCE = "hubbub.presence.v1.PresenceService"
 _MEDIA = "hubbub.media.v1.MediaService"
+_GATEWAY = "hubbub.gateway.v1.GatewayService"
 
 TABLE: tuple[tuple[Scope, str, str], ...] = (
     (Scope.USERS_READ, _MESSAGES, "ListUsers ListBlockedPeers"),
@@ -53,6 +54,7 @@ TABLE: tuple[tuple[Scope, str, str], ...] = (
     (Scope.GATEWAY, _MESSAGES, "OpenSessions FetchEvents FetchRanges GetHeads"),
     (Scope.GATEWAY, _MESSAGES, "BeginBrowserSession ListBrowserSessions EndBrowserSessions"),
     (Scope.GATEWAY, _PRESENCE, "Attach"),
+    (Scope.GATEWAY, _GATEWAY, "HandOver Relay"),
 )
 """Scope, service, RPCs."""
 
@@ -62,7 +64,7 @@ COSTS: Mapping[float, str] = {
         ListInvitations AcceptInvitation DeclineInvitation
         SetMemberRole RemoveMember ListMessages ListEvents PostMessage EditMessage DeleteMessage ReportMessage BanUser UnbanUser
         SilenceMember UnsilenceMember ListReports ResolveReport ListAudit GetUpload GetLink ResolveUploads CompleteUpload
-        GetPresence OpenSessions FetchEvents FetchRanges GetHeads Attach ListBrowserSessions""",
+        GetPresence OpenSessions FetchEvents FetchRanges GetHeads Attach HandOver Relay ListBrowserSessions""",
     2.0: "CreateChannel AddMembers CreateUpload",
     5.0: "SearchMessages CatchUp RevokeUser BlockUser EraseUser BeginBrowserSession EndBrowserSessions",
 }
