@@ -35,6 +35,7 @@ _MESSAGES = "hubbub.messages.v1.MessagesService"
 _FEED = "hubbub.messages.v1.FeedService"
 _PRESENCE = "hubbub.presence.v1.PresenceService"
 _MEDIA = "hubbub.media.v1.MediaService"
+_GATEWAY = "hubbub.gateway.v1.GatewayService"
 
 TABLE: tuple[tuple[Scope, str, str], ...] = (
     (Scope.USERS_READ, _MESSAGES, "ListUsers ListBlockedPeers"),
@@ -57,6 +58,7 @@ TABLE: tuple[tuple[Scope, str, str], ...] = (
     (Scope.GATEWAY, _MESSAGES, "OpenSessions FetchEvents FetchRanges GetHeads"),
     (Scope.GATEWAY, _MESSAGES, "BeginBrowserSession ListBrowserSessions EndBrowserSessions"),
     (Scope.GATEWAY, _PRESENCE, "Attach"),
+    (Scope.GATEWAY, _GATEWAY, "HandOver Relay"),
 )
 """Scope, service, RPCs."""
 
@@ -66,7 +68,7 @@ COSTS: Mapping[float, str] = {
         ListInvitations AcceptInvitation DeclineInvitation ListMentions
         SetMemberRole RemoveMember ListMessages ListEvents PostMessage EditMessage DeleteMessage ReportMessage BanUser UnbanUser
         SilenceMember UnsilenceMember ListReports ResolveReport ListAudit GetUpload GetLink ResolveUploads CompleteUpload
-        GetPresence OpenSessions FetchEvents FetchRanges GetHeads Attach ListBrowserSessions
+        GetPresence OpenSessions FetchEvents FetchRanges GetHeads Attach HandOver Relay ListBrowserSessions
         AcknowledgeEvents ListReaders""",
     2.0: "CreateChannel AddMembers CreateUpload DeleteReader",
     5.0: "StreamEvents SearchMessages CatchUp RevokeUser BlockUser EraseUser BeginBrowserSession EndBrowserSessions",
