@@ -1,7 +1,8 @@
 """Two tenants with the same user ids, on every RPC of every service, streams included.
 
 RPCs about a channel are tested from their descriptors. Each other RPC needs a case in `CASES`. The tests call as the gateway,
-which may act for every tenant. libs/chassis tests for which tenants other callers may act.
+which may act for every tenant. libs/chassis tests for which tenants other callers may act. The RPCs of the feed are about the
+caller: services/messages/tests/test_feed.py shows that one gets only the events of its tenants and reaches no other's readers.
 """
 
 import uuid

@@ -90,6 +90,10 @@ HEADS_AFTER = """
 SELECT id, head FROM channels WHERE id > %(after)s ORDER BY id LIMIT %(limit)s
 """
 
+HEADS_OF_TENANTS_AFTER = """
+SELECT id, head FROM channels WHERE id > %(after)s AND tenant = ANY(%(tenants)s) ORDER BY id LIMIT %(limit)s
+"""
+
 HEAD = f"""
 SELECT head, {EPOCH}, roster FROM channels WHERE id = %(channel)s AND tenant = %(tenant)s
 """
