@@ -54,7 +54,7 @@ TABLE: tuple[tuple[Scope, str, str], ...] = (
     (Scope.GATEWAY, _MESSAGES, "OpenSessions FetchEvents FetchRanges GetHeads"),
     (Scope.GATEWAY, _MESSAGES, "BeginBrowserSession ListBrowserSessions EndBrowserSessions"),
     (Scope.GATEWAY, _PRESENCE, "Attach"),
-    (Scope.GATEWAY, _GATEWAY, "HandOver Relay"),
+    (Scope.GATEWAY, _GATEWAY, "HandOver Relay TakeSession"),
 )
 """Scope, service, RPCs."""
 
@@ -64,7 +64,8 @@ COSTS: Mapping[float, str] = {
         ListInvitations AcceptInvitation DeclineInvitation
         SetMemberRole RemoveMember ListMessages ListEvents PostMessage EditMessage DeleteMessage ReportMessage BanUser UnbanUser
         SilenceMember UnsilenceMember ListReports ResolveReport ListAudit GetUpload GetLink ResolveUploads CompleteUpload
-        GetPresence OpenSessions FetchEvents FetchRanges GetHeads Attach HandOver Relay ListBrowserSessions""",
+        GetPresence OpenSessions FetchEvents FetchRanges GetHeads Attach HandOver Relay TakeSession
+        ListBrowserSessions""",
     2.0: "CreateChannel AddMembers CreateUpload",
     5.0: "SearchMessages CatchUp RevokeUser BlockUser EraseUser BeginBrowserSession EndBrowserSessions",
 }
