@@ -64,11 +64,12 @@ def test_stores_accept_their_clients_only() -> None:
         "messages-api",
         "messages-worker",
         "messages-search",
+        "messages-feed",
         "media",
         "messages-migrate",
         "media-migrate",
     }
-    assert clients("valkey") == {"gateway", "messages-api", "messages-worker", "messages-search", "presence"}
+    assert clients("valkey") == {"gateway", "messages-api", "messages-worker", "messages-search", "messages-feed", "presence"}
 
 
 def _leaving(overlay: str, port: int) -> Iterator[tuple[str, str]]:

@@ -126,12 +126,14 @@ _EVAL = ("EVAL", "return redis.call('XADD', 'bus:events.0', '*', 'p', 'x')", "0"
         ("messages-search", ("XREAD", "STREAMS", "bus:commands.0", "0")),
         ("messages-search", ("SET", "bus:lease:messages:commands.0", "s")),
         ("messages-search", _EVAL),
+        ("messages-feed", ("XADD", "bus:events.0", "*", "p", "x")),
+        ("messages-feed", ("SET", "bus:lease:search.1:events.0", "s")),
         ("presence", ("XADD", "bus:events.0", "*", "p", "x")),
         ("presence", ("GETDEL", "bus:value:ticket")),
         ("presence", ("PUBLISH", "bus:signal:n", "x")),
         *(
             (user, command)
-            for user in ("gateway", "messages-api", "messages-worker", "messages-search", "presence")
+            for user in ("gateway", "messages-api", "messages-worker", "messages-search", "messages-feed", "presence")
             for command in (
                 ("FLUSHALL",),
                 ("FLUSHDB",),

@@ -53,9 +53,10 @@ class Product:
             for number in range(settings.gateways):
                 ports.require_free(first + number, "HUBBUB_PORT")
         workers = [f"messages-worker-{number}" for number in range(settings.workers)]
-        names = ["messages-api", *workers, "messages-search", "presence", "media"]
+        search = ["messages-search"] if settings.search else []
+        names = ["messages-api", *workers, *search, "messages-feed", "presence", "media"]
         gateways = [_gateway_name(number) for number in range(settings.gateways)]
-        listen = {name: _address() for name in ("messages", "presence", "media", *gateways)}
+        listen = {name: _address() for name in ("messages", "feed", "presence", "media", *gateways)}
         return cls(settings, callers, first, listen, ops={name: _address() for name in names})
 
     def gateway_url(self, number: int, host: str = ports.LOOPBACK) -> str:
@@ -90,6 +91,7 @@ class Product:
         api = {**messages, **bus, **callers, **self.callers.messages, **own}
         worker = {**messages, **_redis(stores, BUS, "messages-worker")}
         search = {**messages, **_redis(stores, BUS, "messages-search")}
+        feed = {**messages, **_redis(stores, BUS, "messages-feed"), **callers, "HUBBUB_MESSAGES_LISTEN": self.listen["feed"]}
         redis = _redis(stores, PRESENCE_REDIS, "presence")
         presence = {**redis, **callers, "HUBBUB_PRESENCE_LISTEN": self.listen["presence"]}
         databases = _only(stores, MEDIA_DATABASE, MEDIA_SWEEPER_DATABASE)
@@ -100,7 +102,8 @@ class Product:
                 self._service(f"messages-worker-{number}", ("messages", "worker"), worker)
                 for number in range(self.settings.workers)
             ),
-            self._service("messages-search", ("messages", "search"), search),
+            *([self._service("messages-search", ("messages", "search"), search)] if self.settings.search else []),
+            self._service("messages-feed", ("messages", "feed"), feed),
             self._service("presence", ("presence",), presence),
             self._service("media", ("media",), media),
         ]

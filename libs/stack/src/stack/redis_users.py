@@ -40,6 +40,12 @@ RULES = {
         " (~bus:members:search.* +hset +hgetall +hdel +pexpire) (~bus:lease:search.* +get +set +del +pexpire)"
         " (%R~bus:events.* +xlen +xread +xrange +xinfo|stream) (~bus:epoch +get +set)"
     ),
+    "messages-feed": (
+        f"{_SESSION} {_PROBE} +multi +exec"
+        " (~bus:members:feed.* ~bus:lease:feed.* %R~bus:events.* ~bus:epoch +evalsha)"
+        " (~bus:members:feed.* +hset +hgetall +hdel +pexpire) (~bus:lease:feed.* +get +set +del +pexpire)"
+        " (%R~bus:events.* +xlen +xread +xrange +xinfo|stream) (~bus:epoch +get +set)"
+    ),
     "presence": (
         f"{_SESSION} &presence:changes +subscribe +unsubscribe +publish ~presence:* +evalsha"
         " +set +exists +expire +persist +rename +incr +hset +hget +hmget +hgetall +hdel +hexists +hincrby +hscan +lindex"

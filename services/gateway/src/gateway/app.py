@@ -42,6 +42,7 @@ from gateway.http.routes import make_app
 from gateway.hub.catchup import CatchUps
 from gateway.hub.fanout import Fanout
 from gateway.hub.fill import GapFiller
+from gateway.hub.gains import Gains
 from gateway.hub.hub import Hub
 from gateway.hub.reconcile import Reconciler
 from gateway.identity.access_cache import AccessCache
@@ -116,6 +117,7 @@ class Gateway:
         self._reconciler = Reconciler(hub, messages, partitions, config.reconcile_seconds)
         self._counts = Counts(hub, registry)
         self._filler = GapFiller(hub, messages, self._pending.stored, group)
+        self._gains = Gains(hub, registry, messages, group)
         self._fanout = Fanout(
             bus,
             self.id,
