@@ -5,17 +5,22 @@ which may act for every tenant. libs/chassis tests for which tenants other calle
 caller: services/messages/tests/test_feed.py shows that one gets only the events of its tenants and reaches no other's readers.
 """
 
+import json
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import grpc
+import httpx
 import pytest
 from google.protobuf.descriptor import MethodDescriptor
 
 from chassis.identity import GATEWAY
 from hubbub.events.v1.events_pb2 import PostMessage, Role
+from hubbub.gateway.v1 import gateway_service_pb2 as gateway_calls
+from hubbub.gateway.v1.gateway_service_pb2_grpc import GatewayServiceStub
 from hubbub.media.v1 import media_service_pb2 as media_calls
 from hubbub.media.v1.media_pb2 import LinkVariant
 from hubbub.media.v1.media_service_pb2_grpc import MediaServiceStub
@@ -39,6 +44,7 @@ RPCS = [
     *methods(calls, "MessagesService"),
     *methods(media_calls, "MediaService"),
     *methods(presence_calls, "PresenceService"),
+    *methods(gateway_calls, "GatewayService"),
 ]
 
 
@@ -312,6 +318,60 @@ async def attach(doors: Doors) -> None:
         assert [frame["status"] for frame in ann.received("presence")] == ["online"]
 
 
+# Gateways, which call each other for Socket.IO sessions.
+
+ENGINE = "EIO=4&transport="
+
+
+@asynccontextmanager
+async def socketio_session(doors: Doors) -> AsyncIterator[tuple[GatewayServiceStub, Any, str, str]]:
+    """A connected session of the first tenant's ann that polls: its gateway, its client's HTTP, its id and its `pid`."""
+    ann = doors.pair.ann
+    number = [gateway.url for gateway in doors.pair.world.stack.gateways].index(ann.url)
+    headers = {"Authorization": f"Bearer {ann.token}"}
+    async with (
+        httpx.AsyncClient(base_url=f"{ann.url}/socket.io/", headers=headers, timeout=30) as http,
+        doors.pair.world.stack.channel(f"gateway-{number}", GATEWAY) as channel,
+    ):
+        sid = json.loads((await http.get(f"?{ENGINE}polling")).text[1:])["sid"]
+        await http.post(f"?{ENGINE}polling&sid={sid}", content="40")
+        connected = (await http.get(f"?{ENGINE}polling&sid={sid}")).text.split("\x1e")[0]
+        yield GatewayServiceStub(channel), http, sid, json.loads(connected[2:])["pid"]
+
+
+def handed_on(doors: Doors, sid: str, transport: str) -> gateway_calls.HandOverRequest:
+    """A request of the second tenant's ann for a session."""
+    shown = {
+        "authorization": f"Bearer {doors.pair.eve.token}",
+        "sec-websocket-version": "13",
+        "sec-websocket-key": "A" * 22 + "==",
+    }
+    headers = [gateway_calls.Header(name=name, value=value) for name, value in shown.items()]
+    return gateway_calls.HandOverRequest(method="GET", query=f"{ENGINE}{transport}&sid={sid}", headers=headers, peer="127.0.0.1")
+
+
+async def hand_over(doors: Doors) -> None:
+    async with socketio_session(doors) as (gateway, _, sid, _):
+        answer = await gateway.HandOver(handed_on(doors, sid, "polling"), timeout=5)
+        assert (answer.status, answer.body) == (403, b'{"code":4,"message":"NOT_ALLOWED"}')
+
+
+async def relay(doors: Doors) -> None:
+    async with socketio_session(doors) as (gateway, _, sid, _):
+        carrying = gateway.Relay(timeout=5)
+        await carrying.write(gateway_calls.RelayRequest(handshake=handed_on(doors, sid, "websocket")))
+        assert (await anext(aiter(carrying))).data.startswith(b"HTTP/1.1 403 ")
+        carrying.cancel()
+
+
+async def take_session(doors: Doors) -> None:
+    """The session is not given, and goes on."""
+    async with socketio_session(doors) as (gateway, http, sid, pid):
+        asked = gateway_calls.TakeSessionRequest(pid=pid, tenant=doors.pair.tenant, user="ann", gateway="0" * 12)
+        assert await gateway.TakeSession(asked, timeout=5) == gateway_calls.TakeSessionResponse()
+        assert (await http.post(f"?{ENGINE}polling&sid={sid}", content='42["ping",{}]')).text == "ok"
+
+
 CASES: dict[str, Callable[[Doors], Awaitable[None]]] = {
     "AdmitUser": admit_user,
     "OpenSessions": open_sessions,
@@ -341,6 +401,9 @@ CASES: dict[str, Callable[[Doors], Awaitable[None]]] = {
     "ResolveUploads": uploads("ResolveUploads"),
     "GetPresence": get_presence,
     "Attach": attach,
+    "HandOver": hand_over,
+    "Relay": relay,
+    "TakeSession": take_session,
 }
 
 

@@ -58,7 +58,7 @@ TABLE: tuple[tuple[Scope, str, str], ...] = (
     (Scope.GATEWAY, _MESSAGES, "OpenSessions FetchEvents FetchRanges GetHeads"),
     (Scope.GATEWAY, _MESSAGES, "BeginBrowserSession ListBrowserSessions EndBrowserSessions"),
     (Scope.GATEWAY, _PRESENCE, "Attach"),
-    (Scope.GATEWAY, _GATEWAY, "HandOver Relay"),
+    (Scope.GATEWAY, _GATEWAY, "HandOver Relay TakeSession"),
 )
 """Scope, service, RPCs."""
 
@@ -68,8 +68,8 @@ COSTS: Mapping[float, str] = {
         ListInvitations AcceptInvitation DeclineInvitation ListMentions
         SetMemberRole RemoveMember ListMessages ListEvents PostMessage EditMessage DeleteMessage ReportMessage BanUser UnbanUser
         SilenceMember UnsilenceMember ListReports ResolveReport ListAudit GetUpload GetLink ResolveUploads CompleteUpload
-        GetPresence OpenSessions FetchEvents FetchRanges GetHeads Attach HandOver Relay ListBrowserSessions
-        AcknowledgeEvents ListReaders""",
+        GetPresence OpenSessions FetchEvents FetchRanges GetHeads Attach HandOver Relay TakeSession
+        ListBrowserSessions AcknowledgeEvents ListReaders""",
     2.0: "CreateChannel AddMembers CreateUpload DeleteReader",
     5.0: "StreamEvents SearchMessages CatchUp RevokeUser BlockUser EraseUser BeginBrowserSession EndBrowserSessions",
 }
