@@ -21,10 +21,10 @@ export VIRTUAL_ENV := $(CURDIR)/.venv
 # protoc looks for its plugins there.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-LIBRARIES := protos/gen/python libs/chassis libs/bus libs/sendmany libs/stack
+LIBRARIES := protos/gen/python libs/chassis libs/bus libs/sendmany libs/client libs/stack
 SERVICES := gateway messages presence media
 MEMBERS := $(LIBRARIES) $(SERVICES:%=services/%)
-NAMES := protos chassis bus sendmany stack $(SERVICES)
+NAMES := protos chassis bus sendmany client stack $(SERVICES)
 PROJECTS := $(MEMBERS:%=%/pyproject.toml)
 NATIVE := $(wildcard libs/*/src/*/*.c)
 SOURCES := $(wildcard libs/*/src libs/*/tests services/*/src services/*/tests protos/*.py tests bench)

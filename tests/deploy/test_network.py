@@ -29,7 +29,13 @@ def test_every_workload_has_a_policy_of_its_own(overlay: str) -> None:
 
 @overlays
 def test_grpc_edges_are_those_of_the_architecture(overlay: str) -> None:
-    wanted = {("gateway", "messages-api"), ("gateway", "presence"), ("gateway", "media"), ("messages-api", "media")}
+    wanted = {
+        ("gateway", "gateway"),
+        ("gateway", "messages-api"),
+        ("gateway", "presence"),
+        ("gateway", "media"),
+        ("messages-api", "media"),
+    }
     assert set(_leaving(overlay, GRPC)) == wanted
     assert set(_entering(overlay, "grpc")) == wanted
 

@@ -187,6 +187,11 @@ async def list_invitations(doors: Doors) -> None:
         assert [each.channel for each in found] == invited
 
 
+async def list_mentions(doors: Doors) -> None:
+    assert not (await doors.own("ListMentions")).messages
+    assert [each.id for each in (await doors.theirs("ListMentions")).messages] == [doors.pair.ids["message"]]
+
+
 async def create_channel(doors: Doors) -> None:
     await doors.absent("CreateChannel", kind=ChannelKind.CHANNEL_KIND_GROUP, name="x", members=["carol"])
     assert (await doors.own("CreateChannel", kind=ChannelKind.CHANNEL_KIND_DIRECT, members=["bob"])).created
@@ -322,6 +327,7 @@ CASES: dict[str, Callable[[Doors], Awaitable[None]]] = {
     "ListAudit": list_audit,
     "ListChannels": list_channels,
     "ListInvitations": list_invitations,
+    "ListMentions": list_mentions,
     "CreateChannel": create_channel,
     "SearchMessages": search_messages,
     "CatchUp": catch_up,

@@ -88,7 +88,8 @@ async def test_leases_and_signals_work_with_the_users_of_the_processes(valkey_se
         assert await signals.take("ticket") == b"v"
         await signals.send("n", b"payload")
         assert (await anext(listener)).payload == b"payload"
-        await leases.renew("g1")
+        await leases.renew("g1", "10.0.0.1:9000")
+        assert await leases.addresses() == {"g1": "10.0.0.1:9000"}
         await leases.acknowledge("g1", "r1")
         await api.unacknowledged("r1")
         await leases.leave("g1")

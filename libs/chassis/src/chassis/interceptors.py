@@ -22,8 +22,8 @@ from chassis.scopes import NEEDED
 
 log = structlog.get_logger()
 _OWN_PREFIX = "/hubbub."
-_POLLED = frozenset({"/hubbub.messages.v1.MessagesService/GetHeads"})
-"""Methods that every gateway calls twice a second: their success is not logged."""
+_POLLED = frozenset({"/hubbub.messages.v1.MessagesService/GetHeads", "/hubbub.gateway.v1.GatewayService/HandOver"})
+"""Methods that gateways call all the time: their success is not logged."""
 _UNKNOWN_CALLER = "-"
 
 

@@ -35,6 +35,7 @@ _MESSAGES = "hubbub.messages.v1.MessagesService"
 _FEED = "hubbub.messages.v1.FeedService"
 _PRESENCE = "hubbub.presence.v1.PresenceService"
 _MEDIA = "hubbub.media.v1.MediaService"
+_GATEWAY = "hubbub.gateway.v1.GatewayService"
 
 TABLE: tuple[tuple[Scope, str, str], ...] = (
     (Scope.USERS_READ, _MESSAGES, "ListUsers ListBlockedPeers"),
@@ -46,7 +47,7 @@ TABLE: tuple[tuple[Scope, str, str], ...] = (
         "CreateChannel UpdateChannel JoinChannel MuteChannel AddMembers SetMemberRole RemoveMember",
     ),
     (Scope.CHANNELS_WRITE, _MESSAGES, "AcceptInvitation DeclineInvitation"),
-    (Scope.MESSAGES_READ, _MESSAGES, "ListMessages ListEvents SearchMessages CatchUp"),
+    (Scope.MESSAGES_READ, _MESSAGES, "ListMessages ListMentions ListEvents SearchMessages CatchUp"),
     (Scope.MESSAGES_WRITE, _MESSAGES, "PostMessage EditMessage DeleteMessage ReportMessage"),
     (Scope.MODERATION, _MESSAGES, "BanUser UnbanUser SilenceMember UnsilenceMember ListReports ResolveReport"),
     (Scope.ADMIN, _MESSAGES, "RevokeUser BlockUser EraseUser ListAudit"),
@@ -57,16 +58,17 @@ TABLE: tuple[tuple[Scope, str, str], ...] = (
     (Scope.GATEWAY, _MESSAGES, "OpenSessions FetchEvents FetchRanges GetHeads"),
     (Scope.GATEWAY, _MESSAGES, "BeginBrowserSession ListBrowserSessions EndBrowserSessions"),
     (Scope.GATEWAY, _PRESENCE, "Attach"),
+    (Scope.GATEWAY, _GATEWAY, "HandOver Relay"),
 )
 """Scope, service, RPCs."""
 
 COSTS: Mapping[float, str] = {
     1.0: """
         ListUsers ListBlockedPeers AdmitUser BlockPeer GetChannel ListChannels ListMembers UpdateChannel JoinChannel MuteChannel
-        ListInvitations AcceptInvitation DeclineInvitation
+        ListInvitations AcceptInvitation DeclineInvitation ListMentions
         SetMemberRole RemoveMember ListMessages ListEvents PostMessage EditMessage DeleteMessage ReportMessage BanUser UnbanUser
         SilenceMember UnsilenceMember ListReports ResolveReport ListAudit GetUpload GetLink ResolveUploads CompleteUpload
-        GetPresence OpenSessions FetchEvents FetchRanges GetHeads Attach ListBrowserSessions
+        GetPresence OpenSessions FetchEvents FetchRanges GetHeads Attach HandOver Relay ListBrowserSessions
         AcknowledgeEvents ListReaders""",
     2.0: "CreateChannel AddMembers CreateUpload DeleteReader",
     5.0: "StreamEvents SearchMessages CatchUp RevokeUser BlockUser EraseUser BeginBrowserSession EndBrowserSessions",

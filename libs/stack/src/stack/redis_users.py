@@ -15,7 +15,8 @@ RULES = {
         " (~bus:size:commands.* ~bus:size:revocations +set +incrby +decrby)"
         " (%R~bus:events.* %R~bus:replies.* %R~bus:revocations +xread +xrange +xinfo|stream)"
         " (~bus:replies.* ~bus:size:replies.* +expire) (~bus:epoch +evalsha +get +set)"
-        " (~bus:gateways ~bus:gateways:since +evalsha +hmget +hset +zremrangebyscore +zadd +zrem)"
+        " (~bus:gateways ~bus:gateways:since ~bus:gateways:addresses +evalsha) (~bus:gateways:since +hmget +hset)"
+        " (~bus:gateways +zrange +zremrangebyscore +zadd +zrem) (~bus:gateways:addresses +hset +hget +hdel)"
         " (~bus:acknowledged:* +sadd +expire) (~bus:value:* +set +getdel)"
     ),
     "messages-api": (

@@ -31,10 +31,10 @@ from chassis.lifecycle import Lifecycle
 from chassis.migrate import migrate, migrations
 from chassis.postgres import EVERY_TENANT, SWEEPER_CONNECTIONS, Database, open_database
 from hubbub.media.v1.media_service_pb2_grpc import MediaServiceStub
-from messages import audit_heads, permissions
+from messages import audit_heads, convert, permissions
 from messages.audit_heads import HeadSigner, SignedHead
 from messages.commands.judgement import PLANNER_SETTINGS
-from messages.config import ApiConfig, AuditConfig, FeedConfig, MigrateConfig, SearchConfig, StoreConfig, WorkerConfig
+from messages.config import ApiConfig, AuditConfig, FeedConfig, MigrateConfig, SearchConfig, WorkerConfig
 from messages.consumer import Consumer
 from messages.feed.keeper import Keeper
 from messages.feed.service import SERVICE_NAME as FEED
@@ -247,17 +247,22 @@ async def _declare_epoch(config: MigrateConfig, _life: Lifecycle, reason: str) -
     log.info("epoch_declared", epoch=begun, reason=reason)
 
 
-async def _erase(config: StoreConfig, _life: Lifecycle) -> None:
-    """Erase the users of whom it was requested."""
-    async with open_database(
-        config.database_url,
-        sweeper_url=config.sweeper_database_url,
-        connections=2,
-        name=config.instance,
-        production=config.production,
-    ) as database:
+async def _erase(config: SearchConfig, _life: Lifecycle) -> None:
+    """Erase the users of whom it was requested, from the store and from the memory of gateways."""
+    async with (
+        open_database(
+            config.database_url,
+            sweeper_url=config.sweeper_database_url,
+            connections=2,
+            name=config.instance,
+            production=config.production,
+        ) as database,
+        open_bus(config.bus_url) as bus,
+        open_gateway_leases(config.bus_url) as gateways,
+    ):
+        revocations = Revocations(Publisher(bus, config.bus_partitions), gateways)
         for wanted in await erasure.waiting(database):
-            await erasure.erase(database, wanted)
+            await erasure.erase(database, wanted, partial(revocations.apply_everywhere, convert.erased(wanted)))
 
 
 def main() -> None:  # noqa: C901 - one line for each command
@@ -284,7 +289,7 @@ def main() -> None:  # noqa: C901 - one line for each command
         case ["epoch", "declare", "--reason", reason] if reason:
             lifecycle.run(MigrateConfig, partial(_declare_epoch, reason=reason))
         case ["erase"]:
-            lifecycle.run(StoreConfig, _erase)
+            lifecycle.run(SearchConfig, _erase)
         case _:
             sys.stderr.write(_USAGE)
             sys.exit(2)

@@ -97,6 +97,8 @@ class Indexer:
     instance: str
     """Unique among the live processes."""
     slice_messages: int = search.SLICE_MESSAGES
+    backlog_share: float = 0.5
+    """Of its time, spent on a backlog. The rest is left to what stores new messages."""
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Index until `stopping`, every generation that there is."""
@@ -152,9 +154,8 @@ class Indexer:
                     await search.lay_out(self.database, generation, self.slice_messages)
                 if batch.cursors:
                     await self._serve_if_complete(generation)
-                # In a backlog the indexer leaves half of its time to what stores new messages.
-                took = time.monotonic() - began
-                await pause(stopping, took if len(batch.events) >= _MANY_EVENTS else _GATHER_SECONDS)
+                rest = (time.monotonic() - began) * (1 / self.backlog_share - 1)
+                await pause(stopping, rest if len(batch.events) >= _MANY_EVENTS else _GATHER_SECONDS)
 
     async def _apply(self, index: PostgresSearch, store: ReaderStore, batch: Batch) -> None:
         async with self.database.transaction(EVERY_TENANT) as connection:

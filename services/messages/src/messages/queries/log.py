@@ -1,4 +1,7 @@
-"""SQL of the log: appending entries of RPCs, reading ranges, and the outbox `unpublished`. Indexes: primary keys."""
+"""SQL of the log: appending entries of RPCs, reading ranges, roster changes, and the outbox `unpublished`.
+
+Indexes: primary keys, `roster_changes_by_time`.
+"""
 
 from messages.queries.epoch import EPOCH
 
@@ -67,6 +70,13 @@ CROSS JOIN LATERAL (
   SELECT * FROM roster_changes c WHERE c.channel = r.channel AND c.number > r.after AND c.number <= r.through
   ORDER BY c.number OFFSET 0) e
 ORDER BY r.n, e.number
+"""
+
+# Rows that another sweeper is deleting are left to it.
+DELETE_ROSTER_CHANGES = """
+DELETE FROM roster_changes WHERE (channel, number) IN (
+  SELECT channel, number FROM roster_changes WHERE at < now() - make_interval(secs => %(seconds)s)
+  ORDER BY at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
 """
 
 # At least one row, for the epoch.

@@ -86,6 +86,12 @@ async def change_roster(
     return Appended(changes, [answers[0][3]] if answers else [])
 
 
+async def delete_roster_changes(connection: Connection, seconds: float, limit: int) -> int:
+    """Delete roster changes older than so many seconds; returns how many, at most `limit`."""
+    cursor = await connection.execute(queries.DELETE_ROSTER_CHANGES, {"seconds": seconds, "limit": limit})
+    return cursor.rowcount
+
+
 async def roster_changes(connection: Connection, ranges: Sequence[Range]) -> list[Entry]:
     """The roster changes numbered in the ranges, range by range, as entries without a number of their own."""
     parameters = {
