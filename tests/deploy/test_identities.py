@@ -103,7 +103,7 @@ def test_every_service_knows_the_development_gateway(cluster: Cluster, tmp_path:
         return load(config_of(process), {**given, **{name: secrets[name] for name in secrets.keys() & given.keys()}})
 
     gateway = started("gateway")
-    for process in ("messages-api", "presence", "media"):
+    for process in ("messages-api", "presence", "media", "integrations"):
         known = Callers(started(process).callers)
         for needed in NEEDED.values():
             known.identify([gateway.identity.credential(needed.audience)]).authorize(needed)

@@ -28,6 +28,7 @@ _NAMES = {
     "messages-search",
     "presence",
     "media",
+    "integrations",
     "postgres",
     "valkey",
     "objects",
@@ -37,7 +38,7 @@ _NAMES = {
 @pytest.fixture
 def services(tmp_path: Path) -> dict[str, str]:
     """Return an environment in which the stand-in replaces each service."""
-    for name in ("gateway", "messages", "presence", "media"):
+    for name in ("gateway", "messages", "presence", "media", "integrations"):
         (tmp_path / "services" / name).mkdir(parents=True)
         (tmp_path / "services" / name / "__init__.py").touch()
         shutil.copy(_STANDIN, tmp_path / "services" / name / "__main__.py")
@@ -172,6 +173,7 @@ async def test_the_users_servers_replace_embedded_ones(
     own = {
         "HUBBUB_MESSAGES_DATABASE_URL": database,
         "HUBBUB_MEDIA_DATABASE_URL": database,
+        "HUBBUB_INTEGRATIONS_DATABASE_URL": database,
         "HUBBUB_BUS_URL": valkey_url,
         "HUBBUB_PRESENCE_REDIS_URL": valkey_url,
         "HUBBUB_MEDIA_S3_ENDPOINT": "http://127.0.0.1:9",

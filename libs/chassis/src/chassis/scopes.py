@@ -25,6 +25,8 @@ class Scope(StrEnum):
     MEDIA_READ = "media:read"
     MEDIA_WRITE = "media:write"
     PRESENCE_READ = "presence:read"
+    INTEGRATIONS_READ = "integrations:read"
+    INTEGRATIONS_WRITE = "integrations:write"
     GATEWAY = "gateway"
     """For Hubbub's gateways only: RPCs without a user, across all tenants."""
 
@@ -32,6 +34,7 @@ class Scope(StrEnum):
 _MESSAGES = "hubbub.messages.v1.MessagesService"
 _PRESENCE = "hubbub.presence.v1.PresenceService"
 _MEDIA = "hubbub.media.v1.MediaService"
+_INTEGRATIONS = "hubbub.integrations.v1.IntegrationsService"
 
 TABLE: tuple[tuple[Scope, str, str], ...] = (
     (Scope.USERS_READ, _MESSAGES, "ListUsers ListBlockedPeers"),
@@ -50,6 +53,12 @@ TABLE: tuple[tuple[Scope, str, str], ...] = (
     (Scope.MEDIA_READ, _MEDIA, "GetUpload GetLink ResolveUploads"),
     (Scope.MEDIA_WRITE, _MEDIA, "CreateUpload CompleteUpload"),
     (Scope.PRESENCE_READ, _PRESENCE, "GetPresence"),
+    (Scope.INTEGRATIONS_READ, _INTEGRATIONS, "ListWebhooks ListDeliveries GetDelivery"),
+    (
+        Scope.INTEGRATIONS_WRITE,
+        _INTEGRATIONS,
+        "CreateWebhook UpdateWebhook DeleteWebhook RotateWebhookSecret ResendDeliveries",
+    ),
     (Scope.GATEWAY, _MESSAGES, "OpenSessions FetchEvents FetchRanges GetHeads"),
     (Scope.GATEWAY, _MESSAGES, "BeginBrowserSession ListBrowserSessions EndBrowserSessions"),
     (Scope.GATEWAY, _PRESENCE, "Attach"),
@@ -62,9 +71,12 @@ COSTS: Mapping[float, str] = {
         ListInvitations AcceptInvitation DeclineInvitation
         SetMemberRole RemoveMember ListMessages ListEvents PostMessage EditMessage DeleteMessage ReportMessage BanUser UnbanUser
         SilenceMember UnsilenceMember ListReports ResolveReport ListAudit GetUpload GetLink ResolveUploads CompleteUpload
-        GetPresence OpenSessions FetchEvents FetchRanges GetHeads Attach ListBrowserSessions""",
-    2.0: "CreateChannel AddMembers CreateUpload",
-    5.0: "SearchMessages CatchUp RevokeUser BlockUser EraseUser BeginBrowserSession EndBrowserSessions",
+        GetPresence OpenSessions FetchEvents FetchRanges GetHeads Attach ListBrowserSessions
+        ListWebhooks GetDelivery""",
+    2.0: "CreateChannel AddMembers CreateUpload ListDeliveries UpdateWebhook DeleteWebhook RotateWebhookSecret",
+    5.0: """
+        SearchMessages CatchUp RevokeUser BlockUser EraseUser BeginBrowserSession EndBrowserSessions CreateWebhook
+        ResendDeliveries""",
 }
 """What a call of each RPC costs, in calls of a quota, besides its bytes (`callers.COST_BYTES`)."""
 

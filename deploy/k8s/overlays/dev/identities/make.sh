@@ -1,6 +1,6 @@
 #!/bin/sh
-# make.sh FOLDER: writes keys for the development gateways (gateway.pem) and messages-api (messages.pem), and a list of callers with
-# only them (callers.json), readable by their owner only. Needs only openssl. hook.sh puts them into the cluster.
+# make.sh FOLDER: writes keys for the development gateways (gateway.pem) and messages-api (messages.pem), a list of callers with only
+# them (callers.json), and the key that encrypts the secrets of webhooks (keys), readable by their owner only. Needs only openssl. hook.sh puts them into the cluster.
 set -euC # never overwrite files
 umask 077
 cd "$1"
@@ -18,6 +18,7 @@ jwk() { # jwk KEY.pem: makes the key, and prints its public JWK
 
 gateway=$(jwk gateway.pem)
 messages=$(jwk messages.pem)
+openssl rand 32 | openssl base64 -A | tr '+/' '-_' >keys
 
 cat >callers.json <<END
 [
@@ -25,7 +26,7 @@ cat >callers.json <<END
     "name": "gateway",
     "keys": [$gateway],
     "scopes": ["users:read", "users:write", "channels:read", "channels:write", "messages:read", "messages:write", "moderation", "admin",
-               "media:read", "media:write", "presence:read", "gateway"],
+               "media:read", "media:write", "presence:read", "integrations:read", "integrations:write", "gateway"],
     "tenants": ["*"],
     "calls_per_second": 0
   },
