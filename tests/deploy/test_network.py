@@ -35,6 +35,7 @@ def test_grpc_edges_are_those_of_the_architecture(overlay: str) -> None:
         ("gateway", "presence"),
         ("gateway", "media"),
         ("gateway", "integrations"),
+        ("integrations", "messages-feed"),
         ("messages-api", "media"),
     }
     assert set(_leaving(overlay, GRPC)) == wanted

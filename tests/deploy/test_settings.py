@@ -44,6 +44,7 @@ SECRETS = {
     "HUBBUB_GATEWAY_KEY": KEY.as_pem(private=True).decode(),
     "HUBBUB_MESSAGES_KEY": KEY.as_pem(private=True).decode(),
     "HUBBUB_SESSION_KEYS": os.urandom(32).hex(),
+    "HUBBUB_INTEGRATIONS_KEY": KEY.as_pem(private=True).decode(),
     "HUBBUB_INTEGRATIONS_KEYS": base64.urlsafe_b64encode(os.urandom(32)).decode(),
     "HUBBUB_MESSAGES_AUDIT_KEY": KEY.as_pem(private=True).decode(),
     "HUBBUB_BUS_URL": "rediss://user:password@host",
@@ -55,8 +56,10 @@ SECRET = "postgresql://user:password@host/name?sslmode=verify-full"
 MADE_IN_THE_CLUSTER = {
     ("gateway-identity", "gateway.pem"),
     ("messages-identity", "messages.pem"),
+    ("integrations-identity", "integrations.pem"),
+    ("integrations-keys", "keys"),
     ("callers", "callers.json"),
-} | {("integrations-keys", "keys")}
+}
 """Secrets that identities/hook.sh creates in the development overlay."""
 OPTIONAL = {("audit-key", "audit.pem")}
 """Secrets that the development overlay does without."""

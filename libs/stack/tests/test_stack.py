@@ -79,7 +79,7 @@ async def test_every_process_is_listed_and_each_service_sees_only_its_own_stores
     assert not {"HUBBUB_MESSAGES_DATABASE_URL", "HUBBUB_MEDIA_S3_SECRET_KEY", "HUBBUB_PRESENCE_REDIS_URL"} & set(gateway)
     assert "HUBBUB_GATEWAY_KEY" in gateway
     assert "HUBBUB_GATEWAY_KEY" not in {*worker, *media}
-    assert {each["name"] for each in json.loads(media["HUBBUB_CALLERS"])} == {"gateway", "messages", "product"}
+    assert {each["name"] for each in json.loads(media["HUBBUB_CALLERS"])} == {"gateway", "messages", "integrations", "product"}
     assert "PRIVATE" not in media["HUBBUB_CALLERS"]
     users = {name: urlsplit(each["HUBBUB_BUS_URL"]).username for name, each in {"gateway": gateway, "worker": worker}.items()}
     assert users == {"gateway": "gateway", "worker": "messages-worker"}

@@ -62,9 +62,9 @@ class Receiver:
         """Wait for so many requests in all."""
         await self.until(lambda: len(self.received) >= count)
 
-    async def until(self, condition: Callable[[], bool]) -> None:
+    async def until(self, condition: Callable[[], bool], seconds: float = 20) -> None:
         """Wait until the received requests fulfil a condition."""
-        async with asyncio.timeout(20), self._arrivals:
+        async with asyncio.timeout(seconds), self._arrivals:
             await self._arrivals.wait_for(condition)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

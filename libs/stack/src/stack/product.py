@@ -125,7 +125,9 @@ class Product:
         return {
             **_only(stores, INTEGRATIONS_DATABASE, INTEGRATIONS_SWEEPER_DATABASE),
             **self.callers.services,
+            **self.callers.integrations,
             "HUBBUB_INTEGRATIONS_LISTEN": self.listen["integrations"],
+            "HUBBUB_FEED_TARGET": self.listen["feed"],
             INTEGRATIONS_KEYS: self.settings.given(INTEGRATIONS_KEYS)
             or credentials.fernet_key(self.settings.data / "keys" / "integrations.key"),
             # Receivers that a developer runs on this machine.

@@ -12,13 +12,17 @@ from chassis import grpc_server, lifecycle
 from chassis.callers import callers_of
 from chassis.database_check import open_database_check
 from chassis.database_role import RoleCheck
+from chassis.grpc_client import open_channel
+from chassis.grpc_tls import TlsFiles
 from chassis.lifecycle import Lifecycle
 from chassis.migrate import migrate, migrations
 from chassis.postgres import open_database
+from hubbub.messages.v1.feed_service_pb2_grpc import FeedServiceStub
 from integrations.addresses import Address, is_public
 from integrations.config import Config, MigrateConfig
 from integrations.deliver import Deliverer
 from integrations.endpoint import open_endpoints
+from integrations.follow import Follower
 from integrations.service import SERVICE_NAME, IntegrationsService, add_service
 from integrations.signing import Vault
 from integrations.sweep import Sweep
@@ -47,10 +51,13 @@ async def serve(config: Config, life: Lifecycle) -> None:
             role=RoleCheck(production=config.production, every_tenant=not config.sweeper_database_url),
         ) as database_check,
         open_endpoints(_any if private else is_public, plain_http=private, nameservers=config.nameserver_list) as endpoints,
+        open_channel(config.feed_target, config.identity, TlsFiles.of(config)) as feed,
         asyncio.TaskGroup() as tasks,
     ):
         deliverer = Deliverer(database, endpoints, vault, config.drain_seconds)
         tasks.create_task(deliverer.run(life.stopping))
+        follower = Follower(database, FeedServiceStub(feed), deliverer, config.backlog_limits)
+        tasks.create_task(follower.run(life.stopping))
         tasks.create_task(Sweep(database).run(life.stopping))
         tasks.create_task(lifecycle.keep_ready(life, {"database": database_check}))
         service = IntegrationsService(

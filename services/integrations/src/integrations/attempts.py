@@ -9,8 +9,9 @@ from chassis.postgres import Connection
 from integrations import queries, schedule
 from integrations.webhook import DeliveryState, Ending, Head, Lease, Outcome, Reason, Target, WebhookState
 
-LEASE_SECONDS = 30.0
-"""Longer than a round of attempts with its transactions, so that two processes never attempt for one webhook."""
+LEASE_SECONDS = 6.0
+"""A process that works extends its leases in time."""
+EXTEND_SECONDS = 2.0
 
 
 async def lease(connection: Connection, holder: str, limit: int) -> list[Lease]:
@@ -20,18 +21,22 @@ async def lease(connection: Connection, holder: str, limit: int) -> list[Lease]:
     return [Lease(holder, tenant, webhook) for tenant, webhook in rows]
 
 
+async def extend_all(connection: Connection, holder: str) -> None:
+    """Extend all leases of a holder. Needs access to every tenant."""
+    await connection.execute(queries.EXTEND_ALL, {"lease": holder, "seconds": LEASE_SECONDS})
+
+
 async def release_all(connection: Connection, holder: str) -> None:
     """End all leases of a holder. Needs access to every tenant."""
     await connection.execute(queries.RELEASE_ALL, {"lease": holder})
 
 
 async def begin(connection: Connection, held: Lease, limit: int) -> tuple[Target, list[Head]] | None:
-    """Extend the lease; returns where to send and what: one delivery at a time while the webhook fails, otherwise up to `limit`.
+    """Where to send and what: one delivery at a time while the webhook fails, otherwise up to `limit`.
 
     None if the lease was lost, or the webhook disabled.
     """
-    parameters = {"webhook": held.webhook, "lease": held.id, "seconds": LEASE_SECONDS}
-    row: Any = await (await connection.execute(queries.EXTEND, parameters)).fetchone()
+    row: Any = await (await connection.execute(queries.TARGET, {"webhook": held.webhook, "lease": held.id})).fetchone()
     if row is None:
         return None
     url, secret, previous, failing_since = row

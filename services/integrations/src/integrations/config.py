@@ -8,6 +8,7 @@ from chassis.callers import NO_CALLERS, CallerConfig, callers, require_callers
 from chassis.config import Address, ConfigError, ProcessConfig, Secret, address, flag, secret, setting, text, whole
 from chassis.database_role import require_tls
 from chassis.grpc_tls import require_grpc_tls
+from chassis.identity import INTEGRATIONS, Identity, private_key
 from integrations.signing import Vault
 from integrations.store import Backlog
 
@@ -42,6 +43,10 @@ class Config(ProcessConfig):
     sweeper_database_url: Secret = setting("HUBBUB_INTEGRATIONS_SWEEPER_DATABASE_URL", secret, _NO_SECRET)
     """The role for work across tenants; outside production the service's role may do it."""
     listen: Address = setting("HUBBUB_INTEGRATIONS_LISTEN", address)
+    feed_target: str = setting("HUBBUB_FEED_TARGET", text)
+    """Address of the feed of the messages service."""
+    key: Secret = setting("HUBBUB_INTEGRATIONS_KEY", secret, _NO_SECRET)
+    """Ed25519 private key (PEM) that identifies this service to the feed."""
     callers: tuple[CallerConfig, ...] = setting("HUBBUB_CALLERS", callers, NO_CALLERS)
     """Services that may call. Without any, every process may, and the service listens on loopback only."""
     keys: Secret = setting("HUBBUB_INTEGRATIONS_KEYS", secret)
@@ -68,11 +73,20 @@ class Config(ProcessConfig):
         }
         require_tls(urls, production=self.production)
         require_callers(self.callers, self.listen, production=self.production)
-        require_grpc_tls(self, self.listen)
+        require_grpc_tls(self, self.listen, {"HUBBUB_FEED_TARGET": self.feed_target})
         try:
             Vault(self.key_list)
         except ValueError as error:
             raise ConfigError(["HUBBUB_INTEGRATIONS_KEYS must be keys of 32 bytes in URL-safe base64"]) from error
+        try:
+            self.identity  # noqa: B018 - raises for an invalid key
+        except ValueError as error:
+            raise ConfigError([f"HUBBUB_INTEGRATIONS_KEY {error}"]) from error
+
+    @property
+    def identity(self) -> Identity | None:
+        """The identity with which this service calls the feed; None where the feed does not ask for one."""
+        return Identity(INTEGRATIONS, private_key(self.key)) if self.key else None
 
     @property
     def key_list(self) -> list[str]:

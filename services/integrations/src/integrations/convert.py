@@ -5,24 +5,42 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+import msgspec
 from google.protobuf.timestamp_pb2 import Timestamp
+from msgspec import Raw
 
 from chassis.errors import InvalidArgument, NotAllowed, NotFound
 from chassis.ids import is_tenant, is_uuid
-from chassis.proto_enums import from_word, requested_word
+from chassis.proto_enums import from_word, requested_word, to_word
 from chassis.text import UnfitTextError, is_identifier, line
-from hubbub.events.v1.events_pb2 import EventKind
+from hubbub.events.v1.events_pb2 import Event, EventKind
 from hubbub.integrations.v1 import integrations_pb2 as nouns
 from hubbub.integrations.v1 import integrations_service_pb2 as rpc
 from hubbub.messages.v1.messages_pb2 import Caller, ChannelKind
+from integrations import webhook as webhook_types
 from integrations.addresses import UnfitUrlError, require_endpoint
 from integrations.webhook import Delivery, Settings, Webhook
 
+_encode = msgspec.json.Encoder().encode
 MAX_CHANNELS = 100
 _MAX_DESCRIPTION = 200
 _MAX_USER = 128
 _DEFAULT_PAGE, _MAX_PAGE = 50, 100
 _LAST_NUMBER = (1 << 63) - 1
+
+
+class _Data(msgspec.Struct):
+    tenant: str
+    channel_kind: str
+    epoch: str
+    event: Raw
+    """The entry, as clients receive it."""
+
+
+class _Body(msgspec.Struct):
+    type: str
+    timestamp: str
+    data: _Data
 
 
 def administrator(caller: Caller) -> tuple[str, str]:
@@ -81,6 +99,15 @@ def event_name(word: str) -> str:
 def event_kind(name: str) -> EventKind.ValueType:
     """The event kind of a name."""
     return from_word(EventKind, name.replace(".", "_", 1))
+
+
+def event(found: Event, kind: ChannelKind.ValueType, epoch: str) -> webhook_types.Event | None:
+    """An event of the feed with the body of its requests; None for a kind that this version does not know."""
+    name = event_name(to_word(EventKind, found.kind))
+    if not name:
+        return None
+    body = _encode(_Body(name, found.at, _Data(found.tenant, to_word(ChannelKind, kind), epoch, Raw(found.payload))))
+    return webhook_types.Event(found.tenant, found.channel, to_word(ChannelKind, kind), epoch, found.seq, name, body)
 
 
 def webhook(known: Webhook) -> nouns.Webhook:

@@ -54,6 +54,15 @@ class Deliverer:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Make attempts until stopping; those under way then have the drain time to end."""
+        keeping = asyncio.create_task(self._keep_leases())
+        try:
+            await self._work(stopping)
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+        await self._release_all()
+
+    async def _work(self, stopping: asyncio.Event) -> None:
         backoff = Backoff()
         async with asyncio.TaskGroup() as turns:
             tasks: set[asyncio.Task[None]] = set()
@@ -72,7 +81,6 @@ class Deliverer:
                 _, late = await asyncio.wait(tasks, timeout=self._drain_seconds)
                 for task in late:
                     task.cancel()
-        await self._release_all()
 
     async def _lease(self) -> list[Lease]:
         self._changed.clear()
@@ -83,6 +91,16 @@ class Deliverer:
             leases = await attempts.lease(connection, self._holder, room)
         self._leased |= {held.webhook for held in leases}
         return leases
+
+    async def _keep_leases(self) -> None:
+        """Extend this process's leases until cancelled."""
+        while True:
+            await asyncio.sleep(attempts.EXTEND_SECONDS)
+            try:
+                async with self._database.connection(EVERY_TENANT) as connection:
+                    await attempts.extend_all(connection, self._holder)
+            except HubbubError as error:
+                log.warning("webhook_leases_not_extended", reason=error.reason)
 
     async def _until_changed(self, stopping: asyncio.Event) -> None:
         waits = [asyncio.ensure_future(event.wait()) for event in (self._changed, stopping)]

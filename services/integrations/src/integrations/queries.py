@@ -88,6 +88,16 @@ WHERE id = %(webhook)s
 
 # Adding events.
 
+# A process that holds the lease extends it.
+LEASE_FEED = """
+UPDATE feed_lease SET lease = %(lease)s, leased_until = now() + make_interval(secs => %(seconds)s)
+WHERE lease = %(lease)s OR leased_until < now()
+"""
+
+RELEASE_FEED = """
+UPDATE feed_lease SET leased_until = '-infinity' WHERE lease = %(lease)s
+"""
+
 # `webhooks_tenant`. In the order of ids, so that two transactions cannot deadlock.
 LOCK_ACTIVE = """
 SELECT id, tenant, events, channel_kinds, channels, waiting + dead, kept_bytes FROM webhooks
@@ -144,14 +154,19 @@ WHERE id IN (
 RETURNING tenant, id
 """
 
-RELEASE_ALL = """
-UPDATE webhooks SET leased_until = '-infinity' WHERE lease = %(lease)s AND leased_until > now()
+# `webhooks_leased`.
+EXTEND_ALL = """
+UPDATE webhooks SET leased_until = now() + make_interval(secs => %(seconds)s) WHERE lease = %(lease)s
 """
 
-EXTEND = """
-UPDATE webhooks SET leased_until = now() + make_interval(secs => %(seconds)s)
+# `webhooks_leased`.
+RELEASE_ALL = """
+UPDATE webhooks SET lease = NULL, leased_until = '-infinity' WHERE lease = %(lease)s
+"""
+
+TARGET = """
+SELECT url, secret, CASE WHEN previous_until > now() THEN previous_secret END, failing_since FROM webhooks
 WHERE id = %(webhook)s AND lease = %(lease)s AND due_at IS NOT NULL
-RETURNING url, secret, CASE WHEN previous_until > now() THEN previous_secret END, failing_since
 """
 
 # `deliveries_due`.
@@ -193,7 +208,7 @@ WHERE id = %(webhook)s
 # `deliveries_due`.
 RELEASE = """
 UPDATE webhooks
-SET leased_until = '-infinity',
+SET lease = NULL, leased_until = '-infinity',
   due_at = CASE WHEN state <> 'disabled' THEN (
     SELECT next_at FROM deliveries WHERE webhook = webhooks.id AND state = 'waiting' AND head ORDER BY next_at LIMIT 1) END
 WHERE id = %(webhook)s AND lease = %(lease)s

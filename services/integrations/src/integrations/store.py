@@ -134,6 +134,16 @@ async def revive(connection: Connection, tenant: str, webhook: str, delivery: st
     return len(channels)
 
 
+async def lease_feed(connection: Connection, holder: str, seconds: float) -> bool:
+    """Take or extend the lease of reading the feed; returns whether `holder` has it."""
+    return (await connection.execute(queries.LEASE_FEED, {"lease": holder, "seconds": seconds})).rowcount == 1
+
+
+async def release_feed(connection: Connection, holder: str) -> None:
+    """End the lease, if `holder` has it."""
+    await connection.execute(queries.RELEASE_FEED, {"lease": holder})
+
+
 async def add_events(connection: Connection, events: Sequence[Event], backlog: Backlog) -> Added:
     """Add events, in this order, to the active webhooks that take them. Needs a transaction, and access to the events' tenants.
 

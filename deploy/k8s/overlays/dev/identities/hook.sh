@@ -17,8 +17,9 @@ if [ -z "$phase" ]; then
 	cluster create namespace hubbub --save-config
 fi
 
-there=$(cluster get secrets gateway-identity messages-identity integrations-keys callers --ignore-not-found --output=name)
-if [ "$(echo "$there" | wc -w)" -eq 4 ]; then
+there=$(cluster get secrets gateway-identity messages-identity integrations-identity integrations-keys callers \
+	--ignore-not-found --output=name)
+if [ "$(echo "$there" | wc -w)" -eq 5 ]; then
 	exit 0
 fi
 
@@ -26,8 +27,9 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 trap 'exit 1' HUP INT TERM
 sh make.sh "$folder"
-cluster delete secrets gateway-identity messages-identity integrations-keys callers --ignore-not-found # one is useless without the other
+cluster delete secrets gateway-identity messages-identity integrations-identity integrations-keys callers --ignore-not-found # one is useless without the other
 cluster create secret generic callers --from-file="$folder/callers.json"
 cluster create secret generic gateway-identity --from-file="$folder/gateway.pem"
 cluster create secret generic messages-identity --from-file="$folder/messages.pem"
 cluster create secret generic integrations-keys --from-file="$folder/keys"
+cluster create secret generic integrations-identity --from-file="$folder/integrations.pem"

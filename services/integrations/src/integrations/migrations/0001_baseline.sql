@@ -20,10 +20,11 @@ CREATE TABLE webhooks (
     kept_bytes bigint NOT NULL DEFAULT 0, -- the bodies of both
     failing_since timestamptz, -- NULL if the last attempt succeeded
     due_at timestamptz, -- of the earliest attempt; NULL when there is none or the webhook is disabled
-    lease uuid, -- of the process that makes attempts now
+    lease uuid, -- of the process that makes attempts now; NULL when none does
     leased_until timestamptz NOT NULL DEFAULT '-infinity'
 );
 CREATE INDEX webhooks_tenant ON webhooks (tenant, id);
+CREATE INDEX webhooks_leased ON webhooks (lease) WHERE lease IS NOT NULL;
 CREATE INDEX webhooks_due ON webhooks (due_at) WHERE due_at IS NOT NULL;
 
 -- One event for one webhook. A transaction that changes deliveries which wait or are dead first locks the row of their webhook.
@@ -53,6 +54,14 @@ CREATE INDEX deliveries_due ON deliveries (webhook, next_at) WHERE state = 'wait
 CREATE INDEX deliveries_waiting ON deliveries (webhook, channel, number) WHERE state = 'waiting';
 CREATE INDEX deliveries_listed ON deliveries (webhook, number);
 CREATE INDEX deliveries_finished ON deliveries (finished_at) WHERE finished_at IS NOT NULL;
+
+-- Who reads the feed: one process at a time.
+CREATE TABLE feed_lease (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one), -- a single row
+    lease uuid, -- of the process that reads
+    leased_until timestamptz NOT NULL DEFAULT '-infinity'
+);
+INSERT INTO feed_lease DEFAULT VALUES;
 
 -- Row-level security, the second wall between tenants: see the baseline of the messages service.
 ALTER TABLE webhooks ENABLE ROW LEVEL SECURITY;
