@@ -22,7 +22,7 @@ export VIRTUAL_ENV := $(CURDIR)/.venv
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 LIBRARIES := protos/gen/python libs/chassis libs/bus libs/sendmany libs/client libs/stack
-SERVICES := gateway messages presence media
+SERVICES := gateway messages presence media integrations
 MEMBERS := $(LIBRARIES) $(SERVICES:%=services/%)
 NAMES := protos chassis bus sendmany client stack $(SERVICES)
 PROJECTS := $(MEMBERS:%=%/pyproject.toml)

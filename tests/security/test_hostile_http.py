@@ -27,8 +27,13 @@ BODIES: dict[str, tuple[str, str, dict[str, Any]]] = {
         {"text": "x", "key": "k", "thread": "{message}", "attachments": [], "mentions": ["bob"]},
     ),
     "upload": ("POST", "/v1/uploads", {**UPLOAD, "channel": "{room}"}),
+    "webhook": (
+        "POST",
+        "/v1/admin/webhooks",
+        {"url": "https://hooks.example.com/", "description": "d", "events": [], "channel_kinds": [], "channels": ["{room}"]},
+    ),
 }
-LISTS = {"members", "users", "attachments", "mentions", "roles"}
+LISTS = {"members", "users", "attachments", "mentions", "roles", "events", "channel_kinds", "channels"}
 FITS = {
     *((field, "a number") for field in ("ttl", "slow_mode_seconds", "seconds", "size")),
     *((field, "null") for field in ("name", "seconds", "key", "thread", "sha256")),
@@ -53,6 +58,9 @@ PATHS = [
     ("GET", "/v1/uploads/{}"),
     ("POST", "/v1/uploads/{}/complete"),
     ("GET", "/v1/media/{}"),
+    ("PATCH", "/v1/admin/webhooks/{}"),
+    ("DELETE", "/v1/admin/webhooks/{}"),
+    ("GET", "/v1/admin/webhooks/{}/deliveries"),
     ("POST", "/v1/admin/users/{}/revoke"),
     ("PUT", "/v1/admin/users/{}/block"),
     ("DELETE", "/v1/admin/users/{}/block"),

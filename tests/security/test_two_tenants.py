@@ -30,6 +30,9 @@ BODIES: Mapping[Route, object] = {
     ("POST", "/v1/channels/{channel}/messages/{message}/reports"): {"reason": "x"},
     ("POST", "/v1/channels/{channel}/reports/{report}/resolve"): {"resolution": "acted"},
     ("POST", "/v1/admin/reports/{report}/resolve"): {"resolution": "acted"},
+    ("PATCH", "/v1/admin/webhooks/{webhook}"): {"enabled": False},
+    ("POST", "/v1/admin/webhooks/{webhook}/secret"): {},
+    ("POST", "/v1/admin/webhooks/{webhook}/resend"): {},
 }
 
 
@@ -72,6 +75,8 @@ def elsewhere(pair: Neighbours) -> dict[Route, tuple[int, object]]:
         ("POST", "/v1/signout"): (404, None),
         ("POST", "/v1/uploads"): (404, {"name": "a.txt", "size": 3, "type": "text/plain", "channel": room}),
         ("GET", "/v1/admin/audit"): (200, None),
+        ("GET", "/v1/admin/webhooks"): (200, None),
+        ("POST", "/v1/admin/webhooks"): (201, {"url": "https://hooks.example.com/"}),
         ("GET", "/v1/admin/audit/export"): (200, None),
         ("POST", "/v1/admin/users/{user:path}/revoke"): (404, None),
         ("PUT", "/v1/admin/users/{user:path}/block"): (404, None),

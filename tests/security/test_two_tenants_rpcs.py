@@ -21,6 +21,8 @@ from chassis.identity import GATEWAY
 from hubbub.events.v1.events_pb2 import PostMessage, Role
 from hubbub.gateway.v1 import gateway_service_pb2 as gateway_calls
 from hubbub.gateway.v1.gateway_service_pb2_grpc import GatewayServiceStub
+from hubbub.integrations.v1 import integrations_service_pb2 as integrations_calls
+from hubbub.integrations.v1.integrations_service_pb2_grpc import IntegrationsServiceStub
 from hubbub.media.v1 import media_service_pb2 as media_calls
 from hubbub.media.v1.media_pb2 import LinkVariant
 from hubbub.media.v1.media_service_pb2_grpc import MediaServiceStub
@@ -45,17 +47,19 @@ RPCS = [
     *methods(media_calls, "MediaService"),
     *methods(presence_calls, "PresenceService"),
     *methods(gateway_calls, "GatewayService"),
+    *methods(integrations_calls, "IntegrationsService"),
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """The two tenants, and clients of the three services."""
+    """The two tenants, and clients of the services."""
 
     pair: Neighbours
     messages: MessagesServiceStub
     media: MediaServiceStub
     presence: PresenceServiceStub
+    integrations: IntegrationsServiceStub
 
     async def own(self, rpc: str, /, **fields: Any) -> Any:
         """Call the messages service as eve; check that the answer contains nothing of the first tenant."""
@@ -78,9 +82,15 @@ async def doors(world: World) -> AsyncIterator[Doors]:
         world.stack.channel("messages", GATEWAY) as messages,
         world.stack.channel("media", GATEWAY) as media,
         world.stack.channel("presence", GATEWAY) as presence,
+        world.stack.channel("integrations", GATEWAY) as integrations,
     ):
-        stubs = MessagesServiceStub(messages), MediaServiceStub(media), PresenceServiceStub(presence)
-        yield Doors(await neighbours(world), *stubs)
+        yield Doors(
+            await neighbours(world),
+            MessagesServiceStub(messages),
+            MediaServiceStub(media),
+            PresenceServiceStub(presence),
+            IntegrationsServiceStub(integrations),
+        )
 
 
 def request(rpc: str, /, **fields: Any) -> Any:
@@ -372,6 +382,37 @@ async def take_session(doors: Doors) -> None:
         assert (await http.post(f"?{ENGINE}polling&sid={sid}", content='42["ping",{}]')).text == "ok"
 
 
+# Integrations.
+
+
+async def create_webhook(doors: Doors) -> None:
+    settings = integrations_calls.WebhookSettings(url="https://hooks.example.com/")
+    asked = integrations_calls.CreateWebhookRequest(caller=doors.pair.intruder, settings=settings)
+    assert (await doors.integrations.CreateWebhook(asked, timeout=5)).webhook.tenant == doors.pair.tenant
+
+
+async def list_webhooks(doors: Doors) -> None:
+    for caller, known in ((doors.pair.intruder, []), (doors.pair.victim, [doors.pair.ids["webhook"]])):
+        found = await doors.integrations.ListWebhooks(integrations_calls.ListWebhooksRequest(caller=caller), timeout=5)
+        assert [each.id for each in found.webhooks] == known
+
+
+def webhooks(name: str) -> Callable[[Doors], Awaitable[None]]:
+    """Return the case of an RPC about a webhook of the first tenant."""
+
+    async def case(doors: Doors) -> None:
+        shape = getattr(integrations_calls, f"{name}Request")
+        told = []
+        for known in (doors.pair.ids, UNKNOWN):
+            given = {"caller": doors.pair.intruder, "webhook": known["webhook"], "enabled": False, "delivery": known["delivery"]}
+            asked = shape(**{field: value for field, value in given.items() if field in shape.DESCRIPTOR.fields_by_name})
+            told.append((await not_found(getattr(doors.integrations, name)(asked, timeout=5))).details())
+        assert told[0] == told[1]
+        await list_webhooks(doors)
+
+    return case
+
+
 CASES: dict[str, Callable[[Doors], Awaitable[None]]] = {
     "AdmitUser": admit_user,
     "OpenSessions": open_sessions,
@@ -404,6 +445,14 @@ CASES: dict[str, Callable[[Doors], Awaitable[None]]] = {
     "HandOver": hand_over,
     "Relay": relay,
     "TakeSession": take_session,
+    "CreateWebhook": create_webhook,
+    "ListWebhooks": list_webhooks,
+    "UpdateWebhook": webhooks("UpdateWebhook"),
+    "DeleteWebhook": webhooks("DeleteWebhook"),
+    "RotateWebhookSecret": webhooks("RotateWebhookSecret"),
+    "ListDeliveries": webhooks("ListDeliveries"),
+    "GetDelivery": webhooks("GetDelivery"),
+    "ResendDeliveries": webhooks("ResendDeliveries"),
 }
 
 
