@@ -43,15 +43,17 @@ TABLE: tuple[tuple[Scope, str, str], ...] = (
         "CreateChannel UpdateChannel JoinChannel MuteChannel AddMembers SetMemberRole RemoveMember",
     ),
     (Scope.CHANNELS_WRITE, _MESSAGES, "AcceptInvitation DeclineInvitation"),
+    (Scope.CHANNELS_WRITE, _MESSAGES, "CreateHook ListHooks RotateHook RemoveHook"),
     (Scope.MESSAGES_READ, _MESSAGES, "ListMessages ListEvents SearchMessages CatchUp"),
     (Scope.MESSAGES_WRITE, _MESSAGES, "PostMessage EditMessage DeleteMessage ReportMessage"),
     (Scope.MODERATION, _MESSAGES, "BanUser UnbanUser SilenceMember UnsilenceMember ListReports ResolveReport"),
     (Scope.ADMIN, _MESSAGES, "RevokeUser BlockUser EraseUser ListAudit"),
+    (Scope.ADMIN, _MESSAGES, "CreateBot ListBots UpdateBot CreateBotToken ListBotTokens RevokeBotToken"),
     (Scope.MEDIA_READ, _MEDIA, "GetUpload GetLink ResolveUploads"),
     (Scope.MEDIA_WRITE, _MEDIA, "CreateUpload CompleteUpload"),
     (Scope.PRESENCE_READ, _PRESENCE, "GetPresence"),
     (Scope.GATEWAY, _MESSAGES, "OpenSessions FetchEvents FetchRanges GetHeads"),
-    (Scope.GATEWAY, _MESSAGES, "BeginBrowserSession ListBrowserSessions EndBrowserSessions"),
+    (Scope.GATEWAY, _MESSAGES, "BeginBrowserSession ListBrowserSessions EndBrowserSessions IdentifyBot"),
     (Scope.GATEWAY, _PRESENCE, "Attach"),
 )
 """Scope, service, RPCs."""
@@ -62,9 +64,12 @@ COSTS: Mapping[float, str] = {
         ListInvitations AcceptInvitation DeclineInvitation
         SetMemberRole RemoveMember ListMessages ListEvents PostMessage EditMessage DeleteMessage ReportMessage BanUser UnbanUser
         SilenceMember UnsilenceMember ListReports ResolveReport ListAudit GetUpload GetLink ResolveUploads CompleteUpload
-        GetPresence OpenSessions FetchEvents FetchRanges GetHeads Attach ListBrowserSessions""",
-    2.0: "CreateChannel AddMembers CreateUpload",
-    5.0: "SearchMessages CatchUp RevokeUser BlockUser EraseUser BeginBrowserSession EndBrowserSessions",
+        GetPresence OpenSessions FetchEvents FetchRanges GetHeads Attach ListBrowserSessions
+        ListBots ListBotTokens ListHooks IdentifyBot""",
+    2.0: "CreateChannel AddMembers CreateUpload CreateBot CreateBotToken CreateHook",
+    5.0: """
+        SearchMessages CatchUp RevokeUser BlockUser EraseUser BeginBrowserSession EndBrowserSessions UpdateBot RevokeBotToken
+        RotateHook RemoveHook""",
 }
 """What a call of each RPC costs, in calls of a quota, besides its bytes (`callers.COST_BYTES`)."""
 

@@ -63,6 +63,8 @@ SELECT count(*) FROM rewritten
 """
 
 _DELETED = {
+    "bot_tokens": "bot",
+    "bots": "id",
     "invitations": '"user"',
     "departures": '"user"',
     "additions": '"user"',
@@ -72,7 +74,14 @@ _DELETED = {
     "blocks": '"user", blocked',
 }
 """Rows that concern the user alone, by the columns that name the user."""
-_RENAMED = {"bans": "moderator", "silences": "moderator", "invitations": "inviter", "reports": "reporter"}
+_RENAMED = {
+    "bans": "moderator",
+    "silences": "moderator",
+    "invitations": "inviter",
+    "reports": "reporter",
+    "bots": "creator",
+    "bot_tokens": "creator",
+}
 """Acts of the user that still hold."""
 REST = [
     *(f"DELETE FROM {table} WHERE tenant = %(tenant)s AND %(user)s IN ({columns})" for table, columns in _DELETED.items()),
