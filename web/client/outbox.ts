@@ -129,7 +129,7 @@ export class Outbox {
     const item = error.ref === undefined ? undefined : this.#find(error.ref);
     if (item === undefined) return false;
     this.#release(item.channel);
-    if (retryable.has(error.reason)) {
+    if (error.retry_after !== undefined || retryable.has(error.reason)) {
       this.#set({ ...item, state: { name: "waiting", reason: error.reason } });
       this.#block(item.channel, error.retry_after === undefined ? defaultRetryMs : error.retry_after * 1000);
       return true;

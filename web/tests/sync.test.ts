@@ -1,6 +1,7 @@
 /** Positions in the log, case by case. */
 import { describe, expect, test } from "vitest";
 
+import type { Synced } from "../client/frames";
 import type { ChannelHead } from "../client/shapes";
 import { Sync } from "../client/sync";
 
@@ -53,6 +54,14 @@ describe("sync", () => {
     const { reset } = sync.synced({ type: "synced", channels: { a: { status: "reset", seq: 5 } } });
     expect(reset).toEqual([{ channel: "a", seq: 5 }]);
     expect(sync.event(event("a", 6))).toBe("apply");
+  });
+
+  test("a status of a newer server is a reset", () => {
+    const sync = new Sync();
+    sync.hello({ channels: [head("a", 1)] });
+    const frame = { type: "synced", channels: { a: { status: "archived", seq: 9 } } } as unknown as Synced;
+    expect(sync.synced(frame).reset).toEqual([{ channel: "a", seq: 9 }]);
+    expect(sync.event(event("a", 10))).toBe("apply");
   });
 
   test("a channel that is gone takes no further events", () => {

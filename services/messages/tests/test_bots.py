@@ -225,6 +225,10 @@ async def test_webhooks_are_for_owners_and_their_bots_have_no_other_token(town: 
     await refused(ask(town, "CreateHook", "ann", channel=room, name="x"), Conflict)
 
 
+async def _nothing() -> None:
+    pass
+
+
 async def test_erasing_a_bot_leaves_no_token_and_erasing_its_creator_leaves_the_bot(own_town: Town) -> None:
     town = own_town
     robot = await bot(town)
@@ -233,7 +237,7 @@ async def test_erasing_a_bot_leaves_no_token_and_erasing_its_creator_leaves_the_
     await refused(identify(town, token_credential(made.secret)), NotAuthenticated)
     await refused(ask(town, "UpdateBot", bot=robot, disabled=False), NotFound)
     (wanted,) = await erasure.waiting(town.database)
-    await erasure.erase(town.database, wanted)
+    await erasure.erase(town.database, wanted, _nothing)
     async with await psycopg.AsyncConnection.connect(town.url) as owner:
         await owner.execute("SELECT set_config('hubbub.tenants', %s, true)", ["{" + town.tenant + "}"])
         for table in ("bots", "bot_tokens"):
@@ -246,7 +250,9 @@ async def test_erasing_a_bot_leaves_no_token_and_erasing_its_creator_leaves_the_
     boss = town.caller("boss", admin=True)
     await town.service.EraseUser(rpc.EraseUserRequest(caller=boss, user="root"), None)
     (wanted,) = await erasure.waiting(town.database)
-    await erasure.erase(town.database, wanted)
+    await erasure.erase(town.database, wanted, _nothing)
     assert (await identify(town, token_credential(kept.secret))).bot == second
     (left,) = (await town.service.ListBots(rpc.ListBotsRequest(caller=boss), None)).bots
     assert left.creator == wanted.pseudonym
+    (listed,) = (await town.service.ListBotTokens(rpc.ListBotTokensRequest(caller=boss, bot=second), None)).tokens
+    assert listed.creator == wanted.pseudonym

@@ -71,6 +71,7 @@ _DELETED = {
     "bans": '"user"',
     "silences": '"user"',
     "browser_sessions": '"user"',
+    "mentions": '"user"',
     "blocks": '"user", blocked',
 }
 """Rows that concern the user alone, by the columns that name the user."""
@@ -81,6 +82,7 @@ _RENAMED = {
     "reports": "reporter",
     "bots": "creator",
     "bot_tokens": "creator",
+    "roster_changes": '"user"',
 }
 """Acts of the user that still hold."""
 REST = [
