@@ -17,6 +17,7 @@ import httpx
 import pytest
 from google.protobuf.descriptor import MethodDescriptor
 
+from chassis.bots import token_credential
 from chassis.identity import GATEWAY
 from hubbub.events.v1.events_pb2 import PostMessage, Role
 from hubbub.gateway.v1 import gateway_service_pb2 as gateway_calls
@@ -413,6 +414,44 @@ def webhooks(name: str) -> Callable[[Doors], Awaitable[None]]:
     return case
 
 
+# Bots.
+
+
+async def create_bot(doors: Doors) -> None:
+    made = (await doors.own("CreateBot", name="x")).bot.id
+    assert made not in {each.id for each in (await doors.theirs("ListBots")).bots}
+
+
+async def list_bots(doors: Doors) -> None:
+    assert len((await doors.own("ListBots")).bots) == 0
+    assert {each.id for each in (await doors.theirs("ListBots")).bots} == {doors.pair.ids["bot"], doors.pair.ids["hook"]}
+
+
+def of_a_bot(rpc: str, /, **fields: Any) -> Callable[[Doors], Awaitable[None]]:
+    """Return the case of an RPC about a bot of the first tenant."""
+
+    async def case(doors: Doors) -> None:
+        known = doors.pair.ids
+        before = (await doors.theirs("ListBots"), await doors.theirs("ListBotTokens", bot=known["bot"]))
+        for bot in (known["bot"], known["hook"], UNKNOWN["bot"]):
+            token = {"token": known["token"]} if rpc == "RevokeBotToken" else {}
+            await doors.absent(rpc, bot=bot, **token, **fields)
+        assert (await doors.theirs("ListBots"), await doors.theirs("ListBotTokens", bot=known["bot"])) == before
+
+    return case
+
+
+async def identify_bot(doors: Doors) -> None:
+    """The first tenant's token is none of the second's."""
+    shown = token_credential(doors.pair.ids["shown"])
+    assert shown is not None
+    asked = calls.IdentifyBotRequest(tenant=shown.tenant, digest=shown.digest)
+    assert (await doors.messages.IdentifyBot(asked, timeout=5)).bot == doors.pair.ids["bot"]
+    with pytest.raises(grpc.aio.AioRpcError) as refusal:
+        await doors.messages.IdentifyBot(calls.IdentifyBotRequest(tenant=doors.pair.tenant, digest=shown.digest), timeout=5)
+    assert refusal.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
 CASES: dict[str, Callable[[Doors], Awaitable[None]]] = {
     "AdmitUser": admit_user,
     "OpenSessions": open_sessions,
@@ -423,6 +462,13 @@ CASES: dict[str, Callable[[Doors], Awaitable[None]]] = {
     "RevokeUser": revoke_user,
     "BlockUser": block_user,
     "EraseUser": erase_user,
+    "CreateBot": create_bot,
+    "ListBots": list_bots,
+    "UpdateBot": of_a_bot("UpdateBot", name="mine now", disabled=True),
+    "CreateBotToken": of_a_bot("CreateBotToken", name="x", scopes=[nouns.BOT_SCOPE_READ]),
+    "ListBotTokens": of_a_bot("ListBotTokens"),
+    "RevokeBotToken": of_a_bot("RevokeBotToken"),
+    "IdentifyBot": identify_bot,
     "BlockPeer": block_peer,
     "ListBlockedPeers": list_blocked_peers,
     "ListAudit": list_audit,
@@ -468,6 +514,7 @@ async def test_rpcs_about_a_channel_give_the_same_answer_for_foreign_and_unknown
         filled: dict[str, Any] = {"caller": doors.pair.intruder, "user": "bob", "users": ["bob"], "role": Role.ROLE_MEMBER}
         filled |= {
             "text": "x",
+            "name": "x",
             "reason": "x",
             "seconds": 9,
             "resolution": ReportResolution.REPORT_RESOLUTION_ACTED,
