@@ -116,7 +116,8 @@ export class Sync {
       if (verdict.status === "gone") {
         this.left(channel);
         gone.push(channel);
-      } else if (verdict.status === "reset") {
+      } else if (verdict.status !== "complete") {
+        // Unknown verdicts count as `reset` (docs/protocol.md, "Compatibility").
         this.#positions.set(channel, verdict.seq);
         reset.push({ channel, seq: verdict.seq });
       }

@@ -1,6 +1,7 @@
 /** Positions in the log, case by case. */
 import { describe, expect, test } from "vitest";
 
+import type { Synced } from "../client/frames";
 import type { ChannelHead } from "../client/shapes";
 import { Sync } from "../client/sync";
 
@@ -45,6 +46,13 @@ describe("sync", () => {
     sync.request(["a"]);
     sync.synced({ type: "synced", channels: { a: { status: "complete", seq: 3 } } });
     expect(sync.event(event("a", 3))).toBe("gap");
+  });
+
+  test("an unknown answer counts as a reset", () => {
+    const sync = new Sync();
+    sync.hello({ channels: [head("a", 7)] });
+    const answer = { type: "synced", channels: { a: { status: "elsewhere", seq: 9 } } } as unknown as Synced;
+    expect(sync.synced(answer).reset).toEqual([{ channel: "a", seq: 9 }]);
   });
 
   test("a reset moves the position, also backwards", () => {
