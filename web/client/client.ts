@@ -25,12 +25,10 @@ import { changeChannel, initialState, knownStatus } from "./state";
 import type { ClientStore } from "./state";
 import { Store, withEntry, withoutEntry } from "./store";
 import { Sync } from "./sync";
-import type { Positions } from "./sync";
+import { SyncRequests } from "./syncRequests";
 import { messageFrom } from "./timeline";
 
 const unauthorized = 401;
-/** A frame of 64 KiB has room for about 1,400. */
-const positionsPerFrame = 1_000;
 
 /** A connection to Hubbub as one user, and everything that is known over it. */
 export class HubbubClient {
@@ -45,6 +43,7 @@ export class HubbubClient {
   readonly #me: string;
   readonly #connection: Connection;
   readonly #sync = new Sync();
+  readonly #requests: SyncRequests;
   readonly #outbox: Outbox;
   readonly #commands: Commands;
   readonly #ephemeral: Ephemeral;
@@ -75,6 +74,7 @@ export class HubbubClient {
       onState: (state) => this.#entered(state),
       onFrame: (frame) => this.#received(frame),
     });
+    this.#requests = new SyncRequests(this.#sync, clock, (frame) => this.#connection.send(frame));
     const send = (frame: ClientFrame) => this.#ready && this.#connection.send(frame);
     this.#commands = new Commands(clock, send);
     this.#renewal = new Renewal({
@@ -213,6 +213,7 @@ export class HubbubClient {
     if (state.name === "open") this.#opened(state.hello);
     else if (before === "open") {
       this.#ready = false;
+      this.#requests.closed();
       this.#renewal.closed();
       this.#commands.closed();
       this.#outbox.closed();
@@ -235,9 +236,7 @@ export class HubbubClient {
     }
     for (const { id } of joined) this.#events.emit(voided ? "reset" : "joined", id);
     for (const head of hello.channels) this.#change(head.id, (c) => channels.withRead(c, head.read_seq));
-    // The server sends live events only after the first sync, so it is sent even without positions.
-    if (Object.keys(positions).length === 0) this.#connection.send(this.#syncFrame({}));
-    this.#requestEvents(positions);
+    this.#requests.open(positions);
     this.#ready = true;
     this.#outbox.opened();
     this.#ephemeral.opened();
@@ -270,7 +269,7 @@ export class HubbubClient {
       case "token":
         return this.#commands.answered(frame);
       case "error":
-        if (!this.#outbox.refused(frame)) this.#commands.refused(frame);
+        if (!this.#requests.refused(frame) && !this.#outbox.refused(frame)) this.#commands.refused(frame);
         return;
       case "receipt":
         return this.#change(frame.channel, (c) =>
@@ -297,7 +296,7 @@ export class HubbubClient {
   #event(event: LogEvent): void {
     const verdict = this.#sync.event(event);
     if (verdict === "unknown") void this.#discover(event.channel);
-    if (verdict === "gap") this.#requestEvents(this.#sync.request([event.channel]));
+    if (verdict === "gap") this.#requests.send(this.#sync.request([event.channel]));
     if (verdict !== "apply") return;
     this.#change(event.channel, (c) => channels.applyEvent(c, event, this.#me));
     if (event.kind === "message.posted") {
@@ -310,6 +309,7 @@ export class HubbubClient {
   }
 
   #synced(frame: Synced): void {
+    this.#requests.answered(frame.ref);
     const { reset, gone } = this.#sync.synced(frame);
     for (const id of gone) this.#left(id);
     for (const { channel, seq } of reset) {
@@ -322,7 +322,7 @@ export class HubbubClient {
 
   #joined(head: ChannelHead): void {
     const positions = this.#sync.joined(head);
-    if (this.store.get().channels.has(head.id)) return this.#requestEvents(positions);
+    if (this.store.get().channels.has(head.id)) return this.#requests.send(positions);
     this.store.update((s) => ({
       channels: withEntry(s.channels, head.id, channels.fromHead(head)),
       invitations: s.invitations.filter((one) => one.channel !== head.id),
@@ -347,7 +347,7 @@ export class HubbubClient {
   /** Adds channels of the caller that `hello` had no room for. Their events are applied from here on. */
   learn(summaries: readonly ChannelSummary[]): void {
     const unknown = summaries.filter((summary) => !this.store.get().channels.has(summary.id));
-    for (const summary of unknown) this.#requestEvents(this.#sync.joined(summary));
+    for (const summary of unknown) this.#requests.send(this.#sync.joined(summary));
     this.store.update((s) => ({
       channels: new Map([...s.channels, ...unknown.map((summary) => [summary.id, channels.fromHead(summary)] as const)]),
     }));
@@ -363,18 +363,6 @@ export class HubbubClient {
       typing: withoutEntry(s.typing, id),
     }));
     this.#events.emit("left", id);
-  }
-
-  #requestEvents(positions: Positions): void {
-    const all = Object.entries(positions);
-    for (let start = 0; start < all.length; start += positionsPerFrame) {
-      this.#connection.send(this.#syncFrame(Object.fromEntries(all.slice(start, start + positionsPerFrame))));
-    }
-  }
-
-  #syncFrame(positions: Positions): ClientFrame {
-    const { epoch } = this.#sync;
-    return { type: "sync", ...(epoch === undefined ? {} : { epoch }), positions };
   }
 
   #change(id: string, change: (channel: channels.Channel) => channels.Channel): void {

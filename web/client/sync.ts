@@ -106,6 +106,12 @@ export class Sync {
     return positions;
   }
 
+  /** A request for these channels was refused, and nothing has changed. Returns the positions for the next one. */
+  refused(channels: readonly string[]): Positions {
+    for (const channel of channels) this.#answered(channel);
+    return this.request(channels);
+  }
+
   /** Returns the channels whose state is void. Channels answered with `complete` need nothing: their events follow. */
   synced(frame: Synced): Resets {
     const reset: { channel: string; seq: number }[] = [];

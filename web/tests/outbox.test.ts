@@ -90,7 +90,7 @@ describe("outbox", () => {
     expect(states()).toEqual([]);
   });
 
-  test.each(["RATE_LIMITED", "SLOW_MODE", "UNAVAILABLE"])("%s waits as long as the server says, and holds back later items", (reason) => {
+  test.each(["RATE_LIMITED", "SLOW_MODE", "UNAVAILABLE", "A_NEWER_REASON"])("%s waits as long as the server says, and holds back later items", (reason) => {
     const { outbox, sent, clock, refuse } = bench();
     outbox.add(draft("one"));
     outbox.add(draft("two"));

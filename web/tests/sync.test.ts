@@ -63,6 +63,14 @@ describe("sync", () => {
     expect(sync.event(event("a", 6))).toBe("apply");
   });
 
+  test("a status of a newer server is a reset", () => {
+    const sync = new Sync();
+    sync.hello({ channels: [head("a", 1)] });
+    const frame = { type: "synced", channels: { a: { status: "archived", seq: 9 } } } as unknown as Synced;
+    expect(sync.synced(frame).reset).toEqual([{ channel: "a", seq: 9 }]);
+    expect(sync.event(event("a", 10))).toBe("apply");
+  });
+
   test("a channel that is gone takes no further events", () => {
     const sync = new Sync();
     sync.hello({ channels: [head("a", 1)] });
