@@ -47,7 +47,7 @@ ALONE := tests/faults tests/security/test_flood.py
 help: ## list the targets
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	echo
-	echo "HUBBUB_PORT (8080), HUBBUB_DATA (.hubbub), GATEWAYS (1) and WORKERS (1) shape 'make run'; see docs/operations.md."
+	echo "HUBBUB_PORT (8080), HUBBUB_DATA (.hubbub), GATEWAYS (1), WORKERS (1) and SEARCH (1) shape 'make run'; see docs/operations.md."
 
 run: $(STAMPS)/python $(STAMPS)/web ## run the whole product on this machine until Ctrl-C
 	@exec $(VENV)/python -m stack --end-with-parent

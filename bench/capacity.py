@@ -1,46 +1,38 @@
-"""`python -m bench.capacity` computes the table in docs/capacity.md from measured costs.
+"""`python -m bench.capacity` computes the table in docs/capacity.md from the costs that `python -m bench.day` measured.
 
-`make bench` measures the costs. The page explains them.
+The page explains the assumptions.
 """
 
+import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 PAGE = Path(__file__).parent.parent / "docs" / "capacity.md"
 BEGIN, END = "<!-- computed by bench/capacity.py -->\n", "<!-- end -->\n"
+DAY: dict[str, Any] = json.loads((Path(__file__).parent / "results" / "day.json").read_text())
+"""What `bench.day` measured: habits per hour, processor time per activity and role in microseconds, bytes and counts."""
 
-USERS = (500, 5_000, 50_000, 500_000)
+USERS = (500, 5_000, 50_000, 200_000)
 
-# Assumed load.
-MESSAGES_PER_USER_MINUTE = 1.0
-"""Sent by each connected user in the busy hour."""
-PEAK = 2.0
-"""The busiest seconds of that hour, relative to its average."""
+# Assumed load, besides the habits and the peak of `bench.day`.
+PEAK: float = DAY["peak"]
+"""The busiest seconds of the busy hour, relative to its average."""
 DAY_SHARE = 0.3
 """The average over a month, as a share of the busy hour."""
-RECEIVERS = 20
-"""Average number of connected members that receive a message."""
 
-# Costs, measured by `make bench` unless noted otherwise. Processor time in microseconds of one core.
-SOCKET_KIB = 12.0
-DELIVERY_US = 5.3
-"""One socket.send() including its preparation; a fraction of it when messages are joined."""
-GATEWAY_MESSAGE_US = 41.0
-"""At the sender's gateway: frame in, command to the bus, event back, acknowledgement out."""
+# Costs that `bench.day` does not measure.
 GATEWAY_EVENT_US = 8.0
-"""At every other gateway. Estimated as a quarter of the above: decoding an event."""
-WORKER_US = 18.0
-POSTGRES_US = 26.0
-VALKEY_US = 7.0
+"""Of a gateway that holds nobody of the channel: 18 in entries of one event, 2.6 in full entries (docs/adr/0052)."""
 VALKEY_READ_US = 0.3
 """Per gateway that reads the event. Estimated: entries hold many events."""
 EVENT_BYTES = 600
 """Size of an event on the bus."""
 WIRE_BYTES = 500
 """Size of a delivery of a 200-byte text, headers included."""
-ROW_BYTES = 600
-"""Size of a message on disk: its log entry and three indexes. Reported by PostgreSQL for 85,000 messages with 200-byte texts."""
+ROW_BYTES = 800
+"""Size of a message on disk: its log entry, its key and their indexes, and its words in the search index."""
 
 # Utilisation limits.
 BUSY = 0.5
@@ -59,6 +51,7 @@ DISK_GB_PRICE = 0.12
 EGRESS_GB_PRICE = 0.05
 
 _MONTH_SECONDS = 30 * 24 * 3600
+_HOUR = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +60,30 @@ class Plan:
 
     users: int
 
+    def rate(self, *activities: str) -> float:
+        """How often per second these activities happen at the peak."""
+        habits: float = sum(DAY["habits"][each] for each in activities)
+        return self.users * habits / _HOUR * PEAK
+
+    def busy(self, role: str) -> float:
+        """Cores of a role that are busy at the peak."""
+        idle: float = self.users * DAY["costs"]["idle"][role]
+        active: float = sum(self.rate(each) * DAY["costs"][each][role] for each in DAY["habits"])
+        return (idle + active) / 1e6
+
+    def processes(self, role: str, spare: int = 1) -> int:
+        """Processes of one core each, the spare ones included."""
+        return spare + max(1, math.ceil(self.busy(role) / BUSY))
+
     @property
     def messages(self) -> float:
         """Messages per second at the peak."""
-        return self.users * MESSAGES_PER_USER_MINUTE / 60 * PEAK
+        return self.rate("message")
+
+    @property
+    def deliveries(self) -> float:
+        """Messages delivered per second at the peak."""
+        return self.messages * float(DAY["deliveries"])
 
     @property
     def month_messages(self) -> float:
@@ -80,29 +93,23 @@ class Plan:
     @property
     def gateways(self) -> int:
         """Processes of one core each: enough for sockets and processor time after one of them fails."""
-        shared = self.messages * (GATEWAY_MESSAGE_US - GATEWAY_EVENT_US + RECEIVERS * DELIVERY_US) / 1e6
-        each = self.messages * GATEWAY_EVENT_US / 1e6
-        return 1 + max(1, math.ceil(self.users / SOCKETS_PER_GATEWAY), math.ceil(shared / (BUSY - each)))
+        each = self.rate("message", "read") * GATEWAY_EVENT_US / 1e6
+        return 1 + max(1, math.ceil(self.users / SOCKETS_PER_GATEWAY), math.ceil(self.busy("server") / (BUSY - each)))
 
     @property
     def gateway_mib(self) -> float:
         """Memory per gateway after one of them fails."""
-        return PROCESS_MIB + self.users / (self.gateways - 1) * SOCKET_KIB / 1024
-
-    @property
-    def workers(self) -> int:
-        """Processes of one core each, including one spare."""
-        return 1 + math.ceil(self.messages * WORKER_US / 1e6 / BUSY)
+        return PROCESS_MIB + self.users / (self.gateways - 1) * float(DAY["memory_kib"]) / 1024
 
     @property
     def partitions(self) -> int:
         """Partitions of the bus."""
-        return max(8, PARTITIONS_PER_WORKER * self.workers)
+        return max(8, PARTITIONS_PER_WORKER * self.processes("worker"))
 
     @property
     def postgres_cores(self) -> int:
         """Cores of the primary."""
-        return max(2, math.ceil(self.messages * POSTGRES_US / 1e6 / BUSY))
+        return max(2, math.ceil(self.busy("postgres") / BUSY))
 
     @property
     def disk_gb(self) -> float:
@@ -111,8 +118,8 @@ class Plan:
 
     @property
     def valkey_busy(self) -> float:
-        """Share of Valkey's single core at the peak."""
-        return self.messages * (VALKEY_US + self.gateways * VALKEY_READ_US) / 1e6
+        """Share of one core at the peak, of the bus and presence together."""
+        return self.busy("valkey") + self.rate("message", "read") * self.gateways * VALKEY_READ_US / 1e6
 
     @property
     def valkey_mib(self) -> float:
@@ -127,15 +134,17 @@ class Plan:
     @property
     def egress_megabits(self) -> float:
         """Traffic to the clients at the peak."""
-        return self.messages * RECEIVERS * WIRE_BYTES * 8 / 1e6
+        return self.deliveries * WIRE_BYTES * 8 / 1e6
 
     @property
     def dollars(self) -> float:
         """Cost per month, with a year's messages on disk and a standby of each store. Excludes media, support and staff."""
-        services = 3 if self.users < SOCKETS_PER_GATEWAY else 6  # messages api, presence, media
-        cores = (self.gateways + self.workers + services) * CORE_PRICE
-        stores = 2 * (self.postgres_cores * POSTGRES_CORE_PRICE + 12 * self.disk_gb * DISK_GB_PRICE + VALKEY_CORE_PRICE)
-        return cores + stores + self.month_messages * RECEIVERS * WIRE_BYTES / 1e9 * EGRESS_GB_PRICE
+        roles = sum(self.processes(role) for role in ("worker", "api", "search", "presence"))
+        cores = (self.gateways + roles) * CORE_PRICE
+        valkeys = max(1, math.ceil(self.valkey_busy / BUSY)) * VALKEY_CORE_PRICE
+        stores = 2 * (self.postgres_cores * POSTGRES_CORE_PRICE + 12 * self.disk_gb * DISK_GB_PRICE + valkeys)
+        delivered = self.month_messages * float(DAY["deliveries"]) * WIRE_BYTES / 1e9
+        return cores + stores + delivered * EGRESS_GB_PRICE
 
 
 def table() -> str:
@@ -144,29 +153,54 @@ def table() -> str:
     rows = {
         "connected users": [f"{plan.users:,}" for plan in plans],
         "messages/s at the peak": [f"{plan.messages:,.0f}" for plan in plans],
-        "deliveries/s at the peak": [f"{plan.messages * RECEIVERS:,.0f}" for plan in plans],
+        "deliveries/s at the peak": [f"{plan.deliveries:,.0f}" for plan in plans],
+        "read positions/s at the peak": [f"{plan.rate('read'):,.0f}" for plan in plans],
+        "HTTP reads/s at the peak": [f"{plan.rate('page', 'channels', 'people', 'search'):,.0f}" for plan in plans],
         "gateways, one core each": [f"{plan.gateways}" for plan in plans],
         "memory of each": [f"{plan.gateway_mib:,.0f} MiB" for plan in plans],
-        "workers, one core each": [f"{plan.workers}" for plan in plans],
+        "messages API, one core each": [f"{plan.processes('api')}" for plan in plans],
+        "workers, one core each": [f"{plan.processes('worker')}" for plan in plans],
+        "search, one core each": [f"{plan.processes('search')}" for plan in plans],
+        "presence, one core each": [f"{plan.processes('presence')}" for plan in plans],
         "bus partitions": [f"{plan.partitions}" for plan in plans],
         "PostgreSQL cores, primary": [f"{plan.postgres_cores}" for plan in plans],
         "disk, a month's messages": [f"{plan.disk_gb:,.0f} GB" for plan in plans],
-        "Valkey, of its one core": [f"{plan.valkey_busy:.1%}" for plan in plans],
+        "Valkey, of one core": [f"{plan.valkey_busy:.1%}" for plan in plans],
         "Valkey, memory at most": [f"{plan.valkey_mib:,.0f} MiB" for plan in plans],
         "Valkey to gateways": [f"{plan.bus_megabits:,.0f} Mbit/s" for plan in plans],
         "gateways to clients": [f"{plan.egress_megabits:,.0f} Mbit/s" for plan in plans],
         "dollars a month, roughly": [f"{plan.dollars:,.0f}" for plan in plans],
     }
-    head, *body = ([name, *cells] for name, cells in rows.items())
-    lines = ["| " + " | ".join(cells) + " |" for cells in (head, ["---", *["---:"] * len(plans)], *body)]
+    return _markdown([[name, *cells] for name, cells in rows.items()])
+
+
+def costs() -> str:
+    """Return the measured costs in Markdown, in microseconds."""
+    roles = {"server": "gateway", "api": "API", "worker": "worker", "search": "search", "presence": "presence",
+             "postgres": "PostgreSQL", "valkey": "Valkey"}  # fmt: skip
+    rows = [["µs of a core for each", "an hour and person", *roles.values()]]
+    for name, spent in DAY["costs"].items():
+        often = "a second" if name == "idle" else f"{DAY['habits'][name]:.0f}"
+        rows.append([name, often, *(f"{max(0.0, spent[role]):,.0f}" for role in roles)])
+    return _markdown(rows)
+
+
+def _markdown(rows: list[list[str]]) -> str:
+    head, *body = rows
+    lines = ["| " + " | ".join(cells) + " |" for cells in (head, ["---", *["---:"] * (len(head) - 1)], *body)]
     return "\n".join(lines) + "\n"
 
 
+def written() -> str:
+    """Return the computed part of the page."""
+    return table() + "\n" + costs()
+
+
 def main() -> None:
-    """Write the table into the page."""
+    """Write the tables into the page."""
     before, _, rest = PAGE.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
-    PAGE.write_text(before + BEGIN + table() + END + after)
+    PAGE.write_text(before + BEGIN + written() + END + after)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ One room, a socket for each member, spread over the gateways. The author posts, 
 """
 
 import asyncio
-import json
 import sys
 import tempfile
 import time
@@ -18,12 +17,11 @@ import psycopg
 
 from bench import processes
 from bench.people import TENANT, Issuer
+from bench.socket_client import Frame, SocketClient
 from bench.systems.hubbub import Hubbub
 
 ROOM = "0190a0a0-0000-7000-8000-000000000001"
 AT_ONCE = 64
-TEXT, LONG, LONGEST_HEAD = 1, 126, 4
-"""Of a WebSocket frame: the opcode, the size that two more bytes replace, and the bytes before the payload then."""
 QUIET_SECONDS = 3.0
 """So long nothing must arrive until a message counts as read by everybody."""
 _FILL = """
@@ -40,84 +38,22 @@ ANALYZE
 """
 
 
-class Member(asyncio.Protocol):
-    """One client: counts frames by type, and reads each message."""
-
-    def __init__(self, frames: Counter[str], token: str, *, reads: bool) -> None:
-        self._frames = frames
-        self._token = token
-        self._reads = reads
-        self._unparsed = b""
-        self._upgraded = False
-        self.opened = asyncio.get_running_loop().create_future()
-        self._transport: asyncio.Transport
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Ask for the upgrade."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - narrows the type
-        self._transport = transport
-        transport.write(
-            f"GET /v1/connect HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {self._token}\r\nUpgrade: websocket\r\n"
-            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
-            "Sec-WebSocket-Protocol: hubbub.v1\r\n\r\n".encode()
-        )
-
-    def data_received(self, data: bytes) -> None:
-        """Take the frames that are complete."""
-        self._unparsed += data
-        if not self._upgraded:
-            head, found, rest = self._unparsed.partition(b"\r\n\r\n")
-            if not found:
-                return
-            assert head.startswith(b"HTTP/1.1 101"), head  # noqa: S101 - the scenario is void
-            self._upgraded, self._unparsed = True, rest
-        while len(self._unparsed) >= LONGEST_HEAD:
-            size, start = self._unparsed[1], 2
-            if size == LONG:
-                size, start = int.from_bytes(self._unparsed[2:4], "big"), 4
-            if len(self._unparsed) < start + size:
-                return
-            opcode, payload = self._unparsed[0] & 15, self._unparsed[start : start + size]
-            self._unparsed = self._unparsed[start + size :]
-            if opcode == TEXT:
-                self._take(json.loads(payload))
-
-    def _take(self, frame: dict[str, object]) -> None:
-        kind = str(frame["type"])
-        if kind == "pong":
-            return
-        self._frames[kind] += 1
-        if kind == "hello":
-            self._beat(float(str(frame["heartbeat_seconds"])) / 2)
-            self.send(type="sync", positions={})
-        elif kind == "synced":
-            self.opened.set_result(None)
-        elif kind == "event" and self._reads:
-            self.send(type="read", channel=ROOM, seq=frame["seq"])
-
-    def _beat(self, seconds: float) -> None:
-        """Send a heartbeat from time to time; its answer is not counted."""
-        if not self._transport.is_closing():
-            self.send(type="ping")
-            asyncio.get_running_loop().call_later(seconds, self._beat, seconds)
-
-    def send(self, **frame: object) -> None:
-        """Send a frame, masked with zeros."""
-        payload = json.dumps(frame).encode()
-        size = bytes([128 | len(payload)]) if len(payload) < LONG else bytes([128 | LONG]) + len(payload).to_bytes(2, "big")
-        self._transport.write(b"\x81" + size + bytes(4) + payload)
+def read(client: SocketClient, event: Frame) -> None:
+    """Answer an event with `read`."""
+    client.send(type="read", channel=ROOM, seq=event["seq"])
 
 
-async def enter(system: Hubbub, issuer: Issuer, frames: Counter[str], sockets: int) -> list[Member]:
+async def enter(system: Hubbub, issuer: Issuer, frames: Counter[str], sockets: int) -> list[SocketClient]:
     """Connect all members."""
     slots = asyncio.Semaphore(AT_ONCE)
     loop = asyncio.get_running_loop()
 
-    async def one(number: int) -> Member:
+    async def one(number: int) -> SocketClient:
         token = issuer.token(f"user-{number}")
         host, port = system.targets[number % len(system.targets)].split(":")
         async with slots:
-            _, member = await loop.create_connection(lambda: Member(frames, token, reads=number > 0), host, int(port))
+            on_event = read if number else None
+            _, member = await loop.create_connection(lambda: SocketClient(frames, token, on_event), host, int(port))
             await member.opened
             return member
 
@@ -137,7 +73,7 @@ async def measure(data: Path, sockets: int, gateways: int) -> None:
             await one_message(system, members[0], frames, number)
 
 
-async def one_message(system: Hubbub, author: Member, frames: Counter[str], number: int) -> None:
+async def one_message(system: Hubbub, author: SocketClient, frames: Counter[str], number: int) -> None:
     """Post a message, wait until all is quiet, and print what it cost."""
     frames.clear()
     roles = system.watch()

@@ -13,7 +13,17 @@ from pathlib import Path
 
 from bench import machine, report
 from bench.build import BUILD, HERE, BuildError, Programs, build
-from bench.environment import BARE_REFERENCE, FLOOR, FULL, HUBBUB, JOINED_FLOOR, QUICK, REFERENCE, Environment, Scale
+from bench.environment import (
+    BARE_REFERENCE,
+    FLOOR,
+    FULL,
+    HUBBUB,
+    JOINED_FLOOR,
+    QUICK,
+    REFERENCE,
+    Environment,
+    Scale,
+)
 from bench.feeder import FeedError
 from bench.generator import LoadError
 from bench.measure import BusyError
@@ -46,9 +56,12 @@ ALONE: dict[str, Scenario] = {
     "storm": storm.storm,
 }
 """With one gateway and no other system."""
+INDEXED: dict[str, Scenario] = {"search": rooms.indexed}
+"""With one gateway and the search process, which runs in no other scenario."""
 SPREAD: dict[str, Scenario] = {"gateways": flatness.gateways, "recovery": recovery.recovery, "crowd": crowd.crowd}
 """With four gateways and no other system."""
 _GATEWAYS = 4
+EVERY = [*SIDE_BY_SIDE, *ALONE, *INDEXED, *SPREAD]
 
 
 def main() -> int:
@@ -57,7 +70,7 @@ def main() -> int:
     parser.add_argument(
         "--quick", action="store_true", help="fewer, shorter rounds of the side-by-side scenarios, under two minutes"
     )
-    parser.add_argument("--only", help="scenarios to run, comma separated: " + ", ".join([*SIDE_BY_SIDE, *ALONE, *SPREAD]))
+    parser.add_argument("--only", help="scenarios to run, comma separated: " + ", ".join(EVERY))
     parser.add_argument("--systems", default="hubbub,reference,floor", help="any of hubbub, reference, floor (default: all)")
     parser.add_argument("--rounds", type=int, help="per scenario (5; quick: 3); a full run with 3 takes a quarter of an hour")
     parser.add_argument("--minutes", type=float, help="after this time, disturbed rounds are reported instead of repeated")
@@ -78,16 +91,17 @@ async def _run(options: argparse.Namespace) -> int:
         scale = replace(scale, rounds=options.rounds)
     if options.minutes:
         scale = replace(scale, deadline=time.monotonic() + 60 * options.minutes)
-    wanted = set((options.only or ",".join(SIDE_BY_SIDE if options.quick else [*SIDE_BY_SIDE, *ALONE, *SPREAD])).split(","))
+    wanted = set((options.only or ",".join(SIDE_BY_SIDE if options.quick else EVERY)).split(","))
     systems = set(options.systems.split(","))
     programs = await build(reference="reference" in systems)
     outcomes: list[Outcome] = []
     failures: dict[str, str] = {}
-    for scenarios, gateways in ((SIDE_BY_SIDE, 1), (ALONE, 1), (SPREAD, _GATEWAYS)):
+    for scenarios, gateways in ((SIDE_BY_SIDE, 1), (ALONE, 1), (INDEXED, 1), (SPREAD, _GATEWAYS)):
         chosen = {name: scenario for name, scenario in scenarios.items() if name in wanted}
         if chosen:
             selected = systems if scenarios is SIDE_BY_SIDE else systems & {"hubbub"}
-            async with _environment(scale, programs, selected, gateways) as environment:
+            search = scenarios is INDEXED
+            async with _environment(scale, programs, selected, gateways, search=search) as environment:
                 await _run_scenarios(environment, chosen, outcomes, failures)
     folder = options.out or HERE / "results" / ("quick" if options.quick else "")
     command = shlex.join(["python", "-m", "bench.run", *sys.argv[1:]])
@@ -97,7 +111,9 @@ async def _run(options: argparse.Namespace) -> int:
 
 
 @contextlib.asynccontextmanager
-async def _environment(scale: Scale, programs: Programs, wanted: set[str], gateways: int) -> AsyncIterator[Environment]:
+async def _environment(
+    scale: Scale, programs: Programs, wanted: set[str], gateways: int, *, search: bool
+) -> AsyncIterator[Environment]:
     """Run the selected systems inside the block."""
     folder = BUILD / "run"
     folder.mkdir(mode=0o711, parents=True, exist_ok=True)
@@ -113,7 +129,7 @@ async def _environment(scale: Scale, programs: Programs, wanted: set[str], gatew
                 server = reference(name, programs.reference, issuer.jwks_file, under, folder, store=store)
                 up[name] = await running.enter_async_context(server)
         if "hubbub" in wanted:
-            product = Hubbub(BUILD / "hubbub", issuer.jwks_file, gateways=gateways)
+            product = Hubbub(BUILD / "hubbub", issuer.jwks_file, gateways=gateways, search=search)
             up[HUBBUB] = await running.enter_async_context(product)
         yield Environment(scale, programs, issuer, folder, up)
 

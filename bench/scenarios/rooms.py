@@ -1,6 +1,8 @@
 """Message throughput: into rooms of ten per gateway core, and to disk by one worker."""
 
+from functools import partial
 from statistics import median
+from typing import TYPE_CHECKING, cast
 
 from bench import svg
 from bench.environment import BARE_REFERENCE, HUBBUB, REFERENCE, Environment
@@ -9,7 +11,11 @@ from bench.measure import each, measure_all_settings, measure_alternately, probl
 from bench.outcome import Outcome, Table
 from bench.scenarios.town import PAIRS, TENS, TOWN
 
+if TYPE_CHECKING:
+    from bench.systems.hubbub import Hubbub
+
 _IN_FLIGHT = 256
+_INDEXED_IN_FLIGHT = 1_024
 _IN_FLIGHT_TO_DISK = {"full": (128, 1_024, 8_192), "quick": (1_024, 8_192)}
 """Systems reach their best rate with different numbers of messages in flight."""
 
@@ -87,6 +93,38 @@ async def durable(environment: Environment) -> Outcome:
     outcome.expect_at_least("durable messages/s: Hubbub", rate.median_of(HUBBUB), 10_000)
     outcome.expect_at_least("durable messages/s: Hubbub / Socket.IO stack", rate.ratio(HUBBUB, REFERENCE), 5.0)
     return outcome
+
+
+async def indexed(environment: Environment) -> Outcome:
+    """Maximum rate of acknowledged messages while the search process indexes a backlog."""
+    product = cast("Hubbub", environment.systems[HUBBUB])
+    without, during = "search paused", "search indexes a backlog"
+    async with environment.connected(TOWN, [PAIRS], [HUBBUB], pinned=False) as subjects:
+        product.pause_search()
+        answers = {without: (await measure_alternately(environment, subjects, window=_INDEXED_IN_FLIGHT))[HUBBUB]}
+        product.resume_search()
+        answers[during] = (await measure_alternately(environment, subjects, window=_INDEXED_IN_FLIGHT))[HUBBUB]
+    rate = Table.of("messages acknowledged per second", "/s", each(answers, lambda answer: answer.acked / answer.seconds))
+    outcome = Outcome(
+        "search",
+        "Durable messages while search indexes",
+        f"As above, with {_INDEXED_IN_FLIGHT:,} messages in flight: first while the search process is paused, then while it "
+        "indexes as fast as it can, because it is behind by everything that was sent before.",
+        tables=[
+            rate,
+            *(
+                Table.of(f"processor time per message: {role}", "µs", each(answers, partial(_microseconds, role)))
+                for role in ("server", "worker", "postgres", "valkey", "search", "load")
+            ),
+        ],
+        notes=problems_of(answers),
+    )
+    outcome.expect_at_least("durable messages/s: while search indexes / while it is paused", rate.ratio(during, without), 0.75)
+    return outcome
+
+
+def _microseconds(role: str, answer: Answer) -> float:
+    return 1e6 * answer.cpu[role] / answer.acked if answer.acked else 0.0
 
 
 def _messages_per_core_second(answer: Answer) -> float:

@@ -1,7 +1,9 @@
 """Hubbub as a system: the whole product, started as by `make run`, with production settings."""
 
 import json
+import os
 import shutil
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +24,7 @@ class Hubbub:
     name = "Hubbub"
     protocol = "hubbub"
 
-    def __init__(self, data: Path, jwks_file: Path, *, gateways: int = 1) -> None:
+    def __init__(self, data: Path, jwks_file: Path, *, gateways: int = 1, search: bool = True) -> None:
         issuer = {"issuer": ISSUER, "audience": AUDIENCE, "tenants": [TENANT], "jwks_file": str(jwks_file)}
         self._data = data
         """Deleted at the start."""
@@ -30,6 +32,7 @@ class Hubbub:
             data,
             gateways=gateways,
             env={
+                "SEARCH": str(int(search)),
                 "HUBBUB_ENV": "production",
                 "HUBBUB_DEV_LOGIN": "0",
                 "HUBBUB_ISSUERS": json.dumps([issuer]),
@@ -88,6 +91,14 @@ class Hubbub:
         """Kill a gateway, and return when the supervisor has restarted it."""
         name = self._stack.gateways[number].name
         await self._stack.started(name, after=self._stack.kill(name), timeout_seconds=_STARTED_SECONDS)
+
+    def pause_search(self) -> None:
+        """Stop the search process until `resume_search`."""
+        os.kill(self._stack.pids["messages-search"], signal.SIGSTOP)
+
+    def resume_search(self) -> None:
+        """Let the search process go on."""
+        os.kill(self._stack.pids["messages-search"], signal.SIGCONT)
 
     async def until_serving(self) -> None:
         """Return when every gateway is ready."""

@@ -37,6 +37,9 @@ SELECT i.indrelid::regclass::text, i.indexrelid::regclass::text, pg_get_indexdef
 FROM pg_index i WHERE i.indrelid = ANY(%(tables)s::regclass[])
   AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.indexrelid AND c.contype IN ('p', 'u'))
 """
+_USER_WORDS = """
+INSERT INTO user_words SELECT tenant, id, word, lower(name) FROM users, words_of_user(name, id) AS word
+"""
 _REFERRING = """
 SELECT c.conrelid::regclass::text, c.conname, pg_get_constraintdef(c.oid), c.contype::text
 FROM pg_constraint c WHERE c.confrelid = ANY(%(tables)s::regclass[]) AND NOT c.conrelid = ANY(%(tables)s::regclass[])
@@ -47,13 +50,14 @@ def fill(url: str, shape: Shape) -> None:
     """Fill the database. `url` is its owner's. The rows become visible at once, at the end."""
     made = plan(shape)
     with psycopg.connect(url, options=_SESSION) as connection:
-        tables = [*log.COLUMNS, *_people(shape, made)]
+        tables = [*log.COLUMNS, *_people(shape, made), "user_words"]
         for table in tables:
             if connection.execute(f"SELECT EXISTS (SELECT FROM {table})".encode()).fetchone() != (False,):
                 raise SystemExit(f"The table {table} is not empty")
         with _bare(connection, tables):
             for table, (columns, rows) in _people(shape, made).items():
                 _copy(connection, table, columns, rows)
+            connection.execute(_USER_WORDS)
             with contextlib.ExitStack() as stack:
                 _copy_log(connection, shape, stack)
         _audit(connection, made)

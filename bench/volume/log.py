@@ -24,6 +24,7 @@ COLUMNS = {
     "changes": "channel, message, seq, tenant, text, edited_at, deleted_seq, pinned, pin_seq",
     "reactions": 'channel, message, emoji, "user", tenant, active, seq',
     "carried": "channel, upload, tenant, seq, message",
+    "mentions": 'tenant, "user", message, channel, seq',
     "reports": "id, tenant, channel, message, seq, sender, text, reporter, reason, at, escalated",
 }
 """The tables, each with the columns of its lines."""
@@ -155,14 +156,15 @@ class _Writer:
         text = self.words.text(dice, self.channel.language)
         root = dice.choice(self.roots) if drawn == "reply" and self.roots else None
         doomed = drawn == "doomed"
-        attached, details = "", r"\N"
+        attached, mentioned, details = "", None, r"\N"
         if root:
             details = f'{{"thread":"{root.id}"}}'
         elif drawn == "attaching":
             attached = upload(dice)
             details = f'{{"attachments":[{attached}]}}'
         elif drawn == "mentioning":
-            details = f'{{"mentions":["u{dice.choice(self.joined)}"]}}'
+            mentioned = dice.choice(self.joined)
+            details = f'{{"mentions":["u{mentioned}"]}}'
         elif doomed and dice.getrandbits(1):
             attached = upload(dice)
         self.posts += 1
@@ -176,6 +178,8 @@ class _Writer:
         if attached:
             line = f"{self.channel.id}\t{attached[7:43]}\t{self.channel.tenant}\t{self.seq}\t{id_}\n"
             self.lines["carried"].append(line)
+        if mentioned is not None:
+            self.lines["mentions"].append(f"{self.channel.tenant}\tu{mentioned}\t{id_}\t{self.channel.id}\t{self.seq}\n")
         post = _Post(self.seq, id_, f"u{user}", text)
         if doomed:
             self.doomed.append(post)

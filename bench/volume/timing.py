@@ -94,6 +94,7 @@ READS: dict[str, Call] = {
     "GET users": lambda s, p: s.ListUsers(rpc.ListUsersRequest(caller=p.caller), None),
     "GET users?q": lambda s, p: s.ListUsers(rpc.ListUsersRequest(caller=p.caller, query="mül"), None),
     "GET me/blocks": lambda s, p: s.ListBlockedPeers(rpc.ListBlockedPeersRequest(caller=p.caller), None),
+    "GET me/mentions": lambda s, p: s.ListMentions(rpc.ListMentionsRequest(caller=p.caller), None),
     "GET me/invitations": lambda s, p: s.ListInvitations(rpc.ListInvitationsRequest(caller=p.caller), None),
     "GET admin/audit": lambda s, p: s.ListAudit(rpc.ListAuditRequest(caller=p.admin), None),
     "GET admin/reports": lambda s, p: s.ListReports(rpc.ListReportsRequest(caller=p.admin), None),
@@ -110,18 +111,18 @@ async def time_reads(urls: DatabaseUrls, seed: int, rounds: int) -> None:
     picks = _picks(urls.sweeper)
     dice.shuffle(picks)
     print("| read | PostgreSQL, ms of CPU | this process, ms of CPU | p50, ms | p99, ms |\n|---|---|---|---|---|")
-    async with _service(urls) as service:
+    async with service_of(urls) as service:
         for name, call in READS.items():
             for pick in picks[:10]:
                 await call(service, pick)
             with psycopg.connect(urls.service, autocommit=True) as watch:
-                before, own = _backends_cpu(watch), time.process_time()
+                before, own = backends_cpu(watch), time.process_time()
                 walls = []
                 for pick in picks * rounds:
                     started = time.perf_counter()
                     await call(service, pick)
                     walls.append(1000 * (time.perf_counter() - started))
-                spent, own = _backends_cpu(watch) - before, 1000 * (time.process_time() - own)
+                spent, own = backends_cpu(watch) - before, 1000 * (time.process_time() - own)
             p99 = statistics.quantiles(walls, n=100)[98]
             print(
                 f"| {name} | {spent / len(walls):.2f} | {own / len(walls):.2f} | {statistics.median(walls):.1f} | {p99:.1f} |",
@@ -130,7 +131,8 @@ async def time_reads(urls: DatabaseUrls, seed: int, rounds: int) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _service(urls: DatabaseUrls) -> AsyncIterator[MessagesService]:
+async def service_of(urls: DatabaseUrls) -> AsyncIterator[MessagesService]:
+    """The messages service on the store, without a bus."""
     publisher = Publisher(MemoryBus(), 1)
     async with open_database(
         urls.service,
@@ -156,7 +158,7 @@ def _picks(sweeper: str) -> list[Pick]:
     return picks
 
 
-def _backends_cpu(watch: psycopg.Connection) -> float:
+def backends_cpu(watch: psycopg.Connection) -> float:
     """Milliseconds of processor time of this role's server processes, without the one that is asked."""
     query = "SELECT pid FROM pg_stat_activity WHERE usename = current_user AND pid <> pg_backend_pid()"
     pids = [pid for (pid,) in watch.execute(query).fetchall()]

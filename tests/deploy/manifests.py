@@ -11,7 +11,7 @@ from tests.deploy.kustomize import Document, render
 ROOT = Path(__file__).parents[2]
 K8S = ROOT / "deploy" / "k8s"
 OVERLAYS = ("dev", "prod")
-COMPONENTS = ("gateway", "messages-api", "messages-worker", "messages-search", "presence", "media")
+COMPONENTS = ("gateway", "messages-api", "messages-worker", "messages-search", "messages-feed", "presence", "media")
 JOBS = ("messages-migrate", "media-migrate")
 
 

@@ -29,7 +29,13 @@ def test_every_workload_has_a_policy_of_its_own(overlay: str) -> None:
 
 @overlays
 def test_grpc_edges_are_those_of_the_architecture(overlay: str) -> None:
-    wanted = {("gateway", "messages-api"), ("gateway", "presence"), ("gateway", "media"), ("messages-api", "media")}
+    wanted = {
+        ("gateway", "gateway"),
+        ("gateway", "messages-api"),
+        ("gateway", "presence"),
+        ("gateway", "media"),
+        ("messages-api", "media"),
+    }
     assert set(_leaving(overlay, GRPC)) == wanted
     assert set(_entering(overlay, "grpc")) == wanted
 
@@ -58,11 +64,12 @@ def test_stores_accept_their_clients_only() -> None:
         "messages-api",
         "messages-worker",
         "messages-search",
+        "messages-feed",
         "media",
         "messages-migrate",
         "media-migrate",
     }
-    assert clients("valkey") == {"gateway", "messages-api", "messages-worker", "messages-search", "presence"}
+    assert clients("valkey") == {"gateway", "messages-api", "messages-worker", "messages-search", "messages-feed", "presence"}
 
 
 def _leaving(overlay: str, port: int) -> Iterator[tuple[str, str]]:

@@ -29,6 +29,7 @@ CONFIGS = {
     "messages-api": ("messages", "messages.config", "ApiConfig"),
     "messages-worker": ("messages", "messages.config", "WorkerConfig"),
     "messages-search": ("messages", "messages.config", "SearchConfig"),
+    "messages-feed": ("messages", "messages.config", "FeedConfig"),
     "messages-migrate": ("messages", "messages.config", "MigrateConfig"),
     "presence": ("presence", "presence.config", "Config"),
     "media": ("media", "media.config", "Config"),
@@ -92,11 +93,11 @@ def test_a_process_can_start_with_its_variables(overlay: str, process: str, tmp_
 @overlays
 def test_all_processes_on_the_bus_have_the_same_number_of_partitions(overlay: str, tmp_path: Path) -> None:
     on_the_bus = [process for process in COMPONENTS if "HUBBUB_BUS_URL" in names(config_of(process))]
-    assert len(on_the_bus) == 4
+    assert len(on_the_bus) == 5
     assert len({variables_of(overlay, process, tmp_path)["HUBBUB_BUS_PARTITIONS"] for process in on_the_bus}) == 1
 
 
-@pytest.mark.parametrize("process", ["messages-api", "presence", "media"])
+@pytest.mark.parametrize("process", ["messages-api", "messages-feed", "presence", "media"])
 def test_no_service_starts_without_callers(process: str, tmp_path: Path) -> None:
     given = {**variables_of("prod", process, tmp_path), "HUBBUB_CALLERS": ""}
     with pytest.raises(ConfigError, match="HUBBUB_CALLERS is required"):
@@ -143,7 +144,7 @@ def test_every_container_runs_an_existing_command(overlay: str, process: str) ->
     entry = stages(ROOT / "services" / CONFIGS[process][0] / "Dockerfile")[-1].entrypoint
     args = pod(workload(overlay, process))["containers"][0].get("args", [])
     assert entry == ["python", "-m", CONFIGS[process][0]]
-    commands = {"messages-api": ["api"], "messages-worker": ["worker"], "messages-search": ["search"]}
+    commands = {"messages-api": ["api"], "messages-worker": ["worker"], "messages-search": ["search"], "messages-feed": ["feed"]}
     assert args == (["migrate"] if process in JOBS else commands.get(process, [])), shlex.join(args)
 
 

@@ -21,6 +21,7 @@ PROCESSES = [
     "messages-worker-0",
     "messages-worker-1",
     "messages-search",
+    "messages-feed",
     "messages-api",
     "presence",
     "media",

@@ -64,7 +64,7 @@ async def neighbours(world: World) -> Neighbours:
     other_bob = await world.person("bob", 1, tenant=second(world))
     room = await world.room(ann, bob, carol, kind="public")
     await world.room(ann, bob, kind="direct")
-    message = (await bob.post(room, SECRET, "the-key"))["message"]
+    message = (await bob.post(room, SECRET, "the-key", mentions=["ann"]))["message"]
     report = (await bob.ok("POST", f"/v1/channels/{room}/messages/{message}/reports", {"reason": "x"}, status=201))["id"]
     announced = {"name": "a.txt", "size": 3, "type": "text/plain", "channel": room}
     upload = (await ann.ok("POST", "/v1/uploads", announced, status=201))["id"]

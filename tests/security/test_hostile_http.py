@@ -60,6 +60,7 @@ PATHS = [
 QUERIES = [
     "/v1/users?q={}",
     "/v1/users?cursor={}",
+    "/v1/me/mentions?cursor={}",
     "/v1/users?limit={}",
     "/v1/search?q={}",
     "/v1/search?q=x&channel={}",

@@ -57,6 +57,7 @@ def elsewhere(pair: Neighbours) -> dict[Route, tuple[int, object]]:
         ("DELETE", "/v1/me/sessions"): (204, None),
         ("GET", "/v1/me/blocks"): (200, None),
         ("GET", "/v1/me/invitations"): (200, None),
+        ("GET", "/v1/me/mentions"): (200, None),
         ("GET", "/v1/admin/reports"): (200, None),
         ("PUT", "/v1/me/blocks/{user:path}"): (404, None),
         ("DELETE", "/v1/me/blocks/{user:path}"): (404, None),

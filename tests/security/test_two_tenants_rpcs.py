@@ -1,7 +1,8 @@
 """Two tenants with the same user ids, on every RPC of every service, streams included.
 
 RPCs about a channel are tested from their descriptors. Each other RPC needs a case in `CASES`. The tests call as the gateway,
-which may act for every tenant. libs/chassis tests for which tenants other callers may act.
+which may act for every tenant. libs/chassis tests for which tenants other callers may act. The RPCs of the feed are about the
+caller: services/messages/tests/test_feed.py shows that one gets only the events of its tenants and reaches no other's readers.
 """
 
 import uuid
@@ -186,6 +187,11 @@ async def list_invitations(doors: Doors) -> None:
         assert [each.channel for each in found] == invited
 
 
+async def list_mentions(doors: Doors) -> None:
+    assert not (await doors.own("ListMentions")).messages
+    assert [each.id for each in (await doors.theirs("ListMentions")).messages] == [doors.pair.ids["message"]]
+
+
 async def create_channel(doors: Doors) -> None:
     await doors.absent("CreateChannel", kind=ChannelKind.CHANNEL_KIND_GROUP, name="x", members=["carol"])
     assert (await doors.own("CreateChannel", kind=ChannelKind.CHANNEL_KIND_DIRECT, members=["bob"])).created
@@ -321,6 +327,7 @@ CASES: dict[str, Callable[[Doors], Awaitable[None]]] = {
     "ListAudit": list_audit,
     "ListChannels": list_channels,
     "ListInvitations": list_invitations,
+    "ListMentions": list_mentions,
     "CreateChannel": create_channel,
     "SearchMessages": search_messages,
     "CatchUp": catch_up,

@@ -49,6 +49,22 @@ async def unacknowledged(leases: GatewayLeases, revocation: str, *renewing: str)
             await asyncio.sleep(0.05)
 
 
+async def test_the_address_of_a_gateway_is_known_as_long_as_its_lease(leases_of: Open) -> None:
+    one, two = leases_of(), leases_of()
+    await one.renew("a", "10.0.0.1:9000")
+    await one.renew("b", "10.0.0.2:9000")
+    await one.renew("c")
+    assert await two.addresses() == {"a": "10.0.0.1:9000", "b": "10.0.0.2:9000"}
+    await one.leave("a")
+    assert await two.addresses() == {"b": "10.0.0.2:9000"}
+    async with asyncio.timeout(5):
+        while await two.addresses():
+            await one.renew("c")
+            await asyncio.sleep(0.05)
+    await one.renew("b")
+    assert await two.addresses() == {}  # the address went with the lease
+
+
 async def test_a_gateway_with_a_lease_is_listed_until_it_acknowledges(leases_of: Open) -> None:
     one, two = leases_of(), leases_of()
     await one.renew("a")

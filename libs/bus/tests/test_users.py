@@ -88,7 +88,8 @@ async def test_leases_and_signals_work_with_the_users_of_the_processes(valkey_se
         assert await signals.take("ticket") == b"v"
         await signals.send("n", b"payload")
         assert (await anext(listener)).payload == b"payload"
-        await leases.renew("g1")
+        await leases.renew("g1", "10.0.0.1:9000")
+        assert await leases.addresses() == {"g1": "10.0.0.1:9000"}
         await leases.acknowledge("g1", "r1")
         await api.unacknowledged("r1")
         await leases.leave("g1")
@@ -125,12 +126,14 @@ _EVAL = ("EVAL", "return redis.call('XADD', 'bus:events.0', '*', 'p', 'x')", "0"
         ("messages-search", ("XREAD", "STREAMS", "bus:commands.0", "0")),
         ("messages-search", ("SET", "bus:lease:messages:commands.0", "s")),
         ("messages-search", _EVAL),
+        ("messages-feed", ("XADD", "bus:events.0", "*", "p", "x")),
+        ("messages-feed", ("SET", "bus:lease:search.1:events.0", "s")),
         ("presence", ("XADD", "bus:events.0", "*", "p", "x")),
         ("presence", ("GETDEL", "bus:value:ticket")),
         ("presence", ("PUBLISH", "bus:signal:n", "x")),
         *(
             (user, command)
-            for user in ("gateway", "messages-api", "messages-worker", "messages-search", "presence")
+            for user in ("gateway", "messages-api", "messages-worker", "messages-search", "messages-feed", "presence")
             for command in (
                 ("FLUSHALL",),
                 ("FLUSHDB",),

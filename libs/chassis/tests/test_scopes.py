@@ -18,13 +18,14 @@ from chassis.grpc_server import require_declared, serve
 from chassis.identity import Identity, public_jwk
 from chassis.scopes import COSTS, NEEDED, TABLE, Scope, audience_of, require_costs
 from chassis.tenancy import tenant_paths, tenants
+from hubbub.gateway.v1 import gateway_service_pb2
 from hubbub.media.v1 import media_service_pb2
-from hubbub.messages.v1 import messages_pb2, messages_service_pb2
+from hubbub.messages.v1 import feed_service_pb2, messages_pb2, messages_service_pb2
 from hubbub.presence.v1 import presence_service_pb2
 
 SERVICES = [
     service
-    for module in (messages_service_pb2, media_service_pb2, presence_service_pb2)
+    for module in (messages_service_pb2, feed_service_pb2, media_service_pb2, presence_service_pb2, gateway_service_pb2)
     for service in module.DESCRIPTOR.services_by_name.values()
 ]
 RPCS = {f"/{service.full_name}/{rpc.name}": rpc for service in SERVICES for rpc in service.methods}
@@ -59,8 +60,10 @@ def test_an_rpc_without_a_cost_does_not_start_a_service() -> None:
 
 
 @pytest.mark.parametrize("path", RPCS)
-def test_every_rpc_except_the_gateways_own_has_a_tenant(path: str) -> None:
-    assert tenant_paths(RPCS[path].input_type) or NEEDED[path].scope is Scope.GATEWAY
+def test_every_rpc_has_a_tenant_unless_it_is_the_gateways_own_or_about_the_caller(path: str) -> None:
+    scope = NEEDED[path].scope
+    assert bool(tenant_paths(RPCS[path].input_type)) == NEEDED[path].names_tenants or scope is Scope.GATEWAY
+    assert NEEDED[path].names_tenants or scope is Scope.FEED
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +139,9 @@ async def test_an_rpc_requires_its_scope_and_its_tenant(path: str) -> None:
         assert await status(target, path, "unknown", "acme") is grpc.StatusCode.UNAUTHENTICATED
         assert await status(target, path, "wrong-scope", "acme") is grpc.StatusCode.PERMISSION_DENIED
         assert await status(target, path, "gateway", "acme") is grpc.StatusCode.OK
-        if scope is not Scope.GATEWAY:
+        if not NEEDED[path].names_tenants:
+            assert await status(target, path, "shop", "") is grpc.StatusCode.OK
+        elif scope is not Scope.GATEWAY:
             assert await status(target, path, "shop", "acme") is grpc.StatusCode.OK
             assert await status(target, path, "shop", "beta") is grpc.StatusCode.PERMISSION_DENIED
             assert await status(target, path, "shop", "") is grpc.StatusCode.PERMISSION_DENIED

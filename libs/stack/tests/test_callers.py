@@ -23,7 +23,7 @@ def variables(data: Path, added: str = "") -> CallerVariables:
 def test_our_services_and_one_product_have_persistent_keys(tmp_path: Path) -> None:
     first = variables(tmp_path)
     gateway, messages, product = callers(first.services[CALLERS])
-    assert (gateway.name, set(gateway.scopes)) == ("gateway", set(Scope))
+    assert (gateway.name, set(gateway.scopes)) == ("gateway", set(Scope) - {Scope.FEED})
     assert (messages.name, messages.scopes) == ("messages", [Scope.MEDIA_READ])
     assert messages.keys == [public_jwk(private_key(first.messages[MESSAGES_KEY]))]
     assert (product.name, set(product.scopes)) == ("product", set(Scope) - {Scope.GATEWAY})

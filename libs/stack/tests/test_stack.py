@@ -26,6 +26,7 @@ _NAMES = {
     "messages-api",
     "messages-worker-0",
     "messages-search",
+    "messages-feed",
     "presence",
     "media",
     "postgres",

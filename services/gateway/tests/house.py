@@ -119,13 +119,13 @@ class _NoPresence:
 class House:
     """A running gateway, its bus and its store."""
 
-    def __init__(self, config: Config, key: DevIssuer, port: int, bus: Bus) -> None:
+    def __init__(self, config: Config, key: DevIssuer, port: int, bus: Bus, store: Services) -> None:
         self.config = config
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self.socket_url = f"ws://127.0.0.1:{port}/v1/connect"
         self.bus = bus
-        self.store = Services()
+        self.store = store
         self.lifecycle = Lifecycle()
         self.gateway: Gateway
         self._issuer = key
@@ -173,8 +173,8 @@ class House:
 
 
 @asynccontextmanager
-async def open_house(bus_url: str, folder: Path, **settings: Any) -> AsyncIterator[House]:
-    """Run a gateway inside the block; leaving stops it as SIGTERM does."""
+async def open_house(bus_url: str, folder: Path, *, store: Services | None = None, **settings: Any) -> AsyncIterator[House]:
+    """Run a gateway inside the block; leaving stops it as SIGTERM does. A second gateway is given the store of the first."""
     key_file = folder / "dev.pem"
     config = Config(
         listen=Address("127.0.0.1", 0),
@@ -194,18 +194,19 @@ async def open_house(bus_url: str, folder: Path, **settings: Any) -> AsyncIterat
         open_gateway_leases(bus_url) as leases,
         asyncio.TaskGroup() as group,
     ):
-        house = House(config, DevIssuer(dev_key(key_file)), listening.getsockname()[1], bus)
+        house = House(config, DevIssuer(dev_key(key_file)), listening.getsockname()[1], bus, store or Services())
         clients = Clients(cast(Any, house.store), cast(Any, _NoPresence()), cast(Any, None))
         house.gateway = Gateway(config, house.lifecycle, bus=bus, signals=signals, leases=leases, clients=clients, group=group)
         serving = group.create_task(house.gateway.serve(listening))
-        working = group.create_task(house.store.work(bus))
+        working = None if store else group.create_task(house.store.work(bus))
         await _until_ready(house)
         try:
             yield house
         finally:
             house.lifecycle.stop()
             await serving
-            working.cancel()
+            if working is not None:
+                working.cancel()
 
 
 async def _until_ready(house: House) -> None:

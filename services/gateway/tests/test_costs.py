@@ -270,7 +270,7 @@ async def test_a_blow_of_any_frame_closes_with_4004(house: House, piece: bytes) 
         assert not connection.transport.is_reading() or connection.transport.is_closing()
 
 
-GENEROUS = {"sends_per_second": 100_000, "burst": 100_000, "tenant_sends_per_second": 1_000_000}
+GENEROUS: dict[str, Any] = {"sends_per_second": 100_000, "burst": 100_000, "tenant_sends_per_second": 1_000_000}
 
 
 @pytest.mark.parametrize("piece", [spell(0x81, PING), spell(0x81, PING + b" " * 1_500)], ids=["small", "large"])

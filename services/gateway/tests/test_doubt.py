@@ -17,9 +17,10 @@ from gateway.model import Connection
 from gateway.protocol.close_codes import Close
 from gateway.revocation.apply import ASKED, RELOADED, Revocations
 from gateway.revocation.lease import GatewayLease
+from hubbub.events.v1.events_pb2 import Revocation
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from services.gateway.tests.house import Services
-from services.gateway.tests.world import World
+from services.gateway.tests.world import TENANT, World
 
 
 class Asked(Services):
@@ -146,3 +147,13 @@ async def test_what_is_not_held_is_bounded_for_a_client_that_does_not_read(gatew
     assert not gateway.world.transports[ann].written
     gateway.world.registry.writer.send_unheld(ann, b"{}")
     assert ann.closing is Close.SLOW_CONSUMER
+
+
+async def test_the_erasure_of_a_user_ends_what_is_served_from_memory(gateway: Gateway) -> None:
+    world = gateway.world
+    world.join("c", "ann")
+    world.connect("ann")
+    world.say("c", 2)
+    assert world.hub.tails.size > 0
+    gateway.revocations.apply(Revocation(id="1", tenant=TENANT, user="erased-1", erased=True))
+    assert world.hub.tails.size == 0

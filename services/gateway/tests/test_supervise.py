@@ -38,7 +38,7 @@ async def test_a_verification_that_fails_closes_only_the_newcomers(world: World,
     def broken(_channel: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("gateway.hub.catchup.membership", broken)
+    monkeypatch.setattr("gateway.hub.gains.membership", broken)
     world.join("c", "ann")
     assert (await world.seen(ann))[-1] == 4005
     assert await world.seen(bob) == ["synced"]

@@ -203,6 +203,23 @@ async def test_a_failed_read_fails_for_everyone_who_waits_and_can_be_repeated(wo
     assert await world.seen(bob) == ["error:UNAVAILABLE"]
 
 
+async def test_what_was_read_before_all_tails_are_dropped_is_not_kept(world: World) -> None:
+    world.join("c", "ann", "bob")
+    world.say("c", 2)
+    ann, bob = world.connect("ann"), world.connect("bob")
+    world.store.prompt = False
+    await world.sync(ann, c=2)
+    (call,) = world.store.calls
+    call.snapshot()
+    world.store.rewrite("c", 3)
+    world.hub.tails.clear()
+    call.arrive()
+    await world.settle()
+    world.store.prompt = True
+    await world.sync(bob, c=2)
+    assert await world.seen(bob) == ["synced c=complete@4", "c:3 erased", "c:4"]
+
+
 async def test_the_tail_goes_with_the_channel(world: World) -> None:
     world.join("c", "ann")
     ann = world.connect("ann")

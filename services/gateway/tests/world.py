@@ -18,6 +18,7 @@ import msgspec
 from chassis.errors import HubbubError, NotFound
 from gateway.hub.catchup import CatchUps
 from gateway.hub.fill import GapFiller
+from gateway.hub.gains import Gains
 from gateway.hub.hub import Hub
 from gateway.hub.recent import Load
 from gateway.identity.identity import Identity
@@ -125,11 +126,15 @@ class Store:
 
     def erase(self, channel: str, seq: int) -> Event:
         """Delete a message: its event, and the text of its entry, as the messages service does."""
+        self.rewrite(channel, seq)
+        return self.append(channel, DELETED)
+
+    def rewrite(self, channel: str, seq: int) -> None:
+        """Erase the text of an entry, as the erasure of a user does."""
         erased = Event()
         erased.CopyFrom(self.logs[channel][seq - 1])
         erased.payload = json.dumps(json.loads(erased.payload) | {"erased": True}).encode()
         self.logs[channel][seq - 1] = erased
-        return self.append(channel, DELETED)
 
     def append(self, channel: str, kind: EventKind.ValueType = POSTED, user: str = "", about: int = 0) -> Event:
         log = self.logs.setdefault(channel, [])
@@ -306,6 +311,7 @@ class World:
         self.now = 0.0
         """The clock of `catch_up_rate`."""
         self.catch_up_rate = SharedRate(1_000, 1_000, "too much", clock=lambda: self.now)
+        self.gains = Gains(self.hub, self.registry, stub, group)
         self.catch_ups = CatchUps(self.hub, self.registry, stub, group=group, rate=self.catch_up_rate, sync_events=SYNC_EVENTS)
         self.doubtful: list[Account] = []
         """Users whose sessions `revocation.apply` would open again."""

@@ -8,14 +8,14 @@ import uuid
 import psycopg
 import pytest
 
-from chassis.errors import NotAllowed, NotAuthenticated, NotFound
+from chassis.errors import NotAllowed, NotAuthenticated, NotFound, Unavailable
 from chassis.postgres import EVERY_TENANT
 from hubbub.events.v1 import events_pb2 as events
 from hubbub.messages.v1 import messages_pb2 as nouns
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages.commands.model import Delete, Edit, Pin, Post, React
-from messages.message import Attachment, MessageId, UserId
-from messages.store import audit, erasure
+from messages.message import Attachment, ChannelId, MessageId, TenantId, UserId
+from messages.store import audit, erasure, log
 from services.messages.tests.conftest import Town, refused
 from stack.postgres import Postgres
 
@@ -34,8 +34,12 @@ async def erase(town: Town, user: str) -> str:
     """Erase a user; returns their pseudonym."""
     await request(town, user)
     (wanted,) = await erasure.waiting(town.database)
-    await erasure.erase(town.database, wanted)
+    await erasure.erase(town.database, wanted, _nothing)
     return wanted.pseudonym
+
+
+async def _nothing() -> None:
+    pass
 
 
 async def places(town: Town, server: Postgres, user: str) -> set[str]:
@@ -56,6 +60,8 @@ async def lived(town: Town, user: str) -> str:
     await town.people("root")
     room = await town.channel("ann", user, "cid")
     other = await town.channel(user, "ann")
+    async with town.database.transaction([town.tenant]) as connection:
+        await log.change_roster(connection, TenantId(town.tenant), ChannelId(other), [UserId(user)], None)
     await town.channel(user, "ann", kind="direct")
     own, reply = [await posted(town, room, user, text) for text in ("mine", "mine, too")]
     hers = await posted(town, room, "ann", "hers")
@@ -100,6 +106,7 @@ async def test_no_column_of_any_table_holds_the_id_of_an_erased_user(own_town: T
         "entries.actor", "entries.details", "members.user", "reactions.user", "bans.user", "bans.moderator", "silences.user",
         "silences.moderator", "reports.sender", "reports.reporter", "blocks.user", "blocks.blocked", "channels.direct_key",
         "invitations.user", "departures.user", "additions.user", "browser_sessions.user", "pseudonyms.user", "users.id",
+        "user_words.user", "mentions.user", "roster_changes.user",
     }  # fmt: skip
     await erase(own_town, user)
     assert await places(own_town, postgres_server, user) == set()
@@ -184,9 +191,25 @@ async def test_an_interrupted_erasure_is_finished_by_the_next_run(own_town: Town
     async with own_town.database.connection(EVERY_TENANT) as connection:
         await connection.execute("ALTER TABLE reactions RENAME TO elsewhere")
     with pytest.raises(Exception, match="Temporarily unavailable"):
-        await erasure.erase(own_town.database, wanted)
+        await erasure.erase(own_town.database, wanted, _nothing)
     assert "entries.actor" not in await places(own_town, postgres_server, user)
     async with own_town.database.connection(EVERY_TENANT) as connection:
         await connection.execute("ALTER TABLE elsewhere RENAME TO reactions")
-    await erasure.erase(own_town.database, wanted)
+    await erasure.erase(own_town.database, wanted, _nothing)
     assert await places(own_town, postgres_server, user) == set()
+
+
+async def test_gateways_are_told_once_the_log_is_rewritten_and_before_the_request_is_done(own_town: Town) -> None:
+    room = await own_town.channel("ann", "bob")
+    await own_town.post(room, "bob", "mine")
+    await request(own_town, "bob")
+    (wanted,) = await erasure.waiting(own_town.database)
+    seen = []
+
+    async def unreachable() -> None:
+        seen.append([json.loads(event.payload)["data"].get("text") for event in await own_town.log(room)])
+        raise Unavailable
+
+    await refused(erasure.erase(own_town.database, wanted, unreachable), Unavailable)
+    assert "mine" not in seen[0]
+    assert await erasure.waiting(own_town.database) == [wanted]

@@ -23,20 +23,23 @@ from messages.message import ChannelId, CommandId, MessageId, TenantId, UserId
 from messages.queries import audit, channels, log, members, messages, moderation, reports, search, users
 from stack.postgres import Postgres
 
-CHANNELS, POSTS = 3_000, 20_000
-"""Each channel has 10 members and 10 posts, except for one with this many posts, and as many members as there are channels."""
+CHANNELS, POSTS, LATER = 3_000, 20_000, 4_000
+"""Each channel has 10 members and 10 posts, except for one with this many posts, and as many members as there are channels.
+
+Its posts are followed by `LATER` reactions.
+"""
 ROWS = 2_000
 """More than a read of a page or of one user's channels touches in any table; less than any table has."""
 CHANNEL, MESSAGE = "0190a0a0-0000-7000-8000-000000000001", "0190a0a0-0000-7000-8000-000000000101"
 FIRST = "00000000-0000-0000-0000-000000000000"
 SLICE = f"search_1_{FIRST.replace('-', '')}"
-LARGE = {"entries", "keys", "members", "channels", "users", "changes", "reactions", "roster_changes"}
+LARGE = {"user_words", "mentions", "entries", "keys", "members", "channels", "users", "changes", "reactions", "roster_changes"}
 FILL = f"""
 INSERT INTO users (tenant, id, name) SELECT 't', 'u' || n, 'User ' || n FROM generate_series(1, {CHANNELS}) n;
 INSERT INTO channels (id, tenant, kind, name, history, head, posts, last_post)
 SELECT ('0190a0a0-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 't', 'group', 'x', 'all', 10, 10, 10
 FROM generate_series(1, {CHANNELS}) n;
-UPDATE channels SET head = {POSTS}, posts = {POSTS}, last_post = {POSTS}, members = {CHANNELS}, roster = {CHANNELS}
+UPDATE channels SET head = {POSTS + LATER}, posts = {POSTS}, last_post = {POSTS}, members = {CHANNELS}, roster = {CHANNELS}
 WHERE id = '{CHANNEL}';
 CREATE TEMP TABLE sizes AS
 SELECT id, CASE id WHEN '{CHANNEL}' THEN {CHANNELS} ELSE 10 END AS members, posts, row_number() OVER () AS n FROM channels;
@@ -47,15 +50,19 @@ INSERT INTO entries (channel, seq, posts, tenant, kind, actor, at, key, message,
 SELECT id, seq, seq, 't', 1, 'u' || 1 + (n + seq) % 10, now(), seq::text, gen_random_uuid(),
   CASE WHEN seq % 50 = 0 THEN '{MESSAGE}'::uuid END, 'some words ' || seq FROM sizes, generate_series(1, posts) seq;
 INSERT INTO keys (channel, fingerprint, seq, message) SELECT channel, gen_random_uuid(), seq, message FROM entries;
+INSERT INTO entries (channel, seq, posts, tenant, kind, actor, at, message)
+SELECT '{CHANNEL}', seq, {POSTS}, 't', 4, 'u1', now(), '{MESSAGE}' FROM generate_series({POSTS + 1}, {POSTS + LATER}) seq;
 INSERT INTO changes (channel, message, seq, tenant, pinned)
-SELECT channel, message, seq, 't', seq <> 5 FROM entries WHERE seq % 100 = 0 OR seq = 5;
+SELECT channel, message, seq, 't', seq <> 5 FROM entries WHERE kind = 1 AND (seq % 100 = 0 OR seq = 5);
 INSERT INTO reactions (channel, message, emoji, "user", tenant, active, seq)
-SELECT channel, message, '+1', 'u1', 't', true, seq FROM entries WHERE seq % 20 = 0;
+SELECT channel, message, '+1', 'u1', 't', true, seq FROM entries WHERE kind = 1 AND seq % 20 = 0;
+INSERT INTO mentions (tenant, "user", message, channel, seq)
+SELECT 't', 'u' || 1 + seq % 10, message, channel, seq FROM entries WHERE kind = 1 AND seq % 10 < 3;
 INSERT INTO roster_changes (channel, number, tenant, "user", role, seq, at)
 SELECT '{CHANNEL}', n, 't', 'u' || n, 'member', 10, now() FROM generate_series(1, {CHANNELS}) n;
 INSERT INTO reader_positions SELECT 'search.1', id, 10 FROM channels;
 SELECT search_add_slice(1, '{FIRST}');
-INSERT INTO {SLICE} SELECT message, channel, seq, to_tsvector('simple', text) FROM entries;
+INSERT INTO {SLICE} SELECT message, channel, seq, to_tsvector('simple', text) FROM entries WHERE kind = 1;
 INSERT INTO blocks (tenant, blocked, "user") SELECT 't', 'u' || n, 'u' || n + 1 FROM generate_series(1, {CHANNELS - 1}) n;
 """
 
@@ -67,7 +74,7 @@ _OTHERS = {"upload": MESSAGE, "joinable": ["public"], "direct_key": "x", "after_
            "blocked": "u8", "seconds": 2, "listed": 200, "reader": "search.1", "messages": [MESSAGE], "sender": None,
            "query": "words", "heads": [10], "seqs": [10], "roles": ["owner", "moderator", "member", "reader"],
            "after_role": "member", "after_user": "u7", "prefix": "", "prefix_of_name": "user 12",
-           "last": "\U0010ffff"}  # fmt: skip
+           "beginning": "user 12", "considered": 5_000, "older": MESSAGE, "last": "\U0010ffff"}  # fmt: skip
 PARAMETERS: dict[str, Any] = {**_IDS, **_PAGE, **_MANY, **_OTHERS}
 READS = {
     "audit.PAGE": audit.PAGE,
@@ -89,6 +96,7 @@ READS = {
     "messages.THREAD": messages.THREAD,
     "messages.PINNED": messages.PINNED,
     "messages.PINNED_IN_THREAD": messages.PINNED_IN_THREAD,
+    "messages.MENTIONS": messages.MENTIONS,
     "messages.IS_HIDDEN": messages.IS_HIDDEN,
     "moderation.BLOCKED": moderation.BLOCKED.replace("%(after)s", "%(user)s"),
     "moderation.COUNT_BLOCKED": moderation.COUNT_BLOCKED,
@@ -102,6 +110,7 @@ READS = {
     "reports.CONTEXT": reports.CONTEXT,
     "users.FIND": users.FIND,
     "users.LIST": users.LIST,
+    "users.SEARCH": users.SEARCH.replace("%(query)s", "%(beginning)s"),
     "users.NAMES": users.NAMES,
     "search.CHANNELS": search.CHANNELS.replace("%(channel)s", "NULL"),
     "search.CURRENT": search.CURRENT,
@@ -141,7 +150,7 @@ async def tables(request: pytest.FixtureRequest, postgres_server: Postgres) -> A
         if request.param != "empty":
             await connection.execute(FILL)
             await connection.execute("VACUUM")
-            analyzed = "" if request.param == "analyzed" else f"users, entries, changes, reactions, blocks, {SLICE}"
+            analyzed = "" if request.param == "analyzed" else f"users, user_words, entries, changes, reactions, blocks, {SLICE}"
             await connection.execute(f"ANALYZE {analyzed}".encode())
         yield connection
     await postgres_server.drop_database(name)

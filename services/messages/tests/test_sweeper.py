@@ -7,7 +7,8 @@ import asyncio
 from chassis.postgres import EVERY_TENANT, Database
 from messages.commands.batch import handle
 from messages.commands.model import Edit, Post
-from messages.message import MessageId
+from messages.message import ChannelId, MessageId, Range, TenantId, UserId
+from messages.policy import Role
 from messages.store import log
 from messages.sweeper import Sweeper
 from services.messages.tests.conftest import Listener, Town
@@ -55,6 +56,19 @@ async def test_entries_that_a_crash_kept_from_the_bus_are_published_in_their_cur
         await listener.until(lambda heard: len(heard.events) == 3)
     assert listener.events == await town.log(channel, after=2)
     assert await _rows(town.database) == 0
+
+
+async def test_roster_changes_are_deleted_after_a_day(own_town: Town) -> None:
+    town = own_town
+    channel = ChannelId(await town.channel("ann"))
+    async with town.database.transaction([town.tenant]) as connection:
+        await log.change_roster(connection, TenantId(town.tenant), channel, [UserId(f"u{n}") for n in range(3)], Role.MEMBER)
+        await connection.execute("UPDATE roster_changes SET at = at - interval '24 hours' WHERE number < 3")
+    sweeper = Sweeper(town.database, town.publisher)
+    assert (await sweeper.trim(), await sweeper.trim()) == (2, 0)
+    async with town.database.connection(EVERY_TENANT) as connection:
+        left = await log.roster_changes(connection, [Range(channel, 0, 3)])
+    assert [change.roster for change in left] == [3]
 
 
 class CountedSweeper(Sweeper):

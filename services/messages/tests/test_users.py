@@ -61,8 +61,8 @@ async def test_hello_has_the_unread_and_the_most_recently_active_channels_and_me
         await town.post(channels[n], "bob")
     for n in (1, 3):
         await town.do(town.command(channels[n], "ann", Read(4)))
-    async with town.database.connection([town.tenant]) as connection:
-        _, (opened,) = await store.of_users(connection, [(town.tenant, "ann")], listed=3)
+    (rows,) = await town.database.reading([town.tenant], [store.of_users_query([(town.tenant, "ann")], listed=3)])
+    (opened,) = store.opened(rows)
     shown = [each["id"] for each in json.loads(opened.listed)]
     assert shown == sorted([channels[4], channels[0], channels[3]]), "two unread ones, and the one active after the others"
     assert opened.more
@@ -156,8 +156,9 @@ async def test_a_revocation_that_a_gateway_does_not_confirm_is_stored_but_does_n
     await refused(town.service.AdmitUser(_admit(town, "ann"), None), NotAuthenticated)
 
 
-async def test_users_are_found_by_parts_of_id_and_name_page_by_page(town: Town) -> None:
-    for user, name in (("u1", "Bea"), ("u2", "ann"), ("u3", "Anna"), ("zoe-ann", "Zoë"), ("u5", "100%_x")):
+async def test_users_are_found_by_the_words_of_id_and_name_page_by_page(town: Town) -> None:
+    named = {"u1": "Bea", "u2": "ann", "u3": "Anna Bell", "zoe-ann": "Zoë", "u5": "100%_x", "u6": "王小明"}
+    for user, name in named.items():
         await town.service.AdmitUser(_admit(town, user, name), None)
     await town.people("eve", tenant="elsewhere")
 
@@ -165,14 +166,28 @@ async def test_users_are_found_by_parts_of_id_and_name_page_by_page(town: Town) 
         request = rpc.ListUsersRequest(caller=town.caller("u1"), query=query, page_size=limit, page_token=cursor)
         return await town.service.ListUsers(request, None)
 
-    assert [user.id for user in (await find("")).users] == ["u5", "u2", "u3", "u1", "zoe-ann"]
-    assert [user.id for user in (await find("AnN")).users] == ["u2", "u3", "zoe-ann"]
-    assert [user.id for user in (await find("%_")).users] == ["u5"]
+    async def ids(query: str) -> list[str]:
+        return [user.id for user in (await find(query)).users]
+
+    assert await ids("") == ["u5", "u2", "u3", "u1", "zoe-ann", "u6"]
+    assert await ids("AnN") == ["u2", "u3", "zoe-ann"]
+    assert await ids("anna b") == await ids("bell") == ["u3"]
+    assert await ids("ZOË") == ["zoe-ann"]
+    assert await ids("小明") == ["u6"]
+    assert await ids("%_") == ["u5"]
+    assert not await ids("nn")
     first = await find("ann", limit=2)
     assert [user.id for user in first.users] == ["u2", "u3"]
     second = await find("ann", limit=2, cursor=first.next_page_token)
     assert ([user.id for user in second.users], second.next_page_token) == (["zoe-ann"], "")
     await refused(find("", cursor="!"), InvalidArgument)
+
+    await town.service.AdmitUser(_admit(town, "u2", "Carl"), None)
+    root = town.caller("root", admin=True)
+    await town.service.BlockUser(rpc.BlockUserRequest(caller=root, user="zoe-ann", blocked=True), None)
+    assert (await ids("ann"), await ids("carl")) == (["u3"], ["u2"])
+    await town.service.BlockUser(rpc.BlockUserRequest(caller=root, user="zoe-ann", blocked=False), None)
+    assert await ids("ann") == ["u3", "zoe-ann"]
 
 
 @pytest.mark.parametrize(("tenant", "user"), [("", "u"), ("A", "u"), ("t" * 65, "u"), ("t", ""), ("t", "u" * 129), ("t", "\x00")])

@@ -1,4 +1,4 @@
-"""Keeps the leases of the running gateways and their acknowledgements of revocations.
+"""Keeps the leases and addresses of the running gateways, and their acknowledgements of revocations.
 
 A revocation must hold at every gateway before its caller is answered. Each gateway renews a short lease. `unacknowledged` returns
 every gateway whose lease may still be valid, so a gateway must stop trusting its lease `LEASE_SECONDS` after it *began* the last
@@ -30,8 +30,11 @@ _ACKNOWLEDGED_SECONDS = 60
 class GatewayLeases(Protocol):
     """Leases and acknowledgements. Every call has its own deadline and raises `BusUnavailable` when it passes."""
 
-    async def renew(self, gateway: str) -> None:
-        """Take or renew a gateway's lease for at least `LEASE_SECONDS`."""
+    async def renew(self, gateway: str, address: str = "") -> None:
+        """Take or renew a gateway's lease for at least `LEASE_SECONDS`.
+
+        Other gateways may call it at `address` (host:port); empty if they may not.
+        """
         ...
 
     async def leave(self, gateway: str) -> None:
@@ -49,6 +52,10 @@ class GatewayLeases(Protocol):
         """
         ...
 
+    async def addresses(self) -> dict[str, str]:
+        """Addresses of the gateways that hold a lease and may be called, by gateway."""
+        ...
+
 
 class RedisGatewayLeases:
     """Leases on a Redis or Valkey server."""
@@ -59,14 +66,15 @@ class RedisGatewayLeases:
         """A connection of its own, so that a renewal never queues behind other commands."""
         self._record = [redis_keys.GATEWAYS, redis_keys.GATEWAYS_SINCE]
 
-    async def renew(self, gateway: str) -> None:
+    async def renew(self, gateway: str, address: str = "") -> None:
         """Take or renew a lease."""
-        command = self._scripts.renew_lease.call(self._record, gateway, _LEASE_MILLISECONDS)
-        await self._client.call([command], _CALL_SECONDS)
+        keys = [*self._record, redis_keys.GATEWAY_ADDRESSES]
+        await self._client.call([self._scripts.renew_lease.call(keys, gateway, _LEASE_MILLISECONDS, address)], _CALL_SECONDS)
 
     async def leave(self, gateway: str) -> None:
         """End a lease."""
-        await self._client.call([("ZREM", redis_keys.GATEWAYS, gateway)], _CALL_SECONDS)
+        ending = [("ZREM", redis_keys.GATEWAYS, gateway), ("HDEL", redis_keys.GATEWAY_ADDRESSES, gateway)]
+        await self._client.call(ending, _CALL_SECONDS)
 
     async def acknowledge(self, gateway: str, revocation: str) -> None:
         """Record an acknowledgement."""
@@ -78,6 +86,13 @@ class RedisGatewayLeases:
         command = self._scripts.unacknowledged.call([*self._record, redis_keys.acknowledged(revocation)])
         ((age, *gateways),) = await self._client.call([command], _CALL_SECONDS)
         return frozenset(gateway.decode() for gateway in gateways) if age >= _LEASE_MILLISECONDS else None
+
+    async def addresses(self) -> dict[str, str]:
+        """Addresses of the gateways that hold a lease."""
+        command = self._scripts.gateway_addresses.call([redis_keys.GATEWAYS, redis_keys.GATEWAY_ADDRESSES])
+        (pairs,) = await self._client.call([command], _CALL_SECONDS)
+        words = [each.decode() for each in pairs]
+        return dict(zip(words[::2], words[1::2], strict=True))
 
     def close(self) -> None:
         """Close the connection."""
@@ -93,10 +108,12 @@ class MemoryGatewayLeases:
         """When each gateway's lease ends."""
         self._acknowledged: dict[str, set[str]] = {}
         """Gateways by revocation; never forgotten."""
+        self._addresses: dict[str, str] = {}
 
-    async def renew(self, gateway: str) -> None:
+    async def renew(self, gateway: str, address: str = "") -> None:
         """Take or renew a lease."""
         self._ends[gateway] = self._clock() + LEASE_SECONDS
+        self._addresses[gateway] = address
 
     async def leave(self, gateway: str) -> None:
         """End a lease."""
@@ -108,9 +125,16 @@ class MemoryGatewayLeases:
 
     async def unacknowledged(self, revocation: str) -> frozenset[str]:
         """Gateways that have not acknowledged."""
+        return frozenset(self._valid() - self._acknowledged.get(revocation, set()))
+
+    async def addresses(self) -> dict[str, str]:
+        """Addresses of the gateways that hold a lease."""
+        valid = self._valid()
+        return {gateway: address for gateway, address in self._addresses.items() if gateway in valid and address}
+
+    def _valid(self) -> set[str]:
         now = self._clock()
-        valid = {gateway for gateway, end in self._ends.items() if end > now}
-        return frozenset(valid - self._acknowledged.get(revocation, set()))
+        return {gateway for gateway, end in self._ends.items() if end > now}
 
 
 @asynccontextmanager

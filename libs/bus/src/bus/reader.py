@@ -107,6 +107,10 @@ class ReaderOptions:
     consumer: str
     """Unique among the live instances."""
     partitions: int
+    tenants: frozenset[str] | None = None
+    """Whose events it reads; None for all. The log's `heads` must be of the same tenants."""
+    measured: bool = True
+    """Whether it sets the gauges of its lag: false where several readers of one kind share a process."""
 
 
 @dataclass(slots=True)
@@ -236,7 +240,8 @@ class Reader:
                 self._topic(delivery.topic).lost = True
                 continue
             found += batch.events
-        return found
+        tenants = self._options.tenants
+        return found if tenants is None else [event for event in found if event.tenant in tenants]
 
     async def _item(self, *, wait: bool) -> ReadItem | None:
         """The next item of the bus; without `wait`, None unless it is there already."""
@@ -351,6 +356,8 @@ class Reader:
 
     def _measure(self) -> None:
         """Record how far the reader is behind, in the topics of this instance."""
+        if not self._options.measured:
+            return
         oldest = min((state.read_to or state.since for state in self._topics.values()), default=time.time())
         metrics.READER_LAG_SECONDS.labels(self._options.kind).set(max(time.time() - oldest, 0.0))
         metrics.READER_LAG_EVENTS.labels(self._options.kind).set(sum(self._missing.values()))

@@ -11,6 +11,9 @@ GATEWAYS = "bus:gateways"
 GATEWAYS_SINCE = "bus:gateways:since"
 """Hash with the time at which `GATEWAYS` was created and the run id of the server at that time."""
 
+GATEWAY_ADDRESSES = "bus:gateways:addresses"
+"""Hash of the addresses at which gateways accept calls of other gateways, by gateway."""
+
 
 def stream(topic: str) -> str:
     """Stream of a topic's entries."""

@@ -33,6 +33,7 @@ class Scripts:
     release_leases: Script
     renew_lease: Script
     unacknowledged: Script
+    gateway_addresses: Script
 
     @classmethod
     def load(cls) -> Scripts:

@@ -112,7 +112,7 @@ class Caller:
         self.keys: dict[str, VerificationKey] = verification_keys(config.keys)
         """By `kid`."""
         self.scopes = frozenset(config.scopes)
-        self._tenants = None if EVERY_TENANT in config.tenants else frozenset(config.tenants)
+        self.tenants = None if EVERY_TENANT in config.tenants else frozenset(config.tenants)
         """None for all tenants."""
         self._rate = config.calls_per_second
         self._clock = clock
@@ -132,7 +132,7 @@ class Caller:
         size = message.ByteSize() // COST_BYTES
         if size:
             self.count_call(size)
-        if self._tenants is None or len(self._tenants) > 1:
+        if self.tenants is None or len(self.tenants) > 1:
             for tenant in set(tenants(message)):
                 self._quota_of(tenant).charge(self._clock(), cost + size)
 
@@ -148,10 +148,10 @@ class Caller:
 
         A caller of certain tenants may send neither requests without a tenant nor streams.
         """
-        if self._tenants is None:
+        if self.tenants is None:
             return
         named = list(tenants(request)) if isinstance(request, Message) else []
-        if not named or not self._tenants.issuperset(named):
+        if not named or not self.tenants.issuperset(named):
             raise CallerNotAllowed("The calling service may not act for this tenant")
 
 

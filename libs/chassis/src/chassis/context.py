@@ -6,11 +6,13 @@ import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import structlog
 
 REQUEST_ID_METADATA = "x-request-id"
 """gRPC metadata key and HTTP header."""
+_serving: ContextVar[frozenset[str] | None] = ContextVar("serving")
 _ACCEPTABLE = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
@@ -34,6 +36,21 @@ def current_caller() -> str | None:
     """Return the name of the calling service; None outside of requests, and for unknown callers."""
     value = structlog.contextvars.get_contextvars().get("caller")
     return value if isinstance(value, str) else None
+
+
+def serving() -> frozenset[str] | None:
+    """Return the tenants for which the calling service may act; None for all. Raises `LookupError` outside of RPCs."""
+    return _serving.get()
+
+
+@contextmanager
+def serving_tenants(tenants: frozenset[str] | None) -> Iterator[None]:
+    """Let `serving` return these tenants inside the block."""
+    token = _serving.set(tenants)
+    try:
+        yield
+    finally:
+        _serving.reset(token)
 
 
 @contextmanager

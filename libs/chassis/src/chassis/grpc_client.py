@@ -35,18 +35,22 @@ _OPTIONS = [
 ]
 
 
-def open_channel(target: str, identity: Identity | None = None, tls: TlsFiles | None = None) -> grpc.aio.Channel:
+def open_channel(
+    target: str, identity: Identity | None = None, tls: TlsFiles | None = None, *, server_name: str | None = None
+) -> grpc.aio.Channel:
     """Open a channel that reconnects within a second and balances calls over all addresses of the service.
 
     Every call carries a token of `identity`. A call without a token succeeds only where the service does not authenticate.
-    With an authority in `tls` the channel speaks TLS, and the service's certificate must name the host of `target`.
+    With an authority in `tls` the channel speaks TLS, and the service's certificate must name `server_name`, or else the host of
+    `target`.
     Raises `OSError` if a file cannot be read.
     """
+    options = _OPTIONS if server_name is None else [*_OPTIONS, ("grpc.ssl_target_name_override", server_name)]
     channel: grpc.aio.Channel
     if tls is None or tls.authority is None:
-        channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
+        channel = grpc.aio.insecure_channel(target, options=options)
     else:
-        channel = client_channel(tls, lambda credentials: grpc.aio.secure_channel(target, credentials, options=_OPTIONS))
+        channel = client_channel(tls, lambda credentials: grpc.aio.secure_channel(target, credentials, options=options))
     return _AuthenticatedChannel(channel, identity) if identity else channel
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -13,7 +14,7 @@ import grpc
 import structlog
 
 from chassis.callers import Caller, Callers
-from chassis.context import REQUEST_ID_METADATA, request, request_id_from
+from chassis.context import REQUEST_ID_METADATA, request, request_id_from, serving_tenants
 from chassis.errors import CallerRefused, HubbubError, Internal
 from chassis.metrics import DEFECTS, RPC_CALLS, RPC_SECONDS
 from chassis.rpc_errors import to_status
@@ -21,8 +22,8 @@ from chassis.scopes import NEEDED
 
 log = structlog.get_logger()
 _OWN_PREFIX = "/hubbub."
-_POLLED = frozenset({"/hubbub.messages.v1.MessagesService/GetHeads"})
-"""Methods that every gateway calls twice a second: their success is not logged."""
+_POLLED = frozenset({"/hubbub.messages.v1.MessagesService/GetHeads", "/hubbub.gateway.v1.GatewayService/HandOver"})
+"""Methods that gateways call all the time: their success is not logged."""
 _UNKNOWN_CALLER = "-"
 
 
@@ -91,33 +92,41 @@ class _Call:
         """The caller's name, if known."""
         return self.caller.name if self.caller else None
 
-    def check(self, message: object) -> None:
-        """Raise `CallerRefused` unless the caller may send this message."""
+    @contextmanager
+    def checked(self, message: object) -> Iterator[None]:
+        """Handle this message inside the block. Raises `CallerRefused` unless the caller may send it."""
         if self.refusal:
             raise self.refusal
         if self.caller:
-            self.caller.require_tenants(message)
-            self.caller.count_message(message, NEEDED[self.method].cost)
+            needed = NEEDED[self.method]
+            if needed.names_tenants:
+                self.caller.require_tenants(message)
+            self.caller.count_message(message, needed.cost)
+        with serving_tenants(self.caller.tenants if self.caller else None):
+            yield
 
 
 def _unary(handler: Callable[..., Awaitable[Any]], call: _Call) -> Callable[..., Awaitable[Any]]:
     async def handle(message: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         with request(call.request_id, call.caller_name):
             async with _Record(call, context) as record:
-                call.check(message)
-                return await handler(message, context)
+                with call.checked(message):
+                    return await handler(message, context)
             return await record.abort()
 
     return handle
 
 
-def _stream(handler: Callable[..., AsyncIterator[Any]], call: _Call) -> Callable[..., AsyncIterator[Any]]:
-    async def handle(message: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
+def _stream(handler: Callable[..., AsyncGenerator[Any]], call: _Call) -> Callable[..., Awaitable[None]]:
+    """Wrap a generator of answers. It is closed in the call's own task, also when the client is gone."""
+
+    async def handle(message: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
         with request(call.request_id, call.caller_name):
             async with _Record(call, context) as record:
-                call.check(message)
-                async for answer in handler(message, context):
-                    yield answer
+                with call.checked(message):
+                    async with aclosing(handler(message, context)) as answers:
+                        async for answer in answers:
+                            await context.write(answer)
                 return
             await record.abort()
 

@@ -56,7 +56,8 @@ _SETTINGS = {
     "jit": "off",
 }
 _NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
-_SWEEPER_CONNECTIONS = 2
+SWEEPER_CONNECTIONS = 2
+"""For `EVERY_TENANT`, unless more are asked for."""
 _SCOPE = "SELECT set_config('hubbub.tenants', %s::text[]::text, false)"
 # SQLSTATE classes after which the same statement may succeed later: connection, transaction state and rollback (also a
 # read-only server), resources (also a full disk), object state (also locks), operator intervention, system.
@@ -214,6 +215,7 @@ async def open_database(
     *,
     sweeper_url: str = "",
     connections: int,
+    sweepers: int = SWEEPER_CONNECTIONS,
     walks: int = 0,
     pipelines: int = 0,
     pipeline_settings: Mapping[str, str] = _NO_SETTINGS,
@@ -224,7 +226,8 @@ async def open_database(
 
     With `walks`, one tenant holds at most half of either pool, so that its load leaves room for the others.
 
-    `sweeper_url` names the role for work with the scope `EVERY_TENANT`; it gets 2 more connections. Without it `url` serves both.
+    `sweeper_url` names the role for work with the scope `EVERY_TENANT`; it gets `sweepers` more connections.
+    Without it `url` serves both.
     `pipeline_settings` are server settings for the pipelines alone, declared by the module that owns their statements.
     Succeeds while the server is away; connections are made once it is back.
     In production raises `ConfigError` for a role that may do more than its work; a role that is given more later is not used.
@@ -272,7 +275,7 @@ async def open_database(
         main = await stack.enter_async_context(pool(url, connections, _POOL_SECONDS, _SETTINGS, service))
         sweeping, slow = main, None
         if sweeper_url:
-            sweeping = await stack.enter_async_context(pool(sweeper_url, _SWEEPER_CONNECTIONS, _POOL_SECONDS, _SETTINGS, sweeper))
+            sweeping = await stack.enter_async_context(pool(sweeper_url, sweepers, _POOL_SECONDS, _SETTINGS, sweeper))
         if walks:
             patient = {**_SETTINGS, "statement_timeout": f"{WALK_SECONDS}s"}
             slow = await stack.enter_async_context(pool(url, walks, _WALK_POOL_SECONDS, patient, service))

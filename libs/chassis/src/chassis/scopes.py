@@ -22,6 +22,8 @@ class Scope(StrEnum):
     MESSAGES_WRITE = "messages:write"
     MODERATION = "moderation"
     ADMIN = "admin"
+    FEED = "feed"
+    """Every event of the caller's tenants, whoever may read it."""
     MEDIA_READ = "media:read"
     MEDIA_WRITE = "media:write"
     PRESENCE_READ = "presence:read"
@@ -30,8 +32,10 @@ class Scope(StrEnum):
 
 
 _MESSAGES = "hubbub.messages.v1.MessagesService"
+_FEED = "hubbub.messages.v1.FeedService"
 _PRESENCE = "hubbub.presence.v1.PresenceService"
 _MEDIA = "hubbub.media.v1.MediaService"
+_GATEWAY = "hubbub.gateway.v1.GatewayService"
 
 TABLE: tuple[tuple[Scope, str, str], ...] = (
     (Scope.USERS_READ, _MESSAGES, "ListUsers ListBlockedPeers"),
@@ -43,30 +47,37 @@ TABLE: tuple[tuple[Scope, str, str], ...] = (
         "CreateChannel UpdateChannel JoinChannel MuteChannel AddMembers SetMemberRole RemoveMember",
     ),
     (Scope.CHANNELS_WRITE, _MESSAGES, "AcceptInvitation DeclineInvitation"),
-    (Scope.MESSAGES_READ, _MESSAGES, "ListMessages ListEvents SearchMessages CatchUp"),
+    (Scope.MESSAGES_READ, _MESSAGES, "ListMessages ListMentions ListEvents SearchMessages CatchUp"),
     (Scope.MESSAGES_WRITE, _MESSAGES, "PostMessage EditMessage DeleteMessage ReportMessage"),
     (Scope.MODERATION, _MESSAGES, "BanUser UnbanUser SilenceMember UnsilenceMember ListReports ResolveReport"),
     (Scope.ADMIN, _MESSAGES, "RevokeUser BlockUser EraseUser ListAudit"),
+    (Scope.FEED, _FEED, "StreamEvents AcknowledgeEvents ListReaders DeleteReader"),
     (Scope.MEDIA_READ, _MEDIA, "GetUpload GetLink ResolveUploads"),
     (Scope.MEDIA_WRITE, _MEDIA, "CreateUpload CompleteUpload"),
     (Scope.PRESENCE_READ, _PRESENCE, "GetPresence"),
     (Scope.GATEWAY, _MESSAGES, "OpenSessions FetchEvents FetchRanges GetHeads"),
     (Scope.GATEWAY, _MESSAGES, "BeginBrowserSession ListBrowserSessions EndBrowserSessions"),
     (Scope.GATEWAY, _PRESENCE, "Attach"),
+    (Scope.GATEWAY, _GATEWAY, "HandOver Relay"),
 )
 """Scope, service, RPCs."""
 
 COSTS: Mapping[float, str] = {
     1.0: """
         ListUsers ListBlockedPeers AdmitUser BlockPeer GetChannel ListChannels ListMembers UpdateChannel JoinChannel MuteChannel
-        ListInvitations AcceptInvitation DeclineInvitation
+        ListInvitations AcceptInvitation DeclineInvitation ListMentions
         SetMemberRole RemoveMember ListMessages ListEvents PostMessage EditMessage DeleteMessage ReportMessage BanUser UnbanUser
         SilenceMember UnsilenceMember ListReports ResolveReport ListAudit GetUpload GetLink ResolveUploads CompleteUpload
-        GetPresence OpenSessions FetchEvents FetchRanges GetHeads Attach ListBrowserSessions""",
-    2.0: "CreateChannel AddMembers CreateUpload",
-    5.0: "SearchMessages CatchUp RevokeUser BlockUser EraseUser BeginBrowserSession EndBrowserSessions",
+        GetPresence OpenSessions FetchEvents FetchRanges GetHeads Attach HandOver Relay ListBrowserSessions
+        AcknowledgeEvents ListReaders""",
+    2.0: "CreateChannel AddMembers CreateUpload DeleteReader",
+    5.0: "StreamEvents SearchMessages CatchUp RevokeUser BlockUser EraseUser BeginBrowserSession EndBrowserSessions",
 }
 """What a call of each RPC costs, in calls of a quota, besides its bytes (`callers.COST_BYTES`)."""
+
+
+OF_THE_CALLER = frozenset({Scope.FEED})
+"""The RPCs of these scopes are about the caller: a request names no tenant, and `context.serving` says which ones are meant."""
 
 
 class Requirement(NamedTuple):
@@ -75,6 +86,11 @@ class Requirement(NamedTuple):
     scope: Scope
     audience: str
     cost: float
+
+    @property
+    def names_tenants(self) -> bool:
+        """Whether a request must name the tenants that it is about."""
+        return self.scope not in OF_THE_CALLER
 
 
 def audience_of(method: str) -> str:
@@ -94,3 +110,4 @@ def require_costs(table: Iterable[tuple[Scope, str, str]], costs: Mapping[float,
 NEEDED: Mapping[str, Requirement] = require_costs(TABLE, COSTS)
 """By the RPC's path."""
 PRODUCT_SCOPES = frozenset(Scope) - {Scope.GATEWAY}
+GATEWAY_SCOPES = frozenset(Scope) - {Scope.FEED}

@@ -11,7 +11,7 @@ import msgspec
 
 from chassis.callers import EVERY_TENANT, CallerConfig, callers
 from chassis.identity import GATEWAY, MESSAGES, private_key, public_jwk
-from chassis.scopes import PRODUCT_SCOPES, Scope
+from chassis.scopes import GATEWAY_SCOPES, PRODUCT_SCOPES, Scope
 from stack import credentials
 from stack.errors import SettingsError
 from stack.settings import Settings
@@ -44,7 +44,7 @@ def caller_variables(settings: Settings) -> CallerVariables:
     keys = {name: [public_jwk(private_key(pem))] for name, pem in pems.items()}
     products, everywhere = sorted(PRODUCT_SCOPES), [EVERY_TENANT]
     own = [
-        CallerConfig(GATEWAY, keys[GATEWAY], list(Scope), everywhere, calls_per_second=0),
+        CallerConfig(GATEWAY, keys[GATEWAY], sorted(GATEWAY_SCOPES), everywhere, calls_per_second=0),
         CallerConfig(MESSAGES, keys[MESSAGES], [Scope.MEDIA_READ], everywhere, calls_per_second=0),
         CallerConfig(PRODUCT, keys[PRODUCT], products, everywhere, calls_per_second=_PRODUCT_CALLS_PER_SECOND),
     ]

@@ -38,8 +38,8 @@ class Product:
     callers: CallerVariables
     first_port: int
     """Port of the first gateway."""
-    listen: dict[str, str] = field(default_factory=lambda: {name: _address() for name in ("messages", "presence", "media")})
-    """Address (host:port) of each service's gRPC server."""
+    listen: dict[str, str]
+    """Address (host:port) of each service's gRPC server, and of each gateway's for the other gateways."""
     ops: dict[str, str] = field(default_factory=dict)
     """Address of the health and metrics server of each process except the gateways, whose public port has them."""
 
@@ -53,8 +53,11 @@ class Product:
             for number in range(settings.gateways):
                 ports.require_free(first + number, "HUBBUB_PORT")
         workers = [f"messages-worker-{number}" for number in range(settings.workers)]
-        names = ["messages-api", *workers, "messages-search", "presence", "media"]
-        return cls(settings, callers, first, ops={name: _address() for name in names})
+        search = ["messages-search"] if settings.search else []
+        names = ["messages-api", *workers, *search, "messages-feed", "presence", "media"]
+        gateways = [_gateway_name(number) for number in range(settings.gateways)]
+        listen = {name: _address() for name in ("messages", "feed", "presence", "media", *gateways)}
+        return cls(settings, callers, first, listen, ops={name: _address() for name in names})
 
     def gateway_url(self, number: int, host: str = ports.LOOPBACK) -> str:
         """Return the URL of a gateway."""
@@ -88,6 +91,7 @@ class Product:
         api = {**messages, **bus, **callers, **self.callers.messages, **own}
         worker = {**messages, **_redis(stores, BUS, "messages-worker")}
         search = {**messages, **_redis(stores, BUS, "messages-search")}
+        feed = {**messages, **_redis(stores, BUS, "messages-feed"), **callers, "HUBBUB_MESSAGES_LISTEN": self.listen["feed"]}
         redis = _redis(stores, PRESENCE_REDIS, "presence")
         presence = {**redis, **callers, "HUBBUB_PRESENCE_LISTEN": self.listen["presence"]}
         databases = _only(stores, MEDIA_DATABASE, MEDIA_SWEEPER_DATABASE)
@@ -98,7 +102,8 @@ class Product:
                 self._service(f"messages-worker-{number}", ("messages", "worker"), worker)
                 for number in range(self.settings.workers)
             ),
-            self._service("messages-search", ("messages", "search"), search),
+            *([self._service("messages-search", ("messages", "search"), search)] if self.settings.search else []),
+            self._service("messages-feed", ("messages", "feed"), feed),
             self._service("presence", ("presence",), presence),
             self._service("media", ("media",), media),
         ]
@@ -115,6 +120,7 @@ class Product:
             # Browsers upload directly to object storage, so the page's content security policy must allow its URL.
             S3_PUBLIC_ENDPOINT: stores.get(S3_PUBLIC_ENDPOINT) or given(S3_PUBLIC_ENDPOINT),
             "HUBBUB_LISTEN": f"{ports.LOOPBACK}:{port}",
+            "HUBBUB_PEER_LISTEN": self.listen[_gateway_name(number)],
             "HUBBUB_MESSAGES_TARGET": self.listen["messages"],
             "HUBBUB_PRESENCE_TARGET": self.listen["presence"],
             "HUBBUB_MEDIA_TARGET": self.listen["media"],
@@ -123,7 +129,7 @@ class Product:
             "HUBBUB_WEB_ROOT": str(self.settings.web_root),
         }
         ready = partial(probes.http_ok, ports.LOOPBACK, port, "/readyz")
-        return self._command(f"gateway-{number}", ("gateway",), variables, ready)
+        return self._command(_gateway_name(number), ("gateway",), variables, ready)
 
     def _service(self, name: str, module: tuple[str, ...], variables: Mapping[str, str]) -> Command:
         host, _, port = self.ops[name].partition(":")
@@ -144,6 +150,10 @@ class Product:
             env={**env, **variables},
             grace_seconds=_seconds(env["HUBBUB_DRAIN_SECONDS"]) + _KILL_AFTER_DRAIN_SECONDS,
         )
+
+
+def _gateway_name(number: int) -> str:
+    return f"gateway-{number}"
 
 
 def _address() -> str:

@@ -15,7 +15,8 @@ RULES = {
         " (~bus:size:commands.* ~bus:size:revocations +set +incrby +decrby)"
         " (%R~bus:events.* %R~bus:replies.* %R~bus:revocations +xread +xrange +xinfo|stream)"
         " (~bus:replies.* ~bus:size:replies.* +expire) (~bus:epoch +evalsha +get +set)"
-        " (~bus:gateways ~bus:gateways:since +evalsha +hmget +hset +zremrangebyscore +zadd +zrem)"
+        " (~bus:gateways ~bus:gateways:since ~bus:gateways:addresses +evalsha) (~bus:gateways:since +hmget +hset)"
+        " (~bus:gateways +zrange +zremrangebyscore +zadd +zrem) (~bus:gateways:addresses +hset +hget +hdel)"
         " (~bus:acknowledged:* +sadd +expire) (~bus:value:* +set +getdel)"
     ),
     "messages-api": (
@@ -37,6 +38,12 @@ RULES = {
         f"{_SESSION} {_PROBE} +multi +exec"
         " (~bus:members:search.* ~bus:lease:search.* %R~bus:events.* ~bus:epoch +evalsha)"
         " (~bus:members:search.* +hset +hgetall +hdel +pexpire) (~bus:lease:search.* +get +set +del +pexpire)"
+        " (%R~bus:events.* +xlen +xread +xrange +xinfo|stream) (~bus:epoch +get +set)"
+    ),
+    "messages-feed": (
+        f"{_SESSION} {_PROBE} +multi +exec"
+        " (~bus:members:feed.* ~bus:lease:feed.* %R~bus:events.* ~bus:epoch +evalsha)"
+        " (~bus:members:feed.* +hset +hgetall +hdel +pexpire) (~bus:lease:feed.* +get +set +del +pexpire)"
         " (%R~bus:events.* +xlen +xread +xrange +xinfo|stream) (~bus:epoch +get +set)"
     ),
     "presence": (

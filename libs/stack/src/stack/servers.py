@@ -29,7 +29,10 @@ _DATABASES = {
 }
 """By the variable of the service's role: the database, and the variables of its owner and its sweeper."""
 _REDIS_DATABASES = {BUS: 0, PRESENCE_REDIS: 1}
-_REDIS_USERS = {BUS: ("gateway", "messages-api", "messages-worker", "messages-search"), PRESENCE_REDIS: ("presence",)}
+_REDIS_USERS = {
+    BUS: ("gateway", "messages-api", "messages-worker", "messages-search", "messages-feed"),
+    PRESENCE_REDIS: ("presence",),
+}
 
 
 def as_user(variable: str, user: str) -> str:

@@ -22,6 +22,8 @@ class Settings:
     """GATEWAYS: number of gateways."""
     workers: int
     """WORKERS: number of messages workers."""
+    search: bool
+    """SEARCH: 1 if the search process runs, 0 if not."""
     web_root: Path
     """HUBBUB_WEB_ROOT: folder of the built web app."""
     environment: Mapping[str, str]
@@ -44,6 +46,7 @@ class Settings:
             data=(here / (environment.get("HUBBUB_DATA") or ".hubbub")).absolute(),
             gateways=number("GATEWAYS", 1, 1, _MAX_PROCESSES),
             workers=number("WORKERS", 1, 1, _MAX_PROCESSES),
+            search=number("SEARCH", 1, 0, 1) == 1,
             web_root=(here / (environment.get("HUBBUB_WEB_ROOT") or "web/dist")).absolute(),
             environment=dict(environment),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
@@ -16,6 +17,9 @@ from bus.bus import Bus
 from bus.connect import open_bus, open_signals
 from bus.gateway_leases import GatewayLeases, open_gateway_leases
 from bus.signals import Signals
+from chassis import grpc_server
+from chassis.callers import callers_of
+from chassis.grpc_tls import TlsFiles
 from chassis.lifecycle import Lifecycle, run
 from chassis.under_way import UnderWay
 from gateway.clients import Clients, connect
@@ -38,6 +42,7 @@ from gateway.http.routes import make_app
 from gateway.hub.catchup import CatchUps
 from gateway.hub.fanout import Fanout
 from gateway.hub.fill import GapFiller
+from gateway.hub.gains import Gains
 from gateway.hub.hub import Hub
 from gateway.hub.reconcile import Reconciler
 from gateway.identity.access_cache import AccessCache
@@ -53,12 +58,16 @@ from gateway.revocation.follow import RevocationFollower
 from gateway.revocation.lease import GatewayLease
 from gateway.socketio.door import HEARTBEAT, SOCKET_IO_PATH, SocketIoDoor
 from gateway.socketio.engine import Engine
+from gateway.socketio.handover import HandOver
+from gateway.socketio.peer_service import MOST_CALLS, SERVICE, PeerService
+from gateway.socketio.peers import Peers
 from gateway.state.blocks import Blocks
 from gateway.state.counts import Counts
 from gateway.state.presence import Presences
 from gateway.state.typing import TypingSignals
 from gateway.supervise import kept_running
 from gateway.wire.registry import Registry
+from hubbub.gateway.v1.gateway_service_pb2_grpc import add_GatewayServiceServicer_to_server
 from sendmany import NATIVE
 
 log = structlog.get_logger()
@@ -88,6 +97,7 @@ class Gateway:
         """The Socket.IO door, while it is served."""
         self.capacity = Capacity(config.connection_limit)
         self._lease = lease = GatewayLease(leases, bus, self.id)
+        self._peers = Peers(leases, self.id, config.identity, TlsFiles.of(config), group)
         self.registry = registry = Registry(self.id, 2 * config.heartbeat_seconds, lambda: lease.cut_off)
         self.hub = hub = Hub(registry)
 
@@ -105,6 +115,7 @@ class Gateway:
         self._reconciler = Reconciler(hub, messages, partitions, config.reconcile_seconds)
         self._counts = Counts(hub, registry)
         self._filler = GapFiller(hub, messages, self._pending.stored, group)
+        self._gains = Gains(hub, registry, messages, group)
         self._fanout = Fanout(
             bus,
             self.id,
@@ -152,6 +163,10 @@ class Gateway:
 
     async def serve(self, listening: socket.socket) -> None:
         """Serve on a listening socket until the process is stopped, then drain."""
+        async with contextlib.AsyncExitStack() as stack:
+            await self._serve(listening, stack)
+
+    async def _serve(self, listening: socket.socket, stack: contextlib.AsyncExitStack) -> None:
         following = asyncio.Event()
         running = [self.group.create_task(each) for each in self._loops(following)]
 
@@ -182,7 +197,7 @@ class Gateway:
             sign_in=make_sign_in(self.config),
             lifecycle=self.lifecycle,
         )
-        engine = self.socketio = self._make_socketio(accepting) if self.config.socketio else None
+        engine = self.socketio = await self._make_socketio(accepting, stack) if self.config.socketio else None
         mounted: dict[str, ASGIApp] = {} if engine is None else {SOCKET_IO_PATH: engine}
         doors = {CONNECT_PATH: upgrades.begin} | ({} if engine is None else {SOCKET_IO_PATH.encode(): engine.begin})
         self.capacity.count(lambda: upgrades.under_way, lambda: len(self.registry.connections))
@@ -197,11 +212,13 @@ class Gateway:
             engine.close(Close.RESTARTING)
         server.should_exit = True
         await serving
+        await stack.aclose()
         for task in running:
             task.cancel()
         await self._lease.leave()
 
-    def _make_socketio(self, accepting: Callable[[], bool]) -> Engine:
+    async def _make_socketio(self, accepting: Callable[[], bool], stack: contextlib.AsyncExitStack) -> Engine:
+        """The Socket.IO door; on leaving `stack`, other gateways are served no longer."""
         door = SocketIoDoor(
             self.registry,
             self._opening,
@@ -214,7 +231,18 @@ class Gateway:
             late_auth=self.config.socketio_late_auth,
             accepting=accepting,
         )
-        return Engine(door, self.id, heartbeat=HEARTBEAT, max_payload=FRAME_BYTES, group=self.group)
+        elsewhere = HandOver(self._peers, heartbeat=HEARTBEAT, max_payload=FRAME_BYTES, group=self.group)
+        stack.callback(elsewhere.close)
+        self.capacity.count(lambda: elsewhere.websockets)
+        engine = Engine(door, self.id, heartbeat=HEARTBEAT, max_payload=FRAME_BYTES, group=self.group, elsewhere=elsewhere)
+        listen = self.config.peer_listen
+        if listen is not None:
+            stack.push_async_callback(self._peers.close)
+            callers, add = callers_of(self.config.peers), partial(add_GatewayServiceServicer_to_server, PeerService(engine))
+            serving = grpc_server.serve(self.config, listen, add, [SERVICE], callers=callers, max_concurrent=MOST_CALLS)
+            port = await stack.enter_async_context(serving)
+            self._lease.address = self.config.peer_address(port)
+        return engine
 
     def _loops(self, following: asyncio.Event) -> list[Coroutine[None, None, None]]:
         loops: dict[str, Callable[[], Awaitable[None]]] = {

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from chassis.callers import EVERY_TENANT, CallerConfig
 from chassis.config import (
     Address,
     ConfigError,
@@ -27,8 +28,9 @@ from chassis.config import (
     whole,
 )
 from chassis.grpc_tls import require_grpc_tls
-from chassis.identity import GATEWAY, Identity, private_key
+from chassis.identity import GATEWAY, Identity, private_key, public_jwk
 from chassis.ids import Tenant
+from chassis.scopes import Scope
 
 KEY_CHARACTERS = 32
 """Minimum length of a session key; `openssl rand -hex 32` makes one of 64."""
@@ -253,6 +255,10 @@ class Config(ProcessConfig):
     """Serve Socket.IO clients at /socket.io/."""
     socketio_late_auth: bool = setting("HUBBUB_SOCKETIO_LATE_AUTH", flag, default=False)
     """Let Socket.IO clients begin with a WebSocket and show their token afterwards."""
+    peer_listen: Address | None = setting("HUBBUB_PEER_LISTEN", address, None)
+    """Where other gateways hand on what is for Socket.IO sessions of this one; none if this is the only gateway."""
+    peer_host: str = setting("HUBBUB_PEER_HOST", text, "")
+    """The host by which other gateways reach `peer_listen`; empty if it is the one there."""
     sends_per_second: int = setting("HUBBUB_SENDS_PER_SECOND", whole(1, 100_000), 50)
     burst: int = setting("HUBBUB_SEND_BURST", whole(1, 100_000), 200)
     user_sends_per_second: int = setting("HUBBUB_USER_SENDS_PER_SECOND", whole(0, 1_000_000), 0)
@@ -318,6 +324,11 @@ class Config(ProcessConfig):
         """Whether browsers reach this deployment by https."""
         return self.production or self.oidc_redirect_base.startswith("https://")
 
+    def peer_address(self, port: int) -> str:
+        """Where other gateways reach this one, which serves them at a port."""
+        host = self.peer_host or (self.peer_listen.host if self.peer_listen else "")
+        return f"[{host}]:{port}" if ":" in host.strip("[]") and not host.startswith("[") else f"{host}:{port}"
+
     @property
     def own_host(self) -> str:
         """The host of the public address; empty if that is not configured."""
@@ -329,6 +340,14 @@ class Config(ProcessConfig):
         if not self.gateway_key:
             return None
         return Identity(GATEWAY, private_key(self.gateway_key))
+
+    @property
+    def peers(self) -> tuple[CallerConfig, ...]:
+        """The other gateways as callers: they have the same key. Empty where callers are not authenticated."""
+        if not self.gateway_key:
+            return ()
+        key = public_jwk(private_key(self.gateway_key))
+        return (CallerConfig(GATEWAY, [key], [Scope.GATEWAY], [EVERY_TENANT], calls_per_second=0),)
 
     @property
     def sign_in(self) -> SignInConfig | None:
@@ -376,11 +395,14 @@ class Config(ProcessConfig):
             "HUBBUB_PRESENCE_TARGET": self.presence_target,
             "HUBBUB_MEDIA_TARGET": self.media_target,
         }
+        problems = []
         try:
-            require_grpc_tls(self, targets=targets)
+            require_grpc_tls(self, self.peer_listen, targets)
         except ConfigError as error:
-            return error.problems
-        return []
+            problems += error.problems
+        if self.peer_listen is not None and not self.gateway_key and not is_loopback(self.peer_listen.host):
+            problems.append("HUBBUB_GATEWAY_KEY is required where HUBBUB_PEER_LISTEN is not a loopback address")
+        return problems
 
     def _production_problems(self) -> list[str]:
         pages = self.allowed_origins.union(*(origins for _, origins in self.widget_origins))

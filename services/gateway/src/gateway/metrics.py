@@ -38,5 +38,8 @@ SESSIONS = Histogram("hubbub_gateway_session_batch", "Sessions opened by one cal
 HTTP_SECONDS = Histogram(
     "hubbub_gateway_http_seconds", "Time to answer, by route and status.", ["route", "status"], buckets=LATENCY_BUCKETS
 )
+HANDED_ON = Counter(
+    "hubbub_gateway_handed_on_total", "Requests and WebSockets for other gateways' sessions, by outcome.", ["kind", "outcome"]
+)
 PRESENCE_WATCHED = Gauge("hubbub_gateway_presence_watching", "Users whose presence clients here watch.")
 PRESENCE_ATTACHED = Gauge("hubbub_gateway_presence_attached", "1 while the presence service is attached.")

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +14,10 @@ from chassis.errors import Unavailable
 from gateway.protocol.close_codes import Close
 from services.gateway.tests.house import House, open_house
 from services.gateway.tests.socketio.conftest import until
+from services.gateway.tests.socketio.stock import CHANNEL, SECONDS, TRANSPORTS, by_header, post, stock
 from services.gateway.tests.world import JOINED
 
 pytestmark = pytest.mark.filterwarnings("ignore::joserfc.errors.SecurityWarning")
-CHANNEL = "0190a0b0-0000-7000-8000-000000000001"
-NODE_PATH = Path(__file__).parents[4] / "web" / "node_modules"
-SCRIPT = Path(__file__).parent / "stock_client.cjs"
-TRANSPORTS = pytest.mark.parametrize("transports", [["polling"], ["websocket"], ["polling", "websocket"]], ids="+".join)
-SECONDS = 20
 
 
 @pytest.fixture
@@ -37,59 +29,9 @@ async def house(valkey_url: str, tmp_path: Path) -> AsyncIterator[House]:
         yield opened
 
 
-class Stock:
-    """A stock client in Node."""
-
-    def __init__(self, process: Process) -> None:
-        self._process = process
-        self.seqs: list[int] = []
-        """The numbers of all events so far."""
-
-    async def told(self, *wanted: str) -> Any:
-        """What the client tells next of these; the rest is skipped."""
-        assert self._process.stdout is not None
-        async with asyncio.timeout(SECONDS):
-            while line := await self._process.stdout.readline():
-                what, value = json.loads(line)
-                if what == "event":
-                    self.seqs.append(value["seq"])
-                if what in wanted:
-                    return value
-        raise AssertionError("the client has ended")
-
-    def tell(self, *command: Any) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(command).encode() + b"\n")
-
-    async def answer(self, name: str, value: Any) -> Any:
-        """Emit with a callback; the arguments that it was called with."""
-        self.tell("emit", name, value)
-        return await self.told("answer")
-
-
-@asynccontextmanager
-async def stock(house: House, **options: Any) -> AsyncIterator[Stock]:
-    arguments = json.dumps({"url": house.url, **options})
-    environment = {**os.environ, "NODE_PATH": str(NODE_PATH)}
-    process = await asyncio.create_subprocess_exec("node", SCRIPT, arguments, stdin=PIPE, stdout=PIPE, env=environment)
-    try:
-        yield Stock(process)
-    finally:
-        process.kill()
-        await process.wait()
-
-
-def by_header(house: House, user: str = "ann", **claims: Any) -> dict[str, Any]:
-    return {"extraHeaders": house.bearer(user, **claims)}
-
-
-def post(key: str) -> dict[str, str]:
-    return {"channel": CHANNEL, "key": key, "text": "x"}
-
-
 @TRANSPORTS
 async def test_a_stock_client_sends_and_receives(house: House, transports: list[str]) -> None:
-    async with stock(house, transports=transports, **by_header(house)) as client:
+    async with stock(house.url, transports=transports, **by_header(house)) as client:
         hello = await client.told("hello")
         assert (hello["user"], [each["id"] for each in hello["channels"]]) == ("ann", [CHANNEL])
         [answer] = await client.answer("send", post("k"))
@@ -101,7 +43,7 @@ async def test_a_stock_client_sends_and_receives(house: House, transports: list[
 
 
 async def test_a_stock_client_upgrades_although_only_connect_tells_who_it_is(house: House) -> None:
-    async with stock(house, auth={"token": house.token("ann")}) as client:
+    async with stock(house.url, auth={"token": house.token("ann")}) as client:
         await client.told("hello")
         engine = house.gateway.socketio
         assert engine is not None
@@ -114,7 +56,7 @@ async def test_a_stock_client_upgrades_although_only_connect_tells_who_it_is(hou
 async def test_a_stock_client_with_retries_gets_its_answers(house: House, transports: list[str]) -> None:
     """Its callbacks are called with an error first then."""
     options = {"retries": 3, "ackTimeout": 10_000}
-    async with stock(house, transports=transports, **options, **by_header(house)) as client:
+    async with stock(house.url, transports=transports, **options, **by_header(house)) as client:
         await client.told("hello")
         error, answer = await client.answer("send", post("k"))
         assert (error, answer["ok"]) == (None, True)
@@ -123,7 +65,7 @@ async def test_a_stock_client_with_retries_gets_its_answers(house: House, transp
 @TRANSPORTS
 @pytest.mark.parametrize("how", [Close.RESTARTING, Close.RESYNC_NEEDED, Close.SLOW_CONSUMER], ids=lambda how: how.name)
 async def test_a_stock_client_that_keeps_positions_misses_nothing(house: House, transports: list[str], how: Close) -> None:
-    async with stock(house, transports=transports, **by_header(house)) as client:
+    async with stock(house.url, transports=transports, **by_header(house)) as client:
         await client.told("hello")
         await client.answer("ping", {})
         for number in range(60):
@@ -141,7 +83,7 @@ async def test_a_stock_client_that_keeps_positions_misses_nothing(house: House, 
 
 @TRANSPORTS
 async def test_a_stock_client_whose_access_is_revoked_stays_away(house: House, transports: list[str]) -> None:
-    async with stock(house, transports=transports, **by_header(house)) as client:
+    async with stock(house.url, transports=transports, **by_header(house)) as client:
         await client.told("hello")
         await house.decide("ann", blocked=True)
         assert await client.told("closing") == {"code": 4501, "reason": "access revoked"}
@@ -149,7 +91,7 @@ async def test_a_stock_client_whose_access_is_revoked_stays_away(house: House, t
 
 
 async def test_a_stock_client_that_is_refused_learns_the_reason_and_stays_away(house: House) -> None:
-    async with stock(house, auth={"token": "x"}) as client:
+    async with stock(house.url, auth={"token": "x"}) as client:
         error = await client.told("connect_error")
         assert (error["message"], error["data"]["reason"], error["active"]) == ("NOT_AUTHENTICATED", "NOT_AUTHENTICATED", False)
 
@@ -157,14 +99,14 @@ async def test_a_stock_client_that_is_refused_learns_the_reason_and_stays_away(h
 @TRANSPORTS
 async def test_a_stock_client_comes_back_by_itself_after_what_passes(house: House, transports: list[str]) -> None:
     house.store.failure = Unavailable()
-    async with stock(house, transports=transports, **by_header(house)) as client:
+    async with stock(house.url, transports=transports, **by_header(house)) as client:
         assert (await client.told("connect_error", "disconnect"))["active"] is True
         house.store.failure = None
         assert (await client.told("hello"))["user"] == "ann"
 
 
 async def test_a_stock_client_that_leaves_is_gone(house: House) -> None:
-    async with stock(house, **by_header(house)) as client:
+    async with stock(house.url, **by_header(house)) as client:
         await client.told("hello")
         client.tell("close")
         await until(lambda: not house.gateway.registry.connections)

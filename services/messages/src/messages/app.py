@@ -29,13 +29,17 @@ from chassis.grpc_tls import TlsFiles
 from chassis.jwt import InvalidTokenError
 from chassis.lifecycle import Lifecycle
 from chassis.migrate import migrate, migrations
-from chassis.postgres import EVERY_TENANT, Database, open_database
+from chassis.postgres import EVERY_TENANT, SWEEPER_CONNECTIONS, Database, open_database
 from hubbub.media.v1.media_service_pb2_grpc import MediaServiceStub
-from messages import audit_heads, permissions
+from messages import audit_heads, convert, permissions
 from messages.audit_heads import HeadSigner, SignedHead
 from messages.commands.judgement import PLANNER_SETTINGS
-from messages.config import ApiConfig, AuditConfig, MigrateConfig, SearchConfig, StoreConfig, WorkerConfig
+from messages.config import ApiConfig, AuditConfig, FeedConfig, MigrateConfig, SearchConfig, WorkerConfig
 from messages.consumer import Consumer
+from messages.feed.keeper import Keeper
+from messages.feed.service import SERVICE_NAME as FEED
+from messages.feed.service import add_feed
+from messages.feed.stream import Feeds
 from messages.indexer import Indexer
 from messages.publisher import Publisher
 from messages.revocations import Revocations
@@ -50,9 +54,10 @@ _API_CONNECTIONS, _API_WALKS, _API_PIPELINES = 8, 4, 4
 _WORKER_CONNECTIONS, _WORKER_PIPELINES = 2, 8
 _SEARCH_CONNECTIONS = 2
 """Besides the sweeper's connections."""
+_FEED_CONNECTIONS = 8
 _PROGRESS_SECONDS = 2.0
 """Between two lines about the progress of a command."""
-_USAGE = """usage: python -m messages api | worker | search | migrate | permissions
+_USAGE = """usage: python -m messages api | worker | search | feed | migrate | permissions
        python -m messages search rebuild
        python -m messages audit verify [HEADS PUBLIC]
        python -m messages epoch declare --reason REASON
@@ -71,13 +76,16 @@ class Resources:
 
 
 @asynccontextmanager
-async def open_resources(config: SearchConfig, connections: int, pipelines: int, walks: int = 0) -> AsyncIterator[Resources]:
+async def open_resources(
+    config: SearchConfig, connections: int, pipelines: int, walks: int = 0, *, sweepers: int = SWEEPER_CONNECTIONS
+) -> AsyncIterator[Resources]:
     """Open the database and the bus inside the block. Succeeds while either is away."""
     async with (
         open_database(
             config.database_url,
             sweeper_url=config.sweeper_database_url,
             connections=connections,
+            sweepers=sweepers,
             walks=walks,
             pipelines=pipelines,
             pipeline_settings=PLANNER_SETTINGS,
@@ -159,6 +167,20 @@ async def search(config: SearchConfig, life: Lifecycle) -> None:
         await Indexer(resources.database, resources.bus, config.bus_partitions, config.instance).run(life.stopping)
 
 
+async def feed(config: FeedConfig, life: Lifecycle) -> None:
+    """Serve the feed to other products until the process is stopped."""
+    async with open_resources(config, 1, 0, sweepers=_FEED_CONNECTIONS) as resources, asyncio.TaskGroup() as tasks:
+        needed: dict[str, lifecycle.Check] = {"database": resources.database_check}
+        useful: dict[str, lifecycle.Check] = {"bus": usable(resources.bus, config.bus_partitions, durable=config.production)}
+        tasks.create_task(lifecycle.keep_ready(life, needed, useful))
+        tasks.create_task(Keeper(resources.database, config.bus_partitions).run(life.stopping))
+        feeds = Feeds(resources.database, resources.bus, config.bus_partitions, life.stopping)
+        add = partial(add_feed, feeds=feeds)
+        async with grpc_server.serve(config, config.listen, add, [FEED], callers=callers_of(config.callers)) as port:
+            log.info("feed_started", port=port)
+            await life.stopping.wait()
+
+
 async def _rebuild_search(config: SearchConfig, life: Lifecycle) -> None:
     """Let the search processes build the index anew, and wait until it answers searches. Can be interrupted: they go on."""
     async with open_database(
@@ -225,17 +247,22 @@ async def _declare_epoch(config: MigrateConfig, _life: Lifecycle, reason: str) -
     log.info("epoch_declared", epoch=begun, reason=reason)
 
 
-async def _erase(config: StoreConfig, _life: Lifecycle) -> None:
-    """Erase the users of whom it was requested."""
-    async with open_database(
-        config.database_url,
-        sweeper_url=config.sweeper_database_url,
-        connections=2,
-        name=config.instance,
-        production=config.production,
-    ) as database:
+async def _erase(config: SearchConfig, _life: Lifecycle) -> None:
+    """Erase the users of whom it was requested, from the store and from the memory of gateways."""
+    async with (
+        open_database(
+            config.database_url,
+            sweeper_url=config.sweeper_database_url,
+            connections=2,
+            name=config.instance,
+            production=config.production,
+        ) as database,
+        open_bus(config.bus_url) as bus,
+        open_gateway_leases(config.bus_url) as gateways,
+    ):
+        revocations = Revocations(Publisher(bus, config.bus_partitions), gateways)
         for wanted in await erasure.waiting(database):
-            await erasure.erase(database, wanted)
+            await erasure.erase(database, wanted, partial(revocations.apply_everywhere, convert.erased(wanted)))
 
 
 def main() -> None:  # noqa: C901 - one line for each command
@@ -247,6 +274,8 @@ def main() -> None:  # noqa: C901 - one line for each command
             lifecycle.run(WorkerConfig, worker)
         case ["search"]:
             lifecycle.run(SearchConfig, search)
+        case ["feed"]:
+            lifecycle.run(FeedConfig, feed)
         case ["search", "rebuild"]:
             lifecycle.run(SearchConfig, _rebuild_search)
         case ["migrate"]:
@@ -260,7 +289,7 @@ def main() -> None:  # noqa: C901 - one line for each command
         case ["epoch", "declare", "--reason", reason] if reason:
             lifecycle.run(MigrateConfig, partial(_declare_epoch, reason=reason))
         case ["erase"]:
-            lifecycle.run(StoreConfig, _erase)
+            lifecycle.run(SearchConfig, _erase)
         case _:
             sys.stderr.write(_USAGE)
             sys.exit(2)

@@ -99,6 +99,21 @@ class SearchConfig(StoreConfig):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FeedConfig(SearchConfig):
+    """Settings of `feed`."""
+
+    listen: Address = setting("HUBBUB_MESSAGES_LISTEN", address)
+    callers: tuple[CallerConfig, ...] = setting("HUBBUB_CALLERS", callers, NO_CALLERS)
+    """As of `api`."""
+
+    def __post_init__(self) -> None:
+        """Raise unless callers are configured or the address is a loopback one."""
+        super(FeedConfig, self).__post_init__()
+        require_callers(self.callers, self.listen, production=self.production)
+        require_grpc_tls(self, self.listen, {})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerConfig(SearchConfig):
     """Settings of `worker`."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -34,6 +35,7 @@ from messages.message import (
 )
 from messages.payload import event_frame, hidden_frame, rfc3339
 from messages.policy import ChannelKind, Role
+from messages.store.erasure import Erasure
 from messages.store.reports import Report
 from messages.store.sessions import BrowserSession
 
@@ -350,6 +352,11 @@ def revocation(
 ) -> events.Revocation:
     """The revocation state of a user, to be applied by every gateway."""
     return events.Revocation(id=revocation_id, tenant=tenant, user=user_id, revoked_before=revoked_before, blocked=blocked)
+
+
+def erased(user: Erasure) -> events.Revocation:
+    """That what a user wrote is erased from the log, to be applied by every gateway."""
+    return events.Revocation(id=uuid.uuid4().hex, tenant=user.tenant, user=user.pseudonym, erased=True)
 
 
 def browser_session(session: BrowserSession) -> nouns.BrowserSession:

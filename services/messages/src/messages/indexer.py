@@ -37,6 +37,10 @@ _GENERATIONS_SECONDS = 1.0
 """Between two looks at which generations there are."""
 _FRESH_SECONDS = 10.0
 """A generation is complete when it has everything that was published until so long ago."""
+_MANY_EVENTS = 500
+"""A batch of so many means a backlog."""
+_GATHER_SECONDS = 0.05
+"""Between two batches, while there is no backlog: a transaction for each message would cost as much as storing it."""
 _POSTED = EventKind.EVENT_KIND_MESSAGE_POSTED
 _CHANGED = frozenset({EventKind.EVENT_KIND_MESSAGE_EDITED, EventKind.EVENT_KIND_MESSAGE_DELETED})
 
@@ -93,6 +97,8 @@ class Indexer:
     instance: str
     """Unique among the live processes."""
     slice_messages: int = search.SLICE_MESSAGES
+    backlog_share: float = 0.5
+    """Of its time, spent on a backlog. The rest is left to what stores new messages."""
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Index until `stopping`, every generation that there is."""
@@ -142,11 +148,14 @@ class Indexer:
         await search.lay_out(self.database, generation, self.slice_messages)
         async with open_reader(self.bus, ReaderLog(self.database), store, options, stopping) as batches:
             async for batch in batches:
+                began = time.monotonic()
                 await self._apply(index, store, batch)
                 if batch.events:
                     await search.lay_out(self.database, generation, self.slice_messages)
                 if batch.cursors:
                     await self._serve_if_complete(generation)
+                rest = (time.monotonic() - began) * (1 / self.backlog_share - 1)
+                await pause(stopping, rest if len(batch.events) >= _MANY_EVENTS else _GATHER_SECONDS)
 
     async def _apply(self, index: PostgresSearch, store: ReaderStore, batch: Batch) -> None:
         async with self.database.transaction(EVERY_TENANT) as connection:

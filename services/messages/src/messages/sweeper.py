@@ -1,5 +1,7 @@
 """Publishes entries that a crash or an outage of the bus has kept from the bus, and deletes the outbox rows of published batches.
 
+It also deletes old roster changes: a gateway that lacks one that is gone closes the channel's connections, which resume.
+
 Rows are deleted here, many at a time, so that no batch has to. A sweeper runs in every messages process.
 """
 
@@ -23,6 +25,11 @@ STALE_SECONDS = 2.0
 _PERIOD_SECONDS = 0.5
 _COUNT_SECONDS = 5.0
 """Between two counts of the stale rows during a long sweep."""
+ROSTER_SECONDS = 24 * 3600.0
+"""Roster changes are kept for so long. Gateways read them within seconds."""
+_TRIM_SECONDS = 60.0
+TRIMMED = 5_000
+"""Roster changes that are deleted in one statement."""
 
 
 class Sweeper:
@@ -35,11 +42,14 @@ class Sweeper:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Sweep twice a second until `stopping`, also after errors. Then delete the rows of what this process published."""
+        trim_at = 0.0
         while not stopping.is_set():
             try:
                 await self.delete_published()
                 if await self.measure():
                     await self._sweep_all(stopping)
+                if time.monotonic() >= trim_at and await self.trim() < TRIMMED:
+                    trim_at = time.monotonic() + _TRIM_SECONDS
             except (Unavailable, BusError) as error:
                 events_log.warning("sweep_postponed", error=type(error).__name__)
             await pause(stopping, _PERIOD_SECONDS)
@@ -67,6 +77,11 @@ class Sweeper:
         except Unavailable:
             self._publisher.put_back(published)
             raise
+
+    async def trim(self) -> int:
+        """Delete some of the old roster changes; returns how many. Raises `Unavailable`."""
+        async with self._database.connection(EVERY_TENANT) as connection:
+            return await log.delete_roster_changes(connection, ROSTER_SECONDS, TRIMMED)
 
     async def measure(self) -> int:
         """Record and return how many rows are stale, up to a bound that keeps the count cheap. Raises `Unavailable`."""

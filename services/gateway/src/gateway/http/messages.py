@@ -21,6 +21,7 @@ from gateway.protocol.outgoing import moment
 from hubbub.events.v1.events_pb2 import Attachment, PostMessage
 from hubbub.messages.v1.messages_service_pb2 import (
     ListEventsRequest,
+    ListMentionsRequest,
     ListMessagesRequest,
     PostMessageRequest,
     PostMessageResponse,
@@ -50,6 +51,13 @@ class MessagesQuery(msgspec.Struct):
     """Only this message and the messages of its thread."""
     pinned: bool = False
     """Only pinned messages."""
+
+
+class MentionsQuery(msgspec.Struct):
+    """Which page of the messages that mention the caller."""
+
+    limit: Limit = 50
+    cursor: Words = ""
 
 
 class EventsQuery(msgspec.Struct):
@@ -106,6 +114,14 @@ async def list_messages(request: Request, identity: Identity, query: MessagesQue
     )
     found = await ask(api_of(request).clients.messages.ListMessages, asked)
     return page([convert.message(each) for each in found.messages])
+
+
+@operation({200: shapes.Page[shapes.Message]}, cost=2)
+async def list_mentions(request: Request, identity: Identity, query: MentionsQuery) -> Response:
+    """List messages that mention the caller, newest first."""
+    asked = ListMentionsRequest(caller=identity.caller, page_size=min(query.limit, _MOST_MESSAGES), page_token=query.cursor)
+    found = await ask(api_of(request).clients.messages.ListMentions, asked)
+    return page([convert.message(each) for each in found.messages], found.next_page_token)
 
 
 @operation({200: shapes.Page[shapes.Entry]}, cost=2)

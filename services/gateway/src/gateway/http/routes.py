@@ -60,6 +60,7 @@ TABLE: tuple[tuple[str, dict[str, Operation]], ...] = (
     ("/v1/me/sessions/{session}", {"DELETE": sessions.end_session}),
     ("/v1/me/blocks", {"GET": moderation.list_blocked_peers}),
     ("/v1/me/blocks/{user:path}", {"PUT": moderation.block_peer, "DELETE": moderation.unblock_peer}),
+    ("/v1/me/mentions", {"GET": messages.list_mentions}),
     ("/v1/me/invitations", {"GET": channels.list_invitations}),
     ("/v1/users", {"GET": users.list_users}),
     ("/v1/channels", {"GET": channels.list_channels, "POST": channels.create_channel}),

@@ -16,7 +16,7 @@ _MOST = 200
 
 
 class PeopleQuery(msgspec.Struct):
-    """Text that the name or id contains, and which page."""
+    """The beginning of a name or id, or of a later word in one, and which page."""
 
     q: Words = ""
     limit: Limit = 50

@@ -1,4 +1,4 @@
-"""Answers `sync`: reads the events that a connection misses and joins them with the live log. Also verifies new memberships.
+"""Answers `sync`: reads the events that a connection misses and joins them with the live log.
 
 A connection's syncs are answered in order, one at a time. From the beginning of a sync the hub buffers new events of its
 channels, so what is read up to `seq` and the buffer (everything delivered since) overlap and leave no gap. The events are checked
@@ -11,7 +11,7 @@ A position equal to the head, or to the one from `hello`, needs nothing. Otherwi
   `missed`, which reads each range once for all connections.
 - A later `sync`, or a position beyond the head here, is answered by the store (`CatchUp`), which checks the membership again.
 
-A channel that the connection is not in is `gone`; a channel gained just now is announced by `joined`.
+A channel that the connection is not in is `gone`; a channel gained just now is announced by `joined` (`gains`).
 
 A position of another epoch of the store is `reset`: its number may belong to an entry that the store has lost.
 """
@@ -19,49 +19,34 @@ A position of another epoch of the store is `reset`: its number may belong to an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from functools import partial
 
 import structlog
 
-from chassis.backoff import retrying
-from chassis.errors import HubbubError, NotAllowed, NotFound, RateLimited, Unavailable
-from chassis.grpc_client import call, stream
+from chassis.errors import HubbubError, RateLimited, Unavailable
+from chassis.grpc_client import stream
 from chassis.under_way import UnderWay
-from gateway.clients import CALL_SECONDS, CATCH_UP_SECONDS
+from gateway.clients import CATCH_UP_SECONDS
 from gateway.hub.hub import Hub
 from gateway.hub.missed import Broken, MissedEvents
+from gateway.hub.sync_plan import Behind, Read, Sync, groups
 from gateway.metrics import CATCH_UPS
-from gateway.model import Channel, Connection, Gain, Shown
+from gateway.model import Channel, Connection, Shown
 from gateway.protocol.close_codes import Close
 from gateway.protocol.incoming import COST_BYTES
-from gateway.protocol.outgoing import (
-    ChannelView,
-    Left,
-    Membership,
-    Ref,
-    Synced,
-    SyncStatus,
-    encode,
-    membership,
-    refusal,
-    welcomed,
-)
+from gateway.protocol.outgoing import Left, Ref, Synced, SyncStatus, encode, refusal
 from gateway.rates.shared import SharedRate
 from gateway.serial_queue import SerialQueue
-from gateway.supervise import guarded
 from gateway.wire.registry import Registry
 from hubbub.events.v1.events_pb2 import Event
-from hubbub.messages.v1.messages_pb2 import Caller
 from hubbub.messages.v1.messages_service_pb2 import (
     RESUME_STATUS_COMPLETE,
     RESUME_STATUS_GONE,
     RESUME_STATUS_RESET,
     CatchUpRequest,
     CatchUpStatus,
-    GetChannelRequest,
     Position,
 )
 from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
@@ -78,75 +63,14 @@ EVENTS_PER_TOKEN = 50
 WAITING_SYNCS = 8
 """Syncs of one connection that may wait."""
 CHUNK_BYTES = 256 * 1024
-GROUP_EVENTS = 500
-"""Events of several channels that are read together."""
 CHUNK_SECONDS = 15.0
 """Time for the client to read one chunk before it gets the next."""
-VERIFY_SECONDS = 20.0
 _WAITING = "Other syncs of this user or tenant are being read"
 _GONE = SyncStatus("gone")
 
 
-@dataclass(slots=True)
-class _Behind:
-    """One channel whose missing events are sent on the hub's word."""
-
-    channel: Channel
-    after: int
-    through: int
-    floor: int
-
-    @property
-    def count(self) -> int:
-        """How many events are missing."""
-        return self.through - self.after
-
-
-@dataclass(slots=True)
-class _Read:
-    """One channel about which the store is asked."""
-
-    channel: Channel
-    position: int
-    named: bool
-    """The client named the channel; otherwise it starts at the position from `hello`."""
-    head: int
-    """The channel's head when buffering began."""
-    upcoming: int = 0
-    """Number of the next event."""
-    through: int = 0
-    """Number of the last event."""
-
-
-@dataclass(slots=True)
-class _Sync:
-    """One `sync` that is being answered."""
-
-    connection: Connection
-    ref: Ref
-    statuses: dict[str, SyncStatus] = field(default_factory=dict)
-    """Status of each channel that the client named."""
-    quiet: list[Channel] = field(default_factory=list)
-    """Channels that the client did not name and in which nothing has happened since `hello`."""
-    at_hand: dict[Channel, int] = field(default_factory=dict)
-    """Other channels that need not be read, with their positions."""
-    behind: list[_Behind] = field(default_factory=list)
-    """Channels to send from what `missed` has or reads."""
-    reads: dict[str, _Read] = field(default_factory=dict)
-    """Channels about which to ask the store."""
-    lost: list[str] = field(default_factory=list)
-    """Channels that are gone and that the client did not name."""
-    announced: bool = False
-    """`synced` is queued."""
-
-    def channels(self) -> list[Channel]:
-        """Every channel of this sync."""
-        behind = (each.channel for each in self.behind)
-        return [*self.at_hand, *behind, *(read.channel for read in self.reads.values())]
-
-
 class CatchUps:
-    """Syncs, and memberships to verify."""
+    """Syncs that are being answered."""
 
     def __init__(
         self,
@@ -171,7 +95,6 @@ class CatchUps:
         self._tenants = UnderWay(TENANT_CONCURRENT, _WAITING, waiting=WAITING_READS, seconds=CATCH_UP_SECONDS)
         self._missed = MissedEvents(hub.tails, hub.epoch, messages, group)
         self._slots = asyncio.Semaphore(CONCURRENT)
-        hub.on_gain = self._verify_soon
 
     def sync(self, connection: Connection, ref: Ref, positions: Mapping[str, int], epoch: str | None = None) -> None:
         """Answer a `sync` after the connection's earlier ones. Raises `RateLimited` if too many wait."""
@@ -195,7 +118,7 @@ class CatchUps:
         except RateLimited as error:
             self._writer.send(connection, refusal(error, ref))
 
-    async def _answer(self, sync: _Sync, outcome: str) -> None:
+    async def _answer(self, sync: Sync, outcome: str) -> None:
         """Buffer new events, and send what is missing. Raises `Broken`."""
         if sync.behind or sync.reads:  # otherwise all is done before the next event is taken
             sync.at_hand |= {channel: sync.connection.waiting[channel] for channel in sync.quiet}
@@ -211,14 +134,14 @@ class CatchUps:
         else:
             CATCH_UPS.labels(outcome).inc()
 
-    def _in_memory(self, sync: _Sync) -> bool:
+    def _in_memory(self, sync: Sync) -> bool:
         """Whether the sync needs nothing from the store."""
         return not sync.reads and all(self._hub.tails.holds(each.channel, each.after, each.through) for each in sync.behind)
 
-    async def _catch_up(self, sync: _Sync) -> None:
+    async def _catch_up(self, sync: Sync) -> None:
         """Send `synced` and what is missing. Raises what `_answer` handles."""
-        groups = _groups(sync.behind)
-        first = next(groups, [])
+        rest = groups(sync.behind)
+        first = next(rest, [])
         pages = await self._pages(first)  # before `synced`, so that a store that does not answer leaves everything as it was
         if sync.reads:
             await self._read(sync)
@@ -227,12 +150,12 @@ class CatchUps:
         else:
             self._announce(sync)
         await self._send(sync, first, pages)
-        for group in groups:
+        for group in rest:
             await self._send(sync, group, await self._pages(group))
 
-    def _plan(self, connection: Connection, ref: Ref, positions: Mapping[str, int], epoch: str | None) -> _Sync:
+    def _plan(self, connection: Connection, ref: Ref, positions: Mapping[str, int], epoch: str | None) -> Sync:
         """Decide for each channel: gone, reset, at hand, behind, or to be read. Raises `Broken`."""
-        sync, account = _Sync(connection, ref), connection.account
+        sync, account = Sync(connection, ref), connection.account
         wanted = dict(positions)
         if not connection.flowing:
             wanted |= self._unnamed(sync, positions)
@@ -248,12 +171,12 @@ class CatchUps:
                 if named:
                     sync.statuses[channel_id] = SyncStatus("complete", position)
             elif connection.flowing or max(position, found.floor(connection)) > found.head:
-                sync.reads[channel_id] = _Read(found, position, named, found.head)
+                sync.reads[channel_id] = Read(found, position, named, found.head)
             else:
                 self._plan_behind(sync, found, position, named=named)
         return sync
 
-    def _unnamed(self, sync: _Sync, positions: Mapping[str, int]) -> dict[str, int]:
+    def _unnamed(self, sync: Sync, positions: Mapping[str, int]) -> dict[str, int]:
         """Channels that start at the position from `hello`, with it, unless nothing has happened in them since."""
         started: dict[str, int] = {}
         quiet = sync.quiet
@@ -266,9 +189,9 @@ class CatchUps:
                 started[channel.id] = start
         return started
 
-    def _plan_behind(self, sync: _Sync, channel: Channel, position: int, *, named: bool) -> None:
+    def _plan_behind(self, sync: Sync, channel: Channel, position: int, *, named: bool) -> None:
         floor = channel.floor(sync.connection)
-        behind = _Behind(channel, max(position, floor), channel.head, floor)
+        behind = Behind(channel, max(position, floor), channel.head, floor)
         reset = behind.count > self._sync_events or behind.after < channel.archived_to
         if reset and not named:
             raise Broken  # `synced` has no place for a channel that the client did not name
@@ -279,7 +202,7 @@ class CatchUps:
         else:
             sync.behind.append(behind)
 
-    def _announce(self, sync: _Sync) -> None:
+    def _announce(self, sync: Sync) -> None:
         sync.announced = sync.connection.flowing = True
         self._writer.send(sync.connection, encode(Synced(sync.statuses, sync.ref)))
         for channel_id in sync.lost:
@@ -290,14 +213,14 @@ class CatchUps:
         for channel, position in sync.at_hand.items():
             self._hub.finish(channel, sync.connection, position)
 
-    async def _pages(self, group: Sequence[_Behind]) -> list[Sequence[Shown]]:
+    async def _pages(self, group: Sequence[Behind]) -> list[Sequence[Shown]]:
         """The missing events of each channel, or the first of them. Raises `HubbubError`, `Broken`."""
         found = [self._hub.tails.after(each.channel, each.after, each.through) for each in group]
         if all(page is not None for page in found):
             return [page or [] for page in found]
         return await asyncio.gather(*(self._missed.read(each.channel, each.after, each.through) for each in group))
 
-    async def _send(self, sync: _Sync, group: Sequence[_Behind], pages: Sequence[Sequence[Shown]]) -> None:
+    async def _send(self, sync: Sync, group: Sequence[Behind], pages: Sequence[Sequence[Shown]]) -> None:
         """Send the missing events of each channel at the pace of the client."""
         connection, size = sync.connection, 0
         for each, first in zip(group, pages, strict=True):
@@ -317,7 +240,7 @@ class CatchUps:
                 page = await self._missed.read(each.channel, each.after, each.through)
             self._hub.finish(each.channel, connection, each.through)
 
-    async def _read(self, sync: _Sync) -> None:
+    async def _read(self, sync: Sync) -> None:
         """Read from the store and send at the pace of the client. Raises what `_sync` handles."""
         request = CatchUpRequest(
             caller=sync.connection.identity.caller,
@@ -352,7 +275,7 @@ class CatchUps:
             else:
                 return
 
-    def _take_statuses(self, sync: _Sync, statuses: Sequence[CatchUpStatus]) -> None:
+    def _take_statuses(self, sync: Sync, statuses: Sequence[CatchUpStatus]) -> None:
         """Take the store's statuses. Raises if they do not match the request, or are older than what was delivered here."""
         if {status.channel for status in statuses} != sync.reads.keys():
             raise Broken
@@ -365,7 +288,7 @@ class CatchUps:
         for status in statuses:
             self._take_status(sync, status)
 
-    def _take_status(self, sync: _Sync, status: CatchUpStatus) -> None:
+    def _take_status(self, sync: Sync, status: CatchUpStatus) -> None:
         read = sync.reads[status.channel]
         outcome = _GONE
         if status.status == RESUME_STATUS_COMPLETE:
@@ -382,14 +305,14 @@ class CatchUps:
         elif outcome is _GONE:
             sync.lost.append(status.channel)
 
-    def _pass_on(self, sync: _Sync, event: Event) -> None:
+    def _pass_on(self, sync: Sync, event: Event) -> None:
         read = sync.reads.get(event.channel)
         if read is None or event.seq != read.upcoming or event.seq > read.through:
             raise Broken
         read.upcoming += 1
         self._writer.send(sync.connection, event.payload)
 
-    def _fail(self, sync: _Sync, error: HubbubError) -> None:
+    def _fail(self, sync: Sync, error: HubbubError) -> None:
         """The store does not answer: answer with an error if nothing was sent yet, otherwise close."""
         if sync.announced:
             self._break(sync.connection, "cut", Close.RESYNC_NEEDED)
@@ -403,67 +326,3 @@ class CatchUps:
         CATCH_UPS.labels(outcome).inc()
         log.warning("catch_up_broken", connection=connection.id, outcome=outcome)
         self._close(connection, reason)
-
-    def _verify_soon(self, gain: Gain) -> None:
-        if gain.event is not None:
-            self._gained(gain, welcomed(gain.event))
-            return
-        self._group.create_task(guarded("gain", self._verify(gain), partial(self._give_up, gain)))
-
-    async def _verify(self, gain: Gain) -> None:
-        """Ask the store whether the membership exists; if it does not answer, close the newcomers."""
-        membership = None
-        try:
-            async for attempt in retrying(HubbubError, within_seconds=VERIFY_SECONDS):
-                with attempt:
-                    membership = await self._membership(gain)
-        except HubbubError:
-            self._give_up(gain)
-            return
-        if membership is None:
-            self._hub.not_gained(gain)
-        else:
-            self._gained(gain, membership)
-
-    async def _membership(self, gain: Gain) -> Membership | None:
-        """The user's membership; None if the user is no member. Raises `HubbubError`."""
-        caller = Caller(tenant=gain.account.tenant, user=gain.account.user)
-        request = GetChannelRequest(caller=caller, channel=gain.channel.id)
-        try:
-            answer = await call(self._messages.GetChannel, request, timeout=CALL_SECONDS)
-        except (NotFound, NotAllowed):
-            return None
-        return membership(answer.channel) if answer.channel.role else None
-
-    def _give_up(self, gain: Gain) -> None:
-        for connection in tuple(gain.newcomers):
-            self._close(connection, Close.RESYNC_NEEDED)
-        self._hub.not_gained(gain)
-
-    def _gained(self, gain: Gain, membership: Membership) -> None:
-        """Welcome the newcomers. One that is syncing gets `joined` after `synced`, which does not include the channel."""
-        self._hub.gained(gain, membership)
-        view = membership.view
-        for connection in gain.newcomers:
-            flow = connection.flow
-            if flow is None or not flow.busy:
-                self._hub.welcome(gain.channel, connection, view)
-            elif not flow.add(partial(self._welcome, gain.channel, connection, view)):
-                self._close(connection, Close.RESYNC_NEEDED)
-
-    async def _welcome(self, channel: Channel, connection: Connection, view: ChannelView) -> None:
-        self._hub.welcome(channel, connection, view)
-
-
-def _groups(behind: Sequence[_Behind]) -> Iterator[list[_Behind]]:
-    """Cut into groups of at most `GROUP_EVENTS`, or of one channel."""
-    group: list[_Behind] = []
-    count = 0
-    for each in behind:
-        if group and count + each.count > GROUP_EVENTS:
-            yield group
-            group, count = [], 0
-        group.append(each)
-        count += each.count
-    if group:
-        yield group

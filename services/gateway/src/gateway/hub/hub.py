@@ -26,7 +26,8 @@ the next event is taken: `_end_membership`. The buffer of a connection that is c
 begins by the next event of a known channel is certain, and the event has what `joined` shows (`Event.welcome`). Any other event
 may be an old one that comes again: the store is asked, and meanwhile the hub buffers for the user's connections.
 
-`fill` and `catchup` fetch, `reconcile` compares heads with the store, and `wire.writer` joins writes.
+`fill` and `catchup` fetch, `gains` verifies new memberships, `reconcile` compares heads with the store, and `wire.writer` joins
+writes.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from gateway.supervise import guarded
 from hubbub.messages.v1.messages_service_pb2 import EventRange, FetchRangesRequest
 from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 
-BATCH = 100
+BATCH = 500
 """Ranges read by one call; the service accepts as many."""
 CONCURRENT = 4
 """Calls at one time."""
@@ -45,6 +45,8 @@ class _Read:
     through: int
     tail: Tail | None
     """The channel's tail when the read began."""
+    cleared: int
+    """`Tails.cleared` when the read began."""
     done: asyncio.Future[Sequence[Shown]]
 
 
@@ -83,7 +85,7 @@ class MissedEvents:
         tail = self._tails.of(channel)
         if tail is not None and tail.events[0].seq > after + 1:
             through = min(through, tail.events[0].seq - 1)
-        read = _Read(channel, after, through, tail, self._loop.create_future())
+        read = _Read(channel, after, through, tail, self._tails.cleared, self._loop.create_future())
         read.done.add_done_callback(_retrieved)
         known = self._under_way.get(channel)
         if known is None or after < known.after:
@@ -133,7 +135,7 @@ class MissedEvents:
         if not events or [event.seq for event in events] != list(range(read.after + 1, read.after + 1 + len(events))):
             self._fail([read], Broken())
             return
-        self._tails.extend_back(read.channel, read.tail, events)
+        self._tails.extend_back(read.channel, read.tail, read.cleared, events)
         self._end(read)
         read.done.set_result(events)
 

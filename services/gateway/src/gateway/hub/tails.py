@@ -4,7 +4,7 @@ A channel's tail has no gaps and ends at the channel's head. `hub` adds each eve
 read from the store before that. The tail that is least recently used goes first.
 
 A deletion erases text from earlier entries of the log, so it ends the tail: nothing older than the deletion is served from
-memory, and what is being read from the store meanwhile is not kept.
+memory, and what is being read from the store meanwhile is not kept. The erasure of a user ends all tails in the same way.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ class Tails:
         """Least recently used first."""
         self.size = 0
         """Bytes of all tails."""
+        self.cleared = 0
+        """How often all tails were dropped."""
 
     def of(self, channel: Channel) -> Tail | None:
         """The channel's present tail, if it has one. After an erasure or an eviction it is another one."""
@@ -54,12 +56,15 @@ class Tails:
         tail.events.append(event)
         self._grow(tail, _size(event))
 
-    def extend_back(self, channel: Channel, tail: Tail | None, events: Sequence[Shown]) -> None:
+    def extend_back(self, channel: Channel, tail: Tail | None, cleared: int, events: Sequence[Shown]) -> None:
         """Put consecutive events before the tail where they join it.
 
-        They were read from the store while `tail` was the channel's; when it no longer is, they are not kept.
+        When the read from the store began, `tail` was the channel's and all had been dropped `cleared` times. The events are
+        kept only if that is still so.
         """
-        if self._tails.get(channel) is not tail or not channel.accounts:  # the hub has dropped a channel without accounts
+        if self._tails.get(channel) is not tail or self.cleared != cleared:
+            return
+        if not channel.accounts:  # the hub has dropped it
             return
         first = tail.events[0].seq if tail else channel.head + 1
         older = [event for event in events if event.seq < first]
@@ -91,6 +96,7 @@ class Tails:
         """Drop every tail."""
         self._tails.clear()
         self.size = 0
+        self.cleared += 1
 
     def _used(self, channel: Channel) -> Tail:
         tail = self._tails.pop(channel, None) or Tail()

@@ -68,7 +68,9 @@ class Revocations:
         registry.writer.bus_away = lambda: lease.alone
 
     def apply(self, revocation: Revocation) -> None:
-        """Apply one revocation."""
+        """Apply one revocation, or the erasure of a user."""
+        if revocation.erased:
+            self._hub.tails.clear()
         self._access.forget(revocation.tenant, revocation.user)
         account = self._registry.accounts.get((revocation.tenant, revocation.user))
         closed = 0

@@ -42,6 +42,8 @@ class GatewayLease:
         self._bus = bus
         self._member = member
         self._clock = clock
+        self.address = ""
+        """Where other gateways may call this one; empty if they may not."""
         self._until = -math.inf
         """When the lease ends; never later than the server believes."""
         self._echo = ""
@@ -94,7 +96,7 @@ class GatewayLease:
 
     async def _renew(self) -> None:
         began = self._clock()
-        await self._leases.renew(self._member)
+        await self._leases.renew(self._member, self.address)
         if self._clock() >= self._until:  # the lease had expired: what was published meanwhile must be read first
             self._echo, self._echo_read = secrets.token_hex(8), False
             CUT_OFFS.inc()

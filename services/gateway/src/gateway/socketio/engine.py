@@ -1,15 +1,17 @@
 """The Engine.IO endpoint: its sessions, and the requests and WebSockets by which clients reach them.
 
 `socketio.session` is one session; the `Door` decides who may open one and what its messages mean. A session whose client is
-silent ends by its heartbeat.
+silent ends by its heartbeat. A session's id begins with the name of its endpoint, and what is for a session of another endpoint
+is handed on to it (`Elsewhere`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import MutableMapping
+from http import HTTPStatus
+from typing import Any, Protocol
 
 import msgspec
 import structlog
@@ -25,8 +27,9 @@ from gateway.protocol.close_codes import Close
 from gateway.rates.bucket import Bucket
 from gateway.socketio import engine_packets
 from gateway.socketio.engine_packets import MalformedPacketError, Packet, Type
-from gateway.socketio.handshake import JSON, Handshake, Refused, Transport
+from gateway.socketio.handshake import Handshake, Refused, Transport
 from gateway.socketio.polling import Polling
+from gateway.socketio.requests import Answer, Disconnected, Request
 from gateway.socketio.session import Heartbeat, Owner, Session
 from gateway.socketio.websocket import EngineListener
 from gateway.wire.framing import text_frame
@@ -47,6 +50,16 @@ class Door(Protocol):
 
     async def check(self, session: Session, handshake: Handshake) -> None:
         """Check a later request of a session. Raises `HubbubError`."""
+
+
+class Elsewhere(Protocol):
+    """The sessions of other endpoints."""
+
+    async def answer(self, name: str, request: Request) -> Answer:
+        """Have an endpoint answer a request for its session. Raises `Refused`, `HubbubError`."""
+
+    async def relay(self, name: str, request: Request, transport: asyncio.Transport, rest: bytes) -> None:
+        """Connect a WebSocket whose handshake is `request` with an endpoint. Raises `Refused`, `HubbubError`."""
 
 
 class Opened(msgspec.Struct, frozen=True, rename="camel"):
@@ -71,6 +84,7 @@ class Engine:
         max_payload: int,
         group: asyncio.TaskGroup,
         listener: type[EngineListener] = EngineListener,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self._name = name
         """The first part of each session's id."""
@@ -81,6 +95,8 @@ class Engine:
         self._group = group
         self._listener = listener
         """Whose `max_bytes` bounds a message of a WebSocket."""
+        self._elsewhere = elsewhere
+        """None if there are no other endpoints."""
         self.sessions: dict[str, Session] = {}
         """By id."""
         self.under_way = 0
@@ -95,34 +111,43 @@ class Engine:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request (ASGI)."""
-        try:
-            status, kind, body, headers = 200, TEXT, await self._answer(scope, receive), {}
-        except Refused as refused:
-            status, kind, body, headers = refused.status, JSON, refused.body, refused.headers
-        fields = {"Content-Type": kind, "Content-Length": str(len(body)), "Cache-Control": "no-store", **headers}
+        peer, _ = scope.get("client") or ("", 0)
+        answer = await self.answer(
+            Request(scope["method"], scope["query_string"], header_fields(scope["headers"]), peer, receive)
+        )
+        fields = {"Content-Length": str(len(answer.body)), "Cache-Control": "no-store", **answer.headers}
         raw = [(name.lower().encode(), value.encode()) for name, value in fields.items()]
-        await send({"type": "http.response.start", "status": int(status), "headers": raw})
-        await send({"type": "http.response.body", "body": body})
+        await send({"type": "http.response.start", "status": int(answer.status), "headers": raw})
+        await send({"type": "http.response.body", "body": answer.body})
 
-    async def _answer(self, scope: Scope, receive: Receive) -> bytes:
-        """The body of the answer. Raises `Refused`."""
-        client = scope.get("client") or ("", 0)
-        handshake = Handshake.of(scope["query_string"], header_fields(scope["headers"]), client[0])
+    async def answer(self, request: Request, *, handed_on: bool = False) -> Answer:
+        """Answer a request, which another endpoint may have handed on."""
         try:
+            handshake = Handshake.of(request)
             if handshake.session is None:
-                return await self._open(scope["method"], handshake)
-            session = self._find(handshake.session)
-            await self._door.check(session, handshake)
+                body = await self._open(request.method, handshake)
+            elif (session := self.sessions.get(handshake.session)) is not None:
+                await self._door.check(session, handshake)
+                body = await self._serve(session, request, handshake)
+            else:
+                elsewhere, name = self._other(handshake.session, handed_on=handed_on)
+                return await elsewhere.answer(name, request)
+        except Refused as refused:
+            return refused.answer
         except HubbubError as error:
-            raise Refused.of(error) from None
+            return Refused.of(error).answer
+        return Answer(HTTPStatus.OK, {"Content-Type": TEXT}, body)
+
+    async def _serve(self, session: Session, request: Request, handshake: Handshake) -> bytes:
+        """The body of the answer to a request of a session. Raises `Refused`."""
         polling = session.polling
         if polling is None or handshake.transport is not Transport.POLLING:
             raise Refused.bad_request()
-        match scope["method"]:
+        match request.method:
             case "GET":
-                return await self._poll(session, polling, receive)
+                return await self._poll(session, polling, request)
             case "POST" if session.closing is None:
-                return await self._post(session, receive)
+                return await self._post(session, request)
             case "POST":
                 raise Refused.session_unknown()
             case _:
@@ -137,25 +162,28 @@ class Engine:
         session.begin()
         return self._opened(session, [Transport.WEBSOCKET.value])
 
-    async def _poll(self, session: Session, polling: Polling, receive: Receive) -> bytes:
+    async def _poll(self, session: Session, polling: Polling, request: Request) -> bytes:
         if polling.waiting:
             session.close(Close.PROTOCOL_ERROR)
             raise Refused.bad_request()
         if polling.ready:
             return polling.take()
-        watching = asyncio.create_task(_abort_when_disconnected(polling, receive))
+        watching = asyncio.create_task(_abort_when_disconnected(polling, request))
         try:
             return await polling.poll()
+        except asyncio.CancelledError:  # another endpoint, which handed the request on, gives it up
+            polling.abort()
+            raise
         finally:
             watching.cancel()
 
-    async def _post(self, session: Session, receive: Receive) -> bytes:
+    async def _post(self, session: Session, request: Request) -> bytes:
         if session.posting:
             session.close(Close.PROTOCOL_ERROR)
             raise Refused.bad_request()
         session.posting = True
         try:
-            body = await self._body(receive)
+            body = await request.body(self._max_payload)
             body.decode()  # only to see whether it is UTF-8
             for number, packet in enumerate(engine_packets.decode_payload(body), 1):
                 session.receive(packet)
@@ -164,7 +192,7 @@ class Engine:
         except TooLarge as error:
             session.close(Close.FRAME_TOO_LARGE)
             raise Refused.of(error) from None
-        except (MalformedPacketError, UnicodeDecodeError):
+        except (Disconnected, MalformedPacketError, UnicodeDecodeError):
             session.close(Close.MALFORMED_FRAME)
         finally:
             session.posting = False
@@ -172,34 +200,26 @@ class Engine:
             raise Refused.bad_request()
         return b"ok"
 
-    async def _body(self, receive: Receive) -> bytes:
-        body = bytearray()
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise MalformedPacketError
-            body += message.get("body", b"")
-            if len(body) > self._max_payload:
-                raise TooLarge
-            if not message.get("more_body", False):
-                return bytes(body)
-
     # WebSockets.
 
     def begin(self, transport: asyncio.Transport, target: bytes, headers: list[tuple[bytes, bytes]], rest: bytes) -> None:
         """Handle the handshake of a WebSocket. Its transport is paused, and belongs to this object from now on."""
+        peer = transport.get_extra_info("peername") or ("",)
+        self.accept(transport, Request("GET", target.partition(b"?")[2], header_fields(headers), peer[0], _no_body), rest)
+
+    def accept(self, transport: asyncio.Transport, request: Request, rest: bytes, *, handed_on: bool = False) -> None:
+        """Handle a handshake, which another endpoint may have handed on; as `begin`."""
         if self.under_way >= UNDER_WAY:
             _refuse(transport, Refused.of(Unavailable()))
             return
         self.under_way += 1
-        self._group.create_task(self._decide(transport, target, headers, rest))
+        self._group.create_task(self._decide(transport, request, rest, handed_on=handed_on))
 
-    async def _decide(self, transport: asyncio.Transport, target: bytes, headers: list[tuple[bytes, bytes]], rest: bytes) -> None:
-        fields = header_fields(headers)
+    async def _decide(self, transport: asyncio.Transport, asked: Request, rest: bytes, *, handed_on: bool) -> None:
         try:
-            with request(request_id_from(fields.get("x-request-id"))):
+            with request(request_id_from(asked.fields.get("x-request-id"))):
                 async with asyncio.timeout(HANDSHAKE_SECONDS):
-                    await self._accept(transport, target, fields, rest)
+                    await self._accept(transport, asked, rest, handed_on=handed_on)
         except Refused as refused:
             _refuse(transport, refused)
         except InvalidHandshake as refused:
@@ -215,17 +235,20 @@ class Engine:
         finally:
             self.under_way -= 1
 
-    async def _accept(self, transport: asyncio.Transport, target: bytes, fields: Mapping[str, str], rest: bytes) -> None:
-        peer = transport.get_extra_info("peername") or ("",)
-        handshake = Handshake.of(target.partition(b"?")[2], fields, peer[0])
+    async def _accept(self, transport: asyncio.Transport, asked: Request, rest: bytes, *, handed_on: bool) -> None:
+        handshake = Handshake.of(asked)
         if handshake.transport is not Transport.WEBSOCKET:
             raise Refused.bad_request()
-        key = handshake_key(fields)
-        if handshake.session is not None:
-            session = self._find(handshake.session)
+        key = handshake_key(asked.fields)
+        if handshake.session is None:
+            session = await self._admit(handshake)
+        elif (found := self.sessions.get(handshake.session)) is not None:
+            session = found
             await self._door.check(session, handshake)
         else:
-            session = await self._admit(handshake)
+            elsewhere, name = self._other(handshake.session, handed_on=handed_on)
+            await elsewhere.relay(name, asked, transport, rest)
+            return
         if transport.is_closing():
             if handshake.session is None:
                 session.ended(Close.VANISHED)
@@ -241,11 +264,12 @@ class Engine:
 
     # Sessions.
 
-    def _find(self, session_id: str) -> Session:
-        session = self.sessions.get(session_id)
-        if session is None:
+    def _other(self, session_id: str, *, handed_on: bool) -> tuple[Elsewhere, str]:
+        """Where the session of another endpoint is, with the endpoint's name. Raises `Refused`."""
+        name, _, _ = session_id.partition(".")
+        if self._elsewhere is None or handed_on or name == self._name:
             raise Refused.session_unknown()
-        return session
+        return self._elsewhere, name
 
     async def _admit(self, handshake: Handshake) -> Session:
         owner, bucket = await self._door.admit(handshake)
@@ -262,11 +286,14 @@ class Engine:
         return engine_packets.encode_text(Packet(Type.OPEN, msgspec.json.encode(opened)))
 
 
-async def _abort_when_disconnected(polling: Polling, receive: Receive) -> None:
+async def _abort_when_disconnected(polling: Polling, request: Request) -> None:
     """End a session whose client gives up a request that waits: what the answer would hold could be lost."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
+    await request.disconnected()
     polling.abort()
+
+
+async def _no_body() -> MutableMapping[str, Any]:
+    return {"type": "http.request"}
 
 
 def _refuse(transport: asyncio.Transport, refused: Refused) -> None:

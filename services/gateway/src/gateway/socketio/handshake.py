@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from chassis.errors import HubbubError, NotAllowed, NotAuthenticated, RateLimited, TooLarge, Unavailable
+from gateway.socketio.requests import Answer, Request
 
 PROTOCOL = "4"
 JSON = "application/json"
@@ -80,6 +81,11 @@ class Refused(Exception):
             case _:
                 return cls(3, error.reason, HTTPStatus(error.http_status))
 
+    @property
+    def answer(self) -> Answer:
+        """The answer to an HTTP request."""
+        return Answer(self.status, self.headers, self.body)
+
     def raw(self) -> bytes:
         """The whole answer as bytes, for a connection that closes afterwards."""
         fields = {**self.headers, "Content-Length": str(len(self.body)), "Connection": "close"}
@@ -102,13 +108,13 @@ class Handshake:
     """The id of its session; None if it asks for a new one."""
 
     @classmethod
-    def of(cls, query: bytes, fields: Mapping[str, str], peer: str) -> Handshake:
+    def of(cls, request: Request) -> Handshake:
         """Raises `Refused` unless the parameters of the protocol are there."""
-        parameters = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
+        parameters = dict(parse_qsl(request.query.decode("latin-1"), keep_blank_values=True))
         if parameters.get("EIO") != PROTOCOL:
             raise Refused.protocol_unknown()
         try:
             transport = Transport(parameters.get("transport"))
         except ValueError:
             raise Refused.transport_unknown() from None
-        return cls(parameters, fields, peer, transport, parameters.get("sid"))
+        return cls(parameters, request.fields, request.peer, transport, parameters.get("sid"))

@@ -90,6 +90,12 @@ attached AS (
   INSERT INTO carried (channel, upload, tenant, seq, message) SELECT channel, attachment->>'id', tenant, seq, message
   FROM fresh, jsonb_array_elements(kept->'attachments') AS attachment WHERE kept ? 'attachments'
 ),
+mentioned AS (
+  INSERT INTO mentions (tenant, "user", message, channel, seq) SELECT tenant, mention, message, channel, seq
+  FROM fresh, jsonb_array_elements_text(kept->'mentions') AS mention,
+    LATERAL (SELECT FROM members WHERE members.channel = fresh.channel AND members."user" = mention OFFSET 0) member
+  WHERE kept ? 'mentions' ON CONFLICT DO NOTHING
+),
 ranges AS MATERIALIZED (SELECT channel, min(seq) AS first, max(seq) AS last, max(now) AS at FROM fresh GROUP BY channel),
 advanced AS (
   UPDATE channels SET head = last, posts = posts + last - head, last_post = last, active_at = at

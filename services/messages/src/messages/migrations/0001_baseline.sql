@@ -10,9 +10,42 @@ CREATE TABLE users (
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (tenant, id)
 );
-CREATE INDEX users_by_name ON users (tenant, lower(name), id);
+CREATE INDEX users_by_name ON users (tenant, lower(name), id) WHERE NOT blocked;
 -- Every command checks its author here, so the index holds only the few users for whom the check can fail.
 CREATE INDEX users_blocked_or_revoked ON users (tenant, id) WHERE blocked OR revoked_before IS NOT NULL;
+
+-- By which users are found: the name and the id, each from the beginning of each of its words on. Blocked users have none.
+CREATE TABLE user_words (
+    tenant text NOT NULL,
+    "user" text NOT NULL,
+    word text COLLATE "C" NOT NULL,
+    sort_name text NOT NULL, -- lower(users.name)
+    PRIMARY KEY (tenant, "user", word),
+    FOREIGN KEY (tenant, "user") REFERENCES users ON DELETE CASCADE
+);
+CREATE INDEX user_words_found ON user_words (tenant, word, sort_name, "user");
+
+-- A word begins after a blank or a sign, at a sign, and at each character of a script without blanks.
+CREATE FUNCTION words_of_user(name text, id text) RETURNS SETOF text LANGUAGE sql IMMUTABLE AS $$
+    SELECT substr(whole, n) FROM (VALUES (1, lower(name)), (2, lower(id))) AS given(part, whole), generate_series(1, length(whole)) n
+    WHERE substr(whole, n, 1) !~ '\s' AND (n = 1 OR substr(whole, n, 1) ~ '[^[:alnum:]]' OR substr(whole, n - 1, 1) ~ '[^[:alnum:]]'
+        OR substr(whole, n, 1) ~ '[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]')
+    GROUP BY substr(whole, n) ORDER BY min(part), min(n) LIMIT 64
+$$;
+
+CREATE FUNCTION index_user() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        DELETE FROM user_words WHERE tenant = NEW.tenant AND "user" = NEW.id;
+    END IF;
+    IF NOT NEW.blocked THEN
+        INSERT INTO user_words SELECT NEW.tenant, NEW.id, word, lower(NEW.name) FROM words_of_user(NEW.name, NEW.id) AS word;
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER indexed AFTER INSERT ON users FOR EACH ROW EXECUTE FUNCTION index_user();
+CREATE TRIGGER indexed_again AFTER UPDATE OF name, blocked ON users FOR EACH ROW
+    WHEN (NEW.name <> OLD.name OR NEW.blocked <> OLD.blocked) EXECUTE FUNCTION index_user();
 
 -- The store's epoch, one row. A position in a log counts in its epoch only (docs/adr/0049). A later epoch has a greater id.
 CREATE TABLE epoch (
@@ -70,6 +103,7 @@ CREATE INDEX members_of_user ON members (tenant, "user", channel);
 CREATE INDEX members_by_name ON members (channel, role, sort_name, "user");
 
 -- Members who joined or left a channel that was too large for an entry of the log each. Only gateways read them (docs/adr/0048).
+-- The sweeper deletes them after a day.
 CREATE TABLE roster_changes (
     channel uuid NOT NULL REFERENCES channels,
     number bigint NOT NULL, -- 1, 2, 3 … without a gap
@@ -80,6 +114,7 @@ CREATE TABLE roster_changes (
     at timestamptz NOT NULL,
     PRIMARY KEY (channel, number)
 );
+CREATE INDEX roster_changes_by_time ON roster_changes (at);
 
 -- How many members of a large channel have read its newest message. The row lags behind new messages until the first of them is read.
 CREATE TABLE seen (
@@ -192,6 +227,8 @@ CREATE TABLE entries (
     PRIMARY KEY (channel, seq)
 );
 CREATE INDEX entries_posted ON entries (channel, message) WHERE kind = 1;
+-- A page of messages reads no other entries, however many lie between two messages.
+CREATE INDEX entries_of_posts ON entries (channel, seq) WHERE kind = 1;
 CREATE INDEX entries_edits ON entries (channel, message) WHERE kind = 2;
 CREATE INDEX entries_replies ON entries (channel, thread, seq) WHERE thread IS NOT NULL;
 
@@ -250,6 +287,16 @@ CREATE TABLE carried (
     seq bigint NOT NULL, -- number of the message.posted entry
     message uuid NOT NULL,
     PRIMARY KEY (channel, upload, seq)
+);
+
+-- The messages that mention a member of their channel. A message that the user may no longer read keeps its row.
+CREATE TABLE mentions (
+    tenant text NOT NULL,
+    "user" text NOT NULL,
+    message uuid NOT NULL, -- in order of time
+    channel uuid NOT NULL,
+    seq bigint NOT NULL, -- number of the message.posted entry
+    PRIMARY KEY (tenant, "user", message)
 );
 
 -- Messages reported to the moderators. The text is kept while the report is open, also when the message is deleted.

@@ -14,6 +14,7 @@ GRANT SELECT ON ALL TABLES IN SCHEMA public TO hubbub_every_tenant;
 ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO hubbub_service;
 ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO hubbub_every_tenant;
 GRANT UPDATE, DELETE ON unpublished TO hubbub_every_tenant;
+GRANT UPDATE, DELETE ON roster_changes TO hubbub_every_tenant; -- UPDATE, to lock the rows
 
 -- The audit log is appended to by its function alone. The owner declares an epoch.
 REVOKE INSERT, UPDATE, DELETE ON audit, audit_heads, pseudonyms, epoch, migrations FROM hubbub_service;

@@ -82,7 +82,7 @@ CROSS JOIN LATERAL (
     WHERE mb.tenant = requested.tenant AND mb."user" = requested.id
   )
   SELECT (SELECT count(*) FROM mine) > %(listed)s AS more,
-    (SELECT '[' || string_agg(format('["%%s",%%s,%%s,%%s,%%s,%%s]', id, seq, floor, roster, members, archived_to), ',') || ']'
+    (SELECT '[' || string_agg(concat('["', id, '",', concat_ws(',', seq, floor, roster, members, archived_to), ']'), ',') || ']'
       FROM mine) AS memberships,
     (SELECT '[' || string_agg(row_to_json(shown)::text, ',' ORDER BY id) || ']' FROM (
       SELECT id, kind, name, role, seq, read_seq FROM mine ORDER BY unread DESC, active_at DESC LIMIT %(listed)s) shown) AS listed

@@ -69,10 +69,17 @@ _DELETED = {
     "bans": '"user"',
     "silences": '"user"',
     "browser_sessions": '"user"',
+    "mentions": '"user"',
     "blocks": '"user", blocked',
 }
 """Rows that concern the user alone, by the columns that name the user."""
-_RENAMED = {"bans": "moderator", "silences": "moderator", "invitations": "inviter", "reports": "reporter"}
+_RENAMED = {
+    "bans": "moderator",
+    "silences": "moderator",
+    "invitations": "inviter",
+    "reports": "reporter",
+    "roster_changes": '"user"',
+}
 """Acts of the user that still hold."""
 REST = [
     *(f"DELETE FROM {table} WHERE tenant = %(tenant)s AND %(user)s IN ({columns})" for table, columns in _DELETED.items()),

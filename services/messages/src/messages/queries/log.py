@@ -1,4 +1,7 @@
-"""SQL of the log: appending entries of RPCs, reading ranges, and the outbox `unpublished`. Indexes: primary keys."""
+"""SQL of the log: appending entries of RPCs, reading ranges, roster changes, and the outbox `unpublished`.
+
+Indexes: primary keys, `roster_changes_by_time`.
+"""
 
 from messages.queries.epoch import EPOCH
 
@@ -69,6 +72,13 @@ CROSS JOIN LATERAL (
 ORDER BY r.n, e.number
 """
 
+# Rows that another sweeper is deleting are left to it.
+DELETE_ROSTER_CHANGES = """
+DELETE FROM roster_changes WHERE (channel, number) IN (
+  SELECT channel, number FROM roster_changes WHERE at < now() - make_interval(secs => %(seconds)s)
+  ORDER BY at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+"""
+
 # At least one row, for the epoch.
 HEADS = f"""
 SELECT {EPOCH}, found.id, found.head, found.roster FROM (VALUES (1)) AS one
@@ -78,6 +88,10 @@ LEFT JOIN (SELECT id, head, roster FROM channels WHERE id = ANY(%(channels)s::uu
 # All channels, in pages.
 HEADS_AFTER = """
 SELECT id, head FROM channels WHERE id > %(after)s ORDER BY id LIMIT %(limit)s
+"""
+
+HEADS_OF_TENANTS_AFTER = """
+SELECT id, head FROM channels WHERE id > %(after)s AND tenant = ANY(%(tenants)s) ORDER BY id LIMIT %(limit)s
 """
 
 HEAD = f"""

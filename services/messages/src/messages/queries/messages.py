@@ -1,6 +1,6 @@
 """SQL of messages in their current state.
 
-Indexes: primary keys, `entries_posted`, `entries_replies`, `changes_pinned`.
+Indexes: primary keys, `entries_posted`, `entries_of_posts`, `entries_replies`, `changes_pinned`.
 """
 
 _REACTIONS = """(
@@ -49,6 +49,12 @@ PINNED = f"""{_BETWEEN} AND m.seq = ANY (ARRAY(
     {_PINS} AND seq > %(after)s AND seq < %(before)s ORDER BY seq DESC LIMIT %(limit)s)){_NEWEST}"""
 PINNED_IN_THREAD = f"""{_BETWEEN} AND m.seq = ANY (ARRAY({_PINS}))
   AND (m.id = %(thread)s OR (m.thread = %(thread)s AND {_ROOT_SEEN})){_NEWEST}"""
+
+# Messages that mention a user, newest first; `search.FOUND` reads those that the user may still read.
+MENTIONS = """
+SELECT message, channel, seq FROM mentions
+WHERE tenant = %(tenant)s AND "user" = %(user)s AND message < %(older)s ORDER BY message DESC LIMIT %(limit)s
+"""
 
 # Whether messages carry an upload, but each was deleted or is numbered up to `floor`.
 _CARRIED = "FROM carried c {join} WHERE c.channel = %(channel)s AND c.upload = %(upload)s AND c.tenant = %(tenant)s"

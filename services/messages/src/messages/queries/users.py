@@ -1,4 +1,4 @@
-"""SQL of users. Indexes: primary key, `users_by_name`."""
+"""SQL of users. Indexes: primary key, `users_by_name`, `user_words_found`."""
 
 FIND = """
 SELECT tenant, id, name, blocked, EXTRACT(epoch FROM revoked_before)::float8, issued_ahead
@@ -16,13 +16,23 @@ ON CONFLICT (tenant, id) DO UPDATE SET name = excluded.name, issued_ahead = user
 RETURNING tenant, id, name, blocked, EXTRACT(epoch FROM revoked_before)::float8, issued_ahead
 """
 
-# Walks the users of the tenant by name. An index for the pattern would not be used: LIKE is not leakproof, so row-level security
-# is applied first.
 LIST = """
 SELECT id, name, lower(name) FROM users
 WHERE tenant = %(tenant)s AND NOT blocked AND (lower(name), id) > (%(after_name)s, %(after_id)s)
-  AND (%(pattern)s::text IS NULL OR lower(id || ' ' || name) LIKE %(pattern)s)
 ORDER BY lower(name), id LIMIT %(limit)s
+"""
+
+# Users of whose name or id a word begins with the query: a page, by name, of those that the first `considered` words belong to.
+SEARCH = """
+SELECT u.id, u.name, page.sort_name FROM (
+  SELECT DISTINCT sort_name, "user" FROM (
+    SELECT sort_name, "user" FROM user_words
+    WHERE tenant = %(tenant)s AND word >= lower(%(query)s) AND word <= lower(%(query)s) || %(last)s
+    ORDER BY word, sort_name, "user" LIMIT %(considered)s) found
+  WHERE (sort_name, "user") > (%(after_name)s, %(after_id)s)
+  ORDER BY sort_name, "user" LIMIT %(limit)s) page
+CROSS JOIN LATERAL (SELECT id, name FROM users WHERE users.tenant = %(tenant)s AND users.id = page."user" OFFSET 0) u
+ORDER BY page.sort_name, page."user"
 """
 
 NAMES = """

@@ -20,7 +20,7 @@ from messages.store import log
 _POSITIONS = 10_000
 _HEADS = 1_000
 _FETCH = 1_000
-_RANGES = 100
+_RANGES = 500
 _CHUNK_BYTES = 256 * 1024
 
 

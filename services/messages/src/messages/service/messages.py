@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -12,13 +13,14 @@ import msgspec
 from bus.bus import BusError
 from chassis import reader_store
 from chassis.errors import InvalidArgument
+from hubbub.messages.v1 import messages_pb2 as nouns
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages import attachments, convert, cursors, validate
 from messages.commands.batch import handle
 from messages.commands.model import Body, Command, Delete, Outcome, Verdict
 from messages.ids import rpc_command_id
-from messages.message import Caller, ChannelId, MessageId
-from messages.search import Wanted, indexed_by
+from messages.message import Caller, ChannelId, Message, MessageId
+from messages.search import Hit, Wanted, indexed_by
 from messages.service import access
 from messages.service.rpc_base import RpcBase, fit_to_answer, logger, message_escapes
 from messages.store import messages, search
@@ -107,6 +109,17 @@ class Messages(RpcBase):
                 )
         return rpc.ListMessagesResponse(messages=fit_to_answer(map(convert.message, page), message_escapes))
 
+    async def ListMentions(self, request: rpc.ListMentionsRequest, _context: object) -> rpc.ListMentionsResponse:
+        """Messages that mention the caller and that they may read, newest first."""
+        caller = await self._admitted(request.caller)
+        cursor = cursors.read_uuid(request.page_token)
+        limit = validate.page(request.page_size, 50, 200)
+        async with self._database.connection([caller.tenant]) as connection:
+            hits = await messages.mentions(connection, caller, MessageId(cursor) if cursor else None, limit + 1)
+            found = await search.read(connection, caller, hits[:limit])
+        page, next_page = _page_of(hits, found, limit)
+        return rpc.ListMentionsResponse(messages=page, next_page_token=next_page)
+
     async def SearchMessages(self, request: rpc.SearchMessagesRequest, _context: object) -> rpc.SearchMessagesResponse:
         """Search in the messages that the caller may read, newest first."""
         caller = await self._admitted(request.caller)
@@ -128,12 +141,8 @@ class Messages(RpcBase):
         async with self._database.walking(caller.tenant) as connection:
             hits = await PostgresSearch(generation).find(connection, wanted)
             found = await search.read(connection, caller, hits[:limit])
-        page = fit_to_answer(map(convert.message, found), message_escapes)
-        response = rpc.SearchMessagesResponse(messages=page, incomplete=incomplete)
-        if len(page) < len(found):
-            response.next_page_token = cursors.write(page[-1].id)
-        elif len(hits) > limit:
-            response.next_page_token = cursors.write(hits[limit - 1].message)
+        page, next_page = _page_of(hits, found, limit)
+        response = rpc.SearchMessagesResponse(messages=page, next_page_token=next_page, incomplete=incomplete)
         if complete_to:
             response.complete_to.CopyFrom(convert.timestamp(complete_to))
         return response
@@ -148,3 +157,11 @@ class Messages(RpcBase):
                 if not await search.is_behind(connection, scope.behind, generation):
                     return True
         return False
+
+
+def _page_of(hits: Sequence[Hit], found: Sequence[Message], limit: int) -> tuple[list[nouns.Message], str]:
+    """What fits of the messages that were read for the first `limit` hits, and the token of the next page."""
+    page = fit_to_answer(map(convert.message, found), message_escapes)
+    if len(page) < len(found):
+        return page, cursors.write(page[-1].id)
+    return page, cursors.write(hits[limit - 1].message) if len(hits) > limit else ""

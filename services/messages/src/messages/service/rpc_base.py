@@ -24,7 +24,7 @@ from messages.policy import Action, Role
 from messages.publisher import Publisher
 from messages.revocations import Revocations
 from messages.service import access
-from messages.store import admission, audit, channels, log, members, sessions, users
+from messages.store import admission, audit, channels, log, members
 from messages.store.log import Draft
 from messages.store.users import Admission
 
@@ -88,12 +88,7 @@ class RpcBase:
 
     async def _admitted(self, requester: nouns.Caller) -> Caller:
         """Read the caller and store them as a user. Raises `NotAuthenticated` for a blocked user, a void token or session."""
-        caller = convert.caller(requester)
-        async with self._database.connection([caller.tenant]) as connection:
-            users_by_id = await users.admit(connection, [Admission(caller)])
-            ends = await sessions.use(connection, [caller])
-        if users_by_id[caller.tenant, caller.user].refuses(caller) or caller.session not in ends:
-            raise NotAuthenticated
+        caller, _ = await self._admitted_with(requester, lambda _caller: [])
         return caller
 
     async def _admitted_with(
@@ -101,14 +96,10 @@ class RpcBase:
     ) -> tuple[Caller, list[Rows]]:
         """Admit the caller and read something for them, in one round trip. Raises as `_admitted`."""
         caller = convert.caller(requester)
-        own = admission.queries(caller)
-        rows = await self._database.reading([caller.tenant], [*own, *reads(caller)])
-        admitted = admission.admits(caller, rows[: len(own)])
-        if admitted is None:
-            await self._admitted(requester)
-        elif not admitted:
+        admitted, rows = await admission.admit(self._database, [Admission(caller)], reads(caller))
+        if not admitted.admits(caller):
             raise NotAuthenticated
-        return caller, rows[len(own) :]
+        return caller, rows
 
     async def _member(self, requester: nouns.Caller, channel: ChannelId) -> tuple[Caller, MembershipView]:
         """A caller who must be a member. Raises as `_admitted` and `access.member`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, repeat
 
 from chassis.errors import InvalidArgument, NotAllowed, NotAuthenticated, NotFound
 from hubbub.events.v1 import events_pb2 as events
@@ -14,8 +14,9 @@ from messages import convert, cursors, validate
 from messages.audit import AuditAction
 from messages.message import Caller, TenantId, User, UserId
 from messages.service.rpc_base import RpcBase
-from messages.store import audit, channels, epoch, erasure, sessions, users
+from messages.store import admission, audit, channels, epoch, erasure, sessions, users
 from messages.store.channels import Opened
+from messages.store.epoch import StoreEpoch
 from messages.store.users import Admission, RevocationState, UserRecord
 
 _SESSIONS = 1_000
@@ -30,18 +31,16 @@ class Users(RpcBase):
 
     async def AdmitUser(self, request: rpc.AdmitUserRequest, _context: object) -> rpc.AdmitUserResponse:
         """Store a user. Raises `NotAuthenticated` for a blocked user, and for a token or session that is void."""
-        admission = _admission(request)
-        caller = admission.caller
-        async with self._database.connection([caller.tenant]) as connection:
-            users_by_id = await users.admit(connection, [admission])
-            ends = await sessions.use(connection, [caller])
-        user = users_by_id[caller.tenant, caller.user]
-        if user.refuses(caller) or caller.session not in ends:
+        wanted = _admission(request)
+        caller = wanted.caller
+        admitted, _ = await admission.admit(self._database, [wanted], [])
+        if not admitted.admits(caller):
             raise NotAuthenticated
-        return rpc.AdmitUserResponse(user=_user(user), session_ends_at=ends[caller.session] if caller.session else 0)
+        user = admitted.users[caller.tenant, caller.user]
+        return rpc.AdmitUserResponse(user=_user(user), session_ends_at=admitted.ends[caller.session] if caller.session else 0)
 
     async def OpenSessions(self, request: rpc.OpenSessionsRequest, _context: object) -> rpc.OpenSessionsResponse:
-        """The user and channels of each session, read in two statements for all of them; only the user with `admission_only`.
+        """The user and channels of each session, read in one round trip for all of them; only the user with `admission_only`.
 
         Answers only the first sessions, at least one, when all of them have too many channels for one answer.
         """
@@ -49,26 +48,22 @@ class Users(RpcBase):
         admissions = [_admission(each) for each in request.sessions]
         if not admissions:
             return rpc.OpenSessionsResponse()
-        tenants = sorted({admission.caller.tenant for admission in admissions})
-        async with self._database.connection(tenants) as connection:
-            if not request.admission_only and len(admissions) * self._limits.channels_per_user > _SESSION_CHANNELS:
-                counts = await channels.counts(connection, [(each.caller.tenant, each.caller.user) for each in admissions])
-                admissions = admissions[: _fitting(counts)]
-            users_by_id = await users.admit(connection, admissions)
-            ends = await sessions.use(connection, (admission.caller for admission in admissions))
-            owners = list(users_by_id)
-            if request.admission_only:
-                current, found = await epoch.current(connection), dict.fromkeys(owners, _ADMISSION_ONLY)
-            else:
-                current, in_order = await channels.of_users(connection, owners)
-                found = dict(zip(owners, in_order, strict=True))
-        opened = []
-        for admission in admissions:
-            user_id = admission.caller.tenant, admission.caller.user
-            if users_by_id[user_id].refuses(admission.caller) or admission.caller.session not in ends:
-                opened.append(rpc.Session(reason=NotAuthenticated.reason))
-                continue
-            opened.append(_session(users_by_id[user_id], found[user_id]))
+        if not request.admission_only and len(admissions) * self._limits.channels_per_user > _SESSION_CHANNELS:
+            async with self._database.connection(sorted({each.caller.tenant for each in admissions})) as connection:
+                counts = await channels.counts(connection, list(map(_owner, admissions)))
+            admissions = admissions[: _fitting(counts)]
+        owners = list(dict.fromkeys(map(_owner, admissions)))
+        read = epoch.QUERY if request.admission_only else channels.of_users_query(owners)
+        admitted, (rows,) = await admission.admit(self._database, admissions, [read])
+        current = StoreEpoch(*rows[0][:2])
+        in_order = repeat(_ADMISSION_ONLY) if request.admission_only else channels.opened(rows)
+        found = dict(zip(owners, in_order, strict=False))
+        opened = [
+            _session(admitted.users[_owner(each)], found[_owner(each)])
+            if admitted.admits(each.caller)
+            else rpc.Session(reason=NotAuthenticated.reason)
+            for each in admissions
+        ]
         return rpc.OpenSessionsResponse(sessions=opened, epoch=current.id, first_epoch=current.first)
 
     async def ListUsers(self, request: rpc.ListUsersRequest, _context: object) -> rpc.ListUsersResponse:
@@ -149,6 +144,10 @@ def _session(user: UserRecord, found: Opened) -> rpc.Session:
         blocked_by=found.blocked_by[:_BLOCKED_BY],
         blocked_by_many=len(found.blocked_by) > _BLOCKED_BY,
     )
+
+
+def _owner(admission: Admission) -> tuple[str, str]:
+    return admission.caller.tenant, admission.caller.user
 
 
 def _admission(request: rpc.AdmitUserRequest) -> Admission:

@@ -13,9 +13,7 @@ from messages import policy
 from messages.message import Caller, ChannelId, ChannelListing, Details, MembershipView, TenantId, User, UserId
 from messages.policy import ChannelKind, Role
 from messages.queries import channels as queries
-from messages.store.epoch import StoreEpoch
 from messages.store.messages import from_row
-from messages.store.users import escaped
 
 _user = msgspec.json.Decoder(User).decode
 LISTED = 200
@@ -41,6 +39,7 @@ async def membership(connection: Connection, caller: Caller, channel: ChannelId)
 
 
 _MEMBERSHIP_STATEMENT = Statement(queries.MEMBERSHIP)
+_OF_USERS = Statement(queries.OF_USERS)
 _LIST_STATEMENTS = {True: Statement(queries.LIST_JOINABLE), False: Statement(queries.LIST_OWN)}
 """By `joinable`."""
 
@@ -74,7 +73,7 @@ def page_query(caller: Caller, after: Position | None, limit: int, *, joinable: 
         "tenant": caller.tenant,
         "user": caller.user,
         "joinable": [kind.value for kind in policy.JOINABLE],
-        "pattern": f"%{escaped(query.lower())}%" if query else None,
+        "pattern": f"%{_escaped(query.lower())}%" if query else None,
         "active": after[0] if after else None,
         "after": after[1] if after else None,
         "limit": limit,
@@ -108,14 +107,17 @@ class Opened(msgspec.Struct, frozen=True):
     blocked_by: list[UserId]
 
 
-async def of_users(
-    connection: Connection, users: Sequence[tuple[str, str]], listed: int = LISTED
-) -> tuple[StoreEpoch, list[Opened]]:
-    """The store's epoch, and what a session needs of each (tenant, user), in order; at least one is requested."""
-    parameters = {"tenants": [tenant for tenant, _ in users], "ids": [user for _, user in users], "listed": listed}
-    rows: list[tuple[Any, ...]] = await (await connection.execute(queries.OF_USERS, parameters)).fetchall()
-    opened = [Opened(memberships or "", listed or "", more, *blocks) for _, _, more, memberships, listed, *blocks in rows]
-    return StoreEpoch(rows[0][0], rows[0][1]), opened
+def of_users_query(users: Sequence[tuple[str, str]], listed: int = LISTED) -> Query:
+    """What a session needs of each (tenant, user), in order; at least one is requested. `opened` reads the rows.
+
+    Each row begins with the store's epoch, and whether it is the first one.
+    """
+    return _OF_USERS.query({"tenants": [tenant for tenant, _ in users], "ids": [user for _, user in users], "listed": listed})
+
+
+def opened(rows: Rows) -> list[Opened]:
+    """What `of_users_query` found."""
+    return [Opened(memberships or "", listed or "", more, *blocks) for _, _, more, memberships, listed, *blocks in rows]
 
 
 async def create(connection: Connection, new: NewChannel) -> ChannelId | None:
@@ -193,3 +195,8 @@ def _listing(row: tuple[Any, ...]) -> ChannelListing:
         _user(peer) if peer else None,
         from_row(tuple(message)) if message[0] else None,
     )
+
+
+def _escaped(pattern: str) -> str:
+    """The text as a pattern of LIKE that matches nothing else."""
+    return pattern.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from chassis.pipeline import Statement
 from chassis.postgres import Connection
 from messages.queries import epoch as queries
 
@@ -17,6 +18,10 @@ class StoreEpoch(msgspec.Struct, frozen=True):
     """Opaque to clients. Later epochs compare greater."""
     first: bool
     """The store has never had another one, so that a position without an epoch is of this one."""
+
+
+QUERY = Statement(queries.CURRENT).query({})
+"""Reads the fields of `StoreEpoch`."""
 
 
 async def current(connection: Connection) -> StoreEpoch:

@@ -6,6 +6,7 @@ may be interrupted at any point and run again.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -46,8 +47,8 @@ async def waiting(database: Database) -> list[Erasure]:
     return [Erasure(*row) for row in rows]
 
 
-async def erase(database: Database, wanted: Erasure) -> None:
-    """Erase a user."""
+async def erase(database: Database, wanted: Erasure, on_rewritten: Callable[[], Awaitable[None]]) -> None:
+    """Erase a user. `on_rewritten` is awaited once the log is free of the user, and before the request counts as done."""
     parameters: dict[str, object] = {**msgspec.structs.asdict(wanted), "name": NAME}
     while await _leave_channels(database, wanted, parameters):
         pass
@@ -56,6 +57,7 @@ async def erase(database: Database, wanted: Erasure) -> None:
         while rows := await _walk(database, table, query, parameters):
             logger.info("erasure_under_way", table=table, rows=rows)
     await search.erase(database, wanted.tenant, wanted.user)
+    await on_rewritten()
     async with database.transaction([wanted.tenant]) as connection:
         for statement in queries.REST:
             await connection.execute(statement.encode(), parameters)

@@ -86,6 +86,12 @@ async def change_roster(
     return Appended(changes, [answers[0][3]] if answers else [])
 
 
+async def delete_roster_changes(connection: Connection, seconds: float, limit: int) -> int:
+    """Delete roster changes older than so many seconds; returns how many, at most `limit`."""
+    cursor = await connection.execute(queries.DELETE_ROSTER_CHANGES, {"seconds": seconds, "limit": limit})
+    return cursor.rowcount
+
+
 async def roster_changes(connection: Connection, ranges: Sequence[Range]) -> list[Entry]:
     """The roster changes numbered in the ranges, range by range, as entries without a number of their own."""
     parameters = {
@@ -154,10 +160,13 @@ async def heads(connection: Connection, channels: Sequence[ChannelId]) -> tuple[
     return rows[0][0], {channel: (head, roster) for _, channel, head, roster in rows if channel}
 
 
-async def heads_after(connection: Connection, channel: ChannelId, limit: int) -> list[tuple[ChannelId, int]]:
-    """The heads of the channels with an id above this one, in the order of their ids."""
-    parameters = {"after": channel, "limit": limit}
-    rows: list[tuple[Any, ...]] = await (await connection.execute(queries.HEADS_AFTER, parameters)).fetchall()
+async def heads_after(
+    connection: Connection, channel: ChannelId, limit: int, tenants: frozenset[str] | None = None
+) -> list[tuple[ChannelId, int]]:
+    """The heads of the channels with an id above this one, in the order of their ids; with `tenants`, only of their channels."""
+    parameters = {"after": channel, "limit": limit, "tenants": None if tenants is None else list(tenants)}
+    query = queries.HEADS_AFTER if tenants is None else queries.HEADS_OF_TENANTS_AFTER
+    rows: list[tuple[Any, ...]] = await (await connection.execute(query, parameters)).fetchall()
     return [(id_, head) for id_, head in rows]
 
 

@@ -11,11 +11,10 @@ from chassis.postgres import Connection
 from messages.message import Caller, ChannelId, Invitation, Member, TenantId, UserId
 from messages.policy import Role
 from messages.queries import members as queries
+from messages.store.sorting import LAST_CHARACTER
 
 _ROLES = [role.value for role in (Role.OWNER, Role.MODERATOR, Role.MEMBER, Role.READER)]
 """In the order of the list."""
-_LAST = chr(0x10FFFF)
-"""Sorts after every character of a name."""
 
 
 class Place(msgspec.Struct, frozen=True, array_like=True):
@@ -38,7 +37,7 @@ async def page(
         "after_name": after.sort_name if after else "",
         "after_user": after.user if after else "",
         "prefix": prefix,
-        "last": _LAST,
+        "last": LAST_CHARACTER,
         "limit": limit,
     }
     rows: list[tuple[Any, ...]] = await (await connection.execute(queries.PAGE, parameters)).fetchall()

@@ -8,14 +8,15 @@ import msgspec
 
 from chassis.pipeline import Statement
 from chassis.postgres import Connection, Database
-from messages.message import NO_DETAILS, ChannelId, Details, Message, MessageId, Reaction, TenantId
+from messages.message import NO_DETAILS, Caller, ChannelId, Details, Message, MessageId, Reaction, TenantId
 from messages.queries import messages as queries
+from messages.search import Hit
 
 _details = msgspec.json.Decoder(Details).decode
 _reactions = msgspec.json.Decoder(list[Reaction]).decode
-
-
 _PAGE = Statement(queries.LIST)
+_NEWEST = MessageId("ffffffff-ffff-ffff-ffff-ffffffffffff")
+"""Greater than every id of a message."""
 
 
 async def page(
@@ -47,6 +48,13 @@ async def chosen(
         query = queries.PINNED_IN_THREAD if thread else queries.PINNED
     rows: list[tuple[Any, ...]] = await (await connection.execute(query, parameters)).fetchall()
     return [from_row(row) for row in rows]
+
+
+async def mentions(connection: Connection, caller: Caller, before: MessageId | None, limit: int) -> list[Hit]:
+    """Messages that mention the caller, newest first, including those that they may no longer read."""
+    parameters = {"tenant": caller.tenant, "user": caller.user, "older": before or _NEWEST, "limit": limit}
+    rows: list[tuple[Any, ...]] = await (await connection.execute(queries.MENTIONS, parameters)).fetchall()
+    return [Hit(*row) for row in rows]
 
 
 async def is_hidden(connection: Connection, tenant: TenantId, channel: ChannelId, upload: str, *, floor: int) -> bool:

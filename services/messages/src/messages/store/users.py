@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -11,9 +11,12 @@ import msgspec
 from chassis.postgres import Connection
 from messages.message import Caller, TenantId, User, UserId
 from messages.queries import users as queries
+from messages.store.sorting import LAST_CHARACTER
 
 FAST_SECONDS = 10
 """How far ahead of ours a token issuer's clock may be: the gateway's leeway for `iat`."""
+CONSIDERED = 5_000
+"""Words that begin with a query, at most, of which a page of users is made."""
 
 
 class UserRecord(msgspec.Struct, frozen=True):
@@ -54,22 +57,12 @@ async def admit(connection: Connection, admissions: Sequence[Admission]) -> dict
     A user's first token from the future shows that the issuer's clock is fast. From then on, revocations of the user, the last
     one included, void tokens up to `FAST_SECONDS` younger: some of them were issued before it.
     """
-    wanted = {(each.caller.tenant, each.caller.user): each.name for each in admissions}
-    now = time.time()
-    ahead = {
-        (each.caller.tenant, each.caller.user)
-        for each in admissions
-        if each.caller.token_issued_at > now and not each.caller.session  # our own sessions are dated by the database
-    }
-    found = await _find(connection, list(wanted))
-    changed = sorted(
-        user_id
-        for user_id, name in wanted.items()
-        if user_id not in found
-        or (name and found[user_id].name != name)
-        or (user_id in ahead and not found[user_id].issued_ahead)
-    )
-    if changed:
+    wanted = _names(admissions)
+    ahead = _ahead(admissions)
+    parameters: dict[str, object] = {"tenants": [tenant for tenant, _ in wanted], "ids": [user for _, user in wanted]}
+    rows: list[tuple[Any, ...]] = await (await connection.execute(queries.FIND, parameters)).fetchall()
+    found = by_id(rows)
+    if changed := unwritten(admissions, found):
         parameters = {
             "tenants": [tenant for tenant, _ in changed],
             "ids": [user for _, user in changed],
@@ -77,15 +70,40 @@ async def admit(connection: Connection, admissions: Sequence[Admission]) -> dict
             "ahead": [user_id in ahead for user_id in changed],
             "fast": FAST_SECONDS,
         }
-        rows: list[tuple[Any, ...]] = await (await connection.execute(queries.UPSERT, parameters)).fetchall()
-        found |= {(row[0], row[1]): UserRecord(*row) for row in rows}
+        rows = await (await connection.execute(queries.UPSERT, parameters)).fetchall()
+        found |= by_id(rows)
     return found
 
 
-async def _find(connection: Connection, user_ids: Sequence[tuple[str, str]]) -> dict[tuple[str, str], UserRecord]:
-    parameters = {"tenants": [tenant for tenant, _ in user_ids], "ids": [user for _, user in user_ids]}
-    rows: list[tuple[Any, ...]] = await (await connection.execute(queries.FIND, parameters)).fetchall()
+def unwritten(admissions: Sequence[Admission], found: Mapping[tuple[str, str], UserRecord]) -> list[tuple[str, str]]:
+    """Users who are new or have changed, in order, when `found` are the ones that are stored."""
+    ahead = _ahead(admissions)
+    return sorted(
+        user_id
+        for user_id, name in _names(admissions).items()
+        if user_id not in found
+        or (name and found[user_id].name != name)
+        or (user_id in ahead and not found[user_id].issued_ahead)
+    )
+
+
+def by_id(rows: Sequence[tuple[Any, ...]]) -> dict[tuple[str, str], UserRecord]:
+    """Users by (tenant, id) from the columns of `queries.FIND`."""
     return {(row[0], row[1]): UserRecord(*row) for row in rows}
+
+
+def _names(admissions: Sequence[Admission]) -> dict[tuple[str, str], str]:
+    return {(each.caller.tenant, each.caller.user): each.name for each in admissions}
+
+
+def _ahead(admissions: Sequence[Admission]) -> set[tuple[str, str]]:
+    """Users who show a token from the future. Our own sessions are dated by the database."""
+    now = time.time()
+    return {
+        (each.caller.tenant, each.caller.user)
+        for each in admissions
+        if each.caller.token_issued_at > now and not each.caller.session
+    }
 
 
 async def names(connection: Connection, tenant: TenantId, ids: Sequence[UserId]) -> dict[UserId, str]:
@@ -97,10 +115,16 @@ async def names(connection: Connection, tenant: TenantId, ids: Sequence[UserId])
 async def search(
     connection: Connection, tenant: TenantId, query: str, after: tuple[str, str], limit: int
 ) -> list[tuple[User, tuple[str, str]]]:
-    """Users by name whose id or name contains `query`, each with the `after` that continues from them."""
-    pattern = f"%{escaped(query.lower())}%" if query else None
-    parameters = {"tenant": tenant, "pattern": pattern, "after_name": after[0], "after_id": after[1], "limit": limit}
-    rows: list[tuple[Any, ...]] = await (await connection.execute(queries.LIST, parameters)).fetchall()
+    """All users by name, or those of whose name or id a word begins with `query`; each with the `after` that continues from them.
+
+    If more than `CONSIDERED` words begin with the query, only the users of the first ones are found.
+    """
+    parameters = {"tenant": tenant, "after_name": after[0], "after_id": after[1], "limit": limit}
+    statement = queries.LIST
+    if query := query.strip():
+        statement = queries.SEARCH
+        parameters |= {"query": query, "last": LAST_CHARACTER, "considered": CONSIDERED}
+    rows: list[tuple[Any, ...]] = await (await connection.execute(statement, parameters)).fetchall()
     return [(User(user, name), (sorted_by, user)) for user, name, sorted_by in rows]
 
 
@@ -115,8 +139,3 @@ async def block(connection: Connection, tenant: TenantId, user: UserId, *, block
     parameters = {"tenant": tenant, "id": user, "blocked": blocked}
     row: Any = await (await connection.execute(queries.BLOCK, parameters)).fetchone()
     return RevocationState(*row) if row else None
-
-
-def escaped(pattern: str) -> str:
-    """The text as a pattern of LIKE that matches nothing else."""
-    return pattern.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

@@ -877,6 +877,7 @@ class Revocation(_message.Message):
     REVOKED_BEFORE_FIELD_NUMBER: _builtins.int
     BLOCKED_FIELD_NUMBER: _builtins.int
     SESSIONS_FIELD_NUMBER: _builtins.int
+    ERASED_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Unique id."""
     tenant: _builtins.str
@@ -887,6 +888,8 @@ class Revocation(_message.Message):
     """Tokens issued before this moment (Unix seconds) are void. Sockets opened with one close with 4501."""
     blocked: _builtins.bool
     """The user is blocked from the tenant."""
+    erased: _builtins.bool
+    """What the user wrote has been erased from the log: gateways forget the events that they keep."""
     @_builtins.property
     def sessions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Browser sessions that have ended. Sockets opened with one close with 4501."""
@@ -900,10 +903,11 @@ class Revocation(_message.Message):
         revoked_before: _builtins.float = ...,
         blocked: _builtins.bool = ...,
         sessions: _abc.Iterable[_builtins.str] | None = ...,
+        erased: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocked", b"blocked", "id", b"id", "revoked_before", b"revoked_before", "sessions", b"sessions", "tenant", b"tenant", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocked", b"blocked", "erased", b"erased", "id", b"id", "revoked_before", b"revoked_before", "sessions", b"sessions", "tenant", b"tenant", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -793,7 +793,7 @@ class ListUsersRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     query: _builtins.str
-    """Part of an id or a name; empty for all users."""
+    """Beginning of an id or a name, or of a later word in one of them; empty for all users."""
     page_size: _builtins.int
     """Items per page: 50 by default, at most 200."""
     page_token: _builtins.str
@@ -2162,6 +2162,66 @@ class SearchMessagesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SearchMessagesResponse: _TypeAlias = SearchMessagesResponse  # noqa: Y015
+
+@_typing.final
+class ListMentionsRequest(_message.Message):
+    """Request of ListMentions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALLER_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Items per page: 50 by default, at most 200."""
+    page_token: _builtins.str
+    """`next_page_token` of the previous page; empty for the first."""
+    @_builtins.property
+    def caller(self) -> _messages_pb2.Caller:
+        """The reader, who was a member of the channel when the message was posted."""
+
+    def __init__(
+        self,
+        *,
+        caller: _messages_pb2.Caller | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListMentionsRequest: _TypeAlias = ListMentionsRequest  # noqa: Y015
+
+@_typing.final
+class ListMentionsResponse(_message.Message):
+    """Response of ListMentions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty at the end."""
+    @_builtins.property
+    def messages(self) -> _containers.RepeatedCompositeFieldContainer[_messages_pb2.Message]:
+        """Newest first. A page may have fewer messages than `page_size`, or none, and still have a next one."""
+
+    def __init__(
+        self,
+        *,
+        messages: _abc.Iterable[_messages_pb2.Message] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["messages", b"messages", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListMentionsResponse: _TypeAlias = ListMentionsResponse  # noqa: Y015
 
 @_typing.final
 class RevokeUserRequest(_message.Message):

@@ -175,6 +175,11 @@ class MessagesServiceStub:
                 request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.SearchMessagesRequest.SerializeToString,
                 response_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.SearchMessagesResponse.FromString,
                 _registered_method=True)
+        self.ListMentions = channel.unary_unary(
+                '/hubbub.messages.v1.MessagesService/ListMentions',
+                request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListMentionsRequest.SerializeToString,
+                response_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListMentionsResponse.FromString,
+                _registered_method=True)
         self.RevokeUser = channel.unary_unary(
                 '/hubbub.messages.v1.MessagesService/RevokeUser',
                 request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.RevokeUserRequest.SerializeToString,
@@ -447,6 +452,13 @@ class MessagesServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListMentions(self, request, context):
+        """List the messages that mention the caller, newest first: those that the caller may read.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RevokeUser(self, request, context):
         """Void the tokens that a user was issued before now. Administrators only.
         Answers once every gateway has applied it. On UNAVAILABLE it is stored: repeat the call.
@@ -689,6 +701,11 @@ def add_MessagesServiceServicer_to_server(servicer, server):
                     servicer.SearchMessages,
                     request_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.SearchMessagesRequest.FromString,
                     response_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.SearchMessagesResponse.SerializeToString,
+            ),
+            'ListMentions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListMentions,
+                    request_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListMentionsRequest.FromString,
+                    response_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListMentionsResponse.SerializeToString,
             ),
             'RevokeUser': grpc.unary_unary_rpc_method_handler(
                     servicer.RevokeUser,
@@ -1518,6 +1535,33 @@ class MessagesService:
             '/hubbub.messages.v1.MessagesService/SearchMessages',
             hubbub_dot_messages_dot_v1_dot_messages__service__pb2.SearchMessagesRequest.SerializeToString,
             hubbub_dot_messages_dot_v1_dot_messages__service__pb2.SearchMessagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListMentions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hubbub.messages.v1.MessagesService/ListMentions',
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListMentionsRequest.SerializeToString,
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListMentionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

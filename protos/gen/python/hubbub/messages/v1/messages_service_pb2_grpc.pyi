@@ -77,6 +77,8 @@ class MessagesServiceStub:
     """Read the log, oldest first."""
     SearchMessages: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.SearchMessagesRequest, _messages_service_pb2.SearchMessagesResponse]
     """Search the messages that the caller may read."""
+    ListMentions: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.ListMentionsRequest, _messages_service_pb2.ListMentionsResponse]
+    """List the messages that mention the caller, newest first: those that the caller may read."""
     RevokeUser: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.RevokeUserRequest, _messages_service_pb2.RevokeUserResponse]
     """Void the tokens that a user was issued before now. Administrators only.
     Answers once every gateway has applied it. On UNAVAILABLE it is stored: repeat the call.
@@ -336,6 +338,14 @@ class MessagesServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_messages_service_pb2.SearchMessagesRequest, _abc.Awaitable[_messages_service_pb2.SearchMessagesResponse]],
     ) -> _abc.Awaitable[_messages_service_pb2.SearchMessagesResponse]:
         """Search the messages that the caller may read."""
+
+    @_abc_1.abstractmethod
+    def ListMentions(
+        self,
+        request: _messages_service_pb2.ListMentionsRequest,
+        context: _aio.ServicerContext[_messages_service_pb2.ListMentionsRequest, _abc.Awaitable[_messages_service_pb2.ListMentionsResponse]],
+    ) -> _abc.Awaitable[_messages_service_pb2.ListMentionsResponse]:
+        """List the messages that mention the caller, newest first: those that the caller may read."""
 
     @_abc_1.abstractmethod
     def RevokeUser(
