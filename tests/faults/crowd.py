@@ -17,6 +17,7 @@ import httpx
 
 from hubbub.messages.v1.messages_pb2 import Caller
 from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
+from services.gateway.tests.socketio.pair import RoundRobin
 from stack import Stack
 from tests.client import Api, Follower, connect, login
 from tests.client.follower import How
@@ -24,6 +25,7 @@ from tests.client.socket import Frame
 from tests.faults.blackhole import Blackhole
 from tests.faults.grpc_door import Door
 from tests.faults.record import Entry, Reading, Record, Sight, Stretch
+from tests.faults.stock_follower import NodeClient, PythonClient, StockFollower
 from tests.faults.workload import Registrar, Writer
 
 _CHANNELS = 3
@@ -70,11 +72,19 @@ class Crowd:
     writers: list[Writer]
     registrars: list[Registrar]
     followers: list[Follower]
+    stock_followers: list[StockFollower]
+    balancer: RoundRobin
+    """The proxy between the stock clients and the gateways."""
     blackhole: Blackhole
     """The proxy between the last follower and its gateway."""
     record: Record
     stopping: asyncio.Event
     """Set when no user may begin anything new."""
+
+    @property
+    def readers(self) -> list[Follower | StockFollower]:
+        """All followers, in the order of their readings."""
+        return [*self.followers, *self.stock_followers]
 
     async def heads(self) -> dict[str, int]:
         """The head of every channel."""
@@ -92,6 +102,7 @@ async def gathered(stack: Stack, dice: random.Random) -> AsyncIterator[Crowd]:
         httpx.AsyncClient(limits=httpx.Limits(max_connections=50)) as http,
         stack.channel("messages") as line,
         hole.listening(),
+        RoundRobin(*(urlsplit(url).port or 0 for url in urls)).listening() as balancer,
     ):
         messages = MessagesServiceStub(line)
 
@@ -126,6 +137,8 @@ async def gathered(stack: Stack, dice: random.Random) -> AsyncIterator[Crowd]:
             writers=[Writer(each, turns(), channels, record, seeded(), stopping, door(each)) for each in writers],
             registrars=[Registrar(owner, each, turns(), channels, record, seeded(), stopping) for each in visitors],
             followers=[*_followers((*readers, *visitors), urls, record), *_followers(readers[:1], [hole.url, urls[-1]], record)],
+            stock_followers=_stock_followers(readers, visitors, f"http://127.0.0.1:{balancer.port}", record),
+            balancer=balancer,
             blackhole=hole,
             record=record,
             stopping=stopping,
@@ -138,6 +151,28 @@ def _followers(people: Sequence[Api], urls: Sequence[str], record: Record) -> li
         reading = Reading(f"{api.user} (reader {len(record.readings)})", api.user)
         record.readings.append(reading)
         made.append(Follower(api, urls, Notebook(reading), first=number % len(urls), names_epoch=number % 2 == 0))
+    return made
+
+
+def _stock_followers(readers: Sequence[Api], visitors: Sequence[Api], url: str, record: Record) -> list[StockFollower]:
+    """Two of socket.io-client, which keep nothing; one of python-socketio, which keeps positions.
+
+    None of Node upgrades: one whose upgrade is cut may hang until its ping times out, after the end of a run.
+    """
+    made = []
+    for api, transports, kept in (
+        (readers[0], ["polling"], False),
+        (visitors[0], ["websocket"], False),
+        (visitors[1], ["polling", "websocket"], True),
+    ):
+        reading = Reading(f"{api.user} (Socket.IO reader {len(record.readings)})", api.user)
+        record.readings.append(reading)
+        follower = StockFollower(api, Notebook(reading), keeps_positions=kept)
+        if kept:
+            follower.client = PythonClient(api, url, transports, follower.positions)
+        else:
+            follower.client = NodeClient(api, url, transports)
+        made.append(follower)
     return made
 
 

@@ -186,6 +186,10 @@ class Nemesis:
         if socket is not None:
             await socket.drop()
 
+    async def unbalance(self) -> None:
+        """Every connection of the stock Socket.IO clients breaks."""
+        self.crowd.balancer.drop()
+
     def _while(self) -> float:
         return self.dice.uniform(0.1, 1.0) * self.longest_pause_seconds
 
@@ -235,4 +239,5 @@ FAULTS: Mapping[str, Callable[[Nemesis], Awaitable[None]]] = {
     "stall a reader": Nemesis.stall,
     "cut a reader off": Nemesis.cut_off,
     "drop a reader": Nemesis.drop,
+    "break every Socket.IO connection": Nemesis.unbalance,
 }

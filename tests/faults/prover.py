@@ -30,6 +30,8 @@ class Verdict:
     findings: list[Finding]
     slowest_seconds: float
     """The longest time from a post's first sending to its final answer, faults included."""
+    recoveries: int
+    """Connections of stock Socket.IO clients that went on with the session before."""
 
     @property
     def acknowledged(self) -> int:
@@ -46,7 +48,8 @@ class Verdict:
             f"faults: seed={self.seed} seconds={self.seconds:.0f} faults={len(self.record.faults)} sent={tried} "
             f"acknowledged={self.acknowledged} lost={lost(self.record, self.logs)} attempts={len(self.record.attempts)} "
             f"events={sum(map(len, self.logs.values()))} "
-            f"deliveries={sights} removals={len(self.record.fences)} slowest={self.slowest_seconds:.1f}s "
+            f"deliveries={sights} recovered={self.recoveries} removals={len(self.record.fences)} "
+            f"slowest={self.slowest_seconds:.1f}s "
             f"violations={len(self.findings)} ({rules})"
         )
 
@@ -80,7 +83,7 @@ async def judged(stack: Stack, inject: Callable[[Nemesis], Awaitable[object]], s
     began = time.monotonic()
     async with gathered(stack, dice) as crowd:
         async with asyncio.TaskGroup() as readers:
-            following = [readers.create_task(follower.run()) for follower in crowd.followers]
+            following = [readers.create_task(follower.run()) for follower in crowd.readers]
             await _busy(crowd, inject(Nemesis(stack, crowd, dice)))
             await _settle(crowd)
             for task in following:
@@ -90,7 +93,8 @@ async def judged(stack: Stack, inject: Callable[[Nemesis], Awaitable[object]], s
         await _read_over_grpc(crowd)
     findings = check(crowd.record, logs)
     slowest = max(writer.slowest_seconds for writer in crowd.writers)
-    return Verdict(seed, time.monotonic() - began, crowd.record, logs, findings, slowest)
+    recoveries = sum(follower.recoveries for follower in crowd.stock_followers)
+    return Verdict(seed, time.monotonic() - began, crowd.record, logs, findings, slowest, recoveries)
 
 
 def save(verdict: Verdict, folder: Path) -> Path:
@@ -114,7 +118,7 @@ async def _busy(crowd: Crowd, inject: Awaitable[object]) -> None:
 async def _settle(crowd: Crowd) -> None:
     """Wait until every reader has reached the end of every channel that it may see, or has run out of time."""
     heads = await crowd.heads()
-    for follower, reading in zip(crowd.followers, crowd.record.readings, strict=True):
+    for follower, reading in zip(crowd.readers, crowd.record.readings, strict=True):
         visible = {channel["id"] for channel in await follower.api.channels()}
         await follower.reach({channel: seq for channel, seq in heads.items() if channel in visible}, _QUIET_SECONDS)
         reading.settled = True
