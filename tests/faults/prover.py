@@ -15,6 +15,7 @@ from tests.faults.crowd import Crowd, gathered
 from tests.faults.epoch_rules import lost
 from tests.faults.nemesis import FAULTS, WITH_A_STANDBY, Nemesis
 from tests.faults.record import Acked, Entry, Finding, Reading, Record, Sight
+from tests.faults.stock_follower import StockFollower
 
 _QUIET_SECONDS = 60.0
 
@@ -83,7 +84,7 @@ async def judged(stack: Stack, inject: Callable[[Nemesis], Awaitable[object]], s
     began = time.monotonic()
     async with gathered(stack, dice) as crowd:
         async with asyncio.TaskGroup() as readers:
-            following = [readers.create_task(follower.run()) for follower in crowd.readers]
+            following = [readers.create_task(reader.follower.run()) for reader in crowd.readers]
             await _busy(crowd, inject(Nemesis(stack, crowd, dice)))
             await _settle(crowd)
             for task in following:
@@ -93,7 +94,7 @@ async def judged(stack: Stack, inject: Callable[[Nemesis], Awaitable[object]], s
         await _read_over_grpc(crowd)
     findings = check(crowd.record, logs)
     slowest = max(writer.slowest_seconds for writer in crowd.writers)
-    recoveries = sum(follower.recoveries for follower in crowd.stock_followers)
+    recoveries = sum(reader.follower.recoveries for reader in crowd.readers if isinstance(reader.follower, StockFollower))
     return Verdict(seed, time.monotonic() - began, crowd.record, logs, findings, slowest, recoveries)
 
 
@@ -118,10 +119,11 @@ async def _busy(crowd: Crowd, inject: Awaitable[object]) -> None:
 async def _settle(crowd: Crowd) -> None:
     """Wait until every reader has reached the end of every channel that it may see, or has run out of time."""
     heads = await crowd.heads()
-    for follower, reading in zip(crowd.readers, crowd.record.readings, strict=True):
-        visible = {channel["id"] for channel in await follower.api.channels()}
-        await follower.reach({channel: seq for channel, seq in heads.items() if channel in visible}, _QUIET_SECONDS)
-        reading.settled = True
+    for reader in crowd.readers:
+        visible = {channel["id"] for channel in await reader.follower.api.channels()}
+        await reader.follower.reach({channel: seq for channel, seq in heads.items() if channel in visible}, _QUIET_SECONDS)
+        for reading in reader.readings:
+            reading.settled = True
 
 
 async def _read_elsewhere(crowd: Crowd) -> None:

@@ -47,6 +47,7 @@ from gateway.hub.hub import Hub
 from gateway.hub.reconcile import Reconciler
 from gateway.identity.access_cache import AccessCache
 from gateway.identity.authentication import Authenticator
+from gateway.identity.bots import BotIdentities
 from gateway.identity.issuers import DevIssuer, Issuer, dev_key
 from gateway.identity.sign_in import make_sign_in
 from gateway.identity.tickets import Tickets
@@ -104,7 +105,8 @@ class Gateway:
         self.hub = hub = Hub(registry)
 
         self._dev_issuer = DevIssuer(dev_key(Path(config.dev_key_file))) if config.dev_login else None
-        self._authenticator = Authenticator(_issuers(config, self._dev_issuer))
+        self._bots = BotIdentities(messages)
+        self._authenticator = Authenticator(_issuers(config, self._dev_issuer), self._bots)
         self._tickets = Tickets(signals)
         self._access = AccessCache(messages, cut_off=lambda: lease.cut_off)
         self._rates = SharedRates.of(config)
@@ -190,6 +192,7 @@ class Gateway:
             config=self.config,
             clients=self._clients,
             authenticator=self._authenticator,
+            bots=self._bots,
             access=self._access,
             rates=self._rates,
             requests=UnderWay(AT_ONCE, "Too many requests of this user are under way", waiting=WAITING, seconds=WAIT_SECONDS),

@@ -15,10 +15,12 @@ from gateway.hub.hub import Hub
 from gateway.hub.reconcile import Reconciler
 from gateway.identity.access_cache import AccessCache
 from gateway.identity.identity import Identity
+from gateway.identity.permission import require
 from gateway.model import Connection, Wire
 from gateway.protocol.close_codes import Close
 from gateway.protocol.incoming import FRAME_BYTES, TEXT_BYTES
 from gateway.protocol.outgoing import ChannelView, Hello, Limits, encode, places, started, views
+from gateway.protocol.scopes import SOCKET
 from gateway.rates.bucket import Bucket
 from gateway.revocation.apply import Revocations
 from gateway.wire.registry import Registry
@@ -66,7 +68,11 @@ class Opening:
         )
 
     async def open(self, identity: Identity, wire: Wire, hand_over: HandOver, greet: Greet | None = None) -> None:
-        """Open a connection for a verified user. Raises `NotAuthenticated`, `Unavailable`: then nothing was opened."""
+        """Open a connection for a verified user.
+
+        Raises `NotAuthenticated`, `NotAllowed`, `Unavailable`: then nothing was opened.
+        """
+        require(identity, SOCKET)
         with self._hub.recent.load() as load:
             session = await self._load(identity)
             if load.expired:
