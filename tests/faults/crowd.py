@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from hubbub.messages.v1.feed_service_pb2_grpc import FeedServiceStub
 from hubbub.messages.v1.messages_pb2 import Caller
 from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 from stack import Stack
@@ -22,6 +23,7 @@ from tests.client import Api, Follower, connect, login
 from tests.client.follower import How
 from tests.client.socket import Frame
 from tests.faults.blackhole import Blackhole
+from tests.faults.feed_door import Product
 from tests.faults.grpc_door import Door
 from tests.faults.record import Entry, Reading, Record, Sight, Stretch
 from tests.faults.workload import Registrar, Writer
@@ -70,6 +72,8 @@ class Crowd:
     writers: list[Writer]
     registrars: list[Registrar]
     followers: list[Follower]
+    product: Product
+    """Follows the log of the tenant."""
     blackhole: Blackhole
     """The proxy between the last follower and its gateway."""
     record: Record
@@ -91,6 +95,7 @@ async def gathered(stack: Stack, dice: random.Random) -> AsyncIterator[Crowd]:
     async with (
         httpx.AsyncClient(limits=httpx.Limits(max_connections=50)) as http,
         stack.channel("messages") as line,
+        stack.channel("feed") as feed_line,
         hole.listening(),
     ):
         messages = MessagesServiceStub(line)
@@ -126,6 +131,7 @@ async def gathered(stack: Stack, dice: random.Random) -> AsyncIterator[Crowd]:
             writers=[Writer(each, turns(), channels, record, seeded(), stopping, door(each)) for each in writers],
             registrars=[Registrar(owner, each, turns(), channels, record, seeded(), stopping) for each in visitors],
             followers=[*_followers((*readers, *visitors), urls, record), *_followers(readers[:1], [hole.url, urls[-1]], record)],
+            product=Product(FeedServiceStub(feed_line), tenant, seeded(), record.feed),
             blackhole=hole,
             record=record,
             stopping=stopping,
