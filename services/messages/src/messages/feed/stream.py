@@ -203,7 +203,8 @@ class Stream:
         for event in events:
             for name in _INTERNAL_FIELDS:
                 event.ClearField(name)
-        return rpc.StreamEventsResponse(cursor=cursor, epoch=self._epoch, events=events)
+        kinds = self._filter.kinds(events)
+        return rpc.StreamEventsResponse(cursor=cursor, epoch=self._epoch, events=events, channel_kinds=kinds)
 
     async def _send_again(self) -> None:
         """Send what is not acknowledged, as the log has it now."""
