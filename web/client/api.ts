@@ -1,4 +1,5 @@
 /** The resources of the HTTP API as typed functions. */
+import { botsApi } from "./bots";
 import { createHttp, Problem } from "./http";
 import type { HttpOptions } from "./http";
 import { moderationApi } from "./moderation";
@@ -97,6 +98,7 @@ export function createApi(options: HttpOptions) {
     media: (id: string, variant?: "thumb") => download(`/v1/media/${encodeURIComponent(id)}`, { query: { variant } }),
     upload: (id: string) => request<UploadState>(`/v1/uploads/${encodeURIComponent(id)}`),
     ...moderationApi(http),
+    ...botsApi(http),
   };
 }
 

@@ -1,6 +1,8 @@
 /** The client core's public names. No React; of the browser it uses only `fetch`, `WebSocket` and `crypto`. */
 export { createApi, devLogin } from "./api";
 export type { Api } from "./api";
+export { botScopes, isBot } from "./bots";
+export type { Bot, BotScope, BotToken, Hook, NewBotToken } from "./bots";
 export { browserSocket } from "./browser";
 export { unread } from "./channel";
 export type { Channel } from "./channel";
