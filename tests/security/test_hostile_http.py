@@ -31,9 +31,14 @@ BODIES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "bot": ("POST", "/v1/admin/bots", {"name": "n"}),
     "token": ("POST", "/v1/admin/bots/{bot}/tokens", {"name": "n", "scopes": ["read"], "seconds": 60}),
     "change bot": ("PATCH", "/v1/admin/bots/{bot}", {"name": "n", "disabled": False}),
-    "webhook": ("POST", "/v1/channels/{room}/hooks", {"name": "n"}),
+    "incoming webhook": ("POST", "/v1/channels/{room}/hooks", {"name": "n"}),
+    "webhook": (
+        "POST",
+        "/v1/admin/webhooks",
+        {"url": "https://hooks.example.com/", "description": "d", "events": [], "channel_kinds": [], "channels": ["{room}"]},
+    ),
 }
-LISTS = {"members", "users", "attachments", "mentions", "roles", "scopes"}
+LISTS = {"members", "users", "attachments", "mentions", "roles", "scopes", "events", "channel_kinds", "channels"}
 FITS = {
     *((field, "a number") for field in ("ttl", "slow_mode_seconds", "seconds", "size")),
     *((field, "null") for field in ("name", "seconds", "key", "thread", "sha256")),
@@ -59,6 +64,9 @@ PATHS = [
     ("GET", "/v1/uploads/{}"),
     ("POST", "/v1/uploads/{}/complete"),
     ("GET", "/v1/media/{}"),
+    ("PATCH", "/v1/admin/webhooks/{}"),
+    ("DELETE", "/v1/admin/webhooks/{}"),
+    ("GET", "/v1/admin/webhooks/{}/deliveries"),
     ("POST", "/v1/admin/users/{}/revoke"),
     ("PUT", "/v1/admin/users/{}/block"),
     ("DELETE", "/v1/admin/users/{}/block"),

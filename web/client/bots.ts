@@ -1,8 +1,9 @@
-/** Bots, their tokens, and incoming webhooks in the HTTP API. */
-import type { Http } from "./http";
-import type { Page } from "./shapes";
+/** `@hubbub/client/bots`: bots, their tokens, and incoming webhooks in the HTTP API. */
+import type { Http, Page } from "./index.js";
 
+/** What the token of a bot may permit. */
 export const botScopes = ["read", "write", "react", "upload", "manage", "moderate"] as const;
+/** One of `botScopes`. */
 export type BotScope = (typeof botScopes)[number];
 
 /** A user that is a program. Times are RFC 3339, UTC. */
@@ -16,6 +17,7 @@ export interface Bot {
   created_at: string;
 }
 
+/** A token of a bot, without its secret. */
 export interface BotToken {
   id: string;
   name: string;
@@ -27,6 +29,7 @@ export interface BotToken {
   used_on: string | null;
 }
 
+/** An incoming webhook, without its address. */
 export interface Hook {
   /** The user id of its bot. */
   id: string;
@@ -37,6 +40,7 @@ export interface Hook {
   used_on: string | null;
 }
 
+/** The token that `createBotToken` creates. */
 export interface NewBotToken {
   name: string;
   scopes: readonly BotScope[];

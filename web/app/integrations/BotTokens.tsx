@@ -1,7 +1,7 @@
 /** The tokens of one bot: the list, a new one, which is shown once, and revoking one. */
 import { useCallback, useEffect, useState } from "react";
 
-import type { Bot, BotToken, NewBotToken } from "../../client";
+import type { Bot, BotToken, NewBotToken } from "../../client/bots";
 import { useClient } from "../state/client";
 import { useAttempt } from "../state/useAttempt";
 import { isolated, lineOf } from "../text/isolation";
@@ -27,7 +27,7 @@ export function BotTokens({ bot, failure: refused, onRename, onBack, onClose }: 
   const [secret, setSecret] = useState<string | null>(null);
   const [renaming, setRenaming] = useState(false);
   const { busy, failure, attempt } = useAttempt();
-  const load = useCallback(async () => setTokens(await client.api.botTokens(bot.user)), [client, bot.user]);
+  const load = useCallback(async () => setTokens(await client.bots.botTokens(bot.user)), [client, bot.user]);
 
   useEffect(() => {
     void attempt(load);
@@ -35,13 +35,13 @@ export function BotTokens({ bot, failure: refused, onRename, onBack, onClose }: 
 
   const create = (body: NewBotToken) =>
     attempt(async () => {
-      setSecret((await client.api.createBotToken(bot.user, body)).token);
+      setSecret((await client.bots.createBotToken(bot.user, body)).token);
       await load();
     });
 
   const revoke = (token: BotToken) =>
     attempt(async () => {
-      await client.api.revokeBotToken(bot.user, token.id);
+      await client.bots.revokeBotToken(bot.user, token.id);
       await load();
     });
 

@@ -1,7 +1,7 @@
 /** The bots of the workspace, for administrators: create, rename and disable them, and open their tokens. */
 import { useCallback, useEffect, useState } from "react";
 
-import type { Bot } from "../../client";
+import type { Bot } from "../../client/bots";
 import { useClient, useClientState } from "../state/client";
 import { useAttempt } from "../state/useAttempt";
 import { lineOf } from "../text/isolation";
@@ -20,7 +20,7 @@ export function BotsDialog({ onClose }: { onClose: () => void }) {
 
   const load = useCallback(
     async (cursor?: string) => {
-      const page = await client.api.bots(cursor);
+      const page = await client.bots.bots(cursor);
       setBots((known) => (cursor === undefined ? page.items : [...(known ?? []), ...page.items]));
       setNext(page.next);
     },
@@ -33,14 +33,14 @@ export function BotsDialog({ onClose }: { onClose: () => void }) {
 
   const change = (bot: Bot, body: { name?: string; disabled?: boolean }) =>
     attempt(async () => {
-      const changed = await client.api.changeBot(bot.user, body);
+      const changed = await client.bots.changeBot(bot.user, body);
       setBots((known) => known?.map((each) => (each.user === bot.user ? changed : each)) ?? null);
       setShown((open) => (open?.user === bot.user ? changed : open));
     });
 
   const create = (name: string) =>
     attempt(async () => {
-      const made = await client.api.createBot(name);
+      const made = await client.bots.createBot(name);
       setBots((known) => [made, ...(known ?? [])]);
       setShown(made);
     });

@@ -1,7 +1,8 @@
 /** The incoming webhooks of a channel, for its owners: create one, whose address is shown once, give one a new address, remove one. */
 import { useCallback, useEffect, useState } from "react";
 
-import type { Channel, Hook } from "../../client";
+import type { Channel } from "../../client";
+import type { Hook } from "../../client/bots";
 import { useClient } from "../state/client";
 import { useAttempt } from "../state/useAttempt";
 import { isolated, lineOf } from "../text/isolation";
@@ -28,7 +29,7 @@ export function HooksDialog({ channel, onClose }: Props) {
   const [path, setPath] = useState<string | null>(null);
   const [asked, setAsked] = useState<Asked | null>(null);
   const { busy, failure, attempt } = useAttempt();
-  const load = useCallback(async () => setHooks(await client.api.hooks(channel.id)), [client, channel.id]);
+  const load = useCallback(async () => setHooks(await client.bots.hooks(channel.id)), [client, channel.id]);
 
   useEffect(() => {
     void attempt(load);
@@ -36,14 +37,14 @@ export function HooksDialog({ channel, onClose }: Props) {
 
   const create = (name: string) =>
     attempt(async () => {
-      setPath((await client.api.createHook(channel.id, name)).path);
+      setPath((await client.bots.createHook(channel.id, name)).path);
       await load();
     });
 
   async function confirmed({ hook, action }: Asked) {
-    if (action === "rotate") setPath((await client.api.rotateHook(channel.id, hook.id)).path);
+    if (action === "rotate") setPath((await client.bots.rotateHook(channel.id, hook.id)).path);
     else {
-      await client.api.removeHook(channel.id, hook.id);
+      await client.bots.removeHook(channel.id, hook.id);
       setPath(null);
     }
     await load();

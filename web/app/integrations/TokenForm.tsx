@@ -1,8 +1,8 @@
 /** The form of a new token: its name, what it permits, and when it ends. */
 import { useState } from "react";
 
-import { botScopes } from "../../client";
-import type { BotScope, NewBotToken } from "../../client";
+import { botScopes } from "../../client/bots";
+import type { BotScope, NewBotToken } from "../../client/bots";
 
 const scopeWords: Readonly<Record<BotScope, string>> = {
   read: "Read messages and members, and stay connected",

@@ -1,5 +1,5 @@
 /** A user's display name, marked if it is a bot's, and followed by the user id if another known user has the same name. */
-import { isBot } from "../../client";
+import { isBot } from "../../client/bots";
 import { useClientState } from "../state/client";
 import { isShared } from "../text/sharedNames";
 import { personName } from "../text/wording";

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
-from msgspec import UNSET
+from msgspec import UNSET, Raw
 
 from chassis.errors import Unavailable
 from chassis.rooms import NAMED_MEMBERS
@@ -19,7 +19,7 @@ from gateway.identity.permission import require
 from gateway.model import Connection, Wire
 from gateway.protocol.close_codes import Close
 from gateway.protocol.incoming import FRAME_BYTES, TEXT_BYTES
-from gateway.protocol.outgoing import Hello, Limits, encode, places, started
+from gateway.protocol.outgoing import ChannelView, Hello, Limits, encode, places, started, views
 from gateway.protocol.scopes import SOCKET
 from gateway.rates.bucket import Bucket
 from gateway.revocation.apply import Revocations
@@ -32,6 +32,8 @@ ATTEMPTS = 3
 """Loads of one session, each outdated by a revocation of its user or by a new epoch of the store."""
 HandOver = Callable[[Connection], bool]
 """Gives a connection its transport; False if the client is gone."""
+Greet = Callable[[Connection, Sequence[ChannelView]], bool]
+"""Greets a client with the channels that `hello` would list; False if it is to get `hello`."""
 
 
 class Opening:
@@ -65,7 +67,7 @@ class Opening:
             NAMED_MEMBERS,
         )
 
-    async def open(self, identity: Identity, wire: Wire, hand_over: HandOver) -> None:
+    async def open(self, identity: Identity, wire: Wire, hand_over: HandOver, greet: Greet | None = None) -> None:
         """Open a connection for a verified user.
 
         Raises `NotAuthenticated`, `NotAllowed`, `Unavailable`: then nothing was opened.
@@ -85,21 +87,27 @@ class Opening:
             if load.lossy:
                 self._reconciler.suspect(connection.account.channels)
                 self._revocations.doubt(connection.account)
+        channels = started(session.hello_channels, differing)
+        if greet is None or not greet(connection, views(channels)):
+            self._send_hello(connection, channels, more=session.more)
+        self._registry.opened(connection)
+        log.info("connection_opened", connection=connection.id)
+        if sum(each.wire.counts(each) for each in connection.account.connections) > self.limits.connections:
+            self._registry.close(connection, Close.TOO_MANY_CONNECTIONS)
+
+    def _send_hello(self, connection: Connection, channels: Raw, *, more: bool) -> None:
+        identity = connection.identity
         hello = Hello(
             connection.id,
             identity.user,
             identity.tenant,
             self._heartbeat_seconds,
             self.limits,
-            started(session.hello_channels, differing),
+            channels,
             self._hub.epoch.id or UNSET,
-            session.more or UNSET,
+            more or UNSET,
         )
         self._registry.writer.send_unheld(connection, encode(hello))  # the store has just admitted the user
-        self._registry.opened(connection)
-        log.info("connection_opened", connection=connection.id)
-        if sum(each.wire.counts(each) for each in connection.account.connections) > self.limits.connections:
-            self._registry.close(connection, Close.TOO_MANY_CONNECTIONS)
 
     async def _load(self, identity: Identity) -> Session:
         """A session of the store's epoch, during whose load the user was not revoked, which would have missed this connection."""

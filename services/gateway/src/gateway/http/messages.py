@@ -13,7 +13,7 @@ from starlette.responses import Response
 from chassis.bots import BotScope
 from chassis.errors import BlockedMedia, InvalidArgument, KeyReused, NotAllowed, NotFound
 from gateway.http import convert, shapes
-from gateway.http.api import Limit, Position, Words, answer, api_of, ask, name_in_path, page
+from gateway.http.api import Limit, Position, Words, answer, api_of, ask, name_in_path, page, page_of
 from gateway.http.channels import UserId
 from gateway.http.operation import charge, operation
 from gateway.identity.identity import Identity
@@ -112,9 +112,10 @@ async def list_messages(request: Request, identity: Identity, query: MessagesQue
         page_size=min(query.limit, _MOST_MESSAGES),
         thread=query.thread,
         pinned=query.pinned,
+        json=True,
     )
     found = await ask(api_of(request).clients.messages.ListMessages, asked)
-    return page([convert.message(each) for each in found.messages])
+    return page_of(found.items)
 
 
 @operation({200: shapes.Page[shapes.Message]}, cost=2, scope=BotScope.READ)

@@ -29,6 +29,7 @@ from gateway.http import (
     tokens,
     uploads,
     users,
+    webhooks,
 )
 from gateway.http.api import Api
 from gateway.http.cors import Cors
@@ -43,6 +44,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 _CHANNEL = "/v1/channels/{channel}"
 _UPLOAD = "/v1/uploads/{upload}"
 _USER = "/v1/admin/users/{user:path}"
+_WEBHOOK = "/v1/admin/webhooks/{webhook}"
 _BOT = "/v1/admin/bots/{bot}"
 _HOOK = f"{_CHANNEL}/hooks/{{hook}}"
 
@@ -105,6 +107,12 @@ TABLE: tuple[tuple[str, dict[str, Operation]], ...] = (
     ("/v1/admin/audit/export", {"GET": moderation.export_audit}),
     ("/v1/admin/reports", {"GET": reports.list_escalated}),
     ("/v1/admin/reports/{report}/resolve", {"POST": reports.resolve_escalated}),
+    ("/v1/admin/webhooks", {"GET": webhooks.list_webhooks, "POST": webhooks.create_webhook}),
+    (_WEBHOOK, {"PATCH": webhooks.update_webhook, "DELETE": webhooks.delete_webhook}),
+    (f"{_WEBHOOK}/secret", {"POST": webhooks.rotate_secret}),
+    (f"{_WEBHOOK}/deliveries", {"GET": webhooks.list_deliveries}),
+    (f"{_WEBHOOK}/deliveries/{{delivery}}", {"GET": webhooks.get_delivery}),
+    (f"{_WEBHOOK}/resend", {"POST": webhooks.resend}),
     (f"{_USER}/revoke", {"POST": admin.revoke}),
     (f"{_USER}/block", {"PUT": admin.block, "DELETE": admin.unblock}),
     ("/v1/connect", {"GET": connect}),

@@ -1,6 +1,6 @@
 """The answers of the HTTP API, as docs/protocol.md defines them. The OpenAPI document is generated from them.
 
-`convert` makes them from the services' answers. Log entries are not encoded here: `Entry` only describes them.
+`convert` makes them from the services' answers. Log entries and pages of messages come encoded: `Entry` only describes them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,21 @@ ItemT = TypeVar("ItemT")
 
 ChannelKind = Literal["direct", "group", "public", "broadcast", "qa"]
 History = Literal["all", "joined"]
+EventName = Literal[
+    "message.posted",
+    "message.edited",
+    "message.deleted",
+    "reaction.added",
+    "reaction.removed",
+    "message.pinned",
+    "message.unpinned",
+    "member.joined",
+    "member.left",
+    "member.removed",
+    "member.role_changed",
+    "channel.created",
+    "channel.updated",
+]
 MemberRole = Literal["owner", "moderator", "member", "reader"]
 
 Whole = Annotated[int, Meta(ge=0)]
@@ -360,3 +375,60 @@ class AuditRecord(msgspec.Struct):
     details: str
     previous: str
     digest: str
+
+
+class Webhook(msgspec.Struct):
+    """A subscription of the tenant. An empty list of kinds or channels means all."""
+
+    id: Uuid
+    url: str
+    description: str
+    events: list[Annotated[str, Meta(extra_json_schema={"enum": get_args(EventName)})]]
+    channel_kinds: list[KindName]
+    channels: list[str]
+    state: Annotated[str, Meta(extra_json_schema={"enum": ("active", "disabled", "suspended")})]
+    reason: Annotated[str, Meta(extra_json_schema={"enum": ("", "requested", "gone", "failing", "backlog")})]
+    """Why it is not active; empty if it is."""
+    created_by: str
+    created_at: NumericDate
+    waiting: Whole
+    dead: Whole
+    failing_since: NumericDate | None
+    previous_secret_until: NumericDate | None
+
+
+class WebhookWithSecret(msgspec.Struct):
+    """A webhook and its new secret, which is never shown again."""
+
+    webhook: Webhook
+    secret: str
+
+
+class Delivery(msgspec.Struct):
+    """One event for one webhook."""
+
+    id: Uuid
+    channel: Uuid
+    seq: Whole
+    event: str
+    state: Annotated[str, Meta(extra_json_schema={"enum": ("waiting", "delivered", "dead")})]
+    attempts: Whole
+    created_at: NumericDate
+    next_at: NumericDate | None
+    finished_at: NumericDate | None
+    status: Whole
+    """HTTP status of the last answer; 0 without one."""
+    outcome: str
+
+
+class DeliveryDetail(Delivery):
+    """A delivery with what was sent, as JSON text, and the beginning of the last answer."""
+
+    body: str
+    answer: str
+
+
+class Resent(msgspec.Struct):
+    """How many dead letters are sent again."""
+
+    count: Whole

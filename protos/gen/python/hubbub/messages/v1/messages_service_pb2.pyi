@@ -1962,6 +1962,7 @@ class ListMessagesRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     THREAD_FIELD_NUMBER: _builtins.int
     PINNED_FIELD_NUMBER: _builtins.int
+    JSON_FIELD_NUMBER: _builtins.int
     channel: _builtins.str
     """Channel id."""
     before: _builtins.int
@@ -1974,6 +1975,8 @@ class ListMessagesRequest(_message.Message):
     """Only this root message and the replies in its thread; empty for all messages."""
     pinned: _builtins.bool
     """Only pinned messages."""
+    json: _builtins.bool
+    """Answer with `items` in place of `messages`."""
     @_builtins.property
     def caller(self) -> _messages_pb2.Caller:
         """The reader."""
@@ -1988,10 +1991,11 @@ class ListMessagesRequest(_message.Message):
         page_size: _builtins.int = ...,
         thread: _builtins.str = ...,
         pinned: _builtins.bool = ...,
+        json: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "caller", b"caller", "channel", b"channel", "page_size", b"page_size", "pinned", b"pinned", "thread", b"thread"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "caller", b"caller", "channel", b"channel", "json", b"json", "page_size", b"page_size", "pinned", b"pinned", "thread", b"thread"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2004,6 +2008,9 @@ class ListMessagesResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     MESSAGES_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
+    items: _builtins.bytes
+    """The same as a JSON array, in the form of the HTTP API."""
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[_messages_pb2.Message]:
         """Newest first."""
@@ -2012,10 +2019,11 @@ class ListMessagesResponse(_message.Message):
         self,
         *,
         messages: _abc.Iterable[_messages_pb2.Message] | None = ...,
+        items: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["messages", b"messages"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "messages", b"messages"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
