@@ -27,6 +27,7 @@ BODIES: dict[str, tuple[str, str, dict[str, Any]]] = {
         {"text": "x", "key": "k", "thread": "{message}", "attachments": [], "mentions": ["bob"]},
     ),
     "upload": ("POST", "/v1/uploads", {**UPLOAD, "channel": "{room}"}),
+    "command": ("POST", "/v1/channels/{room}/commands", {"command": "c", "key": "k", "text": "t"}),
     "webhook": (
         "POST",
         "/v1/admin/webhooks",
@@ -54,6 +55,9 @@ PATHS = [
     ("DELETE", "/v1/channels/{room}/bans/{}"),
     ("GET", "/v1/channels/{}/messages"),
     ("POST", "/v1/channels/{}/messages"),
+    ("POST", "/v1/channels/{}/commands"),
+    ("POST", "/v1/commands/answers/{}"),
+    ("DELETE", "/v1/admin/commands/{}"),
     ("GET", "/v1/channels/{}/events"),
     ("GET", "/v1/uploads/{}"),
     ("POST", "/v1/uploads/{}/complete"),

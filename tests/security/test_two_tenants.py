@@ -33,6 +33,8 @@ BODIES: Mapping[Route, object] = {
     ("PATCH", "/v1/admin/webhooks/{webhook}"): {"enabled": False},
     ("POST", "/v1/admin/webhooks/{webhook}/secret"): {},
     ("POST", "/v1/admin/webhooks/{webhook}/resend"): {},
+    ("POST", "/v1/commands/answers/{token}"): {"text": "x"},
+    ("POST", "/v1/channels/{channel}/commands"): {"command": "secret", "key": "k"},
 }
 
 
@@ -75,6 +77,9 @@ def elsewhere(pair: Neighbours) -> dict[Route, tuple[int, object]]:
         ("POST", "/v1/signout"): (404, None),
         ("POST", "/v1/uploads"): (404, {"name": "a.txt", "size": 3, "type": "text/plain", "channel": room}),
         ("GET", "/v1/admin/audit"): (200, None),
+        ("GET", "/v1/commands"): (200, None),
+        ("GET", "/v1/admin/commands"): (200, None),
+        ("POST", "/v1/admin/commands"): (201, {"name": "mine", "url": "https://hooks.example.com/", "bot": "ann"}),
         ("GET", "/v1/admin/webhooks"): (200, None),
         ("POST", "/v1/admin/webhooks"): (201, {"url": "https://hooks.example.com/"}),
         ("GET", "/v1/admin/audit/export"): (200, None),
