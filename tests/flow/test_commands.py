@@ -12,12 +12,19 @@ from tests.client import Api
 from tests.flow.world import World, live
 
 
-async def command(world: World, url: str, name: str = "weather") -> str:
-    """Make a command whose answers the user `helper` posts; returns its secret."""
+async def command(world: World, url: str, name: str = "weather") -> tuple[str, str]:
+    """Make a command; returns its secret and its bot, which is a member nowhere."""
     root = await world.person("root", roles=["admin"])
-    body = {"name": name, "url": url, "bot": "helper", "description": "Shows the weather", "hint": "[city]"}
+    bot = str((await root.ok("POST", "/v1/admin/bots", {"name": "Helper"}, 201))["user"])
+    body = {"name": name, "url": url, "bot": bot, "description": "Shows the weather", "hint": "[city]"}
     made: dict[str, Any] = await root.ok("POST", "/v1/admin/commands", body, 201)
-    return str(made["secret"])
+    return str(made["secret"]), bot
+
+
+async def room_with(ann: Api, bot: str) -> str:
+    room: str = await ann.create("group", name="a room")
+    await ann.ok("POST", f"/v1/channels/{room}/members", {"users": [bot]})
+    return room
 
 
 async def run(api: Api, room: str, text: str = "Oslo", status: int = 200, key: str = "k1") -> dict[str, Any]:
@@ -33,12 +40,12 @@ def said(server: Receiver, text: str, visibility: str) -> None:
 
 
 async def test_an_answer_is_shown_to_the_caller_or_posted_once_as_the_bot(world: World) -> None:
-    ann, helper = await world.people("ann", "helper")
-    room = await world.room(ann, helper)
+    ann = await world.person("ann")
     async with receiver() as server:
-        secret = await command(world, server.url)
+        secret, bot = await command(world, server.url)
+        room = await room_with(ann, bot)
         assert (await ann.ok("GET", "/v1/commands"))["items"] == [
-            {"name": "weather", "description": "Shows the weather", "hint": "[city]", "bot": "helper"}
+            {"name": "weather", "description": "Shows the weather", "hint": "[city]", "bot": bot}
         ]
         said(server, "Rain", "caller")
         assert await run(ann, room) == {"visibility": "caller", "text": "Rain"}
@@ -57,7 +64,7 @@ async def test_an_answer_is_shown_to_the_caller_or_posted_once_as_the_bot(world:
         said(server, "Sun", "channel")
         async with live(ann) as socket:
             first, again = await run(ann, room, key="k2"), await run(ann, room, key="k2")
-            posted = await socket.expect("event", kind="message.posted", actor="helper")
+            posted = await socket.expect("event", kind="message.posted", actor=bot)
             assert (posted["data"]["text"], posted["data"]["message"]) == ("Sun", first["message"])
             await socket.round_trip()
             assert len([each for each in socket.received("event") if each["kind"] == "message.posted"]) == 1
@@ -67,10 +74,10 @@ async def test_an_answer_is_shown_to_the_caller_or_posted_once_as_the_bot(world:
 
 
 async def test_an_answer_may_come_later_five_times(world: World) -> None:
-    ann, helper = await world.people("ann", "helper")
-    room = await world.room(ann, helper)
+    ann = await world.person("ann")
     async with receiver() as server:
-        await command(world, server.url)
+        _, bot = await command(world, server.url)
+        room = await room_with(ann, bot)
         assert await run(ann, room, status=202) == {"visibility": "later"}
         path = json.loads(server.received[0].body)["data"]["answer_path"]
         for number in range(5):
@@ -78,7 +85,7 @@ async def test_an_answer_may_come_later_five_times(world: World) -> None:
         await world.anonymous().refused("POST", path, {"text": "too much"}, reason="NOT_FOUND")
         await world.anonymous().refused("POST", f"{path}x", {"text": "forged"}, reason="NOT_FOUND")
         found = [(each["sender"], each["text"]) for each in await ann.messages(room)]
-        assert found == [("helper", f"answer {number}") for number in reversed(range(5))]
+        assert found == [(bot, f"answer {number}") for number in reversed(range(5))]
 
 
 @pytest.mark.parametrize("kind", ["reader", "outsider", "unknown"])

@@ -150,7 +150,7 @@ async def named(world: World) -> dict[str, str]:
         "url": "https://hooks.example.com/",
         "webhook": str(uuid.uuid4()),
         "command": str(uuid.uuid4()),
-        "bot": "bob",
+        "bot": "bot:x",
         "token": "x",
         "delivery": "",
     }

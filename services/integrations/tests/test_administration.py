@@ -13,6 +13,7 @@ from integrations.signing import UnreadableSecretError, Vault
 from services.integrations.tests.conftest import KEY, ROOM, Harness
 
 URL = "https://hooks.example.com/a"
+BOT = "bot:0123456789abcdef01234567"
 
 
 def requests(caller: Caller, webhook: str) -> list[tuple[str, Any]]:
@@ -27,7 +28,7 @@ def requests(caller: Caller, webhook: str) -> list[tuple[str, Any]]:
         ("ListDeliveries", rpc.ListDeliveriesRequest(caller=caller, webhook=webhook)),
         ("GetDelivery", rpc.GetDeliveryRequest(caller=caller, webhook=webhook, delivery=ROOM)),
         ("ResendDeliveries", rpc.ResendDeliveriesRequest(caller=caller, webhook=webhook)),
-        ("CreateCommand", rpc.CreateCommandRequest(caller=caller, name="deploy", url=URL, bot="bot")),
+        ("CreateCommand", rpc.CreateCommandRequest(caller=caller, name="deploy", url=URL, bot=BOT)),
         ("DeleteCommand", rpc.DeleteCommandRequest(caller=caller, command=webhook)),
     ]
 
@@ -150,7 +151,7 @@ async def test_a_deleted_webhook_leaves_no_deliveries(harness: Harness) -> None:
 
 async def test_users_see_commands_without_their_endpoints_and_names_are_unique(harness: Harness) -> None:
     asked = [
-        rpc.CreateCommandRequest(caller=harness.caller(), name=name, url=URL, bot="bot", hint="[city]")
+        rpc.CreateCommandRequest(caller=harness.caller(), name=name, url=URL, bot=BOT, hint="[city]")
         for name in ("weather", "deploy")
     ]
     made = [(await harness.service.CreateCommand(each, None)).command for each in asked]
@@ -170,10 +171,10 @@ async def test_users_see_commands_without_their_endpoints_and_names_are_unique(h
 
 
 @pytest.mark.parametrize(
-    "changed", [{"name": ""}, {"name": "A"}, {"name": "x" * 33}, {"bot": ""}, {"url": "x"}, {"hint": "x" * 101}]
+    "changed", [{"name": ""}, {"name": "A"}, {"name": "x" * 33}, {"bot": ""}, {"bot": "ann"}, {"url": "x"}, {"hint": "x" * 101}]
 )
 async def test_unfit_commands_are_refused(harness: Harness, changed: dict[str, str]) -> None:
-    asked = rpc.CreateCommandRequest(**{"caller": harness.caller(), "name": "deploy", "url": URL, "bot": "bot", **changed})  # type: ignore[arg-type]
+    asked = rpc.CreateCommandRequest(**{"caller": harness.caller(), "name": "deploy", "url": URL, "bot": BOT, **changed})  # type: ignore[arg-type]
     with pytest.raises(InvalidArgument):
         await harness.service.CreateCommand(asked, None)
 

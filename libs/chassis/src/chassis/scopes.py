@@ -50,10 +50,12 @@ TABLE: tuple[tuple[Scope, str, str], ...] = (
         "CreateChannel UpdateChannel JoinChannel MuteChannel AddMembers SetMemberRole RemoveMember",
     ),
     (Scope.CHANNELS_WRITE, _MESSAGES, "AcceptInvitation DeclineInvitation"),
+    (Scope.CHANNELS_WRITE, _MESSAGES, "CreateHook ListHooks RotateHook RemoveHook"),
     (Scope.MESSAGES_READ, _MESSAGES, "ListMessages ListMentions ListEvents SearchMessages CatchUp"),
     (Scope.MESSAGES_WRITE, _MESSAGES, "PostMessage EditMessage DeleteMessage ReportMessage"),
     (Scope.MODERATION, _MESSAGES, "BanUser UnbanUser SilenceMember UnsilenceMember ListReports ResolveReport"),
     (Scope.ADMIN, _MESSAGES, "RevokeUser BlockUser EraseUser ListAudit"),
+    (Scope.ADMIN, _MESSAGES, "CreateBot ListBots UpdateBot CreateBotToken ListBotTokens RevokeBotToken"),
     (Scope.FEED, _FEED, "StreamEvents AcknowledgeEvents ListReaders DeleteReader"),
     (Scope.MEDIA_READ, _MEDIA, "GetUpload GetLink ResolveUploads"),
     (Scope.MEDIA_WRITE, _MEDIA, "CreateUpload CompleteUpload"),
@@ -67,9 +69,9 @@ TABLE: tuple[tuple[Scope, str, str], ...] = (
     (Scope.MESSAGES_WRITE, _INTEGRATIONS, "RunCommand"),
     (Scope.GATEWAY, _INTEGRATIONS, "AnswerCommand"),
     (Scope.GATEWAY, _MESSAGES, "OpenSessions FetchEvents FetchRanges GetHeads"),
-    (Scope.GATEWAY, _MESSAGES, "BeginBrowserSession ListBrowserSessions EndBrowserSessions"),
+    (Scope.GATEWAY, _MESSAGES, "BeginBrowserSession ListBrowserSessions EndBrowserSessions IdentifyBot"),
     (Scope.GATEWAY, _PRESENCE, "Attach"),
-    (Scope.GATEWAY, _GATEWAY, "HandOver Relay"),
+    (Scope.GATEWAY, _GATEWAY, "HandOver Relay TakeSession"),
 )
 """Scope, service, RPCs."""
 
@@ -79,15 +81,15 @@ COSTS: Mapping[float, str] = {
         ListInvitations AcceptInvitation DeclineInvitation ListMentions
         SetMemberRole RemoveMember ListMessages ListEvents PostMessage EditMessage DeleteMessage ReportMessage BanUser UnbanUser
         SilenceMember UnsilenceMember ListReports ResolveReport ListAudit GetUpload GetLink ResolveUploads CompleteUpload
-        GetPresence OpenSessions FetchEvents FetchRanges GetHeads Attach HandOver Relay ListBrowserSessions
-        AcknowledgeEvents ListReaders ListWebhooks GetDelivery
+        GetPresence OpenSessions FetchEvents FetchRanges GetHeads Attach HandOver Relay TakeSession ListBrowserSessions
+        AcknowledgeEvents ListReaders ListWebhooks GetDelivery ListBots ListBotTokens ListHooks IdentifyBot
         ListCommands""",
     2.0: """
         CreateChannel AddMembers CreateUpload DeleteReader ListDeliveries UpdateWebhook DeleteWebhook RotateWebhookSecret
-        DeleteCommand""",
+        CreateBot CreateBotToken CreateHook DeleteCommand""",
     5.0: """
         StreamEvents SearchMessages CatchUp RevokeUser BlockUser EraseUser BeginBrowserSession EndBrowserSessions CreateWebhook
-        ResendDeliveries CreateCommand RunCommand AnswerCommand""",
+        ResendDeliveries UpdateBot RevokeBotToken RotateHook RemoveHook CreateCommand RunCommand AnswerCommand""",
 }
 """What a call of each RPC costs, in calls of a quota, besides its bytes (`callers.COST_BYTES`)."""
 

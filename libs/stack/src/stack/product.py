@@ -147,6 +147,7 @@ class Product:
             # Browsers upload directly to object storage, so the page's content security policy must allow its URL.
             S3_PUBLIC_ENDPOINT: stores.get(S3_PUBLIC_ENDPOINT) or given(S3_PUBLIC_ENDPOINT),
             "HUBBUB_LISTEN": f"{ports.LOOPBACK}:{port}",
+            "HUBBUB_SOCKETIO": given("HUBBUB_SOCKETIO") or "1",
             "HUBBUB_PEER_LISTEN": self.listen[_gateway_name(number)],
             "HUBBUB_MESSAGES_TARGET": self.listen["messages"],
             "HUBBUB_PRESENCE_TARGET": self.listen["presence"],

@@ -10,6 +10,7 @@ import msgspec
 from google.protobuf.timestamp_pb2 import Timestamp
 from msgspec import Raw
 
+from chassis.bots import is_bot
 from chassis.errors import InvalidArgument, NotAllowed, NotFound
 from chassis.ids import is_tenant, is_uuid
 from chassis.proto_enums import from_word, requested_word, to_word
@@ -109,8 +110,8 @@ def new_command(request: rpc.CreateCommandRequest, *, plain_http: bool) -> NewCo
     """Parse what an administrator decides about a command. Raises `InvalidArgument`."""
     if not _COMMAND.fullmatch(request.name):
         raise InvalidArgument("The name must be 1 to 32 of a-z, 0-9, - and _, a letter first")
-    if not _is_user(request.bot):
-        raise InvalidArgument("bot must be a user id of 1 to 128 characters")
+    if not (_is_user(request.bot) and is_bot(request.bot)):
+        raise InvalidArgument("bot must be the id of a bot")
     _require_url(request.url, plain_http=plain_http)
     description, hint = _line("description", request.description, _MAX_DESCRIPTION), _line("hint", request.hint, _MAX_HINT)
     return NewCommand(request.name, description, hint, request.url, request.bot)

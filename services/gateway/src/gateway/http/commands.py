@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
+from chassis.bots import BotScope
 from chassis.errors import Conflict, NotAllowed, TooLarge
 from chassis.proto_enums import to_word
 from gateway.http import shapes
@@ -17,6 +18,7 @@ from gateway.http.channels import UserId
 from gateway.http.operation import operation
 from gateway.identity.identity import Identity
 from gateway.protocol.outgoing import moment
+from gateway.protocol.scopes import Beyond
 from hubbub.integrations.v1 import integrations_pb2 as nouns
 from hubbub.integrations.v1 import integrations_service_pb2 as rpc
 
@@ -48,14 +50,14 @@ class LaterAnswer(msgspec.Struct, forbid_unknown_fields=True):
     text: Annotated[str, Meta(min_length=1, pattern=r"\A[^\x00]+\Z")]
 
 
-@operation({200: shapes.Page[shapes.Command]}, cost=1)
+@operation({200: shapes.Page[shapes.Command]}, cost=1, scope=BotScope.READ)
 async def list_commands(request: Request, identity: Identity) -> Response:
     """List the tenant's slash commands by name."""
     found = await ask(api_of(request).clients.integrations.ListCommands, rpc.ListCommandsRequest(caller=identity.caller))
     return page([shapes.Command(each.name, each.description, each.hint, each.bot) for each in found.commands])
 
 
-@operation({200: shapes.CommandRun, 202: shapes.CommandRun}, NotAllowed, cost=5, allowance="sends")
+@operation({200: shapes.CommandRun, 202: shapes.CommandRun}, NotAllowed, cost=5, allowance="sends", scope=Beyond.PEOPLE)
 async def run_command(request: Request, identity: Identity, body: Run) -> Response:
     """Run a slash command. 202 if its answer comes later."""
     asked = rpc.RunCommandRequest(
@@ -75,12 +77,12 @@ async def run_command(request: Request, identity: Identity, body: Run) -> Respon
 @operation({201: shapes.CommandAnswer}, cost=1, allowance="unauthenticated")
 async def answer_command(request: Request, body: LaterAnswer) -> Response:
     """Answer a slash command later, by the path that its request named."""
-    asked = rpc.AnswerCommandRequest(token=name_in_path(request, "token"), text=body.text)
+    asked = rpc.AnswerCommandRequest(token=name_in_path(request, "answer"), text=body.text)
     made = await ask(api_of(request).clients.integrations.AnswerCommand, asked)
     return answer(shapes.CommandAnswer(made.message), 201)
 
 
-@operation({201: shapes.CommandWithSecret}, Conflict, TooLarge, cost=5)
+@operation({201: shapes.CommandWithSecret}, Conflict, TooLarge, cost=5, scope=Beyond.PEOPLE)
 async def create_command(request: Request, identity: Identity, body: NewCommand) -> Response:
     """Create a slash command. The secret is never shown again."""
     asked = rpc.CreateCommandRequest(
@@ -90,14 +92,14 @@ async def create_command(request: Request, identity: Identity, body: NewCommand)
     return answer(shapes.CommandWithSecret(_detail(made.command), made.secret), 201)
 
 
-@operation({200: shapes.Page[shapes.CommandDetail]}, cost=1)
+@operation({200: shapes.Page[shapes.CommandDetail]}, cost=1, scope=Beyond.PEOPLE)
 async def list_command_details(request: Request, identity: Identity) -> Response:
     """List the tenant's slash commands with their endpoints, by name."""
     found = await ask(api_of(request).clients.integrations.ListCommands, rpc.ListCommandsRequest(caller=identity.caller))
     return page(list(map(_detail, found.commands)))
 
 
-@operation({204: None}, cost=2)
+@operation({204: None}, cost=2, scope=Beyond.PEOPLE)
 async def delete_command(request: Request, identity: Identity) -> Response:
     """Delete a slash command."""
     asked = rpc.DeleteCommandRequest(caller=identity.caller, command=name_in_path(request, "command"))

@@ -1,6 +1,6 @@
 """The answers of the HTTP API, as docs/protocol.md defines them. The OpenAPI document is generated from them.
 
-`convert` makes them from the services' answers. Log entries are not encoded here: `Entry` only describes them.
+`convert` makes them from the services' answers. Log entries and pages of messages come encoded: `Entry` only describes them.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from typing import Annotated, Any, Generic, Literal, TypeVar, get_args
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
+
+from chassis.bots import BotScope
 
 ItemT = TypeVar("ItemT")
 
@@ -63,6 +65,8 @@ class User(msgspec.Struct):
 
     user: str
     name: str
+    bot: bool | UnsetType = UNSET
+    """True for a bot; else absent."""
 
 
 class Me(msgspec.Struct):
@@ -80,6 +84,8 @@ class Member(msgspec.Struct):
     user: str
     name: str
     role: RoleName
+    bot: bool | UnsetType = UNSET
+    """True for a bot; else absent."""
 
 
 class Members(msgspec.Struct):
@@ -221,6 +227,61 @@ class BrowserSession(msgspec.Struct):
     """The browser's own description, at most 200 characters."""
     current: bool
     """Whether this request comes from it."""
+
+
+ScopeName = Annotated[str, Meta(extra_json_schema={"enum": tuple(BotScope)})]
+
+
+class Bot(msgspec.Struct):
+    """A user that is a program."""
+
+    user: str
+    """It begins with `bot:`."""
+    name: str
+    disabled: bool
+    channel: Uuid | None
+    """The channel of an incoming webhook; null for a bot that has tokens."""
+    creator: str
+    created_at: NumericDate
+
+
+class BotToken(msgspec.Struct):
+    """A token of a bot, without its secret."""
+
+    id: Uuid
+    name: str
+    scopes: list[ScopeName]
+    creator: str
+    created_at: NumericDate
+    expires_at: NumericDate | None
+    """Null if it does not end."""
+    used_on: str | None
+    """The day of its last use in UTC, as in 2026-11-29."""
+
+
+class NewBotToken(BotToken):
+    """A new token. `token` is shown here only."""
+
+    token: str
+
+
+class Hook(msgspec.Struct):
+    """An incoming webhook."""
+
+    id: str
+    """User id of its bot."""
+    name: str
+    disabled: bool
+    creator: str
+    created_at: NumericDate
+    used_on: str | None
+    """The day of the last post by its present address in UTC, as in 2026-11-29."""
+
+
+class NewHook(Hook):
+    """An incoming webhook with the path of its address, which is shown here only."""
+
+    path: str
 
 
 class Login(msgspec.Struct):

@@ -324,7 +324,7 @@ class Command(_message.Message):
     url: _builtins.str
     """The endpoint. For administrators only."""
     bot: _builtins.str
-    """User id that posts the answers."""
+    """Id of the bot that posts the answers."""
     created_by: _builtins.str
     """User id of the administrator who made it. For administrators only."""
     @_builtins.property

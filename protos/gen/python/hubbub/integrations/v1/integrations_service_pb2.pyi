@@ -562,7 +562,7 @@ class CreateCommandRequest(_message.Message):
     url: _builtins.str
     """The endpoint, as of a webhook."""
     bot: _builtins.str
-    """User id that posts the answers. It must be a member of the channels where the command answers publicly."""
+    """Id of the bot that posts the answers. It must be a member of the channels where the command answers publicly."""
     @_builtins.property
     def caller(self) -> _messages_pb2.Caller:
         """An administrator."""
