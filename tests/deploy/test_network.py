@@ -36,6 +36,7 @@ def test_grpc_edges_are_those_of_the_architecture(overlay: str) -> None:
         ("gateway", "media"),
         ("gateway", "integrations"),
         ("integrations", "messages-feed"),
+        ("integrations", "messages-api"),
         ("messages-api", "media"),
     }
     assert set(_leaving(overlay, GRPC)) == wanted
