@@ -22,7 +22,7 @@ export VIRTUAL_ENV := $(CURDIR)/.venv
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 LIBRARIES := protos/gen/python libs/chassis libs/bus libs/sendmany libs/client libs/stack
-SERVICES := gateway messages presence media
+SERVICES := gateway messages presence media integrations
 MEMBERS := $(LIBRARIES) $(SERVICES:%=services/%)
 NAMES := protos chassis bus sendmany client stack $(SERVICES)
 PROJECTS := $(MEMBERS:%=%/pyproject.toml)
@@ -76,7 +76,7 @@ browser: $(STAMPS)/python $(STAMPS)/web chromium ## tests of the web app in Chro
 	@$(PYTEST) tests/browser
 
 random: $(STAMPS)/python ## state machines and property tests with many random examples
-	@$(PYTEST) -m soak --hypothesis-profile=soak
+	@BUILD_GO=1 $(PYTEST) -m soak --hypothesis-profile=soak
 
 faults: $(STAMPS)/python ## kill, pause and cut off processes at random while clients chat, then check every delivery; SECONDS (60), SEED, PAUSE, FAULTS
 	@$(VENV)/python -m tests.faults

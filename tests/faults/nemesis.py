@@ -17,6 +17,7 @@ import redis.asyncio
 from stack import Stack
 from stack.postgres import Postgres
 from stack.replica import Pair
+from tests.client import Follower, Socket
 from tests.faults import ruin
 from tests.faults.crowd import Crowd
 from tests.faults.record import Promotion
@@ -169,7 +170,7 @@ class Nemesis:
 
     async def stall(self) -> None:
         """A reader stops reading for a while."""
-        socket = self.dice.choice(self.crowd.followers).socket
+        socket = self._socket()
         if socket is not None:
             async with socket.deaf():
                 await asyncio.sleep(self._while())
@@ -182,9 +183,14 @@ class Nemesis:
 
     async def drop(self) -> None:
         """A reader's connection breaks."""
-        socket = self.dice.choice(self.crowd.followers).socket
+        socket = self._socket()
         if socket is not None:
             await socket.drop()
+
+    def _socket(self) -> Socket | None:
+        """The open connection of a reader that shows it: the Python client does not."""
+        shown = [reader.follower for reader in self.crowd.readers if isinstance(reader.follower, Follower)]
+        return self.dice.choice(shown).socket
 
     def _while(self) -> float:
         return self.dice.uniform(0.1, 1.0) * self.longest_pause_seconds

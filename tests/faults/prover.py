@@ -80,7 +80,7 @@ async def judged(stack: Stack, inject: Callable[[Nemesis], Awaitable[object]], s
     began = time.monotonic()
     async with gathered(stack, dice) as crowd:
         async with asyncio.TaskGroup() as readers:
-            following = [readers.create_task(follower.run()) for follower in crowd.followers]
+            following = [readers.create_task(reader.follower.run()) for reader in crowd.readers]
             await _busy(crowd, inject(Nemesis(stack, crowd, dice)))
             await _settle(crowd)
             for task in following:
@@ -114,10 +114,11 @@ async def _busy(crowd: Crowd, inject: Awaitable[object]) -> None:
 async def _settle(crowd: Crowd) -> None:
     """Wait until every reader has reached the end of every channel that it may see, or has run out of time."""
     heads = await crowd.heads()
-    for follower, reading in zip(crowd.followers, crowd.record.readings, strict=True):
-        visible = {channel["id"] for channel in await follower.api.channels()}
-        await follower.reach({channel: seq for channel, seq in heads.items() if channel in visible}, _QUIET_SECONDS)
-        reading.settled = True
+    for reader in crowd.readers:
+        visible = {channel["id"] for channel in await reader.follower.api.channels()}
+        await reader.follower.reach({channel: seq for channel, seq in heads.items() if channel in visible}, _QUIET_SECONDS)
+        for reading in reader.readings:
+            reading.settled = True
 
 
 async def _read_elsewhere(crowd: Crowd) -> None:

@@ -23,6 +23,7 @@ const table = {
   report: [null, "reader", "reader", "reader", "reader"],
   "see reports": [null, "moderator", "moderator", "moderator", "moderator"],
   silence: [null, "moderator", "moderator", "moderator", "moderator"],
+  "manage webhooks": [null, "owner", "owner", "owner", "owner"],
   leave: [null, "reader", "reader", "reader", "reader"],
 } as const satisfies Record<string, readonly (Role | null)[]>;
 

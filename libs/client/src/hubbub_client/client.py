@@ -15,11 +15,12 @@ from hubbub_client.errors import Ended, NoAnswer, Refused
 from hubbub_client.feed import Feed
 from hubbub_client.keys import new_key
 from hubbub_client.outbox import Outbox, Outgoing
+from hubbub_client.progress import Progress
 from hubbub_client.session import Parts, Session, Wishes
 from hubbub_client.settings import Settings
 from hubbub_client.sync import Start, Sync
 from hubbub_client.tokens import Tokens, TokenSource
-from hubbub_client.updates import Checkpoint, Event, Joined, Left, Reset, Stored, Update
+from hubbub_client.updates import Checkpoint, Stored, Update
 
 _log = logging.getLogger("hubbub_client")
 _FRAME_BYTES = 64 << 10
@@ -68,8 +69,7 @@ class Client:
         self._outbox = Outbox(self._settings.outbox_bytes, self._settings.answer_seconds)
         self._feed = Feed(self._settings.feed_bytes, self._room)
         self._wishes = Wishes()
-        self._read: dict[str, int] = dict(checkpoint.positions) if checkpoint else {}
-        """What the application has finished with."""
+        self._progress = Progress(checkpoint)
         self._reading: Update | None = None
         """What it works on."""
         self._tls = tls
@@ -116,7 +116,7 @@ class Client:
 
     def checkpoint(self) -> Checkpoint | None:
         """How far the application has read: all updates before the one it got last. None before the first connection."""
-        return Checkpoint(self._sync.epoch, dict(self._read)) if self._sync.epoch is not None else None
+        return self._progress.checkpoint()
 
     @property
     def user(self) -> str:
@@ -307,7 +307,7 @@ class Client:
             if self.hello and hello.get("epoch") != self.hello.get("epoch"):
                 self._outbox.lost()
             self.hello = hello
-            parts = Parts(self._settings, self._tokens, self._sync, self._outbox, self._feed, self._wishes)
+            parts = Parts(self._settings, self._tokens, self._sync, self._progress, self._outbox, self._feed, self._wishes)
             session = Session(connection, hello, parts, token)
             try:
                 async with self._changed:
@@ -343,13 +343,8 @@ class Client:
     def _finish(self) -> None:
         """The application asks for the next update, so it has finished with the one before."""
         done, self._reading = self._reading, None
-        match done:
-            case Event() | Reset():
-                self._read[done.channel] = done.seq
-            case Joined():
-                self._read.setdefault(done.channel, done.seq)
-            case Left():
-                self._read.pop(done.channel, None)
+        if done is not None:
+            self._progress.finished(done)
 
 
 def _retrieved(stored: "asyncio.Future[Stored]") -> None:
