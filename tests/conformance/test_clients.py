@@ -78,3 +78,13 @@ async def test_the_page_names_the_scenarios_of_each_rule() -> None:
     named = set(re.findall(r"`([a-z0-9-]+)`", " ".join(row.split("|")[2] for row in table.splitlines() if row.startswith("| "))))
     families = {re.sub(r"-(\d+|[A-Z_]+)$", "", name) for name in SCENARIOS}
     assert named - {"scenarios"} == families
+
+
+async def test_a_run_whose_adapter_ends_at_once_fails_and_says_so() -> None:
+    command = [sys.executable, "-m", "tests.conformance", "run", "--scenario", "live", "--", "true"]
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
+    out, _ = await process.communicate()
+    assert process.returncode == 1
+    assert re.match(
+        r"FAIL  live: step 2 \(open\): the adapter ended; .*\n      rule: Events are delivered in order", out.decode()
+    )
