@@ -25,6 +25,7 @@ PROCESSES = [
     "messages-api",
     "presence",
     "media",
+    "integrations",
     "valkey",
     "postgres",
     "objects",

@@ -1,7 +1,7 @@
 /** The bar above a conversation: its title, the buttons of its panels, and its menu. */
 import { useState } from "react";
 
-import { may } from "../../client";
+import { may } from "../../client/policy";
 import type { Channel } from "../../client";
 import { ChannelAvatar, PersonAvatar } from "../ui/Avatar";
 import { useClient, useClientState } from "../state/client";
@@ -56,7 +56,7 @@ export function ConversationHead({ channel, title, panel, reports, onPanel }: Pr
     own.push({ id: "link", label: "Copy invite link", icon: <LinkIcon />, onPick: () => void navigator.clipboard.writeText(linkTo(channel.id)) });
   }
   const ending: MenuItem[] = [];
-  if (peer !== null && blocked) ending.push({ id: "unblock", label: "Unblock", icon: <CheckIcon />, onPick: () => void attempt(() => client.directory.setBlocked(peer, false)) });
+  if (peer !== null && blocked) ending.push({ id: "unblock", label: "Unblock", icon: <CheckIcon />, onPick: () => void attempt(() => client.people.setBlocked(peer, false)) });
   if (peer !== null && !blocked) ending.push({ id: "block", label: `Block ${isolated(title)}…`, icon: <BanIcon />, danger: true, onPick: () => setDialog("block") });
   if (may("leave", channel)) ending.push({ id: "leave", label: "Leave…", icon: <LeaveIcon />, danger: true, onPick: () => setDialog("leave") });
 

@@ -1,5 +1,5 @@
 /** The words for a record of the audit log. */
-import type { AuditRecord } from "../../client";
+import type { AuditRecord } from "../../client/moderation";
 import { spanWords } from "./wording";
 
 interface Details {

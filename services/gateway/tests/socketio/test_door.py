@@ -72,7 +72,7 @@ async def event(socket: Any) -> tuple[str, Any]:
     """The next event."""
     packet = await received(socket)
     assert packet.startswith("42["), packet
-    name, argument = json.loads(packet[2:])
+    name, argument, *_offset = json.loads(packet[2:])
     return name, argument
 
 

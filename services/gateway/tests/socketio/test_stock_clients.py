@@ -120,8 +120,12 @@ async def test_the_python_client_sends_receives_and_resumes(house: House, transp
     client = socketio.AsyncClient(reconnection=False)
     events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     greeted = asyncio.Event()
+
+    async def received(event: dict[str, Any], _offset: str) -> None:
+        await events.put(event)
+
     client.on("hello", lambda _hello: greeted.set())
-    client.on("event", events.put)
+    client.on("event", received)
     for _ in range(100):
         house.store.append(CHANNEL)
     async with asyncio.timeout(SECONDS):

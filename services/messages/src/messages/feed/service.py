@@ -35,6 +35,7 @@ class FeedService(stubs.FeedServiceServicer):
         """Every event that the reader has not acknowledged, and then every new one."""
         reader, tenants = _reader(request.reader), serving()
         chosen = filters.requested(request.filter, tenants)
+        chosen.tells_kinds = request.with_channel_kinds
         if request.start:
             requested_word(rpc.ReaderStart, request.start, "start")
         if request.cursor:

@@ -1,0 +1,13 @@
+/** The client with every part of the package that the app uses. */
+import { HubbubClient } from "../../client";
+import { moderationApi } from "../../client/moderation";
+import { People } from "../../client/people";
+import { sessionsApi } from "../../client/signin";
+import { ChannelView } from "../../client/view";
+
+export class AppClient extends HubbubClient {
+  readonly view = new ChannelView(this);
+  readonly people = new People(this);
+  readonly moderation = moderationApi(this.http);
+  readonly sessions = sessionsApi(this.http);
+}
