@@ -5,7 +5,6 @@ Everything is played side by side, once: scenarios wait for deadlines and delays
 
 import asyncio
 import dataclasses
-import os
 import re
 import sys
 from pathlib import Path
@@ -29,22 +28,12 @@ PAGE = ROOT / "docs" / "clients.md"
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def bundle(folder: Path) -> Path:
-    """The adapter of the web client as one file for Node.js."""
-    target, modules = folder / "web_client.cjs", ROOT / "web" / "node_modules"
-    options = ("--bundle", "--platform=node", "--format=cjs", f"--outfile={target}", "--log-level=warning")
-    esbuild, environment = modules / ".bin" / "esbuild", {**os.environ, "NODE_PATH": str(modules)}
-    process = await asyncio.create_subprocess_exec(esbuild, ADAPTERS / "web_client.js", *options, env=environment)
-    assert await process.wait() == 0
-    return target
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Verdict]]:
+async def verdicts() -> dict[str, list[Verdict]]:
     """The verdicts on our clients, and on the Python client with each defect."""
     everything = list(SCENARIOS.values())
     defective = [dataclasses.replace(SCENARIOS[name], name=f"{name}/{defect}") for defect, (_, name, _) in DEFECTS.items()]
-    web = ["node", str(await bundle(tmp_path_factory.mktemp("adapters")))]
+    web = ["node", str(ADAPTERS / "web_client.mjs")]
     python, faulty = ([sys.executable, "-m", f"tests.conformance.adapters.{name}"] for name in ("python_client", "faulty"))
     return dict(
         zip(
