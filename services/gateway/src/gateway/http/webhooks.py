@@ -18,6 +18,7 @@ from gateway.http.channels import UserId
 from gateway.http.operation import operation
 from gateway.identity.identity import Identity
 from gateway.protocol.outgoing import moment
+from gateway.protocol.scopes import Beyond
 from hubbub.events.v1.events_pb2 import EventKind
 from hubbub.integrations.v1 import integrations_pb2 as nouns
 from hubbub.integrations.v1 import integrations_service_pb2 as rpc
@@ -73,7 +74,7 @@ class DeliveriesQuery(msgspec.Struct):
     cursor: Words = ""
 
 
-@operation({201: shapes.WebhookWithSecret}, TooLarge, cost=5)
+@operation({201: shapes.WebhookWithSecret}, TooLarge, cost=5, scope=Beyond.PEOPLE)
 async def create_webhook(request: Request, identity: Identity, body: NewWebhook) -> Response:
     """Create a webhook. It receives events from now on. The secret is never shown again."""
     asked = rpc.CreateWebhookRequest(caller=identity.caller, settings=_settings(body))
@@ -81,7 +82,7 @@ async def create_webhook(request: Request, identity: Identity, body: NewWebhook)
     return answer(shapes.WebhookWithSecret(_webhook(made.webhook), made.secret), 201)
 
 
-@operation({200: shapes.Page[shapes.Webhook]}, cost=1)
+@operation({200: shapes.Page[shapes.Webhook]}, cost=1, scope=Beyond.PEOPLE)
 async def list_webhooks(request: Request, identity: Identity, query: WebhooksQuery) -> Response:
     """List the tenant's webhooks, oldest first."""
     asked = rpc.ListWebhooksRequest(caller=identity.caller, page_size=min(query.limit, _MOST), page_token=query.cursor)
@@ -89,7 +90,7 @@ async def list_webhooks(request: Request, identity: Identity, query: WebhooksQue
     return page([_webhook(each) for each in found.webhooks], found.next_page_token)
 
 
-@operation({200: shapes.Webhook}, cost=2)
+@operation({200: shapes.Webhook}, cost=2, scope=Beyond.PEOPLE)
 async def update_webhook(request: Request, identity: Identity, body: WebhookChange) -> Response:
     """Replace a webhook's settings, enable or disable it."""
     asked = rpc.UpdateWebhookRequest(caller=identity.caller, webhook=name_in_path(request, "webhook"))
@@ -101,7 +102,7 @@ async def update_webhook(request: Request, identity: Identity, body: WebhookChan
     return answer(_webhook(found.webhook))
 
 
-@operation({204: None}, cost=2)
+@operation({204: None}, cost=2, scope=Beyond.PEOPLE)
 async def delete_webhook(request: Request, identity: Identity) -> Response:
     """Delete a webhook and its deliveries."""
     asked = rpc.DeleteWebhookRequest(caller=identity.caller, webhook=name_in_path(request, "webhook"))
@@ -109,7 +110,7 @@ async def delete_webhook(request: Request, identity: Identity) -> Response:
     return nothing()
 
 
-@operation({200: shapes.WebhookWithSecret}, cost=2)
+@operation({200: shapes.WebhookWithSecret}, cost=2, scope=Beyond.PEOPLE)
 async def rotate_secret(request: Request, identity: Identity, body: Rotation) -> Response:
     """Give a webhook a new secret, which is never shown again."""
     asked = rpc.RotateWebhookSecretRequest(
@@ -119,7 +120,7 @@ async def rotate_secret(request: Request, identity: Identity, body: Rotation) ->
     return answer(shapes.WebhookWithSecret(_webhook(made.webhook), made.secret))
 
 
-@operation({200: shapes.Page[shapes.Delivery]}, cost=2)
+@operation({200: shapes.Page[shapes.Delivery]}, cost=2, scope=Beyond.PEOPLE)
 async def list_deliveries(request: Request, identity: Identity, query: DeliveriesQuery) -> Response:
     """List a webhook's deliveries, newest first."""
     asked = rpc.ListDeliveriesRequest(
@@ -133,7 +134,7 @@ async def list_deliveries(request: Request, identity: Identity, query: Deliverie
     return page([shapes.Delivery(**_delivery(each)) for each in found.deliveries], found.next_page_token)
 
 
-@operation({200: shapes.DeliveryDetail}, cost=1)
+@operation({200: shapes.DeliveryDetail}, cost=1, scope=Beyond.PEOPLE)
 async def get_delivery(request: Request, identity: Identity) -> Response:
     """Get a delivery with what was sent, and the beginning of the last answer."""
     webhook, delivery = name_in_path(request, "webhook"), name_in_path(request, "delivery")
@@ -143,7 +144,7 @@ async def get_delivery(request: Request, identity: Identity) -> Response:
     return answer(shapes.DeliveryDetail(**_delivery(found.delivery), **texts))
 
 
-@operation({200: shapes.Resent}, Conflict, cost=5)
+@operation({200: shapes.Resent}, Conflict, cost=5, scope=Beyond.PEOPLE)
 async def resend(request: Request, identity: Identity, body: Resend) -> Response:
     """Send dead letters again: one, or all."""
     webhook = name_in_path(request, "webhook")
