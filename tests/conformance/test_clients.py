@@ -8,12 +8,15 @@ import dataclasses
 import re
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import pytest_asyncio
 
+from gateway.protocol import incoming
 from tests.conformance.__main__ import judge
 from tests.conformance.adapters.faulty import DEFECTS
+from tests.conformance.check import ANY, FIELDS
 from tests.conformance.lines import started
 from tests.conformance.player import Verdict
 from tests.conformance.scenario import scenarios
@@ -77,3 +80,8 @@ async def test_a_run_whose_adapter_ends_at_once_fails_and_says_so() -> None:
     assert re.match(
         r"FAIL  live: step 2 \(open\): the adapter ended; .*\n      rule: Events are delivered in order", out.decode()
     )
+
+
+async def test_the_kit_knows_the_frames_of_the_gateway() -> None:
+    accepted = {frame.__struct_config__.tag: set(frame.__struct_fields__) for frame in get_args(incoming.Frame)}
+    assert accepted == {kind: fields | (ANY - {"type"}) for kind, fields in FIELDS.items()}

@@ -31,8 +31,6 @@ _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses of a refused handshake after which another attempt may succeed."""
 _MOVE_SECONDS = 1.0
 """A server that asks to reconnect sooner than this after the connection is left with backoff."""
-
-
 _FINAL = range(4500, 5000)
 """Close codes after which a client does not connect again, known or not."""
 
