@@ -256,15 +256,32 @@ _channel_fields: Mapping[str, Check] = {
     "muted": flag,
     "last_message": nullable(message),
 }
-_peer = {"peer": record({"user": text, "name": text})}
+_peer = {"peer": record({"user": text, "name": text}, {"bot": true})}
 """The other user of a direct channel. The web app names the channel by it; the protocol does not promise the field."""
 channel = record(_channel_fields, _peer)
 channel_details = record(
     _channel_fields, {**_peer, "slow_mode_seconds": whole, "history": one_of("all", "joined"), "members": whole}
 )
 me = record({"user": text, "tenant": text, "name": text, "roles": listed(text)})
-user = record({"user": text, "name": text})
-member = record({"user": text, "name": text, "role": role})
+user = record({"user": text, "name": text}, {"bot": true})
+member = record({"user": text, "name": text, "role": role}, {"bot": true})
+_bot_id = matching(r"bot:[0-9a-f]{24}")
+_day = matching(r"\d{4}-\d\d-\d\d")
+_made = {"creator": text, "created_at": moment}
+bot = record({"user": _bot_id, "name": text, "disabled": flag, "channel": nullable(uuid), **_made})
+_bot_token = {
+    "id": uuid,
+    "name": text,
+    "scopes": listed(one_of("read", "write", "react", "upload", "manage", "moderate")),
+    "expires_at": nullable(moment),
+    "used_on": nullable(_day),
+    **_made,
+}
+bot_token = record(_bot_token)
+new_bot_token = record({**_bot_token, "token": matching(r"hubbot_[a-z0-9-]{1,64}\.[A-Za-z0-9_-]{43}")})
+_hook = {"id": _bot_id, "name": text, "disabled": flag, "used_on": nullable(_day), **_made}
+hook = record(_hook)
+new_hook = record({**_hook, "path": matching(r"/v1/hooks/[a-z0-9-]{1,64}\.[0-9a-f]{24}/[A-Za-z0-9_-]{43}")})
 posted = record({"message": uuid, "seq": whole, "at": moment}, {"duplicate": true})
 login = record({"token": text, "expires_in": number})
 ticket = record({"ticket": text, "expires_in": number})

@@ -107,6 +107,7 @@ def test_pods_are_spread_over_zones_and_nodes(overlay: str, component: str) -> N
     spread = pod(deployment)["topologySpreadConstraints"]
     assert {each["topologyKey"] for each in spread} == {"topology.kubernetes.io/zone", "kubernetes.io/hostname"}
     assert all(selects(each["labelSelector"], labels(deployment)) for each in spread)
+    assert all(each["matchLabelKeys"] == ["pod-template-hash"] for each in spread), "releases count apart"
 
 
 @overlays
@@ -116,7 +117,7 @@ def test_every_component_has_a_disruption_budget_and_an_autoscaler(overlay: str,
     budget = named(overlay, "PodDisruptionBudget", component)["spec"]
     scaler = named(overlay, "HorizontalPodAutoscaler", component)["spec"]
     assert selects(budget["selector"], labels(deployment))
-    assert budget["maxUnavailable"] == 1
+    assert budget["maxUnavailable"] == "10%", "rounded up, so that at least one pod can be evicted"
     assert scaler["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": component}
     assert 1 <= scaler["minReplicas"] <= scaler["maxReplicas"]
     assert "replicas" not in deployment["spec"], "the autoscaler owns it"
@@ -160,7 +161,12 @@ def test_every_service_reaches_pods_by_a_port_that_they_have(overlay: str) -> No
 def test_grpc_clients_see_every_pod_of_a_service(overlay: str) -> None:
     variables = environment(overlay, named(overlay, "Deployment", "gateway"))
     targets = {name: value for name, value in variables.items() if name.endswith("_TARGET")}
-    assert targets.keys() == {"HUBBUB_MESSAGES_TARGET", "HUBBUB_PRESENCE_TARGET", "HUBBUB_MEDIA_TARGET"}
+    assert targets.keys() == {
+        "HUBBUB_MESSAGES_TARGET",
+        "HUBBUB_PRESENCE_TARGET",
+        "HUBBUB_MEDIA_TARGET",
+        "HUBBUB_INTEGRATIONS_TARGET",
+    }
     for target in targets.values():
         found = re.fullmatch(r"dns:///([a-z-]+):([0-9]+)", target or "")
         assert found
@@ -185,6 +191,7 @@ def test_everything_that_a_migration_needs_can_be_applied_by_its_label() -> None
     assert kinds == {
         ("Job", "messages-migrate"),
         ("Job", "media-migrate"),
+        ("Job", "integrations-migrate"),
         ("ConfigMap", "migrations"),
         ("ServiceAccount", "migrations"),
         ("NetworkPolicy", "migrations"),

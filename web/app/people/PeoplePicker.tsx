@@ -75,8 +75,8 @@ function usePeople(query: string): readonly Person[] | null {
   const client = useClient();
   const me = useClientState((state) => state.me?.user);
   const search = useCallback(async () => {
-    const people = await client.api.people(query.trim());
-    client.directory.addNames(people);
+    const people = await client.people.api.find(query.trim());
+    client.people.addNames(people);
     return people.filter((person) => person.user !== me);
   }, [client, query, me]);
   return useRequest(search, query === "" ? 0 : pauseMs).answer;

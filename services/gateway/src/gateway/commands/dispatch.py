@@ -20,6 +20,7 @@ from gateway.commands.pending import Pending
 from gateway.commands.publisher import CommandPublisher
 from gateway.commands.renewal import Renewals
 from gateway.hub.catchup import CatchUps
+from gateway.identity.permission import require
 from gateway.metrics import COMMANDS, FRAMES_IN
 from gateway.model import Connection
 from gateway.protocol import incoming
@@ -122,6 +123,7 @@ class Dispatch:
         if not self._granted(connection, cost + size // COST_BYTES, frame.ref):
             return False
         try:
+            require(connection.identity, frame.scope)
             return handler(connection, frame) is not False
         except HubbubError as error:
             self._writer.send_unheld(connection, refusal(error, frame.ref))

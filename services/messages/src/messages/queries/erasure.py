@@ -63,6 +63,8 @@ SELECT count(*) FROM rewritten
 """
 
 _DELETED = {
+    "bot_tokens": "bot",
+    "bots": "id",
     "invitations": '"user"',
     "departures": '"user"',
     "additions": '"user"',
@@ -78,6 +80,8 @@ _RENAMED = {
     "silences": "moderator",
     "invitations": "inviter",
     "reports": "reporter",
+    "bots": "creator",
+    "bot_tokens": "creator",
     "roster_changes": '"user"',
 }
 """Acts of the user that still hold."""
