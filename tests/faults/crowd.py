@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from hubbub.messages.v1.feed_service_pb2_grpc import FeedServiceStub
 from hubbub.messages.v1.messages_pb2 import Caller
 from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 from services.gateway.tests.socketio.pair import RoundRobin
@@ -25,6 +26,7 @@ from tests.client.follower import How
 from tests.client.socket import Frame
 from tests.faults import library
 from tests.faults.blackhole import Blackhole
+from tests.faults.feed_door import Product
 from tests.faults.grpc_door import Door
 from tests.faults.library import Delivered, Flows, Subscriber
 from tests.faults.record import Entry, Reading, Record, Sight, Stretch
@@ -86,6 +88,8 @@ class Crowd:
     readers: list[Reader]
     balancer: RoundRobin
     """The proxy between the stock Socket.IO clients and the gateways."""
+    product: Product
+    """Follows the log of the tenant."""
     blackhole: Blackhole
     """The proxy between the last reader and its gateway."""
     record: Record
@@ -107,6 +111,7 @@ async def gathered(stack: Stack, dice: random.Random) -> AsyncIterator[Crowd]:
     async with (
         httpx.AsyncClient(limits=httpx.Limits(max_connections=50)) as http,
         stack.channel("messages") as line,
+        stack.channel("feed") as feed_line,
         hole.listening(),
         RoundRobin(*(urlsplit(url).port or 0 for url in urls)).listening() as balancer,
     ):
@@ -150,6 +155,7 @@ async def gathered(stack: Stack, dice: random.Random) -> AsyncIterator[Crowd]:
                 *_stock_followers(readers, visitors, f"http://127.0.0.1:{balancer.port}", record),
             ],
             balancer=balancer,
+            product=Product(FeedServiceStub(feed_line), tenant, seeded(), record.feed),
             blackhole=hole,
             record=record,
             stopping=stopping,
