@@ -187,6 +187,10 @@ class Nemesis:
         if socket is not None:
             await socket.drop()
 
+    async def unbalance(self) -> None:
+        """Every connection of the stock Socket.IO clients breaks."""
+        self.crowd.balancer.drop()
+
     def _socket(self) -> Socket | None:
         """The open connection of a reader that shows it: the Python client does not."""
         shown = [reader.follower for reader in self.crowd.readers if isinstance(reader.follower, Follower)]
@@ -243,4 +247,5 @@ FAULTS: Mapping[str, Callable[[Nemesis], Awaitable[None]]] = {
     "stall a reader": Nemesis.stall,
     "cut a reader off": Nemesis.cut_off,
     "drop a reader": Nemesis.drop,
+    "break every Socket.IO connection": Nemesis.unbalance,
 }

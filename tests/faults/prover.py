@@ -15,6 +15,7 @@ from tests.faults.crowd import Crowd, gathered
 from tests.faults.epoch_rules import lost
 from tests.faults.nemesis import FAULTS, WITH_A_STANDBY, Nemesis
 from tests.faults.record import Acked, Entry, Finding, Reading, Record, Sight
+from tests.faults.stock_follower import StockFollower
 
 _QUIET_SECONDS = 60.0
 
@@ -30,6 +31,8 @@ class Verdict:
     findings: list[Finding]
     slowest_seconds: float
     """The longest time from a post's first sending to its final answer, faults included."""
+    recoveries: int
+    """Connections of stock Socket.IO clients that went on with the session before."""
 
     @property
     def acknowledged(self) -> int:
@@ -47,7 +50,8 @@ class Verdict:
             f"faults: seed={self.seed} seconds={self.seconds:.0f} faults={len(self.record.faults)} sent={tried} "
             f"acknowledged={self.acknowledged} lost={lost(self.record, self.logs)} attempts={len(self.record.attempts)} "
             f"events={sum(map(len, self.logs.values()))} "
-            f"deliveries={sights} feed={fed} removals={len(self.record.fences)} slowest={self.slowest_seconds:.1f}s "
+            f"deliveries={sights} recovered={self.recoveries} feed={fed} removals={len(self.record.fences)} "
+            f"slowest={self.slowest_seconds:.1f}s "
             f"violations={len(self.findings)} ({rules})"
         )
 
@@ -92,7 +96,8 @@ async def judged(stack: Stack, inject: Callable[[Nemesis], Awaitable[object]], s
         await _read_over_grpc(crowd)
     findings = check(crowd.record, logs)
     slowest = max(writer.slowest_seconds for writer in crowd.writers)
-    return Verdict(seed, time.monotonic() - began, crowd.record, logs, findings, slowest)
+    recoveries = sum(reader.follower.recoveries for reader in crowd.readers if isinstance(reader.follower, StockFollower))
+    return Verdict(seed, time.monotonic() - began, crowd.record, logs, findings, slowest, recoveries)
 
 
 def save(verdict: Verdict, folder: Path) -> Path:
