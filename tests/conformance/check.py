@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-_FIELDS = {
+FIELDS = {
     "send": {"channel", "key", "text", "sealed", "thread", "attachments", "mentions"},
     "edit": {"channel", "message", "text", "sealed"},
     "delete": {"channel", "message"},
@@ -17,7 +17,8 @@ _FIELDS = {
     "token": {"token", "ticket"},
     "ping": set(),
 }
-_ANY = {"type", "ref"}
+"""The fields of each frame; `test_clients` compares them with the gateway's."""
+ANY = {"type", "ref"}
 _NULLABLE = {"thread", "ref"}
 
 
@@ -46,9 +47,9 @@ class Sender:
         if not isinstance(frame, dict):
             raise Wrong(f"a frame is a JSON object, not {frame!r}")
         kind = frame.get("type")
-        if not isinstance(kind, str) or kind not in _FIELDS:
+        if not isinstance(kind, str) or kind not in FIELDS:
             raise Wrong(f"the server knows no frame of type {kind!r}")
-        unknown = frame.keys() - _FIELDS[kind] - _ANY
+        unknown = frame.keys() - FIELDS[kind] - ANY
         if unknown:
             raise Wrong(f"`{kind}` has no field {', '.join(sorted(unknown))}")
         empty = [name for name, item in frame.items() if item is None and name not in _NULLABLE]

@@ -22,10 +22,14 @@ class Adapter:
         self._reader = reader
         self._writer = writer
         self._reports: dict[str, asyncio.Queue[Report | None]] = {}
+        self._ended = False
 
     def client(self, name: str) -> "asyncio.Queue[Report | None]":
         """The reports of one client; None after the adapter's end."""
-        return self._reports.setdefault(name, asyncio.Queue())
+        queue = self._reports.setdefault(name, asyncio.Queue())
+        if self._ended:
+            queue.put_nowait(None)
+        return queue
 
     async def tell(self, client: str, do: str, **fields: Any) -> None:
         """Write a command. An adapter that has ended is noticed by its missing reports."""
@@ -42,6 +46,7 @@ class Adapter:
                     raise ValueError(f"not a report: {line!r}")
                 self.client(str(report.get("client"))).put_nowait(report)
         finally:
+            self._ended = True
             for queue in self._reports.values():
                 queue.put_nowait(None)
 

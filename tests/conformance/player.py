@@ -3,14 +3,17 @@
 | step | what happens |
 |---|---|
 | `connect` | the client is told to connect, with `tokens` (1), of which the first has `life` seconds (3,600) |
-| `accept` | the next handshake is accepted and answered by `hello`; `token`: its number; other fields change the `hello` |
-| `open` | `accept`, and the answer to the first `sync`; `positions` must be in it |
+| `accept` | the next handshake is accepted and answered by `hello`; `token`: its number; `cut`: by half of it; |
+| | other fields change the `hello` |
+| `open` | `accept`, and the answer to the first `sync`, or to as many as name `positions`, or `all` |
 | `refuse` | the next handshake is refused: `status`, `reason`, `retry_after` |
 | `client` | waits for a frame with these fields; `save` names it: `$name.field` stands for its fields in later steps; |
 | | `within`: for so many seconds; `token_number`: of the token in it |
 | `maybe_client` | as `client`, but the frame may also be absent |
 | `server` | sends this frame, or text |
 | `event`, `events` | sends an event, `[channel, seq, text]` or with fields; or those from one number to another |
+| `serve` | from now on, every `sync` on this connection is answered from the log |
+| `snapshot` | the HTTP API shows these heads, whatever has been sent |
 | `fragments` | sends this frame in 3 fragments |
 | `cut` | sends half of this event and breaks the connection |
 | `close`, `abort` | ends the connection with a code; without one |
@@ -92,6 +95,7 @@ class _Player:
         self._saved: dict[str, Any] = {}
         self._tokens: list[str] = []
         self._soonest = 0.0
+        self._serving: asyncio.Task[None] | None = None
 
     async def step(self, name: str, argument: Any) -> None:
         """Play one step. Raises Wrong."""
@@ -110,7 +114,12 @@ class _Player:
             raise Wrong(f"it sent once more: {self._frames['send'][0]}")
 
     async def stop(self) -> None:
-        """Tell the client to end."""
+        """Tell the client to end. Raises Wrong for what it did while syncs were served."""
+        if self._serving is not None:
+            self._serving.cancel()
+            await asyncio.wait([self._serving])
+            if not self._serving.cancelled():
+                self._serving.result()
         await self._adapter.tell(self._name, "close")
 
     def seen(self) -> str:
@@ -128,21 +137,33 @@ class _Player:
         handshake = await self._handshake(options.pop("token", None))
         handshake.decision.set_result(None)
         self._line = await handshake.line
-        await self._line.send(self._server.hello(**options))
+        if options.pop("cut", False):
+            self._line.cut(self._server.hello(**options))
+        else:
+            await self._line.send(self._server.hello(**options))
 
     async def _do_open(self, how: Any) -> None:
         options = dict(how or {})
         positions = options.pop("positions", {})
+        positions = dict(self._server.heads) if positions == "all" else positions
         await self._do_accept(options)
-        frame = await self._frame("sync", "the first `sync`")
+        missing = set(positions)
+        while True:
+            frame = await self._frame("sync", f"a `sync` of {', '.join(sorted(missing)[:3])}" if missing else "the first `sync`")
+            self._check_positions(frame, positions)
+            if not missing & frame["positions"].keys() and missing:
+                raise Wrong(f"the `sync` does not name its position in {', '.join(sorted(missing)[:3])}: {str(frame)[:200]}")
+            missing -= frame["positions"].keys()
+            await self._synced(frame)
+            if not missing:
+                return
+
+    def _check_positions(self, frame: Mapping[str, Any], positions: Mapping[str, int]) -> None:
+        """Each position that the client names is the last number that it has."""
         for channel, seq in frame["positions"].items():
             wanted = positions.get(channel, self._server.heads.get(channel))
             if frame.get("epoch", self._server.epoch) == self._server.epoch and seq != wanted:
                 raise Wrong(f"it asks for {channel} from {seq}, and its position is {wanted}")
-        missing = positions.keys() - frame["positions"].keys()
-        if missing:
-            raise Wrong(f"the first `sync` does not name its position in {', '.join(sorted(missing))}: {frame}")
-        await self._synced(frame)
 
     async def _synced(self, frame: Mapping[str, Any]) -> None:
         old = frame.get("epoch", self._server.epoch) != self._server.epoch
@@ -189,7 +210,7 @@ class _Player:
         await self._open_line.fragments(self._event(what), 3)
 
     async def _do_cut(self, what: Any) -> None:
-        self._open_line.abort(half=self._event(what))
+        self._open_line.cut(self._event(what))
 
     async def _do_close(self, code: int) -> None:
         await self._open_line.close(code)
@@ -203,6 +224,21 @@ class _Player:
 
     async def _do_heads(self, heads: Mapping[str, int]) -> None:
         self._server.heads.update(heads)
+
+    async def _do_snapshot(self, heads: Mapping[str, int]) -> None:
+        self._server.snapshot.update(heads)
+
+    async def _do_serve(self, _: Any) -> None:
+        self._serving = asyncio.create_task(self._serve(self._open_line))
+
+    async def _serve(self, line: Line) -> None:
+        while (frame := await line.frames.get()) is not None:
+            self._keep(frame)
+            if frame["type"] == "sync":
+                await self._synced(self._frames["sync"].popleft())
+                for channel, seq in frame["positions"].items():
+                    for event in self._server.after(channel, seq):
+                        await line.send(event)
 
     async def _do_epoch(self, epoch: str) -> None:
         self._server.epoch = epoch

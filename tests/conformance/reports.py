@@ -13,7 +13,6 @@ LOG = frozenset({"event", "reset", "left"})
 """Reports whose order counts."""
 _ANSWERS = {"acked": ("as", "seq"), "refused": ("as", "reason"), "ended": ("code",), "closed": ()}
 """The other reports, with the fields that a script names."""
-_MAYBE_SECONDS = 0.5
 _HISTORY = 8
 
 
@@ -25,6 +24,8 @@ class Reports:
         self._patience = patience_seconds
         self._log: deque[Report] = deque()
         self._others: list[Report] = []
+        self._maybe: Report | None = None
+        """A report that may come before the next one that must."""
         self._positions: dict[Any, Any] = {}
         """The last number reported of each channel."""
         self.history: deque[str] = deque(maxlen=_HISTORY)
@@ -35,7 +36,10 @@ class Reports:
         fields = value if isinstance(value, list) else [value]
         if kind in LOG or kind == "maybe_event":
             wanted = {"report": kind.removeprefix("maybe_"), **dict(zip(("channel", "seq", "text"), fields, strict=False))}
-            await self._expect_next(wanted, maybe=kind == "maybe_event")
+            if kind == "maybe_event":
+                self._maybe = wanted
+            else:
+                await self._expect_next(wanted)
         else:
             wanted = {"report": kind, **dict(zip(_ANSWERS[kind], fields, strict=False))}
             await self._expect_answer(wanted, connected)
@@ -67,18 +71,17 @@ class Reports:
         if told is not None:
             raise Wrong(f"it reported {_told(told)}")
 
-    async def _expect_next(self, wanted: Report, *, maybe: bool) -> None:
-        if maybe:
-            await asyncio.sleep(_MAYBE_SECONDS)
-            while not self._incoming.empty():
-                self._arrived(self._incoming.get_nowait())
-        while not self._log and not maybe:
-            await self._one_more(wanted)
-        first = self._log[0] if self._log else {}
-        if first and all(first.get(name, item) == item for name, item in wanted.items()):
-            self._log.popleft()
-        elif not maybe:
-            raise Wrong(f"expected the report {_told(wanted)}, and it reported {_told(first)}")
+    async def _expect_next(self, wanted: Report) -> None:
+        while True:
+            while not self._log:
+                await self._one_more(wanted)
+            first = self._log.popleft()
+            if _is(wanted, first):
+                self._maybe = None
+                return
+            if self._maybe is None or not _is(self._maybe, first):
+                raise Wrong(f"expected the report {_told(wanted)}, and it reported {_told(first)}")
+            self._maybe = None
 
     async def _expect_answer(self, wanted: Report, connected: "asyncio.Queue[Any]") -> None:
         if "as" in wanted:
@@ -129,6 +132,11 @@ class Reports:
             raise Wrong(f"it reported `event` {channel} {seq}, after number {before}")
         self._log.append(report)
         self._positions[channel] = None if kind == "left" else seq
+
+
+def _is(wanted: Report, report: Report) -> bool:
+    """Tell whether a report is the wanted one. It may leave out what the script names."""
+    return all(report.get(name, item) == item for name, item in wanted.items())
 
 
 def _told(report: Mapping[str, Any]) -> str:

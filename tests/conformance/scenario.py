@@ -36,7 +36,8 @@ def _read(path: Path) -> Iterator[Scenario]:
         for value in values:
             filled = _filled(document, value)
             steps = tuple(_step(each, path) for each in filled["steps"])
-            yield Scenario(filled["name"], filled["rule"], filled.get("channels", {"a": 3}), steps)
+            channels = {f"{number:036}": 1 for number in range(filled.get("many_channels", 0))}
+            yield Scenario(filled["name"], filled["rule"], channels or filled.get("channels", {"a": 3}), steps)
 
 
 def _step(step: Any, path: Path) -> Step:

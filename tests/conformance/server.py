@@ -90,13 +90,17 @@ class Line:
         """End the connection with a code."""
         await self._socket.close(code=code, message=b"scripted")
 
-    def abort(self, half: Mapping[str, Any] | None = None) -> None:
-        """End the connection without a close frame, if given in the midst of a frame."""
-        if half is not None:
-            data = json.dumps(half).encode()
-            self._write(bytes((0x81, 126)) + len(data).to_bytes(2, "big") + data[: len(data) // 2])
+    def abort(self) -> None:
+        """End the connection without a close frame."""
         if self._request.transport is not None:
-            self._request.transport.close() if half is not None else self._request.transport.abort()
+            self._request.transport.abort()
+
+    def cut(self, frame: Mapping[str, Any]) -> None:
+        """Send the first half of a frame and end the connection."""
+        data = json.dumps(frame).encode()
+        self._write(bytes((0x81, 126)) + len(data).to_bytes(2, "big") + data[: len(data) // 2])
+        if self._request.transport is not None:
+            self._request.transport.close()
 
     async def read(self) -> None:
         """Read until the end; `Server` runs this."""
@@ -105,6 +109,9 @@ class Line:
                 self.heard = time.monotonic()
                 if message.type is not WSMsgType.TEXT:
                     self.frames.put_nowait(f"<{message.type.name}>")
+                    continue
+                if len(message.data.encode()) > _LIMITS["frame_bytes"]:
+                    self.frames.put_nowait(f"<a frame above frame_bytes: {message.data[:40]} …>")
                     continue
                 frame = _parsed(message.data)
                 kind = frame.get("type") if isinstance(frame, dict) else None
@@ -131,6 +138,8 @@ class Server:
     """Events sent so far."""
     void: set[str] = field(default_factory=set)
     """Tokens that are no longer valid."""
+    snapshot: dict[str, int] = field(default_factory=dict)
+    """Heads that the HTTP API still shows: it was asked before the last events."""
     url: str = ""
     handshakes: "asyncio.Queue[Handshake]" = field(default_factory=asyncio.Queue)
     _tickets: dict[str, str] = field(default_factory=dict)
@@ -150,6 +159,10 @@ class Server:
             "channels": heads,
             **changes,
         }
+
+    def after(self, channel: str, seq: int) -> list[dict[str, Any]]:
+        """The events of a channel after a number."""
+        return [event for event in self.log if event["channel"] == channel and event["seq"] > seq]
 
     def event(self, channel: str, seq: int, text: str | None = None, *, size: int = 0, **changes: Any) -> dict[str, Any]:
         """An event, remembered as part of the log; `size`: with a text of so many characters."""
@@ -188,8 +201,11 @@ class Server:
         loop = asyncio.get_running_loop()
         handshake = Handshake(credential, loop.create_future(), loop.create_future())
         self.handshakes.put_nowait(handshake)
-        async with asyncio.timeout(_DECISION_SECONDS):
-            refusal = await handshake.decision
+        try:
+            async with asyncio.timeout(_DECISION_SECONDS):
+                refusal = await handshake.decision
+        except TimeoutError:  # the script does not expect it
+            refusal = problem(503, "UNAVAILABLE")
         if refusal is not None:
             return refusal
         socket = web.WebSocketResponse(protocols=(SUBPROTOCOL,), compress=False, max_msg_size=_MESSAGE_BYTES, timeout=1.0)
@@ -232,17 +248,18 @@ class Server:
 
     def _body(self, path: list[str], after: int) -> dict[str, Any] | None:
         """What a client may read; None for what there is not."""
+        shown = {channel: self.snapshot.get(channel, seq) for channel, seq in self.heads.items()}
         match path:
             case ["me"]:
                 return {"user": USER, "tenant": TENANT, "name": USER, "roles": []}
             case ["channels"]:
-                return {"items": [_summary(channel, seq) for channel, seq in self.heads.items()]}
+                return {"items": [_summary(channel, seq) for channel, seq in shown.items()]}
             case ["channels", channel, *_] if channel not in self.heads:
                 return None
             case ["channels", channel]:
-                return _summary(channel, self.heads[channel])
+                return _summary(channel, shown[channel])
             case ["channels", channel, "events"]:
-                return {"items": [one for one in self.log if one["channel"] == channel and one["seq"] > after]}
+                return {"items": self.after(channel, after)}
             case _:
                 return {"items": [], "total": 0}
 

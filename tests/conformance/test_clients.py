@@ -5,16 +5,18 @@ Everything is played side by side, once: scenarios wait for deadlines and delays
 
 import asyncio
 import dataclasses
-import os
 import re
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import pytest_asyncio
 
+from gateway.protocol import incoming
 from tests.conformance.__main__ import judge
 from tests.conformance.adapters.faulty import DEFECTS
+from tests.conformance.check import ANY, FIELDS
 from tests.conformance.lines import started
 from tests.conformance.player import Verdict
 from tests.conformance.scenario import scenarios
@@ -29,22 +31,12 @@ PAGE = ROOT / "docs" / "clients.md"
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def bundle(folder: Path) -> Path:
-    """The adapter of the web client as one file for Node.js."""
-    target, modules = folder / "web_client.cjs", ROOT / "web" / "node_modules"
-    options = ("--bundle", "--platform=node", "--format=cjs", f"--outfile={target}", "--log-level=warning")
-    esbuild, environment = modules / ".bin" / "esbuild", {**os.environ, "NODE_PATH": str(modules)}
-    process = await asyncio.create_subprocess_exec(esbuild, ADAPTERS / "web_client.js", *options, env=environment)
-    assert await process.wait() == 0
-    return target
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Verdict]]:
+async def verdicts() -> dict[str, list[Verdict]]:
     """The verdicts on our clients, and on the Python client with each defect."""
     everything = list(SCENARIOS.values())
     defective = [dataclasses.replace(SCENARIOS[name], name=f"{name}/{defect}") for defect, (_, name, _) in DEFECTS.items()]
-    web = ["node", str(await bundle(tmp_path_factory.mktemp("adapters")))]
+    web = ["node", str(ADAPTERS / "web_client.mjs")]
     python, faulty = ([sys.executable, "-m", f"tests.conformance.adapters.{name}"] for name in ("python_client", "faulty"))
     return dict(
         zip(
@@ -78,3 +70,18 @@ async def test_the_page_names_the_scenarios_of_each_rule() -> None:
     named = set(re.findall(r"`([a-z0-9-]+)`", " ".join(row.split("|")[2] for row in table.splitlines() if row.startswith("| "))))
     families = {re.sub(r"-(\d+|[A-Z_]+)$", "", name) for name in SCENARIOS}
     assert named - {"scenarios"} == families
+
+
+async def test_a_run_whose_adapter_ends_at_once_fails_and_says_so() -> None:
+    command = [sys.executable, "-m", "tests.conformance", "run", "--scenario", "live", "--", "true"]
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
+    out, _ = await process.communicate()
+    assert process.returncode == 1
+    assert re.match(
+        r"FAIL  live: step 2 \(open\): the adapter ended; .*\n      rule: Events are delivered in order", out.decode()
+    )
+
+
+async def test_the_kit_knows_the_frames_of_the_gateway() -> None:
+    accepted = {frame.__struct_config__.tag: set(frame.__struct_fields__) for frame in get_args(incoming.Frame)}
+    assert accepted == {kind: fields | (ANY - {"type"}) for kind, fields in FIELDS.items()}

@@ -36,3 +36,4 @@ async def test_every_reader_converges_on_the_log_of_a_store_that_went_back(pair:
     for reading in followed:
         assert len({stretch.epoch for stretch in reading.stretches}) == 3, reading.reader
         assert sum(stretch.how == "reset" for stretch in reading.stretches) > 0, reading.reader
+    assert len({step.epoch for step in verdict.record.feed if step.what == "reset"}) == 2

@@ -53,8 +53,8 @@ export class HubbubClient {
   #ready = false;
   /** The first `hello` has come. */
   #greeted = false;
-  /** Channels that are being read because something happened in them. */
-  readonly #discovering = new Set<string>();
+  /** Channels that are being read because something happened in them, with the newest event that was dropped meanwhile. */
+  readonly #discovering = new Map<string, number>();
 
   constructor(options: ClientOptions) {
     const { credentials, http, me } = options;
@@ -295,7 +295,7 @@ export class HubbubClient {
 
   #event(event: LogEvent): void {
     const verdict = this.#sync.event(event);
-    if (verdict === "unknown") void this.#discover(event.channel);
+    if (verdict === "unknown") void this.#discover(event.channel, event.seq);
     if (verdict === "gap") this.#requests.send(this.#sync.request([event.channel]));
     if (verdict !== "apply") return;
     this.#change(event.channel, (c) => channels.applyEvent(c, event, this.#me));
@@ -332,16 +332,20 @@ export class HubbubClient {
   }
 
   /** Something happened in a channel that `hello` had no room for. */
-  async #discover(id: string): Promise<void> {
-    if (this.#discovering.has(id)) return;
-    this.#discovering.add(id);
+  async #discover(id: string, seq = 0): Promise<void> {
+    const reading = this.#discovering.has(id);
+    this.#discovering.set(id, Math.max(seq, this.#discovering.get(id) ?? 0));
+    if (reading) return;
     const { epoch } = this.#sync;
     const summary = await this.api.channel(id).catch(() => null);
+    const newest = this.#discovering.get(id) ?? 0;
     this.#discovering.delete(id);
     if (epoch !== this.#sync.epoch) return this.#discover(id);
     // A public channel can also be read by who is no member.
     const member = summary !== null && (summary.role as string | null) !== null;
     if (member) this.learn([summary]);
+    // An event that came after the answer was made is not in it.
+    if ((this.#sync.position(id) ?? newest) < newest) this.#requests.send(this.#sync.request([id]));
   }
 
   /** Adds channels of the caller that `hello` had no room for. Their events are applied from here on. */

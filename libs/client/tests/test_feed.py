@@ -41,6 +41,14 @@ async def test_news_of_channels_waits_beside_a_full_feed_the_newest_of_each() ->
     assert await taken(feed, 3) == [event(1), Joined("a", 999, "group", "", "member"), Left("b")]
 
 
+async def test_an_event_larger_than_the_limit_is_delivered_alone() -> None:
+    feed = Feed(1_000, lambda: None)
+    for seq in (1, 2):
+        assert feed.offer(event(seq), 60_000)
+        assert not feed.offer(event(seq + 1), 60_000)
+        assert await taken(feed, 1) == [event(seq)]
+
+
 async def test_the_end_comes_after_what_waits() -> None:
     feed = Feed(1_000, lambda: None)
     feed.offer(event(1), 0)
