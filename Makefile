@@ -151,6 +151,7 @@ protos: $(STAMPS)/python ## generate the stubs from the protos
 docs: $(STAMPS)/python ## generate the pages that come from code
 	$(VENV)/python -m messages permissions > docs/permissions.md
 	$(VENV)/python -m gateway openapi > docs/openapi.json
+	$(VENV)/python -m gateway asyncapi > docs/asyncapi.json
 
 web: $(STAMPS)/web ## build the web app into web/dist
 

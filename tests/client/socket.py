@@ -1,4 +1,4 @@
-"""The WebSocket client: one connection. Every frame is checked against the protocol and kept.
+"""The WebSocket client: one connection. Every frame is checked against the protocol and the AsyncAPI document, and kept.
 
 `follower` reconnects and resumes.
 """
@@ -15,7 +15,7 @@ import websockets
 from websockets.asyncio.client import ClientConnection
 from websockets.typing import Subprotocol
 
-from tests.client import shapes
+from tests.client import asyncapi, shapes
 from tests.client.api import Api
 
 Frame = dict[str, Any]
@@ -98,7 +98,9 @@ class Socket:
         """Send a frame with a `ref` and return its answer: ack, error, synced or pong. Raises TimeoutError, Closed."""
         ref = fields.pop("ref", None) or f"r{next(self._refs)}"
         await self.send(type_, ref=ref, **fields)
-        return await self.answer(ref)
+        answer = await self.answer(ref)
+        _documented({"type": type_, "ref": ref, **fields}, answer)
+        return answer
 
     async def answer(self, ref: Any) -> Frame:
         """Take the answer to the frame that carried this `ref`. Raises TimeoutError, Closed."""
@@ -171,6 +173,7 @@ class Socket:
             async for data in self._connection:
                 frame = json.loads(data)
                 shapes.frame(frame)
+                asyncapi.received(frame)
                 if not self.hello:
                     self._greet(frame)
                 if self._seen is not None:
@@ -253,6 +256,17 @@ async def _upgrade(address: str, protocols: tuple[str, ...], headers: dict[str, 
     if protocols and connection.subprotocol != "hubbub.v1":
         raise shapes.Mismatch(f"the server chose the sub-protocol {connection.subprotocol}")
     return connection
+
+
+def _documented(frame: Frame, answer: Frame) -> None:
+    """Raise Mismatch unless the document has the answer, and the frame too if the server has accepted it."""
+    if answer.get("reason") == "INVALID_FRAME":
+        return
+    problem = asyncapi.wrong("client", frame)
+    if problem is None and answer["type"] not in asyncapi.answers(frame["type"]):
+        problem = f"{answer['type']} is not among its answers"
+    if problem is not None:
+        raise shapes.Mismatch(f"{frame}: {problem}")
 
 
 def _code(end: websockets.ConnectionClosed | ClientConnection) -> int:

@@ -1,4 +1,4 @@
-"""The overlays as rendered by `kustomize`, and queries that several tests share."""
+"""The overlays as rendered by `kustomize`, the chart's examples as rendered by Helm, and queries that several tests share."""
 
 import base64
 import functools
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.deploy.helm import EXAMPLES, example
 from tests.deploy.kustomize import Document, render
 
 ROOT = Path(__file__).parents[2]
@@ -26,8 +27,8 @@ JOBS = ("messages-migrate", "media-migrate", "integrations-migrate")
 
 @functools.cache
 def rendered(overlay: str) -> list[Document]:
-    """Every document of an overlay; callers must not change them."""
-    return render(K8S / "overlays" / overlay)
+    """Every document of an overlay, or of an example of the chart; callers must not change them."""
+    return example(overlay) if overlay in EXAMPLES else render(K8S / "overlays" / overlay)
 
 
 def of_kind(overlay: str, *kinds: str) -> list[Document]:
@@ -89,6 +90,9 @@ def _value(overlay: str, variable: dict[str, Any]) -> str | None:
             return path
         case {"valueFrom": {"secretKeyRef": {"name": str(name), "key": str(key)}}}:
             known = [each for each in of_kind(overlay, "Secret") if each["metadata"]["name"] == name]
+            if known and "stringData" in known[0]:
+                plain: str = known[0]["stringData"][key]
+                return plain
             return base64.b64decode(known[0]["data"][key]).decode() if known else None
         case _:
             raise ValueError(f"unknown source of {variable['name']}")

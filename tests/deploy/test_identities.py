@@ -76,7 +76,11 @@ def test_the_created_identity_is_a_gateway_with_all_scopes_and_tenants(tmp_path:
     identity = Identity(GATEWAY, private_key((tmp_path / "gateway.pem").read_text()))
     assert Callers(known).identify([identity.credential("messages")]).scopes == GATEWAY_SCOPES
     assert (messages.name, messages.scopes, messages.tenants) == (MESSAGES, [Scope.MEDIA_READ], [EVERY_TENANT])
-    assert (integrations.name, integrations.scopes, integrations.tenants) == (INTEGRATIONS, [Scope.FEED], [EVERY_TENANT])
+    assert (integrations.name, integrations.scopes, integrations.tenants) == (
+        INTEGRATIONS,
+        [Scope.FEED, Scope.CHANNELS_READ, Scope.MESSAGES_WRITE],
+        [EVERY_TENANT],
+    )
     service = Identity(MESSAGES, private_key((tmp_path / "messages.pem").read_text()))
     assert Callers(known).identify([service.credential("media")]).scopes == {Scope.MEDIA_READ}
 

@@ -8,6 +8,7 @@ from tests.deploy.kustomize import Document
 from tests.deploy.manifests import COMPONENTS, OVERLAYS, labels, named, of_kind, selects
 
 GRPC = 9000
+_MIGRATION = {"app.kubernetes.io/component": "migration"}
 overlays = pytest.mark.parametrize("overlay", OVERLAYS)
 
 
@@ -36,6 +37,7 @@ def test_grpc_edges_are_those_of_the_architecture(overlay: str) -> None:
         ("gateway", "media"),
         ("gateway", "integrations"),
         ("integrations", "messages-feed"),
+        ("integrations", "messages-api"),
         ("messages-api", "media"),
     }
     assert set(_leaving(overlay, GRPC)) == wanted
@@ -54,6 +56,29 @@ def test_only_the_gateway_accepts_connections_from_outside(overlay: str) -> None
     own = [policy for policy in of_kind(overlay, "NetworkPolicy") if policy["metadata"]["name"] in COMPONENTS]
     open_to_all = [each["metadata"]["name"] for each in own for rule in each["spec"]["ingress"] if "from" not in rule]
     assert open_to_all == ["gateway"]
+
+
+@overlays
+def test_a_migration_resolves_names_before_the_other_policies_exist(overlay: str) -> None:
+    job = named(overlay, "Job", "messages-migrate")
+    first = [
+        each for each in of_kind(overlay, "NetworkPolicy") if selects({"matchLabels": _MIGRATION}, each["metadata"]["labels"])
+    ]
+    opened = [rule for each in first if selects(each["spec"]["podSelector"], labels(job)) for rule in each["spec"]["egress"]]
+    dns = named(overlay, "NetworkPolicy", "every-pod")["spec"]["egress"]
+    assert dns[0] in opened
+
+
+@pytest.mark.parametrize(
+    ("component", "label"),
+    [("messages-api", "messages"), ("messages-feed", "feed"), ("presence", "presence"), ("media", "media")],
+)
+def test_other_products_enter_from_labelled_pods_in_their_own_namespaces(component: str, label: str) -> None:
+    (rule,) = named("prod", "NetworkPolicy", component)["spec"]["ingress"]
+    pods = {"matchLabels": {f"hubbub/{label}-client": "true"}}
+    assert {"podSelector": pods} in rule["from"]
+    assert {"podSelector": pods, "namespaceSelector": {"matchLabels": {"hubbub/clients": "true"}}} in rule["from"]
+    assert all("podSelector" in peer for peer in rule["from"]), "a namespace alone opens nothing"
 
 
 def test_stores_accept_their_clients_only() -> None:

@@ -107,6 +107,7 @@ def test_pods_are_spread_over_zones_and_nodes(overlay: str, component: str) -> N
     spread = pod(deployment)["topologySpreadConstraints"]
     assert {each["topologyKey"] for each in spread} == {"topology.kubernetes.io/zone", "kubernetes.io/hostname"}
     assert all(selects(each["labelSelector"], labels(deployment)) for each in spread)
+    assert all(each["matchLabelKeys"] == ["pod-template-hash"] for each in spread), "releases count apart"
 
 
 @overlays
@@ -116,7 +117,7 @@ def test_every_component_has_a_disruption_budget_and_an_autoscaler(overlay: str,
     budget = named(overlay, "PodDisruptionBudget", component)["spec"]
     scaler = named(overlay, "HorizontalPodAutoscaler", component)["spec"]
     assert selects(budget["selector"], labels(deployment))
-    assert budget["maxUnavailable"] == 1
+    assert budget["maxUnavailable"] == "10%", "rounded up, so that at least one pod can be evicted"
     assert scaler["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": component}
     assert 1 <= scaler["minReplicas"] <= scaler["maxReplicas"]
     assert "replicas" not in deployment["spec"], "the autoscaler owns it"

@@ -8,7 +8,7 @@ import itertools
 import random
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,17 +16,21 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from hubbub.messages.v1.feed_service_pb2_grpc import FeedServiceStub
 from hubbub.messages.v1.messages_pb2 import Caller
 from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
+from services.gateway.tests.socketio.pair import RoundRobin
 from stack import Stack
 from tests.client import Api, Follower, connect, login
 from tests.client.follower import How
 from tests.client.socket import Frame
 from tests.faults import library
 from tests.faults.blackhole import Blackhole
+from tests.faults.feed_door import Product
 from tests.faults.grpc_door import Door
 from tests.faults.library import Delivered, Flows, Subscriber
 from tests.faults.record import Entry, Reading, Record, Sight, Stretch
+from tests.faults.stock_follower import NodeClient, PythonClient, StockFollower
 from tests.faults.workload import Registrar, Writer
 
 _CHANNELS = 3
@@ -62,7 +66,7 @@ class Notebook:
 class Reader:
     """One reader of a run, and what it received."""
 
-    follower: Follower | Subscriber
+    follower: Follower | Subscriber | StockFollower
     readings: list[Reading]
     """What came over the wire; of the Python client also what it delivered."""
 
@@ -82,6 +86,10 @@ class Crowd:
     writers: list[Writer]
     registrars: list[Registrar]
     readers: list[Reader]
+    balancer: RoundRobin
+    """The proxy between the stock Socket.IO clients and the gateways."""
+    product: Product
+    """Follows the log of the tenant."""
     blackhole: Blackhole
     """The proxy between the last reader and its gateway."""
     record: Record
@@ -103,7 +111,9 @@ async def gathered(stack: Stack, dice: random.Random) -> AsyncIterator[Crowd]:
     async with (
         httpx.AsyncClient(limits=httpx.Limits(max_connections=50)) as http,
         stack.channel("messages") as line,
+        stack.channel("feed") as feed_line,
         hole.listening(),
+        RoundRobin(*(urlsplit(url).port or 0 for url in urls)).listening() as balancer,
     ):
         messages = MessagesServiceStub(line)
 
@@ -142,7 +152,10 @@ async def gathered(stack: Stack, dice: random.Random) -> AsyncIterator[Crowd]:
             readers=[
                 *(reader(number, each, urls, record) for number, each in enumerate((*readers, *visitors))),
                 _follower(readers[0], [hole.url, urls[-1]], record),
+                *_stock_followers(readers, visitors, f"http://127.0.0.1:{balancer.port}", record),
             ],
+            balancer=balancer,
+            product=Product(FeedServiceStub(feed_line), tenant, seeded(), record.feed),
             blackhole=hole,
             record=record,
             stopping=stopping,
@@ -166,6 +179,25 @@ def _reading(api: Api, record: Record, what: str) -> Reading:
     reading = Reading(f"{api.user} ({what} {len(record.readings)})", api.user)
     record.readings.append(reading)
     return reading
+
+
+def _stock_followers(readers: Sequence[Api], visitors: Sequence[Api], url: str, record: Record) -> Iterator[Reader]:
+    """Two of socket.io-client, which keep nothing; one of python-socketio, which keeps positions.
+
+    None of Node upgrades: one whose upgrade is cut may hang until its ping times out, after the end of a run.
+    """
+    for api, transports, kept in (
+        (readers[0], ["polling"], False),
+        (visitors[0], ["websocket"], False),
+        (visitors[1], ["polling", "websocket"], True),
+    ):
+        reading = _reading(api, record, "Socket.IO reader")
+        follower = StockFollower(api, Notebook(reading), keeps_positions=kept)
+        if kept:
+            follower.client = PythonClient(api, url, transports, follower.positions)
+        else:
+            follower.client = NodeClient(api, url, transports)
+        yield Reader(follower, [reading])
 
 
 async def _sync_events(api: Api) -> int:

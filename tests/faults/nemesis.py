@@ -187,6 +187,10 @@ class Nemesis:
         if socket is not None:
             await socket.drop()
 
+    async def unbalance(self) -> None:
+        """Every connection of the stock Socket.IO clients breaks."""
+        self.crowd.balancer.drop()
+
     def _socket(self) -> Socket | None:
         """The open connection of a reader that shows it: the Python client does not."""
         shown = [reader.follower for reader in self.crowd.readers if isinstance(reader.follower, Follower)]
@@ -214,6 +218,7 @@ FAULTS: Mapping[str, Callable[[Nemesis], Awaitable[None]]] = {
     "kill a worker": lambda it: it.kill(it.one("messages-worker")),
     "kill the api": lambda it: it.kill("messages-api"),
     "kill the search": lambda it: it.kill("messages-search"),
+    "kill the feed": lambda it: it.kill("messages-feed"),
     "kill presence": lambda it: it.kill("presence"),
     "kill media": lambda it: it.kill("media"),
     "kill Valkey": lambda it: it.kill("valkey"),
@@ -228,6 +233,7 @@ FAULTS: Mapping[str, Callable[[Nemesis], Awaitable[None]]] = {
     "pause a worker": lambda it: it.pause(it.one("messages-worker")),
     "pause the api": lambda it: it.pause("messages-api"),
     "pause the search": lambda it: it.pause("messages-search"),
+    "pause the feed": lambda it: it.pause("messages-feed"),
     "pause presence": lambda it: it.pause("presence"),
     "pause media": lambda it: it.pause("media"),
     "pause Valkey": lambda it: it.pause("valkey"),
@@ -241,4 +247,5 @@ FAULTS: Mapping[str, Callable[[Nemesis], Awaitable[None]]] = {
     "stall a reader": Nemesis.stall,
     "cut a reader off": Nemesis.cut_off,
     "drop a reader": Nemesis.drop,
+    "break every Socket.IO connection": Nemesis.unbalance,
 }

@@ -38,3 +38,4 @@ async def test_every_reader_converges_on_the_log_of_a_store_that_went_back(pair:
         assert len(began) == 3, reading.reader
         _, *later = (began[epoch] for epoch in sorted(began))
         assert set(later) <= {"reset", "joined"}, f"{reading.reader} did not begin anew: {later}"
+    assert len({step.epoch for step in verdict.record.feed if step.what == "reset"}) == 2

@@ -4,7 +4,7 @@ import uuid
 from dataclasses import dataclass
 
 from chassis.identity import GATEWAY
-from hubbub.integrations.v1.integrations_service_pb2 import CreateWebhookRequest, WebhookSettings
+from hubbub.integrations.v1.integrations_service_pb2 import CreateCommandRequest, CreateWebhookRequest, WebhookSettings
 from hubbub.integrations.v1.integrations_service_pb2_grpc import IntegrationsServiceStub
 from hubbub.messages.v1 import messages_pb2 as nouns
 from hubbub.messages.v1.messages_service_pb2 import BeginBrowserSessionRequest, CreateBotRequest, CreateBotTokenRequest
@@ -14,7 +14,19 @@ from tests.flow.world import World
 
 UNKNOWN = {
     name: str(uuid.uuid4())
-    for name in ("channel", "message", "upload", "report", "session", "token", "secret", "webhook", "delivery")
+    for name in (
+        "channel",
+        "message",
+        "upload",
+        "report",
+        "session",
+        "token",
+        "secret",
+        "webhook",
+        "delivery",
+        "command",
+        "answer",
+    )
 }
 UNKNOWN |= {name: f"bot:{uuid.uuid4().hex[:24]}" for name in ("bot", "hook")}
 """Ids of objects that do not exist."""
@@ -84,6 +96,8 @@ async def neighbours(world: World) -> Neighbours:
         "session": await _signed_in(world, "ann"),
         "webhook": await _subscribed(world, "ann"),
         "delivery": str(uuid.uuid4()),
+        "command": await _command(world, "ann"),
+        "answer": f"{world.tenant}.{uuid.uuid4()}",
     }
     hook = await ann.ok("POST", f"/v1/channels/{room}/hooks", {"name": f"builds {NAMED}"}, status=201)
     ids |= {"hook": hook["id"], "secret": hook["path"].rpartition("/")[2], **await _bot(world, "ann")}
@@ -116,3 +130,13 @@ async def _subscribed(world: World, user: str) -> str:
     async with world.stack.channel("integrations", GATEWAY) as channel:
         asked = CreateWebhookRequest(caller=caller, settings=settings)
         return str((await IntegrationsServiceStub(channel).CreateWebhook(asked, timeout=5)).webhook.id)
+
+
+async def _command(world: World, user: str) -> str:
+    """The id of a new slash command named `secret`."""
+    caller = nouns.Caller(tenant=world.tenant, user=user, admin=True)
+    async with world.stack.channel("integrations", GATEWAY) as channel:
+        asked = CreateCommandRequest(
+            caller=caller, name="secret", description=SECRET, url="https://hooks.example.com/", bot="bot:x"
+        )
+        return str((await IntegrationsServiceStub(channel).CreateCommand(asked, timeout=5)).command.id)

@@ -149,6 +149,9 @@ async def named(world: World) -> dict[str, str]:
         "reason": "r",
         "url": "https://hooks.example.com/",
         "webhook": str(uuid.uuid4()),
+        "command": str(uuid.uuid4()),
+        "bot": "bot:x",
+        "token": "x",
         "delivery": "",
     }
 

@@ -414,6 +414,43 @@ def webhooks(name: str) -> Callable[[Doors], Awaitable[None]]:
     return case
 
 
+async def create_command(doors: Doors) -> None:
+    """A name of the first tenant is free in the second."""
+    asked = integrations_calls.CreateCommandRequest(
+        caller=doors.pair.intruder, name="secret", url="https://hooks.example.com/", bot="bot:x"
+    )
+    assert (await doors.integrations.CreateCommand(asked, timeout=5)).command.tenant == doors.pair.tenant
+
+
+async def list_commands(doors: Doors) -> None:
+    for caller, known in ((doors.pair.intruder, []), (doors.pair.victim, [doors.pair.ids["command"]])):
+        found = await doors.integrations.ListCommands(integrations_calls.ListCommandsRequest(caller=caller), timeout=5)
+        assert [each.id for each in found.commands] == known
+
+
+async def delete_command(doors: Doors) -> None:
+    for command in (doors.pair.ids["command"], UNKNOWN["command"]):
+        asked = integrations_calls.DeleteCommandRequest(caller=doors.pair.intruder, command=command)
+        await not_found(doors.integrations.DeleteCommand(asked, timeout=5))
+    await list_commands(doors)
+
+
+async def run_command(doors: Doors) -> None:
+    """Neither a command of the first tenant nor a channel of it."""
+    await create_command(doors)
+    own = await doors.pair.eve.create("group", name="x")
+    for command, room in (("secret", doors.pair.ids["channel"]), ("secret", UNKNOWN["channel"]), ("other", own)):
+        asked = integrations_calls.RunCommandRequest(caller=doors.pair.intruder, channel=room, command=command, key="k")
+        await not_found(doors.integrations.RunCommand(asked, timeout=5))
+
+
+async def answer_command(doors: Doors) -> None:
+    for token in (doors.pair.ids["answer"], UNKNOWN["answer"]):
+        await not_found(
+            doors.integrations.AnswerCommand(integrations_calls.AnswerCommandRequest(token=token, text="x"), timeout=5)
+        )
+
+
 # Bots.
 
 
@@ -492,6 +529,11 @@ CASES: dict[str, Callable[[Doors], Awaitable[None]]] = {
     "Relay": relay,
     "TakeSession": take_session,
     "CreateWebhook": create_webhook,
+    "CreateCommand": create_command,
+    "ListCommands": list_commands,
+    "DeleteCommand": delete_command,
+    "RunCommand": run_command,
+    "AnswerCommand": answer_command,
     "ListWebhooks": list_webhooks,
     "UpdateWebhook": webhooks("UpdateWebhook"),
     "DeleteWebhook": webhooks("DeleteWebhook"),

@@ -13,14 +13,17 @@ from typing import LiteralString
 import pytest_asyncio
 from cryptography.fernet import Fernet
 
+from chassis.grpc_client import open_channel
 from chassis.migrate import migrate, migrations
 from chassis.postgres import EVERY_TENANT, Database, open_database
 from hubbub.events.v1.events_pb2 import EventKind
 from hubbub.integrations.v1 import integrations_pb2 as nouns
 from hubbub.integrations.v1 import integrations_service_pb2 as rpc
 from hubbub.messages.v1.messages_pb2 import Caller, ChannelKind
+from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 from integrations import store
 from integrations.addresses import Address
+from integrations.commands import Commands
 from integrations.deliver import Deliverer
 from integrations.endpoint import Endpoints, open_endpoints
 from integrations.service import IntegrationsService
@@ -52,6 +55,8 @@ class Harness:
     """The database as its owner sees it, for what the service may not do."""
     vault: Vault
     endpoints: Endpoints
+    messages: MessagesServiceStub
+    """Of a service that is away."""
     urls: Urls
     tenant: str
     deliverer: Deliverer = field(init=False)
@@ -59,7 +64,10 @@ class Harness:
 
     def __post_init__(self) -> None:
         self.deliverer = Deliverer(self.database, self.endpoints, self.vault, drain_seconds=5.0)
-        self.service = IntegrationsService(self.database, self.vault, self.deliverer, webhooks_per_tenant=5, plain_http=True)
+        commands = Commands(self.database, self.endpoints, self.vault, self.messages)
+        self.service = IntegrationsService(
+            self.database, self.vault, self.deliverer, commands, webhooks_per_tenant=5, plain_http=True
+        )
 
     def caller(self, *, admin: bool = True, tenant: str = "") -> Caller:
         return Caller(tenant=tenant or self.tenant, user="ann", admin=admin)
@@ -155,8 +163,9 @@ async def harness(urls: Urls) -> AsyncIterator[Harness]:
     async with (
         open_database(urls.service, sweeper_url=urls.sweeper, connections=4, name="tests", production=True) as database,
         open_database(urls.owner, connections=1, name="tests") as owner,
+        open_channel("127.0.0.1:9") as messages,
         open_endpoints(local, plain_http=True, deadline_seconds=DEADLINE_SECONDS) as endpoints,
     ):
-        harness = Harness(database, owner, Vault([KEY]), endpoints, urls, f"t-{uuid.uuid4().hex}")
+        harness = Harness(database, owner, Vault([KEY]), endpoints, MessagesServiceStub(messages), urls, f"t-{uuid.uuid4().hex}")
         yield harness
         await harness.execute("DELETE FROM webhooks")

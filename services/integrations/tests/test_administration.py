@@ -6,17 +6,18 @@ from typing import Any
 
 import pytest
 
-from chassis.errors import InvalidArgument, NotAllowed, NotFound, TooLarge
+from chassis.errors import Conflict, InvalidArgument, NotAllowed, NotFound, TooLarge
 from hubbub.integrations.v1 import integrations_service_pb2 as rpc
 from hubbub.messages.v1.messages_pb2 import Caller
 from integrations.signing import UnreadableSecretError, Vault
 from services.integrations.tests.conftest import KEY, ROOM, Harness
 
 URL = "https://hooks.example.com/a"
+BOT = "bot:0123456789abcdef01234567"
 
 
 def requests(caller: Caller, webhook: str) -> list[tuple[str, Any]]:
-    """A request for each RPC."""
+    """A request for each RPC of administrators."""
     settings = rpc.WebhookSettings(url=URL)
     return [
         ("CreateWebhook", rpc.CreateWebhookRequest(caller=caller, settings=settings)),
@@ -27,12 +28,14 @@ def requests(caller: Caller, webhook: str) -> list[tuple[str, Any]]:
         ("ListDeliveries", rpc.ListDeliveriesRequest(caller=caller, webhook=webhook)),
         ("GetDelivery", rpc.GetDeliveryRequest(caller=caller, webhook=webhook, delivery=ROOM)),
         ("ResendDeliveries", rpc.ResendDeliveriesRequest(caller=caller, webhook=webhook)),
+        ("CreateCommand", rpc.CreateCommandRequest(caller=caller, name="deploy", url=URL, bot=BOT)),
+        ("DeleteCommand", rpc.DeleteCommandRequest(caller=caller, command=webhook)),
     ]
 
 
 def test_every_rpc_is_tested_here() -> None:
     known = {method.name for method in rpc.DESCRIPTOR.services_by_name["IntegrationsService"].methods}
-    assert {name for name, _ in requests(Caller(), "")} == known
+    assert {name for name, _ in requests(Caller(), "")} | {"ListCommands", "RunCommand", "AnswerCommand"} == known
 
 
 async def test_every_rpc_is_refused_to_a_user_who_is_no_administrator(harness: Harness) -> None:
@@ -51,7 +54,7 @@ async def test_no_rpc_reaches_a_webhook_of_another_tenant(harness: Harness) -> N
     for name, request in requests(stranger, webhook):
         if name == "GetDelivery":
             request.delivery = delivery.id
-        if name not in ("CreateWebhook", "ListWebhooks"):
+        if name not in ("CreateWebhook", "ListWebhooks", "CreateCommand"):
             with pytest.raises(NotFound):
                 await getattr(harness.service, name)(request, None)
     assert not (await harness.service.ListWebhooks(rpc.ListWebhooksRequest(caller=stranger), None)).webhooks
@@ -144,3 +147,39 @@ async def test_a_deleted_webhook_leaves_no_deliveries(harness: Harness) -> None:
     async with harness.owner.connection([harness.tenant]) as connection:
         row: Any = await (await connection.execute("SELECT count(*) FROM deliveries WHERE webhook = %s", [webhook])).fetchone()
     assert row[0] == 0
+
+
+async def test_users_see_commands_without_their_endpoints_and_names_are_unique(harness: Harness) -> None:
+    asked = [
+        rpc.CreateCommandRequest(caller=harness.caller(), name=name, url=URL, bot=BOT, hint="[city]")
+        for name in ("weather", "deploy")
+    ]
+    made = [(await harness.service.CreateCommand(each, None)).command for each in asked]
+    with pytest.raises(Conflict):
+        await harness.service.CreateCommand(asked[0], None)
+    for admin, urls in ((True, [URL, URL]), (False, ["", ""])):
+        caller = harness.caller(admin=admin)
+        found = (await harness.service.ListCommands(rpc.ListCommandsRequest(caller=caller), None)).commands
+        assert [each.name for each in found] == ["deploy", "weather"]
+        assert [each.url for each in found] == urls
+    deleted = rpc.DeleteCommandRequest(caller=harness.caller(), command=made[0].id)
+    await harness.service.DeleteCommand(deleted, None)
+    with pytest.raises(NotFound):
+        await harness.service.DeleteCommand(deleted, None)
+    stranger = harness.caller(tenant="stranger")
+    assert not (await harness.service.ListCommands(rpc.ListCommandsRequest(caller=stranger), None)).commands
+
+
+@pytest.mark.parametrize(
+    "changed", [{"name": ""}, {"name": "A"}, {"name": "x" * 33}, {"bot": ""}, {"bot": "ann"}, {"url": "x"}, {"hint": "x" * 101}]
+)
+async def test_unfit_commands_are_refused(harness: Harness, changed: dict[str, str]) -> None:
+    asked = rpc.CreateCommandRequest(**{"caller": harness.caller(), "name": "deploy", "url": URL, "bot": BOT, **changed})  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgument):
+        await harness.service.CreateCommand(asked, None)
+
+
+@pytest.mark.parametrize("token", ["", "x", "a.b", "..", "stranger.", "\x00.x"])
+async def test_a_token_that_was_never_given_out_answers_nothing(harness: Harness, token: str) -> None:
+    with pytest.raises(NotFound):
+        await harness.service.AnswerCommand(rpc.AnswerCommandRequest(token=token, text="x"), None)

@@ -28,6 +28,7 @@ async def process(harness: Harness) -> AsyncIterator[asyncio.subprocess.Process]
         "HUBBUB_INTEGRATIONS_LISTEN": "127.0.0.1:0",
         "HUBBUB_INTEGRATIONS_KEYS": KEY,
         "HUBBUB_FEED_TARGET": "127.0.0.1:9",
+        "HUBBUB_MESSAGES_TARGET": "127.0.0.1:9",
         "HUBBUB_INTEGRATIONS_PRIVATE_ENDPOINTS": "1",
     }
     started = await asyncio.create_subprocess_exec(

@@ -1,4 +1,5 @@
-/** A user's display name, followed by the user id if another known user has the same name. */
+/** A user's display name, marked if it is a bot's, and followed by the user id if another known user has the same name. */
+import { isBot } from "../../client/bots";
 import { useClientState } from "../state/client";
 import { isShared } from "../text/sharedNames";
 import { personName } from "../text/wording";
@@ -9,6 +10,14 @@ export function PersonName({ user }: { user: string }) {
   return (
     <>
       <bdi>{name}</bdi>
+      {isBot(user) && (
+        <>
+          {" "}
+          <span className="bot-badge" data-testid="bot-badge">
+            Bot
+          </span>
+        </>
+      )}
       {shared && (
         <span className="name-id muted" data-testid="name-id">
           {" "}

@@ -60,12 +60,14 @@ TABLE: tuple[tuple[Scope, str, str], ...] = (
     (Scope.MEDIA_READ, _MEDIA, "GetUpload GetLink ResolveUploads"),
     (Scope.MEDIA_WRITE, _MEDIA, "CreateUpload CompleteUpload"),
     (Scope.PRESENCE_READ, _PRESENCE, "GetPresence"),
-    (Scope.INTEGRATIONS_READ, _INTEGRATIONS, "ListWebhooks ListDeliveries GetDelivery"),
+    (Scope.INTEGRATIONS_READ, _INTEGRATIONS, "ListWebhooks ListDeliveries GetDelivery ListCommands"),
     (
         Scope.INTEGRATIONS_WRITE,
         _INTEGRATIONS,
-        "CreateWebhook UpdateWebhook DeleteWebhook RotateWebhookSecret ResendDeliveries",
+        "CreateWebhook UpdateWebhook DeleteWebhook RotateWebhookSecret ResendDeliveries CreateCommand DeleteCommand",
     ),
+    (Scope.MESSAGES_WRITE, _INTEGRATIONS, "RunCommand"),
+    (Scope.GATEWAY, _INTEGRATIONS, "AnswerCommand"),
     (Scope.GATEWAY, _MESSAGES, "OpenSessions FetchEvents FetchRanges GetHeads"),
     (Scope.GATEWAY, _MESSAGES, "BeginBrowserSession ListBrowserSessions EndBrowserSessions IdentifyBot"),
     (Scope.GATEWAY, _PRESENCE, "Attach"),
@@ -80,13 +82,14 @@ COSTS: Mapping[float, str] = {
         SetMemberRole RemoveMember ListMessages ListEvents PostMessage EditMessage DeleteMessage ReportMessage BanUser UnbanUser
         SilenceMember UnsilenceMember ListReports ResolveReport ListAudit GetUpload GetLink ResolveUploads CompleteUpload
         GetPresence OpenSessions FetchEvents FetchRanges GetHeads Attach HandOver Relay TakeSession ListBrowserSessions
-        AcknowledgeEvents ListReaders ListWebhooks GetDelivery ListBots ListBotTokens ListHooks IdentifyBot""",
+        AcknowledgeEvents ListReaders ListWebhooks GetDelivery ListBots ListBotTokens ListHooks IdentifyBot
+        ListCommands""",
     2.0: """
         CreateChannel AddMembers CreateUpload DeleteReader ListDeliveries UpdateWebhook DeleteWebhook RotateWebhookSecret
-        CreateBot CreateBotToken CreateHook""",
+        CreateBot CreateBotToken CreateHook DeleteCommand""",
     5.0: """
         StreamEvents SearchMessages CatchUp RevokeUser BlockUser EraseUser BeginBrowserSession EndBrowserSessions CreateWebhook
-        ResendDeliveries UpdateBot RevokeBotToken RotateHook RemoveHook""",
+        ResendDeliveries UpdateBot RevokeBotToken RotateHook RemoveHook CreateCommand RunCommand AnswerCommand""",
 }
 """What a call of each RPC costs, in calls of a quota, besides its bytes (`callers.COST_BYTES`)."""
 

@@ -23,6 +23,7 @@ INTEGRATIONS_KEY = "HUBBUB_INTEGRATIONS_KEY"
 PRODUCT = "product"
 """The name of the product for experiments. It has every scope of products, for all tenants."""
 _PRODUCT_CALLS_PER_SECOND = 1_000
+_INTEGRATIONS_SCOPES = [Scope.FEED, Scope.CHANNELS_READ, Scope.MESSAGES_WRITE]
 _OWN = (GATEWAY, MESSAGES, INTEGRATIONS, PRODUCT)
 
 
@@ -49,7 +50,7 @@ def caller_variables(settings: Settings) -> CallerVariables:
     own = [
         CallerConfig(GATEWAY, keys[GATEWAY], sorted(GATEWAY_SCOPES), everywhere, calls_per_second=0),
         CallerConfig(MESSAGES, keys[MESSAGES], [Scope.MEDIA_READ], everywhere, calls_per_second=0),
-        CallerConfig(INTEGRATIONS, keys[INTEGRATIONS], [Scope.FEED], everywhere, calls_per_second=0),
+        CallerConfig(INTEGRATIONS, keys[INTEGRATIONS], _INTEGRATIONS_SCOPES, everywhere, calls_per_second=0),
         CallerConfig(PRODUCT, keys[PRODUCT], products, everywhere, calls_per_second=_PRODUCT_CALLS_PER_SECOND),
     ]
     try:

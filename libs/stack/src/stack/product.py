@@ -128,6 +128,7 @@ class Product:
             **self.callers.integrations,
             "HUBBUB_INTEGRATIONS_LISTEN": self.listen["integrations"],
             "HUBBUB_FEED_TARGET": self.listen["feed"],
+            "HUBBUB_MESSAGES_TARGET": self.listen["messages"],
             INTEGRATIONS_KEYS: self.settings.given(INTEGRATIONS_KEYS)
             or credentials.fernet_key(self.settings.data / "keys" / "integrations.key"),
             # Receivers that a developer runs on this machine.

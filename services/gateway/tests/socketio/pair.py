@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -42,9 +43,9 @@ async def open_pair(bus_url: str, folder: Path) -> AsyncIterator[Pair]:
     async with (
         open_house(bus_url, folder, socketio=True, **settings) as one,
         open_house(bus_url, folder, socketio=True, store=one.store, **settings) as two,
-        round_robin(one.port, two.port) as port,
+        RoundRobin(one.port, two.port).listening() as proxy,
     ):
-        yield Pair(one, two, folder, port)
+        yield Pair(one, two, folder, proxy.port)
 
 
 @asynccontextmanager
@@ -56,25 +57,43 @@ async def third(pair: Pair) -> AsyncIterator[House]:
         yield house
 
 
-@asynccontextmanager
-async def round_robin(*ports: int) -> AsyncIterator[int]:
-    """A TCP proxy without stickiness; its port."""
-    turn = 0
+class RoundRobin:
+    """A TCP proxy without stickiness: each connection goes to the next port."""
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal turn
-        turn += 1
-        with suppress(OSError):
-            other_reader, other_writer = await asyncio.open_connection("127.0.0.1", ports[turn % len(ports)])
+    def __init__(self, *ports: int) -> None:
+        self.port = 0
+        """Its own port, once it listens."""
+        self._turns = itertools.cycle(ports)
+        self._open: set[asyncio.StreamWriter] = set()
+
+    def drop(self) -> None:
+        """Break every connection."""
+        for writer in self._open:
+            writer.transport.abort()
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[RoundRobin]:
+        """Listen inside the block."""
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        try:
+            yield self
+        finally:
+            server.close()
+            self.drop()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.add(writer)
+        try:
+            other_reader, other_writer = await asyncio.open_connection("127.0.0.1", next(self._turns))
             async with asyncio.TaskGroup() as group:
                 group.create_task(copy(reader, other_writer))
                 group.create_task(copy(other_reader, writer))
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
+        except OSError:  # the gateway is gone
+            pass
+        finally:
+            self._open.discard(writer)
+            writer.close()
 
 
 async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

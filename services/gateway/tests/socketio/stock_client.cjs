@@ -17,6 +17,15 @@ const socket = io(url, {
 socket.on("connect", () => tell("connected", socket.recovered === true));
 socket.on("connect_error", (error) => tell("connect_error", { message: error.message, data: error.data, active: socket.active }));
 socket.on("disconnect", (reason) => tell("disconnect", { reason, active: socket.active }));
+socket.on("hello", ({ channels }) => channels.forEach(({ id, seq }) => (positions[id] ??= seq)));
+socket.on("synced", ({ channels }) => {
+  for (const [channel, { status, seq }] of Object.entries(channels)) {
+    if (status === "reset") positions[channel] = seq;
+    if (status === "gone") delete positions[channel];
+  }
+});
+socket.on("joined", ({ channel }) => (positions[channel.id] = channel.seq));
+socket.on("left", ({ channel }) => delete positions[channel]);
 socket.on("event", ({ channel, seq }) => (positions[channel] = seq));
 socket.onAny((name, value) => tell(name, value));
 

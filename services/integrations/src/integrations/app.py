@@ -18,7 +18,9 @@ from chassis.lifecycle import Lifecycle
 from chassis.migrate import migrate, migrations
 from chassis.postgres import open_database
 from hubbub.messages.v1.feed_service_pb2_grpc import FeedServiceStub
+from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 from integrations.addresses import Address, is_public
+from integrations.commands import Commands
 from integrations.config import Config, MigrateConfig
 from integrations.deliver import Deliverer
 from integrations.endpoint import open_endpoints
@@ -52,6 +54,7 @@ async def serve(config: Config, life: Lifecycle) -> None:
         ) as database_check,
         open_endpoints(_any if private else is_public, plain_http=private, nameservers=config.nameserver_list) as endpoints,
         open_channel(config.feed_target, config.identity, TlsFiles.of(config)) as feed,
+        open_channel(config.messages_target, config.identity, TlsFiles.of(config)) as messages,
         asyncio.TaskGroup() as tasks,
     ):
         deliverer = Deliverer(database, endpoints, vault, config.drain_seconds)
@@ -60,8 +63,9 @@ async def serve(config: Config, life: Lifecycle) -> None:
         tasks.create_task(follower.run(life.stopping))
         tasks.create_task(Sweep(database).run(life.stopping))
         tasks.create_task(lifecycle.keep_ready(life, {"database": database_check}))
+        commands = Commands(database, endpoints, vault, MessagesServiceStub(messages))
         service = IntegrationsService(
-            database, vault, deliverer, webhooks_per_tenant=config.webhooks_per_tenant, plain_http=private
+            database, vault, deliverer, commands, webhooks_per_tenant=config.webhooks_per_tenant, plain_http=private
         )
 
         def add(server: grpc.aio.Server) -> None:

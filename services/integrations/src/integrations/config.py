@@ -43,10 +43,12 @@ class Config(ProcessConfig):
     sweeper_database_url: Secret = setting("HUBBUB_INTEGRATIONS_SWEEPER_DATABASE_URL", secret, _NO_SECRET)
     """The role for work across tenants; outside production the service's role may do it."""
     listen: Address = setting("HUBBUB_INTEGRATIONS_LISTEN", address)
+    messages_target: str = setting("HUBBUB_MESSAGES_TARGET", text)
+    """Address of the messages api, which answers who may run a command, and takes the answers."""
     feed_target: str = setting("HUBBUB_FEED_TARGET", text)
     """Address of the feed of the messages service."""
     key: Secret = setting("HUBBUB_INTEGRATIONS_KEY", secret, _NO_SECRET)
-    """Ed25519 private key (PEM) that identifies this service to the feed."""
+    """Ed25519 private key (PEM) that identifies this service to the messages service."""
     callers: tuple[CallerConfig, ...] = setting("HUBBUB_CALLERS", callers, NO_CALLERS)
     """Services that may call. Without any, every process may, and the service listens on loopback only."""
     keys: Secret = setting("HUBBUB_INTEGRATIONS_KEYS", secret)
@@ -73,7 +75,9 @@ class Config(ProcessConfig):
         }
         require_tls(urls, production=self.production)
         require_callers(self.callers, self.listen, production=self.production)
-        require_grpc_tls(self, self.listen, {"HUBBUB_FEED_TARGET": self.feed_target})
+        require_grpc_tls(
+            self, self.listen, {"HUBBUB_FEED_TARGET": self.feed_target, "HUBBUB_MESSAGES_TARGET": self.messages_target}
+        )
         try:
             Vault(self.key_list)
         except ValueError as error:
@@ -85,7 +89,7 @@ class Config(ProcessConfig):
 
     @property
     def identity(self) -> Identity | None:
-        """The identity with which this service calls the feed; None where the feed does not ask for one."""
+        """The identity with which this service calls the messages service; None where it does not ask for one."""
         return Identity(INTEGRATIONS, private_key(self.key)) if self.key else None
 
     @property

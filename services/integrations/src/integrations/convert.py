@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -9,6 +10,7 @@ import msgspec
 from google.protobuf.timestamp_pb2 import Timestamp
 from msgspec import Raw
 
+from chassis.bots import is_bot
 from chassis.errors import InvalidArgument, NotAllowed, NotFound
 from chassis.ids import is_tenant, is_uuid
 from chassis.proto_enums import from_word, requested_word, to_word
@@ -19,11 +21,15 @@ from hubbub.integrations.v1 import integrations_service_pb2 as rpc
 from hubbub.messages.v1.messages_pb2 import Caller, ChannelKind
 from integrations import webhook as webhook_types
 from integrations.addresses import UnfitUrlError, require_endpoint
+from integrations.command_store import Command, NewCommand
+from integrations.commands import Answer, Invocation
 from integrations.webhook import Delivery, Settings, Webhook
 
 _encode = msgspec.json.Encoder().encode
 MAX_CHANNELS = 100
-_MAX_DESCRIPTION = 200
+_MAX_DESCRIPTION, _MAX_HINT = 200, 100
+_MAX_TEXT, _MAX_KEY = 4_000, 128
+_COMMAND = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _MAX_USER = 128
 _DEFAULT_PAGE, _MAX_PAGE = 50, 100
 _LAST_NUMBER = (1 << 63) - 1
@@ -45,10 +51,16 @@ class _Body(msgspec.Struct):
 
 def administrator(caller: Caller) -> tuple[str, str]:
     """The tenant and user of an administrator. Raises `InvalidArgument`, and `NotAllowed` for other users."""
-    if not is_tenant(caller.tenant) or not 1 <= len(caller.user) <= _MAX_USER or not is_identifier(caller.user):
-        raise InvalidArgument("A caller must have a valid tenant and a user of 1 to 128 characters")
+    found = user(caller)
     if not caller.admin:
         raise NotAllowed
+    return found
+
+
+def user(caller: Caller) -> tuple[str, str]:
+    """The tenant and id of a user. Raises `InvalidArgument`."""
+    if not is_tenant(caller.tenant) or not _is_user(caller.user):
+        raise InvalidArgument("A caller must have a valid tenant and a user of 1 to 128 characters")
     return caller.tenant, caller.user
 
 
@@ -61,15 +73,18 @@ def known_id(value: str) -> str:
 
 def settings(given: rpc.WebhookSettings, *, plain_http: bool) -> Settings:
     """Parse what an administrator decides. Raises `InvalidArgument`."""
-    try:
-        require_endpoint(given.url, plain_http=plain_http)
-    except UnfitUrlError as error:
-        raise InvalidArgument(f"The URL {error}") from error
+    _require_url(given.url, plain_http=plain_http)
     if len(given.channels) > MAX_CHANNELS or not all(map(is_uuid, given.channels)):
         raise InvalidArgument(f"channels must be at most {MAX_CHANNELS} channel ids")
     events = (event_name(requested_word(EventKind, each, "events")) for each in given.events)
     kinds = (requested_word(ChannelKind, each, "channel_kinds") for each in given.channel_kinds)
-    return Settings(given.url, _description(given.description), _unique(events), _unique(kinds), _unique(given.channels))
+    return Settings(
+        given.url,
+        _line("description", given.description, _MAX_DESCRIPTION),
+        _unique(events),
+        _unique(kinds),
+        _unique(given.channels),
+    )
 
 
 def page(size: int, token: str) -> tuple[int, str]:
@@ -89,6 +104,54 @@ def delivery_page(size: int, token: str) -> tuple[int, int]:
 def delivery_state(state: nouns.DeliveryState.ValueType) -> str:
     """The state to list; empty for all. Raises `InvalidArgument` for an unknown one."""
     return requested_word(nouns.DeliveryState, state, "state") if state else ""
+
+
+def new_command(request: rpc.CreateCommandRequest, *, plain_http: bool) -> NewCommand:
+    """Parse what an administrator decides about a command. Raises `InvalidArgument`."""
+    if not _COMMAND.fullmatch(request.name):
+        raise InvalidArgument("The name must be 1 to 32 of a-z, 0-9, - and _, a letter first")
+    if not (_is_user(request.bot) and is_bot(request.bot)):
+        raise InvalidArgument("bot must be the id of a bot")
+    _require_url(request.url, plain_http=plain_http)
+    description, hint = _line("description", request.description, _MAX_DESCRIPTION), _line("hint", request.hint, _MAX_HINT)
+    return NewCommand(request.name, description, hint, request.url, request.bot)
+
+
+def invocation(request: rpc.RunCommandRequest) -> Invocation:
+    """Parse a command as a user ran it. Raises `InvalidArgument`, and `NotFound` for an impossible channel or name."""
+    if not _COMMAND.fullmatch(request.command):
+        raise NotFound
+    if len(request.text) > _MAX_TEXT or "\0" in request.text:
+        raise InvalidArgument(f"text must have at most {_MAX_TEXT} characters")
+    if not 1 <= len(request.key) <= _MAX_KEY or not is_identifier(request.key):
+        raise InvalidArgument(f"key must have 1 to {_MAX_KEY} characters")
+    return Invocation(known_id(request.channel), request.command, request.text, request.key)
+
+
+def answer_text(text: str) -> str:
+    """Validate the text of an answer. Raises `InvalidArgument`."""
+    if not text or "\0" in text:
+        raise InvalidArgument("text is required")
+    return text
+
+
+def answer(given: Answer | None) -> rpc.RunCommandResponse:
+    """Return an answer as protobuf; None for one that comes later."""
+    if given is None:
+        return rpc.RunCommandResponse()
+    visibility = from_word(nouns.AnswerVisibility, given.visibility)
+    return rpc.RunCommandResponse(visibility=visibility, text=given.text, message=given.message)
+
+
+def command(known: Command, *, admin: bool) -> nouns.Command:
+    """Return a command as protobuf, with what only administrators see."""
+    shown = nouns.Command(
+        id=known.id, tenant=known.tenant, name=known.name, description=known.description, hint=known.hint, bot=known.bot
+    )
+    shown.created_at.FromDatetime(known.created_at)
+    if admin:
+        shown.url, shown.created_by = known.url, known.created_by
+    return shown
 
 
 def event_name(word: str) -> str:
@@ -151,15 +214,26 @@ def delivery(known: Delivery) -> nouns.Delivery:
     return answer
 
 
-def _description(text: str) -> str:
+def _is_user(text: str) -> bool:
+    return 1 <= len(text) <= _MAX_USER and is_identifier(text)
+
+
+def _require_url(url: str, *, plain_http: bool) -> None:
+    try:
+        require_endpoint(url, plain_http=plain_http)
+    except UnfitUrlError as error:
+        raise InvalidArgument(f"The URL {error}") from error
+
+
+def _line(field: str, text: str, most: int) -> str:
     if not text:
         return ""
     try:
         fit = line(text)
     except UnfitTextError as error:
-        raise InvalidArgument(f"The description {error}") from error
-    if len(fit) > _MAX_DESCRIPTION:
-        raise InvalidArgument(f"The description must have at most {_MAX_DESCRIPTION} characters")
+        raise InvalidArgument(f"The {field} {error}") from error
+    if len(fit) > most:
+        raise InvalidArgument(f"The {field} must have at most {most} characters")
     return fit
 
 

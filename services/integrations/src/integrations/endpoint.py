@@ -7,6 +7,7 @@ the environment are ignored. Names are resolved by c-ares, because a thread per 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
@@ -35,11 +36,14 @@ class Endpoints:
         self._plain_http = plain_http
         self._deadline_seconds = deadline_seconds
 
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Outcome:
-        """Post JSON. Every failure is an outcome."""
+    async def post(
+        self, url: str, headers: Mapping[str, str], body: bytes, *, seconds: float = math.inf, answer_bytes: int = ANSWER_BYTES
+    ) -> Outcome:
+        """Post JSON. Every failure is an outcome. `seconds` may shorten the deadline; `answer_bytes` are read of the answer."""
         try:
             target = require_endpoint(url, plain_http=self._plain_http)
-            return await self._post(target, {**headers, "content-type": "application/json"}, body)
+            sent = {**headers, "content-type": "application/json"}
+            return await self._post(target, sent, body, min(seconds, self._deadline_seconds), answer_bytes)
         except TimeoutError:  # also aiohttp's
             return Outcome(Ending.TIMEOUT)
         except aiohttp.ClientConnectorError as error:
@@ -49,11 +53,11 @@ class Endpoints:
         except (aiohttp.ClientError, OSError, ValueError):
             return Outcome(Ending.UNREACHABLE)
 
-    async def _post(self, url: URL, headers: Mapping[str, str], body: bytes) -> Outcome:
-        async with asyncio.timeout(self._deadline_seconds):
+    async def _post(self, url: URL, headers: Mapping[str, str], body: bytes, seconds: float, answer_bytes: int) -> Outcome:
+        async with asyncio.timeout(seconds):
             answer = await self._session.post(url, headers=headers, data=body, allow_redirects=False)
         try:
-            beginning = await _beginning(answer)
+            beginning = await _beginning(answer, answer_bytes)
         finally:
             if not answer.content.at_eof():
                 answer.close()  # its rest is not read, so the connection cannot be used again
@@ -93,12 +97,12 @@ async def open_endpoints(
             await resolver.close()
 
 
-async def _beginning(answer: aiohttp.ClientResponse) -> bytes:
+async def _beginning(answer: aiohttp.ClientResponse, most: int) -> bytes:
     """The first bytes of the body; what came of them if it is slow, ends early, or is longer or shorter than announced."""
     found = b""
     try:
         async with asyncio.timeout(_ANSWER_SECONDS):
-            while len(found) < ANSWER_BYTES and (piece := await answer.content.read(ANSWER_BYTES - len(found))):
+            while len(found) < most and (piece := await answer.content.read(most - len(found))):
                 found += piece
     except (TimeoutError, aiohttp.ClientError, OSError):
         pass

@@ -242,3 +242,47 @@ WHERE id = %(webhook)s
 COUNT_DUE = """
 SELECT COALESCE(max(extract(epoch FROM now() - due_at)), 0)::double precision FROM webhooks WHERE due_at <= now()
 """
+
+# `invocations_expired`.
+SWEEP_INVOCATIONS = """
+DELETE FROM invocations WHERE expires_at < now()
+"""
+
+# Slash commands. The unique index of tenant and name.
+
+COMMAND = "id, tenant, name, description, hint, url, bot, created_by, created_at"
+"""Columns of a command, for `command_store`."""
+
+COUNT_COMMANDS = """
+SELECT count(*) FROM commands WHERE tenant = %(tenant)s
+"""
+
+CREATE_COMMAND = f"""
+INSERT INTO commands (tenant, name, description, hint, url, bot, secret, created_by)
+VALUES (%(tenant)s, %(name)s, %(description)s, %(hint)s, %(url)s, %(bot)s, %(secret)s, %(user)s)
+ON CONFLICT (tenant, name) DO NOTHING
+RETURNING {COMMAND}
+"""
+
+LIST_COMMANDS = f"""
+SELECT {COMMAND} FROM commands WHERE tenant = %(tenant)s ORDER BY name
+"""
+
+GET_COMMAND = f"""
+SELECT {COMMAND}, secret FROM commands WHERE tenant = %(tenant)s AND name = %(name)s
+"""
+
+DELETE_COMMAND = """
+DELETE FROM commands WHERE id = %(command)s AND tenant = %(tenant)s
+"""
+
+INVOKE = """
+INSERT INTO invocations (token, tenant, channel, bot, expires_at)
+VALUES (%(token)s, %(tenant)s, %(channel)s, %(bot)s, now() + make_interval(secs => %(seconds)s))
+"""
+
+ANSWER = """
+UPDATE invocations SET answers = answers + 1
+WHERE token = %(token)s AND tenant = %(tenant)s AND expires_at > now() AND answers < %(most)s
+RETURNING channel, bot
+"""

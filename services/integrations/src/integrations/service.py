@@ -1,4 +1,4 @@
-"""The RPCs about webhooks. Only administrators may call them."""
+"""The RPCs about webhooks, for administrators, and about slash commands."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from chassis.errors import Conflict, InvalidArgument, TooLarge
 from chassis.postgres import Database
 from hubbub.integrations.v1 import integrations_service_pb2 as rpc
 from hubbub.integrations.v1 import integrations_service_pb2_grpc as stubs
-from integrations import convert, signing, store
+from integrations import command_store, convert, signing, store
+from integrations.commands import Commands
 from integrations.deliver import Deliverer
 from integrations.signing import Vault
 
 SERVICE_NAME: str = rpc.DESCRIPTOR.services_by_name["IntegrationsService"].full_name
+MAX_COMMANDS = 200
+"""Of a tenant."""
 MAX_OVERLAP_SECONDS = 7 * 24 * 3600
 
 
@@ -20,11 +23,19 @@ class IntegrationsService(stubs.IntegrationsServiceServicer):
     """hubbub.integrations.v1.IntegrationsService."""
 
     def __init__(
-        self, database: Database, vault: Vault, deliverer: Deliverer, *, webhooks_per_tenant: int, plain_http: bool
+        self,
+        database: Database,
+        vault: Vault,
+        deliverer: Deliverer,
+        commands: Commands,
+        *,
+        webhooks_per_tenant: int,
+        plain_http: bool,
     ) -> None:
         self._database = database
         self._vault = vault
         self._deliverer = deliverer
+        self._commands = commands
         self._webhooks_per_tenant = webhooks_per_tenant
         self._plain_http = plain_http
 
@@ -116,6 +127,42 @@ class IntegrationsService(stubs.IntegrationsServiceServicer):
             raise Conflict("Only a dead letter can be sent again")
         self._deliverer.wake()
         return rpc.ResendDeliveriesResponse(count=count)
+
+    async def CreateCommand(self, request: rpc.CreateCommandRequest, _context: object) -> rpc.CreateCommandResponse:
+        """Make a slash command. Raises `Conflict` for a name that exists, `TooLarge` if the tenant has as many as it may."""
+        tenant, user = convert.administrator(request.caller)
+        new = convert.new_command(request, plain_http=self._plain_http)
+        secret = signing.new_secret()
+        async with self._database.transaction([tenant]) as connection:
+            await store.serialize(connection, tenant)
+            if await command_store.count(connection, tenant) >= MAX_COMMANDS:
+                raise TooLarge(f"A tenant may have {MAX_COMMANDS} commands")
+            made = await command_store.create(connection, tenant, user, new, self._vault.seal(secret))
+        return rpc.CreateCommandResponse(command=convert.command(made, admin=True), secret=signing.shown(secret))
+
+    async def ListCommands(self, request: rpc.ListCommandsRequest, _context: object) -> rpc.ListCommandsResponse:
+        """List slash commands."""
+        tenant, _ = convert.user(request.caller)
+        async with self._database.connection([tenant]) as connection:
+            found = await command_store.listed(connection, tenant)
+        return rpc.ListCommandsResponse(commands=[convert.command(each, admin=request.caller.admin) for each in found])
+
+    async def DeleteCommand(self, request: rpc.DeleteCommandRequest, _context: object) -> rpc.DeleteCommandResponse:
+        """Delete a slash command. Raises `NotFound`."""
+        tenant, _ = convert.administrator(request.caller)
+        async with self._database.connection([tenant]) as connection:
+            await command_store.delete(connection, tenant, convert.known_id(request.command))
+        return rpc.DeleteCommandResponse()
+
+    async def RunCommand(self, request: rpc.RunCommandRequest, _context: object) -> rpc.RunCommandResponse:
+        """Run a slash command. Raises as `Commands.run`."""
+        convert.user(request.caller)
+        return convert.answer(await self._commands.run(request.caller, convert.invocation(request)))
+
+    async def AnswerCommand(self, request: rpc.AnswerCommandRequest, _context: object) -> rpc.AnswerCommandResponse:
+        """Answer a slash command later. Raises `NotFound` for a token that is not valid, or not any more."""
+        message = await self._commands.answer_later(request.token, convert.answer_text(request.text))
+        return rpc.AnswerCommandResponse(message=message)
 
 
 def add_service(server: grpc.aio.Server, service: IntegrationsService) -> None:

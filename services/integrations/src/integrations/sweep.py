@@ -1,4 +1,4 @@
-"""Removes old deliveries, and measures how long webhooks wait for a process."""
+"""Removes old deliveries and invocations, and measures how long webhooks wait for a process."""
 
 from __future__ import annotations
 
@@ -47,6 +47,7 @@ class Sweep:
                 found = await connection.execute(queries.SWEEP_DELIVERED, {"days": DELIVERED_DAYS, "limit": _BATCH})
                 if found.rowcount < _BATCH:
                     break
+            await connection.execute(queries.SWEEP_INVOCATIONS)
             old = await connection.execute(queries.OLD_DEAD, {"days": DEAD_DAYS, "limit": _BATCH})
             rows: list[Any] = await old.fetchall()
         for tenant, webhook in rows:

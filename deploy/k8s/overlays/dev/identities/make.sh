@@ -42,7 +42,7 @@ cat >callers.json <<END
   {
     "name": "integrations",
     "keys": [$integrations],
-    "scopes": ["feed"],
+    "scopes": ["feed", "channels:read", "messages:write"],
     "tenants": ["*"],
     "calls_per_second": 0
   }

@@ -432,3 +432,42 @@ class Resent(msgspec.Struct):
     """How many dead letters are sent again."""
 
     count: Whole
+
+
+class Command(msgspec.Struct):
+    """A slash command as users see it."""
+
+    name: str
+    description: str
+    hint: str
+    bot: str
+
+
+class CommandDetail(Command):
+    """A slash command as administrators see it."""
+
+    id: Uuid
+    url: str
+    created_by: str
+    created_at: NumericDate
+
+
+class CommandWithSecret(msgspec.Struct):
+    """A new slash command and its secret, which is never shown again."""
+
+    command: CommandDetail
+    secret: str
+
+
+class CommandRun(msgspec.Struct):
+    """The answer to a slash command: its `text` for the caller alone, or its `message` in the channel; later, neither."""
+
+    visibility: Annotated[str, Meta(extra_json_schema={"enum": ("caller", "channel", "later")})]
+    text: str | UnsetType = UNSET
+    message: Uuid | UnsetType = UNSET
+
+
+class CommandAnswer(msgspec.Struct):
+    """The message that an answer became."""
+
+    message: Uuid

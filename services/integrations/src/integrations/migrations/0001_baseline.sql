@@ -55,6 +55,32 @@ CREATE INDEX deliveries_waiting ON deliveries (webhook, channel, number) WHERE s
 CREATE INDEX deliveries_listed ON deliveries (webhook, number);
 CREATE INDEX deliveries_finished ON deliveries (finished_at) WHERE finished_at IS NOT NULL;
 
+-- Slash commands.
+CREATE TABLE commands (
+    id uuid PRIMARY KEY DEFAULT uuidv7(),
+    tenant text NOT NULL,
+    name text NOT NULL,
+    description text NOT NULL,
+    hint text NOT NULL,
+    url text NOT NULL,
+    bot text NOT NULL, -- the user that posts the answers
+    secret bytea NOT NULL, -- encrypted
+    created_by text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    UNIQUE (tenant, name)
+);
+
+-- Commands that were run and may be answered later.
+CREATE TABLE invocations (
+    token bytea PRIMARY KEY, -- the SHA-256 of the token
+    tenant text NOT NULL,
+    channel text NOT NULL,
+    bot text NOT NULL,
+    answers integer NOT NULL DEFAULT 0,
+    expires_at timestamptz NOT NULL
+);
+CREATE INDEX invocations_expired ON invocations (expires_at);
+
 -- Who reads the feed: one process at a time.
 CREATE TABLE feed_lease (
     one boolean PRIMARY KEY DEFAULT true CHECK (one), -- a single row
@@ -77,6 +103,18 @@ CREATE POLICY tenants ON deliveries USING (
 );
 CREATE POLICY every_tenant ON deliveries TO hubbub_every_tenant USING (current_setting('hubbub.tenants', true) = '{*}');
 
+ALTER TABLE commands ENABLE ROW LEVEL SECURITY;
+ALTER TABLE commands FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenants ON commands USING (
+    tenant = ANY ((SELECT NULLIF(current_setting('hubbub.tenants', true), '')::text[])::text[])
+);
+ALTER TABLE invocations ENABLE ROW LEVEL SECURITY;
+ALTER TABLE invocations FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenants ON invocations USING (
+    tenant = ANY ((SELECT NULLIF(current_setting('hubbub.tenants', true), '')::text[])::text[])
+);
+CREATE POLICY every_tenant ON invocations TO hubbub_every_tenant USING (current_setting('hubbub.tenants', true) = '{*}');
+
 -- The three roles of the messages service's 0002_roles.sql. `hubbub_every_tenant` leases webhooks and removes old deliveries.
 GRANT USAGE ON SCHEMA public TO hubbub_service, hubbub_every_tenant;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO hubbub_service;
@@ -84,5 +122,5 @@ GRANT SELECT ON ALL TABLES IN SCHEMA public TO hubbub_every_tenant;
 ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO hubbub_service;
 ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO hubbub_every_tenant;
 GRANT UPDATE (lease, leased_until) ON webhooks TO hubbub_every_tenant;
-GRANT DELETE ON deliveries TO hubbub_every_tenant;
+GRANT DELETE ON deliveries, invocations TO hubbub_every_tenant;
 REVOKE INSERT, UPDATE, DELETE ON migrations FROM hubbub_service;

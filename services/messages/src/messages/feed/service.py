@@ -64,9 +64,8 @@ class FeedService(stubs.FeedServiceServicer):
 
     async def DeleteReader(self, request: rpc.DeleteReaderRequest, _context: object) -> rpc.DeleteReaderResponse:
         """A reader that is not needed any more."""
-        async with self._feeds.database.transaction(EVERY_TENANT) as connection:
-            if not await feed.delete(connection, _reader(request.reader).key):
-                raise NotFound
+        if not await feed.delete(self._feeds.database, _reader(request.reader).key):
+            raise NotFound
         return rpc.DeleteReaderResponse()
 
 

@@ -196,7 +196,7 @@ class Stream:
                 responses.append(self._response(part, cursor_of(sent)))
             await store.advance(connection, batch.channels, batch.cursors)
         self._unacknowledged += len(responses)
-        FEED_EVENTS.labels(self._reader.caller, self._reader.name).inc(len(events))
+        FEED_EVENTS.labels(self._reader.caller).inc(len(events))
         return responses
 
     def _response(self, events: Sequence[Event], cursor: str = "") -> rpc.StreamEventsResponse:

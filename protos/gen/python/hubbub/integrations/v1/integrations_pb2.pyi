@@ -110,6 +110,30 @@ DELIVERY_STATE_DEAD: DeliveryState.ValueType  # 3
 """A dead letter: three days of attempts failed."""
 Global___DeliveryState: _TypeAlias = DeliveryState  # noqa: Y015
 
+class _AnswerVisibility:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AnswerVisibilityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AnswerVisibility.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ANSWER_VISIBILITY_UNSPECIFIED: _AnswerVisibility.ValueType  # 0
+    """There is no answer yet."""
+    ANSWER_VISIBILITY_CALLER: _AnswerVisibility.ValueType  # 1
+    """The caller alone, and nothing is stored."""
+    ANSWER_VISIBILITY_CHANNEL: _AnswerVisibility.ValueType  # 2
+    """The channel: a message of the command's bot."""
+
+class AnswerVisibility(_AnswerVisibility, metaclass=_AnswerVisibilityEnumTypeWrapper):
+    """Who sees the answer to a slash command."""
+
+ANSWER_VISIBILITY_UNSPECIFIED: AnswerVisibility.ValueType  # 0
+"""There is no answer yet."""
+ANSWER_VISIBILITY_CALLER: AnswerVisibility.ValueType  # 1
+"""The caller alone, and nothing is stored."""
+ANSWER_VISIBILITY_CHANNEL: AnswerVisibility.ValueType  # 2
+"""The channel: a message of the command's bot."""
+Global___AnswerVisibility: _TypeAlias = AnswerVisibility  # noqa: Y015
+
 @_typing.final
 class Webhook(_message.Message):
     """A subscription: an endpoint of a tenant that receives events as signed HTTP requests."""
@@ -271,3 +295,59 @@ class Delivery(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Delivery: _TypeAlias = Delivery  # noqa: Y015
+
+@_typing.final
+class Command(_message.Message):
+    """A slash command of a tenant: an endpoint that is asked when a user runs it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    HINT_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
+    BOT_FIELD_NUMBER: _builtins.int
+    CREATED_BY_FIELD_NUMBER: _builtins.int
+    CREATED_AT_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Command id (UUID)."""
+    tenant: _builtins.str
+    """Tenant."""
+    name: _builtins.str
+    """What users type after the slash."""
+    description: _builtins.str
+    """Text for people."""
+    hint: _builtins.str
+    """What to type after the name, such as "[city]"."""
+    url: _builtins.str
+    """The endpoint. For administrators only."""
+    bot: _builtins.str
+    """Id of the bot that posts the answers."""
+    created_by: _builtins.str
+    """User id of the administrator who made it. For administrators only."""
+    @_builtins.property
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was made."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        tenant: _builtins.str = ...,
+        name: _builtins.str = ...,
+        description: _builtins.str = ...,
+        hint: _builtins.str = ...,
+        url: _builtins.str = ...,
+        bot: _builtins.str = ...,
+        created_by: _builtins.str = ...,
+        created_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bot", b"bot", "created_at", b"created_at", "created_by", b"created_by", "description", b"description", "hint", b"hint", "id", b"id", "name", b"name", "tenant", b"tenant", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Command: _TypeAlias = Command  # noqa: Y015

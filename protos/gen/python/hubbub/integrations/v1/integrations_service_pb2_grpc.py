@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class IntegrationsServiceStub:
-    """Webhooks and their deliveries.
+    """Webhooks and their deliveries, and slash commands.
     """
 
     def __init__(self, channel):
@@ -75,10 +75,35 @@ class IntegrationsServiceStub:
                 request_serializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.ResendDeliveriesRequest.SerializeToString,
                 response_deserializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.ResendDeliveriesResponse.FromString,
                 _registered_method=True)
+        self.CreateCommand = channel.unary_unary(
+                '/hubbub.integrations.v1.IntegrationsService/CreateCommand',
+                request_serializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.CreateCommandRequest.SerializeToString,
+                response_deserializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.CreateCommandResponse.FromString,
+                _registered_method=True)
+        self.ListCommands = channel.unary_unary(
+                '/hubbub.integrations.v1.IntegrationsService/ListCommands',
+                request_serializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.ListCommandsRequest.SerializeToString,
+                response_deserializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.ListCommandsResponse.FromString,
+                _registered_method=True)
+        self.DeleteCommand = channel.unary_unary(
+                '/hubbub.integrations.v1.IntegrationsService/DeleteCommand',
+                request_serializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.DeleteCommandRequest.SerializeToString,
+                response_deserializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.DeleteCommandResponse.FromString,
+                _registered_method=True)
+        self.RunCommand = channel.unary_unary(
+                '/hubbub.integrations.v1.IntegrationsService/RunCommand',
+                request_serializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.RunCommandRequest.SerializeToString,
+                response_deserializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.RunCommandResponse.FromString,
+                _registered_method=True)
+        self.AnswerCommand = channel.unary_unary(
+                '/hubbub.integrations.v1.IntegrationsService/AnswerCommand',
+                request_serializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.AnswerCommandRequest.SerializeToString,
+                response_deserializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.AnswerCommandResponse.FromString,
+                _registered_method=True)
 
 
 class IntegrationsServiceServicer:
-    """Webhooks and their deliveries.
+    """Webhooks and their deliveries, and slash commands.
     """
 
     def CreateWebhook(self, request, context):
@@ -137,6 +162,42 @@ class IntegrationsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateCommand(self, request, context):
+        """Make a slash command. Administrators only. Only this response contains the secret. CONFLICT if the tenant has one of this name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCommands(self, request, context):
+        """List the tenant's slash commands by name. For every user; endpoints and makers are shown to administrators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteCommand(self, request, context):
+        """Delete a slash command. Administrators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RunCommand(self, request, context):
+        """Run a slash command in a channel whose member the caller is, not as a reader. Its endpoint has 3 seconds; UNAVAILABLE without an
+        answer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AnswerCommand(self, request, context):
+        """Answer a command later, by the token of its request: at most 5 times in 30 minutes. For gateways only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_IntegrationsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -180,6 +241,31 @@ def add_IntegrationsServiceServicer_to_server(servicer, server):
                     request_deserializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.ResendDeliveriesRequest.FromString,
                     response_serializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.ResendDeliveriesResponse.SerializeToString,
             ),
+            'CreateCommand': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateCommand,
+                    request_deserializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.CreateCommandRequest.FromString,
+                    response_serializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.CreateCommandResponse.SerializeToString,
+            ),
+            'ListCommands': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCommands,
+                    request_deserializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.ListCommandsRequest.FromString,
+                    response_serializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.ListCommandsResponse.SerializeToString,
+            ),
+            'DeleteCommand': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteCommand,
+                    request_deserializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.DeleteCommandRequest.FromString,
+                    response_serializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.DeleteCommandResponse.SerializeToString,
+            ),
+            'RunCommand': grpc.unary_unary_rpc_method_handler(
+                    servicer.RunCommand,
+                    request_deserializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.RunCommandRequest.FromString,
+                    response_serializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.RunCommandResponse.SerializeToString,
+            ),
+            'AnswerCommand': grpc.unary_unary_rpc_method_handler(
+                    servicer.AnswerCommand,
+                    request_deserializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.AnswerCommandRequest.FromString,
+                    response_serializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.AnswerCommandResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'hubbub.integrations.v1.IntegrationsService', rpc_method_handlers)
@@ -189,7 +275,7 @@ def add_IntegrationsServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class IntegrationsService:
-    """Webhooks and their deliveries.
+    """Webhooks and their deliveries, and slash commands.
     """
 
     @staticmethod
@@ -398,6 +484,141 @@ class IntegrationsService:
             '/hubbub.integrations.v1.IntegrationsService/ResendDeliveries',
             hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.ResendDeliveriesRequest.SerializeToString,
             hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.ResendDeliveriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateCommand(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hubbub.integrations.v1.IntegrationsService/CreateCommand',
+            hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.CreateCommandRequest.SerializeToString,
+            hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.CreateCommandResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCommands(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hubbub.integrations.v1.IntegrationsService/ListCommands',
+            hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.ListCommandsRequest.SerializeToString,
+            hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.ListCommandsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteCommand(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hubbub.integrations.v1.IntegrationsService/DeleteCommand',
+            hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.DeleteCommandRequest.SerializeToString,
+            hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.DeleteCommandResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RunCommand(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hubbub.integrations.v1.IntegrationsService/RunCommand',
+            hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.RunCommandRequest.SerializeToString,
+            hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.RunCommandResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AnswerCommand(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hubbub.integrations.v1.IntegrationsService/AnswerCommand',
+            hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.AnswerCommandRequest.SerializeToString,
+            hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.AnswerCommandResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -3,7 +3,7 @@
 isort:skip_file
 RPCs of the integrations service.
 
-All are for administrators: `caller.admin` must be set. Errors are those of the messages service.
+Those about webhooks are for administrators: `caller.admin` must be set. Errors are those of the messages service.
 """
 
 from collections import abc as _abc
@@ -16,7 +16,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class IntegrationsServiceStub:
-    """Webhooks and their deliveries."""
+    """Webhooks and their deliveries, and slash commands."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateWebhook: _aio.UnaryUnaryMultiCallable[_integrations_service_pb2.CreateWebhookRequest, _integrations_service_pb2.CreateWebhookResponse]
@@ -35,9 +35,21 @@ class IntegrationsServiceStub:
     """Read a delivery with its request's body and the beginning of the last answer."""
     ResendDeliveries: _aio.UnaryUnaryMultiCallable[_integrations_service_pb2.ResendDeliveriesRequest, _integrations_service_pb2.ResendDeliveriesResponse]
     """Send dead letters again: one, or all of a webhook."""
+    CreateCommand: _aio.UnaryUnaryMultiCallable[_integrations_service_pb2.CreateCommandRequest, _integrations_service_pb2.CreateCommandResponse]
+    """Make a slash command. Administrators only. Only this response contains the secret. CONFLICT if the tenant has one of this name."""
+    ListCommands: _aio.UnaryUnaryMultiCallable[_integrations_service_pb2.ListCommandsRequest, _integrations_service_pb2.ListCommandsResponse]
+    """List the tenant's slash commands by name. For every user; endpoints and makers are shown to administrators only."""
+    DeleteCommand: _aio.UnaryUnaryMultiCallable[_integrations_service_pb2.DeleteCommandRequest, _integrations_service_pb2.DeleteCommandResponse]
+    """Delete a slash command. Administrators only."""
+    RunCommand: _aio.UnaryUnaryMultiCallable[_integrations_service_pb2.RunCommandRequest, _integrations_service_pb2.RunCommandResponse]
+    """Run a slash command in a channel whose member the caller is, not as a reader. Its endpoint has 3 seconds; UNAVAILABLE without an
+    answer.
+    """
+    AnswerCommand: _aio.UnaryUnaryMultiCallable[_integrations_service_pb2.AnswerCommandRequest, _integrations_service_pb2.AnswerCommandResponse]
+    """Answer a command later, by the token of its request: at most 5 times in 30 minutes. For gateways only."""
 
 class IntegrationsServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Webhooks and their deliveries."""
+    """Webhooks and their deliveries, and slash commands."""
 
     @_abc_1.abstractmethod
     def CreateWebhook(
@@ -102,5 +114,47 @@ class IntegrationsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_integrations_service_pb2.ResendDeliveriesRequest, _abc.Awaitable[_integrations_service_pb2.ResendDeliveriesResponse]],
     ) -> _abc.Awaitable[_integrations_service_pb2.ResendDeliveriesResponse]:
         """Send dead letters again: one, or all of a webhook."""
+
+    @_abc_1.abstractmethod
+    def CreateCommand(
+        self,
+        request: _integrations_service_pb2.CreateCommandRequest,
+        context: _aio.ServicerContext[_integrations_service_pb2.CreateCommandRequest, _abc.Awaitable[_integrations_service_pb2.CreateCommandResponse]],
+    ) -> _abc.Awaitable[_integrations_service_pb2.CreateCommandResponse]:
+        """Make a slash command. Administrators only. Only this response contains the secret. CONFLICT if the tenant has one of this name."""
+
+    @_abc_1.abstractmethod
+    def ListCommands(
+        self,
+        request: _integrations_service_pb2.ListCommandsRequest,
+        context: _aio.ServicerContext[_integrations_service_pb2.ListCommandsRequest, _abc.Awaitable[_integrations_service_pb2.ListCommandsResponse]],
+    ) -> _abc.Awaitable[_integrations_service_pb2.ListCommandsResponse]:
+        """List the tenant's slash commands by name. For every user; endpoints and makers are shown to administrators only."""
+
+    @_abc_1.abstractmethod
+    def DeleteCommand(
+        self,
+        request: _integrations_service_pb2.DeleteCommandRequest,
+        context: _aio.ServicerContext[_integrations_service_pb2.DeleteCommandRequest, _abc.Awaitable[_integrations_service_pb2.DeleteCommandResponse]],
+    ) -> _abc.Awaitable[_integrations_service_pb2.DeleteCommandResponse]:
+        """Delete a slash command. Administrators only."""
+
+    @_abc_1.abstractmethod
+    def RunCommand(
+        self,
+        request: _integrations_service_pb2.RunCommandRequest,
+        context: _aio.ServicerContext[_integrations_service_pb2.RunCommandRequest, _abc.Awaitable[_integrations_service_pb2.RunCommandResponse]],
+    ) -> _abc.Awaitable[_integrations_service_pb2.RunCommandResponse]:
+        """Run a slash command in a channel whose member the caller is, not as a reader. Its endpoint has 3 seconds; UNAVAILABLE without an
+        answer.
+        """
+
+    @_abc_1.abstractmethod
+    def AnswerCommand(
+        self,
+        request: _integrations_service_pb2.AnswerCommandRequest,
+        context: _aio.ServicerContext[_integrations_service_pb2.AnswerCommandRequest, _abc.Awaitable[_integrations_service_pb2.AnswerCommandResponse]],
+    ) -> _abc.Awaitable[_integrations_service_pb2.AnswerCommandResponse]:
+        """Answer a command later, by the token of its request: at most 5 times in 30 minutes. For gateways only."""
 
 def add_IntegrationsServiceServicer_to_server(servicer: IntegrationsServiceServicer, server: _aio.Server) -> None: ...
