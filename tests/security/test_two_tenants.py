@@ -198,6 +198,7 @@ def test_every_frame_has_a_case() -> None:
     assert FRAMES.keys() == {each.__struct_config__.tag for each in get_args(incoming.Frame)}
 
 
+@pytest.mark.usefixtures("door")
 @pytest.mark.parametrize("case", dict.fromkeys(FRAMES.values()), ids=lambda case: case.__name__)
 async def test_no_frame_reaches_data_of_the_other_tenant(world: World, case: Any) -> None:
     pair = await neighbours(world)
@@ -212,6 +213,7 @@ async def test_no_frame_reaches_data_of_the_other_tenant(world: World, case: Any
     assert [entry for entry in after if entry["actor"] != "bob"] == [entry for entry in before if entry["actor"] != "bob"]
 
 
+@pytest.mark.usefixtures("door")
 async def test_an_administrators_actions_affect_their_own_tenant_only(world: World) -> None:
     pair = await neighbours(world)
     async with live(pair.bob) as socket, live(pair.other_bob) as theirs:
