@@ -13,6 +13,7 @@ import msgspec
 
 from chassis.errors import ALL
 from gateway.asyncapi import entries
+from gateway.http.openapi import in_ecma_script
 from gateway.http.shapes import ChannelKind, MemberRole
 from gateway.protocol import incoming, outgoing
 from gateway.protocol.close_codes import Close
@@ -97,7 +98,7 @@ def _schemas(sender: str, frames: Any) -> dict[str, Any]:
     _, found = msgspec.json.schema_components(frames, ref_template=_SCHEMA.format(name=sender + ".{name}"))
     if sender == "server":
         _complete(found)
-    return {f"{sender}.{name}": schema for name, schema in found.items()}
+    return {f"{sender}.{name}": in_ecma_script(schema) for name, schema in found.items()}
 
 
 def _complete(schemas: dict[str, Any]) -> None:
