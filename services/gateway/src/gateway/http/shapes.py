@@ -474,3 +474,15 @@ class CommandAnswer(msgspec.Struct):
     """The message that an answer became."""
 
     message: Uuid
+
+
+class IntegrationAuditRecord(msgspec.Struct):
+    """What an administrator, or the service itself, did to a webhook or command."""
+
+    number: Whole
+    at: NumericDate
+    actor: str
+    """Empty for the service."""
+    action: str
+    subject: Uuid
+    reason: str
