@@ -98,7 +98,23 @@ def _schemas(sender: str, frames: Any) -> dict[str, Any]:
     _, found = msgspec.json.schema_components(frames, ref_template=_SCHEMA.format(name=sender + ".{name}"))
     if sender == "server":
         _complete(found)
-    return {f"{sender}.{name}": in_ecma_script(schema) for name, schema in found.items()}
+    return {f"{sender}.{name}": _named_discriminators(in_ecma_script(schema)) for name, schema in found.items()}
+
+
+def _named_discriminators(schema: Any) -> Any:
+    """The schema with discriminators as AsyncAPI has them: the name of the property, without OpenAPI's mapping."""
+    match schema:
+        case {"discriminator": {"propertyName": str(name)}}:
+            return {
+                **_named_discriminators({key: each for key, each in schema.items() if key != "discriminator"}),
+                "discriminator": name,
+            }
+        case dict():
+            return {key: _named_discriminators(each) for key, each in schema.items()}
+        case list():
+            return [_named_discriminators(each) for each in schema]
+        case _:
+            return schema
 
 
 def _complete(schemas: dict[str, Any]) -> None:
