@@ -18,6 +18,7 @@ from bench.environment import (
     FLOOR,
     FULL,
     HUBBUB,
+    HUBBUB_SOCKETIO,
     JOINED_FLOOR,
     QUICK,
     REFERENCE,
@@ -32,7 +33,7 @@ from bench.people import Issuer
 from bench.scenarios import crowd, fanout, flatness, latency, recovery, rooms, sockets, storm, worker
 from bench.svg import number
 from bench.systems.floor import floor
-from bench.systems.hubbub import Hubbub
+from bench.systems.hubbub import Hubbub, SocketIoDoor
 from bench.systems.reference import reference, stores
 from bench.systems.system import OTHER_CORES, System
 from stack.errors import StackError
@@ -131,6 +132,7 @@ async def _environment(
         if "hubbub" in wanted:
             product = Hubbub(BUILD / "hubbub", issuer.jwks_file, gateways=gateways, search=search)
             up[HUBBUB] = await running.enter_async_context(product)
+            up[HUBBUB_SOCKETIO] = SocketIoDoor(product)
         yield Environment(scale, programs, issuer, folder, up)
 
 
