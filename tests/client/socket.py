@@ -17,8 +17,12 @@ from websockets.typing import Subprotocol
 
 from tests.client import asyncapi, shapes
 from tests.client.api import Api
+from tests.client.socketio import PATH, Refused, SocketIoConnection
 
 Frame = dict[str, Any]
+Door = Literal["native", "socketio"]
+door: Door = "native"
+"""Through which connections are made; the fixture `door` sets it for a test."""
 Way = Literal["header", "ticket", "protocol"]
 _OPEN_SECONDS = 10.0
 _REPLY_SECONDS = 10.0
@@ -46,7 +50,7 @@ class Closed(Exception):
 class Socket:
     """One open connection. Frames are kept in order; `expect` takes the first that matches and leaves the others."""
 
-    def __init__(self, connection: ClientConnection, seen: Callable[[Frame], None] | None) -> None:
+    def __init__(self, connection: ClientConnection | SocketIoConnection, seen: Callable[[Frame], None] | None) -> None:
         self._connection = connection
         self._seen = seen
         self.frames: list[Frame] = []
@@ -221,8 +225,12 @@ async def connect(
         protocols = (*protocols, f"bearer.{api.token}")
     elif api.token is not None:
         head["Authorization"] = f"Bearer {api.token}"
-    address = (url or api.url).replace("http", "ws", 1) + f"/v1/connect{query}"
-    connection = await _upgrade(address, protocols, head, origin)
+    address = (url or api.url).replace("http", "ws", 1)
+    connection: ClientConnection | SocketIoConnection
+    if door == "native":
+        connection = await _upgrade(f"{address}/v1/connect{query}", protocols, head, origin)
+    else:
+        connection = await _open_socketio(address + PATH + query.replace("?", "&"), head, origin)
     socket = Socket(connection, seen)
     receiving = asyncio.create_task(socket.receive())
     try:
@@ -231,6 +239,15 @@ async def connect(
     finally:
         await connection.close()
         await receiving
+
+
+async def _open_socketio(address: str, headers: dict[str, str], origin: str | None) -> SocketIoConnection:
+    try:
+        return await SocketIoConnection.opened(await _upgrade(address, (), headers, origin))
+    except Refused as refused:
+        raise Refusal(refused.status, websockets.Headers(), b"") from None
+    except websockets.ConnectionClosed as error:
+        raise Closed(_code(error)) from None
 
 
 async def _upgrade(address: str, protocols: tuple[str, ...], headers: dict[str, str], origin: str | None) -> ClientConnection:
@@ -269,7 +286,7 @@ def _documented(frame: Frame, answer: Frame) -> None:
         raise shapes.Mismatch(f"{frame}: {problem}")
 
 
-def _code(end: websockets.ConnectionClosed | ClientConnection) -> int:
+def _code(end: websockets.ConnectionClosed | ClientConnection | SocketIoConnection) -> int:
     if isinstance(end, websockets.ConnectionClosed):
         return end.rcvd.code if end.rcvd is not None else 1006
     return end.close_code if end.close_code is not None else 1006

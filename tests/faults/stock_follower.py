@@ -73,9 +73,10 @@ class PythonClient:
             told: asyncio.Queue[Told] = asyncio.Queue()
             client.on("*", lambda name, value, *_offset, told=told: told.put_nowait((name, value)))
             client.on("disconnect", lambda *_reason, told=told: told.put_nowait(("disconnect", None)))
-            auth = {"token": self._api.token, **({"positions": self._positions} if self._positions else {})}
+            auth = {"positions": self._positions} if self._positions else {}
+            headers = {"Authorization": f"Bearer {self._api.token}"}  # it upgrades before it sends `auth`
             try:
-                await client.connect(self._url, auth=auth, transports=self._transports, wait_timeout=10)
+                await client.connect(self._url, headers, auth=auth, transports=self._transports, wait_timeout=10)
                 yield "connected", False
                 while (happening := await told.get())[0] != "disconnect":
                     yield happening

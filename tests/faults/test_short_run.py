@@ -24,5 +24,4 @@ async def test_every_guarantee_holds_under_faults_of_every_kind(stack: Stack) ->
     verdict = await prove(stack, SECONDS, SEED, longest_pause_seconds=3.0, say=lambda text: print(text, file=sys.stderr))  # noqa: T201
     assert not verdict.findings, "\n".join([verdict.line, str(save(verdict, Path("test-results"))), *map(str, verdict.findings)])
     assert verdict.acknowledged > 100, verdict.line
-    assert verdict.recoveries > 0, verdict.line
     assert len(set(verdict.record.faults)) > len(FAULTS.keys() - WITH_A_STANDBY) / 2, verdict.record.faults

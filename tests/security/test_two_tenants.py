@@ -87,6 +87,7 @@ def elsewhere(pair: Neighbours) -> dict[Route, tuple[int, object]]:
         ("GET", "/v1/admin/commands"): (200, None),
         ("POST", "/v1/admin/commands"): (201, {"name": "mine", "url": "https://hooks.example.com/", "bot": "bot:x"}),
         ("GET", "/v1/admin/webhooks"): (200, None),
+        ("GET", "/v1/admin/integrations/audit"): (200, None),
         ("POST", "/v1/admin/webhooks"): (201, {"url": "https://hooks.example.com/"}),
         ("GET", "/v1/admin/audit/export"): (200, None),
         ("POST", "/v1/admin/users/{user:path}/revoke"): (404, None),
@@ -197,6 +198,7 @@ def test_every_frame_has_a_case() -> None:
     assert FRAMES.keys() == {each.__struct_config__.tag for each in get_args(incoming.Frame)}
 
 
+@pytest.mark.usefixtures("door")
 @pytest.mark.parametrize("case", dict.fromkeys(FRAMES.values()), ids=lambda case: case.__name__)
 async def test_no_frame_reaches_data_of_the_other_tenant(world: World, case: Any) -> None:
     pair = await neighbours(world)
@@ -211,6 +213,7 @@ async def test_no_frame_reaches_data_of_the_other_tenant(world: World, case: Any
     assert [entry for entry in after if entry["actor"] != "bob"] == [entry for entry in before if entry["actor"] != "bob"]
 
 
+@pytest.mark.usefixtures("door")
 async def test_an_administrators_actions_affect_their_own_tenant_only(world: World) -> None:
     pair = await neighbours(world)
     async with live(pair.bob) as socket, live(pair.other_bob) as theirs:
