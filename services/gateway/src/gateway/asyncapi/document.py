@@ -98,7 +98,18 @@ def _schemas(sender: str, frames: Any) -> dict[str, Any]:
     _, found = msgspec.json.schema_components(frames, ref_template=_SCHEMA.format(name=sender + ".{name}"))
     if sender == "server":
         _complete(found)
-    return {f"{sender}.{name}": in_ecma_script(schema) for name, schema in found.items()}
+    return {f"{sender}.{name}": _without_discriminators(in_ecma_script(schema)) for name, schema in found.items()}
+
+
+def _without_discriminators(schema: Any) -> Any:
+    """The schema without OpenAPI's discriminators, which AsyncAPI spells otherwise; the `type` of each variant says the same."""
+    match schema:
+        case dict():
+            return {name: _without_discriminators(each) for name, each in schema.items() if name != "discriminator"}
+        case list() | tuple():
+            return [_without_discriminators(each) for each in schema]
+        case _:
+            return schema
 
 
 def _complete(schemas: dict[str, Any]) -> None:
