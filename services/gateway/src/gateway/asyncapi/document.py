@@ -98,16 +98,18 @@ def _schemas(sender: str, frames: Any) -> dict[str, Any]:
     _, found = msgspec.json.schema_components(frames, ref_template=_SCHEMA.format(name=sender + ".{name}"))
     if sender == "server":
         _complete(found)
-    return {f"{sender}.{name}": _without_discriminators(in_ecma_script(schema)) for name, schema in found.items()}
+    return {f"{sender}.{name}": _with_plain_discriminators(in_ecma_script(schema)) for name, schema in found.items()}
 
 
-def _without_discriminators(schema: Any) -> Any:
-    """The schema without OpenAPI's discriminators, which AsyncAPI spells otherwise; the `type` of each variant says the same."""
+def _with_plain_discriminators(schema: Any) -> Any:
+    """The schema with the names of discriminators, where OpenAPI has objects."""
     match schema:
+        case {"discriminator": {"propertyName": str(field)}}:
+            return {**{name: _with_plain_discriminators(each) for name, each in schema.items()}, "discriminator": field}
         case dict():
-            return {name: _without_discriminators(each) for name, each in schema.items() if name != "discriminator"}
+            return {name: _with_plain_discriminators(each) for name, each in schema.items()}
         case list() | tuple():
-            return [_without_discriminators(each) for each in schema]
+            return [_with_plain_discriminators(each) for each in schema]
         case _:
             return schema
 

@@ -36,7 +36,7 @@ class Post(msgspec.Struct):
     sealed: bytes | UnsetType = UNSET
     """Content that only clients can read."""
     blocks: Blocks | UnsetType = UNSET
-    """What clients that know blocks show in place of the text."""
+    """What a bot's message shows in place of its text."""
 
 
 class Edit(msgspec.Struct):
