@@ -138,6 +138,22 @@ _channel_data = record({"name": nullable(text), "topic": nullable(text), "slow_m
 _reaction_data = record({"message": uuid, "emoji": text})
 _message_only = record({"message": uuid})
 
+_choice = record({"value": text, "text": text})
+_BLOCKS = {
+    "text": record({"type": text, "text": text}),
+    "image": record({"type": text, "upload": text, "alt": text}),
+    "buttons": record({"type": text, "id": text, "buttons": listed(_choice)}),
+    "select": record({"type": text, "id": text, "label": text, "options": listed(_choice)}),
+}
+
+
+def block(value: Any, path: str) -> None:
+    """A block of a bot's message."""
+    if not isinstance(value, dict) or value.get("type") not in _BLOCKS:
+        raise Mismatch(f"{path}: {value!r} is no block")
+    _BLOCKS[value["type"]](value, path)
+
+
 EVENT_DATA: Mapping[str, Check] = {
     "message.posted": record(
         {
@@ -148,9 +164,9 @@ EVENT_DATA: Mapping[str, Check] = {
             "attachments": listed(attachment),
             "mentions": listed(text),
         },
-        {"sealed": text},
+        {"sealed": text, "blocks": listed(block)},
     ),
-    "message.edited": record({"message": uuid, "text": nullable(text)}, {"sealed": text}),
+    "message.edited": record({"message": uuid, "text": nullable(text)}, {"sealed": text, "blocks": listed(block)}),
     "message.deleted": _message_only,
     "reaction.added": _reaction_data,
     "reaction.removed": _reaction_data,
@@ -241,7 +257,7 @@ message = record(
         "reactions": listed(reaction),
         "pinned": flag,
     },
-    {"sealed": text},
+    {"sealed": text, "blocks": listed(block)},
 )
 
 _channel_fields: Mapping[str, Check] = {

@@ -198,25 +198,27 @@ async def test_only_bots_have_the_id_of_a_bot(world: World) -> None:
         assert (answer.status, answer.reason) == (400, "INVALID_ARGUMENT"), user
 
 
-async def test_socketio_clients_are_bots_by_the_same_token_and_no_secret_is_logged(world: World, tmp_path: Path) -> None:
-    ann = await world.person("ann")
-    hook = await hooked(ann, await ann.create("group", name="a room"))
+async def test_socketio_clients_are_bots_by_the_same_token(world: World) -> None:
     bot = await robot(world, "read")
+    url, head = bot.api.url, {"Authorization": f"Bearer {bot.api.token}"}
+    async with socketio.AsyncSimpleClient() as client:
+        await client.connect(url, headers=head, auth={"token": bot.api.token}, transports=["websocket"])
+        fields = {"channel": str(uuid.uuid4()), "key": "k", "text": "x"}
+        assert (await client.call("send", fields, timeout=10))["reason"] == "NOT_ALLOWED"
+        await bot.revoke()
+        await eventually(lambda: _is_out(client))
+    async with socketio.AsyncSimpleClient(reconnection=False) as client:
+        with pytest.raises(socketio.exceptions.ConnectionError):
+            await client.connect(url, headers=head, transports=["websocket"])
+
+
+async def test_no_token_and_no_secret_is_logged(world: World, tmp_path: Path) -> None:
+    bot, ann = await robot(world, "read"), await world.person("ann")
+    hook = await hooked(ann, await ann.create("group", name="a room"))
     url = f"http://127.0.0.1:{ports.free()[0]}"
-    env = settings(world.stack, tmp_path) | {
-        "HUBBUB_LISTEN": url.removeprefix("http://"), "HUBBUB_INSTANCE": "bots", "HUBBUB_SOCKETIO": "1", "HUBBUB_DEV_LOGIN": "0",
-    }  # fmt: skip
-    async with gateway(env, tmp_path):
-        head = {"Authorization": f"Bearer {bot.api.token}"}
-        async with socketio.AsyncSimpleClient() as client:
-            await client.connect(url, headers=head, auth={"token": bot.api.token}, transports=["websocket"])
-            fields = {"channel": str(uuid.uuid4()), "key": "k", "text": "x"}
-            assert (await client.call("send", fields, timeout=10))["reason"] == "NOT_ALLOWED"
-            await bot.revoke()
-            await eventually(lambda: _is_out(client))
-        async with socketio.AsyncSimpleClient(reconnection=False) as client:
-            with pytest.raises(socketio.exceptions.ConnectionError):
-                await client.connect(url, headers=head, transports=["websocket"])
+    env = {"HUBBUB_LISTEN": url.removeprefix("http://"), "HUBBUB_INSTANCE": "bots", "HUBBUB_DEV_LOGIN": "0"}
+    async with gateway(settings(world.stack, tmp_path) | env, tmp_path):
+        await bot.api.at(url).ok("GET", "/v1/me")
         await Api(url, None, world.http).ok("POST", hook["path"], {"text": "x"})
         await Api(url, None, world.http).refused("POST", hook["path"][:-1], {"text": "x"}, reason="NOT_FOUND")
     log = (tmp_path / "bots.log").read_text()

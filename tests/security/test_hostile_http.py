@@ -25,7 +25,7 @@ BODIES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "post": (
         "POST",
         "/v1/channels/{room}/messages",
-        {"text": "x", "key": "k", "thread": "{message}", "attachments": [], "mentions": ["bob"]},
+        {"text": "x", "key": "k", "thread": "{message}", "attachments": [], "mentions": ["bob"], "blocks": []},
     ),
     "upload": ("POST", "/v1/uploads", {**UPLOAD, "channel": "{room}"}),
     "command": ("POST", "/v1/channels/{room}/commands", {"command": "c", "key": "k", "text": "t"}),
@@ -39,7 +39,7 @@ BODIES: dict[str, tuple[str, str, dict[str, Any]]] = {
         {"url": "https://hooks.example.com/", "description": "d", "events": [], "channel_kinds": [], "channels": ["{room}"]},
     ),
 }
-LISTS = {"members", "users", "attachments", "mentions", "roles", "scopes", "events", "channel_kinds", "channels"}
+LISTS = {"members", "users", "attachments", "mentions", "blocks", "roles", "scopes", "events", "channel_kinds", "channels"}
 FITS = {
     *((field, "a number") for field in ("ttl", "slow_mode_seconds", "seconds", "size")),
     *((field, "null") for field in ("name", "seconds", "key", "thread", "sha256")),

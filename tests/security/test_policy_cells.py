@@ -330,3 +330,21 @@ async def test_reporting_and_handling_reports(stage: Stage) -> None:
 
     await judge(stage, Action.REPORT, report)
     await judge(stage, Action.HANDLE_REPORTS, look, look_rpc)
+
+
+async def test_managing_incoming_webhooks(stage: Stage) -> None:
+    async def create_and_remove(stage: Stage, role: Role) -> str:
+        made = await stage.people[role].call("POST", f"{stage.path}/hooks", {"name": "builds"})
+        if made.reason:
+            return made.reason
+        rotated = await over_http(stage, role, "POST", f"/hooks/{made.body['id']}/rotate")
+        return rotated or await over_http(stage, role, "DELETE", f"/hooks/{made.body['id']}")
+
+    async def look(stage: Stage, role: Role) -> str:
+        return await over_http(stage, role, "GET", "/hooks")
+
+    async def look_rpc(stage: Stage, role: Role) -> str:
+        request = calls.ListHooksRequest(caller=stage.caller(role), channel=stage.room)
+        return await called(stage.rpc.ListHooks(request, timeout=5))
+
+    await judge(stage, Action.MANAGE_HOOKS, create_and_remove, look, look_rpc)

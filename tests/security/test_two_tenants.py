@@ -87,6 +87,7 @@ def elsewhere(pair: Neighbours) -> dict[Route, tuple[int, object]]:
         ("GET", "/v1/admin/commands"): (200, None),
         ("POST", "/v1/admin/commands"): (201, {"name": "mine", "url": "https://hooks.example.com/", "bot": "bot:x"}),
         ("GET", "/v1/admin/webhooks"): (200, None),
+        ("GET", "/v1/admin/integrations/audit"): (200, None),
         ("POST", "/v1/admin/webhooks"): (201, {"url": "https://hooks.example.com/"}),
         ("GET", "/v1/admin/audit/export"): (200, None),
         ("POST", "/v1/admin/users/{user:path}/revoke"): (404, None),

@@ -414,6 +414,12 @@ def webhooks(name: str) -> Callable[[Doors], Awaitable[None]]:
     return case
 
 
+async def list_integration_audit(doors: Doors) -> None:
+    for caller, known in ((doors.pair.intruder, 0), (doors.pair.victim, 2)):
+        asked = integrations_calls.ListIntegrationAuditRequest(caller=caller)
+        assert len((await doors.integrations.ListIntegrationAudit(asked, timeout=5)).records) == known
+
+
 async def create_command(doors: Doors) -> None:
     """A name of the first tenant is free in the second."""
     asked = integrations_calls.CreateCommandRequest(
@@ -529,6 +535,7 @@ CASES: dict[str, Callable[[Doors], Awaitable[None]]] = {
     "Relay": relay,
     "TakeSession": take_session,
     "CreateWebhook": create_webhook,
+    "ListIntegrationAudit": list_integration_audit,
     "CreateCommand": create_command,
     "ListCommands": list_commands,
     "DeleteCommand": delete_command,

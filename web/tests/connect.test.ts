@@ -86,6 +86,10 @@ describe("connect", () => {
   });
 });
 
+test("the app's import of the package means the same modules as those of its other entries", async () => {
+  expect((await import("../client")).Problem).toBe((await import("../client/http")).Problem);
+});
+
 describe("listeners", () => {
   test("get each entry once, in order, across a reconnect, and messages beside their entries", async () => {
     const world = await started();

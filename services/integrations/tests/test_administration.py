@@ -28,6 +28,7 @@ def requests(caller: Caller, webhook: str) -> list[tuple[str, Any]]:
         ("ListDeliveries", rpc.ListDeliveriesRequest(caller=caller, webhook=webhook)),
         ("GetDelivery", rpc.GetDeliveryRequest(caller=caller, webhook=webhook, delivery=ROOM)),
         ("ResendDeliveries", rpc.ResendDeliveriesRequest(caller=caller, webhook=webhook)),
+        ("ListIntegrationAudit", rpc.ListIntegrationAuditRequest(caller=caller)),
         ("CreateCommand", rpc.CreateCommandRequest(caller=caller, name="deploy", url=URL, bot=BOT)),
         ("DeleteCommand", rpc.DeleteCommandRequest(caller=caller, command=webhook)),
     ]
@@ -54,7 +55,7 @@ async def test_no_rpc_reaches_a_webhook_of_another_tenant(harness: Harness) -> N
     for name, request in requests(stranger, webhook):
         if name == "GetDelivery":
             request.delivery = delivery.id
-        if name not in ("CreateWebhook", "ListWebhooks", "CreateCommand"):
+        if name not in ("CreateWebhook", "ListWebhooks", "CreateCommand", "ListIntegrationAudit"):
             with pytest.raises(NotFound):
                 await getattr(harness.service, name)(request, None)
     assert not (await harness.service.ListWebhooks(rpc.ListWebhooksRequest(caller=stranger), None)).webhooks
@@ -183,3 +184,31 @@ async def test_unfit_commands_are_refused(harness: Harness, changed: dict[str, s
 async def test_a_token_that_was_never_given_out_answers_nothing(harness: Harness, token: str) -> None:
     with pytest.raises(NotFound):
         await harness.service.AnswerCommand(rpc.AnswerCommandRequest(token=token, text="x"), None)
+
+
+async def test_what_is_done_to_webhooks_and_commands_is_recorded(harness: Harness) -> None:
+    caller = harness.caller()
+    webhook, _ = await harness.create(URL)
+    changed = rpc.UpdateWebhookRequest(caller=caller, webhook=webhook, settings=rpc.WebhookSettings(url=URL), enabled=False)
+    await harness.service.UpdateWebhook(changed, None)
+    await harness.enable(webhook)
+    await harness.service.RotateWebhookSecret(rpc.RotateWebhookSecretRequest(caller=caller, webhook=webhook), None)
+    await harness.add(harness.event(1), deliveries=0)
+    await harness.service.DeleteWebhook(rpc.DeleteWebhookRequest(caller=caller, webhook=webhook), None)
+    made = await harness.service.CreateCommand(rpc.CreateCommandRequest(caller=caller, name="deploy", url=URL, bot=BOT), None)
+    await harness.service.DeleteCommand(rpc.DeleteCommandRequest(caller=caller, command=made.command.id), None)
+    page = await harness.service.ListIntegrationAudit(rpc.ListIntegrationAuditRequest(caller=caller), None)
+    assert [(each.actor, each.action, each.reason) for each in page.records] == [
+        ("ann", "webhook.created", ""),
+        ("ann", "webhook.changed", ""),
+        ("ann", "webhook.disabled", "requested"),
+        ("ann", "webhook.enabled", ""),
+        ("ann", "webhook.secret_rotated", ""),
+        ("", "webhook.suspended", "backlog"),
+        ("ann", "webhook.deleted", ""),
+        ("ann", "command.created", ""),
+        ("ann", "command.deleted", ""),
+    ]
+    assert [each.subject for each in page.records] == [webhook] * 7 + [made.command.id] * 2
+    asked = rpc.ListIntegrationAuditRequest(caller=caller, after=page.records[3].number, page_size=2)
+    assert list((await harness.service.ListIntegrationAudit(asked, None)).records) == list(page.records[4:6])

@@ -193,6 +193,9 @@ async def test_an_endpoint_that_is_gone_disables_its_webhook_until_it_is_enabled
             await server.arrived(1)
         found = await harness.webhook(webhook)
         assert (found.state, found.reason, found.waiting) == (nouns.WEBHOOK_STATE_DISABLED, nouns.WEBHOOK_REASON_GONE, 2)
+        audited = await harness.service.ListIntegrationAudit(rpc.ListIntegrationAuditRequest(caller=harness.caller()), None)
+        last = audited.records[-1]
+        assert (last.actor, last.action, last.subject, last.reason) == ("", "webhook.disabled", webhook, "gone")
         await harness.add(harness.event(3))
         await harness.make_due(webhook)
         server.behaviour = lambda _: answer()

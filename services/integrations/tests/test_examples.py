@@ -18,13 +18,14 @@ from stack import ports, probes
 from stack.process import Command, running
 
 PAGE = (Path(__file__).parents[3] / "docs" / "integrations.md").read_text()
+_, SECTION = PAGE.split("\n## Outgoing webhooks\n")
 SECRET = signing.new_secret()
 NODE = shutil.which("node")
 SUFFIXES = {"python": "py", "js": "mjs"}
 
 
 def example(language: str) -> str:
-    (found,) = re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+    (found,) = re.findall(rf"```{language}\n(.*?)```", SECTION.partition("\n## ")[0], re.DOTALL)
     return str(found).replace("whsec_…", signing.shown(SECRET))
 
 

@@ -1,8 +1,8 @@
 /** A user's display name, marked if it is a bot's, and followed by the user id if another known user has the same name. */
-import { isBot } from "../../client/bots";
 import { useClientState } from "../state/client";
 import { isShared } from "../text/sharedNames";
 import { personName } from "../text/wording";
+import { BotBadge } from "./BotBadge";
 
 export function PersonName({ user }: { user: string }) {
   const name = useClientState((state) => personName(state, user));
@@ -10,14 +10,7 @@ export function PersonName({ user }: { user: string }) {
   return (
     <>
       <bdi>{name}</bdi>
-      {isBot(user) && (
-        <>
-          {" "}
-          <span className="bot-badge" data-testid="bot-badge">
-            Bot
-          </span>
-        </>
-      )}
+      <BotBadge user={user} />
       {shared && (
         <span className="name-id muted" data-testid="name-id">
           {" "}

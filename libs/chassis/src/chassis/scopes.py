@@ -60,7 +60,7 @@ TABLE: tuple[tuple[Scope, str, str], ...] = (
     (Scope.MEDIA_READ, _MEDIA, "GetUpload GetLink ResolveUploads"),
     (Scope.MEDIA_WRITE, _MEDIA, "CreateUpload CompleteUpload"),
     (Scope.PRESENCE_READ, _PRESENCE, "GetPresence"),
-    (Scope.INTEGRATIONS_READ, _INTEGRATIONS, "ListWebhooks ListDeliveries GetDelivery ListCommands"),
+    (Scope.INTEGRATIONS_READ, _INTEGRATIONS, "ListWebhooks ListDeliveries GetDelivery ListCommands ListIntegrationAudit"),
     (
         Scope.INTEGRATIONS_WRITE,
         _INTEGRATIONS,
@@ -83,7 +83,7 @@ COSTS: Mapping[float, str] = {
         SilenceMember UnsilenceMember ListReports ResolveReport ListAudit GetUpload GetLink ResolveUploads CompleteUpload
         GetPresence OpenSessions FetchEvents FetchRanges GetHeads Attach HandOver Relay TakeSession ListBrowserSessions
         AcknowledgeEvents ListReaders ListWebhooks GetDelivery ListBots ListBotTokens ListHooks IdentifyBot
-        ListCommands""",
+        ListCommands ListIntegrationAudit""",
     2.0: """
         CreateChannel AddMembers CreateUpload DeleteReader ListDeliveries UpdateWebhook DeleteWebhook RotateWebhookSecret
         CreateBot CreateBotToken CreateHook DeleteCommand""",

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from chassis.postgres import Connection
-from integrations import queries, schedule
+from integrations import audit, queries, schedule
+from integrations.audit import Action
 from integrations.webhook import DeliveryState, Ending, Head, Lease, Outcome, Reason, Target, WebhookState
 
 LEASE_SECONDS = 6.0
@@ -76,6 +77,8 @@ async def record(connection: Connection, held: Lease, outcomes: Sequence[tuple[H
     state_now = WebhookState.DISABLED if reason else None
     settled = {"webhook": held.webhook, "failing": not succeeded, "state": state_now, "reason": reason, **totals}
     await connection.execute(queries.SETTLE, settled)
+    if reason:
+        await audit.append(connection, held.tenant, audit.SERVICE, Action.WEBHOOK_DISABLED, held.webhook, reason=reason)
     return reason
 
 

@@ -21,6 +21,7 @@ from hubbub.integrations.v1 import integrations_service_pb2 as rpc
 from hubbub.messages.v1.messages_pb2 import Caller, ChannelKind
 from integrations import webhook as webhook_types
 from integrations.addresses import UnfitUrlError, require_endpoint
+from integrations.audit import Record
 from integrations.command_store import Command, NewCommand
 from integrations.commands import Answer, Invocation
 from integrations.webhook import Delivery, Settings, Webhook
@@ -99,6 +100,20 @@ def delivery_page(size: int, token: str) -> tuple[int, int]:
     if token and not (token.isascii() and token.isdigit() and int(token[:20]) <= _LAST_NUMBER):
         raise InvalidArgument("page_token is not valid")
     return min(size or _DEFAULT_PAGE, _MAX_PAGE), int(token or _LAST_NUMBER)
+
+
+def audit_page(after: int, size: int) -> tuple[int, int]:
+    """The start and size of a page of the audit log."""
+    return min(after, _LAST_NUMBER), min(size or 200, 1_000)
+
+
+def audit_record(known: Record) -> nouns.IntegrationAuditRecord:
+    """Return a record of the audit log as protobuf."""
+    shown = nouns.IntegrationAuditRecord(
+        number=known.number, actor=known.actor, action=known.action, subject=known.subject, reason=known.reason
+    )
+    shown.at.FromDatetime(known.at)
+    return shown
 
 
 def delivery_state(state: nouns.DeliveryState.ValueType) -> str:

@@ -286,3 +286,15 @@ UPDATE invocations SET answers = answers + 1
 WHERE token = %(token)s AND tenant = %(tenant)s AND expires_at > now() AND answers < %(most)s
 RETURNING channel, bot
 """
+
+# The audit log. `audit_tenant`.
+
+RECORD = """
+INSERT INTO audit (tenant, actor, action, subject, reason)
+SELECT %(tenant)s, %(actor)s, %(action)s, subject, %(reason)s FROM unnest(%(subjects)s::uuid[]) AS given (subject)
+"""
+
+LIST_AUDIT = """
+SELECT number, at, actor, action, subject, reason FROM audit
+WHERE tenant = %(tenant)s AND number > %(after)s ORDER BY number LIMIT %(limit)s
+"""

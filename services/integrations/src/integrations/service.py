@@ -8,7 +8,8 @@ from chassis.errors import Conflict, InvalidArgument, TooLarge
 from chassis.postgres import Database
 from hubbub.integrations.v1 import integrations_service_pb2 as rpc
 from hubbub.integrations.v1 import integrations_service_pb2_grpc as stubs
-from integrations import command_store, convert, signing, store
+from integrations import audit, command_store, convert, signing, store
+from integrations.audit import Action
 from integrations.commands import Commands
 from integrations.deliver import Deliverer
 from integrations.signing import Vault
@@ -49,6 +50,7 @@ class IntegrationsService(stubs.IntegrationsServiceServicer):
             if await store.count(connection, tenant) >= self._webhooks_per_tenant:
                 raise TooLarge(f"A tenant may have {self._webhooks_per_tenant} webhooks")
             made = await store.create(connection, tenant, user, settings, self._vault.seal(secret))
+            await audit.append(connection, tenant, user, Action.WEBHOOK_CREATED, made.id)
         return rpc.CreateWebhookResponse(webhook=convert.webhook(made), secret=signing.shown(secret))
 
     async def ListWebhooks(self, request: rpc.ListWebhooksRequest, _context: object) -> rpc.ListWebhooksResponse:
@@ -62,7 +64,7 @@ class IntegrationsService(stubs.IntegrationsServiceServicer):
 
     async def UpdateWebhook(self, request: rpc.UpdateWebhookRequest, _context: object) -> rpc.UpdateWebhookResponse:
         """Replace settings, enable or disable. Raises `NotFound`."""
-        tenant, _ = convert.administrator(request.caller)
+        tenant, user = convert.administrator(request.caller)
         webhook = convert.known_id(request.webhook)
         settings = None
         if request.HasField("settings"):
@@ -71,28 +73,34 @@ class IntegrationsService(stubs.IntegrationsServiceServicer):
             known = await store.get(connection, tenant, webhook)
             if settings:
                 known = await store.change(connection, tenant, webhook, settings)
+                await audit.append(connection, tenant, user, Action.WEBHOOK_CHANGED, webhook)
             if request.HasField("enabled"):
                 known = await store.set_enabled(connection, tenant, webhook, enabled=request.enabled)
+                action = Action.WEBHOOK_ENABLED if request.enabled else Action.WEBHOOK_DISABLED
+                await audit.append(connection, tenant, user, action, webhook, reason=known.reason)
         self._deliverer.wake()
         return rpc.UpdateWebhookResponse(webhook=convert.webhook(known))
 
     async def DeleteWebhook(self, request: rpc.DeleteWebhookRequest, _context: object) -> rpc.DeleteWebhookResponse:
         """Delete a webhook. Raises `NotFound`."""
-        tenant, _ = convert.administrator(request.caller)
-        async with self._database.connection([tenant]) as connection:
-            await store.delete(connection, tenant, convert.known_id(request.webhook))
+        tenant, user = convert.administrator(request.caller)
+        webhook = convert.known_id(request.webhook)
+        async with self._database.transaction([tenant]) as connection:
+            await store.delete(connection, tenant, webhook)
+            await audit.append(connection, tenant, user, Action.WEBHOOK_DELETED, webhook)
         return rpc.DeleteWebhookResponse()
 
     async def RotateWebhookSecret(
         self, request: rpc.RotateWebhookSecretRequest, _context: object
     ) -> rpc.RotateWebhookSecretResponse:
         """Replace the secret. Raises `NotFound`."""
-        tenant, _ = convert.administrator(request.caller)
+        tenant, user = convert.administrator(request.caller)
         if request.overlap_seconds > MAX_OVERLAP_SECONDS:
             raise InvalidArgument(f"overlap_seconds must be at most {MAX_OVERLAP_SECONDS}")
         webhook, secret = convert.known_id(request.webhook), signing.new_secret()
-        async with self._database.connection([tenant]) as connection:
+        async with self._database.transaction([tenant]) as connection:
             known = await store.rotate(connection, tenant, webhook, self._vault.seal(secret), request.overlap_seconds)
+            await audit.append(connection, tenant, user, Action.SECRET_ROTATED, webhook)
         return rpc.RotateWebhookSecretResponse(webhook=convert.webhook(known), secret=signing.shown(secret))
 
     async def ListDeliveries(self, request: rpc.ListDeliveriesRequest, _context: object) -> rpc.ListDeliveriesResponse:
@@ -116,13 +124,15 @@ class IntegrationsService(stubs.IntegrationsServiceServicer):
 
     async def ResendDeliveries(self, request: rpc.ResendDeliveriesRequest, _context: object) -> rpc.ResendDeliveriesResponse:
         """Send dead letters again. Raises `NotFound` for an unknown delivery, `Conflict` for one that is not dead."""
-        tenant, _ = convert.administrator(request.caller)
+        tenant, user = convert.administrator(request.caller)
         webhook = convert.known_id(request.webhook)
         delivery = convert.known_id(request.delivery) if request.delivery else None
         async with self._database.transaction([tenant]) as connection:
             if delivery:
                 await store.get_delivery(connection, tenant, webhook, delivery)
             count = await store.revive(connection, tenant, webhook, delivery)
+            if count:
+                await audit.append(connection, tenant, user, Action.RESENT, webhook)
         if delivery and not count:
             raise Conflict("Only a dead letter can be sent again")
         self._deliverer.wake()
@@ -138,6 +148,7 @@ class IntegrationsService(stubs.IntegrationsServiceServicer):
             if await command_store.count(connection, tenant) >= MAX_COMMANDS:
                 raise TooLarge(f"A tenant may have {MAX_COMMANDS} commands")
             made = await command_store.create(connection, tenant, user, new, self._vault.seal(secret))
+            await audit.append(connection, tenant, user, Action.COMMAND_CREATED, made.id)
         return rpc.CreateCommandResponse(command=convert.command(made, admin=True), secret=signing.shown(secret))
 
     async def ListCommands(self, request: rpc.ListCommandsRequest, _context: object) -> rpc.ListCommandsResponse:
@@ -149,10 +160,22 @@ class IntegrationsService(stubs.IntegrationsServiceServicer):
 
     async def DeleteCommand(self, request: rpc.DeleteCommandRequest, _context: object) -> rpc.DeleteCommandResponse:
         """Delete a slash command. Raises `NotFound`."""
-        tenant, _ = convert.administrator(request.caller)
-        async with self._database.connection([tenant]) as connection:
-            await command_store.delete(connection, tenant, convert.known_id(request.command))
+        tenant, user = convert.administrator(request.caller)
+        command = convert.known_id(request.command)
+        async with self._database.transaction([tenant]) as connection:
+            await command_store.delete(connection, tenant, command)
+            await audit.append(connection, tenant, user, Action.COMMAND_DELETED, command)
         return rpc.DeleteCommandResponse()
+
+    async def ListIntegrationAudit(
+        self, request: rpc.ListIntegrationAuditRequest, _context: object
+    ) -> rpc.ListIntegrationAuditResponse:
+        """List what was done."""
+        tenant, _ = convert.administrator(request.caller)
+        after, limit = convert.audit_page(request.after, request.page_size)
+        async with self._database.connection([tenant]) as connection:
+            found = await audit.listed(connection, tenant, after, limit)
+        return rpc.ListIntegrationAuditResponse(records=map(convert.audit_record, found))
 
     async def RunCommand(self, request: rpc.RunCommandRequest, _context: object) -> rpc.RunCommandResponse:
         """Run a slash command. Raises as `Commands.run`."""

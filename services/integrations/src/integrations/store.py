@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from chassis.errors import NotFound
 from chassis.postgres import Connection
-from integrations import queries
+from integrations import audit, queries
+from integrations.audit import Action
 from integrations.webhook import Delivery, DeliveryState, Event, Reason, Settings, Webhook, WebhookState
 
 FIRST_ID = "00000000-0000-0000-0000-000000000000"
@@ -153,15 +154,18 @@ async def add_events(connection: Connection, events: Sequence[Event], backlog: B
     found = await connection.execute(queries.LOCK_ACTIVE, {"tenants": tenants})
     rows: list[Any] = await found.fetchall()
     wanted: list[tuple[str, Event]] = []
-    full: list[str] = []
+    full: dict[str, str] = {}
+    """By webhook: its tenant."""
     for subscriber in (Subscriber(*row) for row in rows):
         taken = [event for event in events if subscriber.takes(event)]
         if subscriber.has_room(taken, backlog):
             wanted += [(subscriber.id, event) for event in taken]
         else:
-            full.append(subscriber.id)
+            full[subscriber.id] = subscriber.tenant
     if full:
-        await connection.execute(queries.SUSPEND, {"webhooks": full})
+        await connection.execute(queries.SUSPEND, {"webhooks": list(full)})
+        for webhook, tenant in full.items():
+            await audit.append(connection, tenant, audit.SERVICE, Action.WEBHOOK_SUSPENDED, webhook, reason=Reason.BACKLOG)
     return Added(await _insert(connection, wanted) if wanted else 0, len(full))
 
 

@@ -15,6 +15,7 @@ from typing import assert_never
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from chassis.blocks import Block
 from messages.message import NO_DETAILS, Attachment, Entry, EntryKind, Invitation, Message, Reaction
 
 NAMES = {kind: kind.name.lower().replace("_", ".", 1) for kind in EntryKind}
@@ -54,6 +55,7 @@ def message_item(message: Message) -> bytes:
             message.id, message.channel, message.seq, message.sender, None if sealed else message.text, rfc3339(message.at),
             rfc3339(message.edited_at) if message.edited_at else None, message.deleted, details.thread, details.attachments,
             details.mentions, message.reactions, message.pinned, message.sealed if message.sealed is not None else UNSET,
+            details.blocks or UNSET,
         )
     )  # fmt: skip
 
@@ -62,7 +64,7 @@ def _hidden(entry: Entry) -> Entry:
     """The entry without the content of the message that it is about. A reply keeps its own content, but not its thread."""
     match entry.kind:
         case EntryKind.MESSAGE_EDITED:
-            return msgspec.structs.replace(entry, text=None, sealed=None)
+            return msgspec.structs.replace(entry, text=None, sealed=None, details=NO_DETAILS)
         case EntryKind.REACTION_ADDED | EntryKind.REACTION_REMOVED:
             return msgspec.structs.replace(entry, details=NO_DETAILS)
         case EntryKind.MESSAGE_POSTED:
@@ -79,6 +81,7 @@ class _Posted(msgspec.Struct, gc=False):
     attachments: list[Attachment]
     mentions: Sequence[str]
     sealed: bytes | UnsetType = UNSET
+    blocks: list[Block] | UnsetType = UNSET
 
 
 class _Item(msgspec.Struct, gc=False):
@@ -96,12 +99,14 @@ class _Item(msgspec.Struct, gc=False):
     reactions: list[Reaction]
     pinned: bool
     sealed: bytes | UnsetType = UNSET
+    blocks: list[Block] | UnsetType = UNSET
 
 
 class _Edited(msgspec.Struct):
     message: str | None
     text: str | None
     sealed: bytes | UnsetType = UNSET
+    blocks: list[Block] | UnsetType = UNSET
 
 
 class _About(msgspec.Struct):
@@ -157,9 +162,12 @@ def _data(entry: Entry) -> _Data:
     match entry.kind:
         case EntryKind.MESSAGE_POSTED:
             sealed = UNSET if entry.sealed is None else entry.sealed
-            return _Posted(entry.message, entry.key, entry.text, details.thread, details.attachments, details.mentions, sealed)
+            return _Posted(
+                entry.message, entry.key, entry.text, details.thread, details.attachments, details.mentions, sealed,
+                details.blocks or UNSET,
+            )  # fmt: skip
         case EntryKind.MESSAGE_EDITED:
-            return _Edited(entry.message, entry.text, UNSET if entry.sealed is None else entry.sealed)
+            return _Edited(entry.message, entry.text, UNSET if entry.sealed is None else entry.sealed, details.blocks or UNSET)
         case EntryKind.MESSAGE_DELETED | EntryKind.MESSAGE_PINNED | EntryKind.MESSAGE_UNPINNED:
             return _About(entry.message)
         case EntryKind.REACTION_ADDED | EntryKind.REACTION_REMOVED:

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias, get_args
 
 from msgspec import UNSET
 
+from chassis import blocks
 from chassis.errors import HubbubError, NotFound, RateLimited, Unavailable
 from chassis.ids import is_uuid
 from gateway.commands.attachments import Attachments
@@ -157,6 +158,8 @@ class Dispatch:
             command.post.thread = frame.thread
         if frame.mentions:
             command.post.mentions.extend(frame.mentions)
+        if frame.blocks:  # most messages have none
+            blocks.write(frame.blocks, command.post.blocks)
         sending = connection.sending
         if not frame.attachments and (sending is None or not sending.busy):
             self._publish(connection, command, frame.ref)
@@ -174,6 +177,8 @@ class Dispatch:
             edit.text = frame.text
         if frame.sealed is not UNSET:
             edit.sealed = frame.sealed
+        if frame.blocks:
+            blocks.write(frame.blocks, edit.blocks)
         self._publish(connection, self._command(connection, frame.channel, edit=edit), frame.ref)
 
     def _delete(self, connection: Connection, frame: incoming.Delete) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec import UNSET, Raw, UnsetType
 
+from chassis import blocks
 from chassis.proto_enums import to_word
 from gateway.http import shapes
 from gateway.protocol.outgoing import moment
@@ -163,6 +164,7 @@ def message(found: Message) -> shapes.Message:
         pinned=found.pinned,
         truncated=found.truncated or UNSET,
         sealed=found.sealed if found.HasField("sealed") else UNSET,
+        blocks=blocks.read(found.blocks) or UNSET,
     )
 
 

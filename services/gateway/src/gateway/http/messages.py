@@ -10,6 +10,8 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 from starlette.requests import Request
 from starlette.responses import Response
 
+from chassis import blocks
+from chassis.blocks import Blocks
 from chassis.bots import BotScope
 from chassis.errors import BlockedMedia, InvalidArgument, KeyReused, NotAllowed, NotFound
 from gateway.http import convert, shapes
@@ -97,6 +99,7 @@ class NewMessage(msgspec.Struct, forbid_unknown_fields=True):
     thread: UserId | None = None
     attachments: Annotated[list[UserId], Meta(max_length=10)] = []
     mentions: Annotated[list[UserId], Meta(max_length=100)] = []
+    blocks: Blocks = []
 
 
 @operation({200: shapes.Page[shapes.Message]}, cost=1, scope=BotScope.READ)
@@ -177,6 +180,7 @@ async def _post(request: Request, identity: Identity, body: NewMessage, key: str
     clients, channel = api_of(request).clients, name_in_path(request, "channel")
     attachments = [Attachment(id=upload) for upload in body.attachments]  # the messages service asks media about them
     message = PostMessage(thread=body.thread or "", attachments=attachments, mentions=body.mentions)
+    blocks.write(body.blocks, message.blocks)
     if body.text is not UNSET:
         message.text = body.text
     if body.sealed is not UNSET:

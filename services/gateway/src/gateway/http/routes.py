@@ -113,6 +113,7 @@ TABLE: tuple[tuple[str, dict[str, Operation]], ...] = (
     (f"{_CHANNEL}/commands", {"POST": commands.run_command}),
     ("/v1/admin/commands", {"GET": commands.list_command_details, "POST": commands.create_command}),
     ("/v1/admin/commands/{command}", {"DELETE": commands.delete_command}),
+    ("/v1/admin/integrations/audit", {"GET": webhooks.list_audit}),
     ("/v1/admin/webhooks", {"GET": webhooks.list_webhooks, "POST": webhooks.create_webhook}),
     (_WEBHOOK, {"PATCH": webhooks.update_webhook, "DELETE": webhooks.delete_webhook}),
     (f"{_WEBHOOK}/secret", {"POST": webhooks.rotate_secret}),

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar, get_args
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from chassis.blocks import Blocks
 from chassis.bots import BotScope
 
 ItemT = TypeVar("ItemT")
@@ -156,6 +157,8 @@ class Message(msgspec.Struct):
     """A preview: a text was cut after 1 KiB, or longer sealed content was left out."""
     sealed: bytes | UnsetType = UNSET
     """Content that only clients can read, in base64; then `text` is null."""
+    blocks: Blocks | UnsetType = UNSET
+    """What a bot's message shows in place of its text."""
 
 
 class ChannelSummary(msgspec.Struct, kw_only=True):
@@ -471,3 +474,15 @@ class CommandAnswer(msgspec.Struct):
     """The message that an answer became."""
 
     message: Uuid
+
+
+class IntegrationAuditRecord(msgspec.Struct):
+    """What an administrator, or the service itself, did to a webhook or command."""
+
+    number: Whole
+    at: NumericDate
+    actor: str
+    """Empty for the service."""
+    action: str
+    subject: Uuid
+    reason: str

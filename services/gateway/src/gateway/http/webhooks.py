@@ -13,7 +13,7 @@ from starlette.responses import Response
 from chassis.errors import Conflict, TooLarge
 from chassis.proto_enums import from_word, to_word
 from gateway.http import shapes
-from gateway.http.api import Limit, Words, answer, api_of, ask, name_in_path, nothing, page
+from gateway.http.api import Limit, Position, Words, answer, api_of, ask, name_in_path, nothing, page
 from gateway.http.channels import UserId
 from gateway.http.operation import operation
 from gateway.identity.identity import Identity
@@ -64,6 +64,13 @@ class WebhooksQuery(msgspec.Struct):
 
     limit: Limit = 50
     cursor: Words = ""
+
+
+class AuditQuery(msgspec.Struct):
+    """Which page of the audit log."""
+
+    after: Position = 0
+    limit: Limit = 200
 
 
 class DeliveriesQuery(msgspec.Struct):
@@ -142,6 +149,19 @@ async def get_delivery(request: Request, identity: Identity) -> Response:
     found = await ask(api_of(request).clients.integrations.GetDelivery, asked)
     texts = {"body": found.body.decode(), "answer": found.answer.decode(errors="replace")}
     return answer(shapes.DeliveryDetail(**_delivery(found.delivery), **texts))
+
+
+@operation({200: shapes.Page[shapes.IntegrationAuditRecord]}, cost=2, scope=Beyond.PEOPLE)
+async def list_audit(request: Request, identity: Identity, query: AuditQuery) -> Response:
+    """List what was done to webhooks and commands, oldest first."""
+    asked = rpc.ListIntegrationAuditRequest(caller=identity.caller, after=query.after, page_size=min(query.limit, 1_000))
+    found = await ask(api_of(request).clients.integrations.ListIntegrationAudit, asked)
+    return page(
+        [
+            shapes.IntegrationAuditRecord(each.number, moment(each.at), each.actor, each.action, each.subject, each.reason)
+            for each in found.records
+        ]
+    )
 
 
 @operation({200: shapes.Resent}, Conflict, cost=5, scope=Beyond.PEOPLE)

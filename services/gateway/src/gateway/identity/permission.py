@@ -10,14 +10,11 @@ from gateway.protocol.scopes import Beyond, Scope
 
 def require(identity: Identity, scope: Scope) -> None:
     """Raise `NotAllowed` unless the caller's credential permits it. A person's permits all but posting as a webhook."""
-    match scope:
-        case Beyond.ANY:
-            permitted = not identity.hook
-        case Beyond.PEOPLE:
-            permitted = identity.scopes is None
-        case Beyond.HOOK:
-            permitted = bool(identity.hook)
-        case _:
-            permitted = identity.scopes is None or scope in identity.scopes
+    if identity.scopes is None:
+        permitted = scope is not Beyond.HOOK
+    elif identity.hook:
+        permitted = scope is Beyond.HOOK
+    else:
+        permitted = scope is Beyond.ANY or scope in identity.scopes
     if not permitted:
         raise NotAllowed(f"The token lacks the scope {scope}" if isinstance(scope, BotScope) else "Bots may not do this")

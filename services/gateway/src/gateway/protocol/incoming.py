@@ -19,6 +19,7 @@ from typing import Annotated, ClassVar, Literal, NoReturn, TypeAlias, get_args
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
+from chassis.blocks import Blocks
 from chassis.bots import BotScope
 from chassis.emoji import normalized
 from chassis.errors import HubbubError, InvalidFrame, TooLarge
@@ -72,6 +73,8 @@ class Send(_Frame, tag="send"):
     thread: Id | None = None
     attachments: Annotated[list[Id], Meta(max_length=10)] = []
     mentions: Annotated[list[Id], Meta(max_length=100)] = []
+    blocks: Blocks = []
+    """Of bots only."""
 
 
 class Edit(_Frame, tag="edit"):
@@ -83,6 +86,8 @@ class Edit(_Frame, tag="edit"):
     message: Id
     text: str | UnsetType = UNSET
     sealed: bytes | UnsetType = UNSET
+    blocks: Blocks = []
+    """Of bots only; none removes those that the message has."""
 
 
 class Delete(_Frame, tag="delete"):

@@ -81,6 +81,18 @@ CREATE TABLE invocations (
 );
 CREATE INDEX invocations_expired ON invocations (expires_at);
 
+-- What was done to webhooks and commands.
+CREATE TABLE audit (
+    number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tenant text NOT NULL,
+    at timestamptz NOT NULL DEFAULT now(),
+    actor text NOT NULL, -- empty: the service
+    action text NOT NULL,
+    subject uuid NOT NULL,
+    reason text NOT NULL DEFAULT ''
+);
+CREATE INDEX audit_tenant ON audit (tenant, number);
+
 -- Who reads the feed: one process at a time.
 CREATE TABLE feed_lease (
     one boolean PRIMARY KEY DEFAULT true CHECK (one), -- a single row
@@ -115,6 +127,12 @@ CREATE POLICY tenants ON invocations USING (
 );
 CREATE POLICY every_tenant ON invocations TO hubbub_every_tenant USING (current_setting('hubbub.tenants', true) = '{*}');
 
+ALTER TABLE audit ENABLE ROW LEVEL SECURITY;
+ALTER TABLE audit FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenants ON audit USING (
+    tenant = ANY ((SELECT NULLIF(current_setting('hubbub.tenants', true), '')::text[])::text[])
+);
+
 -- The three roles of the messages service's 0002_roles.sql. `hubbub_every_tenant` leases webhooks and removes old deliveries.
 GRANT USAGE ON SCHEMA public TO hubbub_service, hubbub_every_tenant;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO hubbub_service;
@@ -124,3 +142,4 @@ ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO hubbub_every
 GRANT UPDATE (lease, leased_until) ON webhooks TO hubbub_every_tenant;
 GRANT DELETE ON deliveries, invocations TO hubbub_every_tenant;
 REVOKE INSERT, UPDATE, DELETE ON migrations FROM hubbub_service;
+REVOKE UPDATE, DELETE ON audit FROM hubbub_service;

@@ -282,6 +282,7 @@ CREATE TABLE changes (
     tenant text NOT NULL,
     text text, -- the edited content, as in `entries`; NULL once deleted
     sealed bytea,
+    blocks jsonb,
     edited_at timestamptz,
     deleted_seq bigint,
     pinned boolean NOT NULL DEFAULT false,
@@ -294,7 +295,9 @@ CREATE INDEX changes_pinned ON changes (channel, seq) WHERE pinned;
 CREATE VIEW messages WITH (security_invoker = true) AS
 SELECT e.message AS id, e.channel, e.seq, e.tenant, e.actor AS sender, e.at, e.thread, e.about,
     CASE WHEN c.edited_at IS NULL THEN e.text ELSE c.text END AS text,
-    CASE WHEN c.edited_at IS NULL THEN e.sealed ELSE c.sealed END AS sealed, e.details,
+    CASE WHEN c.edited_at IS NULL THEN e.sealed ELSE c.sealed END AS sealed,
+    CASE WHEN c.edited_at IS NULL THEN e.details WHEN c.blocks IS NULL THEN e.details - 'blocks'
+      ELSE COALESCE(e.details, '{}') || jsonb_build_object('blocks', c.blocks) END AS details,
     c.edited_at, c.deleted_seq, COALESCE(c.pinned, false) AS pinned, c.pin_seq
 FROM entries e LEFT JOIN changes c ON c.channel = e.channel AND c.message = e.message WHERE e.kind = 1;
 

@@ -45,7 +45,7 @@ class Messages(RpcBase):
         caller = await self._admitted(request.caller)
         channel, key = validate.channel_id(request.channel), validate.key(request.key or uuid.uuid4().hex)
         uploads = convert.upload_ids(request.message)
-        post = convert.post(request.message)
+        post = convert.post(request.message, caller.user)
         if uploads:
             attached = await attachments.resolve(self._media, caller, channel, uploads)
             post = msgspec.structs.replace(post, attachments=attached)
@@ -61,7 +61,7 @@ class Messages(RpcBase):
         """Replace the content of the caller's own message."""
         caller = await self._admitted(request.caller)
         channel = validate.channel_id(request.channel)
-        outcome = await self._carry_out(caller, channel, "", convert.edit(request))
+        outcome = await self._carry_out(caller, channel, "", convert.edit(request, caller.user))
         return rpc.EditMessageResponse(seq=outcome.seq, at=convert.timestamp(outcome.at) if outcome.at else None)
 
     async def DeleteMessage(self, request: rpc.DeleteMessageRequest, _context: object) -> rpc.DeleteMessageResponse:

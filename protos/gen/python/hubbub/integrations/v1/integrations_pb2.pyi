@@ -351,3 +351,49 @@ class Command(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Command: _TypeAlias = Command  # noqa: Y015
+
+@_typing.final
+class IntegrationAuditRecord(_message.Message):
+    """What an administrator, or the service itself, did to a webhook or command. It is kept when its subject is deleted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """Number in the tenant's records: higher is later."""
+    actor: _builtins.str
+    """User id of the administrator; empty for the service."""
+    action: _builtins.str
+    """webhook.created, webhook.changed, webhook.enabled, webhook.disabled, webhook.suspended, webhook.deleted,
+    webhook.secret_rotated, webhook.resent, command.created or command.deleted.
+    """
+    subject: _builtins.str
+    """Id of the webhook or command."""
+    reason: _builtins.str
+    """`webhook.disabled` and `webhook.suspended`: why (requested, gone, failing, backlog). Empty otherwise."""
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        at: _timestamp_pb2.Timestamp | None = ...,
+        actor: _builtins.str = ...,
+        action: _builtins.str = ...,
+        subject: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "actor", b"actor", "at", b"at", "number", b"number", "reason", b"reason", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IntegrationAuditRecord: _TypeAlias = IntegrationAuditRecord  # noqa: Y015

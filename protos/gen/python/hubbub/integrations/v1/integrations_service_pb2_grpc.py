@@ -90,6 +90,11 @@ class IntegrationsServiceStub:
                 request_serializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.DeleteCommandRequest.SerializeToString,
                 response_deserializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.DeleteCommandResponse.FromString,
                 _registered_method=True)
+        self.ListIntegrationAudit = channel.unary_unary(
+                '/hubbub.integrations.v1.IntegrationsService/ListIntegrationAudit',
+                request_serializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.ListIntegrationAuditRequest.SerializeToString,
+                response_deserializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.ListIntegrationAuditResponse.FromString,
+                _registered_method=True)
         self.RunCommand = channel.unary_unary(
                 '/hubbub.integrations.v1.IntegrationsService/RunCommand',
                 request_serializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.RunCommandRequest.SerializeToString,
@@ -183,6 +188,13 @@ class IntegrationsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListIntegrationAudit(self, request, context):
+        """List what was done to webhooks and commands, oldest first. Administrators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RunCommand(self, request, context):
         """Run a slash command in a channel whose member the caller is, not as a reader. Its endpoint has 3 seconds; UNAVAILABLE without an
         answer.
@@ -255,6 +267,11 @@ def add_IntegrationsServiceServicer_to_server(servicer, server):
                     servicer.DeleteCommand,
                     request_deserializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.DeleteCommandRequest.FromString,
                     response_serializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.DeleteCommandResponse.SerializeToString,
+            ),
+            'ListIntegrationAudit': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListIntegrationAudit,
+                    request_deserializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.ListIntegrationAuditRequest.FromString,
+                    response_serializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.ListIntegrationAuditResponse.SerializeToString,
             ),
             'RunCommand': grpc.unary_unary_rpc_method_handler(
                     servicer.RunCommand,
@@ -565,6 +582,33 @@ class IntegrationsService:
             '/hubbub.integrations.v1.IntegrationsService/DeleteCommand',
             hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.DeleteCommandRequest.SerializeToString,
             hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.DeleteCommandResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListIntegrationAudit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hubbub.integrations.v1.IntegrationsService/ListIntegrationAudit',
+            hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.ListIntegrationAuditRequest.SerializeToString,
+            hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.ListIntegrationAuditResponse.FromString,
             options,
             channel_credentials,
             insecure,

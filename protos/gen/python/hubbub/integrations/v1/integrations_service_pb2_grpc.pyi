@@ -41,6 +41,8 @@ class IntegrationsServiceStub:
     """List the tenant's slash commands by name. For every user; endpoints and makers are shown to administrators only."""
     DeleteCommand: _aio.UnaryUnaryMultiCallable[_integrations_service_pb2.DeleteCommandRequest, _integrations_service_pb2.DeleteCommandResponse]
     """Delete a slash command. Administrators only."""
+    ListIntegrationAudit: _aio.UnaryUnaryMultiCallable[_integrations_service_pb2.ListIntegrationAuditRequest, _integrations_service_pb2.ListIntegrationAuditResponse]
+    """List what was done to webhooks and commands, oldest first. Administrators only."""
     RunCommand: _aio.UnaryUnaryMultiCallable[_integrations_service_pb2.RunCommandRequest, _integrations_service_pb2.RunCommandResponse]
     """Run a slash command in a channel whose member the caller is, not as a reader. Its endpoint has 3 seconds; UNAVAILABLE without an
     answer.
@@ -138,6 +140,14 @@ class IntegrationsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_integrations_service_pb2.DeleteCommandRequest, _abc.Awaitable[_integrations_service_pb2.DeleteCommandResponse]],
     ) -> _abc.Awaitable[_integrations_service_pb2.DeleteCommandResponse]:
         """Delete a slash command. Administrators only."""
+
+    @_abc_1.abstractmethod
+    def ListIntegrationAudit(
+        self,
+        request: _integrations_service_pb2.ListIntegrationAuditRequest,
+        context: _aio.ServicerContext[_integrations_service_pb2.ListIntegrationAuditRequest, _abc.Awaitable[_integrations_service_pb2.ListIntegrationAuditResponse]],
+    ) -> _abc.Awaitable[_integrations_service_pb2.ListIntegrationAuditResponse]:
+        """List what was done to webhooks and commands, oldest first. Administrators only."""
 
     @_abc_1.abstractmethod
     def RunCommand(

@@ -625,6 +625,7 @@ class Message(_message.Message):
     REACTIONS_FIELD_NUMBER: _builtins.int
     PINNED_FIELD_NUMBER: _builtins.int
     TRUNCATED_FIELD_NUMBER: _builtins.int
+    BLOCKS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Message id (UUID)."""
     channel: _builtins.str
@@ -665,6 +666,10 @@ class Message(_message.Message):
     def reactions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reaction]:
         """Reactions, in order of first appearance."""
 
+    @_builtins.property
+    def blocks(self) -> _containers.RepeatedCompositeFieldContainer[_events_pb2.Block]:
+        """What a bot's message shows in place of its text."""
+
     def __init__(
         self,
         *,
@@ -683,10 +688,11 @@ class Message(_message.Message):
         reactions: _abc.Iterable[Global___Reaction] | None = ...,
         pinned: _builtins.bool = ...,
         truncated: _builtins.bool = ...,
+        blocks: _abc.Iterable[_events_pb2.Block] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "content", b"content", "edited_at", b"edited_at", "sealed", b"sealed", "text", b"text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "attachments", b"attachments", "channel", b"channel", "content", b"content", "deleted", b"deleted", "edited_at", b"edited_at", "id", b"id", "mentions", b"mentions", "pinned", b"pinned", "reactions", b"reactions", "sealed", b"sealed", "sender", b"sender", "seq", b"seq", "text", b"text", "thread", b"thread", "truncated", b"truncated"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "attachments", b"attachments", "blocks", b"blocks", "channel", b"channel", "content", b"content", "deleted", b"deleted", "edited_at", b"edited_at", "id", b"id", "mentions", b"mentions", "pinned", b"pinned", "reactions", b"reactions", "sealed", b"sealed", "sender", b"sender", "seq", b"seq", "text", b"text", "thread", b"thread", "truncated", b"truncated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["text", "sealed"]  # noqa: Y015
     _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015

@@ -1830,6 +1830,7 @@ class EditMessageRequest(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     SEALED_FIELD_NUMBER: _builtins.int
+    BLOCKS_FIELD_NUMBER: _builtins.int
     channel: _builtins.str
     """Channel id."""
     message: _builtins.str
@@ -1842,6 +1843,10 @@ class EditMessageRequest(_message.Message):
     def caller(self) -> _messages_pb2.Caller:
         """The author."""
 
+    @_builtins.property
+    def blocks(self) -> _containers.RepeatedCompositeFieldContainer[_events_pb2.Block]:
+        """The new blocks, as in EditMessage of hubbub.events.v1."""
+
     def __init__(
         self,
         *,
@@ -1850,10 +1855,11 @@ class EditMessageRequest(_message.Message):
         message: _builtins.str = ...,
         text: _builtins.str = ...,
         sealed: _builtins.bytes = ...,
+        blocks: _abc.Iterable[_events_pb2.Block] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "content", b"content", "sealed", b"sealed", "text", b"text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "channel", b"channel", "content", b"content", "message", b"message", "sealed", b"sealed", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocks", b"blocks", "caller", b"caller", "channel", b"channel", "content", b"content", "message", b"message", "sealed", b"sealed", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["text", "sealed"]  # noqa: Y015
     _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
