@@ -22,13 +22,13 @@ export VIRTUAL_ENV := $(CURDIR)/.venv
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 LIBRARIES := protos/gen/python libs/chassis libs/bus libs/sendmany libs/client libs/stack
-SERVICES := gateway messages presence media
+SERVICES := gateway messages presence media integrations
 MEMBERS := $(LIBRARIES) $(SERVICES:%=services/%)
 NAMES := protos chassis bus sendmany client stack $(SERVICES)
 PROJECTS := $(MEMBERS:%=%/pyproject.toml)
 NATIVE := $(wildcard libs/*/src/*/*.c)
 SOURCES := $(wildcard libs/*/src libs/*/tests services/*/src services/*/tests protos/*.py tests bench)
-WEB_SOURCES = $(shell find web -type f -not -path 'web/node_modules/*' -not -path 'web/dist/*')
+WEB_SOURCES = $(shell find web -type f -not -path 'web/node_modules/*' -not -path '*/dist/*')
 
 # Test processes at once. Tests wait for leases and for other processes, so two processors keep four of them busy.
 TEST_PROCESSES ?= 4
@@ -37,7 +37,7 @@ PYTEST := $(VENV)/pytest --quiet --numprocesses $(TEST_PROCESSES)
 TOGETHER := --jobs 2 --output-sync=target
 
 .PHONY: help run check test static soak unit flow browser random fuzz faults bench bench-quick fmt lint types contracts protos protos-check docs \
-	lock web web-test chromium clean sbom advisories
+	lock web client web-test chromium clean sbom advisories
 
 # Tests that load a gateway to its limits, and expect it to keep its lease: nothing else may run beside them.
 ALONE := tests/faults tests/security/test_flood.py
@@ -57,7 +57,7 @@ run: $(STAMPS)/python $(STAMPS)/web ## run the whole product on this machine unt
 check: $(STAMPS)/python ## before each commit: format, lint, types, import contracts, unit tests; a few minutes
 	@$(MAKE) $(TOGETHER) lint types contracts unit
 
-test: $(STAMPS)/python $(STAMPS)/web chromium static ## everything that CI checks; a quarter of an hour on two processors
+test: $(STAMPS)/python $(STAMPS)/web $(STAMPS)/client chromium static ## everything that CI checks; a quarter of an hour on two processors
 	$(PYTEST) $(ALONE:%=--ignore=%)
 	$(VENV)/pytest --quiet $(ALONE)
 
@@ -69,14 +69,14 @@ soak: random fuzz faults ## random tests at length, on demand; SECONDS (60) for 
 unit: $(STAMPS)/python ## the tests of each library and service
 	@$(PYTEST) libs services
 
-flow: $(STAMPS)/python $(STAMPS)/web ## tests of the whole product with two gateways
+flow: $(STAMPS)/python $(STAMPS)/web $(STAMPS)/client chromium ## tests of the whole product with two gateways
 	@$(PYTEST) tests/flow
 
 browser: $(STAMPS)/python $(STAMPS)/web chromium ## tests of the web app in Chromium
 	@$(PYTEST) tests/browser
 
 random: $(STAMPS)/python ## state machines and property tests with many random examples
-	@$(PYTEST) -m soak --hypothesis-profile=soak
+	@BUILD_GO=1 $(PYTEST) -m soak --hypothesis-profile=soak
 
 faults: $(STAMPS)/python ## kill, pause and cut off processes at random while clients chat, then check every delivery; SECONDS (60), SEED, PAUSE, FAULTS
 	@$(VENV)/python -m tests.faults
@@ -151,8 +151,11 @@ protos: $(STAMPS)/python ## generate the stubs from the protos
 docs: $(STAMPS)/python ## generate the pages that come from code
 	$(VENV)/python -m messages permissions > docs/permissions.md
 	$(VENV)/python -m gateway openapi > docs/openapi.json
+	$(VENV)/python -m gateway asyncapi > docs/asyncapi.json
 
 web: $(STAMPS)/web ## build the web app into web/dist
+
+client: $(STAMPS)/client ## build the package @hubbub/client into web/client/dist
 
 lock: $(UV) ## upgrade every lock file to the newest versions that the members allow
 	@lock() { $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
@@ -164,7 +167,7 @@ lock: $(UV) ## upgrade every lock file to the newest versions that the members a
 	done
 
 clean: ## remove everything that the tools made, but not the data of 'make run'
-	rm -rf .venv .make .mypy_cache .pytest_cache .ruff_cache .import_linter_cache web/node_modules web/dist
+	rm -rf .venv .make .mypy_cache .pytest_cache .ruff_cache .import_linter_cache web/node_modules web/dist web/client/dist
 	find libs services protos tests -name __pycache__ -prune -exec rm -rf {} +
 
 # Prerequisites of the targets above, rebuilt when a source is newer.
@@ -192,6 +195,11 @@ $(STAMPS)/node: web/package.json web/package-lock.json | $(STAMPS)
 $(STAMPS)/web: $(STAMPS)/node $(WEB_SOURCES)
 	@echo "Building the web app"
 	npm --prefix web run --silent build
+	touch $@
+
+$(STAMPS)/client: $(STAMPS)/node $(WEB_SOURCES)
+	@echo "Building the web client's package"
+	npm --prefix web run --silent build:client
 	touch $@
 
 chromium:

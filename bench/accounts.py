@@ -4,7 +4,8 @@
 
 Users with 10, 100, 1,000 and 5,000 channels connect in turns, `sync` from `hello`, and leave. They share the channels with others
 who stay connected, and every tenth channel has something unread. Rows are written directly, since 5,000 channels are more than a
-user may join by default. The time of this process, which plays the clients, is not counted.
+user may join by default. The time of this process, which plays the clients, is not counted, nor is what the processes do anyway:
+their idling is measured before and subtracted.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psycopg
@@ -30,6 +31,7 @@ SIZES = {10: 200, 100: 100, 1_000: 30, 5_000: 8}
 POOL = 8_000
 """Channels of which users have random ones."""
 AT_ONCE = 16
+IDLE_SECONDS = 5.0
 RESIDENTS = 5
 """Users who stay connected; together they are in nearly all channels."""
 _FRAME_BYTES = 16 * 1024 * 1024
@@ -94,7 +96,15 @@ async def connect(target: str, token: str) -> int:
         return len(hello)
 
 
-async def round_of(system: Hubbub, tokens: Sequence[str]) -> tuple[dict[str, float], int]:
+async def idling(system: Hubbub) -> dict[str, float]:
+    """Seconds of processor time by role in a second without connects."""
+    roles = system.watch()
+    before = {role: processes.seconds(pids) for role, pids in roles.items()}
+    await asyncio.sleep(IDLE_SECONDS)
+    return {role: (processes.seconds(pids) - before[role]) / IDLE_SECONDS for role, pids in roles.items()}
+
+
+async def round_of(system: Hubbub, tokens: Sequence[str], idle: Mapping[str, float]) -> tuple[dict[str, float], int]:
     """Connect all users once; return milliseconds of processor time by role per connect, and the largest `hello`."""
     slots = asyncio.Semaphore(AT_ONCE)
 
@@ -103,11 +113,12 @@ async def round_of(system: Hubbub, tokens: Sequence[str]) -> tuple[dict[str, flo
             return await connect(system.targets[0], token)
 
     roles = system.watch()
-    before = {role: processes.seconds(pids) for role, pids in roles.items()}
+    before, began = {role: processes.seconds(pids) for role, pids in roles.items()}, time.monotonic()
     sizes = await asyncio.gather(*(one(token) for token in tokens))
     await asyncio.sleep(1)  # presence and the sweeper follow
-    spent = {role: (processes.seconds(pids) - before[role]) * 1000 / len(tokens) for role, pids in roles.items()}
-    return spent, max(sizes)
+    seconds = time.monotonic() - began
+    spent = {role: processes.seconds(pids) - before[role] - idle[role] * seconds for role, pids in roles.items()}
+    return {role: 1000 * each / len(tokens) for role, each in spent.items()}, max(sizes)
 
 
 async def stay(target: str, token: str, inside: asyncio.Event) -> None:
@@ -134,10 +145,11 @@ async def measure(data: Path, seconds: float) -> None:
             residents.append(asyncio.create_task(stay(system.targets[0], token, inside)))
             await inside.wait()
         tokens = {size: [issuer.token(user(size, number)) for number in range(users)] for size, users in SIZES.items()}
+        idle = await idling(system)
         until = time.monotonic() + seconds
         while not hellos or time.monotonic() < until:
             for size in SIZES:
-                spent, hellos[size] = await round_of(system, tokens[size])
+                spent, hellos[size] = await round_of(system, tokens[size], idle)
                 rounds[size].append(spent)
         for task in residents:
             task.cancel()

@@ -56,3 +56,10 @@ async def browser() -> AsyncIterator[Browser]:
         chromium = await playwright.chromium.launch(executable_path=program, headless=True, args=_CHROMIUM)
         yield chromium
         await chromium.close()
+
+
+@pytest.fixture(params=["native", "socketio"])
+def door(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each of the doors, through which the test's connections are made."""
+    monkeypatch.setattr("tests.client.socket.door", request.param)
+    return str(request.param)

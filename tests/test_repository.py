@@ -66,7 +66,7 @@ def _depends_on(member: Path) -> set[str]:
     return {name for name in names if not name.startswith("hubbub-")}.union(*beneath)
 
 
-@pytest.mark.parametrize("service", ["gateway", "messages", "presence", "media"])
+@pytest.mark.parametrize("service", ["gateway", "messages", "presence", "media", "integrations"])
 def test_each_services_lock_contains_its_dependencies(service: str) -> None:
     member = _ROOT / "services" / service
     assert _depends_on(member) - _locked(member / "requirements.lock") == set()

@@ -1,4 +1,11 @@
 /** Which module may import which; `npm run lint` checks it. */
+
+/** The entries of the package besides `index`: the `exports` of `client/package.json`. */
+const entries = Object.keys(require("./client/package.json").exports)
+  .filter((name) => name !== "." && !name.endsWith(".json"))
+  .map((name) => name.slice("./".length))
+  .join("|");
+
 module.exports = {
   forbidden: [
     {
@@ -31,9 +38,24 @@ module.exports = {
     },
     {
       name: "app-uses-the-public-client",
+      comment: "What the app needs, other products need as well: it is in the package.",
       severity: "error",
       from: { path: "^app/" },
-      to: { path: "^client/", pathNot: "^client/index\\.ts$" },
+      to: { path: "^client/", pathNot: `^client/(index|${entries})\\.ts$` },
+    },
+    {
+      name: "client-index-is-small",
+      comment: "What only some products need is an entry of its own.",
+      severity: "error",
+      from: { path: "^client/", pathNot: `^client/(${entries}|history|roster)\\.ts$` },
+      to: { path: `^client/(${entries}|history|roster)\\.ts$`, dependencyTypesNot: ["type-only"] },
+    },
+    {
+      name: "client-entries-share-index",
+      comment: "Another import would put a second copy of the module into the built entry; of these, a copy is harmless.",
+      severity: "error",
+      from: { path: `^client/(${entries})\\.ts$` },
+      to: { path: "^client/", pathNot: "^client/(index|history|roster|timeline)\\.ts$" },
     },
     {
       name: "ui-knows-no-feature",
@@ -63,6 +85,7 @@ module.exports = {
   ],
   options: {
     doNotFollow: { path: "node_modules" },
+    exclude: { path: "^client/(dist/|example)" },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: "tsconfig.json" },
     enhancedResolveOptions: { extensions: [".ts", ".tsx", ".js", ".json"] },

@@ -4,7 +4,7 @@ import globals from "globals";
 import ts from "typescript-eslint";
 
 export default ts.config(
-  { ignores: ["dist", "node_modules", ".dependency-cruiser.cjs"] },
+  { ignores: ["dist", "client/dist", "node_modules", ".dependency-cruiser.cjs"] },
   js.configs.recommended,
   ...ts.configs.strictTypeChecked,
   {
@@ -23,5 +23,5 @@ export default ts.config(
       "@typescript-eslint/no-unused-vars": ["error", { argsIgnorePattern: "^_" }],
     },
   },
-  { files: ["*.js"], ...ts.configs.disableTypeChecked },
+  { files: ["*.js", "client/*.js"], ...ts.configs.disableTypeChecked },
 );

@@ -1,3 +1,5 @@
+import { fileURLToPath } from "node:url";
+
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vitest/config";
 
@@ -6,6 +8,10 @@ const gateway = process.env["HUBBUB_GATEWAY"] ?? "http://127.0.0.1:8080";
 
 export default defineConfig({
   plugins: [react()],
+  resolve: {
+    // Vite would follow the package's `exports` to its build, and the app would hold a second copy of every class.
+    alias: [{ find: /^(\.\.\/)+client$/, replacement: fileURLToPath(new URL("client/index.ts", import.meta.url)) }],
+  },
   build: {
     target: "es2022",
     sourcemap: false,

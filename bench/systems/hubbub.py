@@ -4,7 +4,8 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,6 +14,7 @@ from bench import processes
 from bench.people import AUDIENCE, ISSUER, TENANT, People
 from bench.systems.provisioning import provision
 from chassis.identity import GATEWAY
+from hubbub.messages.v1.feed_service_pb2_grpc import FeedServiceStub
 from stack import Stack
 
 _STARTED_SECONDS = 30
@@ -37,6 +39,7 @@ class Hubbub:
                 "HUBBUB_DEV_LOGIN": "0",
                 "HUBBUB_ISSUERS": json.dumps([issuer]),
                 "HUBBUB_TRUSTED_PROXIES": "none",
+                "HUBBUB_INTEGRATIONS_PRIVATE_ENDPOINTS": "0",
                 "HUBBUB_TENANT_SENDS_PER_SECOND": "1000000",
                 "HUBBUB_TENANT_REQUESTS_PER_SECOND": "1000000",
             },
@@ -79,6 +82,12 @@ class Hubbub:
         """Create users and rooms through the messages service."""
         async with self._stack.channel("messages", GATEWAY) as channel:
             return await provision(channel, people)
+
+    @asynccontextmanager
+    async def feed(self) -> AsyncIterator[FeedServiceStub]:
+        """The feed, as the stack's product calls it, inside the block."""
+        async with self._stack.channel("feed") as channel:
+            yield FeedServiceStub(channel)
 
     async def restart_server(self) -> None:
         """Replace every gateway with a new process."""

@@ -52,7 +52,8 @@ done
 # The stores' users: the rules of the development stores, with passwords of their own
 password postgres | once "$secrets/postgres/password"
 roles='' acl=''
-for role in messages messages_service messages_sweeper media media_service media_sweeper; do
+for role in messages messages_service messages_sweeper media media_service media_sweeper \
+	integrations integrations_service integrations_sweeper; do
 	roles="$roles;/^CREATE ROLE $role LOGIN/s/'development'/'$(password "$role")'/"
 done
 sed "$roles" "$k8s/stores/init.sql" | once "$secrets/postgres/init.sql"
@@ -108,7 +109,14 @@ HUBBUB_MEDIA_SWEEPER_DATABASE_URL=$(database media_sweeper media)
 HUBBUB_MEDIA_S3_ACCESS_KEY=media
 HUBBUB_MEDIA_S3_SECRET_KEY=$(password objects)
 END
-for service in messages media; do
+once "$secrets/integrations.env" <<END
+$callers
+HUBBUB_INTEGRATIONS_DATABASE_URL=$(database integrations_service integrations)
+HUBBUB_INTEGRATIONS_SWEEPER_DATABASE_URL=$(database integrations_sweeper integrations)
+HUBBUB_INTEGRATIONS_KEY="$(line "$secrets/identities/integrations.pem")"
+HUBBUB_INTEGRATIONS_KEYS=$(tr -d '\n' <"$secrets/identities/keys")
+END
+for service in messages media integrations; do
 	variable=HUBBUB_$(echo "$service" | tr a-z A-Z)_MIGRATION_DATABASE_URL
 	once "$secrets/$service-migrate.env" <<END
 $variable=$(database "$service" "$service")

@@ -7,10 +7,10 @@ version=${1:?usage: upgrade.sh 0.2.0}
 sed "s/^HUBBUB_VERSION=.*/HUBBUB_VERSION=$version/" .env >.env.new
 mv .env.new .env
 docker compose pull --policy missing
-for service in messages-migrate media-migrate; do
+for service in messages-migrate media-migrate integrations-migrate; do
 	docker compose run --rm --no-deps "$service"
 done
-for service in messages-worker messages-search messages-feed messages-api presence media gateway-1 gateway-2; do
+for service in messages-worker messages-search messages-feed messages-api presence media integrations gateway-1 gateway-2; do
 	docker compose up --detach --wait --no-deps "$service"
 done
 docker compose up --detach --wait

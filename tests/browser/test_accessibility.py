@@ -1,19 +1,13 @@
 """Menus, dialogs, search lists and the emoji picker by keyboard alone, and the rules of WCAG 2.1 AA on each of these screens."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Locator, expect
 
 from stack import Stack
-from tests.browser.window import Window, windows
-
-AXE = Path(__file__).parents[2] / "web/node_modules/axe-core/axe.min.js"
-"""A development dependency of the web app."""
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
-PHONE = {"width": 390, "height": 844}
+from tests.browser.window import PHONE, Window, windows
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -135,59 +129,53 @@ async def test_screens_break_no_rule_of_wcag(ann: Window, *, narrow: bool, schem
     page, test_id = ann.page, ann.page.get_by_test_id
     size = page.viewport_size
     if narrow:
-        await page.set_viewport_size({"width": PHONE["width"], "height": PHONE["height"]})
+        await page.set_viewport_size(PHONE)
     await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     await expect(ann.message("hello everyone")).to_be_visible()
-    await _breaks_no_rule(ann)
+    await ann.breaks_no_rule()
     for button, menu_item, dialog in (
         ("conversation-menu", "settings", "settings-name"),
         ("conversation-menu", "leave", "action-confirm"),
     ):
         await test_id(button).click()
         await expect(page.get_by_role("menu")).to_be_visible()
-        await _breaks_no_rule(ann)
+        await ann.breaks_no_rule()
         await test_id(f"menu-{menu_item}").click()
         await expect(test_id(dialog)).to_be_visible()
-        await _breaks_no_rule(ann)
+        await ann.breaks_no_rule()
         await page.keyboard.press("Escape")
     message = ann.message("hello everyone")
     await message.hover()
     await message.get_by_test_id("react").click()
     await expect(test_id("emoji-picker")).to_be_visible()
-    await _breaks_no_rule(ann)
+    await ann.breaks_no_rule()
     await page.keyboard.press("Escape")
     await ann.act(message, "reply")
     await expect(test_id("thread").get_by_test_id("message")).to_have_count(1)
-    await _breaks_no_rule(ann)
+    await ann.breaks_no_rule()
     await page.get_by_label("Close thread").click()
     await test_id("members-toggle").click()
     await test_id("add-member").click()
     await expect(page.get_by_text("Everyone has been added.")).to_be_visible()
-    await _breaks_no_rule(ann)
+    await ann.breaks_no_rule()
     await page.get_by_label("Close members").click()
     await page.keyboard.press("Control+k")
     await test_id("search-messages").click()
-    await _breaks_no_rule(ann)
+    await ann.breaks_no_rule()
     await test_id("search-input").fill("hello")
     await expect(test_id("search-hit")).to_have_count(1)
-    await _breaks_no_rule(ann)
+    await ann.breaks_no_rule()
     await page.keyboard.press("Escape")
     await expect(page.get_by_role("dialog")).to_have_count(0)
     if narrow:
         await test_id("back").click()
     await test_id("new-channel").click()
     await expect(test_id("person")).to_have_count(1)
-    await _breaks_no_rule(ann)
+    await ann.breaks_no_rule()
     await page.keyboard.press("Escape")
     if size is not None:
         await page.set_viewport_size(size)
     await ann.enter("Reading group")
-
-
-async def _breaks_no_rule(window: Window) -> None:
-    await window.page.evaluate(AXE.read_text())
-    found = await window.page.evaluate("tags => axe.run(document, { resultTypes: ['violations'], runOnly: tags })", RULES)
-    assert [(rule["id"], node["html"]) for rule in found["violations"] for node in rule["nodes"]] == []
 
 
 async def test_nothing_was_complained_about_on_the_console(ann: Window) -> None:

@@ -6,6 +6,7 @@ Each action brings its window to the front, since a browser hardly renders windo
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, Self
 from uuid import uuid4
 
@@ -17,6 +18,10 @@ PATIENCE_MS = 10_000
 CONSENT_TENANT = "web-consent"
 """In this tenant strangers can only invite each other."""
 _DESKTOP = ViewportSize(width=1280, height=800)
+PHONE = ViewportSize(width=390, height=844)
+_AXE = Path(__file__).parents[2] / "web/node_modules/axe-core/axe.min.js"
+"""A development dependency of the web app."""
+_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +126,13 @@ class Window:
     async def about_member(self, name: str, item: str) -> None:
         """Pick from a member's menu; the list of members is open."""
         await self.choose(self.member(name).get_by_test_id("member-menu"), item)
+
+    async def breaks_no_rule(self) -> None:
+        """Check what is on the screen by the rules of WCAG 2.1 AA."""
+        await self.page.evaluate(_AXE.read_text())
+        found = await self.page.evaluate("tags => axe.run(document, { resultTypes: ['violations'], runOnly: tags })", _RULES)
+        broken = [(rule["id"], node["html"], node["failureSummary"]) for rule in found["violations"] for node in rule["nodes"]]
+        assert not broken, broken
 
     def message(self, text: str) -> Locator:
         """The stored messages with this text."""

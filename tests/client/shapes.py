@@ -138,6 +138,22 @@ _channel_data = record({"name": nullable(text), "topic": nullable(text), "slow_m
 _reaction_data = record({"message": uuid, "emoji": text})
 _message_only = record({"message": uuid})
 
+_choice = record({"value": text, "text": text})
+_BLOCKS = {
+    "text": record({"type": text, "text": text}),
+    "image": record({"type": text, "upload": text, "alt": text}),
+    "buttons": record({"type": text, "id": text, "buttons": listed(_choice)}),
+    "select": record({"type": text, "id": text, "label": text, "options": listed(_choice)}),
+}
+
+
+def block(value: Any, path: str) -> None:
+    """A block of a bot's message."""
+    if not isinstance(value, dict) or value.get("type") not in _BLOCKS:
+        raise Mismatch(f"{path}: {value!r} is no block")
+    _BLOCKS[value["type"]](value, path)
+
+
 EVENT_DATA: Mapping[str, Check] = {
     "message.posted": record(
         {
@@ -148,9 +164,9 @@ EVENT_DATA: Mapping[str, Check] = {
             "attachments": listed(attachment),
             "mentions": listed(text),
         },
-        {"sealed": text},
+        {"sealed": text, "blocks": listed(block)},
     ),
-    "message.edited": record({"message": uuid, "text": nullable(text)}, {"sealed": text}),
+    "message.edited": record({"message": uuid, "text": nullable(text)}, {"sealed": text, "blocks": listed(block)}),
     "message.deleted": _message_only,
     "reaction.added": _reaction_data,
     "reaction.removed": _reaction_data,
@@ -241,7 +257,7 @@ message = record(
         "reactions": listed(reaction),
         "pinned": flag,
     },
-    {"sealed": text},
+    {"sealed": text, "blocks": listed(block)},
 )
 
 _channel_fields: Mapping[str, Check] = {
@@ -256,15 +272,32 @@ _channel_fields: Mapping[str, Check] = {
     "muted": flag,
     "last_message": nullable(message),
 }
-_peer = {"peer": record({"user": text, "name": text})}
+_peer = {"peer": record({"user": text, "name": text}, {"bot": true})}
 """The other user of a direct channel. The web app names the channel by it; the protocol does not promise the field."""
 channel = record(_channel_fields, _peer)
 channel_details = record(
     _channel_fields, {**_peer, "slow_mode_seconds": whole, "history": one_of("all", "joined"), "members": whole}
 )
 me = record({"user": text, "tenant": text, "name": text, "roles": listed(text)})
-user = record({"user": text, "name": text})
-member = record({"user": text, "name": text, "role": role})
+user = record({"user": text, "name": text}, {"bot": true})
+member = record({"user": text, "name": text, "role": role}, {"bot": true})
+_bot_id = matching(r"bot:[0-9a-f]{24}")
+_day = matching(r"\d{4}-\d\d-\d\d")
+_made = {"creator": text, "created_at": moment}
+bot = record({"user": _bot_id, "name": text, "disabled": flag, "channel": nullable(uuid), **_made})
+_bot_token = {
+    "id": uuid,
+    "name": text,
+    "scopes": listed(one_of("read", "write", "react", "upload", "manage", "moderate")),
+    "expires_at": nullable(moment),
+    "used_on": nullable(_day),
+    **_made,
+}
+bot_token = record(_bot_token)
+new_bot_token = record({**_bot_token, "token": matching(r"hubbot_[a-z0-9-]{1,64}\.[A-Za-z0-9_-]{43}")})
+_hook = {"id": _bot_id, "name": text, "disabled": flag, "used_on": nullable(_day), **_made}
+hook = record(_hook)
+new_hook = record({**_hook, "path": matching(r"/v1/hooks/[a-z0-9-]{1,64}\.[0-9a-f]{24}/[A-Za-z0-9_-]{43}")})
 posted = record({"message": uuid, "seq": whole, "at": moment}, {"duplicate": true})
 login = record({"token": text, "expires_in": number})
 ticket = record({"ticket": text, "expires_in": number})

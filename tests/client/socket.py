@@ -1,4 +1,4 @@
-"""The WebSocket client: one connection. Every frame is checked against the protocol and kept.
+"""The WebSocket client: one connection. Every frame is checked against the protocol and the AsyncAPI document, and kept.
 
 `follower` reconnects and resumes.
 """
@@ -15,10 +15,14 @@ import websockets
 from websockets.asyncio.client import ClientConnection
 from websockets.typing import Subprotocol
 
-from tests.client import shapes
+from tests.client import asyncapi, shapes
 from tests.client.api import Api
+from tests.client.socketio import PATH, Refused, SocketIoConnection
 
 Frame = dict[str, Any]
+Door = Literal["native", "socketio"]
+door: Door = "native"
+"""Through which connections are made; the fixture `door` sets it for a test."""
 Way = Literal["header", "ticket", "protocol"]
 _OPEN_SECONDS = 10.0
 _REPLY_SECONDS = 10.0
@@ -46,7 +50,7 @@ class Closed(Exception):
 class Socket:
     """One open connection. Frames are kept in order; `expect` takes the first that matches and leaves the others."""
 
-    def __init__(self, connection: ClientConnection, seen: Callable[[Frame], None] | None) -> None:
+    def __init__(self, connection: ClientConnection | SocketIoConnection, seen: Callable[[Frame], None] | None) -> None:
         self._connection = connection
         self._seen = seen
         self.frames: list[Frame] = []
@@ -98,7 +102,9 @@ class Socket:
         """Send a frame with a `ref` and return its answer: ack, error, synced or pong. Raises TimeoutError, Closed."""
         ref = fields.pop("ref", None) or f"r{next(self._refs)}"
         await self.send(type_, ref=ref, **fields)
-        return await self.answer(ref)
+        answer = await self.answer(ref)
+        _documented({"type": type_, "ref": ref, **fields}, answer)
+        return answer
 
     async def answer(self, ref: Any) -> Frame:
         """Take the answer to the frame that carried this `ref`. Raises TimeoutError, Closed."""
@@ -171,6 +177,7 @@ class Socket:
             async for data in self._connection:
                 frame = json.loads(data)
                 shapes.frame(frame)
+                asyncapi.received(frame)
                 if not self.hello:
                     self._greet(frame)
                 if self._seen is not None:
@@ -218,8 +225,12 @@ async def connect(
         protocols = (*protocols, f"bearer.{api.token}")
     elif api.token is not None:
         head["Authorization"] = f"Bearer {api.token}"
-    address = (url or api.url).replace("http", "ws", 1) + f"/v1/connect{query}"
-    connection = await _upgrade(address, protocols, head, origin)
+    address = (url or api.url).replace("http", "ws", 1)
+    connection: ClientConnection | SocketIoConnection
+    if door == "native":
+        connection = await _upgrade(f"{address}/v1/connect{query}", protocols, head, origin)
+    else:
+        connection = await _open_socketio(address + PATH + query.replace("?", "&"), head, origin)
     socket = Socket(connection, seen)
     receiving = asyncio.create_task(socket.receive())
     try:
@@ -228,6 +239,15 @@ async def connect(
     finally:
         await connection.close()
         await receiving
+
+
+async def _open_socketio(address: str, headers: dict[str, str], origin: str | None) -> SocketIoConnection:
+    try:
+        return await SocketIoConnection.opened(await _upgrade(address, (), headers, origin))
+    except Refused as refused:
+        raise Refusal(refused.status, websockets.Headers(), b"") from None
+    except websockets.ConnectionClosed as error:
+        raise Closed(_code(error)) from None
 
 
 async def _upgrade(address: str, protocols: tuple[str, ...], headers: dict[str, str], origin: str | None) -> ClientConnection:
@@ -255,7 +275,18 @@ async def _upgrade(address: str, protocols: tuple[str, ...], headers: dict[str, 
     return connection
 
 
-def _code(end: websockets.ConnectionClosed | ClientConnection) -> int:
+def _documented(frame: Frame, answer: Frame) -> None:
+    """Raise Mismatch unless the document has the answer, and the frame too if the server has accepted it."""
+    if answer.get("reason") == "INVALID_FRAME":
+        return
+    problem = asyncapi.wrong("client", frame)
+    if problem is None and answer["type"] not in asyncapi.answers(frame["type"]):
+        problem = f"{answer['type']} is not among its answers"
+    if problem is not None:
+        raise shapes.Mismatch(f"{frame}: {problem}")
+
+
+def _code(end: websockets.ConnectionClosed | ClientConnection | SocketIoConnection) -> int:
     if isinstance(end, websockets.ConnectionClosed):
         return end.rcvd.code if end.rcvd is not None else 1006
     return end.close_code if end.close_code is not None else 1006

@@ -12,8 +12,17 @@ from tests.deploy.kustomize import Document, render
 ROOT = Path(__file__).parents[2]
 K8S = ROOT / "deploy" / "k8s"
 OVERLAYS = ("dev", "prod")
-COMPONENTS = ("gateway", "messages-api", "messages-worker", "messages-search", "messages-feed", "presence", "media")
-JOBS = ("messages-migrate", "media-migrate")
+COMPONENTS = (
+    "gateway",
+    "messages-api",
+    "messages-worker",
+    "messages-search",
+    "messages-feed",
+    "presence",
+    "media",
+    "integrations",
+)
+JOBS = ("messages-migrate", "media-migrate", "integrations-migrate")
 
 
 @functools.cache

@@ -39,7 +39,7 @@ def database_url(kind: str, name: str, variable: str, server: Postgres) -> str:
 async def test_each_service_can_migrate_its_own_database_and_enter_no_other(server_data: Path) -> None:
     async with postgres(server_data / "development") as server:
         await initialised(server)
-        for service in ("messages", "media"):
+        for service in ("messages", "media", "integrations"):
             variable = f"HUBBUB_{service.upper()}_MIGRATION_DATABASE_URL"
             url = database_url("Job", f"{service}-migrate", variable, server)
             command = (sys.executable, "-m", service, "migrate")
@@ -49,7 +49,7 @@ async def test_each_service_can_migrate_its_own_database_and_enter_no_other(serv
             foreign = "media" if service == "messages" else "messages"
             with pytest.raises(psycopg.OperationalError, match="permission denied"):
                 await psycopg.AsyncConnection.connect(urlunsplit(urlsplit(url)._replace(path=f"/{foreign}")))
-            process_name = "messages-api" if service == "messages" else "media"
+            process_name = "messages-api" if service == "messages" else service
             addresses = [
                 database_url("Deployment", process_name, f"HUBBUB_{service.upper()}_{role}DATABASE_URL", server)
                 for role in ("", "SWEEPER_")

@@ -294,7 +294,7 @@ async def test_the_task_for_roles_makes_what_the_services_need_and_can_be_repeat
             async with asyncio.timeout(30):
                 _, errors = await run.communicate(statements.encode())
             assert run.returncode == 0, errors
-        for service in ("messages", "media"):
+        for service in ("messages", "media", "integrations"):
             for role in (service, f"{service}_service", f"{service}_sweeper"):
                 address = f"postgresql://{role}:secret@127.0.0.1:{server.port}/{service}"
                 async with await psycopg.AsyncConnection.connect(address) as connection:

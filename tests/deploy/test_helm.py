@@ -124,7 +124,10 @@ def test_a_wrong_value_is_refused_with_its_name(values: dict[str, Any], said: st
 def test_what_a_migration_needs_exists_before_it_runs() -> None:
     secret = {"url": "postgresql://…"}
     given = changed(
-        secrets={"from": "values", "values": {f"{service}-database-owner": secret for service in ("messages", "media")}}
+        secrets={
+            "from": "values",
+            "values": {f"{service}-database-owner": secret for service in ("messages", "media", "integrations")},
+        }
     )
     documents = [each for text in render(given).values() if "kind:" in text for each in yaml.safe_load_all(text) if each]
     hooks = {

@@ -12,7 +12,7 @@ import yaml
 
 from chassis.callers import EVERY_TENANT, Callers, callers
 from chassis.config import load
-from chassis.identity import GATEWAY, MESSAGES, Identity, private_key
+from chassis.identity import GATEWAY, INTEGRATIONS, MESSAGES, Identity, private_key
 from chassis.scopes import GATEWAY_SCOPES, NEEDED, Scope
 from tests.deploy import kubectl_stand_in
 from tests.deploy.manifests import K8S, ROOT
@@ -71,11 +71,16 @@ def cluster(tmp_path: Path) -> Cluster:
 
 def test_the_created_identity_is_a_gateway_with_all_scopes_and_tenants(tmp_path: Path) -> None:
     run("make.sh", str(tmp_path))
-    made, messages = known = callers((tmp_path / "callers.json").read_text())
+    made, messages, integrations = known = callers((tmp_path / "callers.json").read_text())
     assert (made.name, made.tenants, made.calls_per_second) == (GATEWAY, [EVERY_TENANT], 0)
     identity = Identity(GATEWAY, private_key((tmp_path / "gateway.pem").read_text()))
     assert Callers(known).identify([identity.credential("messages")]).scopes == GATEWAY_SCOPES
     assert (messages.name, messages.scopes, messages.tenants) == (MESSAGES, [Scope.MEDIA_READ], [EVERY_TENANT])
+    assert (integrations.name, integrations.scopes, integrations.tenants) == (
+        INTEGRATIONS,
+        [Scope.FEED, Scope.CHANNELS_READ, Scope.MESSAGES_WRITE],
+        [EVERY_TENANT],
+    )
     service = Identity(MESSAGES, private_key((tmp_path / "messages.pem").read_text()))
     assert Callers(known).identify([service.credential("media")]).scopes == {Scope.MEDIA_READ}
 
@@ -95,6 +100,8 @@ def test_every_service_knows_the_development_gateway(cluster: Cluster, tmp_path:
     secrets = {
         "HUBBUB_GATEWAY_KEY": made["gateway-identity", "gateway.pem"],
         "HUBBUB_MESSAGES_KEY": made["messages-identity", "messages.pem"],
+        "HUBBUB_INTEGRATIONS_KEY": made["integrations-identity", "integrations.pem"],
+        "HUBBUB_INTEGRATIONS_KEYS": made["integrations-keys", "keys"],
         "HUBBUB_CALLERS": made["callers", "callers.json"],
     }
 
@@ -103,7 +110,7 @@ def test_every_service_knows_the_development_gateway(cluster: Cluster, tmp_path:
         return load(config_of(process), {**given, **{name: secrets[name] for name in secrets.keys() & given.keys()}})
 
     gateway = started("gateway")
-    for process in ("messages-api", "presence", "media"):
+    for process in ("messages-api", "presence", "media", "integrations"):
         known = Callers(started(process).callers)
         for needed in (each for each in NEEDED.values() if each.scope in GATEWAY_SCOPES):
             known.identify([gateway.identity.credential(needed.audience)]).authorize(needed)
@@ -113,7 +120,9 @@ def test_a_cluster_keeps_its_key(cluster: Cluster) -> None:
     assert cluster.hook() == cluster.hook()
 
 
-@pytest.mark.parametrize("lost", ["gateway-identity", "messages-identity", "callers"])
+@pytest.mark.parametrize(
+    "lost", ["gateway-identity", "messages-identity", "integrations-identity", "integrations-keys", "callers"]
+)
 def test_a_single_secret_is_replaced_by_a_matching_pair(cluster: Cluster, lost: str) -> None:
     before = cluster.hook()
     cluster.lose(lost)

@@ -13,7 +13,7 @@ import yaml
 from tests.deploy.dockerfile import stages
 from tests.deploy.manifests import COMPONENTS, JOBS, OVERLAYS, ROOT, named, of_kind, pod
 
-SERVICES = ("gateway", "messages", "presence", "media")
+SERVICES = ("gateway", "messages", "presence", "media", "integrations")
 MEMBERS = {
     "hubbub-protos": "protos/gen/python",
     "hubbub-chassis": "libs/chassis",

@@ -35,6 +35,9 @@ def test_grpc_edges_are_those_of_the_architecture(overlay: str) -> None:
         ("gateway", "messages-api"),
         ("gateway", "presence"),
         ("gateway", "media"),
+        ("gateway", "integrations"),
+        ("integrations", "messages-feed"),
+        ("integrations", "messages-api"),
         ("messages-api", "media"),
     }
     assert set(_leaving(overlay, GRPC)) == wanted
@@ -90,8 +93,10 @@ def test_stores_accept_their_clients_only() -> None:
         "messages-search",
         "messages-feed",
         "media",
+        "integrations",
         "messages-migrate",
         "media-migrate",
+        "integrations-migrate",
     }
     assert clients("valkey") == {"gateway", "messages-api", "messages-worker", "messages-search", "messages-feed", "presence"}
 

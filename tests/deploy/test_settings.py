@@ -3,6 +3,7 @@
 The processes' own configuration classes read them.
 """
 
+import base64
 import dataclasses
 import importlib
 import os
@@ -34,6 +35,8 @@ CONFIGS = {
     "presence": ("presence", "presence.config", "Config"),
     "media": ("media", "media.config", "Config"),
     "media-migrate": ("media", "media.config", "MigrateConfig"),
+    "integrations": ("integrations", "integrations.config", "Config"),
+    "integrations-migrate": ("integrations", "integrations.config", "MigrateConfig"),
 }
 """Each process, with its service and the class that declares its settings."""
 KEY = OKPKey.generate_key("Ed25519")
@@ -41,6 +44,8 @@ SECRETS = {
     "HUBBUB_GATEWAY_KEY": KEY.as_pem(private=True).decode(),
     "HUBBUB_MESSAGES_KEY": KEY.as_pem(private=True).decode(),
     "HUBBUB_SESSION_KEYS": os.urandom(32).hex(),
+    "HUBBUB_INTEGRATIONS_KEY": KEY.as_pem(private=True).decode(),
+    "HUBBUB_INTEGRATIONS_KEYS": base64.urlsafe_b64encode(os.urandom(32)).decode(),
     "HUBBUB_MESSAGES_AUDIT_KEY": KEY.as_pem(private=True).decode(),
     "HUBBUB_BUS_URL": "rediss://user:password@host",
     "HUBBUB_PRESENCE_REDIS_URL": "rediss://user:password@host",
@@ -48,7 +53,13 @@ SECRETS = {
 }
 """Placeholders for secrets that need a certain form; any other is an address."""
 SECRET = "postgresql://user:password@host/name?sslmode=verify-full"
-MADE_IN_THE_CLUSTER = {("gateway-identity", "gateway.pem"), ("messages-identity", "messages.pem"), ("callers", "callers.json")}
+MADE_IN_THE_CLUSTER = {
+    ("gateway-identity", "gateway.pem"),
+    ("messages-identity", "messages.pem"),
+    ("integrations-identity", "integrations.pem"),
+    ("integrations-keys", "keys"),
+    ("callers", "callers.json"),
+}
 """Secrets that identities/hook.sh creates in the development overlay."""
 OPTIONAL = {("audit-key", "audit.pem")}
 """Secrets that the development overlay does without."""
@@ -97,7 +108,7 @@ def test_all_processes_on_the_bus_have_the_same_number_of_partitions(overlay: st
     assert len({variables_of(overlay, process, tmp_path)["HUBBUB_BUS_PARTITIONS"] for process in on_the_bus}) == 1
 
 
-@pytest.mark.parametrize("process", ["messages-api", "messages-feed", "presence", "media"])
+@pytest.mark.parametrize("process", ["messages-api", "messages-feed", "presence", "media", "integrations"])
 def test_no_service_starts_without_callers(process: str, tmp_path: Path) -> None:
     given = {**variables_of("prod", process, tmp_path), "HUBBUB_CALLERS": ""}
     with pytest.raises(ConfigError, match="HUBBUB_CALLERS is required"):

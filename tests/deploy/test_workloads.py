@@ -161,7 +161,12 @@ def test_every_service_reaches_pods_by_a_port_that_they_have(overlay: str) -> No
 def test_grpc_clients_see_every_pod_of_a_service(overlay: str) -> None:
     variables = environment(overlay, named(overlay, "Deployment", "gateway"))
     targets = {name: value for name, value in variables.items() if name.endswith("_TARGET")}
-    assert targets.keys() == {"HUBBUB_MESSAGES_TARGET", "HUBBUB_PRESENCE_TARGET", "HUBBUB_MEDIA_TARGET"}
+    assert targets.keys() == {
+        "HUBBUB_MESSAGES_TARGET",
+        "HUBBUB_PRESENCE_TARGET",
+        "HUBBUB_MEDIA_TARGET",
+        "HUBBUB_INTEGRATIONS_TARGET",
+    }
     for target in targets.values():
         found = re.fullmatch(r"dns:///([a-z-]+):([0-9]+)", target or "")
         assert found
@@ -186,6 +191,7 @@ def test_everything_that_a_migration_needs_can_be_applied_by_its_label() -> None
     assert kinds == {
         ("Job", "messages-migrate"),
         ("Job", "media-migrate"),
+        ("Job", "integrations-migrate"),
         ("ConfigMap", "migrations"),
         ("ServiceAccount", "migrations"),
         ("NetworkPolicy", "migrations"),

@@ -1,12 +1,13 @@
 """Checks a run: compares what writers were promised and what readers received with the final log.
 
 A pure function over a `Record` and the logs; it knows neither servers nor sockets. `log_rules` has the guarantees for writers,
-`stream_rules` those for readers.
+`stream_rules` those for readers,
+`feed_rules` those for a product that follows the log.
 """
 
 from collections import defaultdict
 
-from tests.faults import epoch_rules, log_rules, stream_rules
+from tests.faults import epoch_rules, feed_rules, log_rules, stream_rules
 from tests.faults.record import Attempt, Finding, Logs, Record
 
 RULES = {
@@ -25,6 +26,7 @@ RULES = {
     "reset": "`reset` is answered only beyond `limits.sync_events` and in a new epoch",
     "epoch": "no position is resumed in another epoch, and no stream mixes two",
     "resurrected": "a deleted text is not sent to a reader who has received its deletion",
+    "feed": "a product has the log: each entry came, in order per channel, and again only until it was acknowledged",
     "leak": "a removed member receives nothing above the number of the removal",
 }
 
@@ -42,4 +44,5 @@ def check(record: Record, logs: Logs) -> list[Finding]:
     for reading in record.readings:
         findings += stream_rules.breaches(reading, logs, record.sync_events)
     findings += stream_rules.leaks(record, logs)
+    findings += feed_rules.breaches(record.feed, logs)
     return findings

@@ -1,6 +1,6 @@
 """The users of a run, in one tenant on one running stack, and the recorders of what readers receive.
 
-`workload` says what the writers do, `tests.client` what the readers do, and `nemesis` injects the faults.
+`workload` says what the writers do, `library` and `tests.client` what the readers do, and `nemesis` injects the faults.
 """
 
 import asyncio
@@ -11,19 +11,26 @@ import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
+from hubbub.messages.v1.feed_service_pb2_grpc import FeedServiceStub
 from hubbub.messages.v1.messages_pb2 import Caller
 from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
+from services.gateway.tests.socketio.pair import RoundRobin
 from stack import Stack
 from tests.client import Api, Follower, connect, login
 from tests.client.follower import How
 from tests.client.socket import Frame
+from tests.faults import library
 from tests.faults.blackhole import Blackhole
+from tests.faults.feed_door import Product
 from tests.faults.grpc_door import Door
+from tests.faults.library import Delivered, Flows, Subscriber
 from tests.faults.record import Entry, Reading, Record, Sight, Stretch
+from tests.faults.stock_follower import NodeClient, PythonClient, StockFollower
 from tests.faults.workload import Registrar, Writer
 
 _CHANNELS = 3
@@ -56,6 +63,15 @@ class Notebook:
 
 
 @dataclass(slots=True)
+class Reader:
+    """One reader of a run, and what it received."""
+
+    follower: Follower | Subscriber | StockFollower
+    readings: list[Reading]
+    """What came over the wire; of the Python client also what it delivered."""
+
+
+@dataclass(slots=True)
 class Crowd:
     """All users of a run, ready to begin."""
 
@@ -69,9 +85,13 @@ class Crowd:
     channels: list[str]
     writers: list[Writer]
     registrars: list[Registrar]
-    followers: list[Follower]
+    readers: list[Reader]
+    balancer: RoundRobin
+    """The proxy between the stock Socket.IO clients and the gateways."""
+    product: Product
+    """Follows the log of the tenant."""
     blackhole: Blackhole
-    """The proxy between the last follower and its gateway."""
+    """The proxy between the last reader and its gateway."""
     record: Record
     stopping: asyncio.Event
     """Set when no user may begin anything new."""
@@ -91,7 +111,9 @@ async def gathered(stack: Stack, dice: random.Random) -> AsyncIterator[Crowd]:
     async with (
         httpx.AsyncClient(limits=httpx.Limits(max_connections=50)) as http,
         stack.channel("messages") as line,
+        stack.channel("feed") as feed_line,
         hole.listening(),
+        RoundRobin(*(urlsplit(url).port or 0 for url in urls)).listening() as balancer,
     ):
         messages = MessagesServiceStub(line)
 
@@ -108,8 +130,8 @@ async def gathered(stack: Stack, dice: random.Random) -> AsyncIterator[Crowd]:
         record = Record(sync_events=await _sync_events(owner))
         stopping = asyncio.Event()
 
-        def turns() -> Iterator[str]:
-            return itertools.islice(itertools.cycle(urls), dice.randrange(len(urls)), None)
+        def turns() -> list[str]:
+            return library.turns(urls, dice.randrange(len(urls)))
 
         def door(person: Api) -> Door:
             return Door(messages, Caller(tenant=tenant, user=person.user))
@@ -124,21 +146,58 @@ async def gathered(stack: Stack, dice: random.Random) -> AsyncIterator[Crowd]:
             messages=messages,
             channels=channels,
             writers=[Writer(each, turns(), channels, record, seeded(), stopping, door(each)) for each in writers],
-            registrars=[Registrar(owner, each, turns(), channels, record, seeded(), stopping) for each in visitors],
-            followers=[*_followers((*readers, *visitors), urls, record), *_followers(readers[:1], [hole.url, urls[-1]], record)],
+            registrars=[
+                Registrar(owner, each, itertools.cycle(turns()), channels, record, seeded(), stopping) for each in visitors
+            ],
+            readers=[
+                *(reader(number, each, urls, record) for number, each in enumerate((*readers, *visitors))),
+                _follower(readers[0], [hole.url, urls[-1]], record),
+                *_stock_followers(readers, visitors, f"http://127.0.0.1:{balancer.port}", record),
+            ],
+            balancer=balancer,
+            product=Product(FeedServiceStub(feed_line), tenant, seeded(), record.feed),
             blackhole=hole,
             record=record,
             stopping=stopping,
         )
 
 
-def _followers(people: Sequence[Api], urls: Sequence[str], record: Record) -> list[Follower]:
-    made = []
-    for number, api in enumerate(people):
-        reading = Reading(f"{api.user} (reader {len(record.readings)})", api.user)
-        record.readings.append(reading)
-        made.append(Follower(api, urls, Notebook(reading), first=number % len(urls), names_epoch=number % 2 == 0))
-    return made
+def reader(number: int, api: Api, urls: Sequence[str], record: Record) -> Reader:
+    """Every other reader is the Python client; the others are clients that were written before there were epochs."""
+    if number % 2:
+        return _follower(api, urls, record, first=number % len(urls), names_epoch=False)
+    wire, delivered = _reading(api, record, "reader"), _reading(api, record, "delivered to reader")
+    return Reader(Subscriber(api, library.turns(urls, number), Flows(Notebook(wire)), Delivered(delivered)), [wire, delivered])
+
+
+def _follower(api: Api, urls: Sequence[str], record: Record, **options: Any) -> Reader:
+    reading = _reading(api, record, "reader")
+    return Reader(Follower(api, urls, Notebook(reading), **options), [reading])
+
+
+def _reading(api: Api, record: Record, what: str) -> Reading:
+    reading = Reading(f"{api.user} ({what} {len(record.readings)})", api.user)
+    record.readings.append(reading)
+    return reading
+
+
+def _stock_followers(readers: Sequence[Api], visitors: Sequence[Api], url: str, record: Record) -> Iterator[Reader]:
+    """Two of socket.io-client, which keep nothing; one of python-socketio, which keeps positions.
+
+    None of Node upgrades: one whose upgrade is cut may hang until its ping times out, after the end of a run.
+    """
+    for api, transports, kept in (
+        (readers[0], ["polling"], False),
+        (visitors[0], ["websocket"], False),
+        (visitors[1], ["polling", "websocket"], True),
+    ):
+        reading = _reading(api, record, "Socket.IO reader")
+        follower = StockFollower(api, Notebook(reading), keeps_positions=kept)
+        if kept:
+            follower.client = PythonClient(api, url, transports, follower.positions)
+        else:
+            follower.client = NodeClient(api, url, transports)
+        yield Reader(follower, [reading])
 
 
 async def _sync_events(api: Api) -> int:

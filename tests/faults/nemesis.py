@@ -17,6 +17,7 @@ import redis.asyncio
 from stack import Stack
 from stack.postgres import Postgres
 from stack.replica import Pair
+from tests.client import Follower, Socket
 from tests.faults import ruin
 from tests.faults.crowd import Crowd
 from tests.faults.record import Promotion
@@ -169,7 +170,7 @@ class Nemesis:
 
     async def stall(self) -> None:
         """A reader stops reading for a while."""
-        socket = self.dice.choice(self.crowd.followers).socket
+        socket = self._socket()
         if socket is not None:
             async with socket.deaf():
                 await asyncio.sleep(self._while())
@@ -182,9 +183,18 @@ class Nemesis:
 
     async def drop(self) -> None:
         """A reader's connection breaks."""
-        socket = self.dice.choice(self.crowd.followers).socket
+        socket = self._socket()
         if socket is not None:
             await socket.drop()
+
+    async def unbalance(self) -> None:
+        """Every connection of the stock Socket.IO clients breaks."""
+        self.crowd.balancer.drop()
+
+    def _socket(self) -> Socket | None:
+        """The open connection of a reader that shows it: the Python client does not."""
+        shown = [reader.follower for reader in self.crowd.readers if isinstance(reader.follower, Follower)]
+        return self.dice.choice(shown).socket
 
     def _while(self) -> float:
         return self.dice.uniform(0.1, 1.0) * self.longest_pause_seconds
@@ -208,6 +218,7 @@ FAULTS: Mapping[str, Callable[[Nemesis], Awaitable[None]]] = {
     "kill a worker": lambda it: it.kill(it.one("messages-worker")),
     "kill the api": lambda it: it.kill("messages-api"),
     "kill the search": lambda it: it.kill("messages-search"),
+    "kill the feed": lambda it: it.kill("messages-feed"),
     "kill presence": lambda it: it.kill("presence"),
     "kill media": lambda it: it.kill("media"),
     "kill Valkey": lambda it: it.kill("valkey"),
@@ -222,6 +233,7 @@ FAULTS: Mapping[str, Callable[[Nemesis], Awaitable[None]]] = {
     "pause a worker": lambda it: it.pause(it.one("messages-worker")),
     "pause the api": lambda it: it.pause("messages-api"),
     "pause the search": lambda it: it.pause("messages-search"),
+    "pause the feed": lambda it: it.pause("messages-feed"),
     "pause presence": lambda it: it.pause("presence"),
     "pause media": lambda it: it.pause("media"),
     "pause Valkey": lambda it: it.pause("valkey"),
@@ -235,4 +247,5 @@ FAULTS: Mapping[str, Callable[[Nemesis], Awaitable[None]]] = {
     "stall a reader": Nemesis.stall,
     "cut a reader off": Nemesis.cut_off,
     "drop a reader": Nemesis.drop,
+    "break every Socket.IO connection": Nemesis.unbalance,
 }

@@ -15,6 +15,7 @@ from tests.faults.crowd import Crowd, gathered
 from tests.faults.epoch_rules import lost
 from tests.faults.nemesis import FAULTS, WITH_A_STANDBY, Nemesis
 from tests.faults.record import Acked, Entry, Finding, Reading, Record, Sight
+from tests.faults.stock_follower import StockFollower
 
 _QUIET_SECONDS = 60.0
 
@@ -30,6 +31,8 @@ class Verdict:
     findings: list[Finding]
     slowest_seconds: float
     """The longest time from a post's first sending to its final answer, faults included."""
+    recoveries: int
+    """Connections of stock Socket.IO clients that went on with the session before."""
 
     @property
     def acknowledged(self) -> int:
@@ -40,13 +43,15 @@ class Verdict:
     def line(self) -> str:
         """The figures, in one line."""
         sights = sum(len(stretch.sights) for reading in self.record.readings for stretch in reading.stretches)
+        fed = sum(step.what == "event" for step in self.record.feed)
         tried = len({(one.user, one.key) for one in self.record.attempts if one.key})
         rules = ", ".join(sorted({finding.rule for finding in self.findings})) or "none"
         return (
             f"faults: seed={self.seed} seconds={self.seconds:.0f} faults={len(self.record.faults)} sent={tried} "
             f"acknowledged={self.acknowledged} lost={lost(self.record, self.logs)} attempts={len(self.record.attempts)} "
             f"events={sum(map(len, self.logs.values()))} "
-            f"deliveries={sights} removals={len(self.record.fences)} slowest={self.slowest_seconds:.1f}s "
+            f"deliveries={sights} recovered={self.recoveries} feed={fed} removals={len(self.record.fences)} "
+            f"slowest={self.slowest_seconds:.1f}s "
             f"violations={len(self.findings)} ({rules})"
         )
 
@@ -80,7 +85,8 @@ async def judged(stack: Stack, inject: Callable[[Nemesis], Awaitable[object]], s
     began = time.monotonic()
     async with gathered(stack, dice) as crowd:
         async with asyncio.TaskGroup() as readers:
-            following = [readers.create_task(follower.run()) for follower in crowd.followers]
+            following = [readers.create_task(reader.follower.run()) for reader in crowd.readers]
+            following.append(readers.create_task(crowd.product.run()))
             await _busy(crowd, inject(Nemesis(stack, crowd, dice)))
             await _settle(crowd)
             for task in following:
@@ -90,7 +96,8 @@ async def judged(stack: Stack, inject: Callable[[Nemesis], Awaitable[object]], s
         await _read_over_grpc(crowd)
     findings = check(crowd.record, logs)
     slowest = max(writer.slowest_seconds for writer in crowd.writers)
-    return Verdict(seed, time.monotonic() - began, crowd.record, logs, findings, slowest)
+    recoveries = sum(reader.follower.recoveries for reader in crowd.readers if isinstance(reader.follower, StockFollower))
+    return Verdict(seed, time.monotonic() - began, crowd.record, logs, findings, slowest, recoveries)
 
 
 def save(verdict: Verdict, folder: Path) -> Path:
@@ -114,10 +121,12 @@ async def _busy(crowd: Crowd, inject: Awaitable[object]) -> None:
 async def _settle(crowd: Crowd) -> None:
     """Wait until every reader has reached the end of every channel that it may see, or has run out of time."""
     heads = await crowd.heads()
-    for follower, reading in zip(crowd.followers, crowd.record.readings, strict=True):
-        visible = {channel["id"] for channel in await follower.api.channels()}
-        await follower.reach({channel: seq for channel, seq in heads.items() if channel in visible}, _QUIET_SECONDS)
-        reading.settled = True
+    for reader in crowd.readers:
+        visible = {channel["id"] for channel in await reader.follower.api.channels()}
+        await reader.follower.reach({channel: seq for channel, seq in heads.items() if channel in visible}, _QUIET_SECONDS)
+        for reading in reader.readings:
+            reading.settled = True
+    await crowd.product.reach(heads, _QUIET_SECONDS)
 
 
 async def _read_elsewhere(crowd: Crowd) -> None:

@@ -171,6 +171,18 @@ class Promotion:
     """The heads that it had by then: entries above them are lost."""
 
 
+@dataclass(frozen=True, slots=True)
+class FeedStep:
+    """What happened next to a product that follows the log."""
+
+    what: Literal["stream", "event", "reset", "acknowledged"]
+    """A stream began; an event came; events above `seq` became void; everything that the stream sent so far was acknowledged."""
+    epoch: str = ""
+    channel: str = ""
+    seq: int = 0
+    entry: Entry | None = None
+
+
 @dataclass(slots=True)
 class Record:
     """One run."""
@@ -182,6 +194,8 @@ class Record:
     fences: list[Fence] = field(default_factory=list)
     peeks: list[Peek] = field(default_factory=list)
     promotions: list[Promotion] = field(default_factory=list)
+    feed: list[FeedStep] = field(default_factory=list)
+    """What a product received."""
     faults: list[str] = field(default_factory=list)
     """The faults, in words, in order."""
 

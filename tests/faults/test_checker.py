@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults.checker import RULES, check
 from tests.faults.epoch_rules import lost
-from tests.faults.record import Acked, Attempt, Entry, Fence, Peek, Promotion, Reading, Record, Refused, Sight
+from tests.faults.record import Acked, Attempt, Entry, FeedStep, Fence, Peek, Promotion, Reading, Record, Refused, Sight
 
 ROOM = "room"
 Logs = dict[str, list[Entry]]
@@ -59,6 +59,11 @@ class Run:
         stretch = reading.begin(ROOM, start, how)  # type: ignore[arg-type]
         stretch.sights += [Sight(self.tick(), copy.deepcopy(entry)) for entry in self.log[start:end]]
 
+    def follow(self, start: int, end: int | None = None, epoch: str = "1") -> None:
+        """A product is sent a stretch of the log by a new stream."""
+        self.record.feed.append(FeedStep("stream"))
+        self.record.feed += [FeedStep("event", epoch, ROOM, each.seq, copy.deepcopy(each)) for each in self.log[start:end]]
+
 
 def run() -> Run:
     one = Run(Record(sync_events=5), [])
@@ -91,6 +96,10 @@ def run() -> Run:
     one.show("ann", deletion)
     one.show("bob", deletion)
     one.show("cat", deletion)
+    one.follow(0, 9)
+    one.record.feed.append(FeedStep("acknowledged", "1"))
+    one.follow(9, 12)
+    one.follow(9)
     return one
 
 
@@ -246,10 +255,13 @@ def go_back(one: Run) -> None:
     for key in ("e1", "e2"):
         one.post("ann", key, f"lost {key}")
     one.show("dan", kept)
+    one.follow(kept)
     del one.log[kept:]
     one.record.promotions.append(Promotion(one.tick(), "2", {ROOM: kept}))
     for key in ("f1", "f2", "f3"):
         one.post("bob", key, f"instead {key}")
+    one.record.feed.append(FeedStep("reset", "2", ROOM, kept))
+    one.follow(kept, epoch="2")
     reader = one.record.readings[-1]
     reader.begin(ROOM, kept + 2, "reset", "2").sights.append(Sight(one.tick(), one.log[-1]))
     for each in one.record.readings:
@@ -287,6 +299,61 @@ def lost_before_the_promotion(one: Run) -> None:
     del one.log[4:]
 
 
+def fed(one: Run) -> list[int]:
+    """The indexes of the events that the product received."""
+    return [index for index, step in enumerate(one.record.feed) if step.what == "event"]
+
+
+def event_missing_in_the_feed(one: Run) -> None:
+    del one.record.feed[fed(one)[-1]]
+
+
+def hole_in_the_feed(one: Run) -> None:
+    del one.record.feed[fed(one)[3]]
+    one.follow(3, 4)
+
+
+def hole_between_two_streams_of_the_feed(one: Run) -> None:
+    for index in reversed(fed(one)[:9]):
+        if one.record.feed[index].seq > 6:
+            del one.record.feed[index]
+    one.follow(6)
+
+
+def swap_in_the_feed(one: Run) -> None:
+    first, second = fed(one)[2:4]
+    steps = one.record.feed
+    steps[first], steps[second] = steps[second], steps[first]
+
+
+def acknowledged_event_fed_again(one: Run) -> None:
+    one.follow(8)
+
+
+def text_altered_in_the_feed(one: Run) -> None:
+    index = fed(one)[-1]
+    entry = one.log[-1]
+    altered = dataclasses.replace(entry, data={**entry.data, "text": "x"})
+    one.record.feed[index] = dataclasses.replace(one.record.feed[index], entry=altered)
+
+
+def lost_entries_not_reset_in_the_feed(one: Run) -> None:
+    """The product keeps a lost entry whose number was not given out again."""
+    go_back(one)
+    one.record.feed = [step for step in one.record.feed if step.what != "reset"]
+    del one.log[-2:]
+    one.record.feed = one.record.feed[:-2]
+
+
+FEED_VIOLATIONS: list[Callable[[Run], None]] = [
+    event_missing_in_the_feed,
+    hole_in_the_feed,
+    hole_between_two_streams_of_the_feed,
+    swap_in_the_feed,
+    acknowledged_event_fed_again,
+    text_altered_in_the_feed,
+    lost_entries_not_reset_in_the_feed,
+]
 VIOLATIONS: list[tuple[Callable[[Run], None], str]] = [
     (lost_acknowledgement, "lost"),
     (missing_log, "lost"),
@@ -319,6 +386,7 @@ VIOLATIONS: list[tuple[Callable[[Run], None], str]] = [
     (hole_in_an_earlier_epoch, "hole"),
     (lost_entry_shown_again, "altered"),
     (lost_before_the_promotion, "lost"),
+    *((plant, "feed") for plant in FEED_VIOLATIONS),
 ]
 
 

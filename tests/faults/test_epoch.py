@@ -34,5 +34,8 @@ async def test_every_reader_converges_on_the_log_of_a_store_that_went_back(pair:
     assert lost(verdict.record, verdict.logs) > 0, "nothing that was acknowledged was lost, so the run proves nothing"
     followed = [reading for reading in verdict.record.readings if reading.stretches[-1].how != "log"]
     for reading in followed:
-        assert len({stretch.epoch for stretch in reading.stretches}) == 3, reading.reader
-        assert sum(stretch.how == "reset" for stretch in reading.stretches) > 0, reading.reader
+        began = {stretch.epoch: stretch.how for stretch in reversed(reading.stretches)}
+        assert len(began) == 3, reading.reader
+        _, *later = (began[epoch] for epoch in sorted(began))
+        assert set(later) <= {"reset", "joined"}, f"{reading.reader} did not begin anew: {later}"
+    assert len({step.epoch for step in verdict.record.feed if step.what == "reset"}) == 2

@@ -1,6 +1,7 @@
 """The active users of a run: writers, who retry each post until it is answered, and registrars, who remove and readmit visitors.
 
-All they do goes into the `Record`. Readers are in `crowd`, faults in `nemesis`.
+Writers use the Python client, registrars the tests' own. All they do goes into the `Record`.
+Readers are in `crowd`, faults in `nemesis`.
 """
 
 import asyncio
@@ -14,14 +15,19 @@ from typing import Any
 
 import httpx
 
-from tests.client import Answer, Api, Closed, Mismatch, Refusal, Socket, connect
+import hubbub_client
+from hubbub_client import Client, NoAnswer, Stored
+from tests.client import Answer, Api, Closed, Mismatch, Refusal
+from tests.faults import library
 from tests.faults.grpc_door import Door
+from tests.faults.library import Attempts
 from tests.faults.record import TRANSIENT, Acked, Attempt, Fence, Outcome, Peek, Record, Refused
 
 NO_ANSWER = (Closed, Refusal, OSError, TimeoutError, httpx.TransportError)
 """Exceptions of a server that is unreachable or goes away."""
 _THINK_SECONDS = 0.05
 _RETRY_SECONDS = 0.2
+_ANSWER_SECONDS = 10.0
 _ABSENCE_SECONDS = (0.3, 3.0)
 _PEEK_SECONDS = 0.1
 _EMOJI = ("👍", "🎉", "👀")
@@ -39,11 +45,11 @@ class Post:
 
 @dataclass(slots=True)
 class Writer:
-    """Sends one command after the other, and retries each post with the same key until its final answer."""
+    """Sends one command after the other over the Python client, and retries each post with its key until its final answer."""
 
     api: Api
-    urls: Iterator[str]
-    """The gateway for each connection."""
+    urls: Sequence[str]
+    """The gateways: each connection goes to the next one."""
     channels: Sequence[str]
     record: Record
     dice: random.Random
@@ -59,40 +65,34 @@ class Writer:
     """Channel and id of its messages that are stored and not deleted."""
     _count: "itertools.count[int]" = field(default_factory=itertools.count)
     """Counter for its texts."""
+    _turns: Iterator[str] = field(init=False)
+    """The gateway for each post over HTTP."""
+
+    def __post_init__(self) -> None:
+        self._turns = itertools.cycle(self.urls)
 
     async def run(self) -> None:
-        """Write until stopped and nothing is pending, over one connection after the other."""
-        while self.pending is not None or not self.stopping.is_set():
-            try:
-                async with connect(self.api, url=next(self.urls)) as socket:
-                    await self._write(socket)
-            except NO_ANSWER:
-                await asyncio.sleep(_RETRY_SECONDS)
+        """Write until stopped and nothing is pending. Raises Ended if the client gives up, which no fault of a run allows."""
+        async with library.client(self.api, self.urls, Attempts(self.api.user, self.record)) as client:
+            while self.pending is not None or not self.stopping.is_set():
+                if self.pending is None and self._mine and self.dice.random() < 0.25:
+                    await self._change(client)
+                else:
+                    await self._post(client)
+                await asyncio.sleep(self.dice.uniform(0, 2 * _THINK_SECONDS))
 
-    async def _write(self, socket: Socket) -> None:
-        while self.pending is not None or not self.stopping.is_set():
-            if self.pending is None and self._mine and self.dice.random() < 0.25:
-                await self._change(socket)
-            else:
-                await self._post(socket)
-            await asyncio.sleep(self.dice.uniform(0, 2 * _THINK_SECONDS))
-
-    async def _post(self, socket: Socket) -> None:
+    async def _post(self, client: Client) -> None:
         if self.pending is None:
             text = f"{self.api.user} says {next(self._count)}: {'é' * self.dice.choice((0, 1, 500))}"
             self.pending = Post(self.dice.choice(self.channels), str(uuid.uuid4()), text, time.monotonic())
-        post = self.pending
-
-        async def ask() -> Outcome:
-            way = self.dice.random()
-            if way < 0.1:
-                return await _over_http(self.api.at(next(self.urls)), post)
-            if way < 0.2 and self.door is not None:
-                return await self.door.post(post.channel, post.key, post.text)
-            return _outcome(await socket.post(post.channel, post.key, post.text))
-
-        outcome = await self._attempt(post.channel, "message.posted", {"key": post.key, "text": post.text}, post.key, ask)
-        if isinstance(outcome, Refused) and outcome.reason in TRANSIENT:
+        post, way = self.pending, self.dice.random()
+        if way < 0.1:
+            outcome = await self._beside(post, lambda: _over_http(self.api.at(next(self._turns)), post))
+        elif way < 0.2 and (door := self.door) is not None:
+            outcome = await self._beside(post, lambda: door.post(post.channel, post.key, post.text))
+        else:
+            outcome = await _answer(client.send(post.channel, post.text, key=post.key, within=_ANSWER_SECONDS))
+        if outcome is None or (isinstance(outcome, Refused) and outcome.reason in TRANSIENT):
             await asyncio.sleep(_RETRY_SECONDS)
             return
         self.pending = None
@@ -100,31 +100,28 @@ class Writer:
         if isinstance(outcome, Acked):
             self._mine.append((post.channel, outcome.message))
 
-    async def _change(self, socket: Socket) -> None:
+    async def _change(self, client: Client) -> None:
         index = self.dice.randrange(len(self._mine))
         channel, message = self._mine[index]
         match self.dice.randrange(3):
             case 0:
-                frame, kind, data = "edit", "message.edited", {"text": f"edited {next(self._count)}"}
+                await _answer(client.edit(channel, message, f"edited {next(self._count)}"))
             case 1:
-                frame, kind, data = "react", "reaction.added", {"emoji": self.dice.choice(_EMOJI)}
+                await _answer(client.react(channel, message, self.dice.choice(_EMOJI)))
             case _:
-                frame, kind, data = "delete", "message.deleted", {}
                 del self._mine[index]
+                await _answer(client.delete(channel, message))
 
-        async def ask() -> Outcome:
-            return _outcome(await socket.request(frame, channel=channel, message=message, **data))
-
-        await self._attempt(channel, kind, {"message": message, **data}, "", ask)
-
-    async def _attempt(
-        self, channel: str, kind: str, data: dict[str, Any], key: str, ask: Callable[[], Awaitable[Outcome]]
-    ) -> Outcome:
+    async def _beside(self, post: Post, ask: Callable[[], Awaitable[Outcome]]) -> Outcome:
+        """Post by another way than the client, and record the attempt."""
         began, outcome = time.monotonic(), None
         try:
             outcome = await ask()
+        except NO_ANSWER:
+            outcome = None
         finally:
-            attempt = Attempt(self.api.user, channel, kind, data, key, began, time.monotonic(), outcome)
+            data = {"key": post.key, "text": post.text}
+            attempt = Attempt(self.api.user, post.channel, "message.posted", data, post.key, began, time.monotonic(), outcome)
             self.record.attempts.append(attempt)
         return outcome
 
@@ -198,10 +195,15 @@ class Registrar:
             await asyncio.sleep(_PEEK_SECONDS)
 
 
-def _outcome(frame: dict[str, Any]) -> Outcome:
-    if frame["type"] == "ack":
-        return Acked(frame["seq"], frame["message"], frame.get("duplicate", False))
-    return Refused(frame["reason"])
+async def _answer(asked: Awaitable[Stored]) -> Outcome:
+    """The client's answer; `Attempts` records it, from the wire."""
+    try:
+        stored = await asked
+    except hubbub_client.Refused as refused:
+        return Refused(refused.reason)
+    except NoAnswer:
+        return None
+    return Acked(stored.seq, stored.message, stored.duplicate)
 
 
 async def _over_http(api: Api, post: Post) -> Outcome:

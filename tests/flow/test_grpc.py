@@ -80,7 +80,7 @@ async def test_errors_carry_the_protocols_reason(world: World, messages: Message
     assert (info.reason, info.domain) == ("NOT_FOUND", "hubbub")
 
 
-@pytest.mark.parametrize("service", ["messages", "feed", "presence", "media"])
+@pytest.mark.parametrize("service", ["messages", "feed", "presence", "media", "integrations"])
 async def test_every_service_answers_the_health_question(world: World, service: str) -> None:
     async with grpc.aio.insecure_channel(world.target(service)) as channel:
         check = channel.unary_unary(
@@ -92,7 +92,7 @@ async def test_every_service_answers_the_health_question(world: World, service: 
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
-@pytest.mark.parametrize("service", ["messages", "feed", "presence", "media"])
+@pytest.mark.parametrize("service", ["messages", "feed", "presence", "media", "integrations"])
 async def test_a_caller_without_an_identity_is_refused(world: World, service: str) -> None:
     unknown = Identity(PRODUCT, OKPKey.generate_key("Ed25519"))
     for identity in (None, unknown):

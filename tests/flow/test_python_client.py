@@ -34,10 +34,13 @@ def a_client(api: Api, urls: list[str] | None = None, **options: object) -> Clie
 
 
 async def test_the_bot_of_the_readme_answers(world: World) -> None:
-    ann, bot = await world.people("ann", "bot")
-    room = await world.room(ann, bot)
+    ann, root = await world.person("ann"), await world.person("root", roles=["admin"])
+    bot = (await root.ok("POST", "/v1/admin/bots", {"name": "Pong"}, 201))["user"]
+    scopes = {"name": "production", "scopes": ["read", "write"]}
+    token = (await root.ok("POST", f"/v1/admin/bots/{bot}/tokens", scopes, 201))["token"]
+    room = await ann.create("group", name="a room", members=[bot])
     (program,) = re.findall(r"```python\n(import asyncio.*?)```", README.read_text(), re.DOTALL)
-    environment = {**os.environ, "HUBBUB_URL": bot.url, "HUBBUB_TOKEN": bot.token or ""}
+    environment = {**os.environ, "HUBBUB_URL": ann.url, "HUBBUB_TOKEN": token}
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, env=environment, stdout=pipe)
     assert process.stdout is not None
@@ -45,7 +48,7 @@ async def test_the_bot_of_the_readme_answers(world: World) -> None:
         async with asyncio.timeout(SECONDS), live(ann) as here:
             assert await process.stdout.readline() == b"ready\n"
             asked = await here.post(room, "k", "ping")
-            answer = await here.expect("event", kind="message.posted", actor="bot", within=SECONDS)
+            answer = await here.expect("event", kind="message.posted", actor=bot, within=SECONDS)
             assert (answer["data"]["text"], answer["data"]["thread"]) == ("pong", asked["message"])
             assert await process.stdout.readline() == f"answered as number {answer['seq']}\n".encode()
     finally:
@@ -111,7 +114,9 @@ async def test_commands_signals_files_and_refusals(world: World) -> None:
             async with asyncio.timeout(SECONDS):
                 updates.append(await anext(there))
         assert [entry.seq async for entry in there.api.log(room, after=stored.seq - 1)] == list(range(stored.seq, edited.seq + 1))
-        (message,) = await there.api.messages(room, limit=1)
+        mentioning = await here.send(room, "bob?", mentions=["bob"])
+        assert [message["id"] async for message in there.api.mentions()] == [mentioning.message]
+        (_, message) = await there.api.messages(room, limit=2)
         assert (message["text"], message["reactions"][0]["users"]) == ("look here", ["bob"])
 
 

@@ -1,16 +1,16 @@
 """`kill -9` of any process while two users chat: they continue within seconds, and no acknowledged message is lost."""
 
 import asyncio
-import itertools
 import random
 import time
 from functools import partial
 
 import pytest
 
-from tests.client import Api, Follower
+from tests.client import Api
+from tests.faults import library
 from tests.faults.checker import check
-from tests.faults.crowd import Notebook
+from tests.faults.crowd import reader
 from tests.faults.record import Acked, Entry, Reading, Record
 from tests.faults.workload import NO_ANSWER, Writer
 from tests.flow.world import World, eventually
@@ -25,6 +25,7 @@ PROCESSES = [
     "messages-api",
     "presence",
     "media",
+    "integrations",
     "valkey",
     "postgres",
     "objects",
@@ -40,14 +41,11 @@ class Chat:
         self.record = Record(sync_events=0)
         self.stopping = asyncio.Event()
         self.writers = []
-        self.followers = []
         for number, api in enumerate(people):
-            turns = itertools.islice(itertools.cycle(world.urls), number, None)
             dice = random.Random(number)
-            self.writers.append(Writer(api, turns, [room], self.record, dice, self.stopping))
-            reading = Reading(api.user, api.user)
-            self.record.readings.append(reading)
-            self.followers.append(Follower(api, world.urls, Notebook(reading), first=number))
+            self.writers.append(Writer(api, library.turns(world.urls, number), [room], self.record, dice, self.stopping))
+        ann, bob = people
+        self.readers = [reader(0, ann, world.urls, self.record), reader(1, bob, world.urls, self.record)]
 
     async def gone_on(self, since: float) -> bool:
         """Whether each has received a post that the other sent after `since` and that was acknowledged."""
@@ -78,7 +76,7 @@ async def test_two_users_continue_to_chat_when_a_process_is_killed(world: World,
     chat = Chat(world, [ann, bob], room)
     async with asyncio.TaskGroup() as lives:
         writing = [lives.create_task(writer.run()) for writer in chat.writers]
-        reading = [lives.create_task(follower.run()) for follower in chat.followers]
+        reading = [lives.create_task(one.follower.run()) for one in chat.readers]
         await eventually(lambda: chat.gone_on(0.0))
 
         killed = time.monotonic()
@@ -90,8 +88,9 @@ async def test_two_users_continue_to_chat_when_a_process_is_killed(world: World,
         for api in (ann, world.elsewhere(ann)):
             await eventually(partial(serves, api), within=SECONDS)
         head = (await ann.log(room))[-1]["seq"]
-        for follower, read in zip(chat.followers, chat.record.readings, strict=True):
-            assert await follower.reach({room: head}, within=SECONDS)
+        for one in chat.readers:
+            assert await one.follower.reach({room: head}, within=SECONDS)
+        for read in chat.record.readings:
             read.settled = True
         for task in reading:
             task.cancel()

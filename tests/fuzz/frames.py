@@ -15,6 +15,8 @@ from gateway.protocol import incoming
 SEEDS = [
     b'{"type":"send","ref":1,"channel":"c","key":"k","text":"hello","thread":"m","attachments":["u"],"mentions":["bob"]}',
     b'{"type":"edit","ref":"r","channel":"c","message":"m","text":"hello"}',
+    b'{"type":"send","channel":"c","key":"k","text":"x","blocks":[{"type":"select","id":"s","label":"l","options":[{"value":"v","text":"t"}]}]}',
+    b'{"type":"edit","channel":"c","message":"m","text":"x","blocks":[{"type":"text","text":"t"}]}',
     b'{"type":"delete","channel":"c","message":"m"}',
     b'{"type":"react","channel":"c","message":"m","emoji":"\xf0\x9f\x91\x8d","remove":true}',
     b'{"type":"pin","channel":"c","message":"m","remove":false}',

@@ -42,7 +42,7 @@ def settings(product: Stack, folder: Path) -> dict[str, str]:
         **{name: value for name, value in os.environ.items() if not name.startswith("HUBBUB_")},
         "PYTHONSAFEPATH": "1",
         "HUBBUB_BUS_URL": str(known["HUBBUB_BUS_URL"]),
-        **{f"HUBBUB_{name.upper()}_TARGET": services[name] for name in ("messages", "presence", "media")},
+        **{f"HUBBUB_{name.upper()}_TARGET": services[name] for name in ("messages", "presence", "media", "integrations")},
         "HUBBUB_GATEWAY_KEY": key_file(product.data, GATEWAY).read_text(),
         "HUBBUB_DEV_LOGIN": "1",
         "HUBBUB_DEV_KEY_FILE": str(folder / "dev.pem"),

@@ -13,7 +13,7 @@ KINDS = ["send", "edit", "delete", "react", "pin", "sync", "read", "typing", "wa
 ANSWERED = {"send", "edit", "delete", "react", "pin", "sync"}
 """Frames that are always answered; others are answered only if they are wrong."""
 TEXTS = ["channel", "key", "text", "thread", "message", "emoji", "status"]
-LISTS = ["attachments", "mentions", "users"]
+LISTS = ["attachments", "mentions", "users", "blocks"]
 FITS = {*((field, "a list") for field in LISTS), ("thread", "null"), ("seq", "a number"), ("remove", "true")}
 """Fields that accept the value although it is not a string."""
 ASSIGNED = {
@@ -38,8 +38,16 @@ async def fit(ann: Api) -> dict[str, dict[str, Any]]:
     message = (await ann.post(room, "a message"))["message"]
     aimed = {"channel": room, "message": message}
     return {
-        "send": {"channel": room, "key": "k", "text": "x", "thread": message, "attachments": [], "mentions": ["ann"]},
-        "edit": {**aimed, "text": "y"},
+        "send": {
+            "channel": room,
+            "key": "k",
+            "text": "x",
+            "thread": message,
+            "attachments": [],
+            "mentions": ["ann"],
+            "blocks": [],
+        },
+        "edit": {**aimed, "text": "y", "blocks": []},
         "delete": {"channel": room, "message": "0f8fad5b-d9cb-469f-a165-70867728950e"},
         "react": {**aimed, "emoji": "👍", "remove": False},
         "pin": {**aimed, "remove": False},
@@ -101,7 +109,7 @@ async def test_strange_text_is_only_text(world: World, kind: str) -> None:
             for what, text in STRANGE.items():
                 hostile: Any = [text] if field in LISTS else {text: 0} if field == "positions" else text
                 came = await outcome(socket, kind, {**frame, field: hostile}, f"{field}: {what}")
-                typed = field in {"status", "seq", "remove", "emoji"}
+                typed = field in {"status", "seq", "remove", "emoji", "blocks"}
                 assert came in expected or (typed and came == "INVALID_FRAME"), (field, what, came)
         await socket.round_trip()
 

@@ -1,6 +1,7 @@
 """Hostile values in every body, path and query of the HTTP API: the answer is a problem, and never a 5xx."""
 
 import json
+import re
 import uuid
 from typing import Any
 from urllib.parse import quote
@@ -24,15 +25,26 @@ BODIES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "post": (
         "POST",
         "/v1/channels/{room}/messages",
-        {"text": "x", "key": "k", "thread": "{message}", "attachments": [], "mentions": ["bob"]},
+        {"text": "x", "key": "k", "thread": "{message}", "attachments": [], "mentions": ["bob"], "blocks": []},
     ),
     "upload": ("POST", "/v1/uploads", {**UPLOAD, "channel": "{room}"}),
+    "command": ("POST", "/v1/channels/{room}/commands", {"command": "c", "key": "k", "text": "t"}),
+    "bot": ("POST", "/v1/admin/bots", {"name": "n"}),
+    "token": ("POST", "/v1/admin/bots/{bot}/tokens", {"name": "n", "scopes": ["read"], "seconds": 60}),
+    "change bot": ("PATCH", "/v1/admin/bots/{bot}", {"name": "n", "disabled": False}),
+    "incoming webhook": ("POST", "/v1/channels/{room}/hooks", {"name": "n"}),
+    "webhook": (
+        "POST",
+        "/v1/admin/webhooks",
+        {"url": "https://hooks.example.com/", "description": "d", "events": [], "channel_kinds": [], "channels": ["{room}"]},
+    ),
 }
-LISTS = {"members", "users", "attachments", "mentions", "roles"}
+LISTS = {"members", "users", "attachments", "mentions", "blocks", "roles", "scopes", "events", "channel_kinds", "channels"}
 FITS = {
     *((field, "a number") for field in ("ttl", "slow_mode_seconds", "seconds", "size")),
     *((field, "null") for field in ("name", "seconds", "key", "thread", "sha256")),
     ("muted", "true"),
+    ("disabled", "true"),
 }
 """Fields that accept the value although it is not a string."""
 PATHS = [
@@ -49,13 +61,27 @@ PATHS = [
     ("DELETE", "/v1/channels/{room}/bans/{}"),
     ("GET", "/v1/channels/{}/messages"),
     ("POST", "/v1/channels/{}/messages"),
+    ("POST", "/v1/channels/{}/commands"),
+    ("POST", "/v1/commands/answers/{}"),
+    ("DELETE", "/v1/admin/commands/{}"),
     ("GET", "/v1/channels/{}/events"),
     ("GET", "/v1/uploads/{}"),
     ("POST", "/v1/uploads/{}/complete"),
     ("GET", "/v1/media/{}"),
+    ("PATCH", "/v1/admin/webhooks/{}"),
+    ("DELETE", "/v1/admin/webhooks/{}"),
+    ("GET", "/v1/admin/webhooks/{}/deliveries"),
     ("POST", "/v1/admin/users/{}/revoke"),
     ("PUT", "/v1/admin/users/{}/block"),
     ("DELETE", "/v1/admin/users/{}/block"),
+    ("PATCH", "/v1/admin/bots/{}"),
+    ("GET", "/v1/admin/bots/{}/tokens"),
+    ("DELETE", "/v1/admin/bots/{bot}/tokens/{}"),
+    ("GET", "/v1/channels/{}/hooks"),
+    ("DELETE", "/v1/channels/{room}/hooks/{}"),
+    ("POST", "/v1/channels/{room}/hooks/{}/rotate"),
+    ("POST", "/v1/hooks/{}/x"),
+    ("POST", "/v1/hooks/{tenant}.x/{}"),
 ]
 QUERIES = [
     "/v1/users?q={}",
@@ -73,6 +99,7 @@ QUERIES = [
     "/v1/channels/{room}/members?cursor={}",
     "/v1/media/{room}?variant={}",
     "/v1/channels?joinable={}",
+    "/v1/admin/bots?cursor={}",
 ]
 RAW_PARTS = ["%00", "%ff%fe", "%ed%a0%80", "%2e%2e%2f", "%2f", "a%0d%0aX-Injected: 1", "%25", "%", "%zz", ";", "a%20b", "\u202e"]
 """Path and query parts as sent; most are not UTF-8 or not a single name."""
@@ -85,7 +112,8 @@ async def setting(world: World) -> tuple[Api, dict[str, str]]:
         await world.person(name)
     room = await ann.create("group", name="a room", members=["bob"])
     message = (await ann.post(room, "x"))["message"]
-    return ann, {"{room}": room, "{message}": message, "{tenant}": world.tenant}
+    bot = (await ann.ok("POST", "/v1/admin/bots", {"name": "robot"}, status=201))["user"]
+    return ann, {"{bot}": bot, "{room}": room, "{message}": message, "{tenant}": world.tenant}
 
 
 def placed(value: Any, names: dict[str, str]) -> Any:
@@ -94,6 +122,13 @@ def placed(value: Any, names: dict[str, str]) -> Any:
     for mark, name in names.items():
         text = text.replace(mark, name)
     return json.loads(text)
+
+
+def filled(template: str, names: dict[str, str], part: str) -> str:
+    """The path with the known names, and with a hostile part at the empty place."""
+    for mark, name in names.items():
+        template = template.replace(mark, name)
+    return template.replace("{}", part)
 
 
 async def answer(caller: Api, method: str, path: str, body: Any) -> tuple[int, str]:
@@ -180,11 +215,12 @@ def body_for(method: str, template: str) -> dict[str, Any] | None:
 
 async def test_hostile_ids_in_paths_are_not_found(world: World) -> None:
     ann, names = await setting(world)
+    root = await world.person("root", roles=["admin"])  # shares the cost
     for method, template in PATHS:
         body = body_for(method, template)
         for part in [*RAW_PARTS, *(quote(text, safe="") for text in STRANGE.values()), "x" * 10_000]:
-            path = template.replace("{room}", names["{room}"]).replace("{}", part)
-            came = await ann.call(method, path, body)
+            path = filled(template, names, part)
+            came = await (root if re.search("/(bots|hooks)/", template) else ann).call(method, path, body)
             admin_may = "/admin/" in template or "/bans/" in template
             assert came.status in ((400, 404, 204) if admin_may else (400, 404)), (method, path, came.status, came.body)
             assert "x-injected" not in came.headers
@@ -194,7 +230,7 @@ async def test_hostile_queries_are_refused_or_find_nothing(world: World) -> None
     ann, names = await setting(world)
     for template in QUERIES:
         for part in [*RAW_PARTS, *(quote(text, safe="") for text in STRANGE.values()), "x" * 10_000, "9" * 25, "-1", "1e3", "٣"]:
-            path = template.replace("{room}", names["{room}"]).replace("{}", part)
+            path = filled(template, names, part)
             came = await ann.call("GET", path)
             assert came.status in (200, 400, 404), (path, came.status, came.body)
 

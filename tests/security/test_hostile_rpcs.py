@@ -3,6 +3,7 @@
 The requests are generated from the protos, so a new RPC is tested as soon as it is added.
 """
 
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from chassis.identity import GATEWAY
 from hubbub.events.v1.events_pb2 import Role
+from hubbub.integrations.v1 import integrations_service_pb2
 from hubbub.media.v1 import media_service_pb2
 from hubbub.media.v1.media_pb2 import LinkVariant
 from hubbub.messages.v1 import feed_service_pb2, messages_service_pb2
@@ -30,6 +32,7 @@ SERVICES = {
         ("feed", feed_service_pb2),
         ("media", media_service_pb2),
         ("presence", presence_service_pb2),
+        ("integrations", integrations_service_pb2),
     )
 }
 CALLERS = {"feed": PRODUCT}
@@ -144,6 +147,12 @@ async def named(world: World) -> dict[str, str]:
         "type": "text/plain",
         "query": "x",
         "reason": "r",
+        "url": "https://hooks.example.com/",
+        "webhook": str(uuid.uuid4()),
+        "command": str(uuid.uuid4()),
+        "bot": "bot:x",
+        "token": "x",
+        "delivery": "",
     }
 
 

@@ -126,6 +126,7 @@ async def written_by(stage: Stage, role: Role) -> str:
     return message
 
 
+@pytest.mark.usefixtures("door")
 async def test_posting(stage: Stage) -> None:
     async def socket(stage: Stage, role: Role) -> str:
         return await framed(stage, role, "send", key=stage.key(), text="may I?")
@@ -140,6 +141,7 @@ async def test_posting(stage: Stage) -> None:
     await judge(stage, Action.POST, socket, http, rpc)
 
 
+@pytest.mark.usefixtures("door")
 async def test_editing_ones_own(stage: Stage) -> None:
     async def socket(stage: Stage, role: Role) -> str:
         return await framed(stage, role, "edit", message=await written_by(stage, role), text="better")
@@ -152,6 +154,7 @@ async def test_editing_ones_own(stage: Stage) -> None:
     await judge(stage, Action.EDIT_OWN, socket, rpc)
 
 
+@pytest.mark.usefixtures("door")
 async def test_no_role_may_edit_another_users_message(stage: Stage) -> None:
     message = await stage.message(stage.host)
     for role in stage.people:
@@ -160,6 +163,7 @@ async def test_no_role_may_edit_another_users_message(stage: Stage) -> None:
         assert await called(stage.rpc.EditMessage(request, timeout=5)) == "NOT_ALLOWED"
 
 
+@pytest.mark.usefixtures("door")
 @pytest.mark.parametrize("action", [Action.DELETE_OWN, Action.DELETE_OTHERS])
 async def test_deleting(stage: Stage, action: Action) -> None:
     async def target(stage: Stage, role: Role) -> str:
@@ -176,6 +180,7 @@ async def test_deleting(stage: Stage, action: Action) -> None:
     await judge(stage, action, socket, rpc)
 
 
+@pytest.mark.usefixtures("door")
 async def test_reacting_and_pinning_of_ones_own_and_others(stage: Stage) -> None:
     async def react(stage: Stage, role: Role) -> str:
         return await framed(stage, role, "react", message=await stage.message(stage.host), emoji="+1")
@@ -193,6 +198,7 @@ async def test_reacting_and_pinning_of_ones_own_and_others(stage: Stage) -> None
     await judge(stage, Action.PIN, pin, pin_own)
 
 
+@pytest.mark.usefixtures("door")
 async def test_changing_the_channel_and_skipping_its_slow_mode(stage: Stage) -> None:
     async def http(stage: Stage, role: Role) -> str:
         return await over_http(stage, role, "PATCH", "", {"topic": stage.key()})
@@ -275,6 +281,7 @@ async def test_no_role_may_act_on_a_higher_role_or_grant_one(stage: Stage) -> No
 READS = ["", "/messages", "/events", "/members"]
 
 
+@pytest.mark.usefixtures("door")
 async def test_reading_and_leaving(stage: Stage) -> None:
     message = await stage.message(stage.host)
     for role, api in stage.people.items():
@@ -323,3 +330,21 @@ async def test_reporting_and_handling_reports(stage: Stage) -> None:
 
     await judge(stage, Action.REPORT, report)
     await judge(stage, Action.HANDLE_REPORTS, look, look_rpc)
+
+
+async def test_managing_incoming_webhooks(stage: Stage) -> None:
+    async def create_and_remove(stage: Stage, role: Role) -> str:
+        made = await stage.people[role].call("POST", f"{stage.path}/hooks", {"name": "builds"})
+        if made.reason:
+            return made.reason
+        rotated = await over_http(stage, role, "POST", f"/hooks/{made.body['id']}/rotate")
+        return rotated or await over_http(stage, role, "DELETE", f"/hooks/{made.body['id']}")
+
+    async def look(stage: Stage, role: Role) -> str:
+        return await over_http(stage, role, "GET", "/hooks")
+
+    async def look_rpc(stage: Stage, role: Role) -> str:
+        request = calls.ListHooksRequest(caller=stage.caller(role), channel=stage.room)
+        return await called(stage.rpc.ListHooks(request, timeout=5))
+
+    await judge(stage, Action.MANAGE_HOOKS, create_and_remove, look, look_rpc)

@@ -101,6 +101,7 @@ async def out(api: Api) -> None:
     assert (await refusal(api)).status == 401
 
 
+@pytest.mark.usefixtures("door")
 @pytest.mark.parametrize("way", WAYS)
 async def test_when_the_call_returns_sockets_are_closed_and_the_token_is_refused_everywhere(
     world: World, people: tuple[Api, Api, Api], way: str
@@ -136,6 +137,7 @@ async def test_a_new_token_is_accepted_at_once_after_revocation_but_not_while_bl
     await eve.refused("GET", "/v1/me", reason="NOT_AUTHENTICATED")
 
 
+@pytest.mark.usefixtures("door")
 async def test_only_sockets_of_that_user_in_that_tenant_close(world: World, people: tuple[Api, Api, Api]) -> None:
     root, eve, bob = people
     namesake = await world.person("eve", 1, tenant=f"{world.tenant}-other")

@@ -90,6 +90,8 @@ async def setting(product: Stack) -> AsyncIterator[Setting]:
         upload = {"name": "a.txt", "size": 3, "type": "text/plain", "channel": room}
         made = await owner.ok("POST", "/v1/uploads", upload, 201)
         names = {"channel": room, "message": message, "report": report["id"], "upload": made["id"]}
+        names["bot"] = (await owner.ok("POST", "/v1/admin/bots", {"name": "robot"}, 201))["user"]
+        names["hook"] = (await owner.ok("POST", f"/v1/channels/{room}/hooks", {"name": "hook"}, 201))["id"]
         with requests.Session() as session:
             tokens = {"owner": owner.token, "outsider": outsider.token, "anonymous": None}
             yield Setting(owner.url, tokens, names, members, session)

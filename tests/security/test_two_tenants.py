@@ -30,6 +30,15 @@ BODIES: Mapping[Route, object] = {
     ("POST", "/v1/channels/{channel}/messages/{message}/reports"): {"reason": "x"},
     ("POST", "/v1/channels/{channel}/reports/{report}/resolve"): {"resolution": "acted"},
     ("POST", "/v1/admin/reports/{report}/resolve"): {"resolution": "acted"},
+    ("PATCH", "/v1/admin/webhooks/{webhook}"): {"enabled": False},
+    ("POST", "/v1/admin/webhooks/{webhook}/secret"): {},
+    ("POST", "/v1/admin/webhooks/{webhook}/resend"): {},
+    ("POST", "/v1/commands/answers/{answer}"): {"text": "x"},
+    ("POST", "/v1/channels/{channel}/commands"): {"command": "secret", "key": "k"},
+    ("PATCH", "/v1/admin/bots/{bot}"): {"name": "mine now", "disabled": True},
+    ("POST", "/v1/admin/bots/{bot}/tokens"): {"name": "x", "scopes": ["read"]},
+    ("POST", "/v1/channels/{channel}/hooks"): {"name": "x"},
+    ("POST", "/v1/hooks/{hook}/{secret}"): {"text": "hello, neighbours"},
 }
 
 
@@ -71,7 +80,15 @@ def elsewhere(pair: Neighbours) -> dict[Route, tuple[int, object]]:
         ("GET", "/v1/signin/callback"): (404, None),
         ("POST", "/v1/signout"): (404, None),
         ("POST", "/v1/uploads"): (404, {"name": "a.txt", "size": 3, "type": "text/plain", "channel": room}),
+        ("GET", "/v1/admin/bots"): (200, None),
+        ("POST", "/v1/admin/bots"): (201, {"name": "x"}),
         ("GET", "/v1/admin/audit"): (200, None),
+        ("GET", "/v1/commands"): (200, None),
+        ("GET", "/v1/admin/commands"): (200, None),
+        ("POST", "/v1/admin/commands"): (201, {"name": "mine", "url": "https://hooks.example.com/", "bot": "bot:x"}),
+        ("GET", "/v1/admin/webhooks"): (200, None),
+        ("GET", "/v1/admin/integrations/audit"): (200, None),
+        ("POST", "/v1/admin/webhooks"): (201, {"url": "https://hooks.example.com/"}),
         ("GET", "/v1/admin/audit/export"): (200, None),
         ("POST", "/v1/admin/users/{user:path}/revoke"): (404, None),
         ("PUT", "/v1/admin/users/{user:path}/block"): (404, None),
@@ -181,6 +198,7 @@ def test_every_frame_has_a_case() -> None:
     assert FRAMES.keys() == {each.__struct_config__.tag for each in get_args(incoming.Frame)}
 
 
+@pytest.mark.usefixtures("door")
 @pytest.mark.parametrize("case", dict.fromkeys(FRAMES.values()), ids=lambda case: case.__name__)
 async def test_no_frame_reaches_data_of_the_other_tenant(world: World, case: Any) -> None:
     pair = await neighbours(world)
@@ -195,6 +213,7 @@ async def test_no_frame_reaches_data_of_the_other_tenant(world: World, case: Any
     assert [entry for entry in after if entry["actor"] != "bob"] == [entry for entry in before if entry["actor"] != "bob"]
 
 
+@pytest.mark.usefixtures("door")
 async def test_an_administrators_actions_affect_their_own_tenant_only(world: World) -> None:
     pair = await neighbours(world)
     async with live(pair.bob) as socket, live(pair.other_bob) as theirs:
@@ -206,7 +225,7 @@ async def test_an_administrators_actions_affect_their_own_tenant_only(world: Wor
     await pair.bob.ok("GET", "/v1/me")
     await pair.other_bob.refused("GET", "/v1/me", reason="NOT_AUTHENTICATED")
     assert {each["subject"] for each in (await pair.eve.ok("GET", "/v1/admin/audit"))["items"]} == {"bob"}
-    assert {each["subject"] for each in await audit_of(world)} == {"carol"}
+    assert {each["subject"] for each in await audit_of(world)} == {"carol", pair.ids["bot"], pair.ids["hook"]}
 
 
 async def audit_of(world: World) -> list[dict[str, Any]]:

@@ -5,17 +5,25 @@ which may act for every tenant. libs/chassis tests for which tenants other calle
 caller: services/messages/tests/test_feed.py shows that one gets only the events of its tenants and reaches no other's readers.
 """
 
+import json
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import grpc
+import httpx
 import pytest
 from google.protobuf.descriptor import MethodDescriptor
 
+from chassis.bots import token_credential
 from chassis.identity import GATEWAY
 from hubbub.events.v1.events_pb2 import PostMessage, Role
+from hubbub.gateway.v1 import gateway_service_pb2 as gateway_calls
+from hubbub.gateway.v1.gateway_service_pb2_grpc import GatewayServiceStub
+from hubbub.integrations.v1 import integrations_service_pb2 as integrations_calls
+from hubbub.integrations.v1.integrations_service_pb2_grpc import IntegrationsServiceStub
 from hubbub.media.v1 import media_service_pb2 as media_calls
 from hubbub.media.v1.media_pb2 import LinkVariant
 from hubbub.media.v1.media_service_pb2_grpc import MediaServiceStub
@@ -39,17 +47,20 @@ RPCS = [
     *methods(calls, "MessagesService"),
     *methods(media_calls, "MediaService"),
     *methods(presence_calls, "PresenceService"),
+    *methods(gateway_calls, "GatewayService"),
+    *methods(integrations_calls, "IntegrationsService"),
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """The two tenants, and clients of the three services."""
+    """The two tenants, and clients of the services."""
 
     pair: Neighbours
     messages: MessagesServiceStub
     media: MediaServiceStub
     presence: PresenceServiceStub
+    integrations: IntegrationsServiceStub
 
     async def own(self, rpc: str, /, **fields: Any) -> Any:
         """Call the messages service as eve; check that the answer contains nothing of the first tenant."""
@@ -72,9 +83,15 @@ async def doors(world: World) -> AsyncIterator[Doors]:
         world.stack.channel("messages", GATEWAY) as messages,
         world.stack.channel("media", GATEWAY) as media,
         world.stack.channel("presence", GATEWAY) as presence,
+        world.stack.channel("integrations", GATEWAY) as integrations,
     ):
-        stubs = MessagesServiceStub(messages), MediaServiceStub(media), PresenceServiceStub(presence)
-        yield Doors(await neighbours(world), *stubs)
+        yield Doors(
+            await neighbours(world),
+            MessagesServiceStub(messages),
+            MediaServiceStub(media),
+            PresenceServiceStub(presence),
+            IntegrationsServiceStub(integrations),
+        )
 
 
 def request(rpc: str, /, **fields: Any) -> Any:
@@ -312,6 +329,172 @@ async def attach(doors: Doors) -> None:
         assert [frame["status"] for frame in ann.received("presence")] == ["online"]
 
 
+# Gateways, which call each other for Socket.IO sessions.
+
+ENGINE = "EIO=4&transport="
+
+
+@asynccontextmanager
+async def socketio_session(doors: Doors) -> AsyncIterator[tuple[GatewayServiceStub, Any, str, str]]:
+    """A connected session of the first tenant's ann that polls: its gateway, its client's HTTP, its id and its `pid`."""
+    ann = doors.pair.ann
+    number = [gateway.url for gateway in doors.pair.world.stack.gateways].index(ann.url)
+    headers = {"Authorization": f"Bearer {ann.token}"}
+    async with (
+        httpx.AsyncClient(base_url=f"{ann.url}/socket.io/", headers=headers, timeout=30) as http,
+        doors.pair.world.stack.channel(f"gateway-{number}", GATEWAY) as channel,
+    ):
+        sid = json.loads((await http.get(f"?{ENGINE}polling")).text[1:])["sid"]
+        await http.post(f"?{ENGINE}polling&sid={sid}", content="40")
+        connected = (await http.get(f"?{ENGINE}polling&sid={sid}")).text.split("\x1e")[0]
+        yield GatewayServiceStub(channel), http, sid, json.loads(connected[2:])["pid"]
+
+
+def handed_on(doors: Doors, sid: str, transport: str) -> gateway_calls.HandOverRequest:
+    """A request of the second tenant's ann for a session."""
+    shown = {
+        "authorization": f"Bearer {doors.pair.eve.token}",
+        "sec-websocket-version": "13",
+        "sec-websocket-key": "A" * 22 + "==",
+    }
+    headers = [gateway_calls.Header(name=name, value=value) for name, value in shown.items()]
+    return gateway_calls.HandOverRequest(method="GET", query=f"{ENGINE}{transport}&sid={sid}", headers=headers, peer="127.0.0.1")
+
+
+async def hand_over(doors: Doors) -> None:
+    async with socketio_session(doors) as (gateway, _, sid, _):
+        answer = await gateway.HandOver(handed_on(doors, sid, "polling"), timeout=5)
+        assert (answer.status, answer.body) == (403, b'{"code":4,"message":"NOT_ALLOWED"}')
+
+
+async def relay(doors: Doors) -> None:
+    async with socketio_session(doors) as (gateway, _, sid, _):
+        carrying = gateway.Relay(timeout=5)
+        await carrying.write(gateway_calls.RelayRequest(handshake=handed_on(doors, sid, "websocket")))
+        assert (await anext(aiter(carrying))).data.startswith(b"HTTP/1.1 403 ")
+        carrying.cancel()
+
+
+async def take_session(doors: Doors) -> None:
+    """The session is not given, and goes on."""
+    async with socketio_session(doors) as (gateway, http, sid, pid):
+        asked = gateway_calls.TakeSessionRequest(pid=pid, tenant=doors.pair.tenant, user="ann", gateway="0" * 12)
+        assert await gateway.TakeSession(asked, timeout=5) == gateway_calls.TakeSessionResponse()
+        assert (await http.post(f"?{ENGINE}polling&sid={sid}", content='42["ping",{}]')).text == "ok"
+
+
+# Integrations.
+
+
+async def create_webhook(doors: Doors) -> None:
+    settings = integrations_calls.WebhookSettings(url="https://hooks.example.com/")
+    asked = integrations_calls.CreateWebhookRequest(caller=doors.pair.intruder, settings=settings)
+    assert (await doors.integrations.CreateWebhook(asked, timeout=5)).webhook.tenant == doors.pair.tenant
+
+
+async def list_webhooks(doors: Doors) -> None:
+    for caller, known in ((doors.pair.intruder, []), (doors.pair.victim, [doors.pair.ids["webhook"]])):
+        found = await doors.integrations.ListWebhooks(integrations_calls.ListWebhooksRequest(caller=caller), timeout=5)
+        assert [each.id for each in found.webhooks] == known
+
+
+def webhooks(name: str) -> Callable[[Doors], Awaitable[None]]:
+    """Return the case of an RPC about a webhook of the first tenant."""
+
+    async def case(doors: Doors) -> None:
+        shape = getattr(integrations_calls, f"{name}Request")
+        told = []
+        for known in (doors.pair.ids, UNKNOWN):
+            given = {"caller": doors.pair.intruder, "webhook": known["webhook"], "enabled": False, "delivery": known["delivery"]}
+            asked = shape(**{field: value for field, value in given.items() if field in shape.DESCRIPTOR.fields_by_name})
+            told.append((await not_found(getattr(doors.integrations, name)(asked, timeout=5))).details())
+        assert told[0] == told[1]
+        await list_webhooks(doors)
+
+    return case
+
+
+async def list_integration_audit(doors: Doors) -> None:
+    for caller, known in ((doors.pair.intruder, 0), (doors.pair.victim, 2)):
+        asked = integrations_calls.ListIntegrationAuditRequest(caller=caller)
+        assert len((await doors.integrations.ListIntegrationAudit(asked, timeout=5)).records) == known
+
+
+async def create_command(doors: Doors) -> None:
+    """A name of the first tenant is free in the second."""
+    asked = integrations_calls.CreateCommandRequest(
+        caller=doors.pair.intruder, name="secret", url="https://hooks.example.com/", bot="bot:x"
+    )
+    assert (await doors.integrations.CreateCommand(asked, timeout=5)).command.tenant == doors.pair.tenant
+
+
+async def list_commands(doors: Doors) -> None:
+    for caller, known in ((doors.pair.intruder, []), (doors.pair.victim, [doors.pair.ids["command"]])):
+        found = await doors.integrations.ListCommands(integrations_calls.ListCommandsRequest(caller=caller), timeout=5)
+        assert [each.id for each in found.commands] == known
+
+
+async def delete_command(doors: Doors) -> None:
+    for command in (doors.pair.ids["command"], UNKNOWN["command"]):
+        asked = integrations_calls.DeleteCommandRequest(caller=doors.pair.intruder, command=command)
+        await not_found(doors.integrations.DeleteCommand(asked, timeout=5))
+    await list_commands(doors)
+
+
+async def run_command(doors: Doors) -> None:
+    """Neither a command of the first tenant nor a channel of it."""
+    await create_command(doors)
+    own = await doors.pair.eve.create("group", name="x")
+    for command, room in (("secret", doors.pair.ids["channel"]), ("secret", UNKNOWN["channel"]), ("other", own)):
+        asked = integrations_calls.RunCommandRequest(caller=doors.pair.intruder, channel=room, command=command, key="k")
+        await not_found(doors.integrations.RunCommand(asked, timeout=5))
+
+
+async def answer_command(doors: Doors) -> None:
+    for token in (doors.pair.ids["answer"], UNKNOWN["answer"]):
+        await not_found(
+            doors.integrations.AnswerCommand(integrations_calls.AnswerCommandRequest(token=token, text="x"), timeout=5)
+        )
+
+
+# Bots.
+
+
+async def create_bot(doors: Doors) -> None:
+    made = (await doors.own("CreateBot", name="x")).bot.id
+    assert made not in {each.id for each in (await doors.theirs("ListBots")).bots}
+
+
+async def list_bots(doors: Doors) -> None:
+    assert len((await doors.own("ListBots")).bots) == 0
+    assert {each.id for each in (await doors.theirs("ListBots")).bots} == {doors.pair.ids["bot"], doors.pair.ids["hook"]}
+
+
+def of_a_bot(rpc: str, /, **fields: Any) -> Callable[[Doors], Awaitable[None]]:
+    """Return the case of an RPC about a bot of the first tenant."""
+
+    async def case(doors: Doors) -> None:
+        known = doors.pair.ids
+        before = (await doors.theirs("ListBots"), await doors.theirs("ListBotTokens", bot=known["bot"]))
+        for bot in (known["bot"], known["hook"], UNKNOWN["bot"]):
+            token = {"token": known["token"]} if rpc == "RevokeBotToken" else {}
+            await doors.absent(rpc, bot=bot, **token, **fields)
+        assert (await doors.theirs("ListBots"), await doors.theirs("ListBotTokens", bot=known["bot"])) == before
+
+    return case
+
+
+async def identify_bot(doors: Doors) -> None:
+    """The first tenant's token is none of the second's."""
+    shown = token_credential(doors.pair.ids["shown"])
+    assert shown is not None
+    asked = calls.IdentifyBotRequest(tenant=shown.tenant, digest=shown.digest)
+    assert (await doors.messages.IdentifyBot(asked, timeout=5)).bot == doors.pair.ids["bot"]
+    with pytest.raises(grpc.aio.AioRpcError) as refusal:
+        await doors.messages.IdentifyBot(calls.IdentifyBotRequest(tenant=doors.pair.tenant, digest=shown.digest), timeout=5)
+    assert refusal.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
 CASES: dict[str, Callable[[Doors], Awaitable[None]]] = {
     "AdmitUser": admit_user,
     "OpenSessions": open_sessions,
@@ -322,6 +505,13 @@ CASES: dict[str, Callable[[Doors], Awaitable[None]]] = {
     "RevokeUser": revoke_user,
     "BlockUser": block_user,
     "EraseUser": erase_user,
+    "CreateBot": create_bot,
+    "ListBots": list_bots,
+    "UpdateBot": of_a_bot("UpdateBot", name="mine now", disabled=True),
+    "CreateBotToken": of_a_bot("CreateBotToken", name="x", scopes=[nouns.BOT_SCOPE_READ]),
+    "ListBotTokens": of_a_bot("ListBotTokens"),
+    "RevokeBotToken": of_a_bot("RevokeBotToken"),
+    "IdentifyBot": identify_bot,
     "BlockPeer": block_peer,
     "ListBlockedPeers": list_blocked_peers,
     "ListAudit": list_audit,
@@ -341,6 +531,23 @@ CASES: dict[str, Callable[[Doors], Awaitable[None]]] = {
     "ResolveUploads": uploads("ResolveUploads"),
     "GetPresence": get_presence,
     "Attach": attach,
+    "HandOver": hand_over,
+    "Relay": relay,
+    "TakeSession": take_session,
+    "CreateWebhook": create_webhook,
+    "ListIntegrationAudit": list_integration_audit,
+    "CreateCommand": create_command,
+    "ListCommands": list_commands,
+    "DeleteCommand": delete_command,
+    "RunCommand": run_command,
+    "AnswerCommand": answer_command,
+    "ListWebhooks": list_webhooks,
+    "UpdateWebhook": webhooks("UpdateWebhook"),
+    "DeleteWebhook": webhooks("DeleteWebhook"),
+    "RotateWebhookSecret": webhooks("RotateWebhookSecret"),
+    "ListDeliveries": webhooks("ListDeliveries"),
+    "GetDelivery": webhooks("GetDelivery"),
+    "ResendDeliveries": webhooks("ResendDeliveries"),
 }
 
 
@@ -356,6 +563,7 @@ async def test_rpcs_about_a_channel_give_the_same_answer_for_foreign_and_unknown
         filled: dict[str, Any] = {"caller": doors.pair.intruder, "user": "bob", "users": ["bob"], "role": Role.ROLE_MEMBER}
         filled |= {
             "text": "x",
+            "name": "x",
             "reason": "x",
             "seconds": 9,
             "resolution": ReportResolution.REPORT_RESOLUTION_ACTED,

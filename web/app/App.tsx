@@ -2,7 +2,8 @@
 import { useCallback, useEffect, useMemo, useState } from "react";
 
 import { Problem } from "../client";
-import type { HubbubClient, SignInOptions } from "../client";
+import type { SignInOptions } from "../client/signin";
+import type { AppClient } from "./state/appClient";
 import { ClientContext, SessionContext } from "./state/client";
 import type { SessionView } from "./state/client";
 import { goTo } from "./browser/route";
@@ -18,7 +19,7 @@ export function App() {
   const [session, setSession] = useState<Session | null>(loadSession);
   const [options, setOptions] = useState<SignInOptions | null>(null);
   const [resumeCookie, setResumeCookie] = useState(true);
-  const [client, setClient] = useState<HubbubClient | null>(null);
+  const [client, setClient] = useState<AppClient | null>(null);
   const [failure, setFailure] = useState<Problem | null>(null);
   const [attempt, setAttempt] = useState(0);
   /** While the user is asked whether to sign out: the number of unsent messages that this would delete, and whether it has failed. */
@@ -52,7 +53,7 @@ export function App() {
   useEffect(() => {
     if (session === null) return;
     let current = true;
-    let opened: HubbubClient | null = null;
+    let opened: AppClient | null = null;
     openClient(session).then(
       (ready) => {
         if (!current) return;

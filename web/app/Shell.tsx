@@ -29,12 +29,12 @@ export function Shell() {
   useUnreadTitle();
 
   useEffect(() => {
-    void client.directory.loadBlocked();
+    void client.people.loadBlocked();
   }, [client]);
 
   // Later ones come over the socket.
   useEffect(() => {
-    if (connected) void client.directory.loadInvitations();
+    if (connected) void client.people.loadInvitations();
   }, [client, connected]);
 
   useEffect(() => {

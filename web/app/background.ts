@@ -28,13 +28,13 @@ export function useMissingNames(): void {
     return ids.slice(0, listsMax).join(" ");
   }, [channels, members, names, me]);
   useEffect(() => {
-    for (const id of missing.split(" ")) if (id !== "") void client.directory.loadMembers(id);
+    for (const id of missing.split(" ")) if (id !== "") void client.people.loadMembers(id);
   }, [client, missing]);
   useEffect(() => {
     if (open === undefined || !members.has(open.id)) return;
     const senders = new Set(open.timeline?.messages.map((message) => message.sender));
     const unknown = [...senders].filter((user) => user !== me && !names.has(user));
-    for (const user of unknown.slice(0, namesMax)) void client.directory.loadName(open.id, user);
+    for (const user of unknown.slice(0, namesMax)) void client.people.loadName(open.id, user);
   }, [client, open, members, names, me]);
 }
 

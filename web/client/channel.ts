@@ -10,9 +10,11 @@ import type { Timeline } from "./timeline";
 /** Badges show less; further messages are not counted. */
 const unreadCap = 1000;
 
+/** What the client knows of a channel of the caller. */
 export interface Channel {
   id: string;
   kind: Kind;
+  /** Empty for a `direct` channel. */
   name: string | null;
   topic: string | null;
   role: Role;
@@ -30,7 +32,7 @@ export interface Channel {
   /** Others' messages after `countedSeq` and after `readSeq`. */
   unreadSince: readonly number[];
   last: Message | null;
-  /** Null until the channel is opened. */
+  /** Null until `ChannelView` has loaded it. */
   timeline: Timeline | null;
   /** Other members' read positions, as far as known. Large channels have none. */
   receipts: ReadonlyMap<string, number>;
@@ -63,6 +65,7 @@ export function fromHead(head: ChannelHead): Channel {
   };
 }
 
+/** How many messages of others the caller has not read; at most 1,000 of those that came live are counted. */
 export function unread(channel: Channel): number {
   return channel.unreadBefore + channel.unreadSince.length;
 }
@@ -141,9 +144,14 @@ export function afterReset(channel: Channel, seq: number): Channel {
 }
 
 /** The store has lost entries: what is known of the log and of read positions is void, the settings are not. */
-export function afterLoss(channel: Channel, head: ChannelHead): Channel {
+function afterLoss(channel: Channel, head: ChannelHead): Channel {
   const { topic, muted, slowModeSeconds, peer } = channel;
   return { ...fromHead(head), topic, muted, slowModeSeconds, peer };
+}
+
+/** A channel at the position of `hello`, with the settings that are known of it. */
+export function begun(known: Channel | undefined, head: ChannelHead): Channel {
+  return known === undefined ? fromHead(head) : afterLoss(known, head);
 }
 
 function withPosted(channel: Channel, event: LogEvent & { kind: "message.posted" }, me: string): Channel {

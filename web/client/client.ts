@@ -2,54 +2,44 @@
  * The client as one object: creates the parts, connects them, and routes every frame of the server to them.
  * The decisions are made in the parts; follow a frame from `#received`.
  */
+import { chatApi } from "./api";
 import type { Api } from "./api";
 import * as channels from "./channel";
-import { ChannelView } from "./channelView";
 import { systemClock } from "./clock";
-import type { Clock } from "./clock";
 import { Commands } from "./commands";
 import { Connection } from "./connection";
-import type { ConnectionState, SocketLike } from "./connection";
-import type { Credentials } from "./credentials";
+import type { ConnectionState } from "./connection";
 import { Directory } from "./directory";
 import { Ephemeral } from "./ephemeral";
+import { Events } from "./events";
+import type { ClientEvents } from "./events";
 import type { Ack, ClientFrame, Command, Hello, LogEvent, ServerFrame, Synced } from "./frames";
-import { defaultLimits } from "./history";
-import type { HistoryLimits } from "./history";
+import type { Http } from "./http";
 import { newKey } from "./key";
+import type { ClientOptions } from "./options";
 import { Outbox } from "./outbox";
-import type { Draft, OutboxItem, OutboxStorage } from "./outbox";
+import type { Draft, OutboxItem, Stored } from "./outbox";
 import { Renewal } from "./renewal";
-import type { ChannelHead, ChannelSummary, ChosenStatus, Me } from "./shapes";
-import { changeChannel, initialState } from "./state";
+import type { ChannelHead, ChannelSummary, ChosenStatus } from "./shapes";
+import { changeChannel, initialState, knownStatus } from "./state";
 import type { ClientStore } from "./state";
 import { Store, withEntry, withoutEntry } from "./store";
 import { Sync } from "./sync";
 import { SyncRequests } from "./syncRequests";
-
-export interface ClientOptions {
-  me: Me;
-  api: Api;
-  socket: (ticket: string) => SocketLike;
-  /** The credentials that `api` uses. */
-  credentials: Credentials;
-  storage: OutboxStorage;
-  clock?: Clock;
-  newKey?: () => string;
-  /** When subscribers are notified of changes: see `Store`. */
-  schedule?: (run: () => void) => void;
-  limits?: HistoryLimits;
-}
+import { messageFrom } from "./timeline";
 
 const unauthorized = 401;
 
+/** A connection to Hubbub as one user, and everything that is known over it. */
 export class HubbubClient {
+  /** Everything the client knows, as one immutable value that is replaced at each change. */
   readonly store: ClientStore;
+  /** Requests with the caller's credentials, for `moderationApi`, `upload` and the like. */
+  readonly http: Http;
+  /** Channels and messages over HTTP. */
   readonly api: Api;
-  /** The channel list, members, display names, blocked users. */
+  /** Loads the channel list. */
   readonly directory: Directory;
-  /** The channel on screen and its loaded messages. */
-  readonly view: ChannelView;
   readonly #me: string;
   readonly #connection: Connection;
   readonly #sync = new Sync();
@@ -58,22 +48,24 @@ export class HubbubClient {
   readonly #commands: Commands;
   readonly #ephemeral: Ephemeral;
   readonly #renewal: Renewal;
+  readonly #events = new Events();
   /** The connection got `hello` and sent its first `sync`. No other frame may be sent before. */
   #ready = false;
   /** The first `hello` has come. */
   #greeted = false;
-  /** Channels that are being read because something happened in them. */
-  readonly #discovering = new Set<string>();
+  /** Channels that are being read because something happened in them, with the newest event that was dropped meanwhile. */
+  readonly #discovering = new Map<string, number>();
 
   constructor(options: ClientOptions) {
-    const { api, credentials, me } = options;
+    const { credentials, http, me } = options;
+    const api = chatApi(http);
     const clock = options.clock ?? systemClock;
     this.#me = me.user;
+    this.http = http;
     this.api = api;
     this.store = new Store({ ...initialState, me }, options.schedule);
     this.directory = new Directory(api, this.store, clock, (found) => this.learn(found));
     this.directory.addNames([me]);
-    this.view = new ChannelView(this.store, (channel, range) => api.messages(channel, range), clock, options.limits ?? defaultLimits);
     const ticket = async () => (await api.ticket()).ticket;
     this.#connection = new Connection({
       clock,
@@ -106,16 +98,22 @@ export class HubbubClient {
     });
   }
 
+  /** Calls `listener` at each announcement of this name. Returns the function that ends that. */
+  on<K extends keyof ClientEvents>(name: K, listener: (value: ClientEvents[K]) => void): () => void {
+    return this.#events.on(name, listener);
+  }
+
+  /** Connects, and reconnects until `stop` or until the server forbids it (`ConnectionState`). */
   start(): void {
     this.directory.start();
-    this.view.start();
     this.#connection.start();
   }
 
+  /** Closes the connection. Unsent messages stay in the storage. */
   stop(): void {
     this.directory.stop();
-    this.view.stop();
     this.#connection.stop();
+    this.#outbox.stopped();
   }
 
   /** Ends the current backoff and reconnects. */
@@ -128,36 +126,53 @@ export class HubbubClient {
     return this.#renewal.now();
   }
 
-  /** Shows `channel`: loads its messages, its details and the first of its members. Null shows none. */
+  /** Says which channel is on screen: its details are loaded, and what `ChannelView` and `People` load of it. Null for none. */
   open(channel: string | null): void {
-    this.view.open(channel);
+    this.store.update(() => ({ openChannel: channel, loadFailure: null }));
     this.#loadOpen();
   }
 
   /** Loads what the open channel shows besides messages. Before the first `hello` there is nothing to combine it with. */
   #loadOpen(): void {
     const { openChannel, channels: known } = this.store.get();
-    if (openChannel === null || !this.#greeted) return;
-    if (known.has(openChannel)) void this.directory.loadDetails(openChannel);
-    else void this.#discover(openChannel).then(() => this.view.latest());
-    void this.directory.loadMembers(openChannel);
+    if (!this.#greeted) return;
+    if (openChannel !== null) void (known.has(openChannel) ? this.directory.loadDetails(openChannel) : this.#discover(openChannel));
+    this.#events.emit("opened", openChannel);
   }
 
-  /** Adds a message to the outbox. */
+  /**
+   * Sends a message once the connection allows it, and repeats it under one key until the server has stored it. Messages of a
+   * channel are sent in order. Returns the item in `store.get().outbox`, which shows its progress.
+   */
   send(draft: Draft): OutboxItem {
     this.#ephemeral.messageSent(draft.channel);
     return this.#outbox.add(draft);
   }
 
+  /**
+   * Sends a message like `send` and waits until it is stored. Rejects with `Problem`: the server's reason if it refused the message
+   * for good, `DISCARDED` after `discard`, `UNAVAILABLE` if the client stops first (the message stays in the outbox).
+   */
+  post(draft: Draft): Promise<Stored> {
+    const { key } = this.send(draft);
+    return this.#outbox.stored(key);
+  }
+
+  /** Sends a refused message again, as a new one. */
   retry(key: string): void {
     this.#outbox.retry(key);
   }
 
+  /** Removes a message from the outbox. It may have been stored already. */
   discard(key: string): void {
     this.#outbox.discard(key);
   }
 
-  /** Rejects with `Problem`. The change itself arrives as an event. */
+  /**
+   * Edits or deletes a message, or changes a reaction or pin. The change itself arrives as an event.
+   * Rejects with `Problem`: the server's reason, or `UNAVAILABLE` without a connection or without an answer in 10 s; then it may
+   * have happened.
+   */
   run(command: Command): Promise<Ack> {
     return this.#commands.run(command);
   }
@@ -175,12 +190,13 @@ export class HubbubClient {
     this.#ephemeral.sendTyping(channel);
   }
 
+  /** Sets how this connection, and each later one, counts towards the caller's presence. */
   setStatus(status: ChosenStatus): void {
     this.store.update(() => ({ status }));
     this.#ephemeral.setStatus(status);
   }
 
-  /** Replaces the set of users whose presence is watched. */
+  /** Replaces the set of users whose presence is in the state: the first 200 of them. */
   watch(users: readonly string[]): void {
     this.#ephemeral.watch(users);
   }
@@ -202,6 +218,7 @@ export class HubbubClient {
       this.#commands.closed();
       this.#outbox.closed();
     }
+    this.#events.emit("connection", state);
   }
 
   #opened(hello: Hello): void {
@@ -211,13 +228,13 @@ export class HubbubClient {
     this.directory.hello(hello.more === true);
     for (const id of left) this.#left(id);
     this.store.update((s) => ({
-      channels: new Map([...s.channels, ...joined.map((head) => [head.id, begun(s.channels.get(head.id), head)] as const)]),
+      channels: new Map([...s.channels, ...joined.map((head) => [head.id, channels.begun(s.channels.get(head.id), head)] as const)]),
     }));
     if (voided) {
       this.directory.lost();
-      for (const head of joined) this.view.reset(head.id);
       this.#outbox.lost();
     }
+    for (const { id } of joined) this.#events.emit(voided ? "reset" : "joined", id);
     for (const head of hello.channels) this.#change(head.id, (c) => channels.withRead(c, head.read_seq));
     this.#requests.open(positions);
     this.#ready = true;
@@ -230,7 +247,6 @@ export class HubbubClient {
       this.#greeted = true;
       this.#loadOpen();
     }
-    void this.view.latest();
   }
 
   #received(frame: Exclude<ServerFrame, Hello>): void {
@@ -245,7 +261,7 @@ export class HubbubClient {
         this.#sync.left(frame.channel);
         return this.#left(frame.channel);
       case "invited":
-        return this.directory.invited(frame.invitation);
+        return this.#events.emit("invited", frame.invitation);
       case "ack":
         if (this.#outbox.acked(frame)) this.#outbox.applied(frame.channel, this.#sync.position(frame.channel) ?? 0);
         else this.#commands.answered(frame);
@@ -267,26 +283,29 @@ export class HubbubClient {
         return this.#ephemeral.showTyping(frame.channel, frame.user);
       case "presence":
         return this.store.update((s) => ({
-          presence: withEntry(s.presence, frame.user, { status: frame.status, lastSeen: frame.last_seen ?? null }),
+          presence: withEntry(s.presence, frame.user, { status: knownStatus(frame.status), lastSeen: frame.last_seen ?? null }),
         }));
-      default:
+      case "reconnect":
+      case "pong":
         return;
+      default:
+        this.#events.emit("unknown", frame);
     }
   }
 
   #event(event: LogEvent): void {
     const verdict = this.#sync.event(event);
-    if (verdict === "unknown") void this.#discover(event.channel);
+    if (verdict === "unknown") void this.#discover(event.channel, event.seq);
     if (verdict === "gap") this.#requests.send(this.#sync.request([event.channel]));
     if (verdict !== "apply") return;
-    this.view.record(event);
-    this.#change(event.channel, (c) => this.view.bounded(channels.applyEvent(c, event, this.#me)));
+    this.#change(event.channel, (c) => channels.applyEvent(c, event, this.#me));
     if (event.kind === "message.posted") {
       this.#ephemeral.hideTyping(event.channel, event.actor);
-      if (event.actor === this.#me && event.data.key !== undefined) this.#outbox.seen(event.data.key);
+      if (event.actor === this.#me && event.data.key !== undefined) this.#outbox.seen(event.data.key, { ...event, message: event.data.message });
     }
     this.#outbox.applied(event.channel, event.seq);
-    this.directory.applyMemberEvent(event);
+    this.#events.emit("event", event);
+    if (event.kind === "message.posted") this.#events.emit("message", messageFrom(event));
   }
 
   #synced(frame: Synced): void {
@@ -296,7 +315,7 @@ export class HubbubClient {
     for (const { channel, seq } of reset) {
       this.#change(channel, (c) => channels.afterReset(c, seq));
       this.#outbox.applied(channel, seq);
-      this.view.reset(channel);
+      this.#events.emit("reset", channel);
     }
     if (reset.length > 0) void this.directory.loadChannels();
   }
@@ -308,20 +327,25 @@ export class HubbubClient {
       channels: withEntry(s.channels, head.id, channels.fromHead(head)),
       invitations: s.invitations.filter((one) => one.channel !== head.id),
     }));
+    this.#events.emit("joined", head.id);
     void this.directory.loadChannels();
   }
 
   /** Something happened in a channel that `hello` had no room for. */
-  async #discover(id: string): Promise<void> {
-    if (this.#discovering.has(id)) return;
-    this.#discovering.add(id);
+  async #discover(id: string, seq = 0): Promise<void> {
+    const reading = this.#discovering.has(id);
+    this.#discovering.set(id, Math.max(seq, this.#discovering.get(id) ?? 0));
+    if (reading) return;
     const { epoch } = this.#sync;
     const summary = await this.api.channel(id).catch(() => null);
+    const newest = this.#discovering.get(id) ?? 0;
     this.#discovering.delete(id);
     if (epoch !== this.#sync.epoch) return this.#discover(id);
     // A public channel can also be read by who is no member.
     const member = summary !== null && (summary.role as string | null) !== null;
     if (member) this.learn([summary]);
+    // An event that came after the answer was made is not in it.
+    if ((this.#sync.position(id) ?? newest) < newest) this.#requests.send(this.#sync.request([id]));
   }
 
   /** Adds channels of the caller that `hello` had no room for. Their events are applied from here on. */
@@ -332,23 +356,20 @@ export class HubbubClient {
       channels: new Map([...s.channels, ...unknown.map((summary) => [summary.id, channels.fromHead(summary)] as const)]),
     }));
     this.directory.applySummaries(summaries);
+    for (const { id } of unknown) this.#events.emit("joined", id);
   }
 
   #left(id: string): void {
-    this.view.left(id);
     this.store.update((s) => ({
+      openChannel: s.openChannel === id ? null : s.openChannel,
       channels: withoutEntry(s.channels, id),
       members: withoutEntry(s.members, id),
       typing: withoutEntry(s.typing, id),
     }));
+    this.#events.emit("left", id);
   }
 
   #change(id: string, change: (channel: channels.Channel) => channels.Channel): void {
     changeChannel(this.store, id, change);
   }
-}
-
-/** A channel at the position of `hello`, with the settings that are known of it. */
-function begun(known: channels.Channel | undefined, head: ChannelHead): channels.Channel {
-  return known === undefined ? channels.fromHead(head) : channels.afterLoss(known, head);
 }

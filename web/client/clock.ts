@@ -3,6 +3,7 @@
 /** Cancels a timer. Calling it late or twice does nothing. */
 export type Cancel = () => void;
 
+/** A source of time and randomness. */
 export interface Clock {
   /** Milliseconds since the epoch. */
   now(): number;
@@ -11,6 +12,7 @@ export interface Clock {
   random(): number;
 }
 
+/** The platform's time and randomness. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   after: (ms, run) => {

@@ -9,16 +9,20 @@ import type { ClientFrame, Hello, ServerFrame } from "./frames";
 import { parseFrame } from "./frames";
 import { Problem } from "./http";
 
-/** The part of the browser's WebSocket that is used here; tests provide their own. */
+/** The part of the browser's `WebSocket` that is used here. */
 export interface SocketLike {
   send(text: string): void;
   close(code?: number, reason?: string): void;
   onmessage: ((event: { data: unknown }) => void) | null;
   onclose: ((event: { code: number; reason: string }) => void) | null;
+  onerror?: unknown;
 }
 
+/** Where the connection stands. */
 export type ConnectionState =
+  /** Not started, or stopped. */
   | { name: "idle" }
+  /** `attempt` counts from 0 since the last stable connection. */
   | { name: "connecting"; attempt: number }
   | { name: "open"; hello: Hello }
   /** Reconnects at `retryAt` (milliseconds since the epoch). */
@@ -45,8 +49,11 @@ const helloMs = 10_000;
 const pongMs = 10_000;
 /** After a connection of this length the backoff starts over. */
 const stableMs = 10_000;
+/** The shortest wait after the server closed because the client sent too much. */
+const floodedMs = 5_000;
 
 const closeNormal = 1000;
+const flooding = 4004;
 const unauthorized = 401;
 
 /** Full jitter: a random share of the exponential bound, so that clients do not reconnect in step. */
@@ -100,10 +107,15 @@ export class Connection {
     void this.#connect();
   }
 
-  /** Returns whether the frame was passed to an open socket; it may still be lost. */
+  /**
+   * Returns whether the frame was passed to an open socket; it may still be lost. The server closes a socket that sends a frame
+   * above its limit, so such a frame is refused here, with the answer that the server gives to slightly smaller ones.
+   */
   send(frame: ClientFrame): boolean {
     if (this.#state.name !== "open" || this.#socket === null) return false;
-    this.#socket.send(JSON.stringify(frame));
+    const text = JSON.stringify(frame);
+    if (new TextEncoder().encode(text).length <= this.#state.hello.limits.frame_bytes) this.#socket.send(text);
+    else queueMicrotask(() => this.#options.onFrame({ type: "error", reason: "TOO_LARGE", ..."ref" in frame && { ref: frame.ref } }));
     return true;
   }
 
@@ -162,7 +174,7 @@ export class Connection {
   #closed(code: number, reason: string): void {
     if (!mayReconnect(code)) return this.end(code, reason);
     this.#abandon();
-    this.#wait(0);
+    this.#wait(code === flooding ? floodedMs : 0);
   }
 
   #wait(atLeastMs: number): void {

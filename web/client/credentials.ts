@@ -4,8 +4,7 @@
  */
 import { systemClock } from "./clock";
 import type { Clock } from "./clock";
-import { signInOptions } from "./signin";
-import type { CookieHttpOptions } from "./signin";
+import { Problem, unreachable } from "./http";
 
 /** The validity of credentials, by this device's clock. */
 export interface Term {
@@ -28,7 +27,10 @@ export interface Credentials {
   renew: () => Promise<boolean>;
 }
 
-/** Credentials by token. `next` returns the following token, or null when there is none; it may reject only with `Problem`. */
+/**
+ * Credentials by token. `next` returns the following token, or null when there is none. An error other than `Problem` counts as
+ * `UNAVAILABLE`: it is called again later.
+ */
 export function tokenCredentials(first: string, next: () => Promise<string | null>, clock: Clock = systemClock): Credentials {
   let token = first;
   let term = termOf(first, clock.now());
@@ -36,32 +38,11 @@ export function tokenCredentials(first: string, next: () => Promise<string | nul
     token: () => token,
     term: () => term,
     renew: singleFlight(async () => {
-      const fresh = await next();
+      const fresh = await next().catch((error: unknown) => (error instanceof Problem ? Promise.reject(error) : unreachable(error)));
       if (fresh === null) return false;
       token = fresh;
       term = termOf(fresh, clock.now());
       return true;
-    }),
-  };
-}
-
-/** Credentials by cookie. Only the user can renew it, by signing in again in any window; `renew` checks whether they did. */
-export async function cookieCredentials(options: CookieHttpOptions, clock: Clock = systemClock): Promise<Credentials> {
-  const fetchTerm = async (): Promise<Term | null> => {
-    const session = await signInOptions(options);
-    if (session?.signed_in !== true || session.ends_at === null) return null;
-    const endsAt = Date.parse(session.ends_at);
-    return { endsAt, lifeMs: Math.max(0, endsAt - clock.now()) };
-  };
-  let term = await fetchTerm();
-  return {
-    token: () => null,
-    term: () => term,
-    renew: singleFlight(async () => {
-      const now = await fetchTerm();
-      const renewed = now !== null && now.endsAt > (term?.endsAt ?? 0);
-      if (renewed) term = now;
-      return renewed;
     }),
   };
 }
@@ -86,7 +67,7 @@ function claimsOf(token: string): { exp?: unknown; iat?: unknown } {
 }
 
 /** Calls made while `run` is under way share its answer. */
-function singleFlight(run: () => Promise<boolean>): () => Promise<boolean> {
+export function singleFlight(run: () => Promise<boolean>): () => Promise<boolean> {
   let running: Promise<boolean> | null = null;
   return () => (running ??= run().finally(() => (running = null)));
 }

@@ -6,13 +6,21 @@
  */
 import type { Attachment, ChannelHead, ChosenStatus, Invitation, Role, Status } from "./shapes";
 
+/** The server's limits (`docs/protocol.md`, "Limits"). */
 export interface Limits {
+  /** Bytes of a frame. */
   frame_bytes: number;
+  /** Bytes of a message's text in UTF-8. */
   text_bytes: number;
+  /** Missing entries of a channel that a reconnect delivers; with more, the channel is reset. */
   sync_events: number;
+  /** Frames per second of one socket, on average. */
   sends_per_second: number;
+  /** Frames at once. */
   burst: number;
+  /** Sockets of a user at one gateway. */
   connections: number;
+  /** Members above which a channel has counts instead of receipts and typing. */
   named_members: number;
 }
 
@@ -59,11 +67,13 @@ interface EventOf<K extends keyof EventData> {
 /** One entry of a channel's log. The server may send kinds that are not listed here. */
 export type LogEvent = { [K in keyof EventData]: EventOf<K> }[keyof EventData];
 
+/** The first frame of a connection. */
 export interface Hello {
   type: "hello";
   connection: string;
   user: string;
   tenant: string;
+  /** The longest silence that the server allows is twice this. */
   heartbeat_seconds: number;
   limits: Limits;
   /** All of the caller's channels, or with `more` the unread and the most recently active ones. */
@@ -73,6 +83,7 @@ export interface Hello {
   epoch?: string;
 }
 
+/** A command is stored, as entry `seq` of the channel's log. */
 export interface Ack {
   type: "ack";
   ref?: string;
@@ -155,7 +166,8 @@ export interface SendFrame {
   ref: string;
   channel: string;
   key: string;
-  text: string;
+  text?: string;
+  sealed?: string;
   thread?: string;
   attachments?: readonly string[];
   mentions?: readonly string[];
@@ -164,6 +176,7 @@ export interface SendFrame {
 /** Frames that the server answers with an `ack` or an `error` that repeats their `ref`. */
 export type Command =
   | { type: "edit"; channel: string; message: string; text: string }
+  | { type: "edit"; channel: string; message: string; sealed: string }
   | { type: "delete"; channel: string; message: string }
   | { type: "react"; channel: string; message: string; emoji: string; remove?: boolean }
   | { type: "pin"; channel: string; message: string; remove?: boolean };

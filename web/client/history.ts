@@ -18,6 +18,7 @@ export interface Timelines {
   write(channel: string, timeline: Timeline): void;
 }
 
+/** How much history is loaded at once, and kept. */
 export interface HistoryLimits {
   /** Messages per request. */
   page: number;

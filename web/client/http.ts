@@ -4,6 +4,7 @@
  */
 import { systemClock } from "./clock";
 import type { Clock } from "./clock";
+import type { Page } from "./shapes";
 
 /** Any unsuccessful request. `reason` comes from the protocol; it is `UNAVAILABLE` when no answer arrived. */
 export class Problem extends Error {
@@ -24,6 +25,7 @@ export class Problem extends Error {
   }
 }
 
+/** What requests need. */
 export interface HttpOptions {
   /** The API's origin without a trailing slash; empty for the page's own. */
   origin: string;
@@ -37,15 +39,19 @@ export interface HttpOptions {
   clock?: Clock;
 }
 
+/** One request. `query` leaves out what is undefined; `body` is sent as JSON. */
 export interface HttpRequest {
   method?: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   query?: Readonly<Record<string, string | number | undefined>>;
   body?: unknown;
 }
 
+/** Every function rejects with `Problem` and nothing else. */
 export interface Http {
   /** Returns the answer's JSON; undefined for 204. */
   request: <T>(path: string, request?: HttpRequest) => Promise<T>;
+  /** Returns the items of a list. Follows `next` to the end, unless `query` has a limit. */
+  list: <T>(path: string, query?: HttpRequest["query"]) => Promise<readonly T[]>;
   /** Returns the answer's bytes, after any redirects. */
   download: (path: string, request?: HttpRequest) => Promise<Blob>;
 }
@@ -56,7 +62,7 @@ const rateLimited = 429;
 const repeatsMax = 3;
 const waitMaxMs = 30_000;
 
-/** Both functions reject with `Problem` and nothing else. */
+/** Makes requests with a token, a deadline and one renewal. Used by every API function. */
 export function createHttp(options: HttpOptions): Http {
   const clock = options.clock ?? systemClock;
   const fetch = options.fetch ?? globalThis.fetch.bind(globalThis);
@@ -95,16 +101,28 @@ export function createHttp(options: HttpOptions): Http {
       }
     }
   };
+  const request = async <T>(path: string, request?: HttpRequest) => {
+    const response = await sendPatiently(path, request);
+    return (response.status === 204 ? undefined : await response.json().catch(unreachable)) as T;
+  };
   return {
-    request: async <T>(path: string, request?: HttpRequest) => {
-      const response = await sendPatiently(path, request);
-      return (response.status === 204 ? undefined : await response.json().catch(unreachable)) as T;
+    request,
+    list: async <T>(path: string, query: HttpRequest["query"] = {}) => {
+      const all: T[] = [];
+      let cursor: string | undefined;
+      do {
+        const page: Page<T> = await request<Page<T>>(path, { query: { ...query, cursor } });
+        all.push(...page.items);
+        cursor = page.next;
+      } while (cursor !== undefined && query["limit"] === undefined);
+      return all;
     },
     download: async (path, request) => (await sendPatiently(path, request)).blob().catch(unreachable),
   };
 }
 
-function unreachable(error: unknown): never {
+/** Throws the `Problem` of a server that does not answer, because of `error`. */
+export function unreachable(error: unknown): never {
   throw new Problem(0, "UNAVAILABLE", error instanceof Error ? error.message : "");
 }
 

@@ -1,23 +1,31 @@
-/** The client core's public names. No React; of the browser it uses only `fetch`, `WebSocket` and `crypto`. */
-export { createApi, devLogin } from "./api";
-export type { Api } from "./api";
-export { browserSocket } from "./browser";
+/**
+ * `@hubbub/client`: connects to Hubbub, keeps channels complete and in order, and sends messages that are not lost.
+ * No React; of the platform it uses only `fetch`, `WebSocket` and `crypto`.
+ */
+export { chatApi, createApi } from "./api";
+export type { Api, NewChannel } from "./api";
 export { unread } from "./channel";
 export type { Channel } from "./channel";
 export { HubbubClient } from "./client";
-export type { ClientOptions } from "./client";
-export type { ConnectionState } from "./connection";
-export { cookieCredentials, tokenCredentials } from "./credentials";
-export type { Credentials } from "./credentials";
-export type { Command } from "./frames";
-export { Problem } from "./http";
-export type { AuditRecord, Report, TenantReport } from "./moderation";
-export { localOutbox } from "./outbox";
-export type { Draft, OutboxItem, OutboxStorage } from "./outbox";
-export { grantableRoles, may, mayModerate } from "./policy";
+export { systemClock } from "./clock";
+export type { Cancel, Clock } from "./clock";
+export { connect } from "./connect";
+export type { ConnectOptions } from "./connect";
+export type { ConnectionState, SocketLike } from "./connection";
+export { singleFlight, tokenCredentials } from "./credentials";
+export type { Credentials, Term } from "./credentials";
+export type { Directory } from "./directory";
+export type { ClientEvents } from "./events";
+export type { Ack, Command, Hello, Limits, LogEvent } from "./frames";
+export { createHttp, Problem } from "./http";
+export type { Http, HttpOptions, HttpRequest } from "./http";
+export type { ClientOptions } from "./options";
+export { localOutbox, memoryOutbox } from "./outbox";
+export type { Draft, ItemState, OutboxItem, OutboxStorage, Stored } from "./outbox";
 export type { Roster } from "./roster";
 export type * from "./shapes";
-export { signInOptions, signOut } from "./signin";
-export type { SignInOptions } from "./signin";
-export type { ClientState } from "./state";
-export { upload } from "./upload";
+export type { ClientState, Presence } from "./state";
+export type { Store } from "./store";
+export type { Timeline } from "./timeline";
+export { webSocket } from "./webSocket";
+export type { WebSocketClass } from "./webSocket";

@@ -1,7 +1,10 @@
-/** The moderation resources of the HTTP API: silences, bans, reports, blocks, the audit log. `policy` says who may use them. */
-import type { Http } from "./http";
-import type { Message, Page, Person } from "./shapes";
+/**
+ * `@hubbub/client/moderation`: the moderation resources of the HTTP API: silences, bans, reports, the audit log. `policy` says who
+ * may use them.
+ */
+import type { Http, Message, Page } from "./index.js";
 
+/** A reported message, for moderators. */
 export interface Report {
   id: string;
   message: string;
@@ -20,6 +23,7 @@ export interface TenantReport extends Report {
   channel: string;
 }
 
+/** What a moderator or administrator did. */
 export interface AuditRecord {
   number: number;
   at: string;
@@ -33,6 +37,7 @@ export interface AuditRecord {
   digest: string;
 }
 
+/** A ban or a silence. */
 export interface Sanction {
   reason: string;
   /** Absent for no end, which only bans allow. */
@@ -55,9 +60,6 @@ export function moderationApi({ request, download }: Http) {
     reports: (where: string, cursor?: string) => request<Page<Report>>(`${channel(where)}/reports`, { query: { cursor } }),
     resolve: (where: string, report: string, resolution: "dismissed" | "acted") =>
       request<undefined>(`${channel(where)}/reports/${id(report)}/resolve`, { method: "POST", body: { resolution } }),
-    blocks: (cursor?: string) => request<Page<Person>>("/v1/me/blocks", { query: { cursor } }),
-    blockPeer: (user: string) => put(`/v1/me/blocks/${id(user)}`),
-    unblockPeer: (user: string) => lift(`/v1/me/blocks/${id(user)}`),
     /** Only administrators may call this and everything below. Pages by `number`. */
     audit: (after: number, limit: number) => request<Page<AuditRecord>>("/v1/admin/audit", { query: { after, limit } }),
     tenantReports: (cursor?: string) => request<Page<TenantReport>>("/v1/admin/reports", { query: { cursor } }),

@@ -8,16 +8,35 @@
  */
 import type { Cancel, Clock } from "./clock";
 import type { Ack, ErrorFrame, SendFrame } from "./frames";
+import { Problem } from "./http";
 import type { Attachment } from "./shapes";
 
+/** A message to send. */
 export interface Draft {
   channel: string;
+  /** At most `limits.text_bytes` of UTF-8; may be empty only with attachments. */
   text: string;
+  /** Content that only clients can read, in base64. It is sent instead of `text`, which then stays on this device. */
+  sealed?: string;
+  /** The id of the message that this one replies to. */
   thread?: string;
+  /** At most 10, from `upload`. */
   attachments?: readonly Attachment[];
+  /** User ids, at most 100. */
   mentions?: readonly string[];
 }
 
+/** Where a message is stored. */
+export interface Stored {
+  /** The message's id. */
+  message: string;
+  /** Its number in the channel's log. */
+  seq: number;
+  /** RFC 3339, UTC. */
+  at: string;
+}
+
+/** The progress of a message in the outbox. */
 export type ItemState =
   /** Waits for its turn, for a connection, or because the server asked to wait: `reason` is the server's. */
   | { name: "waiting"; reason?: string }
@@ -27,6 +46,7 @@ export type ItemState =
   /** The server refused it for good. The author can `retry` or `discard` it. */
   | { name: "failed"; reason: string; detail: string };
 
+/** A message in the outbox. */
 export interface OutboxItem extends Draft {
   key: string;
   /** When the author sent it, in milliseconds since the epoch. */
@@ -59,8 +79,15 @@ const defaultRetryMs = 2_000;
 const recentMs = 120_000;
 const recentMax = 200;
 
+interface Waiter {
+  resolve: (stored: Stored) => void;
+  reject: (problem: Problem) => void;
+}
+
 export class Outbox {
   readonly #options: OutboxOptions;
+  /** Callers of `stored`, by key. */
+  readonly #waiters = new Map<string, Waiter>();
   #items: readonly OutboxItem[];
   /** Channels whose first item waits for an answer or for a retry. */
   readonly #timers = new Map<string, Cancel>();
@@ -84,6 +111,19 @@ export class Outbox {
     return item;
   }
 
+  /**
+   * Waits until the item is stored. Rejects with `Problem`: the server's reason if it refused the message for good,
+   * `DISCARDED`, or `UNAVAILABLE` after `stopped`.
+   */
+  stored(key: string): Promise<Stored> {
+    return new Promise((resolve, reject) => this.#waiters.set(key, { resolve, reject }));
+  }
+
+  /** The client stops: the items stay in the storage. */
+  stopped(): void {
+    for (const key of [...this.#waiters.keys()]) this.#failed(key, "UNAVAILABLE", "The client was stopped.");
+  }
+
   retry(key: string): void {
     const item = this.#find(key);
     if (item?.state.name !== "failed") return;
@@ -96,6 +136,7 @@ export class Outbox {
     const item = this.#find(key);
     if (item === undefined) return;
     this.#drop(key);
+    this.#failed(key, "DISCARDED", "");
     if (item.state.name === "sending") this.#release(item.channel);
     this.#sendNext(item.channel);
   }
@@ -118,6 +159,7 @@ export class Outbox {
     if (item === undefined) return false;
     this.#options.storage.remove(item.key);
     this.#remember(item);
+    this.#succeeded(item.key, ack);
     this.#set({ ...item, state: { name: "stored", seq: ack.seq } });
     this.#release(item.channel);
     this.#sendNext(item.channel);
@@ -137,14 +179,16 @@ export class Outbox {
     const failed: OutboxItem = { ...item, state: { name: "failed", reason: error.reason, detail: error.detail ?? "" } };
     this.#options.storage.put(failed);
     this.#set(failed);
+    this.#failed(item.key, error.reason, error.detail ?? "");
     this.#sendNext(item.channel);
     return true;
   }
 
   /** The message with `key` is in the log, so it is stored, even if another tab sent it. */
-  seen(key: string): void {
+  seen(key: string, stored: Stored): void {
     const item = this.#find(key);
     if (item === undefined) return;
+    this.#succeeded(key, stored);
     if (item.state.name !== "stored") this.#remember(item);
     this.#drop(key);
     if (item.state.name === "sending") this.#release(item.channel);
@@ -195,6 +239,16 @@ export class Outbox {
     this.#timers.delete(channel);
   }
 
+  #succeeded(key: string, { message, seq, at }: Stored): void {
+    this.#waiters.get(key)?.resolve({ message, seq, at });
+    this.#waiters.delete(key);
+  }
+
+  #failed(key: string, reason: string, detail: string): void {
+    this.#waiters.get(key)?.reject(new Problem(0, reason, detail));
+    this.#waiters.delete(key);
+  }
+
   #remember(item: OutboxItem): void {
     const at = this.#options.clock.now();
     this.#recent = [...this.#recent.filter((recent) => recent.at >= at - recentMs), { item, at }].slice(-recentMax);
@@ -229,7 +283,7 @@ function toFrame(item: OutboxItem): SendFrame {
     ref: item.key,
     channel: item.channel,
     key: item.key,
-    text: item.text,
+    ...(item.sealed === undefined ? { text: item.text } : { sealed: item.sealed }),
     ...(item.thread === undefined ? {} : { thread: item.thread }),
     ...(item.attachments === undefined ? {} : { attachments: item.attachments.map((a) => a.id) }),
     ...(item.mentions === undefined ? {} : { mentions: item.mentions }),
@@ -245,6 +299,11 @@ function parsed(text: string): OutboxItem | null {
   } catch {
     return null;
   }
+}
+
+/** Keeps nothing beyond the life of the process. */
+export function memoryOutbox(): OutboxStorage {
+  return { load: () => [], put: () => undefined, remove: () => undefined };
 }
 
 /** Stores each item under its own name, so that tabs do not overwrite each other's. `prefix` must contain tenant and user. */

@@ -1,8 +1,8 @@
 /**
- * What each role may do in each kind of channel, so that the app offers only what the server allows. The server decides; this
- * table repeats `docs/permissions.md`, and a test compares the two.
+ * `@hubbub/client/policy`: what each role may do in each kind of channel, so that an app offers only what the server allows. The
+ * server decides; this table repeats `docs/permissions.md`, and a test compares the two.
  */
-import type { Kind, Role } from "./shapes";
+import type { Kind, Role } from "./index.js";
 
 /** Lowest first. */
 export const roles: readonly Role[] = ["reader", "member", "moderator", "owner"];
@@ -23,9 +23,11 @@ const table = {
   report: [null, "reader", "reader", "reader", "reader"],
   "see reports": [null, "moderator", "moderator", "moderator", "moderator"],
   silence: [null, "moderator", "moderator", "moderator", "moderator"],
+  "manage webhooks": [null, "owner", "owner", "owner", "owner"],
   leave: [null, "reader", "reader", "reader", "reader"],
 } as const satisfies Record<string, readonly (Role | null)[]>;
 
+/** What the table has a row for. */
 export type Action = keyof typeof table;
 
 /** The lowest role that may do it; null where no role may. */
@@ -33,6 +35,7 @@ export function lowestRole(action: Action, kind: Kind): Role | null {
   return table[action][kinds.indexOf(kind)] ?? null;
 }
 
+/** Whether a member with this role may do it in a channel of this kind. */
 export function may(action: Action, { kind, role }: { kind: Kind; role: Role }): boolean {
   const lowest = lowestRole(action, kind);
   return lowest !== null && roles.indexOf(role) >= roles.indexOf(lowest);

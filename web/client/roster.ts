@@ -5,6 +5,7 @@
 import type { LogEvent } from "./frames";
 import type { Member, MemberPage, Role } from "./shapes";
 
+/** The loaded part of a channel's member list. */
 export interface Roster {
   members: readonly Member[];
   /** Where the next page begins; null if the list is complete. */

@@ -1,21 +1,27 @@
 /** The shapes that HTTP answers and socket frames share, as `docs/protocol.md` names them. */
 
+/** A member's role, highest first. */
 export type Role = "owner" | "moderator" | "member" | "reader";
+/** The kind of a channel. */
 export type Kind = "direct" | "group" | "public" | "broadcast" | "qa";
+/** A user's presence. */
 export type Status = "online" | "away" | "dnd" | "offline";
 /** The statuses that users can set for themselves. */
 export type ChosenStatus = Exclude<Status, "offline">;
 
+/** A user. */
 export interface Person {
   user: string;
   name: string | null;
 }
 
+/** The caller. */
 export interface Me extends Person {
   tenant: string;
   roles: readonly string[];
 }
 
+/** A member of a channel. */
 export interface Member extends Person {
   role: Role;
 }
@@ -26,15 +32,20 @@ export interface MemberPage extends Page<Member> {
   total: number;
 }
 
+/** A file of a message. */
 export interface Attachment {
   id: string;
   name: string;
+  /** Bytes, of the original. */
   size: number;
+  /** The media type. */
   type: string;
+  /** Pixels, of images. */
   width?: number | null;
   height?: number | null;
 }
 
+/** The users who reacted with one emoji. */
 export interface Reaction {
   emoji: string;
   count: number;

@@ -7,12 +7,21 @@ import type { ChosenStatus, Invitation, Me, Status } from "./shapes";
 import { withEntry } from "./store";
 import type { Store } from "./store";
 
+/** The presence of a watched user. */
 export interface Presence {
   status: Status;
   /** RFC 3339, UTC; null where unknown. */
   lastSeen: string | null;
 }
 
+const statuses: readonly Status[] = ["online", "away", "dnd", "offline"];
+
+/** A status that this version does not know counts as `online`. */
+export function knownStatus(status: Status): Status {
+  return statuses.includes(status) ? status : "online";
+}
+
+/** Everything the client knows. */
 export interface ClientState {
   connection: ConnectionState;
   me: Me | null;
@@ -25,21 +34,21 @@ export interface ClientState {
   listed: boolean;
   /** The caller has channels that are not in `channels`; `Directory.loadMoreChannels` loads the next ones. */
   moreChannels: boolean;
-  /** What is loaded of the member lists. */
+  /** What is loaded of the member lists; `People` loads and changes them. */
   members: ReadonlyMap<string, Roster>;
-  /** What the caller is invited to and has not answered. */
+  /** What the caller is invited to and has not answered, as far as `People` has loaded it. */
   invitations: readonly Invitation[];
   /** Display names by user, as far as known. */
   names: ReadonlyMap<string, string>;
-  /** The users whom the caller has blocked. */
+  /** The users whom the caller has blocked, as far as `People` has loaded them. */
   blocked: ReadonlySet<string>;
   presence: ReadonlyMap<string, Presence>;
   /** The users who are typing, per channel. */
   typing: ReadonlyMap<string, readonly string[]>;
   outbox: readonly OutboxItem[];
-  /** The channel on screen, whose history is kept loaded. */
+  /** The channel on screen. */
   openChannel: string | null;
-  /** The protocol's reason why loading the open channel's history failed. */
+  /** The protocol's reason why `ChannelView` could not load the history of the channel on screen. */
   loadFailure: string | null;
 }
 

@@ -7,7 +7,7 @@ export class Store<T> {
   readonly #schedule: (run: () => void) => void;
 
   /** `schedule` decides when subscribers are notified; changes made before it runs cause one notification. */
-  constructor(value: T, schedule: (run: () => void) => void = queueMicrotask) {
+  constructor(value: T, schedule: (run: () => void) => void = (run) => queueMicrotask(run)) {
     this.#value = value;
     this.#schedule = schedule;
   }

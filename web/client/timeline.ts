@@ -7,6 +7,7 @@
 import type { LogEvent } from "./frames";
 import type { Message, Reaction } from "./shapes";
 
+/** The loaded messages of a channel. */
 export interface Timeline {
   /** Ascending by `seq`; no message between the first and the last is missing. */
   messages: readonly Message[];

@@ -1,15 +1,50 @@
-/** Uploads one file: asks for an upload slot, sends the bytes to object storage, and waits for the virus scan. */
-import type { Api, UploadState, UploadTicket } from "./api";
-import { systemClock } from "./clock";
-import type { Clock } from "./clock";
-import { Problem } from "./http";
-import type { Attachment } from "./shapes";
+/**
+ * `@hubbub/client/upload`: uploads one file. Asks for an upload slot, sends the bytes to object storage, and waits for the virus
+ * scan.
+ */
+import { Problem, systemClock } from "./index.js";
+import type { Attachment, Clock, Http } from "./index.js";
 
+/** An announced upload: where its bytes go. */
+export interface UploadTicket {
+  id: string;
+  state: string;
+  /** With `fields` the upload is a form whose file part is named `file`. */
+  upload: { method: string; url: string; headers: Record<string, string>; fields?: Record<string, string> };
+}
+
+/** An upload. Only a `clean` one can be attached. */
+export interface UploadState {
+  id: string;
+  state: "pending" | "scanning" | "clean" | "blocked" | "failed";
+  /** Why it is `blocked` or `failed`. */
+  reason?: string;
+  name: string;
+  /** Bytes. */
+  size: number;
+  /** The media type. */
+  type: string;
+  /** Pixels, of images. */
+  width?: number | null;
+  height?: number | null;
+}
+
+/** How to upload. */
 export interface UploadOptions {
   /** Cancels the upload; the promise then rejects with the signal's reason or a `Problem`. */
   signal: AbortSignal;
   clock?: Clock;
+  /** Sends the bytes to object storage. */
   fetch?: typeof fetch;
+}
+
+/** The resources of uploads in the HTTP API. Every function rejects with `Problem`. */
+export function uploadApi({ request }: Http) {
+  return {
+    create: (body: { name: string; size: number; type: string; channel: string }) => request<UploadTicket>("/v1/uploads", { method: "POST", body }),
+    complete: (id: string) => request<UploadState>(`/v1/uploads/${encodeURIComponent(id)}/complete`, { method: "POST" }),
+    get: (id: string) => request<UploadState>(`/v1/uploads/${encodeURIComponent(id)}`),
+  };
 }
 
 const firstPollMs = 250;
@@ -18,19 +53,24 @@ const pollMaxMs = 2_000;
 const transferMs = 120_000;
 const scanMs = 60_000;
 
-/** Rejects with `Problem`: `BLOCKED_MEDIA` when the scan refused the file, otherwise the server's reason. */
-export async function upload(api: Api, file: File, channel: string, options: UploadOptions): Promise<Attachment> {
+/**
+ * Returns the attachment for a message to `channel`.
+ * Rejects with `Problem`: `BLOCKED_MEDIA` when the scan refused the file, `UNAVAILABLE` when the transfer took more than two minutes
+ * or the scan more than one, otherwise the server's reason.
+ */
+export async function upload(http: Http, file: File, channel: string, options: UploadOptions): Promise<Attachment> {
+  const api = uploadApi(http);
   const clock = options.clock ?? systemClock;
   const type = file.type === "" ? "application/octet-stream" : file.type;
-  const ticket = await api.createUpload({ name: file.name, size: file.size, type, channel });
+  const ticket = await api.create({ name: file.name, size: file.size, type, channel });
   await transfer(ticket.upload, file, options);
-  let state = await api.completeUpload(ticket.id);
+  let state = await api.complete(ticket.id);
   const until = clock.now() + scanMs;
   for (let wait = firstPollMs; state.state === "pending" || state.state === "scanning"; wait = Math.min(wait * 1.5, pollMaxMs)) {
     if (clock.now() > until) throw new Problem(0, "UNAVAILABLE", "The file could not be checked in time.");
     await new Promise<void>((resolve) => clock.after(wait, resolve));
     options.signal.throwIfAborted();
-    state = await api.upload(ticket.id);
+    state = await api.get(ticket.id);
   }
   if (state.state !== "clean") throw new Problem(409, "BLOCKED_MEDIA", state.reason ?? "");
   return attachment(state);

@@ -67,14 +67,15 @@ describe("client", () => {
 
   test("an invitation that was answered is gone, one that was refused stays", async () => {
     const world = await started();
+    const { people } = world;
     const invitation = { kind: "group", name: "Club", inviter: "ada", role: "member", at: "" } as const;
     world.client.store.update(() => ({ invitations: ["b", "c"].map((id) => ({ ...invitation, channel: id })) }));
-    const refused = world.client.directory.answerInvitation("b", true).catch((error: unknown) => error);
+    const refused = people.answerInvitation("b", true).catch((error: unknown) => error);
     await world.flush();
     expect(await refused).toMatchObject({ reason: "NOT_FOUND" });
     expect(world.client.store.get().invitations).toHaveLength(2);
     world.server.room("c");
-    const joined = world.client.directory.answerInvitation("c", true);
+    const joined = people.answerInvitation("c", true);
     await world.flush();
     expect(await joined).toMatchObject({ id: "c" });
     expect(world.client.store.get().invitations.map(({ channel: id }) => id)).toEqual(["b"]);
@@ -169,7 +170,7 @@ describe("client", () => {
     await world.flush();
     const seqs = () => channel(world)?.timeline?.messages.map((m) => m.seq);
     const gone = async (seq: number) => {
-      const there = world.client.view.goTo(seq);
+      const there = world.view.goTo(seq);
       await world.flush();
       return there;
     };

@@ -7,6 +7,8 @@ import type { ServerFrame } from "../client/frames";
 import { Problem } from "../client/http";
 import { FakeClock, settled } from "./fakeClock";
 
+const limits = { frame_bytes: 100, text_bytes: 50, sync_events: 1, sends_per_second: 1, burst: 1, connections: 1, named_members: 1 };
+
 class Wire implements SocketLike {
   onmessage: SocketLike["onmessage"] = null;
   onclose: SocketLike["onclose"] = null;
@@ -15,7 +17,7 @@ class Wire implements SocketLike {
   send = (text: string) => void this.sent.push(text);
   close = (code?: number) => void (this.closedWith = code);
   say = (frame: Partial<ServerFrame>) => this.onmessage?.({ data: JSON.stringify(frame) });
-  hello = () => this.say({ type: "hello", heartbeat_seconds: 30 });
+  hello = () => this.say({ type: "hello", heartbeat_seconds: 30, limits });
 }
 
 function bench() {
@@ -49,7 +51,7 @@ describe("close codes", () => {
     (await open()).onclose?.({ code, reason: "" });
     await settled();
     expect(connection.state.name).toBe("waiting");
-    clock.advance(1_000);
+    clock.advance(code === 4004 ? 6_000 : 1_000);
     await settled();
     expect(wires).toHaveLength(2);
     expect(mayReconnect(code)).toBe(true);
@@ -62,6 +64,27 @@ describe("close codes", () => {
     clock.advance(600_000);
     await settled();
     expect(wires).toHaveLength(1);
+  });
+});
+
+describe("limits", () => {
+  test("a frame above the limit, in bytes, is refused without being sent: the server would close the socket", async () => {
+    const { open, connection, heard } = bench();
+    const wire = await open();
+    const frame = (text: string) => ({ type: "edit", ref: "r1", channel: "c", message: "m", text }) as const;
+    const spare = limits.frame_bytes - JSON.stringify(frame("")).length;
+    expect(connection.send(frame("a".repeat(spare)))).toBe(true);
+    expect(connection.send(frame("é".repeat(spare / 2 + 1)))).toBe(true);
+    await settled();
+    expect(wire.sent).toEqual([JSON.stringify(frame("a".repeat(spare)))]);
+    expect(heard.frames).toEqual(["error"]);
+  });
+
+  test("after flooding the next connection waits at least 5 s", async () => {
+    const { open, connection, clock } = bench();
+    (await open()).onclose?.({ code: 4004, reason: "" });
+    expect(connection.state).toMatchObject({ name: "waiting" });
+    if (connection.state.name === "waiting") expect(connection.state.retryAt - clock.now()).toBeGreaterThanOrEqual(5_000);
   });
 });
 

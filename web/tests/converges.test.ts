@@ -61,7 +61,7 @@ function change(world: World, { channel, mine, what, which }: Step & { do: "chan
 }
 
 async function take(world: World, one: Step): Promise<void> {
-  const { client, server, socket } = world;
+  const { client, server, socket, view } = world;
   switch (one.do) {
     case "change": change(world, one); break;
     case "burst":
@@ -76,18 +76,18 @@ async function take(world: World, one: Step): Promise<void> {
     case "answer": await world.answer(one.which); break;
     case "scroll":
       for (let n = 0; n < one.times; n++) {
-        void (one.up ? client.view.older() : client.view.newer());
+        void (one.up ? view.older() : view.newer());
         await world.flush();
       }
       break;
     case "fail": server.asked.shift()?.fail(); break;
-    case "older": void client.view.older(); break;
-    case "newer": void client.view.newer(); break;
-    case "latest": void client.view.latest(); break;
+    case "older": void view.older(); break;
+    case "newer": void view.newer(); break;
+    case "latest": void view.latest(); break;
     case "look away": client.open(null); break;
     case "reload": world.reload(); break;
     case "open": client.open(one.channel); break;
-    case "follow": client.view.follow(one.following); break;
+    case "follow": view.follow(one.following); break;
     case "bound": server.syncEvents = one.events; break;
     case "go back": server.goBack(one.channel, one.seq); break;
     case "list": server.helloChannels = one.channels; break;

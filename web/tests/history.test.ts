@@ -21,7 +21,7 @@ const texts = (world: World) => world.client.store.get().channels.get("a")?.time
 describe("history", () => {
   test("an edit that arrives while its page is being loaded is not lost", async () => {
     const world = await opened(8);
-    void world.client.view.older();
+    void world.view.older();
     world.server.append("a", "ada", { kind: "message.edited", message: "a-2", text: "edited" });
     world.socket?.deliver();
     await world.flush();
@@ -56,7 +56,7 @@ describe("history", () => {
 
   test("a page that no longer adjoins the window is discarded", async () => {
     const world = await opened(30);
-    void world.client.view.older();
+    void world.view.older();
     const [page] = world.server.asked.splice(0);
     for (let n = 0; n < 10; n++) world.server.append("a", "ada", { kind: "message.posted", text: "live" });
     await world.flush();
@@ -69,9 +69,9 @@ describe("history", () => {
 
   test("scrolling up keeps the window bounded and leaves the live log", async () => {
     const world = await opened(60);
-    world.client.view.follow(false);
+    world.view.follow(false);
     for (let n = 0; n < 10; n++) {
-      void world.client.view.older();
+      void world.view.older();
       await world.flush();
     }
     const timeline = world.client.store.get().channels.get("a")?.timeline;
@@ -81,16 +81,16 @@ describe("history", () => {
 
   test("scrolling back down rejoins the live log, across ranges without messages", async () => {
     const world = await opened(30);
-    world.client.view.follow(false);
+    world.view.follow(false);
     for (let n = 0; n < 6; n++) {
-      void world.client.view.older();
+      void world.view.older();
       await world.flush();
     }
     for (let n = 0; n < 40; n++) world.server.append("a", "ada", { kind: "unknown.kind" });
     world.server.append("a", "ada", { kind: "message.posted", text: "last" });
     await world.flush();
     for (let n = 0; n < 20; n++) {
-      void world.client.view.newer();
+      void world.view.newer();
       await world.flush();
     }
     expect(world.client.store.get().channels.get("a")?.timeline?.atEnd).toBe(true);

@@ -1,9 +1,10 @@
 /** Answers and refusals over HTTP. */
 import { describe, expect, test } from "vitest";
 
-import { createApi, devLogin } from "../client/api";
+import { createApi } from "../client/api";
 import type { Api } from "../client/api";
 import { Problem } from "../client/http";
+import { devLogin } from "../client/signin";
 import { FakeClock, settled } from "./fakeClock";
 
 function answering(status: number, body: unknown, headers: Record<string, string> = {}) {
@@ -80,7 +81,7 @@ describe("http", () => {
   test("an id that the browser would resolve to another path is asked for nowhere", async () => {
     const { asked, options } = answering(200, {});
     const api = createApi(options);
-    for (const run of [() => api.channel(".."), () => api.join("."), () => api.blockPeer(".."), () => api.removeMember("a", "..")]) {
+    for (const run of [() => api.channel(".."), () => api.join("."), () => api.mute("..", true), () => api.removeMember("a", "..")]) {
       expect(await refused(run())).toMatchObject({ status: 404, reason: "NOT_FOUND" });
     }
     await api.channel("...");

@@ -7,7 +7,7 @@ import type { ClientFrame, LogEvent, ServerFrame, SyncVerdict } from "../client/
 import type { ChannelHead, ChannelSummary, Message } from "../client/shapes";
 
 type Change =
-  | { kind: "message.posted"; text: string; key?: string }
+  | { kind: "message.posted"; text: string | null; key?: string }
   | { kind: "message.edited"; message: string; text: string }
   | { kind: "message.deleted"; message: string }
   | { kind: "reaction.added" | "reaction.removed"; message: string; emoji: string }
@@ -21,7 +21,7 @@ interface Room {
   name: string;
   member: boolean;
   readSeq: number;
-  keys: Map<string, { message: string; seq: number; text: string; at: string }>;
+  keys: Map<string, { message: string; seq: number; text: string | null; at: string }>;
 }
 
 export const me = "me";
@@ -152,6 +152,7 @@ export class ModelServer {
 
   #answer(url: string, method: string): { status: number; body: unknown } {
     const [path = "", query = ""] = url.split("?");
+    if (path === "/v1/me") return { status: 200, body: { user: me, tenant: "t", name: "Me", roles: [] } };
     if (this.tokenIsVoid) return { status: 401, body: { status: 401, title: "void", reason: "NOT_AUTHENTICATED" } };
     if (path === "/v1/tickets" && method === "POST") return { status: 201, body: { ticket: "t", expires_in: 30 } };
     if (path === "/v1/channels") {
@@ -286,9 +287,9 @@ export class ModelSocket implements SocketLike {
       this.toClient.push({ type: "ack", ref: frame.ref, channel: frame.channel, duplicate: true, ...known });
       return;
     }
-    const event = this.#server.append(frame.channel, me, { kind: "message.posted", text: frame.text, key: frame.key });
+    const event = this.#server.append(frame.channel, me, { kind: "message.posted", text: frame.text ?? null, key: frame.key });
     const message = `${frame.channel}-${event.seq}`;
-    room.keys.set(frame.key, { message, seq: event.seq, text: frame.text, at: event.at });
+    room.keys.set(frame.key, { message, seq: event.seq, text: frame.text ?? null, at: event.at });
     this.toClient.push({ type: "ack", ref: frame.ref, channel: frame.channel, seq: event.seq, message, at: event.at });
   }
 }

@@ -131,9 +131,42 @@ describe("outbox", () => {
   test("a message seen in the log leaves the outbox, also when another tab sent it", () => {
     const { outbox, states, storage } = bench();
     outbox.add(draft("one"));
-    outbox.seen("k1");
+    outbox.seen("k1", { message: "m1", seq: 1, at: "" });
     expect(states()).toEqual([]);
     expect(storage.items.size).toBe(0);
+  });
+
+  test("sealed content is sent instead of the text, which stays in the outbox", () => {
+    const { outbox, sent } = bench();
+    expect(outbox.add({ ...draft("secret"), sealed: "c2VjcmV0" }).text).toBe("secret");
+    expect(sent).toEqual([{ type: "send", ref: "k1", channel: "a", key: "k1", sealed: "c2VjcmV0" }]);
+  });
+
+  test("a refusal with an unknown reason is repeated if the server says when", () => {
+    const { outbox, sent, clock, refuse, states } = bench();
+    outbox.add(draft("one"));
+    refuse("k1", { reason: "NEW_REASON", retry_after: 1 });
+    clock.advance(1_000);
+    expect(sent.map((frame) => frame.key)).toEqual(["k1", "k1"]);
+    refuse("k1", { reason: "NEW_REASON" });
+    expect(states()).toEqual(["failed"]);
+  });
+
+  test("who waits for an item learns where it is stored, why it was refused, or that it is given up", async () => {
+    const { outbox, ack, refuse } = bench();
+    const outcomes = ["stored", "seen", "refused", "discarded", "kept"].map((text) => outbox.stored(outbox.add(draft(text)).key).catch((error: unknown) => error));
+    ack("k1", 7);
+    outbox.seen("k2", { message: "m2", seq: 8, at: "now" });
+    refuse("k3", { reason: "NOT_ALLOWED" });
+    outbox.discard("k4");
+    outbox.stopped();
+    expect(await Promise.all(outcomes)).toMatchObject([
+      { message: "m", seq: 7, at: "" },
+      { message: "m2", seq: 8, at: "now" },
+      { reason: "NOT_ALLOWED" },
+      { reason: "DISCARDED" },
+      { reason: "UNAVAILABLE" },
+    ]);
   });
 
   test("through broken connections and reloads the server has each message once, in order", async () => {

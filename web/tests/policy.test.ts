@@ -20,6 +20,7 @@ const rows: Readonly<Record<string, Action>> = {
   "report a message to the moderators": "report",
   "see and resolve reports": "see reports",
   "silence a member for a while, and lift it": "silence",
+  "create, list, rotate and remove incoming webhooks": "manage webhooks",
   leave: "leave",
 };
 /** Every member may do these, so the client has no table for them. */

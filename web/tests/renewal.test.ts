@@ -2,9 +2,10 @@
 import { describe, expect, test } from "vitest";
 
 import { createApi } from "../client/api";
-import { cookieCredentials, tokenCredentials } from "../client/credentials";
+import { tokenCredentials } from "../client/credentials";
 import { Problem } from "../client/http";
 import { dueMs } from "../client/renewal";
+import { cookieCredentials } from "../client/signin";
 import { FakeClock, settled } from "./fakeClock";
 import { World } from "./world";
 

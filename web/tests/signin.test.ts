@@ -1,7 +1,7 @@
 /** Sign-in by cookie. */
 import { expect, test } from "vitest";
 
-import { signOut, signInOptions } from "../client";
+import { signOut, signInOptions } from "../client/signin";
 
 const here = (fetch: typeof globalThis.fetch) => ({ origin: "https://chat.example", fetch });
 

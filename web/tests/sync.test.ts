@@ -48,6 +48,13 @@ describe("sync", () => {
     expect(sync.event(event("a", 3))).toBe("gap");
   });
 
+  test("an unknown answer counts as a reset", () => {
+    const sync = new Sync();
+    sync.hello({ channels: [head("a", 7)] });
+    const answer = { type: "synced", channels: { a: { status: "elsewhere", seq: 9 } } } as unknown as Synced;
+    expect(sync.synced(answer).reset).toEqual([{ channel: "a", seq: 9 }]);
+  });
+
   test("a reset moves the position, also backwards", () => {
     const sync = new Sync();
     sync.hello({ channels: [head("a", 90)] });

@@ -1,8 +1,7 @@
 /** Uploading a file, step by step. */
 import { describe, expect, test } from "vitest";
 
-import { createApi } from "../client/api";
-import { Problem } from "../client/http";
+import { createHttp, Problem } from "../client/http";
 import { upload } from "../client/upload";
 import { FakeClock, settled } from "./fakeClock";
 
@@ -14,7 +13,7 @@ function bench(states: readonly object[], storageStatus = 204, fields?: Record<s
   const answers = [{ id: "u1", state: "pending", upload: { method: fields ? "POST" : "PUT", url: "http://storage/x", headers: { "x-a": "b" }, fields } }, ...states];
   const asked: string[] = [];
   const stored: RequestInit[] = [];
-  const api = createApi({
+  const http = createHttp({
     origin: "",
     token: () => "t",
     fetch: (url, init) => {
@@ -27,7 +26,7 @@ function bench(states: readonly object[], storageStatus = 204, fields?: Record<s
     return Promise.resolve(new Response(null, { status: storageStatus }));
   };
   const controller = new AbortController();
-  const run = () => upload(api, file, "c1", { signal: controller.signal, clock, fetch: storage });
+  const run = () => upload(http, file, "c1", { signal: controller.signal, clock, fetch: storage });
   return { run, clock, asked, stored, controller };
 }
 

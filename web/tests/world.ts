@@ -1,8 +1,10 @@
 /** One client connected to one model server, and ways to let everything settle. */
-import { createApi } from "../client/api";
 import { HubbubClient } from "../client/client";
 import { tokenCredentials } from "../client/credentials";
 import type { HistoryLimits } from "../client/history";
+import { createHttp } from "../client/http";
+import { People } from "../client/people";
+import { ChannelView } from "../client/view";
 import type { OutboxItem, OutboxStorage } from "../client/outbox";
 import { FakeClock, settled } from "./fakeClock";
 import { me, ModelServer } from "./modelServer";
@@ -23,6 +25,8 @@ export class World {
   readonly clock = new FakeClock();
   readonly storage = memoryStorage();
   client: HubbubClient;
+  people!: People;
+  view!: ChannelView;
   #keys = 0;
   readonly #limits: HistoryLimits | undefined;
   renewals = 0;
@@ -41,16 +45,18 @@ export class World {
       this.server.tokenIsVoid = false;
       return this.fresh();
     }, this.clock);
-    return new HubbubClient({
+    const client = new HubbubClient({
       me: { user: me, tenant: "t", name: "Me", roles: [] },
-      api: createApi({ origin: "", ...credentials, fetch: this.server.fetch }),
+      http: createHttp({ origin: "", ...credentials, fetch: this.server.fetch }),
       socket: this.server.connect,
       credentials,
       storage: this.storage,
       clock: this.clock,
       newKey: () => `k${(this.#keys += 1)}`,
-      ...(this.#limits === undefined ? {} : { limits: this.#limits }),
     });
+    this.view = new ChannelView(client, this.#limits, this.clock);
+    this.people = new People(client);
+    return client;
   }
 
   /** Reloads the page: only stored items survive. */

@@ -19,13 +19,21 @@ from chassis.identity import Identity, public_jwk
 from chassis.scopes import COSTS, NEEDED, TABLE, Scope, audience_of, require_costs
 from chassis.tenancy import tenant_paths, tenants
 from hubbub.gateway.v1 import gateway_service_pb2
+from hubbub.integrations.v1 import integrations_service_pb2
 from hubbub.media.v1 import media_service_pb2
 from hubbub.messages.v1 import feed_service_pb2, messages_pb2, messages_service_pb2
 from hubbub.presence.v1 import presence_service_pb2
 
 SERVICES = [
     service
-    for module in (messages_service_pb2, feed_service_pb2, media_service_pb2, presence_service_pb2, gateway_service_pb2)
+    for module in (
+        messages_service_pb2,
+        feed_service_pb2,
+        media_service_pb2,
+        presence_service_pb2,
+        integrations_service_pb2,
+        gateway_service_pb2,
+    )
     for service in module.DESCRIPTOR.services_by_name.values()
 ]
 RPCS = {f"/{service.full_name}/{rpc.name}": rpc for service in SERVICES for rpc in service.methods}

@@ -1,6 +1,6 @@
 """A stand-in for each service in the stack's tests: returns its environment for every GET, and exits on SIGTERM.
 
-A test installs it as the modules gateway, messages, presence and media in a folder on PYTHONPATH.
+A test installs it as the modules gateway, messages, presence, media and integrations in a folder on PYTHONPATH.
 """
 
 import http.server

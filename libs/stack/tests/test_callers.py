@@ -9,7 +9,7 @@ from joserfc.jwk import OKPKey
 from chassis.callers import callers
 from chassis.identity import private_key, public_jwk
 from chassis.scopes import Scope
-from stack.callers import CALLERS, GATEWAY_KEY, MESSAGES_KEY, CallerVariables, caller_variables
+from stack.callers import CALLERS, GATEWAY_KEY, INTEGRATIONS_KEY, MESSAGES_KEY, CallerVariables, caller_variables
 from stack.errors import SettingsError
 from stack.settings import Settings
 
@@ -22,10 +22,15 @@ def variables(data: Path, added: str = "") -> CallerVariables:
 
 def test_our_services_and_one_product_have_persistent_keys(tmp_path: Path) -> None:
     first = variables(tmp_path)
-    gateway, messages, product = callers(first.services[CALLERS])
+    gateway, messages, integrations, product = callers(first.services[CALLERS])
     assert (gateway.name, set(gateway.scopes)) == ("gateway", set(Scope) - {Scope.FEED})
     assert (messages.name, messages.scopes) == ("messages", [Scope.MEDIA_READ])
     assert messages.keys == [public_jwk(private_key(first.messages[MESSAGES_KEY]))]
+    assert (integrations.name, integrations.scopes) == (
+        "integrations",
+        [Scope.FEED, Scope.CHANNELS_READ, Scope.MESSAGES_WRITE],
+    )
+    assert integrations.keys == [public_jwk(private_key(first.integrations[INTEGRATIONS_KEY]))]
     assert (product.name, set(product.scopes)) == ("product", set(Scope) - {Scope.GATEWAY})
     assert gateway.keys == [public_jwk(private_key(first.gateways[GATEWAY_KEY]))]
     assert variables(tmp_path) == first

@@ -29,6 +29,7 @@ _NAMES = {
     "messages-feed",
     "presence",
     "media",
+    "integrations",
     "postgres",
     "valkey",
     "objects",
@@ -38,7 +39,7 @@ _NAMES = {
 @pytest.fixture
 def services(tmp_path: Path) -> dict[str, str]:
     """Return an environment in which the stand-in replaces each service."""
-    for name in ("gateway", "messages", "presence", "media"):
+    for name in ("gateway", "messages", "presence", "media", "integrations"):
         (tmp_path / "services" / name).mkdir(parents=True)
         (tmp_path / "services" / name / "__init__.py").touch()
         shutil.copy(_STANDIN, tmp_path / "services" / name / "__main__.py")
@@ -78,7 +79,7 @@ async def test_every_process_is_listed_and_each_service_sees_only_its_own_stores
     assert not {"HUBBUB_MESSAGES_DATABASE_URL", "HUBBUB_MEDIA_S3_SECRET_KEY", "HUBBUB_PRESENCE_REDIS_URL"} & set(gateway)
     assert "HUBBUB_GATEWAY_KEY" in gateway
     assert "HUBBUB_GATEWAY_KEY" not in {*worker, *media}
-    assert {each["name"] for each in json.loads(media["HUBBUB_CALLERS"])} == {"gateway", "messages", "product"}
+    assert {each["name"] for each in json.loads(media["HUBBUB_CALLERS"])} == {"gateway", "messages", "integrations", "product"}
     assert "PRIVATE" not in media["HUBBUB_CALLERS"]
     users = {name: urlsplit(each["HUBBUB_BUS_URL"]).username for name, each in {"gateway": gateway, "worker": worker}.items()}
     assert users == {"gateway": "gateway", "worker": "messages-worker"}
@@ -173,6 +174,7 @@ async def test_the_users_servers_replace_embedded_ones(
     own = {
         "HUBBUB_MESSAGES_DATABASE_URL": database,
         "HUBBUB_MEDIA_DATABASE_URL": database,
+        "HUBBUB_INTEGRATIONS_DATABASE_URL": database,
         "HUBBUB_BUS_URL": valkey_url,
         "HUBBUB_PRESENCE_REDIS_URL": valkey_url,
         "HUBBUB_MEDIA_S3_ENDPOINT": "http://127.0.0.1:9",

@@ -183,6 +183,7 @@ async def open_house(bus_url: str, folder: Path, *, store: Services | None = Non
         messages_target="-",
         presence_target="-",
         media_target="-",
+        integrations_target="-",
         dev_login=True,
         dev_key_file=str(key_file),
         **{"drain_seconds": 1, **settings},
@@ -195,7 +196,7 @@ async def open_house(bus_url: str, folder: Path, *, store: Services | None = Non
         asyncio.TaskGroup() as group,
     ):
         house = House(config, DevIssuer(dev_key(key_file)), listening.getsockname()[1], bus, store or Services())
-        clients = Clients(cast(Any, house.store), cast(Any, _NoPresence()), cast(Any, None))
+        clients = Clients(cast(Any, house.store), cast(Any, _NoPresence()), cast(Any, None), cast(Any, None))
         house.gateway = Gateway(config, house.lifecycle, bus=bus, signals=signals, leases=leases, clients=clients, group=group)
         serving = group.create_task(house.gateway.serve(listening))
         working = None if store else group.create_task(house.store.work(bus))

@@ -150,6 +150,7 @@ def hostile() -> dict[str, str]:
         "user is a number": {"sub": 5},
         "user is an object": {"sub": {"id": "ann"}},
         "user is empty": {"sub": ""},
+        "user is a bot": {"sub": "bot:0123456789abcdef01234567"},
         "user too long": {"sub": "x" * 129},
         "user with NUL": {"sub": "ann\x00"},
         "user with line end": {"sub": "ann\n"},

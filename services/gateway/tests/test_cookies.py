@@ -25,6 +25,7 @@ GIVEN = {
     "HUBBUB_MESSAGES_TARGET": "a:1",
     "HUBBUB_PRESENCE_TARGET": "a:2",
     "HUBBUB_MEDIA_TARGET": "a:3",
+    "HUBBUB_INTEGRATIONS_TARGET": "a:4",
     "HUBBUB_GATEWAY_KEY": OKPKey.generate_key("Ed25519").as_pem(private=True).decode(),
     "HUBBUB_TRUSTED_PROXIES": "none",
 }

@@ -18,6 +18,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from bench.tests.counting import instructions
+from chassis.bots import BotScope
 from chassis.config import ConfigError, load
 from chassis.errors import RateLimited, TooLarge
 from gateway.config import Config
@@ -26,7 +27,8 @@ from gateway.http.routes import DEVELOPMENT, TABLE
 from gateway.identity.identity import Identity
 from gateway.metrics import FRAMES_IN
 from gateway.protocol import incoming
-from gateway.protocol.incoming import COST_BYTES, FRAME_BYTES, FrameRefused, Malformed, decode, require_costs
+from gateway.protocol.incoming import COST_BYTES, FRAME_BYTES, FrameRefused, Malformed, decode, require_declarations
+from gateway.protocol.scopes import Scope
 from gateway.rates.bucket import FLOOD_SECONDS, Bucket
 from gateway.rates.shared import SharedRates
 from gateway.state import presence as presence_module
@@ -73,19 +75,28 @@ async def close_code(connection: ClientConnection) -> int | None:
 # Declarations.
 
 
-def test_a_frame_without_a_cost_does_not_start_the_gateway() -> None:
+def test_a_frame_without_a_cost_or_scope_does_not_start_the_gateway() -> None:
     class Free(incoming.Send, tag="free"):
         """It inherits a cost and declares none."""
 
-    class Priced(incoming.Send, tag="priced"):
+        scope: ClassVar[Scope] = BotScope.READ
+
+    class Open(incoming.Send, tag="open"):
+        """It inherits a scope and declares none."""
+
         cost: ClassVar[float] = 3.0
 
-    require_costs([*get_args(incoming.Frame), Priced])
-    with pytest.raises(TypeError, match="Free"):
-        require_costs([*get_args(incoming.Frame), Free])
+    class Declared(incoming.Send, tag="declared"):
+        cost: ClassVar[float] = 3.0
+        scope: ClassVar[Scope] = BotScope.READ
+
+    require_declarations([*get_args(incoming.Frame), Declared])
+    for lacking in (Free, Open):
+        with pytest.raises(TypeError, match=lacking.__name__):
+            require_declarations([*get_args(incoming.Frame), lacking])
 
 
-def test_an_operation_without_a_cost_does_not_start_the_gateway() -> None:
+def test_an_operation_without_a_cost_or_scope_does_not_start_the_gateway() -> None:
     async def read(_request: Request, identity: Identity) -> Response:
         raise NotImplementedError(identity)
 
@@ -95,8 +106,10 @@ def test_an_operation_without_a_cost_does_not_start_the_gateway() -> None:
     with pytest.raises(TypeError):
         operation({200: None})  # type: ignore[call-arg]
     for handler, declared in (
-        (read, {"cost": 0}),
-        (read, {"cost": 1, "allowance": "sign_ins"}),
+        (read, {"cost": 0, "scope": BotScope.READ}),
+        (read, {"cost": 1}),
+        (public, {"cost": 1, "allowance": "sign_ins", "scope": BotScope.READ}),
+        (read, {"cost": 1, "scope": BotScope.READ, "allowance": "sign_ins"}),
         (public, {"cost": 1}),
         (public, {"cost": 1, "allowance": "sends"}),
     ):

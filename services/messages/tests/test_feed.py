@@ -61,10 +61,11 @@ class Product:
 
     @contextlib.asynccontextmanager
     async def streaming(
-        self, start: rpc.ReaderStart.ValueType = BEGINNING, cursor: str = "", **chosen: Any
+        self, start: rpc.ReaderStart.ValueType = BEGINNING, cursor: str = "", *, kinds: bool = False, **chosen: Any
     ) -> AsyncIterator[AsyncGenerator[rpc.StreamEventsResponse]]:
         """A stream, as a client has it."""
         request = rpc.StreamEventsRequest(reader=self.reader, start=start, cursor=cursor, filter=rpc.EventFilter(**chosen))
+        request.with_channel_kinds = kinds
         with self.calling():
             async with contextlib.aclosing(self.service.StreamEvents(request, None)) as responses:
                 yield responses
@@ -198,6 +199,21 @@ async def test_filters_choose_tenants_kinds_of_channels_and_kinds_of_events(prod
         await town.post(public, "ann", "last")
         await product.read(responses, 1)
     assert product.texts == [f"in {public}", "last"]
+
+
+async def test_responses_tell_the_kinds_of_channels_if_asked(product: Product) -> None:
+    group, public = await product.town.channel("ann"), await product.town.channel("ann", kind="public")
+    told: dict[str, int] = {}
+    async with product.streaming(kinds=True) as responses:
+        await product.read(responses, 2)
+    for response in product.responses:
+        assert response.channel_kinds.keys() == {event.channel for event in response.events}
+        told |= response.channel_kinds
+    assert told == {group: nouns.CHANNEL_KIND_GROUP, public: nouns.CHANNEL_KIND_PUBLIC}
+    again = product.restarted()
+    async with again.streaming() as responses:
+        await again.read(responses, 2)
+    assert not any(response.channel_kinds for response in again.responses)
 
 
 async def test_a_caller_gets_the_events_of_its_tenants_only(product: Product) -> None:

@@ -35,6 +35,7 @@ EXPECTED = {
     "ban": ("moderator", "moderator", "moderator", "moderator"),
     "unban": ("moderator", "moderator", "moderator", "moderator"),
     "leave": ("reader", "reader", "reader", "reader"),
+    "list webhooks": ("owner", "owner", "owner", "owner"),
 }
 
 
@@ -75,6 +76,7 @@ class Stage:
             "remove": lambda: service.RemoveMember(rpc.RemoveMemberRequest(caller=you, channel=channel, user="low"), None),
             "ban": lambda: service.BanUser(rpc.BanUserRequest(caller=you, channel=channel, user="low"), None),
             "unban": lambda: service.UnbanUser(rpc.UnbanUserRequest(caller=you, channel=channel, user="new"), None),
+            "list webhooks": lambda: service.ListHooks(rpc.ListHooksRequest(caller=you, channel=channel), None),
             "leave": lambda: service.RemoveMember(rpc.RemoveMemberRequest(caller=you, channel=channel, user="you"), None),
         }
         try:

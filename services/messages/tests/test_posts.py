@@ -179,7 +179,7 @@ async def test_a_thread_needs_a_root_in_the_same_channel(town: Town) -> None:
 )
 def test_invalid_posts_are_refused(post: events.PostMessage, error: type[Exception]) -> None:
     with pytest.raises(error):
-        convert.post(post)
+        convert.post(post, "ann")
 
 
 @pytest.mark.parametrize("text", ["x" * 16_384, "ü" * 8_192, "\ufeff\u202e\u0001", "😀" * 4_096])

@@ -5,9 +5,10 @@
 import { useRef, useState } from "react";
 import type { KeyboardEvent } from "react";
 
-import { may } from "../../client";
-import type { Channel, HubbubClient } from "../../client";
+import { may } from "../../client/policy";
+import type { Channel } from "../../client";
 import { ComposerFiles } from "./ComposerFiles";
+import type { AppClient } from "../state/appClient";
 import { useClient, useClientState } from "../state/client";
 import { PaperclipIcon, SendIcon } from "../ui/icons";
 import { useAutosize } from "../ui/useAutosize";
@@ -15,7 +16,7 @@ import { useUploads } from "./useUploads";
 
 const defaultTextBytes = 16 * 1024;
 /** Per client, so that the next user of this page does not see them. */
-const drafts = new WeakMap<HubbubClient, Map<string, string>>();
+const drafts = new WeakMap<AppClient, Map<string, string>>();
 
 interface Props {
   channel: Channel;

@@ -1,7 +1,8 @@
 /** The files attached to the message in the composer. */
 import { useCallback, useEffect, useRef, useState } from "react";
 
-import { Problem, upload } from "../../client";
+import { Problem } from "../../client";
+import { upload } from "../../client/upload";
 import type { Attachment } from "../../client";
 import { useClient } from "../state/client";
 import { refusal } from "../text/wording";
@@ -36,7 +37,7 @@ export function useUploads(channel: string) {
         const controller = new AbortController();
         running.current.set(key, controller);
         const set = (state: Upload["state"]) => setUploads((now) => now.map((one) => (one.key === key ? { ...one, state } : one)));
-        upload(client.api, file, channel, { signal: controller.signal })
+        upload(client.http, file, channel, { signal: controller.signal })
           .then(
             (attachment) => set({ name: "ready", attachment }),
             (error: unknown) => {

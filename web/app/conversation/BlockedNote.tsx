@@ -18,7 +18,7 @@ export function BlockedNote({ channel }: { channel: Channel }) {
   return (
     <p className="blocked-note" data-testid="blocked-note">
       <span>{failure ?? <Sentence text={`You blocked ${isolated(name)}. You won't receive their messages.`} />}</span>
-      <button type="button" className="link-button" onClick={() => void attempt(() => client.directory.setBlocked(peer, false))}>
+      <button type="button" className="link-button" onClick={() => void attempt(() => client.people.setBlocked(peer, false))}>
         Unblock
       </button>
     </p>

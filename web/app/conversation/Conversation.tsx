@@ -1,7 +1,7 @@
 /** An open conversation: header, messages, composer, and one panel beside them. */
 import { useCallback, useMemo, useState } from "react";
 
-import { may } from "../../client";
+import { may } from "../../client/policy";
 import type { Channel } from "../../client";
 import { BlockedNote } from "./BlockedNote";
 import { Composer } from "../composer/Composer";
@@ -32,7 +32,7 @@ export function Conversation({ channel }: { channel: Channel }) {
   const onSent = useCallback(() => setSent((n) => n + 1), []);
   const { id, kind, role } = channel;
   const seesReports = may("see reports", channel);
-  const reports = useReports(useMemo(() => (seesReports ? (cursor?: string) => client.api.reports(id, cursor) : null), [client, id, seesReports]));
+  const reports = useReports(useMemo(() => (seesReports ? (cursor?: string) => client.moderation.reports(id, cursor) : null), [client, id, seesReports]));
 
   const [target, setTarget] = useTarget();
   const openThread = useCallback((message: string) => {

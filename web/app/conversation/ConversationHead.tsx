@@ -1,11 +1,11 @@
 /** The bar above a conversation: its title, the buttons of its panels, and its menu. */
 import { useState } from "react";
 
-import { may } from "../../client";
+import { may } from "../../client/policy";
 import type { Channel } from "../../client";
 import { ChannelAvatar, PersonAvatar } from "../ui/Avatar";
 import { useClient, useClientState } from "../state/client";
-import { BackIcon, BanIcon, BellIcon, CheckIcon, FlagIcon, GearIcon, LeaveIcon, LinkIcon, MoreIcon, MutedIcon, PeopleIcon, PinIcon, SearchIcon } from "../ui/icons";
+import { BackIcon, BanIcon, BellIcon, BotIcon, CheckIcon, FlagIcon, GearIcon, LeaveIcon, LinkIcon, MoreIcon, MutedIcon, PeopleIcon, PinIcon, SearchIcon } from "../ui/icons";
 import { lazily } from "../ui/lazily";
 import { MenuButton } from "../ui/Menu";
 import type { MenuItem } from "../ui/Menu";
@@ -17,6 +17,7 @@ import { Sentence } from "../text/Sentence";
 import { membersCount, peerOf, shortTime } from "../text/wording";
 
 const ChannelSettings = lazily(() => import("../channels/ChannelSettings").then((module) => module.ChannelSettings));
+const HooksDialog = lazily(() => import("../integrations/HooksDialog").then((module) => module.HooksDialog));
 const LeaveDialog = lazily(() => import("../channels/LeaveDialog").then((module) => module.LeaveDialog));
 const BlockDialog = lazily(() => import("../people/BlockDialog").then((module) => module.BlockDialog));
 const SearchDialog = lazily(() => import("../search/SearchDialog").then((module) => module.SearchDialog));
@@ -32,7 +33,7 @@ interface Props {
   onPanel: (name: PanelName) => void;
 }
 
-type DialogName = "settings" | "leave" | "block" | "search";
+type DialogName = "settings" | "hooks" | "leave" | "block" | "search";
 
 export function ConversationHead({ channel, title, panel, reports, onPanel }: Props) {
   const client = useClient();
@@ -50,13 +51,14 @@ export function ConversationHead({ channel, title, panel, reports, onPanel }: Pr
   const own: MenuItem[] = [];
   if (may("see reports", channel)) own.push({ id: "reports", label: reports > 0 ? `Reports (${reports})` : "Reports", icon: <FlagIcon />, onPick: () => onPanel("reports") });
   if (may("change", channel)) own.push({ id: "settings", label: "Settings…", icon: <GearIcon />, onPick: () => setDialog("settings") });
+  if (may("manage webhooks", channel)) own.push({ id: "hooks", label: "Incoming webhooks…", icon: <BotIcon />, onPick: () => setDialog("hooks") });
   const mute = async () => client.addChannel(await client.api.mute(channel.id, !channel.muted));
   own.push({ id: "mute", label: channel.muted ? "Unmute" : "Mute", icon: channel.muted ? <BellIcon /> : <MutedIcon />, onPick: () => void attempt(mute) });
   if (channel.kind === "public" && window.isSecureContext) {
     own.push({ id: "link", label: "Copy invite link", icon: <LinkIcon />, onPick: () => void navigator.clipboard.writeText(linkTo(channel.id)) });
   }
   const ending: MenuItem[] = [];
-  if (peer !== null && blocked) ending.push({ id: "unblock", label: "Unblock", icon: <CheckIcon />, onPick: () => void attempt(() => client.directory.setBlocked(peer, false)) });
+  if (peer !== null && blocked) ending.push({ id: "unblock", label: "Unblock", icon: <CheckIcon />, onPick: () => void attempt(() => client.people.setBlocked(peer, false)) });
   if (peer !== null && !blocked) ending.push({ id: "block", label: `Block ${isolated(title)}…`, icon: <BanIcon />, danger: true, onPick: () => setDialog("block") });
   if (may("leave", channel)) ending.push({ id: "leave", label: "Leave…", icon: <LeaveIcon />, danger: true, onPick: () => setDialog("leave") });
 
@@ -79,6 +81,7 @@ export function ConversationHead({ channel, title, panel, reports, onPanel }: Pr
       <PanelButton name="members" label="Members" panel={panel} onPanel={onPanel} />
       <MenuButton label="Conversation menu" icon={<MoreIcon />} groups={[views, own, ending]} testid="conversation-menu" />
       {dialog === "settings" && <ChannelSettings channel={channel} onClose={close} />}
+      {dialog === "hooks" && <HooksDialog channel={channel} onClose={close} />}
       {dialog === "search" && <SearchDialog channel={channel} onClose={close} />}
       {dialog === "block" && peer !== null && <BlockDialog user={peer} title={title} onClose={close} />}
       {dialog === "leave" && <LeaveDialog channel={channel} title={title} onClose={close} />}

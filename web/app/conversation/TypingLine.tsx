@@ -1,5 +1,5 @@
 /** The line below the composer: who is typing, and the slow mode. Its space is always reserved, so that nothing moves. */
-import { may } from "../../client";
+import { may } from "../../client/policy";
 import type { Channel } from "../../client";
 import { useClientState } from "../state/client";
 import { ClockIcon } from "../ui/icons";

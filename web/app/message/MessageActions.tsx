@@ -1,7 +1,7 @@
 /** The actions of a message: the bar shown on hover and focus, and its menu. */
 import { useRef, useState } from "react";
 
-import { may } from "../../client";
+import { may } from "../../client/policy";
 import type { Command, Message } from "../../client";
 import { useClientState } from "../state/client";
 import { useConversation } from "../state/conversation";

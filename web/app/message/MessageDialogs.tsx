@@ -31,7 +31,7 @@ export function ReportDialog({ message, onClose }: Props) {
   const role = useClientState((state) => state.members.get(message.channel)?.members.find(({ user }) => user === message.sender)?.role);
   const readers = role === "owner" || role === "moderator" ? "administrators" : "moderators";
   return (
-    <ConfirmDialog title={`Report to the ${readers}`} action="Report" reason="What's wrong with this message?" run={({ reason }) => client.api.report(message.channel, message.id, reason)} onClose={onClose}>
+    <ConfirmDialog title={`Report to the ${readers}`} action="Report" reason="What's wrong with this message?" run={({ reason }) => client.moderation.report(message.channel, message.id, reason)} onClose={onClose}>
       <p>
         {readers === "moderators" ? "The moderators" : "The workspace's administrators, not the moderators,"} will see <bdi>{name}</bdi>'s message, {readers === "moderators" && "the messages around it, "}and your name.
       </p>

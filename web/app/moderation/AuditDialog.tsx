@@ -1,7 +1,7 @@
 /** The audit log, oldest first, and its export. Only administrators may read it. */
 import { useCallback, useEffect, useState } from "react";
 
-import type { AuditRecord } from "../../client";
+import type { AuditRecord } from "../../client/moderation";
 import { auditWords } from "../text/auditWords";
 import { Dialog } from "../ui/Dialog";
 import { Failure } from "../ui/Failure";
@@ -24,7 +24,7 @@ export function AuditDialog({ onClose }: { onClose: () => void }) {
   const load = useCallback(
     (after: number) =>
       attempt(async () => {
-        const { items } = await client.api.audit(after, pageSize);
+        const { items } = await client.moderation.audit(after, pageSize);
         setRecords((known) => (after === 0 ? items : [...(known ?? []), ...items]));
         setComplete(items.length < pageSize);
       }),
@@ -34,7 +34,7 @@ export function AuditDialog({ onClose }: { onClose: () => void }) {
   useEffect(() => {
     void load(0);
     // The records name people who may be in no conversation of the caller.
-    void attempt(async () => client.directory.addNames(await client.api.people("", peopleMax)));
+    void attempt(async () => client.people.addNames(await client.people.api.find("", peopleMax)));
   }, [load, attempt, client]);
 
   return (
@@ -42,7 +42,7 @@ export function AuditDialog({ onClose }: { onClose: () => void }) {
       <div className="audit">
         <div className="audit-bar">
           <p className="form-note muted">Actions of moderators and administrators. Each record contains the digest of the one before it.</p>
-          <button type="button" className="button" data-testid="audit-export" onClick={() => void attempt(async () => saveAs(await client.api.auditExport(), "audit.ndjson"))}>
+          <button type="button" className="button" data-testid="audit-export" onClick={() => void attempt(async () => saveAs(await client.moderation.auditExport(), "audit.ndjson"))}>
             Export
           </button>
         </div>

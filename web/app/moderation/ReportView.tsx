@@ -1,7 +1,8 @@
 /** A report: who reported whom and why, the text at that time, and the message with its neighbours as they are now. */
 import type { ReactNode } from "react";
 
-import type { Message, Report } from "../../client";
+import type { Message } from "../../client";
+import type { Report } from "../../client/moderation";
 import { PersonName } from "../ui/PersonName";
 import { Failure } from "../ui/Failure";
 import { plainText, sealedWords, shortTime } from "../text/wording";

@@ -1,5 +1,5 @@
 /** The open reports of a conversation, each with its context and the ways to resolve it. */
-import type { Report } from "../../client";
+import type { Report } from "../../client/moderation";
 import { useConversation } from "../state/conversation";
 import { useClient } from "../state/client";
 import { CheckIcon } from "../ui/icons";
@@ -48,7 +48,7 @@ function ReportItem({ report, onResolved }: { report: Report; onResolved: () => 
   async function resolve(resolution: "dismissed" | "acted", act?: () => Promise<unknown>) {
     await attempt(async () => {
       await act?.();
-      await client.api.resolve(channel, report.id, resolution);
+      await client.moderation.resolve(channel, report.id, resolution);
       onResolved();
     });
   }

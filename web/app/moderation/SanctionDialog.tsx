@@ -1,10 +1,11 @@
 /** Confirms and runs a sanction: silence, removal, ban, sign-out or block from the workspace. */
 import type { ReactNode } from "react";
 
-import type { Api, Channel } from "../../client";
+import type { Channel } from "../../client";
 import { ConfirmDialog } from "../ui/ConfirmDialog";
 import type { Confirmation, ConfirmDialogProps } from "../ui/ConfirmDialog";
 import { isolated } from "../text/isolation";
+import type { AppClient } from "../state/appClient";
 import { useClient } from "../state/client";
 
 export type SanctionName = "silence" | "remove" | "ban" | "revoke" | "expel";
@@ -18,7 +19,7 @@ const bans = [null, hour, day, 7 * day, 30 * day];
 interface Sanction extends Pick<ConfirmDialogProps, "action" | "reason" | "spans"> {
   title: (name: string) => string;
   note: ReactNode;
-  run: (api: Api, channel: string, user: string, confirmation: Confirmation) => Promise<unknown>;
+  run: (client: AppClient, channel: string, user: string, confirmation: Confirmation) => Promise<unknown>;
 }
 
 const reason = "Reason (for the audit log)";
@@ -30,13 +31,13 @@ const sanctions: Record<SanctionName, Sanction> = {
     action: "Silence",
     reason,
     spans: silences,
-    run: (api, channel, user, { reason: given, seconds = minute }) => api.silence(channel, user, { reason: given, seconds }),
+    run: (client, channel, user, { reason: given, seconds = minute }) => client.moderation.silence(channel, user, { reason: given, seconds }),
   },
   remove: {
     title: (name) => `Remove ${name}?`,
     note: "They lose access to this conversation. They can rejoin or be added again.",
     action: "Remove",
-    run: (api, channel, user) => api.removeMember(channel, user),
+    run: (client, channel, user) => client.api.removeMember(channel, user),
   },
   ban: {
     title: (name) => `Ban ${name}?`,
@@ -44,19 +45,19 @@ const sanctions: Record<SanctionName, Sanction> = {
     action: "Ban",
     reason,
     spans: bans,
-    run: (api, channel, user, { reason: given, seconds }) => api.ban(channel, user, { reason: given, ...(seconds === undefined ? {} : { seconds }) }),
+    run: (client, channel, user, { reason: given, seconds }) => client.moderation.ban(channel, user, { reason: given, ...(seconds === undefined ? {} : { seconds }) }),
   },
   revoke: {
     title: (name) => `Sign ${name} out everywhere?`,
     note: "All their sessions end now, on every device. They can sign in again.",
     action: "Sign out",
-    run: (api, _channel, user) => api.revokeUser(user),
+    run: (client, _channel, user) => client.moderation.revokeUser(user),
   },
   expel: {
     title: (name) => `Block ${name} from the workspace?`,
     note: "They are signed out everywhere and can't come back until an administrator unblocks them.",
     action: "Block",
-    run: (api, _channel, user) => api.blockUser(user),
+    run: (client, _channel, user) => client.moderation.blockUser(user),
   },
 };
 
@@ -73,8 +74,8 @@ export function SanctionDialog({ name, channel, user, title, onClose }: Props) {
   const client = useClient();
   const sanction = sanctions[name];
   const run = async (confirmation: Confirmation) => {
-    await sanction.run(client.api, channel.id, user, confirmation);
-    await client.directory.loadMembers(channel.id);
+    await sanction.run(client, channel.id, user, confirmation);
+    await client.people.loadMembers(channel.id);
   };
   return (
     <ConfirmDialog {...sanction} title={sanction.title(isolated(title))} danger run={run} onClose={onClose}>

@@ -1,7 +1,7 @@
 /** The open reports about moderators and owners, which the workspace's administrators resolve. */
 import { useCallback, useEffect } from "react";
 
-import type { TenantReport } from "../../client";
+import type { TenantReport } from "../../client/moderation";
 import { useClient, useClientState } from "../state/client";
 import { useAttempt } from "../state/useAttempt";
 import { channelTitle } from "../text/wording";
@@ -14,13 +14,13 @@ const peopleMax = 200;
 
 export function TenantReportsDialog({ onClose }: { onClose: () => void }) {
   const client = useClient();
-  const { items, failure, more, remove } = useReports(useCallback((cursor?: string) => client.api.tenantReports(cursor), [client]));
+  const { items, failure, more, remove } = useReports(useCallback((cursor?: string) => client.moderation.tenantReports(cursor), [client]));
   const names = useAttempt();
   const { attempt } = names;
 
   useEffect(() => {
     // The reports name people who may be in no conversation of the caller.
-    void attempt(async () => client.directory.addNames(await client.api.people("", peopleMax)));
+    void attempt(async () => client.people.addNames(await client.people.api.find("", peopleMax)));
   }, [attempt, client]);
 
   return (
@@ -53,7 +53,7 @@ function Item({ report, onResolved }: { report: TenantReport; onResolved: () => 
   });
   const resolve = (resolution: "dismissed" | "acted") =>
     attempt(async () => {
-      await client.api.resolveTenantReport(report.id, resolution);
+      await client.moderation.resolveTenantReport(report.id, resolution);
       onResolved();
     });
   const place = (

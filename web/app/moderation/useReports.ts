@@ -2,7 +2,8 @@
 import { useCallback, useEffect, useState } from "react";
 
 import { Problem } from "../../client";
-import type { Page, Report } from "../../client";
+import type { Page } from "../../client";
+import type { Report } from "../../client/moderation";
 import { refusal } from "../text/wording";
 
 export interface Reports<R extends Report = Report> {

@@ -15,7 +15,7 @@ export function BlockedDialog({ onClose }: { onClose: () => void }) {
   const { failure, attempt } = useAttempt();
 
   useEffect(() => {
-    void client.directory.loadBlocked();
+    void client.people.loadBlocked();
   }, [client]);
 
   return (
@@ -30,7 +30,7 @@ export function BlockedDialog({ onClose }: { onClose: () => void }) {
               <span className="member-name">
                 <PersonName user={user} />
               </span>
-              <button type="button" className="button small" onClick={() => void attempt(() => client.directory.setBlocked(user, false))}>
+              <button type="button" className="button small" onClick={() => void attempt(() => client.people.setBlocked(user, false))}>
                 Unblock
               </button>
             </li>

@@ -1,7 +1,7 @@
 /** One member in the list: name, role, and the menu of what the caller may do. */
 import { useState } from "react";
 
-import { grantableRoles, may, mayModerate } from "../../client";
+import { grantableRoles, may, mayModerate } from "../../client/policy";
 import type { Channel, Member } from "../../client";
 import { PersonAvatar } from "../ui/Avatar";
 import { useClient, useClientState } from "../state/client";
@@ -39,19 +39,19 @@ export function MemberItem({ channel, member }: { channel: Channel; member: Memb
       goTo(direct.id);
     };
     if (channel.kind !== "direct") personal.push({ id: "message", label: "Send direct message", icon: <ChatIcon />, onPick: () => void attempt(openDirect) });
-    if (blocked) personal.push({ id: "unblock", label: "Unblock", icon: <CheckIcon />, onPick: () => void attempt(() => client.directory.setBlocked(member.user, false)) });
+    if (blocked) personal.push({ id: "unblock", label: "Unblock", icon: <CheckIcon />, onPick: () => void attempt(() => client.people.setBlocked(member.user, false)) });
     else personal.push({ id: "block", label: "Block…", icon: <BanIcon />, onPick: () => setDialog("block") });
   }
   if (!mine && mayModerate(channel.role, member.role)) {
     if (may("change roles", channel)) {
       for (const role of grantableRoles(channel.role).filter((one) => one !== member.role)) {
-        const change = () => client.api.changeRole(channel.id, member.user, role);
+        const change = () => client.people.api.changeRole(channel.id, member.user, role);
         moderation.push({ id: `role-${role}`, label: `Make ${role}`, icon: <RoleIcon />, onPick: () => void attempt(change) });
       }
     }
     if (may("silence", channel)) {
       moderation.push({ id: "silence", label: "Silence…", icon: <ClockIcon />, onPick: () => setDialog("silence") });
-      moderation.push({ id: "unsilence", label: "End silence", icon: <CheckIcon />, onPick: () => void attempt(() => client.api.unsilence(channel.id, member.user)) });
+      moderation.push({ id: "unsilence", label: "End silence", icon: <CheckIcon />, onPick: () => void attempt(() => client.moderation.unsilence(channel.id, member.user)) });
     }
     if (may("remove", channel)) {
       moderation.push({ id: "remove", label: "Remove…", icon: <CloseIcon />, danger: true, onPick: () => setDialog("remove") });
@@ -60,7 +60,7 @@ export function MemberItem({ channel, member }: { channel: Channel; member: Memb
   }
   if (admin && !mine) {
     workspace.push({ id: "revoke", label: "Sign out everywhere…", icon: <LeaveIcon />, danger: true, onPick: () => setDialog("revoke") });
-    workspace.push({ id: "readmit", label: "Unblock from workspace", icon: <CheckIcon />, onPick: () => void attempt(() => client.api.unblockUser(member.user)) });
+    workspace.push({ id: "readmit", label: "Unblock from workspace", icon: <CheckIcon />, onPick: () => void attempt(() => client.moderation.unblockUser(member.user)) });
     workspace.push({ id: "expel", label: "Block from workspace…", icon: <BanIcon />, danger: true, onPick: () => setDialog("expel") });
   }
 

@@ -1,7 +1,7 @@
 /** The members of a channel, and adding people. The server sorts and finds them; the panel loads a page at a time. */
 import { useCallback, useState } from "react";
 
-import { may } from "../../client";
+import { may } from "../../client/policy";
 import type { Channel, Member, Person } from "../../client";
 import { useClient, useClientState } from "../state/client";
 import { useRequest } from "../state/useRequest";
@@ -39,7 +39,7 @@ export function MembersPanel({ channel, onClose }: { channel: Channel; onClose: 
     await attempt(async () => {
       const { invited = [] } = await client.api.addMembers(channel.id, people.map((person) => person.user));
       setInvited(people.filter(({ user }) => invited.includes(user)));
-      await client.directory.loadMembers(channel.id);
+      await client.people.loadMembers(channel.id);
     });
   }
 
@@ -63,7 +63,7 @@ export function MembersPanel({ channel, onClose }: { channel: Channel; onClose: 
         ))}
         {found === null && roster !== undefined && roster.next !== null && (
           <li>
-            <button type="button" className="button button-quiet" data-testid="more-members" onClick={() => void client.directory.moreMembers(channel.id)}>
+            <button type="button" className="button button-quiet" data-testid="more-members" onClick={() => void client.people.moreMembers(channel.id)}>
               Show more
             </button>
           </li>
@@ -100,7 +100,7 @@ export function MembersPanel({ channel, onClose }: { channel: Channel; onClose: 
 /** Members whose names begin with `query`; null without one, and before the first answer. */
 function useFound(channel: string, query: string): readonly Member[] | null {
   const client = useClient();
-  const search = useCallback(() => client.directory.findMembers(channel, query), [client, channel, query]);
+  const search = useCallback(() => client.people.findMembers(channel, query), [client, channel, query]);
   const { answer } = useRequest(query === "" ? null : search, pauseMs);
   return query === "" ? null : answer;
 }

@@ -6,6 +6,7 @@ import { useClient, useClientState } from "../state/client";
 import { useRequest } from "../state/useRequest";
 import { lineOf } from "../text/isolation";
 import { PersonAvatar } from "../ui/Avatar";
+import { BotBadge } from "../ui/BotBadge";
 import { CloseIcon } from "../ui/icons";
 import { SearchField, SearchList, SearchResult, SearchResults } from "../ui/SearchList";
 
@@ -56,7 +57,10 @@ export function PeoplePicker({ chosen, onChange, single = false, without = [] }:
           {people.map((person) => (
             <SearchResult key={person.user} data-testid="person" data-user={person.user} onClick={() => choose(person)}>
               <PersonAvatar id={person.user} name={nameOf(person)} />
-              <bdi>{nameOf(person)}</bdi>
+              <span>
+                <bdi>{nameOf(person)}</bdi>
+                <BotBadge user={person.user} />
+              </span>
               <bdi className="option-note muted">{person.user}</bdi>
             </SearchResult>
           ))}
@@ -75,8 +79,8 @@ function usePeople(query: string): readonly Person[] | null {
   const client = useClient();
   const me = useClientState((state) => state.me?.user);
   const search = useCallback(async () => {
-    const people = await client.api.people(query.trim());
-    client.directory.addNames(people);
+    const people = await client.people.api.find(query.trim());
+    client.people.addNames(people);
     return people.filter((person) => person.user !== me);
   }, [client, query, me]);
   return useRequest(search, query === "" ? 0 : pauseMs).answer;

@@ -12,7 +12,7 @@ export function UnbanDialog({ channel, members, onClose }: { channel: Channel; m
   const [chosen, setChosen] = useState<readonly Person[]>([]);
   const [person] = chosen;
   const run = async () => {
-    if (person !== undefined) await client.api.unban(channel.id, person.user);
+    if (person !== undefined) await client.moderation.unban(channel.id, person.user);
   };
   return (
     <ConfirmDialog title="Lift a ban" action="Lift ban" ready={person !== undefined} run={run} onClose={onClose}>

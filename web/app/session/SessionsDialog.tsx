@@ -13,7 +13,7 @@ export function SessionsDialog({ onClose }: { onClose: () => void }) {
   const client = useClient();
   const [sessions, setSessions] = useState<readonly BrowserSession[] | null>(null);
   const { busy, failure, attempt } = useAttempt();
-  const load = useCallback(async () => setSessions(await client.api.sessions()), [client]);
+  const load = useCallback(async () => setSessions(await client.sessions.all()), [client]);
 
   useEffect(() => {
     void attempt(load);
@@ -43,7 +43,7 @@ export function SessionsDialog({ onClose }: { onClose: () => void }) {
                 </small>
               </span>
               {!session.current && (
-                <button type="button" className="button small" data-testid="end-session" aria-label={`Sign out ${browserWords(session.user_agent)}`} disabled={busy} onClick={() => void end(() => client.api.endSession(session.id))}>
+                <button type="button" className="button small" data-testid="end-session" aria-label={`Sign out ${browserWords(session.user_agent)}`} disabled={busy} onClick={() => void end(() => client.sessions.end(session.id))}>
                   Sign out
                 </button>
               )}
@@ -53,7 +53,7 @@ export function SessionsDialog({ onClose }: { onClose: () => void }) {
         <Failure text={failure} />
         {others.length > 1 && (
           <footer className="dialog-foot">
-            <button type="button" className="button button-danger" data-testid="end-other-sessions" disabled={busy} onClick={() => void end(() => client.api.endOtherSessions())}>
+            <button type="button" className="button button-danger" data-testid="end-other-sessions" disabled={busy} onClick={() => void end(() => client.sessions.endOthers())}>
               Sign out everywhere else
             </button>
           </footer>

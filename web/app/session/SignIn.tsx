@@ -3,7 +3,7 @@ import { useState } from "react";
 import type { SyntheticEvent } from "react";
 
 import { Problem } from "../../client";
-import type { SignInOptions } from "../../client";
+import type { SignInOptions } from "../../client/signin";
 import { Mark } from "../ui/icons";
 import { providerLink, signIn, takeSignInFailure } from "./session";
 import type { Session } from "./session";

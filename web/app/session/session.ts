@@ -2,10 +2,13 @@
  * The session of this tab: signing in and out, and creating the client with the session's credentials.
  * A token is kept in sessionStorage, so that two tabs can have two users. A cookie belongs to the whole browser.
  */
-import { browserSocket, cookieCredentials, createApi, devLogin, HubbubClient, localOutbox, Problem, signOut, tokenCredentials, signInOptions } from "../../client";
-import type { Credentials, Me, SignInOptions } from "../../client";
+import { chatApi, createHttp, localOutbox, Problem, tokenCredentials, webSocket } from "../../client";
+import { cookieCredentials, devLogin, signOut, signInOptions } from "../../client/signin";
+import type { Credentials, Me } from "../../client";
+import type { SignInOptions } from "../../client/signin";
 import { hostCredentials, widgetTenant } from "./host";
 import { local, session as store } from "../browser/storage";
+import { AppClient } from "../state/appClient";
 
 export interface TokenSession {
   token: string;
@@ -147,17 +150,17 @@ export function takeSignInFailure(): string | null {
 }
 
 /** Creates the client once the server has accepted the session. Rejects with `Problem`; 401 means the session is void. */
-export async function openClient(session: Session): Promise<HubbubClient> {
+export async function openClient(session: Session): Promise<AppClient> {
   const credentials = await credentialsOf(session);
-  const api = createApi({ origin, ...credentials });
-  const me = await api.me();
+  const http = createHttp({ origin, ...credentials });
+  const me = await chatApi(http).me();
   // Only this tenant's pages may frame the widget, so it must not show another tenant.
   if (session === "host" && me.tenant !== widgetTenant()) throw new Problem(403, "NOT_ALLOWED", "");
-  return new HubbubClient({
+  return new AppClient({
     me,
-    api,
+    http,
     credentials,
-    socket: browserSocket(origin),
+    socket: webSocket(origin),
     storage: localOutbox(outboxOf(me), local),
     schedule: (run) => setTimeout(run, 0),
   });

@@ -1,15 +1,16 @@
-/** The caller's menu: status, theme, blocked people, sessions, reports and the audit log for administrators, sign-out. */
+/** The caller's menu: status, theme, blocked people, sessions, what administrators manage, sign-out. */
 import { useState } from "react";
 
 import type { ChosenStatus } from "../../client";
 import { useClient, useClientState, useSession } from "../state/client";
-import { BanIcon, CheckIcon, FlagIcon, LeaveIcon, MoonIcon, MoreIcon, RoleIcon, ScrollIcon, SunIcon } from "../ui/icons";
+import { BanIcon, BotIcon, CheckIcon, FlagIcon, LeaveIcon, MoonIcon, MoreIcon, RoleIcon, ScrollIcon, SunIcon } from "../ui/icons";
 import { lazily } from "../ui/lazily";
 import { MenuButton } from "../ui/Menu";
 import type { MenuItem } from "../ui/Menu";
 import { applyTheme, shownTheme } from "../browser/theme";
 
 const AuditDialog = lazily(() => import("../moderation/AuditDialog").then((module) => module.AuditDialog));
+const BotsDialog = lazily(() => import("../integrations/BotsDialog").then((module) => module.BotsDialog));
 const BlockedDialog = lazily(() => import("../people/BlockedDialog").then((module) => module.BlockedDialog));
 
 const SessionsDialog = lazily(() => import("../session/SessionsDialog").then((module) => module.SessionsDialog));
@@ -27,7 +28,7 @@ export function AccountMenu() {
   const { kind, signOut } = useSession();
   const admin = useClientState((state) => state.me?.roles.includes("admin") === true);
   const [theme, setTheme] = useState(shownTheme);
-  const [dialog, setDialog] = useState<"blocked" | "sessions" | "reports" | "audit" | null>(null);
+  const [dialog, setDialog] = useState<"blocked" | "sessions" | "reports" | "bots" | "audit" | null>(null);
   const other = theme === "dark" ? "light" : "dark";
 
   const presence = statuses.map<MenuItem>(({ id, label }) => ({
@@ -50,7 +51,13 @@ export function AccountMenu() {
     { id: "blocked", label: "Blocked people", icon: <BanIcon />, onPick: () => setDialog("blocked") },
   ];
   if (kind === "cookie") own.push({ id: "sessions", label: "Where you're signed in", icon: <RoleIcon />, onPick: () => setDialog("sessions") });
-  const workspace: MenuItem[] = admin ? [{ id: "tenant-reports", label: "Reports about moderators", icon: <FlagIcon />, onPick: () => setDialog("reports") }, { id: "audit", label: "Audit log", icon: <ScrollIcon />, onPick: () => setDialog("audit") }] : [];
+  const workspace: MenuItem[] = admin
+    ? [
+        { id: "tenant-reports", label: "Reports about moderators", icon: <FlagIcon />, onPick: () => setDialog("reports") },
+        { id: "bots", label: "Bots", icon: <BotIcon />, onPick: () => setDialog("bots") },
+        { id: "audit", label: "Audit log", icon: <ScrollIcon />, onPick: () => setDialog("audit") },
+      ]
+    : [];
   const leaving: MenuItem[] = signOut === null ? [] : [{ id: "sign-out", label: "Sign out", icon: <LeaveIcon />, onPick: signOut }];
 
   return (
@@ -59,6 +66,7 @@ export function AccountMenu() {
       {dialog === "blocked" && <BlockedDialog onClose={() => setDialog(null)} />}
       {dialog === "sessions" && <SessionsDialog onClose={() => setDialog(null)} />}
       {dialog === "reports" && <TenantReportsDialog onClose={() => setDialog(null)} />}
+      {dialog === "bots" && <BotsDialog onClose={() => setDialog(null)} />}
       {dialog === "audit" && <AuditDialog onClose={() => setDialog(null)} />}
     </>
   );

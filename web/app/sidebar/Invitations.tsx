@@ -28,7 +28,7 @@ function Item({ invitation: { channel, kind, name, inviter } }: { invitation: In
   const { busy, failure, attempt } = useAttempt();
   const answer = (accept: boolean) =>
     attempt(async () => {
-      const joined = await client.directory.answerInvitation(channel, accept);
+      const joined = await client.people.answerInvitation(channel, accept);
       if (joined === null) return;
       client.addChannel(joined);
       goTo(joined.id);

@@ -1,7 +1,8 @@
 /** Adapters between the client core and React; they hold no state of their own. */
 import { createContext, useContext, useSyncExternalStore } from "react";
 
-import type { ClientState, HubbubClient } from "../../client";
+import type { ClientState } from "../../client";
+import type { AppClient } from "./appClient";
 
 /** How the caller is signed in. The functions are null in the widget, where the host page signs in and out. */
 export interface SessionView {
@@ -20,9 +21,9 @@ export function useSession(): SessionView {
   return useContext(SessionContext);
 }
 
-export const ClientContext = createContext<HubbubClient | null>(null);
+export const ClientContext = createContext<AppClient | null>(null);
 
-export function useClient(): HubbubClient {
+export function useClient(): AppClient {
   const client = useContext(ClientContext);
   if (client === null) throw new Error("useClient outside of ClientContext");
   return client;

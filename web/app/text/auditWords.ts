@@ -1,5 +1,5 @@
 /** The words for a record of the audit log. */
-import type { AuditRecord } from "../../client";
+import type { AuditRecord } from "../../client/moderation";
 import { spanWords } from "./wording";
 
 interface Details {
@@ -45,6 +45,24 @@ function sentence(action: string, subject: string, details: Details, span: strin
       return `Unblocked ${subject} from the workspace`;
     case "user.erased":
       return "Erased a user";
+    case "bot.created":
+      return `Created the bot ${subject}`;
+    case "bot.renamed":
+      return `Renamed the bot ${subject}`;
+    case "bot.disabled":
+      return `Disabled the bot ${subject}`;
+    case "bot.enabled":
+      return `Enabled the bot ${subject}`;
+    case "bot.token_created":
+      return `Created a token of the bot ${subject}`;
+    case "bot.token_revoked":
+      return `Revoked a token of the bot ${subject}`;
+    case "hook.created":
+      return `Created the webhook ${subject}`;
+    case "hook.rotated":
+      return `Changed the address of the webhook ${subject}`;
+    case "hook.removed":
+      return `Removed the webhook ${subject}`;
     default:
       return `${action} ${subject}`;
   }

@@ -16,6 +16,7 @@ const path = (d: string) => () => (
 );
 
 export const BackIcon = path("M12.500 4.500 7 10l5.500 5.500");
+export const BotIcon = path("M10 3v3M5.500 6h9a1.500 1.500 0 0 1 1.500 1.500v6a1.500 1.500 0 0 1-1.500 1.500h-9A1.500 1.500 0 0 1 4 13.500v-6A1.500 1.500 0 0 1 5.500 6ZM7.500 9.500v1M12.500 9.500v1M2 9.500v2.500M18 9.500v2.500");
 export const PlusIcon = path("M10 4v12M4 10h12");
 export const CloseIcon = path("m5 5 10 10M15 5 5 15");
 export const SendIcon = path("M10 16V4.500M5 9l5-5 5 5");

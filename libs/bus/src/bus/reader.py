@@ -39,7 +39,8 @@ from hubbub.events.v1.events_pb2 import Event, EventBatch
 _BATCH_EVENTS, _BATCH_BYTES = 1_000, 1024 * 1024
 """A batch from the bus that has reached one of these is closed."""
 _READ_EVENTS = 500
-"""Events of one batch from the log."""
+"""Events of one batch from the log, unless a reader takes more."""
+_FEWEST_READ_EVENTS = 100
 _PAGE = 5_000
 """Channels of one page of a walk: at most so many, and those with a gap, are known to be behind."""
 _GAPS = 10_000
@@ -109,6 +110,8 @@ class ReaderOptions:
     partitions: int
     tenants: frozenset[str] | None = None
     """Whose events it reads; None for all. The log's `heads` must be of the same tenants."""
+    read_events: int = _READ_EVENTS
+    """The most events of a batch from the log. Fewer after a batch of more than 1 MiB."""
     measured: bool = True
     """Whether it sets the gauges of its lag: false where several readers of one kind share a process."""
 
@@ -155,6 +158,8 @@ class Reader:
         """By channel that is behind: how many events were missing when that was noticed."""
         self._epoch = ""
         """The store's epoch, as last read."""
+        self._room = min(_READ_EVENTS, options.read_events)
+        """Events of the next batch from the log."""
         self._walked = ""
         """The id up to which the walk has compared channels."""
         self._logs_turn = False
@@ -311,10 +316,10 @@ class Reader:
 
     async def _read(self) -> Batch | None:
         """Read what some channels are missing."""
-        channels = list(islice(self._behind, _READ_EVENTS))
+        channels = list(islice(self._behind, self._room))
         at = await self._store.positions(channels)
         spans: list[Span] = []
-        room = _READ_EVENTS
+        room = self._room
         for channel in channels:
             after = at.get(channel, 0)
             span = Span(channel, after, min(self._behind[channel], after + room))
@@ -331,6 +336,8 @@ class Reader:
                 self._caught_up(span.channel)
             else:
                 self._missing[span.channel] -= span.through - span.after
+        if size := sum(len(event.payload) for event in events):
+            self._room = min(max(_BATCH_BYTES * len(events) // size, _FEWEST_READ_EVENTS), self._options.read_events)
         metrics.READER_EVENTS.labels(self._options.kind, "log").inc(len(events))
         return self._batch(events, {span.channel: (span.after, span.through) for span in spans})
 

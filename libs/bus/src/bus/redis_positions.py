@@ -34,7 +34,7 @@ from bus.redis_scripts import Scripts
 from bus.topics import Topic
 from chassis.backoff import Backoff
 
-_COUNT = 16
+_COUNT = 32
 """Maximum entries of a topic per waiting read, far below every bound: a follower that reads fewer was not overtaken by trimming.
 
 A waiting read is not bounded by bytes, but all that it can return was published within the last second: later than that, there

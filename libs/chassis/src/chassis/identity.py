@@ -23,6 +23,8 @@ GATEWAY = "gateway"
 """The caller name of Hubbub's own gateways."""
 MESSAGES = "messages"
 """The caller name of Hubbub's messages service, which asks media about attachments."""
+INTEGRATIONS = "integrations"
+"""The caller name of Hubbub's integrations service, which follows the feed."""
 TOKEN_SECONDS = 300.0
 RENEWAL_SECONDS = 60.0
 """A token is replaced this long before it expires, so services whose clocks are ahead still accept it."""

@@ -27,6 +27,8 @@ class Scope(StrEnum):
     MEDIA_READ = "media:read"
     MEDIA_WRITE = "media:write"
     PRESENCE_READ = "presence:read"
+    INTEGRATIONS_READ = "integrations:read"
+    INTEGRATIONS_WRITE = "integrations:write"
     GATEWAY = "gateway"
     """For Hubbub's gateways only: RPCs without a user, across all tenants."""
 
@@ -35,6 +37,7 @@ _MESSAGES = "hubbub.messages.v1.MessagesService"
 _FEED = "hubbub.messages.v1.FeedService"
 _PRESENCE = "hubbub.presence.v1.PresenceService"
 _MEDIA = "hubbub.media.v1.MediaService"
+_INTEGRATIONS = "hubbub.integrations.v1.IntegrationsService"
 _GATEWAY = "hubbub.gateway.v1.GatewayService"
 
 TABLE: tuple[tuple[Scope, str, str], ...] = (
@@ -47,18 +50,28 @@ TABLE: tuple[tuple[Scope, str, str], ...] = (
         "CreateChannel UpdateChannel JoinChannel MuteChannel AddMembers SetMemberRole RemoveMember",
     ),
     (Scope.CHANNELS_WRITE, _MESSAGES, "AcceptInvitation DeclineInvitation"),
+    (Scope.CHANNELS_WRITE, _MESSAGES, "CreateHook ListHooks RotateHook RemoveHook"),
     (Scope.MESSAGES_READ, _MESSAGES, "ListMessages ListMentions ListEvents SearchMessages CatchUp"),
     (Scope.MESSAGES_WRITE, _MESSAGES, "PostMessage EditMessage DeleteMessage ReportMessage"),
     (Scope.MODERATION, _MESSAGES, "BanUser UnbanUser SilenceMember UnsilenceMember ListReports ResolveReport"),
     (Scope.ADMIN, _MESSAGES, "RevokeUser BlockUser EraseUser ListAudit"),
+    (Scope.ADMIN, _MESSAGES, "CreateBot ListBots UpdateBot CreateBotToken ListBotTokens RevokeBotToken"),
     (Scope.FEED, _FEED, "StreamEvents AcknowledgeEvents ListReaders DeleteReader"),
     (Scope.MEDIA_READ, _MEDIA, "GetUpload GetLink ResolveUploads"),
     (Scope.MEDIA_WRITE, _MEDIA, "CreateUpload CompleteUpload"),
     (Scope.PRESENCE_READ, _PRESENCE, "GetPresence"),
+    (Scope.INTEGRATIONS_READ, _INTEGRATIONS, "ListWebhooks ListDeliveries GetDelivery ListCommands ListIntegrationAudit"),
+    (
+        Scope.INTEGRATIONS_WRITE,
+        _INTEGRATIONS,
+        "CreateWebhook UpdateWebhook DeleteWebhook RotateWebhookSecret ResendDeliveries CreateCommand DeleteCommand",
+    ),
+    (Scope.MESSAGES_WRITE, _INTEGRATIONS, "RunCommand"),
+    (Scope.GATEWAY, _INTEGRATIONS, "AnswerCommand"),
     (Scope.GATEWAY, _MESSAGES, "OpenSessions FetchEvents FetchRanges GetHeads"),
-    (Scope.GATEWAY, _MESSAGES, "BeginBrowserSession ListBrowserSessions EndBrowserSessions"),
+    (Scope.GATEWAY, _MESSAGES, "BeginBrowserSession ListBrowserSessions EndBrowserSessions IdentifyBot"),
     (Scope.GATEWAY, _PRESENCE, "Attach"),
-    (Scope.GATEWAY, _GATEWAY, "HandOver Relay"),
+    (Scope.GATEWAY, _GATEWAY, "HandOver Relay TakeSession"),
 )
 """Scope, service, RPCs."""
 
@@ -68,10 +81,15 @@ COSTS: Mapping[float, str] = {
         ListInvitations AcceptInvitation DeclineInvitation ListMentions
         SetMemberRole RemoveMember ListMessages ListEvents PostMessage EditMessage DeleteMessage ReportMessage BanUser UnbanUser
         SilenceMember UnsilenceMember ListReports ResolveReport ListAudit GetUpload GetLink ResolveUploads CompleteUpload
-        GetPresence OpenSessions FetchEvents FetchRanges GetHeads Attach HandOver Relay ListBrowserSessions
-        AcknowledgeEvents ListReaders""",
-    2.0: "CreateChannel AddMembers CreateUpload DeleteReader",
-    5.0: "StreamEvents SearchMessages CatchUp RevokeUser BlockUser EraseUser BeginBrowserSession EndBrowserSessions",
+        GetPresence OpenSessions FetchEvents FetchRanges GetHeads Attach HandOver Relay TakeSession ListBrowserSessions
+        AcknowledgeEvents ListReaders ListWebhooks GetDelivery ListBots ListBotTokens ListHooks IdentifyBot
+        ListCommands ListIntegrationAudit""",
+    2.0: """
+        CreateChannel AddMembers CreateUpload DeleteReader ListDeliveries UpdateWebhook DeleteWebhook RotateWebhookSecret
+        CreateBot CreateBotToken CreateHook DeleteCommand""",
+    5.0: """
+        StreamEvents SearchMessages CatchUp RevokeUser BlockUser EraseUser BeginBrowserSession EndBrowserSessions CreateWebhook
+        ResendDeliveries UpdateBot RevokeBotToken RotateHook RemoveHook CreateCommand RunCommand AnswerCommand""",
 }
 """What a call of each RPC costs, in calls of a quota, besides its bytes (`callers.COST_BYTES`)."""
 

@@ -97,6 +97,10 @@ class Api:
         page = await self.call("GET", _path("channels", channel, "messages"), None, **query)
         return page["items"]  # type: ignore[no-any-return]
 
+    def mentions(self) -> AsyncIterator[Json]:
+        """The messages that mention the user, newest first."""
+        return self._list("/v1/me/mentions")
+
     async def log(self, channel: str, after: int = 0) -> AsyncIterator[Event]:
         """The entries after a position, oldest first, page by page, to the end of the log."""
         while True:

@@ -15,11 +15,12 @@ from hubbub_client.errors import Ended, NoAnswer, Refused
 from hubbub_client.feed import Feed
 from hubbub_client.keys import new_key
 from hubbub_client.outbox import Outbox, Outgoing
+from hubbub_client.progress import Progress
 from hubbub_client.session import Parts, Session, Wishes
 from hubbub_client.settings import Settings
 from hubbub_client.sync import Start, Sync
 from hubbub_client.tokens import Tokens, TokenSource
-from hubbub_client.updates import Checkpoint, Event, Joined, Left, Reset, Stored, Update
+from hubbub_client.updates import Checkpoint, Stored, Update
 
 _log = logging.getLogger("hubbub_client")
 _FRAME_BYTES = 64 << 10
@@ -30,8 +31,6 @@ _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses of a refused handshake after which another attempt may succeed."""
 _MOVE_SECONDS = 1.0
 """A server that asks to reconnect sooner than this after the connection is left with backoff."""
-
-
 _FINAL = range(4500, 5000)
 """Close codes after which a client does not connect again, known or not."""
 
@@ -59,17 +58,17 @@ class Client:
         `start` says where channels without a position begin: with what happens from now on, or at their first entry.
         `tls` replaces the default verification. `tap` sees every frame.
         """
-        urls = [url] if isinstance(url, str) else list(url)
+        urls = [each.rstrip("/") for each in ([url] if isinstance(url, str) else url)]
         self._settings = settings or Settings()
-        self._urls: Iterator[str] = itertools.cycle(each.rstrip("/") for each in urls)
-        self._url = next(self._urls)
+        self._urls: Iterator[str] = itertools.cycle(urls)
+        self._url = urls[0]
+        """The server of the connection, and of the HTTP API."""
         self._tokens = Tokens(token, self._settings.answer_seconds)
         self._sync = Sync(start, checkpoint)
         self._outbox = Outbox(self._settings.outbox_bytes, self._settings.answer_seconds)
         self._feed = Feed(self._settings.feed_bytes, self._room)
         self._wishes = Wishes()
-        self._read: dict[str, int] = dict(checkpoint.positions) if checkpoint else {}
-        """What the application has finished with."""
+        self._progress = Progress(checkpoint)
         self._reading: Update | None = None
         """What it works on."""
         self._tls = tls
@@ -116,7 +115,7 @@ class Client:
 
     def checkpoint(self) -> Checkpoint | None:
         """How far the application has read: all updates before the one it got last. None before the first connection."""
-        return Checkpoint(self._sync.epoch, dict(self._read)) if self._sync.epoch is not None else None
+        return self._progress.checkpoint()
 
     @property
     def user(self) -> str:
@@ -174,8 +173,7 @@ class Client:
 
         The result's `stored` is a future of the outcome. Raises Refused (TOO_LARGE), OutboxFull, Ended.
         """
-        if self._ended is not None:
-            raise self._ended
+        self._still_running()
         key = key or new_key()
         frame: dict[str, Any] = {"type": "send", "ref": key, "channel": channel, "key": key}
         given = {"text": text, "sealed": sealed, "thread": thread, "attachments": list(attachments), "mentions": list(mentions)}
@@ -235,8 +233,7 @@ class Client:
 
     async def _say(self, frame: Mapping[str, Any]) -> bool:
         """Send a frame without an answer; False without a connection."""
-        if self._ended is not None:
-            raise self._ended
+        self._still_running()
         if self._session is None:
             return False
         try:
@@ -252,9 +249,14 @@ class Client:
                 await self._changed.wait_for(lambda: self._session is not None or self._ended is not None)
         except TimeoutError:
             raise NoAnswer("not connected") from None
-        if self._ended is not None or self._session is None:
-            raise self._ended or NoAnswer("not connected")
+        self._still_running()
+        if self._session is None:
+            raise NoAnswer("not connected")
         return self._session
+
+    def _still_running(self) -> None:
+        if self._ended is not None:
+            raise Ended(self._ended.code, self._ended.reason) from self._ended.__cause__
 
     async def _run(self) -> None:
         """Stay connected until the client ends."""
@@ -307,7 +309,7 @@ class Client:
             if self.hello and hello.get("epoch") != self.hello.get("epoch"):
                 self._outbox.lost()
             self.hello = hello
-            parts = Parts(self._settings, self._tokens, self._sync, self._outbox, self._feed, self._wishes)
+            parts = Parts(self._settings, self._tokens, self._sync, self._progress, self._outbox, self._feed, self._wishes)
             session = Session(connection, hello, parts, token)
             try:
                 async with self._changed:
@@ -343,13 +345,8 @@ class Client:
     def _finish(self) -> None:
         """The application asks for the next update, so it has finished with the one before."""
         done, self._reading = self._reading, None
-        match done:
-            case Event() | Reset():
-                self._read[done.channel] = done.seq
-            case Joined():
-                self._read.setdefault(done.channel, done.seq)
-            case Left():
-                self._read.pop(done.channel, None)
+        if done is not None:
+            self._progress.finished(done)
 
 
 def _retrieved(stored: "asyncio.Future[Stored]") -> None:

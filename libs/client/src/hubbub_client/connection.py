@@ -23,16 +23,16 @@ _BROKEN = 1006
 class Tap(Protocol):
     """Sees the frames of every connection as they are on the wire, for logs and tests. It must not block or raise."""
 
-    def opened(self, url: str) -> None:
+    def opened(self, url: str, /) -> None:
         """The server accepted a connection."""
 
-    def sent(self, text: str) -> None:
+    def sent(self, text: str, /) -> None:
         """A frame is about to be sent."""
 
-    def received(self, text: str) -> None:
+    def received(self, text: str, /) -> None:
         """A frame has arrived."""
 
-    def closed(self, code: int) -> None:
+    def closed(self, code: int, /) -> None:
         """The connection ended; 1006 if it broke."""
 
 

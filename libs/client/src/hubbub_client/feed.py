@@ -31,8 +31,8 @@ class Feed:
         self._end: HubbubError | None = None
 
     def offer(self, update: Update, size: int) -> bool:
-        """Add an update of so many bytes; False if there is no room."""
-        if self._full or self._bytes + size + _OVERHEAD_BYTES > self._limit:
+        """Add an update of so many bytes; False if there is no room. An empty queue has room for any update."""
+        if self._queue and (self._full or self._bytes + size + _OVERHEAD_BYTES > self._limit):
             self._full = True
             return False
         self._add(update, size + _OVERHEAD_BYTES)

@@ -11,6 +11,7 @@ from hubbub_client.connection import Closed, Connection
 from hubbub_client.errors import HubbubError
 from hubbub_client.feed import Feed
 from hubbub_client.outbox import Outbox
+from hubbub_client.progress import Progress
 from hubbub_client.settings import Settings
 from hubbub_client.sync import Sync
 from hubbub_client.tokens import Tokens, renewal_seconds
@@ -54,6 +55,7 @@ class Parts:
     settings: Settings
     tokens: Tokens
     sync: Sync
+    progress: Progress
     outbox: Outbox
     feed: Feed
     wishes: Wishes
@@ -88,7 +90,10 @@ class Session:
 
     async def run(self) -> NoReturn:
         """Serve the connection. Raises Closed at its end."""
-        self._tell(self._parts.sync.hello(self.hello))
+        sync = self._parts.sync
+        updates = sync.hello(self.hello)
+        self._parts.progress.connected(sync.epoch or "", sync.positions, updates)
+        self._tell(updates)
         try:
             async with asyncio.TaskGroup() as group:
                 loops = (self._receive, self._heartbeat, self._watch, self._ask, self._speak, self._renew, self._leave)

@@ -1,5 +1,6 @@
 """Passwords and keys of the local stack: created at the first start, in files that only their owner can read."""
 
+import base64
 import os
 import secrets
 from collections.abc import Callable
@@ -18,6 +19,11 @@ def signing_key(path: Path) -> Path:
     """Return `path`, creating an Ed25519 private key (PEM, PKCS #8) in it if there is none."""
     _read_or_create(path, _new_signing_key)
     return path
+
+
+def fernet_key(path: Path) -> str:
+    """Return the key of 256 bits, in URL-safe base64, in `path`, creating one if there is none."""
+    return _read_or_create(path, lambda: base64.urlsafe_b64encode(secrets.token_bytes(32))).decode()
 
 
 def write_private(path: Path, content: bytes) -> None:

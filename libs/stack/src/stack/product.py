@@ -5,11 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from stack import ports, probes
+from stack import credentials, ports, probes
 from stack.callers import CallerVariables
 from stack.process import Command, Probe, always_ready
 from stack.servers import (
     BUS,
+    INTEGRATIONS_DATABASE,
+    INTEGRATIONS_MIGRATION_DATABASE,
+    INTEGRATIONS_SWEEPER_DATABASE,
     MEDIA_DATABASE,
     MEDIA_MIGRATION_DATABASE,
     MEDIA_SWEEPER_DATABASE,
@@ -26,8 +29,12 @@ _DRAIN_SECONDS = 3
 _KILL_AFTER_DRAIN_SECONDS = 5
 _REAL_SIGN_IN = ("HUBBUB_OIDC_ISSUER", "HUBBUB_ISSUERS")
 """With one of these, gateways refuse to start with the development login."""
-_OWNED = ("HUBBUB_GATEWAY_", "HUBBUB_MESSAGES_", "HUBBUB_PRESENCE_", "HUBBUB_MEDIA_", "HUBBUB_BUS_")
+_OWNED = ("HUBBUB_GATEWAY_", "HUBBUB_MESSAGES_", "HUBBUB_PRESENCE_", "HUBBUB_MEDIA_", "HUBBUB_INTEGRATIONS_", "HUBBUB_BUS_")
 """Prefixes of variables that only one service gets. All other variables of the user's environment go to every process."""
+INTEGRATIONS_KEYS = "HUBBUB_INTEGRATIONS_KEYS"
+PRIVATE_ENDPOINTS = "HUBBUB_INTEGRATIONS_PRIVATE_ENDPOINTS"
+_SERVICES = ("messages", "feed", "presence", "media", "integrations")
+"""Services that listen for RPCs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +61,9 @@ class Product:
                 ports.require_free(first + number, "HUBBUB_PORT")
         workers = [f"messages-worker-{number}" for number in range(settings.workers)]
         search = ["messages-search"] if settings.search else []
-        names = ["messages-api", *workers, *search, "messages-feed", "presence", "media"]
+        names = ["messages-api", *workers, *search, "messages-feed", "presence", "media", "integrations"]
         gateways = [_gateway_name(number) for number in range(settings.gateways)]
-        listen = {name: _address() for name in ("messages", "feed", "presence", "media", *gateways)}
+        listen = {name: _address() for name in (*_SERVICES, *gateways)}
         return cls(settings, callers, first, listen, ops={name: _address() for name in names})
 
     def gateway_url(self, number: int, host: str = ports.LOOPBACK) -> str:
@@ -80,6 +87,11 @@ class Product:
                 "messages-migrate", ("messages", "migrate"), _owner(stores, MESSAGES_MIGRATION_DATABASE, MESSAGES_DATABASE)
             ),
             self._command("media-migrate", ("media", "migrate"), _owner(stores, MEDIA_MIGRATION_DATABASE, MEDIA_DATABASE)),
+            self._command(
+                "integrations-migrate",
+                ("integrations", "migrate"),
+                _owner(stores, INTEGRATIONS_MIGRATION_DATABASE, INTEGRATIONS_DATABASE),
+            ),
         ]
 
     def services(self, stores: Mapping[str, str]) -> list[Command]:
@@ -106,7 +118,22 @@ class Product:
             self._service("messages-feed", ("messages", "feed"), feed),
             self._service("presence", ("presence",), presence),
             self._service("media", ("media",), media),
+            self._service("integrations", ("integrations",), self._integrations(stores)),
         ]
+
+    def _integrations(self, stores: Mapping[str, str]) -> dict[str, str]:
+        return {
+            **_only(stores, INTEGRATIONS_DATABASE, INTEGRATIONS_SWEEPER_DATABASE),
+            **self.callers.services,
+            **self.callers.integrations,
+            "HUBBUB_INTEGRATIONS_LISTEN": self.listen["integrations"],
+            "HUBBUB_FEED_TARGET": self.listen["feed"],
+            "HUBBUB_MESSAGES_TARGET": self.listen["messages"],
+            INTEGRATIONS_KEYS: self.settings.given(INTEGRATIONS_KEYS)
+            or credentials.fernet_key(self.settings.data / "keys" / "integrations.key"),
+            # Receivers that a developer runs on this machine.
+            PRIVATE_ENDPOINTS: self.settings.given(PRIVATE_ENDPOINTS) or "1",
+        }
 
     def gateways(self, stores: Mapping[str, str]) -> list[Command]:
         """Return the commands of the gateways."""
@@ -120,10 +147,12 @@ class Product:
             # Browsers upload directly to object storage, so the page's content security policy must allow its URL.
             S3_PUBLIC_ENDPOINT: stores.get(S3_PUBLIC_ENDPOINT) or given(S3_PUBLIC_ENDPOINT),
             "HUBBUB_LISTEN": f"{ports.LOOPBACK}:{port}",
+            "HUBBUB_SOCKETIO": given("HUBBUB_SOCKETIO") or "1",
             "HUBBUB_PEER_LISTEN": self.listen[_gateway_name(number)],
             "HUBBUB_MESSAGES_TARGET": self.listen["messages"],
             "HUBBUB_PRESENCE_TARGET": self.listen["presence"],
             "HUBBUB_MEDIA_TARGET": self.listen["media"],
+            "HUBBUB_INTEGRATIONS_TARGET": self.listen["integrations"],
             "HUBBUB_DEV_LOGIN": given("HUBBUB_DEV_LOGIN") or ("0" if any(map(given, _REAL_SIGN_IN)) else "1"),
             "HUBBUB_DEV_KEY_FILE": given("HUBBUB_DEV_KEY_FILE") or str(self.settings.data / "keys" / "dev.pem"),
             "HUBBUB_WEB_ROOT": str(self.settings.web_root),

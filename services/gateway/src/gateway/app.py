@@ -47,6 +47,7 @@ from gateway.hub.hub import Hub
 from gateway.hub.reconcile import Reconciler
 from gateway.identity.access_cache import AccessCache
 from gateway.identity.authentication import Authenticator
+from gateway.identity.bots import BotIdentities
 from gateway.identity.issuers import DevIssuer, Issuer, dev_key
 from gateway.identity.sign_in import make_sign_in
 from gateway.identity.tickets import Tickets
@@ -61,6 +62,7 @@ from gateway.socketio.engine import Engine
 from gateway.socketio.handover import HandOver
 from gateway.socketio.peer_service import MOST_CALLS, SERVICE, PeerService
 from gateway.socketio.peers import Peers
+from gateway.socketio.recovery import Recovery
 from gateway.state.blocks import Blocks
 from gateway.state.counts import Counts
 from gateway.state.presence import Presences
@@ -98,11 +100,13 @@ class Gateway:
         self.capacity = Capacity(config.connection_limit)
         self._lease = lease = GatewayLease(leases, bus, self.id)
         self._peers = Peers(leases, self.id, config.identity, TlsFiles.of(config), group)
+        self._recovery = Recovery(self.id, signals, self._peers)
         self.registry = registry = Registry(self.id, 2 * config.heartbeat_seconds, lambda: lease.cut_off)
         self.hub = hub = Hub(registry)
 
         self._dev_issuer = DevIssuer(dev_key(Path(config.dev_key_file))) if config.dev_login else None
-        self._authenticator = Authenticator(_issuers(config, self._dev_issuer))
+        self._bots = BotIdentities(messages)
+        self._authenticator = Authenticator(_issuers(config, self._dev_issuer), self._bots)
         self._tickets = Tickets(signals)
         self._access = AccessCache(messages, cut_off=lambda: lease.cut_off)
         self._rates = SharedRates.of(config)
@@ -188,6 +192,7 @@ class Gateway:
             config=self.config,
             clients=self._clients,
             authenticator=self._authenticator,
+            bots=self._bots,
             access=self._access,
             rates=self._rates,
             requests=UnderWay(AT_ONCE, "Too many requests of this user are under way", waiting=WAITING, seconds=WAIT_SECONDS),
@@ -212,6 +217,7 @@ class Gateway:
             engine.close(Close.RESTARTING)
         server.should_exit = True
         await serving
+        await self._recovery.leave()
         await stack.aclose()
         for task in running:
             task.cancel()
@@ -230,6 +236,9 @@ class Gateway:
             allowed_origins=self.config.allowed_origins,
             late_auth=self.config.socketio_late_auth,
             accepting=accepting,
+            recovery=self._recovery,
+            presences=self._presences,
+            epoch=self.hub.epoch,
         )
         elsewhere = HandOver(self._peers, heartbeat=HEARTBEAT, max_payload=FRAME_BYTES, group=self.group)
         stack.callback(elsewhere.close)
@@ -238,7 +247,10 @@ class Gateway:
         listen = self.config.peer_listen
         if listen is not None:
             stack.push_async_callback(self._peers.close)
-            callers, add = callers_of(self.config.peers), partial(add_GatewayServiceServicer_to_server, PeerService(engine))
+            callers, add = (
+                callers_of(self.config.peers),
+                partial(add_GatewayServiceServicer_to_server, PeerService(engine, self._recovery)),
+            )
             serving = grpc_server.serve(self.config, listen, add, [SERVICE], callers=callers, max_concurrent=MOST_CALLS)
             port = await stack.enter_async_context(serving)
             self._lease.address = self.config.peer_address(port)

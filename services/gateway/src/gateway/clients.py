@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from chassis.grpc_client import open_channel
 from chassis.grpc_tls import TlsFiles
 from gateway.config import Config
+from hubbub.integrations.v1.integrations_service_pb2_grpc import IntegrationsServiceStub
 from hubbub.media.v1.media_service_pb2_grpc import MediaServiceStub
 from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 from hubbub.presence.v1.presence_service_pb2_grpc import PresenceServiceStub
@@ -21,11 +22,12 @@ CATCH_UP_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Clients:
-    """Stubs of the three services."""
+    """Stubs of the services."""
 
     messages: MessagesServiceStub
     presence: PresenceServiceStub
     media: MediaServiceStub
+    integrations: IntegrationsServiceStub
 
 
 @asynccontextmanager
@@ -36,5 +38,11 @@ async def connect(config: Config) -> AsyncIterator[Clients]:
         open_channel(config.messages_target, identity, tls) as messages,
         open_channel(config.presence_target, identity, tls) as presence,
         open_channel(config.media_target, identity, tls) as media,
+        open_channel(config.integrations_target, identity, tls) as integrations,
     ):
-        yield Clients(MessagesServiceStub(messages), PresenceServiceStub(presence), MediaServiceStub(media))
+        yield Clients(
+            MessagesServiceStub(messages),
+            PresenceServiceStub(presence),
+            MediaServiceStub(media),
+            IntegrationsServiceStub(integrations),
+        )

@@ -232,6 +232,7 @@ class Config(ProcessConfig):
     messages_target: str = setting("HUBBUB_MESSAGES_TARGET", text)
     presence_target: str = setting("HUBBUB_PRESENCE_TARGET", text)
     media_target: str = setting("HUBBUB_MEDIA_TARGET", text)
+    integrations_target: str = setting("HUBBUB_INTEGRATIONS_TARGET", text)
     gateway_key: Secret = setting("HUBBUB_GATEWAY_KEY", secret, _NO_SECRET)
     """Ed25519 private key (PEM) that authenticates gateways to the services; all gateways share it."""
     dev_login: bool = setting("HUBBUB_DEV_LOGIN", flag, default=False)
@@ -394,6 +395,7 @@ class Config(ProcessConfig):
             "HUBBUB_MESSAGES_TARGET": self.messages_target,
             "HUBBUB_PRESENCE_TARGET": self.presence_target,
             "HUBBUB_MEDIA_TARGET": self.media_target,
+            "HUBBUB_INTEGRATIONS_TARGET": self.integrations_target,
         }
         problems = []
         try:

@@ -38,6 +38,7 @@ SESSIONS = Histogram("hubbub_gateway_session_batch", "Sessions opened by one cal
 HTTP_SECONDS = Histogram(
     "hubbub_gateway_http_seconds", "Time to answer, by route and status.", ["route", "status"], buckets=LATENCY_BUCKETS
 )
+RECOVERIES = Counter("hubbub_gateway_recoveries_total", "Connections that asked for an earlier session, by outcome.", ["outcome"])
 HANDED_ON = Counter(
     "hubbub_gateway_handed_on_total", "Requests and WebSockets for other gateways' sessions, by outcome.", ["kind", "outcome"]
 )

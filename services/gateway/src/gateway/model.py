@@ -16,6 +16,7 @@ from gateway.identity.identity import Identity
 from gateway.protocol.close_codes import Close
 from gateway.rates.bucket import Bucket
 from gateway.serial_queue import SerialQueue
+from gateway.trail import Mark, Trail
 from hubbub.events.v1.events_pb2 import Event
 
 Backlog: TypeAlias = "tuple[Backlog | None, bytes]"
@@ -30,6 +31,9 @@ AHEAD_EVENTS = 1_000
 
 class Framed(bytes):
     """Bytes that are framed already, such as a pong. `Wire.join` passes them through."""
+
+    marks: tuple[Mark, ...] = ()
+    """What they tell about channels, where the kind of client has trails (`gateway.trail`)."""
 
 
 class Wire(Protocol):
@@ -98,6 +102,7 @@ class Connection:
         "paused",
         "resumed",
         "sending",
+        "trail",
         "transport",
         "waiting",
         "watched",
@@ -147,6 +152,8 @@ class Connection:
         """Its `send` frames behind one whose attachments are being resolved; None until the first of those."""
         self.watched: frozenset[str] = frozenset()
         """Users whose presence it receives."""
+        self.trail: Trail | None = None
+        """What was last written to it; None for a client whose sessions are not recovered."""
 
     def pause(self) -> None:
         """The client reads more slowly than the gateway writes."""
@@ -194,9 +201,11 @@ def order(event: Event) -> tuple[int, int]:
 class Catching:
     """Events of a channel that are buffered for a connection while it catches up."""
 
-    __slots__ = ("events", "exact", "fence", "floor", "resume", "size")
+    __slots__ = ("events", "exact", "fence", "floor", "joining", "resume", "size")
 
-    def __init__(self, resume: int, *, exact: bool) -> None:
+    def __init__(self, resume: int, *, exact: bool, joining: bool) -> None:
+        self.joining = joining
+        """The membership is being verified, and the client has not been told of it."""
         self.exact = exact
         """The membership is known to begin at `resume`: its `member.joined` is that very event."""
         self.resume = resume
@@ -327,9 +336,22 @@ class Channel:
             or any(connection in group for group in self.later.values())
         )
 
-    def catch(self, connection: Connection, resume: int, *, exact: bool = False) -> None:
+    def position(self, connection: Connection) -> int | None:
+        """Up to where the connection has every event; None if its client does not know of the channel.
+
+        If it is catching up: where it stood when that began.
+        """
+        if connection in self.live:
+            return self.head
+        if (waiting := connection.waiting.get(self)) is not None:
+            return waiting
+        if (catching := self.catching.get(connection)) is not None:
+            return None if catching.joining else catching.resume
+        return next((seq for seq, group in self.later.items() if connection in group), None)
+
+    def catch(self, connection: Connection, resume: int, *, exact: bool = False, joining: bool = False) -> None:
         """Buffer for a connection from now on, and forget what was buffered before."""
-        self.catching[connection] = Catching(resume, exact=exact)
+        self.catching[connection] = Catching(resume, exact=exact, joining=joining)
         if connection.catching is None:
             connection.catching = set()
         connection.catching.add(self)

@@ -9,12 +9,18 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
+import pytest
 import pytest_asyncio
 import websockets
 
 from gateway.socketio import conformance
 from gateway.socketio.engine import Engine
 from gateway.socketio.session import Session
+from services.gateway.tests.house import House, open_house
+from services.gateway.tests.socketio.pair import Pair, open_pair
+from services.gateway.tests.socketio.stock import CHANNEL
+from services.gateway.tests.world import JOINED
+from stack.valkey import Valkey
 
 SECONDS = 10
 """For what should come at once."""
@@ -139,3 +145,55 @@ async def fast_application(_fast: Application) -> AsyncIterator[Application]:
     """For cases about the heartbeat."""
     yield _fast
     _fast.end_sessions()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def _pair(valkey_server: Valkey, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pair]:
+    async with open_pair(valkey_server.url(0), tmp_path_factory.mktemp("pair")) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def pair(_pair: Pair) -> AsyncIterator[Pair]:
+    """Two gateways without sessions, and a channel of ann and bob."""
+    store = _pair.one.store
+    store.logs.clear()
+    for user in ("ann", "bob"):
+        store.append(CHANNEL, JOINED, user)
+    yield _pair
+    for session in _pair.sessions().values():
+        session.transport.abort()
+    await until(lambda: not _pair.sessions())
+
+
+@pytest.fixture
+def bus_url(valkey_server: Valkey) -> str:
+    """The bus of `house`, for a gateway with other settings: unlike `valkey_url` it is not emptied."""
+    return valkey_server.url(0)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def _house(valkey_server: Valkey, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+    limits = dict.fromkeys(("user_sends_per_second", "requests_per_second", "request_burst"), 1_000_000)
+    async with open_house(valkey_server.url(0), tmp_path_factory.mktemp("house"), socketio=True, **limits) as opened:  # type: ignore[arg-type]
+        yield opened
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def house(_house: House) -> AsyncIterator[House]:
+    """A gateway with the door, without sessions, and a channel of ann and bob. Limits are those of a connection."""
+    store = _house.store
+    store.logs.clear()
+    for user in ("ann", "bob"):
+        store.append(CHANNEL, JOINED, user)
+    yield _house
+    store.failure, store.prompt = None, True
+    store.void.clear()
+    for call in store.calls:
+        call.arrive()
+    store.calls.clear()
+    engine, registry = _house.gateway.socketio, _house.gateway.registry
+    assert engine is not None
+    for session in list(engine.sessions.values()):
+        session.transport.abort()
+    await until(lambda: not engine.sessions and not registry.connections)

@@ -5,28 +5,25 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import grpc
 import httpx
 import pytest
-import pytest_asyncio
 import websockets
 
 from bus.gateway_leases import open_gateway_leases
 from chassis.config import Address, ConfigError, Secret
 from chassis.identity import GATEWAY, make_key
 from gateway.config import Config
-from gateway.socketio.session import Session
 from hubbub.gateway.v1.gateway_service_pb2 import HandOverRequest, RelayRequest
 from hubbub.gateway.v1.gateway_service_pb2_grpc import GatewayServiceStub
-from services.gateway.tests.house import House, open_house
+from services.gateway.tests.house import House
 from services.gateway.tests.socketio.conftest import closed, received, refused, until
+from services.gateway.tests.socketio.pair import PEER, Pair, third
 from services.gateway.tests.socketio.stock import CHANNEL, TRANSPORTS, by_header, post, stock
-from services.gateway.tests.world import JOINED
-from stack.valkey import Valkey
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -35,7 +32,6 @@ pytestmark = [
 PATH = "/socket.io/"
 NAMED = {"EIO": "4", "transport": "polling"}
 UNKNOWN = {"code": 1, "message": "Session ID unknown"}
-PEER = Address("127.0.0.1", 0)
 GIVEN: dict[str, Any] = {
     "listen": PEER,
     "bus_url": Secret("redis://x"),
@@ -43,88 +39,6 @@ GIVEN: dict[str, Any] = {
     "presence_target": "-",
     "media_target": "-",
 }
-
-
-class Pair(NamedTuple):
-    """Two gateways with one store, and a proxy that takes each connection to the next of them."""
-
-    one: House
-    two: House
-    folder: Path
-    port: int
-    """Of the proxy."""
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def sessions(self) -> dict[str, Session]:
-        """Of both."""
-        engines = [house.gateway.socketio for house in (self.one, self.two)]
-        return {sid: session for engine in engines if engine is not None for sid, session in engine.sessions.items()}
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def _pair(valkey_server: Valkey, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pair]:
-    folder = tmp_path_factory.mktemp("pair")
-    make_key(folder / "gateway.pem")
-    settings: dict[str, Any] = {"peer_listen": PEER, "gateway_key": Secret((folder / "gateway.pem").read_text())}
-    async with (
-        open_house(valkey_server.url(0), folder, socketio=True, **settings) as one,
-        open_house(valkey_server.url(0), folder, socketio=True, store=one.store, **settings) as two,
-        round_robin(one.port, two.port) as port,
-    ):
-        yield Pair(one, two, folder, port)
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def pair(_pair: Pair) -> AsyncIterator[Pair]:
-    """Two gateways without sessions, and a channel of ann and bob."""
-    _pair.one.store.logs.clear()
-    for user in ("ann", "bob"):
-        _pair.one.store.append(CHANNEL, JOINED, user)
-    yield _pair
-    for session in _pair.sessions().values():
-        session.transport.abort()
-    await until(lambda: not _pair.sessions())
-
-
-@asynccontextmanager
-async def third(pair: Pair) -> AsyncIterator[House]:
-    """Another gateway, which leaves before the test ends."""
-    config = pair.one.config
-    settings: dict[str, Any] = {"peer_listen": PEER, "gateway_key": config.gateway_key}
-    async with open_house(config.bus_url, pair.folder, socketio=True, store=pair.one.store, **settings) as house:
-        yield house
-
-
-@asynccontextmanager
-async def round_robin(*ports: int) -> AsyncIterator[int]:
-    """A TCP proxy without stickiness; its port."""
-    turn = 0
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal turn
-        turn += 1
-        with suppress(OSError):
-            other_reader, other_writer = await asyncio.open_connection("127.0.0.1", ports[turn % len(ports)])
-            async with asyncio.TaskGroup() as group:
-                group.create_task(copy(reader, other_writer))
-                group.create_task(copy(other_reader, writer))
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-
-
-async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
 
 
 def waits(pair: Pair) -> bool:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,21 +10,14 @@ import socketio
 
 from chassis.errors import Unavailable
 from gateway.protocol.close_codes import Close
-from services.gateway.tests.house import House, open_house
+from services.gateway.tests.house import House
 from services.gateway.tests.socketio.conftest import until
 from services.gateway.tests.socketio.stock import CHANNEL, SECONDS, TRANSPORTS, by_header, post, stock
-from services.gateway.tests.world import JOINED
 
-pytestmark = pytest.mark.filterwarnings("ignore::joserfc.errors.SecurityWarning")
-
-
-@pytest.fixture
-async def house(valkey_url: str, tmp_path: Path) -> AsyncIterator[House]:
-    """A gateway with the door, and a channel of ann and bob."""
-    async with open_house(valkey_url, tmp_path, socketio=True) as opened:
-        for user in ("ann", "bob"):
-            opened.store.append(CHANNEL, JOINED, user)
-        yield opened
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.filterwarnings("ignore::joserfc.errors.SecurityWarning"),
+]
 
 
 @TRANSPORTS
@@ -120,8 +111,12 @@ async def test_the_python_client_sends_receives_and_resumes(house: House, transp
     client = socketio.AsyncClient(reconnection=False)
     events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     greeted = asyncio.Event()
+
+    async def received(event: dict[str, Any], _offset: str) -> None:
+        await events.put(event)
+
     client.on("hello", lambda _hello: greeted.set())
-    client.on("event", events.put)
+    client.on("event", received)
     for _ in range(100):
         house.store.append(CHANNEL)
     async with asyncio.timeout(SECONDS):

@@ -41,6 +41,15 @@ class AuditAction(StrEnum):
     USER_UNBLOCKED = "user.unblocked"
     USER_ERASED = "user.erased"
     """Recorded by the database function `audit_erase`, with the pseudonym in `details`."""
+    BOT_CREATED = "bot.created"
+    BOT_RENAMED = "bot.renamed"
+    BOT_DISABLED = "bot.disabled"
+    BOT_ENABLED = "bot.enabled"
+    BOT_TOKEN_CREATED = "bot.token_created"  # noqa: S105 - no password
+    BOT_TOKEN_REVOKED = "bot.token_revoked"  # noqa: S105 - no password
+    HOOK_CREATED = "hook.created"
+    HOOK_ROTATED = "hook.rotated"
+    HOOK_REMOVED = "hook.removed"
 
 
 def via() -> str | None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from chassis.errors import InvalidArgument
+from chassis import blocks
+from chassis.blocks import Block
+from chassis.bots import BotScope, is_bot
+from chassis.errors import InvalidArgument, NotAllowed
 from chassis.proto_enums import from_word, requested_word
 from hubbub.events.v1 import events_pb2 as events
 from hubbub.messages.v1 import messages_pb2 as nouns
@@ -35,6 +38,7 @@ from messages.message import (
 )
 from messages.payload import event_frame, hidden_frame, rfc3339
 from messages.policy import ChannelKind, Role
+from messages.store.bots import Bot, Hook, Token
 from messages.store.erasure import Erasure
 from messages.store.reports import Report
 from messages.store.sessions import BrowserSession
@@ -60,9 +64,9 @@ def _body(request: events.Command) -> Body:
     match request.WhichOneof("body"):
         case "post":
             validate.key(request.key)
-            return post(request.post)
+            return post(request.post, request.actor)
         case "edit":
-            return edit(request.edit)
+            return edit(request.edit, request.actor)
         case "delete":
             return Delete(validate.message_id(request.delete.message))
         case "react":
@@ -82,11 +86,11 @@ def upload_ids(request: events.PostMessage) -> list[str]:
     return [validate.uuid(each.id) for each in request.attachments]
 
 
-def post(request: events.PostMessage) -> Post:
-    """Read a message to post. Raises a `HubbubError` when it is invalid."""
+def post(request: events.PostMessage, actor: str) -> Post:
+    """Read a message that `actor` posts. Raises a `HubbubError` when it is invalid."""
     attachments, mentions, thread = request.attachments, request.mentions, request.thread
     sealed = validate.sealed(request.sealed) if request.WhichOneof("content") == "sealed" else None
-    if not attachments and not mentions and not thread and sealed is None:  # as in most messages
+    if not attachments and not mentions and not thread and sealed is None and not request.blocks:  # as in most messages
         return Post(validate.text(request.text))
     validate.at_most(attachments, validate.ATTACHMENTS, "attachments")
     validate.at_most(mentions, validate.MENTIONS, "mentions")
@@ -96,15 +100,25 @@ def post(request: events.PostMessage) -> Post:
         [_attachment(each) for each in attachments],
         validate.mentioned(mentions),
         sealed,
+        _blocks(request.blocks, actor, request.text if sealed is None else None, [each.id for each in attachments]),
     )
 
 
-def edit(request: events.EditMessage | rpc.EditMessageRequest) -> Edit:
-    """Read a change of a message's content. Raises a `HubbubError` when it is invalid."""
-    message = validate.message_id(request.message)
-    if request.WhichOneof("content") == "sealed":
-        return Edit(message, None, validate.sealed(request.sealed))
-    return Edit(message, validate.text(request.text))
+def edit(request: events.EditMessage | rpc.EditMessageRequest, actor: str) -> Edit:
+    """Read a change of a message's content by `actor`. Raises a `HubbubError` when it is invalid."""
+    message, sealed = validate.message_id(request.message), request.WhichOneof("content") == "sealed"
+    text = None if sealed else validate.text(request.text)
+    return Edit(message, text, validate.sealed(request.sealed) if sealed else None, _blocks(request.blocks, actor, text, []))
+
+
+def _blocks(given: Iterable[events.Block], actor: str, text: str | None, uploads: Sequence[str]) -> list[Block]:
+    """Read the blocks of a message with this text and these uploads. Raises `NotAllowed` unless the actor is a bot."""
+    found = blocks.read(given)
+    if found:
+        if not is_bot(actor):
+            raise NotAllowed("Only bots post blocks")
+        blocks.check(found, text, uploads)
+    return found
 
 
 def _attachment(upload: events.Attachment) -> Attachment:
@@ -259,12 +273,15 @@ def timestamp(at: datetime) -> Timestamp:
 
 def user(value: User) -> nouns.User:
     """A user as protobuf."""
-    return nouns.User(id=value.id, name=value.name)
+    return nouns.User(id=value.id, name=value.name, bot=is_bot(value.id))
 
 
 def members(values: Iterable[Member]) -> list[nouns.Member]:
     """Members as protobuf."""
-    return [nouns.Member(user=each.user, name=each.name, role=from_word(events.Role, each.role)) for each in values]
+    return [
+        nouns.Member(user=each.user, name=each.name, role=from_word(events.Role, each.role), bot=is_bot(each.user))
+        for each in values
+    ]
 
 
 def invitation(value: Invitation) -> nouns.Invitation:
@@ -328,6 +345,7 @@ def message(value: Message) -> nouns.Message:
         reactions=[nouns.Reaction(emoji=each.emoji, count=each.count, users=list[str](each.users)) for each in value.reactions],
         pinned=value.pinned,
     )
+    blocks.write(value.details.blocks, made.blocks)
     if value.sealed is not None:
         made.sealed = value.sealed
     elif value.text is not None:
@@ -397,4 +415,49 @@ def report(found: Report, context: Iterable[Message]) -> nouns.Report:
         at=timestamp(found.at),
         context=[message(each) if each.id == found.message else preview(each) for each in context],
         channel=found.channel,
+    )
+
+
+def bot_scopes(values: Iterable[nouns.BotScope.ValueType]) -> list[BotScope]:
+    """Read the scopes of a new token, in a fixed order; raises `InvalidArgument`."""
+    wanted = {requested_word(nouns.BotScope, each, "scopes") for each in values}
+    if not wanted:
+        raise InvalidArgument("A token needs at least one scope")
+    return [scope for scope in BotScope if scope in wanted]
+
+
+def bot(value: Bot) -> nouns.Bot:
+    """A bot as protobuf."""
+    return nouns.Bot(
+        id=value.id,
+        name=value.name,
+        disabled=value.disabled,
+        channel=value.channel or "",
+        creator=value.creator,
+        created_at=timestamp(value.created_at),
+    )
+
+
+def bot_token(value: Token) -> nouns.BotToken:
+    """A token as protobuf."""
+    return nouns.BotToken(
+        id=value.id,
+        name=value.name,
+        scopes=[from_word(nouns.BotScope, each) for each in value.scopes],
+        creator=value.creator,
+        created_at=timestamp(value.created_at),
+        expires_at=timestamp(value.expires_at) if value.expires_at else None,
+        used_on=value.used_on or "",
+    )
+
+
+def hook(value: Hook) -> nouns.Hook:
+    """An incoming webhook as protobuf."""
+    return nouns.Hook(
+        id=value.id,
+        name=value.name,
+        disabled=value.disabled,
+        creator=value.creator,
+        created_at=timestamp(value.created_at),
+        used_on=value.used_on or "",
     )

@@ -8,6 +8,7 @@ from typing import NewType
 
 import msgspec
 
+from chassis.blocks import Block
 from messages.policy import ChannelKind, Role
 
 TenantId = NewType("TenantId", str)
@@ -60,6 +61,7 @@ class Details(msgspec.Struct, frozen=True, omit_defaults=True):
     thread: MessageId | None = None
     attachments: list[Attachment] = []
     mentions: list[UserId] = []
+    blocks: list[Block] = []
     emoji: str = ""
     user: UserId = UserId("")
     role: Role | None = None

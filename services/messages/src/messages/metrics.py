@@ -20,7 +20,7 @@ REPUBLISHED = Counter(
 )
 REJECTED = Counter("hubbub_rejected_total", "Entries and commands moved to the topic `rejected`, by kind.", ["what"])
 RETRIES = Counter("hubbub_deliveries_released_total", "Deliveries released for another attempt, by cause.", ["cause"])
-FEED_EVENTS = Counter("hubbub_feed_events_total", "Events sent to the readers of other products.", ["caller", "reader"])
+FEED_EVENTS = Counter("hubbub_feed_events_total", "Events taken for the readers of other products.", ["caller"])
 FEED_LAG_SECONDS = Gauge(
     "hubbub_feed_lag_seconds",
     "Time since a reader of another product was last sent every event, or since its oldest unacknowledged response was sent.",

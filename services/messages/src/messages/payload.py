@@ -1,4 +1,4 @@
-"""Encodes a log entry as the client's `event` frame, and an invitation as `invited`. No other module turns them into JSON.
+"""Encodes a log entry as the client's `event` frame, an invitation as `invited`, and a message as HTTP answers show it.
 
 A stored entry has the same bytes wherever a client receives it: live, on catch-up, or over HTTP. The text of a deleted message is
 null. Sealed content stands beside a text that is null, in base64. Members who may not see the message that an entry is about
@@ -15,7 +15,8 @@ from typing import assert_never
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from messages.message import NO_DETAILS, Attachment, Entry, EntryKind, Invitation
+from chassis.blocks import Block
+from messages.message import NO_DETAILS, Attachment, Entry, EntryKind, Invitation, Message, Reaction
 
 NAMES = {kind: kind.name.lower().replace("_", ".", 1) for kind in EntryKind}
 """Event names in the client protocol: message.posted, member.role_changed, …"""
@@ -46,11 +47,24 @@ def invited_frame(invitation: Invitation) -> bytes:
     return _ENCODER.encode(_Invited(shown))
 
 
+def message_item(message: Message) -> bytes:
+    """A message in its current state, as an item of a page of the HTTP API, JSON in UTF-8."""
+    details, sealed = message.details, message.sealed is not None
+    return _ENCODER.encode(
+        _Item(
+            message.id, message.channel, message.seq, message.sender, None if sealed else message.text, rfc3339(message.at),
+            rfc3339(message.edited_at) if message.edited_at else None, message.deleted, details.thread, details.attachments,
+            details.mentions, message.reactions, message.pinned, message.sealed if message.sealed is not None else UNSET,
+            details.blocks or UNSET,
+        )
+    )  # fmt: skip
+
+
 def _hidden(entry: Entry) -> Entry:
     """The entry without the content of the message that it is about. A reply keeps its own content, but not its thread."""
     match entry.kind:
         case EntryKind.MESSAGE_EDITED:
-            return msgspec.structs.replace(entry, text=None, sealed=None)
+            return msgspec.structs.replace(entry, text=None, sealed=None, details=NO_DETAILS)
         case EntryKind.REACTION_ADDED | EntryKind.REACTION_REMOVED:
             return msgspec.structs.replace(entry, details=NO_DETAILS)
         case EntryKind.MESSAGE_POSTED:
@@ -67,12 +81,32 @@ class _Posted(msgspec.Struct, gc=False):
     attachments: list[Attachment]
     mentions: Sequence[str]
     sealed: bytes | UnsetType = UNSET
+    blocks: list[Block] | UnsetType = UNSET
+
+
+class _Item(msgspec.Struct, gc=False):
+    id: str
+    channel: str
+    seq: int
+    sender: str
+    text: str | None
+    at: str
+    edited_at: str | None
+    deleted: bool
+    thread: str | None
+    attachments: list[Attachment]
+    mentions: Sequence[str]
+    reactions: list[Reaction]
+    pinned: bool
+    sealed: bytes | UnsetType = UNSET
+    blocks: list[Block] | UnsetType = UNSET
 
 
 class _Edited(msgspec.Struct):
     message: str | None
     text: str | None
     sealed: bytes | UnsetType = UNSET
+    blocks: list[Block] | UnsetType = UNSET
 
 
 class _About(msgspec.Struct):
@@ -128,9 +162,12 @@ def _data(entry: Entry) -> _Data:
     match entry.kind:
         case EntryKind.MESSAGE_POSTED:
             sealed = UNSET if entry.sealed is None else entry.sealed
-            return _Posted(entry.message, entry.key, entry.text, details.thread, details.attachments, details.mentions, sealed)
+            return _Posted(
+                entry.message, entry.key, entry.text, details.thread, details.attachments, details.mentions, sealed,
+                details.blocks or UNSET,
+            )  # fmt: skip
         case EntryKind.MESSAGE_EDITED:
-            return _Edited(entry.message, entry.text, UNSET if entry.sealed is None else entry.sealed)
+            return _Edited(entry.message, entry.text, UNSET if entry.sealed is None else entry.sealed, details.blocks or UNSET)
         case EntryKind.MESSAGE_DELETED | EntryKind.MESSAGE_PINNED | EntryKind.MESSAGE_UNPINNED:
             return _About(entry.message)
         case EntryKind.REACTION_ADDED | EntryKind.REACTION_REMOVED:

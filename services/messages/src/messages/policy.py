@@ -52,11 +52,12 @@ class Action(StrEnum):
     REPORT = "report a message to the moderators"
     HANDLE_REPORTS = "see and resolve reports"
     SILENCE = "silence a member for a while, and lift it"
+    MANAGE_HOOKS = "create, list, rotate and remove incoming webhooks"
     LEAVE = "leave"
 
 
 _ORDER = {role: rank for rank, role in enumerate(Role)}
-_READER, _MEMBER, _MODERATOR, _NO_ROLE = Role.READER, Role.MEMBER, Role.MODERATOR, None
+_READER, _MEMBER, _MODERATOR, _OWNER, _NO_ROLE = Role.READER, Role.MEMBER, Role.MODERATOR, Role.OWNER, None
 
 # The lowest role that may, in channels of each kind.
 _LOWEST: dict[Action, tuple[Role | None, ...]] = {
@@ -76,6 +77,7 @@ _LOWEST: dict[Action, tuple[Role | None, ...]] = {
     Action.REPORT:         (_NO_ROLE,   _READER,    _READER,    _READER,    _READER),
     Action.HANDLE_REPORTS: (_NO_ROLE,   _MODERATOR, _MODERATOR, _MODERATOR, _MODERATOR),
     Action.SILENCE:        (_NO_ROLE,   _MODERATOR, _MODERATOR, _MODERATOR, _MODERATOR),
+    Action.MANAGE_HOOKS:   (_NO_ROLE,   _OWNER,     _OWNER,     _OWNER,     _OWNER),
     Action.LEAVE:          (_NO_ROLE,   _READER,    _READER,    _READER,    _READER),
 }  # fmt: skip
 

@@ -3,8 +3,10 @@
 A word is lower case, without accents: `Café` is `cafe`. Scripts without blanks (Han, kana, Hangul, Thai, Khmer, Lao, Burmese)
 are cut into pairs of characters, so any part of a sentence is found. Everything else is cut where a character is neither a letter
 nor a digit: addresses, paths and file names are found by their parts. Beside a word stand its stem (`=deploy` for `deployed`) and
-the parts of a compound such as `QuarterlyReport2026`. A change here needs a rebuild of the index: both sides must make the same
-words.
+the parts of a compound such as `QuarterlyReport2026`. The first three and four characters of words and parts are lexemes too
+(`^dep`, `^depl`), so that a short beginning is looked up as one lexeme and not as all words that begin with it.
+
+A change here needs a rebuild of the index: both sides must make the same words.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ _LAST_POSITION = 16_383
 """The highest position that a `tsvector` holds."""
 _PREFIX_CHARACTERS = 3
 """The last word of a query is a prefix from this length on: a shorter one would match too many words."""
+_HEADS = (_PREFIX_CHARACTERS, _PREFIX_CHARACTERS + 1)
+"""Beginnings of so many characters are lexemes of their own."""
 _MOST_WORDS = 32
 """Words of a query that count."""
 _CHUNKS = re.compile(r'(-?)"([^"]*)(?:"|$)|(\S+)')
@@ -52,6 +56,8 @@ class Word:
     lexeme: str
     others: tuple[str, ...] = ()
     """Its stem and parts, at the same position."""
+    heads: tuple[str, ...] = ()
+    """The beginnings of the word and its parts that are lexemes, without a position."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +76,17 @@ class Query:
 def vector(texts: Iterable[str], sender: str = "") -> str:
     """The words of a message's texts as a `tsvector`. A phrase does not reach from one text into the next."""
     positions: dict[str, list[int]] = {}
+    heads: dict[str, None] = {}
     at = 0
     for text in texts:
         for word in words(text):
             at = min(at + 1, _LAST_POSITION)
             for lexeme in (word.lexeme, *word.others):
                 positions.setdefault(lexeme, []).append(at)
+            heads |= dict.fromkeys(word.heads)
         at = min(at + 1, _LAST_POSITION)
     written = [f"{_quoted(lexeme)}:{','.join(map(str, found))}" for lexeme, found in positions.items()]
+    written += map(_quoted, heads)
     if sender:
         written.append(_quoted(sent_by(sender)))
     return " ".join(written)
@@ -125,7 +134,10 @@ def _term(found: Sequence[Word], *, exact: bool, open_ended: bool) -> str:
     parts = [_quoted(word.lexeme) for word in before]
     prefix = open_ended and (len(last.lexeme) >= _PREFIX_CHARACTERS or _is_unspaced(last.lexeme[0]))
     single = not before and not exact
-    forms = [_quoted(last.lexeme) + (":*" if prefix or (_is_unspaced(last.lexeme[0]) and len(last.lexeme) == 1) else "")]
+    if prefix and single and len(last.lexeme) in _HEADS:
+        forms = [_quoted(f"^{last.lexeme}")]
+    else:
+        forms = [_quoted(last.lexeme) + (":*" if prefix or (_is_unspaced(last.lexeme[0]) and len(last.lexeme) == 1) else "")]
     if single:
         forms += [_quoted(other) for other in last.others if other.startswith("=")]
     parts.append(f"({' | '.join(forms)})" if len(forms) > 1 else forms[0])
@@ -180,7 +192,9 @@ def _word(run: str) -> Word:
     if run.isascii() and not run.isdigit():
         parts = [lexeme.rstrip("+#")] if not run[-1].isalnum() else [part.casefold() for part in _HUMPS.findall(run)]
         others += [part[:_MOST_CHARACTERS] for part in dict.fromkeys(parts) if part != lexeme]
-    return Word(lexeme, tuple(others))
+    whole = [lexeme, *(other for other in others if not other.startswith("="))]
+    heads = dict.fromkeys(f"^{each[:size]}" for each in whole for size in _HEADS if len(each) >= size)
+    return Word(lexeme, tuple(others), tuple(heads))
 
 
 def _stemmer(lexeme: str) -> Stemmer.Stemmer | None:

@@ -1,6 +1,7 @@
 #!/bin/sh
-# make.sh FOLDER: writes keys for the development gateways (gateway.pem) and messages-api (messages.pem), and a list of callers with
-# only them (callers.json), readable by their owner only. Needs only openssl. hook.sh puts them into the cluster.
+# make.sh FOLDER: writes keys for the development gateways (gateway.pem), messages-api (messages.pem) and integrations
+# (integrations.pem), a list of callers with only them (callers.json), and the key that encrypts the secrets of webhooks (keys),
+# readable by their owner only. Needs only openssl. hook.sh puts them into the cluster.
 set -euC # never overwrite files
 umask 077
 cd "$1"
@@ -18,6 +19,8 @@ jwk() { # jwk KEY.pem: makes the key, and prints its public JWK
 
 gateway=$(jwk gateway.pem)
 messages=$(jwk messages.pem)
+integrations=$(jwk integrations.pem)
+openssl rand 32 | openssl base64 -A | tr '+/' '-_' >keys
 
 cat >callers.json <<END
 [
@@ -25,7 +28,7 @@ cat >callers.json <<END
     "name": "gateway",
     "keys": [$gateway],
     "scopes": ["users:read", "users:write", "channels:read", "channels:write", "messages:read", "messages:write", "moderation", "admin",
-               "media:read", "media:write", "presence:read", "gateway"],
+               "media:read", "media:write", "presence:read", "integrations:read", "integrations:write", "gateway"],
     "tenants": ["*"],
     "calls_per_second": 0
   },
@@ -33,6 +36,13 @@ cat >callers.json <<END
     "name": "messages",
     "keys": [$messages],
     "scopes": ["media:read"],
+    "tenants": ["*"],
+    "calls_per_second": 0
+  },
+  {
+    "name": "integrations",
+    "keys": [$integrations],
+    "scopes": ["feed", "channels:read", "messages:write"],
     "tenants": ["*"],
     "calls_per_second": 0
   }

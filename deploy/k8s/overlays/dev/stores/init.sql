@@ -15,3 +15,10 @@ CREATE ROLE media_sweeper LOGIN PASSWORD 'development' IN ROLE hubbub_every_tena
 CREATE DATABASE media OWNER media;
 REVOKE ALL ON DATABASE media FROM PUBLIC;
 GRANT CONNECT ON DATABASE media TO media_service, media_sweeper;
+
+CREATE ROLE integrations LOGIN PASSWORD 'development';
+CREATE ROLE integrations_service LOGIN PASSWORD 'development' IN ROLE hubbub_service;
+CREATE ROLE integrations_sweeper LOGIN PASSWORD 'development' IN ROLE hubbub_every_tenant;
+CREATE DATABASE integrations OWNER integrations;
+REVOKE ALL ON DATABASE integrations FROM PUBLIC;
+GRANT CONNECT ON DATABASE integrations TO integrations_service, integrations_sweeper;

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias, get_args
 
 from msgspec import UNSET
 
+from chassis import blocks
 from chassis.errors import HubbubError, NotFound, RateLimited, Unavailable
 from chassis.ids import is_uuid
 from gateway.commands.attachments import Attachments
@@ -20,6 +21,7 @@ from gateway.commands.pending import Pending
 from gateway.commands.publisher import CommandPublisher
 from gateway.commands.renewal import Renewals
 from gateway.hub.catchup import CatchUps
+from gateway.identity.permission import require
 from gateway.metrics import COMMANDS, FRAMES_IN
 from gateway.model import Connection
 from gateway.protocol import incoming
@@ -122,6 +124,7 @@ class Dispatch:
         if not self._granted(connection, cost + size // COST_BYTES, frame.ref):
             return False
         try:
+            require(connection.identity, frame.scope)
             return handler(connection, frame) is not False
         except HubbubError as error:
             self._writer.send_unheld(connection, refusal(error, frame.ref))
@@ -155,6 +158,8 @@ class Dispatch:
             command.post.thread = frame.thread
         if frame.mentions:
             command.post.mentions.extend(frame.mentions)
+        if frame.blocks:  # most messages have none
+            blocks.write(frame.blocks, command.post.blocks)
         sending = connection.sending
         if not frame.attachments and (sending is None or not sending.busy):
             self._publish(connection, command, frame.ref)
@@ -172,6 +177,8 @@ class Dispatch:
             edit.text = frame.text
         if frame.sealed is not UNSET:
             edit.sealed = frame.sealed
+        if frame.blocks:
+            blocks.write(frame.blocks, edit.blocks)
         self._publish(connection, self._command(connection, frame.channel, edit=edit), frame.ref)
 
     def _delete(self, connection: Connection, frame: incoming.Delete) -> None:

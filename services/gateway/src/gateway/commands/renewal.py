@@ -15,10 +15,12 @@ from chassis.metrics import DEFECTS
 from gateway.identity.access_cache import AccessCache
 from gateway.identity.authentication import Authenticator
 from gateway.identity.identity import Identity
+from gateway.identity.permission import require
 from gateway.identity.tickets import Tickets
 from gateway.model import Connection
 from gateway.protocol.incoming import Token
 from gateway.protocol.outgoing import Ref, Renewed, encode, refusal
+from gateway.protocol.scopes import SOCKET
 from gateway.wire.registry import Registry
 
 log = structlog.get_logger()
@@ -74,6 +76,7 @@ class Renewals:
     async def _renewed(self, connection: Connection, identity: Identity) -> str:
         if (identity.tenant, identity.user) != (connection.identity.tenant, connection.identity.user):
             raise NotAuthenticated
+        require(identity, SOCKET)
         await self._access.admit(identity)
         sooner = identity.expires_at < connection.identity.expires_at
         connection.identity = identity

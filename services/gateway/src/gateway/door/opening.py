@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
-from msgspec import UNSET
+from msgspec import UNSET, Raw
 
 from chassis.errors import Unavailable
 from chassis.rooms import NAMED_MEMBERS
@@ -15,10 +15,12 @@ from gateway.hub.hub import Hub
 from gateway.hub.reconcile import Reconciler
 from gateway.identity.access_cache import AccessCache
 from gateway.identity.identity import Identity
+from gateway.identity.permission import require
 from gateway.model import Connection, Wire
 from gateway.protocol.close_codes import Close
 from gateway.protocol.incoming import FRAME_BYTES, TEXT_BYTES
-from gateway.protocol.outgoing import Hello, Limits, encode, places, started
+from gateway.protocol.outgoing import ChannelView, Hello, Limits, encode, places, started, views
+from gateway.protocol.scopes import SOCKET
 from gateway.rates.bucket import Bucket
 from gateway.revocation.apply import Revocations
 from gateway.wire.registry import Registry
@@ -30,6 +32,8 @@ ATTEMPTS = 3
 """Loads of one session, each outdated by a revocation of its user or by a new epoch of the store."""
 HandOver = Callable[[Connection], bool]
 """Gives a connection its transport; False if the client is gone."""
+Greet = Callable[[Connection, Sequence[ChannelView]], bool]
+"""Greets a client with the channels that `hello` would list; False if it is to get `hello`."""
 
 
 class Opening:
@@ -63,8 +67,12 @@ class Opening:
             NAMED_MEMBERS,
         )
 
-    async def open(self, identity: Identity, wire: Wire, hand_over: HandOver) -> None:
-        """Open a connection for a verified user. Raises `NotAuthenticated`, `Unavailable`: then nothing was opened."""
+    async def open(self, identity: Identity, wire: Wire, hand_over: HandOver, greet: Greet | None = None) -> None:
+        """Open a connection for a verified user.
+
+        Raises `NotAuthenticated`, `NotAllowed`, `Unavailable`: then nothing was opened.
+        """
+        require(identity, SOCKET)
         with self._hub.recent.load() as load:
             session = await self._load(identity)
             if load.expired:
@@ -79,21 +87,27 @@ class Opening:
             if load.lossy:
                 self._reconciler.suspect(connection.account.channels)
                 self._revocations.doubt(connection.account)
+        channels = started(session.hello_channels, differing)
+        if greet is None or not greet(connection, views(channels)):
+            self._send_hello(connection, channels, more=session.more)
+        self._registry.opened(connection)
+        log.info("connection_opened", connection=connection.id)
+        if sum(each.wire.counts(each) for each in connection.account.connections) > self.limits.connections:
+            self._registry.close(connection, Close.TOO_MANY_CONNECTIONS)
+
+    def _send_hello(self, connection: Connection, channels: Raw, *, more: bool) -> None:
+        identity = connection.identity
         hello = Hello(
             connection.id,
             identity.user,
             identity.tenant,
             self._heartbeat_seconds,
             self.limits,
-            started(session.hello_channels, differing),
+            channels,
             self._hub.epoch.id or UNSET,
-            session.more or UNSET,
+            more or UNSET,
         )
         self._registry.writer.send_unheld(connection, encode(hello))  # the store has just admitted the user
-        self._registry.opened(connection)
-        log.info("connection_opened", connection=connection.id)
-        if sum(each.wire.counts(each) for each in connection.account.connections) > self.limits.connections:
-            self._registry.close(connection, Close.TOO_MANY_CONNECTIONS)
 
     async def _load(self, identity: Identity) -> Session:
         """A session of the store's epoch, during whose load the user was not revoked, which would have missed this connection."""

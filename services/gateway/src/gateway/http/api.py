@@ -13,7 +13,8 @@ from msgspec import UNSET, Meta
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from chassis.errors import HubbubError, InvalidArgument, NotAllowed, NotAuthenticated, SignInAgain, TooLarge
+from chassis.bots import hook_credential
+from chassis.errors import HubbubError, InvalidArgument, NotAllowed, NotAuthenticated, NotFound, SignInAgain, TooLarge
 from chassis.grpc_client import call
 from chassis.lifecycle import Lifecycle
 from chassis.under_way import UnderWay
@@ -22,6 +23,7 @@ from gateway.config import Config
 from gateway.http.shapes import Page
 from gateway.identity.access_cache import AccessCache
 from gateway.identity.authentication import Authenticator
+from gateway.identity.bots import BotIdentities
 from gateway.identity.identity import Identity
 from gateway.identity.issuers import DevIssuer
 from gateway.identity.sign_in import SignIn
@@ -53,6 +55,7 @@ class Api:
     config: Config
     clients: Clients
     authenticator: Authenticator
+    bots: BotIdentities
     access: AccessCache
     rates: SharedRates
     requests: UnderWay
@@ -87,6 +90,29 @@ async def identity_of(request: Request) -> Identity:
         raise
     if request.scope["route"].path.startswith(_ADMINISTRATION):
         _require_administrator(request, identity)
+    return identity
+
+
+async def hook_of(request: Request) -> Identity:
+    """The bot of the incoming webhook that the path names, admitted.
+
+    Raises `NotFound` for an unknown webhook and for a wrong secret alike, `NotAllowed` if it is disabled, `Unavailable`, and
+    `RateLimited` after too many that were not found.
+    """
+    request.state.authenticated = True
+    api = api_of(request)
+    credential = hook_credential(name_in_path(request, "hook"), name_in_path(request, "secret"))
+    try:
+        try:
+            identity = await api.bots.identify(credential)
+            await api.access.admit(identity)
+        except NotAuthenticated:  # it may have been disabled or rotated since it was remembered
+            api.bots.forget(credential)
+            identity = await api.bots.identify(credential)
+            await api.access.admit(identity)
+    except NotAuthenticated:
+        api.rates.unauthenticated.take(address_of(request))
+        raise NotFound from None
     return identity
 
 
@@ -209,6 +235,11 @@ def answer(shape: Any, status: int = 200) -> Response:
 def page(items: list[Any], next_cursor: str = "") -> Response:
     """A page of a list, and the cursor of the next."""
     return answer(Page(items, next_cursor or UNSET))
+
+
+def page_of(items: bytes) -> Response:
+    """A page of a list that is JSON already, without a cursor."""
+    return Response(b'{"items":' + items + b"}", media_type="application/json")
 
 
 def nothing() -> Response:

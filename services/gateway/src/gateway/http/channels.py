@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 from starlette.requests import Request
 from starlette.responses import Response
 
+from chassis.bots import BotScope
 from chassis.errors import NotFound
 from chassis.proto_enums import from_word
 from gateway.http import convert, shapes
@@ -78,7 +79,7 @@ class InvitationsQuery(msgspec.Struct):
     cursor: Words = ""
 
 
-@operation({200: shapes.Page[shapes.ChannelSummary]}, cost=1)
+@operation({200: shapes.Page[shapes.ChannelSummary]}, cost=1, scope=BotScope.READ)
 async def list_channels(request: Request, identity: Identity, query: ChannelsQuery) -> Response:
     """List the caller's channels, or with `joinable` the public channels that the caller can join."""
     asked = ListChannelsRequest(
@@ -92,7 +93,7 @@ async def list_channels(request: Request, identity: Identity, query: ChannelsQue
     return page([convert.channel_summary(each) for each in found.channels], found.next_page_token)
 
 
-@operation({200: shapes.Channel, 201: shapes.Channel}, NotFound, cost=1)
+@operation({200: shapes.Channel, 201: shapes.Channel}, NotFound, cost=1, scope=BotScope.MANAGE)
 async def create_channel(request: Request, identity: Identity, body: NewChannel) -> Response:
     """Create a channel; 200 if the direct channel exists already."""
     api_of(request).rates.channel_joins.take(identity.tenant, identity.user)
@@ -107,7 +108,7 @@ async def create_channel(request: Request, identity: Identity, body: NewChannel)
     return answer(convert.channel(made.channel, made.invited), 201 if made.created else 200)
 
 
-@operation({200: shapes.Channel}, cost=1)
+@operation({200: shapes.Channel}, cost=1, scope=BotScope.READ)
 async def get_channel(request: Request, identity: Identity) -> Response:
     """Get a channel's details."""
     asked = GetChannelRequest(caller=identity.caller, channel=name_in_path(request, "channel"))
@@ -115,7 +116,7 @@ async def get_channel(request: Request, identity: Identity) -> Response:
     return answer(convert.channel(found.channel))
 
 
-@operation({200: shapes.Channel}, cost=2)
+@operation({200: shapes.Channel}, cost=2, scope=BotScope.MANAGE)
 async def update_channel(request: Request, identity: Identity, body: ChangedChannel) -> Response:
     """Change name, topic or slow mode."""
     asked = UpdateChannelRequest(caller=identity.caller, channel=name_in_path(request, "channel"))
@@ -129,7 +130,7 @@ async def update_channel(request: Request, identity: Identity, body: ChangedChan
     return answer(convert.channel(found.channel))
 
 
-@operation({200: shapes.Channel}, cost=1)
+@operation({200: shapes.Channel}, cost=1, scope=BotScope.MANAGE)
 async def join_channel(request: Request, identity: Identity) -> Response:
     """Join a public channel."""
     api_of(request).rates.channel_joins.take(identity.tenant, identity.user)
@@ -138,7 +139,7 @@ async def join_channel(request: Request, identity: Identity) -> Response:
     return answer(convert.channel(found.channel))
 
 
-@operation({200: shapes.Page[shapes.Invitation]}, cost=1)
+@operation({200: shapes.Page[shapes.Invitation]}, cost=1, scope=BotScope.READ)
 async def list_invitations(request: Request, identity: Identity, query: InvitationsQuery) -> Response:
     """List the caller's unanswered invitations."""
     asked = ListInvitationsRequest(caller=identity.caller, page_size=min(query.limit, _MOST_INVITATIONS), page_token=query.cursor)
@@ -146,7 +147,7 @@ async def list_invitations(request: Request, identity: Identity, query: Invitati
     return page([convert.invitation(each) for each in found.invitations], found.next_page_token)
 
 
-@operation({200: shapes.Channel}, cost=2)
+@operation({200: shapes.Channel}, cost=2, scope=BotScope.MANAGE)
 async def accept_invitation(request: Request, identity: Identity) -> Response:
     """Become a member by an invitation."""
     api_of(request).rates.channel_joins.take(identity.tenant, identity.user)
@@ -155,7 +156,7 @@ async def accept_invitation(request: Request, identity: Identity) -> Response:
     return answer(convert.channel(found.channel))
 
 
-@operation({204: None}, cost=2)
+@operation({204: None}, cost=2, scope=BotScope.MANAGE)
 async def decline_invitation(request: Request, identity: Identity) -> Response:
     """Decline an invitation."""
     asked = DeclineInvitationRequest(caller=identity.caller, channel=name_in_path(request, "channel"))
@@ -163,7 +164,7 @@ async def decline_invitation(request: Request, identity: Identity) -> Response:
     return nothing()
 
 
-@operation({200: shapes.Channel}, cost=2)
+@operation({200: shapes.Channel}, cost=2, scope=BotScope.MANAGE)
 async def mute_channel(request: Request, identity: Identity, body: Muted) -> Response:
     """Mute or unmute a channel for the caller."""
     asked = MuteChannelRequest(caller=identity.caller, channel=name_in_path(request, "channel"), muted=body.muted)

@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
+from chassis.bots import BotScope
 from chassis.proto_enums import from_word
 from gateway.http import convert, shapes
 from gateway.http.api import MAX_SEQ, Limit, Words, answer, api_of, ask, name_in_path, nothing
@@ -57,7 +58,7 @@ class Ban(msgspec.Struct, forbid_unknown_fields=True):
     seconds: Annotated[int, Meta(ge=1, le=MAX_SEQ)] | None = None
 
 
-@operation({200: shapes.Members}, cost=1)
+@operation({200: shapes.Members}, cost=1, scope=BotScope.READ)
 async def list_members(request: Request, identity: Identity, query: MembersQuery) -> Response:
     """List a channel's members by role and name."""
     asked = ListMembersRequest(
@@ -73,7 +74,7 @@ async def list_members(request: Request, identity: Identity, query: MembersQuery
     return answer(shapes.Members(items=items, next=found.next_page_token or UNSET, total=found.total))
 
 
-@operation({200: shapes.Added}, cost=2)
+@operation({200: shapes.Added}, cost=2, scope=BotScope.MANAGE)
 async def add_members(request: Request, identity: Identity, body: NewMembers) -> Response:
     """Add members; returns those added, and those who were invited instead."""
     asked = AddMembersRequest(
@@ -83,7 +84,7 @@ async def add_members(request: Request, identity: Identity, body: NewMembers) ->
     return answer(shapes.Added([convert.member(each) for each in added.members], list(added.invited) or UNSET))
 
 
-@operation({200: shapes.Member}, cost=2)
+@operation({200: shapes.Member}, cost=2, scope=BotScope.MANAGE)
 async def set_role(request: Request, identity: Identity, body: ChangedRole) -> Response:
     """Change a member's role."""
     asked = SetMemberRoleRequest(
@@ -96,7 +97,7 @@ async def set_role(request: Request, identity: Identity, body: ChangedRole) -> R
     return answer(convert.member(changed.member))
 
 
-@operation({204: None}, cost=2)
+@operation({204: None}, cost=2, scope=BotScope.MANAGE)
 async def remove_member(request: Request, identity: Identity) -> Response:
     """Remove a member, or leave."""
     asked = RemoveMemberRequest(
@@ -106,7 +107,7 @@ async def remove_member(request: Request, identity: Identity) -> Response:
     return nothing()
 
 
-@operation({204: None}, cost=2)
+@operation({204: None}, cost=2, scope=BotScope.MODERATE)
 async def ban(request: Request, identity: Identity, body: Ban) -> Response:
     """Ban a user: remove the member and prevent a return."""
     asked = BanUserRequest(
@@ -120,7 +121,7 @@ async def ban(request: Request, identity: Identity, body: Ban) -> Response:
     return nothing()
 
 
-@operation({204: None}, cost=2)
+@operation({204: None}, cost=2, scope=BotScope.MODERATE)
 async def unban(request: Request, identity: Identity) -> Response:
     """Lift a ban."""
     asked = UnbanUserRequest(caller=identity.caller, channel=name_in_path(request, "channel"), user=name_in_path(request, "user"))

@@ -10,9 +10,12 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 from starlette.requests import Request
 from starlette.responses import Response
 
+from chassis import blocks
+from chassis.blocks import Blocks
+from chassis.bots import BotScope
 from chassis.errors import BlockedMedia, InvalidArgument, KeyReused, NotAllowed, NotFound
 from gateway.http import convert, shapes
-from gateway.http.api import Limit, Position, Words, answer, api_of, ask, name_in_path, page
+from gateway.http.api import Limit, Position, Words, answer, api_of, ask, name_in_path, page, page_of
 from gateway.http.channels import UserId
 from gateway.http.operation import charge, operation
 from gateway.identity.identity import Identity
@@ -96,9 +99,10 @@ class NewMessage(msgspec.Struct, forbid_unknown_fields=True):
     thread: UserId | None = None
     attachments: Annotated[list[UserId], Meta(max_length=10)] = []
     mentions: Annotated[list[UserId], Meta(max_length=100)] = []
+    blocks: Blocks = []
 
 
-@operation({200: shapes.Page[shapes.Message]}, cost=1)
+@operation({200: shapes.Page[shapes.Message]}, cost=1, scope=BotScope.READ)
 async def list_messages(request: Request, identity: Identity, query: MessagesQuery) -> Response:
     """List messages in their present state, newest first."""
     if query.thread or query.pinned:
@@ -111,12 +115,13 @@ async def list_messages(request: Request, identity: Identity, query: MessagesQue
         page_size=min(query.limit, _MOST_MESSAGES),
         thread=query.thread,
         pinned=query.pinned,
+        json=True,
     )
     found = await ask(api_of(request).clients.messages.ListMessages, asked)
-    return page([convert.message(each) for each in found.messages])
+    return page_of(found.items)
 
 
-@operation({200: shapes.Page[shapes.Message]}, cost=2)
+@operation({200: shapes.Page[shapes.Message]}, cost=2, scope=BotScope.READ)
 async def list_mentions(request: Request, identity: Identity, query: MentionsQuery) -> Response:
     """List messages that mention the caller, newest first."""
     asked = ListMentionsRequest(caller=identity.caller, page_size=min(query.limit, _MOST_MESSAGES), page_token=query.cursor)
@@ -124,7 +129,7 @@ async def list_mentions(request: Request, identity: Identity, query: MentionsQue
     return page([convert.message(each) for each in found.messages], found.next_page_token)
 
 
-@operation({200: shapes.Page[shapes.Entry]}, cost=2)
+@operation({200: shapes.Page[shapes.Entry]}, cost=2, scope=BotScope.READ)
 async def list_events(request: Request, identity: Identity, query: EventsQuery) -> Response:
     """List the events of the log, oldest first."""
     asked = ListEventsRequest(
@@ -137,7 +142,7 @@ async def list_events(request: Request, identity: Identity, query: EventsQuery) 
     return page([convert.event(each) for each in found.events])
 
 
-@operation({200: shapes.SearchPage[shapes.Message]}, NotAllowed, NotFound, cost=5, walks=True)
+@operation({200: shapes.SearchPage[shapes.Message]}, NotAllowed, NotFound, cost=5, scope=BotScope.READ, walks=True)
 async def search(request: Request, identity: Identity, query: SearchQuery) -> Response:
     """Search the text of messages that the caller may read."""
     wanted = query.q.strip()
@@ -162,7 +167,7 @@ async def search(request: Request, identity: Identity, query: SearchQuery) -> Re
     )
 
 
-@operation({200: shapes.Posted, 201: shapes.Posted}, BlockedMedia, KeyReused, cost=1, allowance="sends")
+@operation({200: shapes.Posted, 201: shapes.Posted}, BlockedMedia, KeyReused, cost=1, scope=BotScope.WRITE, allowance="sends")
 async def post_message(request: Request, identity: Identity, headers: PostHeaders, body: NewMessage) -> Response:
     """Post a message; 200 with `duplicate` if the key was used before."""
     key = _key_of(request, headers, body)
@@ -175,6 +180,7 @@ async def _post(request: Request, identity: Identity, body: NewMessage, key: str
     clients, channel = api_of(request).clients, name_in_path(request, "channel")
     attachments = [Attachment(id=upload) for upload in body.attachments]  # the messages service asks media about them
     message = PostMessage(thread=body.thread or "", attachments=attachments, mentions=body.mentions)
+    blocks.write(body.blocks, message.blocks)
     if body.text is not UNSET:
         message.text = body.text
     if body.sealed is not UNSET:

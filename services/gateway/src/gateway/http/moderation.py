@@ -10,11 +10,13 @@ from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from chassis.bots import BotScope
 from chassis.errors import NotAllowed
 from gateway.http import convert, shapes
 from gateway.http.api import MAX_SEQ, Limit, Position, Words, api_of, ask, name_in_path, nothing, page
 from gateway.http.operation import charged, operation
 from gateway.identity.identity import Identity
+from gateway.protocol.scopes import Beyond
 from hubbub.messages.v1.messages_pb2 import AuditRecord
 from hubbub.messages.v1.messages_service_pb2 import (
     BlockPeerRequest,
@@ -59,7 +61,7 @@ class Silence(msgspec.Struct, forbid_unknown_fields=True):
     reason: Annotated[str, Meta(max_length=500, pattern=r"\A[^\x00]*\Z")]
 
 
-@operation({204: None}, cost=2)
+@operation({204: None}, cost=2, scope=BotScope.MODERATE)
 async def silence(request: Request, identity: Identity, body: Silence) -> Response:
     """Silence a member for a while."""
     asked = SilenceMemberRequest(
@@ -73,7 +75,7 @@ async def silence(request: Request, identity: Identity, body: Silence) -> Respon
     return nothing()
 
 
-@operation({204: None}, cost=2)
+@operation({204: None}, cost=2, scope=BotScope.MODERATE)
 async def unsilence(request: Request, identity: Identity) -> Response:
     """End a silence."""
     asked = UnsilenceMemberRequest(
@@ -83,13 +85,13 @@ async def unsilence(request: Request, identity: Identity) -> Response:
     return nothing()
 
 
-@operation({204: None}, cost=2)
+@operation({204: None}, cost=2, scope=Beyond.PEOPLE)
 async def block_peer(request: Request, identity: Identity) -> Response:
     """Block direct messages of a user to the caller."""
     return await _set_blocked(request, identity, blocked=True)
 
 
-@operation({204: None}, cost=2)
+@operation({204: None}, cost=2, scope=Beyond.PEOPLE)
 async def unblock_peer(request: Request, identity: Identity) -> Response:
     """Unblock a user."""
     return await _set_blocked(request, identity, blocked=False)
@@ -101,7 +103,7 @@ async def _set_blocked(request: Request, identity: Identity, *, blocked: bool) -
     return nothing()
 
 
-@operation({200: shapes.Page[shapes.User]}, cost=1)
+@operation({200: shapes.Page[shapes.User]}, cost=1, scope=Beyond.PEOPLE)
 async def list_blocked_peers(request: Request, identity: Identity, query: BlockedQuery) -> Response:
     """List the users whom the caller has blocked."""
     asked = ListBlockedPeersRequest(caller=identity.caller, page_size=min(query.limit, _MOST), page_token=query.cursor)
@@ -109,14 +111,14 @@ async def list_blocked_peers(request: Request, identity: Identity, query: Blocke
     return page([convert.user(each) for each in found.users], found.next_page_token)
 
 
-@operation({200: shapes.Page[shapes.AuditRecord]}, NotAllowed, cost=2)
+@operation({200: shapes.Page[shapes.AuditRecord]}, NotAllowed, cost=2, scope=Beyond.PEOPLE)
 async def list_audit(request: Request, identity: Identity, query: AuditQuery) -> Response:
     """List the actions of moderators and administrators, oldest first."""
     records = await _records(request, identity, query.after, min(query.limit, _MOST))
     return page([convert.audit_record(each) for each in records])
 
 
-@operation({200: LINES}, NotAllowed, cost=EXPORT_COST, walks=True)
+@operation({200: LINES}, NotAllowed, cost=EXPORT_COST, scope=Beyond.PEOPLE, walks=True)
 async def export_audit(request: Request, identity: Identity, query: ExportQuery) -> Response:
     """Export the audit log, one JSON object per line. An export that fails breaks the connection, so it never looks complete."""
     first = await _records(request, identity, query.after, _MOST)

@@ -19,11 +19,12 @@ from gateway.http import problems
 from gateway.http.operation import Operation
 from gateway.http.routes import DEVELOPMENT, TABLE
 from gateway.identity.cookies import COOKIE
+from gateway.protocol.scopes import Beyond
 
 _REFERENCE = "#/components/schemas/{name}"
 _JSON = "application/json"
 _SECURITY = {
-    "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+    "token": {"type": "http", "scheme": "bearer", "description": "A JWT of an issuer, or the token of a bot."},
     "session": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": "Where people sign in with a browser."},
 }
 _PATH_NAME = re.compile(r"\{(\w+)(?::path)?\}")
@@ -73,7 +74,7 @@ def _described(path: str, operation: Operation) -> dict[str, Any]:
         described["responses"].setdefault(str(error.http_status), {"$ref": f"#/components/responses/{_problem_name(error)}"})
     if "body" in operation.takes:
         described["requestBody"] = {"required": True, "content": _content(operation.takes["body"])}
-    if "identity" in operation.takes:
+    if operation.scope not in (None, Beyond.HOOK):
         described["security"] = [{scheme: []} for scheme in _SECURITY]
     return described
 
@@ -111,8 +112,9 @@ def _answer(status: int, shape: Any) -> dict[str, Any]:
 def _refusals(path: str, operation: Operation) -> list[type[HubbubError]]:
     """The errors of an operation: those that it declares, and those that follow from what it takes."""
     found = [*operation.refusals, errors.Internal]
-    if "identity" in operation.takes:
-        found += [errors.NotAuthenticated, errors.NotAllowed, errors.RateLimited, errors.Unavailable]
+    if operation.scope is not None:
+        found += [errors.NotAllowed, errors.RateLimited, errors.Unavailable]
+        found += [] if operation.scope is Beyond.HOOK else [errors.NotAuthenticated]
     if "body" in operation.takes:
         found.append(errors.TooLarge)
     if _PATH_NAME.search(path):

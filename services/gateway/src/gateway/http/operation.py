@@ -1,7 +1,8 @@
 """Declares what an operation of the HTTP API takes, answers and costs, once, where it is handled.
 
 `Operation` reads a request by the declaration and charges its cost; `openapi` writes the document from it (docs/adr/0022). An
-operation that declares no cost raises `TypeError` when its module is imported (docs/adr/0031).
+operation without a cost (docs/adr/0031), or with a caller and without a scope for bots (docs/adr/0059), raises `TypeError` when
+its module is imported.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from chassis.errors import HubbubError, RateLimited
-from gateway.http.api import address_of, api_of, body_of, decoded, headers_of, identity_of, query_of
+from gateway.http.api import address_of, api_of, body_of, decoded, headers_of, hook_of, identity_of, query_of
 from gateway.identity.identity import Identity
+from gateway.identity.permission import require
 from gateway.protocol.incoming import COST_BYTES
+from gateway.protocol.scopes import Beyond, Scope
 
 TAKEN = ("identity", "query", "headers", "body")
 """Names that a handler's parameters after the request may have, in the order in which they are read."""
@@ -43,15 +46,18 @@ class Operation:
     allowance: Allowance
     walks: bool
     """Its work grows with what is stored."""
+    scope: Scope | None
+    """What the token of a bot must permit; None for an operation without an identity."""
 
     async def __call__(self, request: Request) -> Response:
         """Answer a request. Raises `HubbubError`."""
-        if "identity" not in self.takes:
+        if self.scope is None:
             if self.cost:
                 getattr(api_of(request).rates, self.allowance).take(address_of(request), cost=self.cost)
             return await self.handler(request, **await self._read(request, None))
-        api, identity = api_of(request), await identity_of(request)
+        api, identity = api_of(request), await (hook_of if self.scope is Beyond.HOOK else identity_of)(request)
         charge(request, identity, self.cost, self.allowance)
+        require(identity, self.scope)
         async with AsyncExitStack() as turns:
             if self.walks:
                 await turns.enter_async_context(api.walks.turn(identity.tenant, identity.user))
@@ -95,12 +101,14 @@ def operation(
     answers: Mapping[int, Any],
     *refusals: type[HubbubError],
     cost: float,
+    scope: Scope | None = None,
     allowance: Allowance = "requests",
     walks: bool = False,
 ) -> Callable[[Callable[..., Awaitable[Response]]], Operation]:
     """Declare a handler: its parameters' names and types say what it takes.
 
-    Raises `TypeError` for other names, and where a cost would be charged to a user without an `identity`.
+    Raises `TypeError` for other names, where a cost would be charged to a user without an `identity`, and for an `identity`
+    without a scope.
     """
 
     def declare(handler: Callable[..., Awaitable[Response]]) -> Operation:
@@ -112,6 +120,8 @@ def operation(
             raise TypeError(f"{handler.__name__} cannot be charged to {allowance}")
         if not cost and "identity" in takes:
             raise TypeError(f"{handler.__name__} has a user, so it has a cost")
-        return Operation(handler, takes, answers, refusals, cost, allowance, walks)
+        if ("identity" in takes) is not (scope is not None):
+            raise TypeError(f"{handler.__name__} has a user if, and only if, it has a scope")
+        return Operation(handler, takes, answers, refusals, cost, allowance, walks, scope)
 
     return declare

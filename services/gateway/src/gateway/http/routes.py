@@ -15,8 +15,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from chassis.errors import HubbubError, InvalidArgument, NotFound
 from gateway.http import (
     admin,
+    bots,
     channels,
+    commands,
     health,
+    hooks,
     members,
     messages,
     moderation,
@@ -27,6 +30,7 @@ from gateway.http import (
     tokens,
     uploads,
     users,
+    webhooks,
 )
 from gateway.http.api import Api
 from gateway.http.cors import Cors
@@ -34,15 +38,19 @@ from gateway.http.edge import Edge
 from gateway.http.operation import Operation, operation
 from gateway.http.web import WebApp, security_headers
 from gateway.identity.identity import Identity
+from gateway.protocol.scopes import SOCKET
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 _CHANNEL = "/v1/channels/{channel}"
 _UPLOAD = "/v1/uploads/{upload}"
 _USER = "/v1/admin/users/{user:path}"
+_WEBHOOK = "/v1/admin/webhooks/{webhook}"
+_BOT = "/v1/admin/bots/{bot}"
+_HOOK = f"{_CHANNEL}/hooks/{{hook}}"
 
 
-@operation({101: None}, InvalidArgument, cost=1)
+@operation({101: None}, InvalidArgument, cost=1, scope=SOCKET)
 async def connect(_request: Request, identity: Identity) -> Response:
     """Open the WebSocket. A request without a handshake gets an error."""
     del identity
@@ -78,6 +86,10 @@ TABLE: tuple[tuple[str, dict[str, Operation]], ...] = (
     (f"{_CHANNEL}/reports", {"GET": reports.list_reports}),
     (f"{_CHANNEL}/reports/{{report}}/resolve", {"POST": reports.resolve}),
     (f"{_CHANNEL}/events", {"GET": messages.list_events}),
+    (f"{_CHANNEL}/hooks", {"GET": hooks.list_hooks, "POST": hooks.create_hook}),
+    (_HOOK, {"DELETE": hooks.remove_hook}),
+    (f"{_HOOK}/rotate", {"POST": hooks.rotate_hook}),
+    ("/v1/hooks/{hook}/{secret}", {"POST": hooks.post_by_hook}),
     ("/v1/search", {"GET": messages.search}),
     ("/v1/tickets", {"POST": tokens.sell_ticket}),
     ("/v1/signin", {"GET": signin.begin}),
@@ -88,10 +100,26 @@ TABLE: tuple[tuple[str, dict[str, Operation]], ...] = (
     (_UPLOAD, {"GET": uploads.get_upload}),
     (f"{_UPLOAD}/complete", {"POST": uploads.complete_upload}),
     ("/v1/media/{upload}", {"GET": uploads.get_media}),
+    ("/v1/admin/bots", {"GET": bots.list_bots, "POST": bots.create_bot}),
+    (_BOT, {"PATCH": bots.update_bot}),
+    (f"{_BOT}/tokens", {"GET": bots.list_tokens, "POST": bots.create_token}),
+    (f"{_BOT}/tokens/{{token}}", {"DELETE": bots.revoke_token}),
     ("/v1/admin/audit", {"GET": moderation.list_audit}),
     ("/v1/admin/audit/export", {"GET": moderation.export_audit}),
     ("/v1/admin/reports", {"GET": reports.list_escalated}),
     ("/v1/admin/reports/{report}/resolve", {"POST": reports.resolve_escalated}),
+    ("/v1/commands", {"GET": commands.list_commands}),
+    ("/v1/commands/answers/{answer}", {"POST": commands.answer_command}),
+    (f"{_CHANNEL}/commands", {"POST": commands.run_command}),
+    ("/v1/admin/commands", {"GET": commands.list_command_details, "POST": commands.create_command}),
+    ("/v1/admin/commands/{command}", {"DELETE": commands.delete_command}),
+    ("/v1/admin/integrations/audit", {"GET": webhooks.list_audit}),
+    ("/v1/admin/webhooks", {"GET": webhooks.list_webhooks, "POST": webhooks.create_webhook}),
+    (_WEBHOOK, {"PATCH": webhooks.update_webhook, "DELETE": webhooks.delete_webhook}),
+    (f"{_WEBHOOK}/secret", {"POST": webhooks.rotate_secret}),
+    (f"{_WEBHOOK}/deliveries", {"GET": webhooks.list_deliveries}),
+    (f"{_WEBHOOK}/deliveries/{{delivery}}", {"GET": webhooks.get_delivery}),
+    (f"{_WEBHOOK}/resend", {"POST": webhooks.resend}),
     (f"{_USER}/revoke", {"POST": admin.revoke}),
     (f"{_USER}/block", {"PUT": admin.block, "DELETE": admin.unblock}),
     ("/v1/connect", {"GET": connect}),

@@ -10,12 +10,13 @@ from gateway.http import convert, shapes
 from gateway.http.api import api_of, ask, name_in_path, nothing, page
 from gateway.http.operation import operation
 from gateway.identity.identity import Identity
+from gateway.protocol.scopes import Beyond
 from hubbub.messages.v1.messages_service_pb2 import EndBrowserSessionsRequest, ListBrowserSessionsRequest
 
 log = structlog.get_logger()
 
 
-@operation({200: shapes.Page[shapes.BrowserSession]}, cost=1)
+@operation({200: shapes.Page[shapes.BrowserSession]}, cost=1, scope=Beyond.PEOPLE)
 async def list_sessions(request: Request, identity: Identity) -> Response:
     """List the browsers in which the caller is signed in, the last used first."""
     asked = ListBrowserSessionsRequest(caller=identity.caller)
@@ -23,7 +24,7 @@ async def list_sessions(request: Request, identity: Identity) -> Response:
     return page([convert.browser_session(each, identity.session) for each in found.sessions])
 
 
-@operation({204: None}, cost=5)
+@operation({204: None}, cost=5, scope=Beyond.PEOPLE)
 async def end_session(request: Request, identity: Identity) -> Response:
     """Sign the caller out of one browser, at every gateway."""
     session = name_in_path(request, "session")
@@ -35,7 +36,7 @@ async def end_session(request: Request, identity: Identity) -> Response:
     return response
 
 
-@operation({204: None}, cost=5)
+@operation({204: None}, cost=5, scope=Beyond.PEOPLE)
 async def end_other_sessions(request: Request, identity: Identity) -> Response:
     """Sign the caller out of all other browsers, at every gateway."""
     await end(request, identity, "")

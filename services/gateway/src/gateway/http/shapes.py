@@ -1,6 +1,6 @@
 """The answers of the HTTP API, as docs/protocol.md defines them. The OpenAPI document is generated from them.
 
-`convert` makes them from the services' answers. Log entries are not encoded here: `Entry` only describes them.
+`convert` makes them from the services' answers. Log entries and pages of messages come encoded: `Entry` only describes them.
 """
 
 from __future__ import annotations
@@ -10,10 +10,28 @@ from typing import Annotated, Any, Generic, Literal, TypeVar, get_args
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from chassis.blocks import Blocks
+from chassis.bots import BotScope
+
 ItemT = TypeVar("ItemT")
 
 ChannelKind = Literal["direct", "group", "public", "broadcast", "qa"]
 History = Literal["all", "joined"]
+EventName = Literal[
+    "message.posted",
+    "message.edited",
+    "message.deleted",
+    "reaction.added",
+    "reaction.removed",
+    "message.pinned",
+    "message.unpinned",
+    "member.joined",
+    "member.left",
+    "member.removed",
+    "member.role_changed",
+    "channel.created",
+    "channel.updated",
+]
 MemberRole = Literal["owner", "moderator", "member", "reader"]
 
 Whole = Annotated[int, Meta(ge=0)]
@@ -48,6 +66,8 @@ class User(msgspec.Struct):
 
     user: str
     name: str
+    bot: bool | UnsetType = UNSET
+    """True for a bot; else absent."""
 
 
 class Me(msgspec.Struct):
@@ -65,6 +85,8 @@ class Member(msgspec.Struct):
     user: str
     name: str
     role: RoleName
+    bot: bool | UnsetType = UNSET
+    """True for a bot; else absent."""
 
 
 class Members(msgspec.Struct):
@@ -135,6 +157,8 @@ class Message(msgspec.Struct):
     """A preview: a text was cut after 1 KiB, or longer sealed content was left out."""
     sealed: bytes | UnsetType = UNSET
     """Content that only clients can read, in base64; then `text` is null."""
+    blocks: Blocks | UnsetType = UNSET
+    """What a bot's message shows in place of its text."""
 
 
 class ChannelSummary(msgspec.Struct, kw_only=True):
@@ -206,6 +230,61 @@ class BrowserSession(msgspec.Struct):
     """The browser's own description, at most 200 characters."""
     current: bool
     """Whether this request comes from it."""
+
+
+ScopeName = Annotated[str, Meta(extra_json_schema={"enum": tuple(BotScope)})]
+
+
+class Bot(msgspec.Struct):
+    """A user that is a program."""
+
+    user: str
+    """It begins with `bot:`."""
+    name: str
+    disabled: bool
+    channel: Uuid | None
+    """The channel of an incoming webhook; null for a bot that has tokens."""
+    creator: str
+    created_at: NumericDate
+
+
+class BotToken(msgspec.Struct):
+    """A token of a bot, without its secret."""
+
+    id: Uuid
+    name: str
+    scopes: list[ScopeName]
+    creator: str
+    created_at: NumericDate
+    expires_at: NumericDate | None
+    """Null if it does not end."""
+    used_on: str | None
+    """The day of its last use in UTC, as in 2026-11-29."""
+
+
+class NewBotToken(BotToken):
+    """A new token. `token` is shown here only."""
+
+    token: str
+
+
+class Hook(msgspec.Struct):
+    """An incoming webhook."""
+
+    id: str
+    """User id of its bot."""
+    name: str
+    disabled: bool
+    creator: str
+    created_at: NumericDate
+    used_on: str | None
+    """The day of the last post by its present address in UTC, as in 2026-11-29."""
+
+
+class NewHook(Hook):
+    """An incoming webhook with the path of its address, which is shown here only."""
+
+    path: str
 
 
 class Login(msgspec.Struct):
@@ -299,3 +378,111 @@ class AuditRecord(msgspec.Struct):
     details: str
     previous: str
     digest: str
+
+
+class Webhook(msgspec.Struct):
+    """A subscription of the tenant. An empty list of kinds or channels means all."""
+
+    id: Uuid
+    url: str
+    description: str
+    events: list[Annotated[str, Meta(extra_json_schema={"enum": get_args(EventName)})]]
+    channel_kinds: list[KindName]
+    channels: list[str]
+    state: Annotated[str, Meta(extra_json_schema={"enum": ("active", "disabled", "suspended")})]
+    reason: Annotated[str, Meta(extra_json_schema={"enum": ("", "requested", "gone", "failing", "backlog")})]
+    """Why it is not active; empty if it is."""
+    created_by: str
+    created_at: NumericDate
+    waiting: Whole
+    dead: Whole
+    failing_since: NumericDate | None
+    previous_secret_until: NumericDate | None
+
+
+class WebhookWithSecret(msgspec.Struct):
+    """A webhook and its new secret, which is never shown again."""
+
+    webhook: Webhook
+    secret: str
+
+
+class Delivery(msgspec.Struct):
+    """One event for one webhook."""
+
+    id: Uuid
+    channel: Uuid
+    seq: Whole
+    event: str
+    state: Annotated[str, Meta(extra_json_schema={"enum": ("waiting", "delivered", "dead")})]
+    attempts: Whole
+    created_at: NumericDate
+    next_at: NumericDate | None
+    finished_at: NumericDate | None
+    status: Whole
+    """HTTP status of the last answer; 0 without one."""
+    outcome: str
+
+
+class DeliveryDetail(Delivery):
+    """A delivery with what was sent, as JSON text, and the beginning of the last answer."""
+
+    body: str
+    answer: str
+
+
+class Resent(msgspec.Struct):
+    """How many dead letters are sent again."""
+
+    count: Whole
+
+
+class Command(msgspec.Struct):
+    """A slash command as users see it."""
+
+    name: str
+    description: str
+    hint: str
+    bot: str
+
+
+class CommandDetail(Command):
+    """A slash command as administrators see it."""
+
+    id: Uuid
+    url: str
+    created_by: str
+    created_at: NumericDate
+
+
+class CommandWithSecret(msgspec.Struct):
+    """A new slash command and its secret, which is never shown again."""
+
+    command: CommandDetail
+    secret: str
+
+
+class CommandRun(msgspec.Struct):
+    """The answer to a slash command: its `text` for the caller alone, or its `message` in the channel; later, neither."""
+
+    visibility: Annotated[str, Meta(extra_json_schema={"enum": ("caller", "channel", "later")})]
+    text: str | UnsetType = UNSET
+    message: Uuid | UnsetType = UNSET
+
+
+class CommandAnswer(msgspec.Struct):
+    """The message that an answer became."""
+
+    message: Uuid
+
+
+class IntegrationAuditRecord(msgspec.Struct):
+    """What an administrator, or the service itself, did to a webhook or command."""
+
+    number: Whole
+    at: NumericDate
+    actor: str
+    """Empty for the service."""
+    action: str
+    subject: Uuid
+    reason: str

@@ -11,6 +11,7 @@ from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
+from chassis.bots import is_bot
 from chassis.errors import InvalidArgument, NotAuthenticated, NotFound, RateLimited
 from chassis.ids import Tenant
 from chassis.text import is_identifier
@@ -22,6 +23,7 @@ from gateway.identity.authentication import DEFAULT_TTL_SECONDS, issue
 from gateway.identity.identity import Identity
 from gateway.identity.issuers import DEV_AUDIENCE, DEV_ISSUER, DEV_TOKEN_SECONDS
 from gateway.identity.tickets import TICKET_SECONDS
+from gateway.protocol.scopes import SOCKET
 
 log = structlog.get_logger()
 Role = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\A[^\x00-\x1f\x7f]+\Z")]
@@ -38,7 +40,7 @@ class DevLogin(msgspec.Struct, forbid_unknown_fields=True):
     ttl: Annotated[int, Meta(ge=1, le=DEV_TOKEN_SECONDS)] = DEFAULT_TTL_SECONDS
 
 
-@operation({201: shapes.Ticket}, cost=2)
+@operation({201: shapes.Ticket}, cost=2, scope=SOCKET)
 async def sell_ticket(request: Request, identity: Identity) -> Response:
     """Issue a one-time ticket for the WebSocket."""
     api = api_of(request)
@@ -52,7 +54,7 @@ async def dev_login(request: Request, body: DevLogin) -> Response:
     api = api_of(request)
     if api.dev_issuer is None:
         raise NotFound
-    if not is_identifier(body.user):
+    if not is_identifier(body.user) or is_bot(body.user):
         raise InvalidArgument("The user cannot be an id")
     request.state.authenticated = True  # a token must not be cached either
     now = time.time()

@@ -9,6 +9,7 @@ from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
+from chassis.bots import BotScope
 from chassis.errors import BlockedMedia, Conflict, HubbubError, NotAllowed, NotFound
 from chassis.proto_enums import to_word
 from gateway.http import convert, shapes
@@ -47,7 +48,7 @@ class MediaQuery(msgspec.Struct):
     variant: Literal["", "thumb"] = ""
 
 
-@operation({201: shapes.CreatedUpload}, NotAllowed, NotFound, cost=5)
+@operation({201: shapes.CreatedUpload}, NotAllowed, NotFound, cost=5, scope=BotScope.UPLOAD)
 async def create_upload(request: Request, identity: Identity, body: NewUpload) -> Response:
     """Create an upload; returns how to upload the bytes."""
     if await _role(request, identity, body.channel) == _READER:
@@ -65,7 +66,7 @@ async def create_upload(request: Request, identity: Identity, body: NewUpload) -
     return answer(convert.created_upload(made.upload, made.form), 201)
 
 
-@operation({200: shapes.Upload}, Conflict, cost=2)
+@operation({200: shapes.Upload}, Conflict, cost=2, scope=BotScope.UPLOAD)
 async def complete_upload(request: Request, identity: Identity) -> Response:
     """Declare that the bytes are uploaded."""
     asked = CompleteUploadRequest(tenant=identity.tenant, user=identity.user, upload=name_in_path(request, "upload"))
@@ -73,13 +74,13 @@ async def complete_upload(request: Request, identity: Identity) -> Response:
     return answer(convert.upload(found.upload))
 
 
-@operation({200: shapes.Upload}, cost=1)
+@operation({200: shapes.Upload}, cost=1, scope=BotScope.UPLOAD)
 async def get_upload(request: Request, identity: Identity) -> Response:
     """Get an upload's state; for its owner and the members of its channel."""
     return answer(convert.upload(await _visible(request, identity)))
 
 
-@operation({302: None}, BlockedMedia, Conflict, cost=1)
+@operation({302: None}, BlockedMedia, Conflict, cost=1, scope=BotScope.READ)
 async def get_media(request: Request, identity: Identity, query: MediaQuery) -> Response:
     """Redirect to the bytes of a clean upload; the link lasts a few minutes."""
     upload = await _visible(request, identity)

@@ -6,10 +6,12 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from chassis.bots import BotScope
 from gateway.http import convert, shapes
 from gateway.http.api import Limit, Words, answer, api_of, ask, page
 from gateway.http.operation import operation
 from gateway.identity.identity import Identity
+from gateway.protocol.scopes import Beyond
 from hubbub.messages.v1.messages_service_pb2 import ListUsersRequest
 
 _MOST = 200
@@ -23,14 +25,14 @@ class PeopleQuery(msgspec.Struct):
     cursor: Words = ""
 
 
-@operation({200: shapes.Me}, cost=1)
+@operation({200: shapes.Me}, cost=1, scope=Beyond.ANY)
 async def me(request: Request, identity: Identity) -> Response:
     """Get the caller."""
     admission = await api_of(request).access.admit(identity)  # cached a moment ago
     return answer(shapes.Me(identity.user, identity.tenant, admission.name, list(identity.roles)))
 
 
-@operation({200: shapes.Page[shapes.User]}, cost=2)
+@operation({200: shapes.Page[shapes.User]}, cost=2, scope=BotScope.READ)
 async def list_users(request: Request, identity: Identity, query: PeopleQuery) -> Response:
     """List users of the tenant."""
     asked = ListUsersRequest(

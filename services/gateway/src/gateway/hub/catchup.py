@@ -104,7 +104,10 @@ class CatchUps:
             raise RateLimited("Too many syncs at once")
 
     async def _sync(self, connection: Connection, ref: Ref, positions: Mapping[str, int], epoch: str | None) -> None:
-        account = connection.account
+        account, trail = connection.account, connection.trail
+        if trail is not None and positions:
+            trail.forget()
+            trail.catching_named = True
         try:
             sync = self._plan(connection, ref, positions, epoch)
             if self._in_memory(sync):
@@ -117,6 +120,9 @@ class CatchUps:
             self._break(connection, "broken", Close.RESYNC_NEEDED)
         except RateLimited as error:
             self._writer.send(connection, refusal(error, ref))
+        finally:
+            if trail is not None:
+                trail.catching_named = False
 
     async def _answer(self, sync: Sync, outcome: str) -> None:
         """Buffer new events, and send what is missing. Raises `Broken`."""

@@ -34,7 +34,7 @@ _stale = EVENTS.labels("stale")
 
 LINGER_SECONDS = 0.001, 0.02
 """The first and the longest pause before a read."""
-GATHERED = 16, 32
+GATHERED = 32, 128
 """A pause in which fewer entries gathered is doubled, one in which more did is halved."""
 
 

@@ -376,9 +376,9 @@ class Hub:
                 self._close(connection, Close.RESYNC_NEEDED)  # removed and added again within one catch-up
             elif catching is not None and under_way is not None and connection in under_way.newcomers:
                 if exact:  # the membership that was being verified did not exist yet
-                    channel.catch(connection, channel.head, exact=True)
+                    channel.catch(connection, channel.head, exact=True, joining=True)
             elif not channel.holds(connection):
-                channel.catch(connection, channel.head, exact=exact)
+                channel.catch(connection, channel.head, exact=exact, joining=True)
                 newcomers.append(connection)
         if under_way is not None:
             under_way.newcomers += newcomers

@@ -1,6 +1,7 @@
 """Admits a verified user or not: asks the messages service whether the user is blocked, the token revoked, or the session over.
 
 The answer is cached for a few seconds, so that a page that makes ten calls costs one. A revocation of the user drops it at once.
+A bot's token counts as a session.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 CACHED_SECONDS = 10.0
 CACHED = 10_000
 """Users in the cache."""
+SESSIONS = 20
+"""Sessions of one user in the cache: as many as a bot may have tokens."""
 REVOKED = 10_000
 """Users whose last revocation is remembered."""
 ATTEMPTS = 3
@@ -49,8 +52,8 @@ class AccessCache:
         self._cut_off = cut_off
         """Whether a revocation may have been missed: the gateway has no valid lease."""
         self._clock = clock
-        self._known: OrderedDict[tuple[str, str], tuple[Identity, Admission, float]] = OrderedDict()
-        """By tenant and user, oldest first: the identity that was admitted, the answer, the expiry."""
+        self._known: OrderedDict[tuple[str, str], dict[str, tuple[Identity, Admission, float]]] = OrderedDict()
+        """By tenant and user, and by session, oldest first: the identity that was admitted, the answer, the expiry."""
         self.revocations = 0
         """Number of revocations received."""
         self._revoked: OrderedDict[tuple[str, str], int] = OrderedDict()
@@ -61,7 +64,7 @@ class AccessCache:
     async def admit(self, identity: Identity) -> Admission:
         """Admit a user. Raises `NotAuthenticated` if blocked, revoked or signed out, and `Unavailable`."""
         key = (identity.tenant, identity.user)
-        known = self._known.get(key)
+        known = self._known.get(key, {}).get(identity.session)
         if known is not None and known[0] == identity and self._clock() < known[2] and not self._cut_off():
             return known[1]
         for _attempt in range(ATTEMPTS):
@@ -74,7 +77,11 @@ class AccessCache:
             raise Unavailable
         admission = Admission(answer.user.name, answer.session_ends_at)
         if not self._cut_off():
-            self._known[key] = (identity, admission, asked + CACHED_SECONDS)
+            sessions = self._known.setdefault(key, {})
+            sessions.pop(identity.session, None)
+            sessions[identity.session] = (identity, admission, asked + CACHED_SECONDS)
+            if len(sessions) > SESSIONS:
+                del sessions[next(iter(sessions))]
             self._known.move_to_end(key)
             if len(self._known) > CACHED:
                 self._known.popitem(last=False)
@@ -85,7 +92,7 @@ class AccessCache:
         return max(self._forgotten, self._revoked.get((identity.tenant, identity.user), 0)) > revocations
 
     def forget(self, tenant: str, user: str) -> None:
-        """Drop the cached answer: the user was blocked, unblocked, revoked or signed out."""
+        """Drop the cached answers: the user was blocked, unblocked, revoked or signed out."""
         self.revocations += 1
         self._known.pop((tenant, user), None)
         self._revoked[tenant, user] = self.revocations

@@ -1,4 +1,4 @@
-"""Verifies tokens: the issuer, the audience, and the claims' types and times.
+"""Verifies tokens: the issuer, the audience, and the claims' types and times. Tokens of bots are looked up instead.
 
 A signature is verified once while its key stays the same; everything that depends on the time is checked at each use.
 `chassis.jwt` parses tokens, `issuers` holds the keys, and `access_cache` checks whether the user is blocked or the token revoked.
@@ -17,10 +17,12 @@ import msgspec
 from msgspec import Meta
 
 from chassis import jwt
+from chassis.bots import TOKEN_PREFIX, is_bot, token_credential
 from chassis.errors import NotAuthenticated
 from chassis.ids import Tenant
 from chassis.jwt import InvalidTokenError, NumericDate, VerificationKey
 from chassis.text import is_identifier, readable
+from gateway.identity.bots import BotIdentities
 from gateway.identity.identity import Identity
 from gateway.identity.issuers import DevIssuer, Issuer
 
@@ -66,11 +68,15 @@ class _Verified(NamedTuple):
 
 
 class Authenticator:
-    """Verifies tokens of every trusted issuer."""
+    """Verifies tokens of every trusted issuer, and of bots."""
 
-    def __init__(self, issuers: Mapping[str, Issuer], clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, issuers: Mapping[str, Issuer], bots: BotIdentities | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
         self._issuers = issuers
         """By `iss`."""
+        self._bots = bots
+        """None refuses every bot."""
         self._clock = clock
         self._verified: OrderedDict[bytes, _Verified] = OrderedDict()
         """By the token's digest, least recently used first."""
@@ -81,7 +87,12 @@ class Authenticator:
         return len(self._verified)
 
     async def identify(self, token: str) -> Identity:
-        """The identity of a token. Raises `NotAuthenticated`, without a reason, which would help an attacker."""
+        """The identity of a token. Raises `NotAuthenticated`, without a reason, which would help an attacker.
+
+        Also `Unavailable`, while a bot's token cannot be looked up.
+        """
+        if token.startswith(TOKEN_PREFIX) and self._bots is not None:
+            return await self._bots.identify(token_credential(token))
         claims, issuer, _, _ = await self._claims(token)
         self._check(claims, issuer)
         return Identity(
@@ -119,6 +130,7 @@ class Authenticator:
             or claims.exp - claims.iat > issuer.longest_seconds
             or max(claims.iat, claims.nbf, claims.auth_time) > now + LEEWAY_SECONDS
             or not is_identifier(claims.sub)
+            or is_bot(claims.sub)
         ):
             raise NotAuthenticated
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from chassis.bots import BotScope
 from hubbub.messages.v1.messages_pb2 import Caller
 
 _LATEST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
@@ -26,7 +27,11 @@ class Identity:
     authenticated_at: float = 0.0
     """When the user last proved who they are to the issuer (`auth_time`), in Unix seconds; 0 if it does not say."""
     session: str = ""
-    """The browser session that the user signed in with; empty for a token."""
+    """The browser session that the user signed in with, or the id of a bot's token; empty for a token of an issuer."""
+    scopes: frozenset[BotScope] | None = None
+    """What a bot's token permits; None for a person. `identity.scopes` judges by it."""
+    hook: str = ""
+    """The channel of the incoming webhook as which the caller posts; empty for any other caller."""
 
     @property
     def ends_at(self) -> str:

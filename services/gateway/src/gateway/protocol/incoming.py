@@ -5,7 +5,8 @@ docs/protocol.md: input that is not a JSON object or nests too deeply ends the c
 or a wrong field is answered with an `error` frame (`FrameRefused`), which carries the frame's `ref` if it has a usable one. The
 work for a frame is linear in its bytes, in passes of C code, because bytes are what it costs its sender.
 
-To add a frame: a class here with its cost, its member in `Frame`, its checks in `_check`, and its handler in `commands.dispatch`.
+To add a frame: a class here with its cost and scope, its member in `Frame`, its checks in `_check`, and its handler in
+`commands.dispatch`.
 """
 
 from __future__ import annotations
@@ -18,9 +19,12 @@ from typing import Annotated, ClassVar, Literal, NoReturn, TypeAlias, get_args
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
+from chassis.blocks import Blocks
+from chassis.bots import BotScope
 from chassis.emoji import normalized
 from chassis.errors import HubbubError, InvalidFrame, TooLarge
 from chassis.text import UnfitTextError
+from gateway.protocol.scopes import Beyond, Scope
 
 FRAME_BYTES = 64 * 1024
 TEXT_BYTES = 16 * 1024
@@ -49,6 +53,8 @@ class _Frame(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", kw_on
 
     cost: ClassVar[float]
     """Tokens that a frame of this type costs, besides those for its bytes. Every type declares its own."""
+    scope: ClassVar[Scope]
+    """What the token of a bot must permit. Every type declares its own."""
     silent: ClassVar[bool] = False
     """A frame of this type that is accepted has no answer."""
     ref: Raw | UnsetType = UNSET
@@ -58,6 +64,7 @@ class Send(_Frame, tag="send"):
     """Post a message, with either `text` or `sealed`."""
 
     cost: ClassVar[float] = 1.0
+    scope: ClassVar[Scope] = BotScope.WRITE
     channel: Id
     key: Id
     text: str | UnsetType = UNSET
@@ -66,22 +73,28 @@ class Send(_Frame, tag="send"):
     thread: Id | None = None
     attachments: Annotated[list[Id], Meta(max_length=10)] = []
     mentions: Annotated[list[Id], Meta(max_length=100)] = []
+    blocks: Blocks = []
+    """Of bots only."""
 
 
 class Edit(_Frame, tag="edit"):
     """Replace a message's content, with either `text` or `sealed`."""
 
     cost: ClassVar[float] = 1.0
+    scope: ClassVar[Scope] = BotScope.WRITE
     channel: Id
     message: Id
     text: str | UnsetType = UNSET
     sealed: bytes | UnsetType = UNSET
+    blocks: Blocks = []
+    """Of bots only; none removes those that the message has."""
 
 
 class Delete(_Frame, tag="delete"):
     """Delete a message."""
 
     cost: ClassVar[float] = 1.0
+    scope: ClassVar[Scope] = BotScope.WRITE
     channel: Id
     message: Id
 
@@ -90,6 +103,7 @@ class React(_Frame, tag="react"):
     """Add or remove a reaction."""
 
     cost: ClassVar[float] = 1.0
+    scope: ClassVar[Scope] = BotScope.REACT
     channel: Id
     message: Id
     emoji: Id
@@ -100,6 +114,7 @@ class Pin(_Frame, tag="pin"):
     """Pin or unpin a message."""
 
     cost: ClassVar[float] = 1.0
+    scope: ClassVar[Scope] = BotScope.MANAGE
     channel: Id
     message: Id
     remove: bool = False
@@ -110,6 +125,7 @@ class Sync(_Frame, tag="sync"):
 
     cost: ClassVar[float] = 1.0
     """And more for many positions: `commands.dispatch`."""
+    scope: ClassVar[Scope] = BotScope.READ
     positions: dict[str, Seq]
     epoch: Id | UnsetType = UNSET
     """The epoch of the positions, as `hello` named it."""
@@ -119,6 +135,7 @@ class Read(_Frame, tag="read"):
     """Move the read position."""
 
     cost: ClassVar[float] = 1.0
+    scope: ClassVar[Scope] = BotScope.READ
     silent: ClassVar[bool] = True
     channel: Id
     seq: Seq
@@ -128,6 +145,7 @@ class Typing(_Frame, tag="typing"):
     """The user is typing."""
 
     cost: ClassVar[float] = 0.2
+    scope: ClassVar[Scope] = BotScope.WRITE
     silent: ClassVar[bool] = True
     channel: Id
 
@@ -137,6 +155,7 @@ class Watch(_Frame, tag="watch"):
 
     cost: ClassVar[float] = 1.0
     """And more for users that it adds: `commands.dispatch`."""
+    scope: ClassVar[Scope] = BotScope.READ
     silent: ClassVar[bool] = True
     users: list[Id]
 
@@ -145,6 +164,7 @@ class Status(_Frame, tag="status"):
     """The user's presence on this connection."""
 
     cost: ClassVar[float] = 0.5
+    scope: ClassVar[Scope] = BotScope.READ
     silent: ClassVar[bool] = True
     status: Literal["online", "away", "dnd"]
 
@@ -154,6 +174,7 @@ class Token(_Frame, tag="token"):
 
     cost: ClassVar[float] = 5.0
     """Verifying a signature is expensive."""
+    scope: ClassVar[Scope] = Beyond.ANY
     token: Annotated[str, Meta(min_length=1, max_length=8 * 1024)] | UnsetType = UNSET
     ticket: Annotated[str, Meta(min_length=1, max_length=128)] | UnsetType = UNSET
 
@@ -162,18 +183,19 @@ class Ping(_Frame, tag="ping"):
     """Ask for a pong."""
 
     cost: ClassVar[float] = 0.2
+    scope: ClassVar[Scope] = Beyond.ANY
 
 
 Frame: TypeAlias = Send | Edit | Delete | React | Pin | Sync | Read | Typing | Watch | Status | Token | Ping
 
 
-def require_costs(kinds: Iterable[type]) -> None:
-    """Raise `TypeError` for a type of frame that does not declare its own cost."""
-    if free := [kind.__name__ for kind in kinds if "cost" not in vars(kind)]:
-        raise TypeError(f"frames without a declared cost: {free}")
+def require_declarations(kinds: Iterable[type]) -> None:
+    """Raise `TypeError` for a type of frame that does not declare its own cost and scope."""
+    if lacking := [kind.__name__ for kind in kinds if not vars(kind).keys() >= {"cost", "scope"}]:
+        raise TypeError(f"frames without a declared cost or scope: {lacking}")
 
 
-require_costs(get_args(Frame))
+require_declarations(get_args(Frame))
 
 
 class _Reference(msgspec.Struct):

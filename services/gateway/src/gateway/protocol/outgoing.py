@@ -256,18 +256,23 @@ def places(memberships: bytes) -> list[Place]:
     return _read_places(memberships) if memberships else []
 
 
+def views(listed: bytes) -> list[ChannelView]:
+    """The channels of `hello`."""
+    return _read_views(listed)
+
+
 def started(listed: bytes, differing: Mapping[str, Start | None]) -> Raw:
     """The channels of `hello` from those of a session. Those that are None in `differing` are left out."""
     if not listed or not differing:
         return Raw(listed or b"[]")
-    views = []
+    shown = []
     for view in _read_views(listed):
         start = differing.get(view.id, _AS_LOADED)
         if start is _AS_LOADED:
-            views.append(view)
+            shown.append(view)
         elif start is not None:
-            views.append(msgspec.structs.replace(view, seq=start.seq, role=view.role if start.role is None else start.role))
-    return Raw(_encode(views))
+            shown.append(msgspec.structs.replace(view, seq=start.seq, role=view.role if start.role is None else start.role))
+    return Raw(_encode(shown))
 
 
 def moment(timestamp: Timestamp) -> str:

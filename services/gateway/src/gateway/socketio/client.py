@@ -7,7 +7,7 @@ connection of the gateway like any other, and its events are frames of docs/prot
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
@@ -24,6 +24,7 @@ from gateway.socketio.owner import INVALID_NAMESPACE, PacketOwner, frames
 from gateway.socketio.session import CLOSING_SECONDS, Session
 from gateway.socketio.socket_packets import MAIN, Packet, Type
 from gateway.socketio.wire import OPENING
+from gateway.trail import Trail
 from gateway.wire.registry import Registry
 from gateway.wire.sweep import NEVER
 from gateway.wire.websocket import CONTROL_COST
@@ -42,11 +43,16 @@ class Auth(msgspec.Struct, frozen=True):
     positions: Raw | UnsetType = UNSET
     epoch: Raw | UnsetType = UNSET
     hold: bool = False
+    pid: Any = None
+    offset: Any = None
+    """The session with which the client wants to go on, and the last event that it has received. Wrong ones are not found."""
 
 
 _parse_auth = msgspec.json.Decoder(Auth).decode
 _parse_name = msgspec.json.Decoder(str).decode
 _encode = msgspec.json.Encoder().encode
+_OPEN = incoming.Sync(positions={}, ref=OPENING)
+"""Opens the flow where the channels stand."""
 
 
 class Admission:
@@ -56,8 +62,8 @@ class Admission:
         """The identity by which a client connects. Raises `HubbubError`."""
         raise NotImplementedError
 
-    async def open(self, client: Client, identity: Identity) -> None:
-        """Open its connection, which calls `Client.adopt`. Raises `HubbubError`."""
+    async def open(self, client: Client, identity: Identity, auth: Auth) -> None:
+        """Open its connection, which calls `Client.adopt` and `Client.greet`. Raises `HubbubError`."""
         raise NotImplementedError
 
     def start(self, client: Client, auth: Auth) -> None:
@@ -74,7 +80,7 @@ class Client(PacketOwner):
 
     __slots__ = (
         "_admission", "_connecting", "_dispatch", "_overdue", "_registry",
-        "address", "connection", "identity", "known", "session", "shown", "stranger",
+        "address", "connection", "epoch", "identity", "known", "pid", "recovered", "session", "shown", "stranger",
     )  # fmt: skip
 
     def __init__(
@@ -102,6 +108,12 @@ class Client(PacketOwner):
         """Set once the session begins."""
         self.connection: Connection | None = None
         """None until the client has connected."""
+        self.pid = ""
+        """The name under which the session can be recovered; empty until the client has connected."""
+        self.epoch = ""
+        """The store's epoch when it connected."""
+        self.recovered = False
+        """The session goes on with an earlier one."""
         self._connecting = False
         """A `CONNECT` is being decided."""
         self._overdue = False
@@ -167,30 +179,36 @@ class Client(PacketOwner):
         try:
             sync = _sync(auth)
             self.identity = await self._admission.identify(self, auth)
-            await self._admission.open(self, self.identity)
+            await self._admission.open(self, self.identity, auth)
         except (Unavailable, RateLimited, TimeoutError):
             self.session.close(Close.RESTARTING)
         except HubbubError as error:
             self.refuse(error)
         else:
-            if self.connection is not None and not auth.hold:
+            if self.connection is not None and self.recovered:
+                self._open_flow(self.connection, _OPEN)
+            elif self.connection is not None and not auth.hold:
                 self._open_flow(self.connection, sync)
         finally:
             self._connecting = False
 
     def adopt(self, connection: Connection) -> bool:
-        """Give a connection its transport and answer `CONNECT`; False if the session has ended. `hello` comes next."""
+        """Give a connection its transport; False if the session has ended. `greet` comes next."""
         session = self.session
         if session.closing is not None:
             return False
         connection.last_frame = NEVER  # the session has a heartbeat of its own
         connection.bucket = session.bucket
         self.connection = connection
-        session.transport.write(frames(Packet(Type.CONNECT, data=_encode({"sid": connection.id}))))
         self.moved(session)
         self.stop_waiting()
         self._decided()
         return True
+
+    def greet(self, connection: Connection, pid: str, trail: Trail, *, recovered: bool) -> None:
+        """Answer `CONNECT`. `hello` comes next, unless an earlier session goes on."""
+        self.pid, self.recovered, connection.trail = pid, recovered, trail
+        self.session.transport.write(frames(Packet(Type.CONNECT, data=_encode({"sid": connection.id, "pid": pid}))))
 
     def _open_flow(self, connection: Connection, sync: incoming.Sync) -> None:
         """Open the flow of events as a first `sync` would."""
@@ -257,6 +275,18 @@ class Client(PacketOwner):
         else:
             self._registry.gone(self.connection)
 
+    def pinged(self, session: Session) -> None:
+        """What was written so far is confirmed by the answer."""
+        del session
+        if self.connection is not None and self.connection.trail is not None:
+            self.connection.trail.pinged()
+
+    def ponged(self, session: Session) -> None:
+        """The client has received what was written before the ping."""
+        del session
+        if self.connection is not None and self.connection.trail is not None and self.connection.catching is None:
+            self.connection.trail.confirmed()
+
     def moved(self, session: Session) -> None:
         """The connection takes the session's transport."""
         connection = self.connection
@@ -299,7 +329,7 @@ class Client(PacketOwner):
 def _sync(auth: Auth) -> incoming.Sync:
     """The `sync` that opens the flow. Raises `HubbubError` for positions that are not valid."""
     if auth.positions is UNSET:
-        return incoming.Sync(positions={}, ref=OPENING)
+        return _OPEN
     fields = {"positions": auth.positions, **({"epoch": auth.epoch} if auth.epoch is not UNSET else {})}
     try:
         frame = incoming.decode_fields("sync", _encode(fields), Raw(b'["connect",null]'))

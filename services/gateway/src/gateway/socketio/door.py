@@ -9,30 +9,47 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from chassis.errors import Internal, NotAllowed, NotAuthenticated, RateLimited, Unavailable
+from msgspec import Raw
+
+from chassis.errors import Internal, NotAllowed, NotAuthenticated, RateLimited, TooLarge, Unavailable
 from gateway.commands.dispatch import Dispatch
 from gateway.door.opening import Opening
 from gateway.door.upgrade import HANDSHAKE_COST, HANDSHAKE_SECONDS
+from gateway.hub.epoch import StoreEpoch
 from gateway.identity.authentication import Authenticator
 from gateway.identity.identity import Identity
 from gateway.identity.origin import may_use
 from gateway.identity.tickets import Tickets
+from gateway.metrics import RECOVERIES
 from gateway.model import Connection
+from gateway.protocol.close_codes import Close
+from gateway.protocol.outgoing import ChannelView, Ref, encode, refusal
 from gateway.rates.bucket import Bucket
 from gateway.rates.shared import SharedRates
 from gateway.socketio.client import CONNECT_SECONDS, Admission, Auth, Client
 from gateway.socketio.handshake import Handshake, Transport
+from gateway.socketio.held import State
+from gateway.socketio.held import encode as encode_state
+from gateway.socketio.recovery import Recovery
+from gateway.socketio.resumption import resume
 from gateway.socketio.session import Heartbeat, Owner, Session
 from gateway.socketio.wire import SOCKET_IO
+from gateway.state.presence import Presences
 from gateway.supervise import guarded
+from gateway.trail import Trail
 from gateway.wire.registry import Registry
 
 SOCKET_IO_PATH = "/socket.io/"
 HEARTBEAT = Heartbeat(25.0, 20.0)
 STRANGERS = 100
 """Sessions of one address whose client is not known yet."""
+OFFSET_CHARACTERS = 128
+NO_OFFSET = ""
+"""In place of what cannot be an offset: no event has it."""
+WATCH: Ref = Raw(b'["watch",null]')
+"""The `ref` of a `watch` without a callback."""
 REQUEST_COST = 0.2
 """Of a user's requests and of the session's rate, for each request of a session that polls."""
 
@@ -53,6 +70,9 @@ class SocketIoDoor(Admission):
         allowed_origins: frozenset[str],
         late_auth: bool,
         accepting: Callable[[], bool],
+        recovery: Recovery,
+        presences: Presences,
+        epoch: StoreEpoch,
     ) -> None:
         self._registry = registry
         self._opening = opening
@@ -68,8 +88,15 @@ class SocketIoDoor(Admission):
         """False before the bus is followed, and during the drain."""
         self._strangers: Counter[str] = Counter()
         """Number of sessions whose client is not known yet, by address."""
+        self._recovery = recovery
+        self._presences = presences
+        self._epoch = epoch
         self._clients: dict[Connection, Client] = {}
+        self._by_pid: dict[str, Connection] = {}
+        """Open connections whose sessions can be recovered."""
+        registry.before_end.append(self._connection_ends)
         registry.on_end.append(self._connection_ended)
+        recovery.on_claim = self._claimed
 
     # Sessions.
 
@@ -138,8 +165,13 @@ class SocketIoDoor(Admission):
             raise NotAuthenticated
         return known
 
-    async def open(self, client: Client, identity: Identity) -> None:
-        """Open the connection of a client. Raises `HubbubError`, `TimeoutError`."""
+    async def open(self, client: Client, identity: Identity, auth: Auth) -> None:
+        """Open the connection of a client, which may go on with an earlier session. Raises `HubbubError`, `TimeoutError`."""
+        pid = await self._recovery.fetch(auth.pid, identity) if auth.pid is not None else ""
+        offset = auth.offset
+        if offset is not None and not (isinstance(offset, str) and len(offset) <= OFFSET_CHARACTERS):
+            offset = NO_OFFSET
+        state: State | None = None
 
         def hand_over(connection: Connection) -> bool:
             adopted = client.adopt(connection)
@@ -147,8 +179,58 @@ class SocketIoDoor(Admission):
                 self._clients[connection] = client
             return adopted
 
+        def greet(connection: Connection, views: Sequence[ChannelView]) -> bool:
+            nonlocal state
+            state = self._recovery.held.take(pid, identity.tenant, identity.user)
+            most, epoch = self._opening.limits.sync_events, self._epoch.id
+            found = resume(connection, state, offset, views=views, epoch=epoch, most_events=most) if state else None
+            if auth.pid is not None:
+                RECOVERIES.labels("recovered" if found else "refused" if state else "unknown").inc()
+            trail = Trail(offset) if found else Trail(None, offset)
+            client.greet(connection, pid if found else self._recovery.new_pid(), trail, recovered=found is not None)
+            self._by_pid[client.pid] = connection
+            client.epoch = epoch
+            if found is None:
+                return False
+            for lost in found.left:
+                self._registry.writer.send(connection, encode(lost))
+            for gained in found.joined:
+                self._registry.writer.send(connection, encode(gained))
+            connection.waiting.update(found.starts)
+            return True
+
         async with asyncio.timeout(HANDSHAKE_SECONDS):
-            await self._opening.open(identity, SOCKET_IO, hand_over)
+            await self._opening.open(identity, SOCKET_IO, hand_over, greet)
+        if state is not None and client.recovered and client.connection is not None:
+            self._restore(client.connection, state)
+
+    def _restore(self, connection: Connection, state: State) -> None:
+        """What an earlier session had set: the users that it watched, and its status."""
+        if connection.closing is not None:
+            return
+        self._presences.changed(connection, state.status)
+        try:
+            self._presences.watch(connection, frozenset(state.watched))
+        except TooLarge as error:
+            self._registry.writer.send(connection, refusal(error, WATCH))
+
+    def _claimed(self, pid: str, tenant: str, user: str) -> None:
+        """End the open connection of a session that its user claims."""
+        connection = self._by_pid.get(pid)
+        if connection is not None and (connection.account.tenant, connection.account.user) == (tenant, user):
+            self._registry.close(connection, Close.BY_CLIENT)
+
+    def _connection_ends(self, connection: Connection) -> None:
+        """Keep the session of a connection whose client may come back."""
+        client = self._clients.get(connection)
+        if client is None or self._by_pid.pop(client.pid, None) is None:
+            return
+        reason = connection.closing
+        if reason is None or not reason.reconnect or reason is Close.INTERNAL_ERROR:
+            return
+        state = State.of(connection, client.epoch, self._presences.status(connection))
+        if state is not None:
+            self._recovery.held.put(client.pid, encode_state(state))
 
     def _connection_ended(self, connection: Connection) -> None:
         client = self._clients.pop(connection, None)

@@ -17,8 +17,17 @@ import grpc
 from chassis.errors import InvalidArgument
 from gateway.socketio.engine import Engine
 from gateway.socketio.handover import CHUNK_BYTES
+from gateway.socketio.recovery import Recovery
 from gateway.socketio.requests import Request
-from hubbub.gateway.v1.gateway_service_pb2 import HandOverRequest, HandOverResponse, Header, RelayRequest, RelayResponse
+from hubbub.gateway.v1.gateway_service_pb2 import (
+    HandOverRequest,
+    HandOverResponse,
+    Header,
+    RelayRequest,
+    RelayResponse,
+    TakeSessionRequest,
+    TakeSessionResponse,
+)
 from hubbub.gateway.v1.gateway_service_pb2_grpc import GatewayServiceServicer
 
 SERVICE = "hubbub.gateway.v1.GatewayService"
@@ -31,14 +40,19 @@ _Context = grpc.aio.ServicerContext[Any, Any]
 class PeerService(GatewayServiceServicer):
     """The RPCs."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, recovery: Recovery) -> None:
         self._engine = engine
+        self._recovery = recovery
 
     async def HandOver(self, request: HandOverRequest, _context: _Context) -> HandOverResponse:  # noqa: N802
         """Answer a request. Cancellation gives it up."""
         answer = await self._engine.answer(_request(request), handed_on=True)
         headers = [Header(name=name, value=value) for name, value in answer.headers.items()]
         return HandOverResponse(status=int(answer.status), headers=headers, body=answer.body)
+
+    async def TakeSession(self, request: TakeSessionRequest, _context: _Context) -> TakeSessionResponse:  # noqa: N802
+        """Give a session to the calling gateway."""
+        return self._recovery.take(request)
 
     async def Relay(  # noqa: N802
         self, requests: AsyncIterator[RelayRequest], _context: _Context

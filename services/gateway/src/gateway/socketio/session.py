@@ -74,6 +74,12 @@ class Owner:
         """The transport is closed: call `session.ended`."""
         session.ended(Close.VANISHED)
 
+    def pinged(self, session: Session) -> None:
+        """A ping is about to be written."""
+
+    def ponged(self, session: Session) -> None:
+        """The client has answered the ping: it has received everything written before that."""
+
     def moved(self, session: Session) -> None:
         """The session has upgraded: `session.transport` is another one."""
 
@@ -103,7 +109,8 @@ class Session:
     """One session."""
 
     __slots__ = (
-        "_forget", "_heartbeat", "_timer", "bucket", "closing", "id", "owner", "polling", "posting", "probe", "transport",
+        "_forget", "_heartbeat", "_pinged", "_timer",
+        "bucket", "closing", "id", "owner", "polling", "posting", "probe", "transport",
     )  # fmt: skip
 
     def __init__(
@@ -126,6 +133,8 @@ class Session:
         self._heartbeat = heartbeat
         self._forget = forget
         """Called once the session's transport is closed."""
+        self._pinged = False
+        """A ping awaits its answer."""
         self._timer: asyncio.TimerHandle | None = None
         """The next ping, or the end of the wait for its answer."""
 
@@ -156,6 +165,9 @@ class Session:
             return
         match packet.type:
             case Type.PONG:
+                if self._pinged:
+                    self._pinged = False
+                    self.owner.ponged(self)
                 self._ping_later()
             case Type.CLOSE:
                 self.owner.closed_by_client(self, 0, self.farewell)
@@ -282,6 +294,8 @@ class Session:
         self._expect(due, self._ping, due)
 
     def _ping(self, due: float) -> None:
+        self._pinged = True
+        self.owner.pinged(self)
         self.owner.write(self, PING)
         self._expect(due + self._heartbeat.timeout_seconds, self.close, Close.NO_HEARTBEAT)
 

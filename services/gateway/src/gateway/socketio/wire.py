@@ -7,15 +7,17 @@ acknowledgement. Without a callback success is silent, and a failure is the even
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec import Raw
 
-from gateway.model import Connection
+from gateway.model import Connection, Framed
 from gateway.protocol.close_codes import Close
-from gateway.protocol.outgoing import Ref
+from gateway.protocol.outgoing import ChannelView, Ref
 from gateway.socketio.polling import Polling
+from gateway.trail import Kind, Mark
 from gateway.wire.framing import close_frame, text_frame
 
 SILENT_SECONDS = 10.0
@@ -24,8 +26,11 @@ OPENING: Ref = Raw(b"null")
 """The `ref` of the sync that opens the flow by itself: there is nothing to tell of it."""
 _SHARED = b'{"type":"event",'
 """How the payload of a log entry begins: almost all that is written, and to many at a time."""
+_match_event = re.compile(_SHARED.replace(b"{", rb"\{") + rb'"channel":"([^"\\:]{1,64})","seq":([0-9]{1,19}),').match
 _DISCONNECT = text_frame(b"41")
 _decode = msgspec.json.Decoder(dict[str, Raw]).decode
+_decode_view = msgspec.json.Decoder(ChannelView).decode
+_decode_text = msgspec.json.Decoder(str).decode
 _decode_ref = msgspec.json.Decoder(tuple[str | None, int | None] | None).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -33,9 +38,13 @@ _encode = msgspec.json.Encoder().encode
 class SocketIoWire:
     """The `Wire` of every Socket.IO client, whatever its transport: `socketio.polling` takes WebSocket frames, too."""
 
-    def join(self, payloads: Sequence[bytes]) -> bytes:
-        """The packets for all payloads, in order, each in a text message."""
-        return b"".join([_packets(payload) if type(payload) is bytes else payload for payload in payloads])
+    def join(self, payloads: Sequence[bytes]) -> Framed:
+        """The packets for all payloads, in order, each in a text message; with what they tell about channels."""
+        marks: list[Mark] = []
+        joined = Framed(b"".join([_packets(payload, marks) for payload in payloads]))
+        if marks:
+            joined.marks = tuple(marks)
+        return joined
 
     def close(self, reason: Close) -> bytes:
         """The event `closing`, `DISCONNECT` for a client that must stay away, and the close frame."""
@@ -51,11 +60,22 @@ class SocketIoWire:
 SOCKET_IO = SocketIoWire()
 
 
-def _packets(payload: bytes) -> bytes:
-    if payload.startswith(_SHARED):
-        return text_frame(b'42["event",{%b]' % payload[len(_SHARED) :])
+def _packets(payload: bytes, marks: list[Mark]) -> bytes:
+    """The packets of a payload; what it tells about a channel is added to `marks`."""
+    if (found := _match_event(payload)) is not None:
+        channel, seq = found.groups()
+        marks.append(Mark(channel.decode(), int(seq)))
+        return text_frame(b'42["event",{%b,"%b:%b"]' % (payload[len(_SHARED) :], channel, seq))
+    if isinstance(payload, Framed):
+        marks += payload.marks
+        return payload
     fields = _decode(payload)
     name = msgspec.json.decode(fields.pop("type"), type=str)
+    if name == "joined":
+        view = _decode_view(fields["channel"])
+        marks.append(Mark(view.id, view.seq, Kind.JOINED))
+    elif name == "left":
+        marks.append(Mark(_decode_text(fields["channel"]), 0, Kind.LEFT))
     if "ref" in fields:
         return _answer(name, _decode_ref(fields.pop("ref")), fields)
     if name == "error":  # of a frame whose outcome is not awaited, such as `read`

@@ -72,6 +72,10 @@ class Presences:
         self._statuses[connection.id] = (connection.account, status)
         self._report(connection.id, connection.account, status)
 
+    def status(self, connection: Connection) -> str:
+        """The status that the client of a connection sent last."""
+        return self._statuses[connection.id][1] if connection.id in self._statuses else "online"
+
     def ended(self, connection: Connection) -> None:
         """A connection ended."""
         if self._statuses.pop(connection.id, None) is not None:

@@ -43,6 +43,8 @@ class Registry:
         self.sweep = Sweep(silence_seconds, self.close)
         self.on_open: list[Callable[[Connection], None]] = []
         """Called once with each connection that has opened."""
+        self.before_end: list[Callable[[Connection], None]] = []
+        """Called once with each connection that ends, while it stands in its channels."""
         self.on_end: list[Callable[[Connection], None]] = []
         """Called once with each connection that ends, after its account has lost it."""
 
@@ -99,11 +101,13 @@ class Registry:
         """The transport is closed."""
         if connection.closing is None:
             connection.closing = Close.VANISHED
-            connection.backlog = None
+            self.writer.forget(connection)
             self._end(connection, Close.VANISHED.code)
         connection.file = NO_FILE  # the transport closes the file as soon as this returns
 
     def _end(self, connection: Connection, code: int) -> None:
+        for notify in self.before_end:
+            notify(connection)
         self.sweep.forget(connection)
         del self.connections[connection.id]
         account = connection.account

@@ -146,17 +146,29 @@ class Writer:
 
     def finish(self, connection: Connection, reason: Close, last: bytes) -> None:
         """Write the backlog, then `last` (framed), and nothing afterwards. After a revocation the backlog is dropped."""
-        backlog = None if reason is Close.REVOKED or self._cut_off() else connection.backlog
-        connection.backlog = None
+        backlog = self.forget(connection)
         connection.closing = reason
+        if backlog is not None and not (reason is Close.REVOKED or self._cut_off()):
+            last = backlog + last
         if connection.transport is not None and not connection.transport.is_closing():
-            connection.transport.write(last if backlog is None else _joined(connection.wire, (backlog, Framed(last))))
+            connection.transport.write(last)
+
+    def forget(self, connection: Connection) -> bytes | None:
+        """Take what is queued for a connection that ends, framed; its trail has it, as if it had been written."""
+        backlog, connection.backlog = connection.backlog, None
+        if backlog is None:
+            return None
+        chunk = _joined(connection.wire, backlog)
+        _note(connection, chunk)
+        return chunk
 
     def release(self, connections: Iterable[Connection]) -> None:
         """Write these connections' backlogs now, although others are held."""
         for connection in connections:
             if connection.backlog is not None and connection.transport is not None:
-                connection.transport.write(_joined(connection.wire, connection.backlog))
+                chunk = _joined(connection.wire, connection.backlog)
+                _note(connection, chunk)
+                connection.transport.write(chunk)
                 connection.backlog = None
                 WRITES.inc()
 
@@ -214,6 +226,8 @@ class Writer:
             if backlog is not last or connection.wire is not wire:
                 last, wire = backlog, connection.wire
                 chunk = join(wire, backlog)
+            if connection.trail is not None:
+                _note(connection, chunk)
             connections.append(connection)
             files.append(NO_FILE if connection.paused else connection.file)
             chunks.append(chunk)
@@ -246,7 +260,8 @@ class Writer:
             if backlog is None:  # released, or the connection has ended
                 continue
             if backlog[0] is not None:
-                backlog = connection.backlog = (None, Framed(join(connection.wire, backlog)))
+                chunk = join(connection.wire, backlog)
+                backlog = connection.backlog = (None, chunk if isinstance(chunk, Framed) else Framed(chunk))
             if len(backlog[1]) > HELD_BYTES:
                 self._close(connection, Close.SLOW_CONSUMER)
         self._flushing, self._dirty = [], [each for each in held if each.backlog is not None]
@@ -276,6 +291,12 @@ class _Joiner:
         if last is None or last[0] is not backlog:
             last = self._last[wire] = (backlog, _joined(wire, backlog))
         return last[1]
+
+
+def _note(connection: Connection, chunk: bytes) -> None:
+    """Add what was written to the connection's trail, if it has one."""
+    if connection.trail is not None and isinstance(chunk, Framed) and chunk.marks:
+        connection.trail.add(chunk.marks)
 
 
 def _joined(wire: Wire, backlog: Backlog) -> bytes:

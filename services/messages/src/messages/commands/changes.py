@@ -98,10 +98,10 @@ _EDIT = _statement(
       WHEN {SLOW_MODE_APPLIES} AND {NEXT_WORDS_AT} > {NOW} THEN 'SLOW_MODE'
 """,
     """edited AS (
-  INSERT INTO changes (channel, message, seq, tenant, text, sealed, edited_at)
-  SELECT channel, message, posted_seq, tenant, %(text)s, %(sealed)s, now FROM fresh
+  INSERT INTO changes (channel, message, seq, tenant, text, sealed, blocks, edited_at)
+  SELECT channel, message, posted_seq, tenant, %(text)s, %(sealed)s, %(details)s::jsonb->'blocks', now FROM fresh
   ON CONFLICT (channel, message) DO UPDATE
-  SET text = excluded.text, sealed = excluded.sealed, edited_at = excluded.edited_at
+  SET text = excluded.text, sealed = excluded.sealed, blocks = excluded.blocks, edited_at = excluded.edited_at
 ),
 spoke AS (
   UPDATE members SET last_posted_at = fresh.now FROM fresh
@@ -121,17 +121,17 @@ _DELETE = _statement(
     """deleted AS (
   INSERT INTO changes (channel, message, seq, tenant, deleted_seq)
   SELECT channel, message, posted_seq, tenant, seq FROM fresh
-  ON CONFLICT (channel, message) DO UPDATE SET text = NULL, sealed = NULL, deleted_seq = excluded.deleted_seq
+  ON CONFLICT (channel, message) DO UPDATE SET text = NULL, sealed = NULL, blocks = NULL, deleted_seq = excluded.deleted_seq
 ),
 erased_post AS (
-  UPDATE entries SET text = NULL, sealed = NULL, details = details - '{attachments,mentions}'::text[]
+  UPDATE entries SET text = NULL, sealed = NULL, details = details - '{attachments,mentions,blocks}'::text[]
   FROM fresh WHERE entries.channel = fresh.channel AND entries.seq = fresh.posted_seq
   RETURNING CASE WHEN entries.actor <> fresh.actor THEN audit_append(
     fresh.tenant, fresh.actor, 'message.deleted', fresh.channel, entries.actor,
     json_strip_nulls(json_build_object('message', fresh.message, 'seq', fresh.seq, 'via', %(via)s::text))::text) END
 ),
 erased_edits AS (
-  UPDATE entries SET text = NULL, sealed = NULL
+  UPDATE entries SET text = NULL, sealed = NULL, details = NULL
   WHERE channel = %(channel)s AND message = %(message)s AND kind = 2 AND EXISTS (SELECT FROM fresh)
 )""",
     repeated="msg.deleted_seq",
@@ -203,6 +203,7 @@ def query(command: Command, limits: Limits = DEFAULT_LIMITS) -> Query:
                 "text": body.text,
                 "sealed": bytea(body.sealed),
                 "exempt_from_slow_mode": permitted(Action.SKIP_SLOW_MODE),
+                "details": msgspec.json.encode(Details(blocks=body.blocks)) if body.blocks else None,
             }
         case Delete():
             statement, action = _DELETE, Action.DELETE_OWN
@@ -227,10 +228,15 @@ def entry(command: Command, answer: Answer) -> Entry:
     body = command.body
     if answer.seq is None or isinstance(body, Post | Read):
         raise AssertionError(answer)
+    details = NO_DETAILS
+    if isinstance(body, React):
+        details = Details(emoji=body.emoji)
+    elif isinstance(body, Edit) and body.blocks:
+        details = Details(blocks=body.blocks)
     return Entry(
         command.channel, answer.seq, command.tenant, _kind(body), command.actor, answer.at, None, command.id, answer.message,
-        body.text if isinstance(body, Edit) else None, body.sealed if isinstance(body, Edit) else None,
-        Details(emoji=body.emoji) if isinstance(body, React) else NO_DETAILS, answer.about or 0, answer.epoch,
+        body.text if isinstance(body, Edit) else None, body.sealed if isinstance(body, Edit) else None, details,
+        answer.about or 0, answer.epoch,
     )  # fmt: skip
 
 

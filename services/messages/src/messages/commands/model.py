@@ -10,6 +10,7 @@ from enum import StrEnum
 
 import msgspec
 
+from chassis.blocks import Block
 from chassis.errors import HubbubError
 from messages.message import Attachment, ChannelId, CommandId, Entry, MessageId, Reads, Receipt, TenantId, UserId
 
@@ -22,6 +23,7 @@ class Post(msgspec.Struct, frozen=True, gc=False):
     attachments: list[Attachment] = []
     mentions: list[UserId] = []
     sealed: bytes | None = None
+    blocks: list[Block] = []
 
 
 class Edit(msgspec.Struct, frozen=True):
@@ -30,6 +32,7 @@ class Edit(msgspec.Struct, frozen=True):
     message: MessageId
     text: str | None
     sealed: bytes | None = None
+    blocks: list[Block] = []
 
 
 class Delete(msgspec.Struct, frozen=True):

@@ -185,12 +185,14 @@ def _post(command: Command) -> Post:
 
 def _details(post: Post) -> Details | None:
     """The details of the entry; None when there are none."""
-    if post.thread or post.attachments or post.mentions:
-        return Details(thread=post.thread, attachments=post.attachments, mentions=post.mentions)
+    if post.thread or post.attachments or post.mentions or post.blocks:
+        return Details(thread=post.thread, attachments=post.attachments, mentions=post.mentions, blocks=post.blocks)
     return None
 
 
 def _digest(post: Post) -> int:
     """A hash of the content. It holds after the message was deleted, too."""
-    content = (post.text, post.sealed, post.thread, [each.id for each in post.attachments], post.mentions)
+    content: tuple[object, ...] = (post.text, post.sealed, post.thread, [each.id for each in post.attachments], post.mentions)
+    if post.blocks:
+        content = (*content, post.blocks)
     return digest(_ENCODER.encode(content))

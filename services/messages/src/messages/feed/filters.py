@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 from chassis.errors import CallerNotAllowed
 from chassis.postgres import EVERY_TENANT, Database
-from chassis.proto_enums import requested_word
+from chassis.proto_enums import from_word, requested_word
 from hubbub.events.v1.events_pb2 import Event, EventKind
 from hubbub.messages.v1 import feed_service_pb2 as rpc
+from hubbub.messages.v1 import messages_pb2 as nouns
 from messages import convert, validate
 from messages.policy import ChannelKind
 from messages.store import feed
@@ -26,6 +27,8 @@ class Filter:
     tenants: frozenset[str] | None = None
     channel_kinds: frozenset[ChannelKind] | None = None
     event_kinds: frozenset[int] | None = None
+    tells_kinds: bool = False
+    """Responses tell the kinds of channels."""
     _kinds: dict[str, ChannelKind] = field(default_factory=dict)
     """By channel."""
 
@@ -35,10 +38,18 @@ class Filter:
             events = [event for event in events if event.tenant in self.tenants]
         if self.event_kinds is not None:
             events = [event for event in events if event.kind in self.event_kinds]
-        if self.channel_kinds is not None and events:
+        if (self.channel_kinds is not None or self.tells_kinds) and events:
             await self._learn_kinds(database, {event.channel for event in events})
+        if self.channel_kinds is not None:
             events = [event for event in events if self._kinds.get(event.channel) in self.channel_kinds]
         return events
+
+    def kinds(self, events: Sequence[Event]) -> dict[str, nouns.ChannelKind.ValueType]:
+        """The kinds of the channels of events that were selected, by channel; empty unless responses tell them."""
+        if not self.tells_kinds:
+            return {}
+        known = {event.channel for event in events} & self._kinds.keys()
+        return {channel: from_word(nouns.ChannelKind, self._kinds[channel]) for channel in known}
 
     def has(self, tenant: str) -> bool:
         """Whether events of a tenant may be sent."""

@@ -57,8 +57,7 @@ class Keeper:
         async with self._database.connection(EVERY_TENANT) as connection:
             unused = await feed.unused(connection, days)
         for key in unused:
-            async with self._database.transaction(EVERY_TENANT) as connection:
-                await feed.delete(connection, key)
+            await feed.delete(self._database, key)
             log.info("feed_reader_deleted", reader=key, days=days)
 
 

@@ -35,6 +35,7 @@ class FeedService(stubs.FeedServiceServicer):
         """Every event that the reader has not acknowledged, and then every new one."""
         reader, tenants = _reader(request.reader), serving()
         chosen = filters.requested(request.filter, tenants)
+        chosen.tells_kinds = request.with_channel_kinds
         if request.start:
             requested_word(rpc.ReaderStart, request.start, "start")
         if request.cursor:
@@ -63,9 +64,8 @@ class FeedService(stubs.FeedServiceServicer):
 
     async def DeleteReader(self, request: rpc.DeleteReaderRequest, _context: object) -> rpc.DeleteReaderResponse:
         """A reader that is not needed any more."""
-        async with self._feeds.database.transaction(EVERY_TENANT) as connection:
-            if not await feed.delete(connection, _reader(request.reader).key):
-                raise NotFound
+        if not await feed.delete(self._feeds.database, _reader(request.reader).key):
+            raise NotFound
         return rpc.DeleteReaderResponse()
 
 

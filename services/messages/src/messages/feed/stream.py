@@ -36,6 +36,8 @@ RESPONSE_BYTES = 1024 * 1024
 """Payloads of a response, unless it has one event only. Below the 4 MiB that gRPC clients accept by default."""
 UNACKNOWLEDGED = 256
 """With so many responses sent and not acknowledged, the stream waits for an acknowledgement."""
+_READ_EVENTS = 2_000
+"""Read from the log at once: a batch costs a commit."""
 _WATCH_SECONDS = 1.0
 _ROOM_SECONDS = 0.1
 """Between two looks whether there was an acknowledgement."""
@@ -155,7 +157,13 @@ class Stream:
             await self._send_again()
             store = ReaderStore(self._database, self._reader.key)
             options = ReaderOptions(
-                self._reader.key, "feed", self._id, self._feeds.partitions, tenants=self._serving, measured=False
+                name=self._reader.key,
+                kind="feed",
+                consumer=self._id,
+                partitions=self._feeds.partitions,
+                tenants=self._serving,
+                read_events=_READ_EVENTS,
+                measured=False,
             )
             source = ReaderLog(self._database, self._serving)
             async with open_reader(self._feeds.bus, source, store, options, self._ended) as batches:
@@ -188,14 +196,15 @@ class Stream:
                 responses.append(self._response(part, cursor_of(sent)))
             await store.advance(connection, batch.channels, batch.cursors)
         self._unacknowledged += len(responses)
-        FEED_EVENTS.labels(self._reader.caller, self._reader.name).inc(len(events))
+        FEED_EVENTS.labels(self._reader.caller).inc(len(events))
         return responses
 
     def _response(self, events: Sequence[Event], cursor: str = "") -> rpc.StreamEventsResponse:
         for event in events:
             for name in _INTERNAL_FIELDS:
                 event.ClearField(name)
-        return rpc.StreamEventsResponse(cursor=cursor, epoch=self._epoch, events=events)
+        kinds = self._filter.kinds(events)
+        return rpc.StreamEventsResponse(cursor=cursor, epoch=self._epoch, events=events, channel_kinds=kinds)
 
     async def _send_again(self) -> None:
         """Send what is not acknowledged, as the log has it now."""

@@ -207,6 +207,37 @@ CREATE TABLE blocks (
 );
 CREATE INDEX blocks_of_user ON blocks (tenant, "user", blocked);
 
+-- Users that are programs. Their ids are made here, and no other user has such an id (`chassis.bots`).
+CREATE TABLE bots (
+    tenant text NOT NULL,
+    id text NOT NULL CHECK (starts_with(id, 'bot:')),
+    channel uuid REFERENCES channels, -- of an incoming webhook, which has one token; NULL for a bot that is given tokens
+    creator text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    removed_at timestamptz, -- of a webhook; the row stays so that its removal can be repeated
+    PRIMARY KEY (tenant, id),
+    FOREIGN KEY (tenant, id) REFERENCES users
+);
+CREATE INDEX bots_of_channel ON bots (channel, id) WHERE channel IS NOT NULL AND removed_at IS NULL;
+
+-- What proves that a caller is a bot. A row never changes, except that it is used and ends: gateways remember what it permits.
+CREATE TABLE bot_tokens (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(), -- the `session` of calls that the token makes
+    tenant text NOT NULL,
+    bot text NOT NULL,
+    name text NOT NULL,
+    digest bytea NOT NULL, -- SHA-256; the secret is random, so it needs no salt
+    scopes text[] NOT NULL, -- empty for a webhook
+    creator text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    expires_at timestamptz NOT NULL DEFAULT 'infinity',
+    used_on date, -- in UTC
+    revoked_at timestamptz,
+    FOREIGN KEY (tenant, bot) REFERENCES bots
+);
+CREATE UNIQUE INDEX bot_tokens_by_digest ON bot_tokens (tenant, digest);
+CREATE INDEX bot_tokens_of_bot ON bot_tokens (tenant, bot);
+
 -- The log. A row never changes, except that deleting a message erases the content of the entries about it.
 CREATE TABLE entries (
     channel uuid NOT NULL,
@@ -251,6 +282,7 @@ CREATE TABLE changes (
     tenant text NOT NULL,
     text text, -- the edited content, as in `entries`; NULL once deleted
     sealed bytea,
+    blocks jsonb,
     edited_at timestamptz,
     deleted_seq bigint,
     pinned boolean NOT NULL DEFAULT false,
@@ -263,7 +295,9 @@ CREATE INDEX changes_pinned ON changes (channel, seq) WHERE pinned;
 CREATE VIEW messages WITH (security_invoker = true) AS
 SELECT e.message AS id, e.channel, e.seq, e.tenant, e.actor AS sender, e.at, e.thread, e.about,
     CASE WHEN c.edited_at IS NULL THEN e.text ELSE c.text END AS text,
-    CASE WHEN c.edited_at IS NULL THEN e.sealed ELSE c.sealed END AS sealed, e.details,
+    CASE WHEN c.edited_at IS NULL THEN e.sealed ELSE c.sealed END AS sealed,
+    CASE WHEN c.edited_at IS NULL THEN e.details WHEN c.blocks IS NULL THEN e.details - 'blocks'
+      ELSE COALESCE(e.details, '{}') || jsonb_build_object('blocks', c.blocks) END AS details,
     c.edited_at, c.deleted_seq, COALESCE(c.pinned, false) AS pinned, c.pin_seq
 FROM entries e LEFT JOIN changes c ON c.channel = e.channel AND c.message = e.message WHERE e.kind = 1;
 

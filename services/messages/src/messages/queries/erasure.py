@@ -38,7 +38,8 @@ WITH rewritten AS (
     text = CASE actor WHEN %(user)s THEN NULL ELSE text END,
     sealed = CASE actor WHEN %(user)s THEN NULL ELSE sealed END,
     details = CASE
-      WHEN actor = %(user)s AND kind = 1 THEN details - '{{attachments,mentions}}'::text[]
+      WHEN actor = %(user)s AND kind = 1 THEN details - '{{attachments,mentions,blocks}}'::text[]
+      WHEN actor = %(user)s AND kind = 2 THEN NULL
       WHEN details->>'user' = %(user)s THEN jsonb_set(details, '{{user}}', to_jsonb(%(pseudonym)s::text))
       WHEN details->'mentions' ? %(user)s THEN jsonb_set(details, '{{mentions}}', (details->'mentions') - %(user)s::text)
       ELSE details END
@@ -49,7 +50,7 @@ WITH rewritten AS (
   SELECT * FROM rewritten WHERE kind = 1 AND actor = %(user)s
 ), deleted AS (
   INSERT INTO changes (channel, message, seq, tenant, deleted_seq) SELECT channel, message, seq, tenant, seq FROM own
-  ON CONFLICT (channel, message) DO UPDATE SET text = NULL, sealed = NULL,
+  ON CONFLICT (channel, message) DO UPDATE SET text = NULL, sealed = NULL, blocks = NULL,
     deleted_seq = COALESCE(changes.deleted_seq, excluded.deleted_seq)
 )
 SELECT count(*) FROM rewritten
@@ -63,6 +64,8 @@ SELECT count(*) FROM rewritten
 """
 
 _DELETED = {
+    "bot_tokens": "bot",
+    "bots": "id",
     "invitations": '"user"',
     "departures": '"user"',
     "additions": '"user"',
@@ -78,6 +81,8 @@ _RENAMED = {
     "silences": "moderator",
     "invitations": "inviter",
     "reports": "reporter",
+    "bots": "creator",
+    "bot_tokens": "creator",
     "roster_changes": '"user"',
 }
 """Acts of the user that still hold."""

@@ -100,6 +100,14 @@ UNUSED = """
 SELECT reader FROM feed_readers WHERE used_at < now() - make_interval(days => %(days)s)
 """
 
+# A page of a reader's positions. Returns how many were deleted.
+DELETE_POSITIONS = """
+WITH page AS MATERIALIZED (SELECT channel FROM reader_positions WHERE reader = %(reader)s LIMIT %(limit)s),
+gone AS (
+  DELETE FROM reader_positions p USING page WHERE p.reader = %(reader)s AND p.channel = page.channel RETURNING 1)
+SELECT count(*) FROM gone
+"""
+
 DELETE = """
 DELETE FROM feed_readers WHERE reader = %(reader)s RETURNING true
 """

@@ -1,4 +1,7 @@
-"""SQL of browser sessions. Indexes: primary key, `browser_sessions_of_user`, `browser_sessions_by_end`."""
+"""SQL of browser sessions, and of the validity of bots' tokens, which count as sessions.
+
+Indexes: primary keys, `browser_sessions_of_user`, `browser_sessions_by_end`.
+"""
 
 _END = "LEAST(ends_at, seen_at + make_interval(secs => idle_seconds))"
 _VALID = f"ended_at IS NULL AND now() < {_END}"
@@ -35,16 +38,30 @@ UPDATE browser_sessions SET ended_at = now() WHERE id IN (
 RETURNING id::text
 """
 
+_TODAY = "(now() AT TIME ZONE 'UTC')::date"
+_BOT_VALID = "revoked_at IS NULL AND now() < expires_at"
+
+# The third column is whether the use must be written.
 VALID = f"""
+WITH asked AS (
+  SELECT * FROM unnest(%(ids)s::uuid[], %(tenants)s::text[], %(users)s::text[]) AS asked(id, tenant, "user")
+)
 SELECT id::text, EXTRACT(epoch FROM {_END})::float8, seen_at < now() - make_interval(secs => LEAST(60, idle_seconds / 4))
-FROM browser_sessions
-JOIN unnest(%(ids)s::uuid[], %(tenants)s::text[], %(users)s::text[]) AS asked(id, tenant, "user") USING (id, tenant, "user")
-WHERE {_VALID}
+FROM browser_sessions JOIN asked USING (id, tenant, "user") WHERE {_VALID}
+UNION ALL
+SELECT t.id::text, EXTRACT(epoch FROM t.expires_at)::float8, t.used_on IS DISTINCT FROM {_TODAY}
+FROM bot_tokens t JOIN asked ON asked.id = t.id AND asked.tenant = t.tenant AND asked."user" = t.bot WHERE {_BOT_VALID}
 """
 
 TOUCH = f"""
-UPDATE browser_sessions SET seen_at = now() WHERE id = ANY(%(ids)s::uuid[]) AND {_VALID}
-RETURNING id::text, EXTRACT(epoch FROM {_END})::float8
+WITH used AS (
+  UPDATE bot_tokens SET used_on = {_TODAY} WHERE id = ANY(%(ids)s::uuid[]) AND {_BOT_VALID}
+  RETURNING id::text, EXTRACT(epoch FROM expires_at)::float8
+), seen AS (
+  UPDATE browser_sessions SET seen_at = now() WHERE id = ANY(%(ids)s::uuid[]) AND {_VALID}
+  RETURNING id::text, EXTRACT(epoch FROM {_END})::float8
+)
+SELECT * FROM used UNION ALL SELECT * FROM seen
 """
 
 LIST = f"""

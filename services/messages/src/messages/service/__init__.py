@@ -11,7 +11,9 @@ from hubbub.messages.v1 import messages_service_pb2_grpc as stubs
 from messages.limits import DEFAULT_LIMITS, Limits
 from messages.publisher import Publisher
 from messages.revocations import Revocations
+from messages.service.bots import Bots
 from messages.service.channels import Channels
+from messages.service.hooks import Hooks
 from messages.service.log import Log
 from messages.service.members import Members
 from messages.service.messages import Messages
@@ -23,7 +25,9 @@ from messages.service.users import Users
 SERVICE_NAME: str = rpc.DESCRIPTOR.services_by_name["MessagesService"].full_name
 
 
-class MessagesService(Users, Sessions, Channels, Members, Messages, Log, Moderation, Reports, stubs.MessagesServiceServicer):
+class MessagesService(
+    Users, Sessions, Bots, Hooks, Channels, Members, Messages, Log, Moderation, Reports, stubs.MessagesServiceServicer
+):
     """hubbub.messages.v1.MessagesService."""
 
 

@@ -20,9 +20,10 @@ from messages.commands.batch import handle
 from messages.commands.model import Body, Command, Delete, Outcome, Verdict
 from messages.ids import rpc_command_id
 from messages.message import Caller, ChannelId, Message, MessageId
+from messages.payload import message_item
 from messages.search import Hit, Wanted, indexed_by
 from messages.service import access
-from messages.service.rpc_base import RpcBase, fit_to_answer, logger, message_escapes
+from messages.service.rpc_base import RpcBase, fit_to_answer, json_array, logger, message_escapes
 from messages.store import messages, search
 from messages.store.search import PostgresSearch
 
@@ -44,7 +45,7 @@ class Messages(RpcBase):
         caller = await self._admitted(request.caller)
         channel, key = validate.channel_id(request.channel), validate.key(request.key or uuid.uuid4().hex)
         uploads = convert.upload_ids(request.message)
-        post = convert.post(request.message)
+        post = convert.post(request.message, caller.user)
         if uploads:
             attached = await attachments.resolve(self._media, caller, channel, uploads)
             post = msgspec.structs.replace(post, attachments=attached)
@@ -60,7 +61,7 @@ class Messages(RpcBase):
         """Replace the content of the caller's own message."""
         caller = await self._admitted(request.caller)
         channel = validate.channel_id(request.channel)
-        outcome = await self._carry_out(caller, channel, "", convert.edit(request))
+        outcome = await self._carry_out(caller, channel, "", convert.edit(request, caller.user))
         return rpc.EditMessageResponse(seq=outcome.seq, at=convert.timestamp(outcome.at) if outcome.at else None)
 
     async def DeleteMessage(self, request: rpc.DeleteMessageRequest, _context: object) -> rpc.DeleteMessageResponse:
@@ -107,6 +108,8 @@ class Messages(RpcBase):
                     thread=thread,
                     pinned=request.pinned,
                 )
+        if request.json:
+            return rpc.ListMessagesResponse(items=json_array(map(message_item, page)))
         return rpc.ListMessagesResponse(messages=fit_to_answer(map(convert.message, page), message_escapes))
 
     async def ListMentions(self, request: rpc.ListMentionsRequest, _context: object) -> rpc.ListMentionsResponse:

@@ -31,6 +31,8 @@ from messages.store.users import Admission
 logger = structlog.get_logger()
 PAGE_BYTES = 640 * 1024
 """Bytes of a page, so that its JSON stays below 1 MiB."""
+JSON_BYTES = 1000 * 1024
+"""Bytes of a page that is JSON already."""
 _ESCAPED = re.compile(r'[\x00-\x1f"\\]')
 
 
@@ -179,6 +181,18 @@ def fit_to_answer(items: Iterable[SizedT], escapes: Callable[[SizedT], int] = la
             break
         fitting.append(item)
     return fitting
+
+
+def json_array(items: Iterable[bytes]) -> bytes:
+    """As `fit_to_answer`, of items that are JSON already, as a JSON array."""
+    fitting: list[bytes] = []
+    size = 0
+    for item in items:
+        size += len(item)
+        if fitting and size > JSON_BYTES:
+            break
+        fitting.append(item)
+    return b"[" + b",".join(fitting) + b"]"
 
 
 def message_escapes(message: nouns.Message) -> int:

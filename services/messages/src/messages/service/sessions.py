@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 
+from chassis.bots import is_bot
 from chassis.errors import NotAuthenticated, NotFound
 from hubbub.events.v1.events_pb2 import Revocation
 from hubbub.messages.v1 import messages_service_pb2 as rpc
@@ -24,8 +25,10 @@ class Sessions(RpcBase):
     async def BeginBrowserSession(
         self, request: rpc.BeginBrowserSessionRequest, _context: object
     ) -> rpc.BeginBrowserSessionResponse:
-        """Store a user who has just signed in, and begin a session. Raises `NotAuthenticated` for a blocked user."""
+        """Store a user who has just signed in, and begin a session. Raises `NotAuthenticated` for blocked users and bots."""
         caller = convert.caller(request.caller)
+        if is_bot(caller.user):
+            raise NotAuthenticated
         admission = Admission(caller, validate.display_name(request.name))
         lifetime = Lifetime(validate.session_seconds(request.idle_seconds), validate.session_seconds(request.longest_seconds))
         async with self._database.transaction([caller.tenant]) as connection:

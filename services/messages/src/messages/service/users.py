@@ -14,7 +14,7 @@ from messages import convert, cursors, validate
 from messages.audit import AuditAction
 from messages.message import Caller, TenantId, User, UserId
 from messages.service.rpc_base import RpcBase
-from messages.store import admission, audit, channels, epoch, erasure, sessions, users
+from messages.store import admission, audit, bots, channels, epoch, erasure, sessions, users
 from messages.store.channels import Opened
 from messages.store.epoch import StoreEpoch
 from messages.store.users import Admission, RevocationState, UserRecord
@@ -85,6 +85,7 @@ class Users(RpcBase):
             state = await users.revoke(connection, caller.tenant, user)
             if state:
                 await sessions.end_others(connection, Caller(caller.tenant, user))
+                await bots.revoke_tokens(connection, caller.tenant, user)
                 await audit.append(connection, caller, AuditAction.USER_REVOKED, subject=user)
         return rpc.RevokeUserResponse(revocation=await self._apply(caller.tenant, user, state))
 
@@ -105,6 +106,7 @@ class Users(RpcBase):
             await erasure.request(connection, caller, user)
             state = await users.revoke(connection, caller.tenant, user)
             await sessions.end_others(connection, Caller(caller.tenant, user))
+            await bots.remove(connection, caller.tenant, user)
             if state is None:
                 raise NotFound
         await self._apply(caller.tenant, user, state)

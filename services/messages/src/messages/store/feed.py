@@ -1,6 +1,6 @@
 """The readers of other products: who may send to each, what was sent, and what is not acknowledged.
 
-Every function works across tenants: the connection has the scope `EVERY_TENANT`.
+Every function works across tenants: its connection has the scope `EVERY_TENANT`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import msgspec
 
 from chassis import reader_store
 from chassis.errors import Conflict, InvalidArgument, NotFound
-from chassis.postgres import Connection
+from chassis.postgres import EVERY_TENANT, Connection, Database
 from messages.message import ChannelId, Range, TenantId
 from messages.policy import ChannelKind
 from messages.queries import feed as queries
@@ -95,8 +95,8 @@ async def take_over(connection: Connection, reader: ReaderName, stream: str, *, 
     return Opened(frozenset(tenants), *rest)
 
 
-BEGIN_PAGE = 20_000
-"""Channels."""
+PAGE = 20_000
+"""Channels of which positions are written or deleted in one statement."""
 
 
 async def begin_at_heads(
@@ -109,10 +109,10 @@ async def begin_at_heads(
         "tenants": list(tenants),
         "begun": list(begun),
         "after": after or _FIRST,
-        "limit": BEGIN_PAGE,
+        "limit": PAGE,
     }
     last, count = await _row(connection, queries.BEGIN_AT_HEADS, parameters)
-    return str(last) if count == BEGIN_PAGE else None
+    return str(last) if count == PAGE else None
 
 
 async def begun(connection: Connection, reader: ReaderName, tenants: Collection[str], *, compare: bool) -> None:
@@ -192,10 +192,18 @@ async def unused(connection: Connection, days: int) -> list[str]:
     return [key for (key,) in await _rows(connection, queries.UNUSED, {"days": days})]
 
 
-async def delete(connection: Connection, key: str) -> bool:
-    """Delete a reader with everything that is stored of it, in a transaction. Returns whether it existed."""
-    found = await _row(connection, queries.DELETE, {"reader": key})
-    await reader_store.forget(connection, key)
+async def delete(database: Database, key: str) -> bool:
+    """Delete a reader with everything that is stored of it. Returns whether it existed.
+
+    Most of its positions go first, in pages: a reader that is left without some of them is sent events again.
+    """
+    gone = PAGE
+    while gone == PAGE:
+        async with database.connection(EVERY_TENANT) as connection:
+            (gone,) = await _row(connection, queries.DELETE_POSITIONS, {"reader": key, "limit": PAGE})
+    async with database.transaction(EVERY_TENANT) as connection:
+        found = await _row(connection, queries.DELETE, {"reader": key})
+        await reader_store.forget(connection, key)
     return found is not None
 
 

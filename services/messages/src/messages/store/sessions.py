@@ -56,7 +56,7 @@ async def begin(
 
 
 async def use(connection: Connection, callers: Iterable[Caller]) -> Mapping[str, float]:
-    """When each caller's session ends (Unix seconds), by id, for valid sessions. Puts off their idle end.
+    """When each caller's session or bot's token ends (Unix seconds), by id, for valid ones. Writes the use.
 
     Callers without a session share the id "", which never ends.
     """

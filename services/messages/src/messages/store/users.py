@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from chassis.bots import is_bot
 from chassis.postgres import Connection
 from messages.message import Caller, TenantId, User, UserId
 from messages.queries import users as queries
@@ -32,9 +33,13 @@ class UserRecord(msgspec.Struct, frozen=True):
     """The user has shown a token from the future."""
 
     def refuses(self, caller: Caller) -> bool:
-        """Whether the user is blocked or the caller's token revoked. A service acting for the user has no token."""
+        """Whether the user is blocked or the caller's token revoked. A service acting for the user has no token.
+
+        A bot's token counts as a session: an issuer's token for a bot's id is void.
+        """
         void = self.revoked_before is not None and 0 < caller.token_issued_at < self.revoked_before
-        return self.blocked or void
+        foreign = is_bot(self.id) and caller.token_issued_at > 0 and not caller.session
+        return self.blocked or void or foreign
 
 
 class Admission(msgspec.Struct, frozen=True):
@@ -53,6 +58,8 @@ class RevocationState(msgspec.Struct, frozen=True):
 
 async def admit(connection: Connection, admissions: Sequence[Admission]) -> dict[tuple[str, str], UserRecord]:
     """Store users; returns them by (tenant, id). Writes only new and changed ones.
+
+    A bot that does not exist is neither stored nor returned: `bots.create` alone makes bots, and names them.
 
     A user's first token from the future shows that the issuer's clock is fast. From then on, revocations of the user, the last
     one included, void tokens up to `FAST_SECONDS` younger: some of them were issued before it.
@@ -81,9 +88,12 @@ def unwritten(admissions: Sequence[Admission], found: Mapping[tuple[str, str], U
     return sorted(
         user_id
         for user_id, name in _names(admissions).items()
-        if user_id not in found
-        or (name and found[user_id].name != name)
-        or (user_id in ahead and not found[user_id].issued_ahead)
+        if not is_bot(user_id[1])
+        and (
+            user_id not in found
+            or (name and found[user_id].name != name)
+            or (user_id in ahead and not found[user_id].issued_ahead)
+        )
     )
 
 

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'hubbub/gateway/v1/gateway_service.proto\x12\x11hubbub.gateway.v1\"%\n\x06Header\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"x\n\x0fHandOverRequest\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12*\n\x07headers\x18\x03 \x03(\x0b\x32\x19.hubbub.gateway.v1.Header\x12\x0c\n\x04peer\x18\x04 \x01(\t\x12\x0c\n\x04\x62ody\x18\x05 \x01(\x0c\"\\\n\x10HandOverResponse\x12\x0e\n\x06status\x18\x01 \x01(\x05\x12*\n\x07headers\x18\x02 \x03(\x0b\x32\x19.hubbub.gateway.v1.Header\x12\x0c\n\x04\x62ody\x18\x03 \x01(\x0c\"S\n\x0cRelayRequest\x12\x35\n\thandshake\x18\x01 \x01(\x0b\x32\".hubbub.gateway.v1.HandOverRequest\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"\x1d\n\rRelayResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x32\xb5\x01\n\x0eGatewayService\x12S\n\x08HandOver\x12\".hubbub.gateway.v1.HandOverRequest\x1a#.hubbub.gateway.v1.HandOverResponse\x12N\n\x05Relay\x12\x1f.hubbub.gateway.v1.RelayRequest\x1a .hubbub.gateway.v1.RelayResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'hubbub/gateway/v1/gateway_service.proto\x12\x11hubbub.gateway.v1\"%\n\x06Header\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"x\n\x0fHandOverRequest\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12*\n\x07headers\x18\x03 \x03(\x0b\x32\x19.hubbub.gateway.v1.Header\x12\x0c\n\x04peer\x18\x04 \x01(\t\x12\x0c\n\x04\x62ody\x18\x05 \x01(\x0c\"\\\n\x10HandOverResponse\x12\x0e\n\x06status\x18\x01 \x01(\x05\x12*\n\x07headers\x18\x02 \x03(\x0b\x32\x19.hubbub.gateway.v1.Header\x12\x0c\n\x04\x62ody\x18\x03 \x01(\x0c\"S\n\x0cRelayRequest\x12\x35\n\thandshake\x18\x01 \x01(\x0b\x32\".hubbub.gateway.v1.HandOverRequest\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"\x1d\n\rRelayResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"P\n\x12TakeSessionRequest\x12\x0b\n\x03pid\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\x0f\n\x07gateway\x18\x04 \x01(\t\"5\n\x13TakeSessionResponse\x12\r\n\x05state\x18\x01 \x01(\x0c\x12\x0f\n\x07gateway\x18\x02 \x01(\t2\x93\x02\n\x0eGatewayService\x12S\n\x08HandOver\x12\".hubbub.gateway.v1.HandOverRequest\x1a#.hubbub.gateway.v1.HandOverResponse\x12N\n\x05Relay\x12\x1f.hubbub.gateway.v1.RelayRequest\x1a .hubbub.gateway.v1.RelayResponse(\x01\x30\x01\x12\\\n\x0bTakeSession\x12%.hubbub.gateway.v1.TakeSessionRequest\x1a&.hubbub.gateway.v1.TakeSessionResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,6 +41,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RELAYREQUEST']._serialized_end=400
   _globals['_RELAYRESPONSE']._serialized_start=402
   _globals['_RELAYRESPONSE']._serialized_end=431
-  _globals['_GATEWAYSERVICE']._serialized_start=434
-  _globals['_GATEWAYSERVICE']._serialized_end=615
+  _globals['_TAKESESSIONREQUEST']._serialized_start=433
+  _globals['_TAKESESSIONREQUEST']._serialized_end=513
+  _globals['_TAKESESSIONRESPONSE']._serialized_start=515
+  _globals['_TAKESESSIONRESPONSE']._serialized_end=568
+  _globals['_GATEWAYSERVICE']._serialized_start=571
+  _globals['_GATEWAYSERVICE']._serialized_end=846
 # @@protoc_insertion_point(module_scope)

@@ -165,3 +165,63 @@ class RelayResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RelayResponse: _TypeAlias = RelayResponse  # noqa: Y015
+
+@_typing.final
+class TakeSessionRequest(_message.Message):
+    """Request of TakeSession."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PID_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
+    GATEWAY_FIELD_NUMBER: _builtins.int
+    pid: _builtins.str
+    """The session's private id."""
+    tenant: _builtins.str
+    """The tenant of its user."""
+    user: _builtins.str
+    """Its user. The session of another user is not given."""
+    gateway: _builtins.str
+    """The calling gateway."""
+    def __init__(
+        self,
+        *,
+        pid: _builtins.str = ...,
+        tenant: _builtins.str = ...,
+        user: _builtins.str = ...,
+        gateway: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gateway", b"gateway", "pid", b"pid", "tenant", b"tenant", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TakeSessionRequest: _TypeAlias = TakeSessionRequest  # noqa: Y015
+
+@_typing.final
+class TakeSessionResponse(_message.Message):
+    """Response of TakeSession. Empty if the session is not known."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    GATEWAY_FIELD_NUMBER: _builtins.int
+    state: _builtins.bytes
+    """The session, in the encoding of the gateways."""
+    gateway: _builtins.str
+    """Or the gateway that has taken it."""
+    def __init__(
+        self,
+        *,
+        state: _builtins.bytes = ...,
+        gateway: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gateway", b"gateway", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TakeSessionResponse: _TypeAlias = TakeSessionResponse  # noqa: Y015

@@ -45,6 +45,11 @@ class GatewayServiceStub:
                 request_serializer=hubbub_dot_gateway_dot_v1_dot_gateway__service__pb2.RelayRequest.SerializeToString,
                 response_deserializer=hubbub_dot_gateway_dot_v1_dot_gateway__service__pb2.RelayResponse.FromString,
                 _registered_method=True)
+        self.TakeSession = channel.unary_unary(
+                '/hubbub.gateway.v1.GatewayService/TakeSession',
+                request_serializer=hubbub_dot_gateway_dot_v1_dot_gateway__service__pb2.TakeSessionRequest.SerializeToString,
+                response_deserializer=hubbub_dot_gateway_dot_v1_dot_gateway__service__pb2.TakeSessionResponse.FromString,
+                _registered_method=True)
 
 
 class GatewayServiceServicer:
@@ -66,6 +71,13 @@ class GatewayServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def TakeSession(self, request, context):
+        """Take a session of this gateway, to go on with it at the calling gateway. An open one ends.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_GatewayServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -78,6 +90,11 @@ def add_GatewayServiceServicer_to_server(servicer, server):
                     servicer.Relay,
                     request_deserializer=hubbub_dot_gateway_dot_v1_dot_gateway__service__pb2.RelayRequest.FromString,
                     response_serializer=hubbub_dot_gateway_dot_v1_dot_gateway__service__pb2.RelayResponse.SerializeToString,
+            ),
+            'TakeSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.TakeSession,
+                    request_deserializer=hubbub_dot_gateway_dot_v1_dot_gateway__service__pb2.TakeSessionRequest.FromString,
+                    response_serializer=hubbub_dot_gateway_dot_v1_dot_gateway__service__pb2.TakeSessionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -135,6 +152,33 @@ class GatewayService:
             '/hubbub.gateway.v1.GatewayService/Relay',
             hubbub_dot_gateway_dot_v1_dot_gateway__service__pb2.RelayRequest.SerializeToString,
             hubbub_dot_gateway_dot_v1_dot_gateway__service__pb2.RelayResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TakeSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hubbub.gateway.v1.GatewayService/TakeSession',
+            hubbub_dot_gateway_dot_v1_dot_gateway__service__pb2.TakeSessionRequest.SerializeToString,
+            hubbub_dot_gateway_dot_v1_dot_gateway__service__pb2.TakeSessionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -22,6 +22,8 @@ class GatewayServiceStub:
     """
     Relay: _aio.StreamStreamMultiCallable[_gateway_service_pb2.RelayRequest, _gateway_service_pb2.RelayResponse]
     """Carry the bytes of a WebSocket for a session of this gateway. Each side ends the stream when its end of the socket closes."""
+    TakeSession: _aio.UnaryUnaryMultiCallable[_gateway_service_pb2.TakeSessionRequest, _gateway_service_pb2.TakeSessionResponse]
+    """Take a session of this gateway, to go on with it at the calling gateway. An open one ends."""
 
 class GatewayServiceServicer(metaclass=_abc_1.ABCMeta):
     """What a gateway does for clients of its sessions that have reached another gateway. Only gateways call it."""
@@ -43,5 +45,13 @@ class GatewayServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_abc.AsyncIterator[_gateway_service_pb2.RelayRequest], _abc.AsyncIterator[_gateway_service_pb2.RelayResponse]],
     ) -> _abc.AsyncIterator[_gateway_service_pb2.RelayResponse]:
         """Carry the bytes of a WebSocket for a session of this gateway. Each side ends the stream when its end of the socket closes."""
+
+    @_abc_1.abstractmethod
+    def TakeSession(
+        self,
+        request: _gateway_service_pb2.TakeSessionRequest,
+        context: _aio.ServicerContext[_gateway_service_pb2.TakeSessionRequest, _abc.Awaitable[_gateway_service_pb2.TakeSessionResponse]],
+    ) -> _abc.Awaitable[_gateway_service_pb2.TakeSessionResponse]:
+        """Take a session of this gateway, to go on with it at the calling gateway. An open one ends."""
 
 def add_GatewayServiceServicer_to_server(servicer: GatewayServiceServicer, server: _aio.Server) -> None: ...

@@ -27,15 +27,17 @@ from hubbub.events.v1 import events_pb2 as hubbub_dot_events_dot_v1_dot_events__
 from hubbub.messages.v1 import messages_pb2 as hubbub_dot_messages_dot_v1_dot_messages__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%hubbub/messages/v1/feed_service.proto\x12\x12hubbub.messages.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dhubbub/events/v1/events.proto\x1a!hubbub/messages/v1/messages.proto\"\x88\x01\n\x0b\x45ventFilter\x12\x0f\n\x07tenants\x18\x01 \x03(\t\x12\x36\n\rchannel_kinds\x18\x02 \x03(\x0e\x32\x1f.hubbub.messages.v1.ChannelKind\x12\x30\n\x0b\x65vent_kinds\x18\x03 \x03(\x0e\x32\x1b.hubbub.events.v1.EventKind\"<\n\x0c\x43hannelReset\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\t\x12\x0b\n\x03seq\x18\x03 \x01(\x04\"\xb8\x01\n\x06Reader\x12\x0c\n\x04name\x18\x01 \x01(\t\x12.\n\ncreated_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07used_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07read_to\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0eunacknowledged\x18\x05 \x01(\x04\"\x96\x01\n\x13StreamEventsRequest\x12\x0e\n\x06reader\x18\x01 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\x12.\n\x05start\x18\x03 \x01(\x0e\x32\x1f.hubbub.messages.v1.ReaderStart\x12/\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x1f.hubbub.messages.v1.EventFilter\"\x90\x01\n\x14StreamEventsResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\t\x12\'\n\x06\x65vents\x18\x03 \x03(\x0b\x32\x17.hubbub.events.v1.Event\x12\x30\n\x06resets\x18\x04 \x03(\x0b\x32 .hubbub.messages.v1.ChannelReset\":\n\x18\x41\x63knowledgeEventsRequest\x12\x0e\n\x06reader\x18\x01 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"\x1b\n\x19\x41\x63knowledgeEventsResponse\"\x14\n\x12ListReadersRequest\"B\n\x13ListReadersResponse\x12+\n\x07readers\x18\x01 \x03(\x0b\x32\x1a.hubbub.messages.v1.Reader\"%\n\x13\x44\x65leteReaderRequest\x12\x0e\n\x06reader\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteReaderResponse*]\n\x0bReaderStart\x12\x1c\n\x18READER_START_UNSPECIFIED\x10\x00\x12\x1a\n\x16READER_START_BEGINNING\x10\x01\x12\x14\n\x10READER_START_NOW\x10\x02\x32\xa7\x03\n\x0b\x46\x65\x65\x64Service\x12\x63\n\x0cStreamEvents\x12\'.hubbub.messages.v1.StreamEventsRequest\x1a(.hubbub.messages.v1.StreamEventsResponse0\x01\x12p\n\x11\x41\x63knowledgeEvents\x12,.hubbub.messages.v1.AcknowledgeEventsRequest\x1a-.hubbub.messages.v1.AcknowledgeEventsResponse\x12^\n\x0bListReaders\x12&.hubbub.messages.v1.ListReadersRequest\x1a\'.hubbub.messages.v1.ListReadersResponse\x12\x61\n\x0c\x44\x65leteReader\x12\'.hubbub.messages.v1.DeleteReaderRequest\x1a(.hubbub.messages.v1.DeleteReaderResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%hubbub/messages/v1/feed_service.proto\x12\x12hubbub.messages.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dhubbub/events/v1/events.proto\x1a!hubbub/messages/v1/messages.proto\"\x88\x01\n\x0b\x45ventFilter\x12\x0f\n\x07tenants\x18\x01 \x03(\t\x12\x36\n\rchannel_kinds\x18\x02 \x03(\x0e\x32\x1f.hubbub.messages.v1.ChannelKind\x12\x30\n\x0b\x65vent_kinds\x18\x03 \x03(\x0e\x32\x1b.hubbub.events.v1.EventKind\"<\n\x0c\x43hannelReset\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\t\x12\x0b\n\x03seq\x18\x03 \x01(\x04\"\xb8\x01\n\x06Reader\x12\x0c\n\x04name\x18\x01 \x01(\t\x12.\n\ncreated_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07used_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07read_to\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0eunacknowledged\x18\x05 \x01(\x04\"\xb2\x01\n\x13StreamEventsRequest\x12\x0e\n\x06reader\x18\x01 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\x12.\n\x05start\x18\x03 \x01(\x0e\x32\x1f.hubbub.messages.v1.ReaderStart\x12/\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x1f.hubbub.messages.v1.EventFilter\x12\x1a\n\x12with_channel_kinds\x18\x05 \x01(\x08\"\xb9\x02\n\x14StreamEventsResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\t\x12\'\n\x06\x65vents\x18\x03 \x03(\x0b\x32\x17.hubbub.events.v1.Event\x12\x30\n\x06resets\x18\x04 \x03(\x0b\x32 .hubbub.messages.v1.ChannelReset\x12Q\n\rchannel_kinds\x18\x05 \x03(\x0b\x32:.hubbub.messages.v1.StreamEventsResponse.ChannelKindsEntry\x1aT\n\x11\x43hannelKindsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12.\n\x05value\x18\x02 \x01(\x0e\x32\x1f.hubbub.messages.v1.ChannelKind:\x02\x38\x01\":\n\x18\x41\x63knowledgeEventsRequest\x12\x0e\n\x06reader\x18\x01 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"\x1b\n\x19\x41\x63knowledgeEventsResponse\"\x14\n\x12ListReadersRequest\"B\n\x13ListReadersResponse\x12+\n\x07readers\x18\x01 \x03(\x0b\x32\x1a.hubbub.messages.v1.Reader\"%\n\x13\x44\x65leteReaderRequest\x12\x0e\n\x06reader\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteReaderResponse*]\n\x0bReaderStart\x12\x1c\n\x18READER_START_UNSPECIFIED\x10\x00\x12\x1a\n\x16READER_START_BEGINNING\x10\x01\x12\x14\n\x10READER_START_NOW\x10\x02\x32\xa7\x03\n\x0b\x46\x65\x65\x64Service\x12\x63\n\x0cStreamEvents\x12\'.hubbub.messages.v1.StreamEventsRequest\x1a(.hubbub.messages.v1.StreamEventsResponse0\x01\x12p\n\x11\x41\x63knowledgeEvents\x12,.hubbub.messages.v1.AcknowledgeEventsRequest\x1a-.hubbub.messages.v1.AcknowledgeEventsResponse\x12^\n\x0bListReaders\x12&.hubbub.messages.v1.ListReadersRequest\x1a\'.hubbub.messages.v1.ListReadersResponse\x12\x61\n\x0c\x44\x65leteReader\x12\'.hubbub.messages.v1.DeleteReaderRequest\x1a(.hubbub.messages.v1.DeleteReaderResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'hubbub.messages.v1.feed_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_READERSTART']._serialized_start=1090
-  _globals['_READERSTART']._serialized_end=1183
+  _globals['_STREAMEVENTSRESPONSE_CHANNELKINDSENTRY']._loaded_options = None
+  _globals['_STREAMEVENTSRESPONSE_CHANNELKINDSENTRY']._serialized_options = b'8\001'
+  _globals['_READERSTART']._serialized_start=1287
+  _globals['_READERSTART']._serialized_end=1380
   _globals['_EVENTFILTER']._serialized_start=161
   _globals['_EVENTFILTER']._serialized_end=297
   _globals['_CHANNELRESET']._serialized_start=299
@@ -43,21 +45,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_READER']._serialized_start=362
   _globals['_READER']._serialized_end=546
   _globals['_STREAMEVENTSREQUEST']._serialized_start=549
-  _globals['_STREAMEVENTSREQUEST']._serialized_end=699
-  _globals['_STREAMEVENTSRESPONSE']._serialized_start=702
-  _globals['_STREAMEVENTSRESPONSE']._serialized_end=846
-  _globals['_ACKNOWLEDGEEVENTSREQUEST']._serialized_start=848
-  _globals['_ACKNOWLEDGEEVENTSREQUEST']._serialized_end=906
-  _globals['_ACKNOWLEDGEEVENTSRESPONSE']._serialized_start=908
-  _globals['_ACKNOWLEDGEEVENTSRESPONSE']._serialized_end=935
-  _globals['_LISTREADERSREQUEST']._serialized_start=937
-  _globals['_LISTREADERSREQUEST']._serialized_end=957
-  _globals['_LISTREADERSRESPONSE']._serialized_start=959
-  _globals['_LISTREADERSRESPONSE']._serialized_end=1025
-  _globals['_DELETEREADERREQUEST']._serialized_start=1027
-  _globals['_DELETEREADERREQUEST']._serialized_end=1064
-  _globals['_DELETEREADERRESPONSE']._serialized_start=1066
-  _globals['_DELETEREADERRESPONSE']._serialized_end=1088
-  _globals['_FEEDSERVICE']._serialized_start=1186
-  _globals['_FEEDSERVICE']._serialized_end=1609
+  _globals['_STREAMEVENTSREQUEST']._serialized_end=727
+  _globals['_STREAMEVENTSRESPONSE']._serialized_start=730
+  _globals['_STREAMEVENTSRESPONSE']._serialized_end=1043
+  _globals['_STREAMEVENTSRESPONSE_CHANNELKINDSENTRY']._serialized_start=959
+  _globals['_STREAMEVENTSRESPONSE_CHANNELKINDSENTRY']._serialized_end=1043
+  _globals['_ACKNOWLEDGEEVENTSREQUEST']._serialized_start=1045
+  _globals['_ACKNOWLEDGEEVENTSREQUEST']._serialized_end=1103
+  _globals['_ACKNOWLEDGEEVENTSRESPONSE']._serialized_start=1105
+  _globals['_ACKNOWLEDGEEVENTSRESPONSE']._serialized_end=1132
+  _globals['_LISTREADERSREQUEST']._serialized_start=1134
+  _globals['_LISTREADERSREQUEST']._serialized_end=1154
+  _globals['_LISTREADERSRESPONSE']._serialized_start=1156
+  _globals['_LISTREADERSRESPONSE']._serialized_end=1222
+  _globals['_DELETEREADERREQUEST']._serialized_start=1224
+  _globals['_DELETEREADERREQUEST']._serialized_end=1261
+  _globals['_DELETEREADERRESPONSE']._serialized_start=1263
+  _globals['_DELETEREADERRESPONSE']._serialized_end=1285
+  _globals['_FEEDSERVICE']._serialized_start=1383
+  _globals['_FEEDSERVICE']._serialized_end=1806
 # @@protoc_insertion_point(module_scope)

@@ -168,12 +168,15 @@ class StreamEventsRequest(_message.Message):
     CURSOR_FIELD_NUMBER: _builtins.int
     START_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
+    WITH_CHANNEL_KINDS_FIELD_NUMBER: _builtins.int
     reader: _builtins.str
     """Name of the reader: 1 to 32 of a-z, 0-9 and hyphen, a letter first. A caller has at most 8 readers."""
     cursor: _builtins.str
     """Optional cursor, acknowledged as by AcknowledgeEvents before the stream begins."""
     start: Global___ReaderStart.ValueType
     """Required for a new reader, otherwise without effect."""
+    with_channel_kinds: _builtins.bool
+    """Tell the kinds of channels in the responses."""
     @_builtins.property
     def filter(self) -> Global___EventFilter:
         """Which events to send."""
@@ -185,10 +188,11 @@ class StreamEventsRequest(_message.Message):
         cursor: _builtins.str = ...,
         start: Global___ReaderStart.ValueType = ...,
         filter: Global___EventFilter | None = ...,
+        with_channel_kinds: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "filter", b"filter", "reader", b"reader", "start", b"start"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "filter", b"filter", "reader", b"reader", "start", b"start", "with_channel_kinds", b"with_channel_kinds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -200,10 +204,31 @@ class StreamEventsResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class ChannelKindsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _messages_pb2.ChannelKind.ValueType
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _messages_pb2.ChannelKind.ValueType = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     CURSOR_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
     EVENTS_FIELD_NUMBER: _builtins.int
     RESETS_FIELD_NUMBER: _builtins.int
+    CHANNEL_KINDS_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
     """Acknowledges these events and all earlier ones. Empty: a later response has the cursor for these events."""
     epoch: _builtins.str
@@ -216,6 +241,10 @@ class StreamEventsResponse(_message.Message):
     def resets(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChannelReset]:
         """The store has a new epoch, so it may have lost entries. These channels are concerned."""
 
+    @_builtins.property
+    def channel_kinds(self) -> _containers.ScalarMap[_builtins.str, _messages_pb2.ChannelKind.ValueType]:
+        """By channel id, if the request asks for it: the kind of the channel of each event."""
+
     def __init__(
         self,
         *,
@@ -223,10 +252,11 @@ class StreamEventsResponse(_message.Message):
         epoch: _builtins.str = ...,
         events: _abc.Iterable[_events_pb2.Event] | None = ...,
         resets: _abc.Iterable[Global___ChannelReset] | None = ...,
+        channel_kinds: _abc.Mapping[_builtins.str, _messages_pb2.ChannelKind.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "epoch", b"epoch", "events", b"events", "resets", b"resets"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_kinds", b"channel_kinds", "cursor", b"cursor", "epoch", b"epoch", "events", b"events", "resets", b"resets"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -21,6 +21,46 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _BotScope:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _BotScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BotScope.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    BOT_SCOPE_UNSPECIFIED: _BotScope.ValueType  # 0
+    """Not allowed in requests."""
+    BOT_SCOPE_READ: _BotScope.ValueType  # 1
+    """Read channels, members, users, history and media, and open a socket."""
+    BOT_SCOPE_WRITE: _BotScope.ValueType  # 2
+    """Post, edit and delete messages."""
+    BOT_SCOPE_REACT: _BotScope.ValueType  # 3
+    """React to messages."""
+    BOT_SCOPE_UPLOAD: _BotScope.ValueType  # 4
+    """Upload files."""
+    BOT_SCOPE_MANAGE: _BotScope.ValueType  # 5
+    """Create, change, join and leave channels, add and remove members, and pin."""
+    BOT_SCOPE_MODERATE: _BotScope.ValueType  # 6
+    """Ban, silence, and handle reports."""
+
+class BotScope(_BotScope, metaclass=_BotScopeEnumTypeWrapper):
+    """What a token of a bot permits. docs/integrations.md lists the operations and frames of each scope."""
+
+BOT_SCOPE_UNSPECIFIED: BotScope.ValueType  # 0
+"""Not allowed in requests."""
+BOT_SCOPE_READ: BotScope.ValueType  # 1
+"""Read channels, members, users, history and media, and open a socket."""
+BOT_SCOPE_WRITE: BotScope.ValueType  # 2
+"""Post, edit and delete messages."""
+BOT_SCOPE_REACT: BotScope.ValueType  # 3
+"""React to messages."""
+BOT_SCOPE_UPLOAD: BotScope.ValueType  # 4
+"""Upload files."""
+BOT_SCOPE_MANAGE: BotScope.ValueType  # 5
+"""Create, change, join and leave channels, add and remove members, and pin."""
+BOT_SCOPE_MODERATE: BotScope.ValueType  # 6
+"""Ban, silence, and handle reports."""
+Global___BotScope: _TypeAlias = BotScope  # noqa: Y015
+
 class _ChannelKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -125,7 +165,9 @@ class Caller(_message.Message):
     token_issued_at: _builtins.float
     """When the caller's token was issued (Unix seconds); 0 for a service that acts for the user."""
     session: _builtins.str
-    """The browser session that the caller signed in with; empty for a token or a service. It must not have ended."""
+    """The browser session that the caller signed in with, or the id of the bot's token; empty for another token or a service.
+    It must not have ended.
+    """
     def __init__(
         self,
         *,
@@ -188,6 +230,148 @@ class BrowserSession(_message.Message):
 Global___BrowserSession: _TypeAlias = BrowserSession  # noqa: Y015
 
 @_typing.final
+class Bot(_message.Message):
+    """A user that is a program."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    DISABLED_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    CREATOR_FIELD_NUMBER: _builtins.int
+    CREATED_AT_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """User id. It begins with `bot:`."""
+    name: _builtins.str
+    """Display name."""
+    disabled: _builtins.bool
+    """It is blocked: its tokens do not count."""
+    channel: _builtins.str
+    """The channel to which an incoming webhook posts as this bot; empty for a bot that has tokens."""
+    creator: _builtins.str
+    """The user who created it."""
+    @_builtins.property
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was created."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        disabled: _builtins.bool = ...,
+        channel: _builtins.str = ...,
+        creator: _builtins.str = ...,
+        created_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "created_at", b"created_at", "creator", b"creator", "disabled", b"disabled", "id", b"id", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Bot: _TypeAlias = Bot  # noqa: Y015
+
+@_typing.final
+class BotToken(_message.Message):
+    """A token of a bot, without its secret."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    SCOPES_FIELD_NUMBER: _builtins.int
+    CREATOR_FIELD_NUMBER: _builtins.int
+    CREATED_AT_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    USED_ON_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """UUID."""
+    name: _builtins.str
+    """Name that its creator gave it."""
+    creator: _builtins.str
+    """The user who created it."""
+    used_on: _builtins.str
+    """The day of its last use in UTC, as in `2026-11-29`; empty before the first."""
+    @_builtins.property
+    def scopes(self) -> _containers.RepeatedScalarFieldContainer[Global___BotScope.ValueType]:
+        """What it permits."""
+
+    @_builtins.property
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was created."""
+
+    @_builtins.property
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """When it ends; absent if it does not."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        scopes: _abc.Iterable[Global___BotScope.ValueType] | None = ...,
+        creator: _builtins.str = ...,
+        created_at: _timestamp_pb2.Timestamp | None = ...,
+        expires_at: _timestamp_pb2.Timestamp | None = ...,
+        used_on: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expires_at", b"_expires_at", "created_at", b"created_at", "expires_at", b"expires_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expires_at", b"_expires_at", "created_at", b"created_at", "creator", b"creator", "expires_at", b"expires_at", "id", b"id", "name", b"name", "scopes", b"scopes", "used_on", b"used_on"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expires_at: _TypeAlias = _typing.Literal["expires_at"]  # noqa: Y015
+    _WhichOneofArgType__expires_at: _TypeAlias = _typing.Literal["_expires_at", b"_expires_at"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expires_at) -> _WhichOneofReturnType__expires_at | None: ...
+
+Global___BotToken: _TypeAlias = BotToken  # noqa: Y015
+
+@_typing.final
+class Hook(_message.Message):
+    """An incoming webhook: an address that posts to a channel as a bot of its own."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    DISABLED_FIELD_NUMBER: _builtins.int
+    CREATOR_FIELD_NUMBER: _builtins.int
+    CREATED_AT_FIELD_NUMBER: _builtins.int
+    USED_ON_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """User id of its bot."""
+    name: _builtins.str
+    """Display name of its bot."""
+    disabled: _builtins.bool
+    """Its bot is blocked: posts are refused."""
+    creator: _builtins.str
+    """The user who created it."""
+    used_on: _builtins.str
+    """The day of its last use in UTC, as in `2026-11-29`; empty before the first, and after each rotation."""
+    @_builtins.property
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was created."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        disabled: _builtins.bool = ...,
+        creator: _builtins.str = ...,
+        created_at: _timestamp_pb2.Timestamp | None = ...,
+        used_on: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "creator", b"creator", "disabled", b"disabled", "id", b"id", "name", b"name", "used_on", b"used_on"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Hook: _TypeAlias = Hook  # noqa: Y015
+
+@_typing.final
 class User(_message.Message):
     """A user of the tenant."""
 
@@ -195,19 +379,23 @@ class User(_message.Message):
 
     ID_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
+    BOT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """User id."""
     name: _builtins.str
     """Display name; the id where the user has none."""
+    bot: _builtins.bool
+    """Whether it is a bot: its id begins with `bot:`."""
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
         name: _builtins.str = ...,
+        bot: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bot", b"bot", "id", b"id", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -359,22 +547,26 @@ class Member(_message.Message):
     USER_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     ROLE_FIELD_NUMBER: _builtins.int
+    BOT_FIELD_NUMBER: _builtins.int
     user: _builtins.str
     """User id."""
     name: _builtins.str
     """Display name."""
     role: _events_pb2.Role.ValueType
     """Role."""
+    bot: _builtins.bool
+    """Whether it is a bot."""
     def __init__(
         self,
         *,
         user: _builtins.str = ...,
         name: _builtins.str = ...,
         role: _events_pb2.Role.ValueType = ...,
+        bot: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "role", b"role", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bot", b"bot", "name", b"name", "role", b"role", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -433,6 +625,7 @@ class Message(_message.Message):
     REACTIONS_FIELD_NUMBER: _builtins.int
     PINNED_FIELD_NUMBER: _builtins.int
     TRUNCATED_FIELD_NUMBER: _builtins.int
+    BLOCKS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Message id (UUID)."""
     channel: _builtins.str
@@ -473,6 +666,10 @@ class Message(_message.Message):
     def reactions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reaction]:
         """Reactions, in order of first appearance."""
 
+    @_builtins.property
+    def blocks(self) -> _containers.RepeatedCompositeFieldContainer[_events_pb2.Block]:
+        """What a bot's message shows in place of its text."""
+
     def __init__(
         self,
         *,
@@ -491,10 +688,11 @@ class Message(_message.Message):
         reactions: _abc.Iterable[Global___Reaction] | None = ...,
         pinned: _builtins.bool = ...,
         truncated: _builtins.bool = ...,
+        blocks: _abc.Iterable[_events_pb2.Block] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "content", b"content", "edited_at", b"edited_at", "sealed", b"sealed", "text", b"text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "attachments", b"attachments", "channel", b"channel", "content", b"content", "deleted", b"deleted", "edited_at", b"edited_at", "id", b"id", "mentions", b"mentions", "pinned", b"pinned", "reactions", b"reactions", "sealed", b"sealed", "sender", b"sender", "seq", b"seq", "text", b"text", "thread", b"thread", "truncated", b"truncated"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "attachments", b"attachments", "blocks", b"blocks", "channel", b"channel", "content", b"content", "deleted", b"deleted", "edited_at", b"edited_at", "id", b"id", "mentions", b"mentions", "pinned", b"pinned", "reactions", b"reactions", "sealed", b"sealed", "sender", b"sender", "seq", b"seq", "text", b"text", "thread", b"thread", "truncated", b"truncated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["text", "sealed"]  # noqa: Y015
     _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015

@@ -250,6 +250,61 @@ class MessagesServiceStub:
                 request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListAuditRequest.SerializeToString,
                 response_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListAuditResponse.FromString,
                 _registered_method=True)
+        self.CreateBot = channel.unary_unary(
+                '/hubbub.messages.v1.MessagesService/CreateBot',
+                request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.CreateBotRequest.SerializeToString,
+                response_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.CreateBotResponse.FromString,
+                _registered_method=True)
+        self.ListBots = channel.unary_unary(
+                '/hubbub.messages.v1.MessagesService/ListBots',
+                request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListBotsRequest.SerializeToString,
+                response_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListBotsResponse.FromString,
+                _registered_method=True)
+        self.UpdateBot = channel.unary_unary(
+                '/hubbub.messages.v1.MessagesService/UpdateBot',
+                request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.UpdateBotRequest.SerializeToString,
+                response_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.UpdateBotResponse.FromString,
+                _registered_method=True)
+        self.CreateBotToken = channel.unary_unary(
+                '/hubbub.messages.v1.MessagesService/CreateBotToken',
+                request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.CreateBotTokenRequest.SerializeToString,
+                response_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.CreateBotTokenResponse.FromString,
+                _registered_method=True)
+        self.ListBotTokens = channel.unary_unary(
+                '/hubbub.messages.v1.MessagesService/ListBotTokens',
+                request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListBotTokensRequest.SerializeToString,
+                response_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListBotTokensResponse.FromString,
+                _registered_method=True)
+        self.RevokeBotToken = channel.unary_unary(
+                '/hubbub.messages.v1.MessagesService/RevokeBotToken',
+                request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.RevokeBotTokenRequest.SerializeToString,
+                response_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.RevokeBotTokenResponse.FromString,
+                _registered_method=True)
+        self.CreateHook = channel.unary_unary(
+                '/hubbub.messages.v1.MessagesService/CreateHook',
+                request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.CreateHookRequest.SerializeToString,
+                response_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.CreateHookResponse.FromString,
+                _registered_method=True)
+        self.ListHooks = channel.unary_unary(
+                '/hubbub.messages.v1.MessagesService/ListHooks',
+                request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListHooksRequest.SerializeToString,
+                response_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListHooksResponse.FromString,
+                _registered_method=True)
+        self.RotateHook = channel.unary_unary(
+                '/hubbub.messages.v1.MessagesService/RotateHook',
+                request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.RotateHookRequest.SerializeToString,
+                response_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.RotateHookResponse.FromString,
+                _registered_method=True)
+        self.RemoveHook = channel.unary_unary(
+                '/hubbub.messages.v1.MessagesService/RemoveHook',
+                request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.RemoveHookRequest.SerializeToString,
+                response_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.RemoveHookResponse.FromString,
+                _registered_method=True)
+        self.IdentifyBot = channel.unary_unary(
+                '/hubbub.messages.v1.MessagesService/IdentifyBot',
+                request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.IdentifyBotRequest.SerializeToString,
+                response_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.IdentifyBotResponse.FromString,
+                _registered_method=True)
 
 
 class MessagesServiceServicer:
@@ -559,6 +614,83 @@ class MessagesServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateBot(self, request, context):
+        """Create a bot. Administrators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBots(self, request, context):
+        """List the tenant's bots, those of incoming webhooks included. Administrators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateBot(self, request, context):
+        """Rename, disable or enable a bot. Administrators only. Answers as RevokeUser does.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateBotToken(self, request, context):
+        """Create a token of a bot. Its secret is in this answer and nowhere else. Administrators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBotTokens(self, request, context):
+        """List the tokens of a bot that have not ended. Administrators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeBotToken(self, request, context):
+        """End a token and its sockets. Administrators only. Answers as RevokeUser does.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateHook(self, request, context):
+        """Create an incoming webhook of a channel. Its secret is in this answer and nowhere else. Owners only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListHooks(self, request, context):
+        """List the incoming webhooks of a channel. Owners only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RotateHook(self, request, context):
+        """Give an incoming webhook a new secret and end the old one. Owners only. Answers as RevokeUser does.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveHook(self, request, context):
+        """End an incoming webhook, and remove its bot from the channel. Owners only. Answers as RevokeUser does.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def IdentifyBot(self, request, context):
+        """Find the bot of a token or of a webhook's address. For gateways only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MessagesServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -776,6 +908,61 @@ def add_MessagesServiceServicer_to_server(servicer, server):
                     servicer.ListAudit,
                     request_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListAuditRequest.FromString,
                     response_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListAuditResponse.SerializeToString,
+            ),
+            'CreateBot': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateBot,
+                    request_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.CreateBotRequest.FromString,
+                    response_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.CreateBotResponse.SerializeToString,
+            ),
+            'ListBots': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBots,
+                    request_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListBotsRequest.FromString,
+                    response_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListBotsResponse.SerializeToString,
+            ),
+            'UpdateBot': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateBot,
+                    request_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.UpdateBotRequest.FromString,
+                    response_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.UpdateBotResponse.SerializeToString,
+            ),
+            'CreateBotToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateBotToken,
+                    request_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.CreateBotTokenRequest.FromString,
+                    response_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.CreateBotTokenResponse.SerializeToString,
+            ),
+            'ListBotTokens': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBotTokens,
+                    request_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListBotTokensRequest.FromString,
+                    response_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListBotTokensResponse.SerializeToString,
+            ),
+            'RevokeBotToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeBotToken,
+                    request_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.RevokeBotTokenRequest.FromString,
+                    response_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.RevokeBotTokenResponse.SerializeToString,
+            ),
+            'CreateHook': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateHook,
+                    request_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.CreateHookRequest.FromString,
+                    response_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.CreateHookResponse.SerializeToString,
+            ),
+            'ListHooks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListHooks,
+                    request_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListHooksRequest.FromString,
+                    response_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListHooksResponse.SerializeToString,
+            ),
+            'RotateHook': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateHook,
+                    request_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.RotateHookRequest.FromString,
+                    response_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.RotateHookResponse.SerializeToString,
+            ),
+            'RemoveHook': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveHook,
+                    request_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.RemoveHookRequest.FromString,
+                    response_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.RemoveHookResponse.SerializeToString,
+            ),
+            'IdentifyBot': grpc.unary_unary_rpc_method_handler(
+                    servicer.IdentifyBot,
+                    request_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.IdentifyBotRequest.FromString,
+                    response_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.IdentifyBotResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1940,6 +2127,303 @@ class MessagesService:
             '/hubbub.messages.v1.MessagesService/ListAudit',
             hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListAuditRequest.SerializeToString,
             hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListAuditResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateBot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hubbub.messages.v1.MessagesService/CreateBot',
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.CreateBotRequest.SerializeToString,
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.CreateBotResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBots(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hubbub.messages.v1.MessagesService/ListBots',
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListBotsRequest.SerializeToString,
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListBotsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateBot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hubbub.messages.v1.MessagesService/UpdateBot',
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.UpdateBotRequest.SerializeToString,
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.UpdateBotResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateBotToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hubbub.messages.v1.MessagesService/CreateBotToken',
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.CreateBotTokenRequest.SerializeToString,
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.CreateBotTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBotTokens(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hubbub.messages.v1.MessagesService/ListBotTokens',
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListBotTokensRequest.SerializeToString,
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListBotTokensResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeBotToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hubbub.messages.v1.MessagesService/RevokeBotToken',
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.RevokeBotTokenRequest.SerializeToString,
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.RevokeBotTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateHook(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hubbub.messages.v1.MessagesService/CreateHook',
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.CreateHookRequest.SerializeToString,
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.CreateHookResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListHooks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hubbub.messages.v1.MessagesService/ListHooks',
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListHooksRequest.SerializeToString,
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListHooksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateHook(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hubbub.messages.v1.MessagesService/RotateHook',
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.RotateHookRequest.SerializeToString,
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.RotateHookResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveHook(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hubbub.messages.v1.MessagesService/RemoveHook',
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.RemoveHookRequest.SerializeToString,
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.RemoveHookResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def IdentifyBot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hubbub.messages.v1.MessagesService/IdentifyBot',
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.IdentifyBotRequest.SerializeToString,
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.IdentifyBotResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -111,6 +111,28 @@ class MessagesServiceStub:
     """End browser sessions of the caller. Answers once every gateway has applied it. On UNAVAILABLE it is stored: repeat the call."""
     ListAudit: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.ListAuditRequest, _messages_service_pb2.ListAuditResponse]
     """List what moderators and administrators did. Administrators only."""
+    CreateBot: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.CreateBotRequest, _messages_service_pb2.CreateBotResponse]
+    """Create a bot. Administrators only."""
+    ListBots: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.ListBotsRequest, _messages_service_pb2.ListBotsResponse]
+    """List the tenant's bots, those of incoming webhooks included. Administrators only."""
+    UpdateBot: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.UpdateBotRequest, _messages_service_pb2.UpdateBotResponse]
+    """Rename, disable or enable a bot. Administrators only. Answers as RevokeUser does."""
+    CreateBotToken: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.CreateBotTokenRequest, _messages_service_pb2.CreateBotTokenResponse]
+    """Create a token of a bot. Its secret is in this answer and nowhere else. Administrators only."""
+    ListBotTokens: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.ListBotTokensRequest, _messages_service_pb2.ListBotTokensResponse]
+    """List the tokens of a bot that have not ended. Administrators only."""
+    RevokeBotToken: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.RevokeBotTokenRequest, _messages_service_pb2.RevokeBotTokenResponse]
+    """End a token and its sockets. Administrators only. Answers as RevokeUser does."""
+    CreateHook: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.CreateHookRequest, _messages_service_pb2.CreateHookResponse]
+    """Create an incoming webhook of a channel. Its secret is in this answer and nowhere else. Owners only."""
+    ListHooks: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.ListHooksRequest, _messages_service_pb2.ListHooksResponse]
+    """List the incoming webhooks of a channel. Owners only."""
+    RotateHook: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.RotateHookRequest, _messages_service_pb2.RotateHookResponse]
+    """Give an incoming webhook a new secret and end the old one. Owners only. Answers as RevokeUser does."""
+    RemoveHook: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.RemoveHookRequest, _messages_service_pb2.RemoveHookResponse]
+    """End an incoming webhook, and remove its bot from the channel. Owners only. Answers as RevokeUser does."""
+    IdentifyBot: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.IdentifyBotRequest, _messages_service_pb2.IdentifyBotResponse]
+    """Find the bot of a token or of a webhook's address. For gateways only."""
 
 class MessagesServiceServicer(metaclass=_abc_1.ABCMeta):
     """Users, channels, members, the log and messages."""
@@ -462,5 +484,93 @@ class MessagesServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_messages_service_pb2.ListAuditRequest, _abc.Awaitable[_messages_service_pb2.ListAuditResponse]],
     ) -> _abc.Awaitable[_messages_service_pb2.ListAuditResponse]:
         """List what moderators and administrators did. Administrators only."""
+
+    @_abc_1.abstractmethod
+    def CreateBot(
+        self,
+        request: _messages_service_pb2.CreateBotRequest,
+        context: _aio.ServicerContext[_messages_service_pb2.CreateBotRequest, _abc.Awaitable[_messages_service_pb2.CreateBotResponse]],
+    ) -> _abc.Awaitable[_messages_service_pb2.CreateBotResponse]:
+        """Create a bot. Administrators only."""
+
+    @_abc_1.abstractmethod
+    def ListBots(
+        self,
+        request: _messages_service_pb2.ListBotsRequest,
+        context: _aio.ServicerContext[_messages_service_pb2.ListBotsRequest, _abc.Awaitable[_messages_service_pb2.ListBotsResponse]],
+    ) -> _abc.Awaitable[_messages_service_pb2.ListBotsResponse]:
+        """List the tenant's bots, those of incoming webhooks included. Administrators only."""
+
+    @_abc_1.abstractmethod
+    def UpdateBot(
+        self,
+        request: _messages_service_pb2.UpdateBotRequest,
+        context: _aio.ServicerContext[_messages_service_pb2.UpdateBotRequest, _abc.Awaitable[_messages_service_pb2.UpdateBotResponse]],
+    ) -> _abc.Awaitable[_messages_service_pb2.UpdateBotResponse]:
+        """Rename, disable or enable a bot. Administrators only. Answers as RevokeUser does."""
+
+    @_abc_1.abstractmethod
+    def CreateBotToken(
+        self,
+        request: _messages_service_pb2.CreateBotTokenRequest,
+        context: _aio.ServicerContext[_messages_service_pb2.CreateBotTokenRequest, _abc.Awaitable[_messages_service_pb2.CreateBotTokenResponse]],
+    ) -> _abc.Awaitable[_messages_service_pb2.CreateBotTokenResponse]:
+        """Create a token of a bot. Its secret is in this answer and nowhere else. Administrators only."""
+
+    @_abc_1.abstractmethod
+    def ListBotTokens(
+        self,
+        request: _messages_service_pb2.ListBotTokensRequest,
+        context: _aio.ServicerContext[_messages_service_pb2.ListBotTokensRequest, _abc.Awaitable[_messages_service_pb2.ListBotTokensResponse]],
+    ) -> _abc.Awaitable[_messages_service_pb2.ListBotTokensResponse]:
+        """List the tokens of a bot that have not ended. Administrators only."""
+
+    @_abc_1.abstractmethod
+    def RevokeBotToken(
+        self,
+        request: _messages_service_pb2.RevokeBotTokenRequest,
+        context: _aio.ServicerContext[_messages_service_pb2.RevokeBotTokenRequest, _abc.Awaitable[_messages_service_pb2.RevokeBotTokenResponse]],
+    ) -> _abc.Awaitable[_messages_service_pb2.RevokeBotTokenResponse]:
+        """End a token and its sockets. Administrators only. Answers as RevokeUser does."""
+
+    @_abc_1.abstractmethod
+    def CreateHook(
+        self,
+        request: _messages_service_pb2.CreateHookRequest,
+        context: _aio.ServicerContext[_messages_service_pb2.CreateHookRequest, _abc.Awaitable[_messages_service_pb2.CreateHookResponse]],
+    ) -> _abc.Awaitable[_messages_service_pb2.CreateHookResponse]:
+        """Create an incoming webhook of a channel. Its secret is in this answer and nowhere else. Owners only."""
+
+    @_abc_1.abstractmethod
+    def ListHooks(
+        self,
+        request: _messages_service_pb2.ListHooksRequest,
+        context: _aio.ServicerContext[_messages_service_pb2.ListHooksRequest, _abc.Awaitable[_messages_service_pb2.ListHooksResponse]],
+    ) -> _abc.Awaitable[_messages_service_pb2.ListHooksResponse]:
+        """List the incoming webhooks of a channel. Owners only."""
+
+    @_abc_1.abstractmethod
+    def RotateHook(
+        self,
+        request: _messages_service_pb2.RotateHookRequest,
+        context: _aio.ServicerContext[_messages_service_pb2.RotateHookRequest, _abc.Awaitable[_messages_service_pb2.RotateHookResponse]],
+    ) -> _abc.Awaitable[_messages_service_pb2.RotateHookResponse]:
+        """Give an incoming webhook a new secret and end the old one. Owners only. Answers as RevokeUser does."""
+
+    @_abc_1.abstractmethod
+    def RemoveHook(
+        self,
+        request: _messages_service_pb2.RemoveHookRequest,
+        context: _aio.ServicerContext[_messages_service_pb2.RemoveHookRequest, _abc.Awaitable[_messages_service_pb2.RemoveHookResponse]],
+    ) -> _abc.Awaitable[_messages_service_pb2.RemoveHookResponse]:
+        """End an incoming webhook, and remove its bot from the channel. Owners only. Answers as RevokeUser does."""
+
+    @_abc_1.abstractmethod
+    def IdentifyBot(
+        self,
+        request: _messages_service_pb2.IdentifyBotRequest,
+        context: _aio.ServicerContext[_messages_service_pb2.IdentifyBotRequest, _abc.Awaitable[_messages_service_pb2.IdentifyBotResponse]],
+    ) -> _abc.Awaitable[_messages_service_pb2.IdentifyBotResponse]:
+        """Find the bot of a token or of a webhook's address. For gateways only."""
 
 def add_MessagesServiceServicer_to_server(servicer: MessagesServiceServicer, server: _aio.Server) -> None: ...

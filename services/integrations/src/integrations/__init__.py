@@ -1,0 +1,1 @@
+"""Webhooks: subscriptions of tenants, and their deliveries to endpoints of others."""
