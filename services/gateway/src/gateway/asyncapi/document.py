@@ -13,6 +13,7 @@ import msgspec
 
 from chassis.errors import ALL
 from gateway.asyncapi import entries
+from gateway.http.openapi import in_ecma_script
 from gateway.http.shapes import ChannelKind, MemberRole
 from gateway.protocol import incoming, outgoing
 from gateway.protocol.close_codes import Close
@@ -97,7 +98,20 @@ def _schemas(sender: str, frames: Any) -> dict[str, Any]:
     _, found = msgspec.json.schema_components(frames, ref_template=_SCHEMA.format(name=sender + ".{name}"))
     if sender == "server":
         _complete(found)
-    return {f"{sender}.{name}": schema for name, schema in found.items()}
+    return {f"{sender}.{name}": _with_plain_discriminators(in_ecma_script(schema)) for name, schema in found.items()}
+
+
+def _with_plain_discriminators(schema: Any) -> Any:
+    """The schema with the names of discriminators, where OpenAPI has objects."""
+    match schema:
+        case {"discriminator": {"propertyName": str(field)}}:
+            return {**{name: _with_plain_discriminators(each) for name, each in schema.items()}, "discriminator": field}
+        case dict():
+            return {name: _with_plain_discriminators(each) for name, each in schema.items()}
+        case list() | tuple():
+            return [_with_plain_discriminators(each) for each in schema]
+        case _:
+            return schema
 
 
 def _complete(schemas: dict[str, Any]) -> None:

@@ -44,7 +44,7 @@ def document() -> str:
         "paths": paths,
         "components": {"schemas": schemas, "responses": _problems(), "securitySchemes": _SECURITY},
     }
-    return json.dumps(_in_ecma_script(whole), indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(in_ecma_script(whole), indent=1, ensure_ascii=False) + "\n"
 
 
 def _operations() -> Iterator[tuple[str, str, Operation]]:
@@ -143,15 +143,15 @@ def _problems() -> dict[str, Any]:
     return answers
 
 
-def _in_ecma_script(schema: Any) -> Any:
+def in_ecma_script(schema: Any) -> Any:
     """The schema with its patterns in ECMAScript, as JSON Schema demands; Python spells the ends of a text differently."""
     match schema:
         case {"pattern": str(pattern)}:
             rest = {name: each for name, each in schema.items() if name != "pattern"}
-            return {**_in_ecma_script(rest), "pattern": pattern.replace(r"\A", "^").replace(r"\Z", "$")}
+            return {**in_ecma_script(rest), "pattern": pattern.replace(r"\A", "^").replace(r"\Z", "$")}
         case dict():
-            return {name: _in_ecma_script(each) for name, each in schema.items()}
+            return {name: in_ecma_script(each) for name, each in schema.items()}
         case list() | tuple():
-            return [_in_ecma_script(each) for each in schema]
+            return [in_ecma_script(each) for each in schema]
         case _:
             return schema
