@@ -9,7 +9,7 @@ mkdir -p "$target"
 data=$(. ./.env && echo "${HUBBUB_DATA:-./data}")
 
 # Messages before media: an upload that messages do not know is harmless, a message without its upload is not.
-for database in integrations messages media; do
+for database in messages media integrations; do
 	docker compose exec -T postgres pg_dump --username=postgres --format=custom "$database" >"$target/$database.dump.new"
 	mv "$target/$database.dump.new" "$target/$database.dump"
 done

@@ -13,7 +13,7 @@ data=${HUBBUB_DATA:-./data}
 sh setup.sh "$HUBBUB_HOST"
 rsync --archive "$source/objects/" "$data/objects/"
 docker compose up --detach --wait postgres
-for database in integrations messages media; do
+for database in messages media integrations; do
 	docker compose exec -T postgres pg_restore --username=postgres --dbname="$database" --exit-on-error <"$source/$database.dump"
 done
 docker compose run --rm messages-migrate

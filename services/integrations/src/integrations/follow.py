@@ -17,6 +17,7 @@ from chassis.backoff import Backoff
 from chassis.errors import HubbubError
 from chassis.grpc_client import call, metadata
 from chassis.lifecycle import pause
+from chassis.metrics import DEFECTS
 from chassis.postgres import Database
 from chassis.rpc_errors import from_call
 from hubbub.messages.v1 import feed_service_pb2 as rpc
@@ -85,6 +86,9 @@ class Follower:
                 log.warning("feed_interrupted", reason=from_call(error).reason)
             except HubbubError as error:
                 log.warning("feed_interrupted", reason=error.reason)
+            except Exception as error:  # the outermost handler of this loop: what was not acknowledged comes again
+                DEFECTS.labels("webhooks").inc()
+                log.exception("feed_interrupted", error=type(error).__name__)
             await backoff.wait()
 
     async def _take(self, response: rpc.StreamEventsResponse) -> None:

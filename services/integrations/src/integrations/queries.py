@@ -166,7 +166,7 @@ UPDATE webhooks SET lease = NULL, leased_until = '-infinity' WHERE lease = %(lea
 
 TARGET = """
 SELECT url, secret, CASE WHEN previous_until > now() THEN previous_secret END, failing_since FROM webhooks
-WHERE id = %(webhook)s AND lease = %(lease)s AND due_at IS NOT NULL
+WHERE id = %(webhook)s AND lease = %(lease)s AND state <> 'disabled'
 """
 
 # `deliveries_due`.

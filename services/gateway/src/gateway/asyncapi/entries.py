@@ -10,6 +10,7 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from chassis.blocks import Blocks
 from gateway.http.shapes import Attachment, Invitation, NumericDate, RoleName, Uuid, Whole
 
 
@@ -34,6 +35,8 @@ class Post(msgspec.Struct):
     mentions: list[str]
     sealed: bytes | UnsetType = UNSET
     """Content that only clients can read."""
+    blocks: Blocks | UnsetType = UNSET
+    """What a bot's message shows in place of its text."""
 
 
 class Edit(msgspec.Struct):
@@ -42,6 +45,7 @@ class Edit(msgspec.Struct):
     message: Uuid
     text: str | None
     sealed: bytes | UnsetType = UNSET
+    blocks: Blocks | UnsetType = UNSET
 
 
 class About(msgspec.Struct):
