@@ -190,6 +190,13 @@ def test_the_http_route_has_the_paths_of_the_ingress() -> None:
     assert [(each["value"], kinds[each["type"]]) for each in matches] == paths
 
 
+def test_every_process_gets_the_authorities_of_the_stores() -> None:
+    for each in of_kind("helm/gateway-api", "Deployment", "Job"):
+        mounts = {mount["name"]: mount for mount in pod(each)["containers"][0]["volumeMounts"]}
+        assert mounts["stores"] == {"name": "stores", "mountPath": "/etc/hubbub/stores", "readOnly": True}
+        assert {"name": "stores", "configMap": {"name": "rds-authorities"}} in pod(each)["volumes"]
+
+
 def test_digests_take_the_place_of_tags() -> None:
     images = {pod(each)["containers"][0]["image"] for each in of_kind("helm/gateway-api", "Deployment", "Job")}
     assert len(images) == len(values_of("helm/gateway-api")["image"]["digests"])
