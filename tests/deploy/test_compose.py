@@ -177,6 +177,12 @@ def test_health_checks_ask_the_ops_port(services: dict[str, dict[str, Any]]) -> 
             )
 
 
+def test_something_waits_for_the_end_of_each_migration(services: dict[str, dict[str, Any]]) -> None:
+    """Otherwise `docker compose up --wait` takes their end for a failure (docker/compose issue 10596)."""
+    awaited = {needed for service in services.values() for needed in service.get("depends_on", {})}
+    assert set(JOBS) <= awaited
+
+
 def test_no_process_is_killed_before_it_has_drained(services: dict[str, dict[str, Any]]) -> None:
     for name, service in ours(services).items():
         if process_of(name) not in JOBS:
