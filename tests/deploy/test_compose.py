@@ -279,8 +279,15 @@ async def test_a_backup_of_the_databases_restores_into_an_empty_server(made: Pat
         await command(
             [*as_administrator(programs, restore[0]), f"--dbname={second.url('messages', 'postgres')}", restore[1]], {}, saved
         )
+        assert await applied(second) == await applied(first) != []
         await command([sys.executable, "-m", "messages", "migrate"], owner(made, second))
         await command([sys.executable, "-m", "messages", "epoch", "declare", "--reason", "restored"], owner(made, second))
+
+
+async def applied(server: Postgres) -> list[Any]:
+    """The migrations that a server's messages database records."""
+    async with await psycopg.AsyncConnection.connect(server.url("messages", "postgres")) as admin:
+        return await (await admin.execute("SELECT * FROM migrations ORDER BY 1")).fetchall()
 
 
 def owner(made: Path, server: Postgres) -> dict[str, str]:
