@@ -208,6 +208,25 @@ def test_what_a_process_calls_has_that_name_in_service_connect() -> None:
             assert service["ServiceConnectConfiguration"]["Enabled"] is True
 
 
+def test_a_service_starts_after_those_that_it_calls() -> None:
+    """Service Connect tells a task only of names that exist when the task starts."""
+    order = {text(each["Properties"]["ServiceName"]): (file.name, each.get("DependsOn", [])) for file, each in _services()}
+    for process in COMPONENTS:
+        file, after = order[process]
+        for name, target in environment(process).items():
+            if name.endswith("_TARGET"):
+                called = target.removeprefix("dns:///").partition(":")[0]
+                assert order[called][0][0] < file[0] or "".join(map(str.capitalize, called.split("-"))) in after, (
+                    process,
+                    called,
+                )
+
+
+def _services() -> list[tuple[Path, dict[str, Any]]]:
+    found = [(file, each) for file in TEMPLATES for each in template(file.name)["Resources"].values()]
+    return [(file, each) for file, each in found if each["Type"] == "AWS::ECS::Service"]
+
+
 def test_the_load_balancer_serves_the_paths_of_the_ingress() -> None:
     rules = [each for _, each in resources("AWS::ElasticLoadBalancingV2::ListenerRule")]
     patterns = [path for rule in rules for path in rule["Conditions"][0]["PathPatternConfig"]["Values"]]
@@ -268,6 +287,7 @@ def test_services_scale_by_metrics_that_the_collector_keeps_and_the_code_has() -
 
 def test_valkey_has_the_users_and_rules_of_the_local_stack() -> None:
     users = {each["UserName"]: each["AccessString"] for _, each in resources("AWS::ElastiCache::User")}
+    assert users.pop("default") == "off -@all"
     assert users == {name: f"on {rules}" for name, rules in redis_users.RULES.items()}
     for _, group in resources("AWS::ElastiCache::ReplicationGroup"):
         assert group["NumNodeGroups"] == 1, "cluster mode is not supported"

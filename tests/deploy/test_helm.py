@@ -89,9 +89,10 @@ def test_a_process_can_start_with_its_variables(example: str, process: str, tmp_
     load(config_type, given)
 
 
-def test_helm_finds_nothing_to_complain_about() -> None:
+def test_helm_lint_finds_nothing() -> None:
     found = helm_python.lint(CHART, values=values_of("helm/production"), strict=True)
-    assert not found["errors"], found
+    assert not found["errors"]
+    assert [each["error"] for each in found["messages"]] == ["icon is recommended"]
 
 
 @pytest.mark.parametrize(
