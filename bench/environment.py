@@ -15,6 +15,7 @@ from bench.systems.system import OTHER_CORES, SERVER_CORE, System, place
 
 HUBBUB = "Hubbub"
 HUBBUB_SOCKETIO = "Hubbub over Socket.IO"
+FULL_HUBBUB = "Hubbub, 5 million messages stored"
 REFERENCE = "Socket.IO stack"
 BARE_REFERENCE = "Socket.IO, nothing stored"
 FLOOR = "C floor"
