@@ -258,8 +258,9 @@ CREATE TABLE entries (
     PRIMARY KEY (channel, seq)
 );
 CREATE INDEX entries_posted ON entries (channel, message) WHERE kind = 1;
--- A page of messages reads no other entries, however many lie between two messages.
-CREATE INDEX entries_of_posts ON entries (channel, seq) WHERE kind = 1;
+-- A page of messages reads no other entries, however many lie between two messages. `seq > 0` holds for all: it keeps the planner
+-- from using the index for one message by its id, which it prefers to `entries_posted` while the table has no statistics.
+CREATE INDEX entries_of_posts ON entries (channel, seq) WHERE kind = 1 AND seq > 0;
 CREATE INDEX entries_edits ON entries (channel, message) WHERE kind = 2;
 CREATE INDEX entries_replies ON entries (channel, thread, seq) WHERE thread IS NOT NULL;
 

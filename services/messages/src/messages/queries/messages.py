@@ -24,10 +24,10 @@ def columns(floor: str) -> str:
 
 MESSAGE = columns("%(floor)s")
 
-# Newest first, between two exclusive bounds.
+# Newest first, between two exclusive bounds. `seq > 0` is part of the predicate of `entries_of_posts`.
 _BETWEEN = f"""
 SELECT {MESSAGE} FROM messages m
-WHERE m.channel = %(channel)s AND m.tenant = %(tenant)s AND m.seq > %(after)s AND m.seq < %(before)s"""
+WHERE m.channel = %(channel)s AND m.tenant = %(tenant)s AND m.seq > 0 AND m.seq > %(after)s AND m.seq < %(before)s"""
 _NEWEST = """
 ORDER BY m.seq DESC LIMIT %(limit)s
 """
