@@ -14,6 +14,7 @@ from bench.people import Issuer, People
 from bench.systems.system import OTHER_CORES, SERVER_CORE, System, place
 
 HUBBUB = "Hubbub"
+FULL_HUBBUB = "Hubbub, 5 million messages stored"
 REFERENCE = "Socket.IO stack"
 BARE_REFERENCE = "Socket.IO, nothing stored"
 FLOOR = "C floor"

@@ -17,6 +17,7 @@ from bench.environment import (
     BARE_REFERENCE,
     FLOOR,
     FULL,
+    FULL_HUBBUB,
     HUBBUB,
     JOINED_FLOOR,
     QUICK,
@@ -35,6 +36,7 @@ from bench.systems.floor import floor
 from bench.systems.hubbub import Hubbub
 from bench.systems.reference import reference, stores
 from bench.systems.system import OTHER_CORES, System
+from bench.volume.shape import Shape
 from stack.errors import StackError
 
 Scenario = Callable[[Environment], Awaitable[Outcome]]
@@ -58,10 +60,12 @@ ALONE: dict[str, Scenario] = {
 """With one gateway and no other system."""
 INDEXED: dict[str, Scenario] = {"search": rooms.indexed}
 """With one gateway and the search process, which runs in no other scenario."""
+STORED: dict[str, Scenario] = {"volume": rooms.stored}
+"""With one gateway, next to a product whose store is full."""
 SPREAD: dict[str, Scenario] = {"gateways": flatness.gateways, "recovery": recovery.recovery, "crowd": crowd.crowd}
 """With four gateways and no other system."""
 _GATEWAYS = 4
-EVERY = [*SIDE_BY_SIDE, *ALONE, *INDEXED, *SPREAD]
+EVERY = [*SIDE_BY_SIDE, *ALONE, *INDEXED, *STORED, *SPREAD]
 
 
 def main() -> int:
@@ -96,11 +100,13 @@ async def _run(options: argparse.Namespace) -> int:
     programs = await build(reference="reference" in systems)
     outcomes: list[Outcome] = []
     failures: dict[str, str] = {}
-    for scenarios, gateways in ((SIDE_BY_SIDE, 1), (ALONE, 1), (INDEXED, 1), (SPREAD, _GATEWAYS)):
+    for scenarios, gateways in ((SIDE_BY_SIDE, 1), (ALONE, 1), (INDEXED, 1), (STORED, 1), (SPREAD, _GATEWAYS)):
         chosen = {name: scenario for name, scenario in scenarios.items() if name in wanted}
         if chosen:
             selected = systems if scenarios is SIDE_BY_SIDE else systems & {"hubbub"}
             search = scenarios is INDEXED
+            if scenarios is STORED:
+                selected = selected | {"full"}
             async with _environment(scale, programs, selected, gateways, search=search) as environment:
                 await _run_scenarios(environment, chosen, outcomes, failures)
     folder = options.out or HERE / "results" / ("quick" if options.quick else "")
@@ -131,6 +137,9 @@ async def _environment(
         if "hubbub" in wanted:
             product = Hubbub(BUILD / "hubbub", issuer.jwks_file, gateways=gateways, search=search)
             up[HUBBUB] = await running.enter_async_context(product)
+        if "full" in wanted:
+            full = Hubbub(BUILD / "full", issuer.jwks_file, search=False, name=FULL_HUBBUB, volume=Shape())
+            up[FULL_HUBBUB] = await running.enter_async_context(full)
         yield Environment(scale, programs, issuer, folder, up)
 
 

@@ -5,7 +5,7 @@ from statistics import median
 from typing import TYPE_CHECKING, cast
 
 from bench import svg
-from bench.environment import BARE_REFERENCE, HUBBUB, REFERENCE, Environment
+from bench.environment import BARE_REFERENCE, FULL_HUBBUB, HUBBUB, REFERENCE, Environment
 from bench.generator import Answer
 from bench.measure import each, measure_all_settings, measure_alternately, problems_of
 from bench.outcome import Outcome, Table
@@ -92,6 +92,29 @@ async def durable(environment: Environment) -> Outcome:
     )
     outcome.expect_at_least("durable messages/s: Hubbub", rate.median_of(HUBBUB), 10_000)
     outcome.expect_at_least("durable messages/s: Hubbub / Socket.IO stack", rate.ratio(HUBBUB, REFERENCE), 5.0)
+    return outcome
+
+
+async def stored(environment: Environment) -> Outcome:
+    """Maximum rate of acknowledged messages with an empty and with a full store."""
+    async with environment.connected(TOWN, [PAIRS], [HUBBUB, FULL_HUBBUB], pinned=False) as subjects:
+        answers = await measure_alternately(environment, subjects, window=_INDEXED_IN_FLIGHT)
+    rate = Table.of("messages acknowledged per second", "/s", each(answers, lambda answer: answer.acked / answer.seconds))
+    outcome = Outcome(
+        "volume",
+        "Durable messages into a full store",
+        f"As above, with {_INDEXED_IN_FLIGHT:,} messages in flight, next to a store of 5 million messages "
+        "in 20,000 other channels.",
+        tables=[
+            rate,
+            *(
+                Table.of(f"processor time per message: {role}", "µs", each(answers, partial(_microseconds, role)))
+                for role in ("server", "worker", "postgres", "valkey", "load")
+            ),
+        ],
+        notes=problems_of(answers),
+    )
+    outcome.expect_at_least("durable messages/s: full store / empty store", rate.ratio(FULL_HUBBUB, HUBBUB), 0.9)
     return outcome
 
 

@@ -1,5 +1,6 @@
 """Hubbub as a system: the whole product, started as by `make run`, with production settings."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -13,6 +14,8 @@ from typing import Self
 from bench import processes
 from bench.people import AUDIENCE, ISSUER, TENANT, People
 from bench.systems.provisioning import provision
+from bench.volume.load import fill
+from bench.volume.shape import Shape
 from chassis.identity import GATEWAY
 from hubbub.messages.v1.feed_service_pb2_grpc import FeedServiceStub
 from stack import Stack
@@ -23,10 +26,21 @@ _STARTED_SECONDS = 30
 class Hubbub:
     """A running product, inside the context."""
 
-    name = "Hubbub"
     protocol = "hubbub"
 
-    def __init__(self, data: Path, jwks_file: Path, *, gateways: int = 1, search: bool = True) -> None:
+    def __init__(
+        self,
+        data: Path,
+        jwks_file: Path,
+        *,
+        gateways: int = 1,
+        search: bool = True,
+        name: str = "Hubbub",
+        volume: Shape | None = None,
+    ) -> None:
+        self.name = name
+        self._volume = volume
+        """What is in its store from the beginning, besides the users of the bench."""
         issuer = {"issuer": ISSUER, "audience": AUDIENCE, "tenants": [TENANT], "jwks_file": str(jwks_file)}
         self._data = data
         """Deleted at the start."""
@@ -49,6 +63,9 @@ class Hubbub:
         """Start everything without data."""
         shutil.rmtree(self._data, ignore_errors=True)
         await self._stack.start()
+        if self._volume:
+            owner = str(self._stack.endpoints["HUBBUB_MESSAGES_MIGRATION_DATABASE_URL"])
+            await asyncio.to_thread(fill, owner, self._volume)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

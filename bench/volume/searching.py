@@ -1,7 +1,7 @@
 """Builds the search index of a volume store, and times searches: processor time of PostgreSQL for each.
 
-Members of the largest channel search, who are in about 50 channels. Words are drawn from the texts of that channel, by how many
-messages have them.
+The user who searches is a member of the 50 largest channels of the largest tenant. Words are drawn from the texts of the largest
+of them, by how many messages have them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import random
 import statistics
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -27,19 +27,24 @@ from messages.service import MessagesService
 from stack.postgres import DatabaseUrls
 
 _GENERATION, _PARTITIONS = 1, 8
-_CHANNELS = 50
-"""About so many channels have the users who search."""
-_USERS, _SAMPLE, _PREFIX = 20, 50_000, 3
+_TENANT, _SEARCHER, _CHANNELS = "tenant-0", "searcher", 50
+"""The user who searches, and in how many channels they are: the largest of the tenant."""
+_SAMPLE, _PREFIX = 50_000, 3
 _COMMON, _MEDIUM = 100, (20, 60)
 """How many of the most frequent words are common; in how many messages of the sample a medium one is."""
 _BEHIND = """
 SELECT count(*), coalesce(sum(c.head - coalesce(p.seq, 0)), 0) FROM channels c
 LEFT JOIN reader_positions p ON p.channel = c.id AND p.reader = %s WHERE c.head > coalesce(p.seq, 0)
 """
-_LARGEST = "SELECT id::text FROM channels ORDER BY posts DESC LIMIT 1"
-_SEARCHERS = """
-SELECT m.tenant, m."user" FROM (SELECT * FROM members WHERE channel = %s LIMIT 1000) m
-ORDER BY abs(%s - (SELECT count(*) FROM members o WHERE o.tenant = m.tenant AND o."user" = m."user")) LIMIT %s
+_LARGEST = "SELECT id::text FROM channels WHERE tenant = %s ORDER BY posts DESC LIMIT %s"
+_ENTER = """
+INSERT INTO users (tenant, id, name) VALUES (%(tenant)s, %(user)s, 'Searcher') ON CONFLICT DO NOTHING;
+INSERT INTO members (channel, "user", tenant, role, joined_seq, read_seq)
+SELECT unnest(%(channels)s::uuid[]), %(user)s, %(tenant)s, 'member', 1, 1 ON CONFLICT DO NOTHING
+"""
+_LEAVE = """
+DELETE FROM members WHERE tenant = %(tenant)s AND "user" = %(user)s;
+DELETE FROM users WHERE tenant = %(tenant)s AND id = %(user)s
 """
 _TEXTS = "SELECT text FROM entries WHERE channel = %s AND kind = 1 AND text IS NOT NULL ORDER BY seq DESC LIMIT %s"
 
@@ -70,20 +75,28 @@ async def _behind(database: Database) -> tuple[int, int]:
 async def time_searches(urls: DatabaseUrls, seed: int, rounds: int) -> None:
     """Time each kind of search, and print a table in Markdown."""
     dice = random.Random(seed)
-    with psycopg.connect(urls.sweeper, options="-c hubbub.tenants={*}") as connection:
-        largest: Any = connection.execute(_LARGEST).fetchone()
-        searchers = connection.execute(_SEARCHERS, [largest[0], _CHANNELS, _USERS]).fetchall()
-        texts = [text for (text,) in connection.execute(_TEXTS, [largest[0], _SAMPLE]).fetchall()]
-    kinds = _queries(texts, dice, rounds)
+    with psycopg.connect(urls.owner, autocommit=True, options=f"-c hubbub.tenants={{{_TENANT}}}") as connection:
+        channels = [channel for (channel,) in connection.execute(_LARGEST, [_TENANT, _CHANNELS]).fetchall()]
+        kinds = _queries([text for (text,) in connection.execute(_TEXTS, [channels[0], _SAMPLE]).fetchall()], dice, rounds)
+        who = {"tenant": _TENANT, "user": _SEARCHER, "channels": channels}
+        for statement in _ENTER.split(";"):
+            connection.execute(statement.encode(), who)
+        try:
+            await _time(urls, kinds)
+        finally:
+            for statement in _LEAVE.split(";"):
+                connection.execute(statement.encode(), who)
+
+
+async def _time(urls: DatabaseUrls, kinds: Mapping[str, Sequence[str]]) -> None:
     print("| search | found | PostgreSQL, ms of CPU: median | 90 % | worst | this process |\n|---|---|---|---|---|---|")
     async with service_of(urls) as service:
         with psycopg.connect(urls.service, autocommit=True) as watch:
             for kind, asked in kinds.items():
                 spent, own, found = [], time.process_time(), []
                 for query in asked:
-                    tenant, user = dice.choice(searchers)
                     before = backends_cpu(watch)
-                    found.append(len((await _search(service, tenant, user, query)).messages))
+                    found.append(len((await _search(service, query)).messages))
                     spent.append(backends_cpu(watch) - before)
                 own = 1000 * (time.process_time() - own) / len(asked)
                 tenths = statistics.quantiles(spent, n=10)
@@ -91,8 +104,8 @@ async def time_searches(urls: DatabaseUrls, seed: int, rounds: int) -> None:
                 print(f"| {kind} | " + " | ".join(f"{each:.1f}" for each in figures) + " |", flush=True)
 
 
-async def _search(service: MessagesService, tenant: str, user: str, query: str) -> rpc.SearchMessagesResponse:
-    request = rpc.SearchMessagesRequest(caller=nouns.Caller(tenant=tenant, user=user), query=query)
+async def _search(service: MessagesService, query: str) -> rpc.SearchMessagesResponse:
+    request = rpc.SearchMessagesRequest(caller=nouns.Caller(tenant=_TENANT, user=_SEARCHER), query=query)
     return await service.SearchMessages(request, None)
 
 

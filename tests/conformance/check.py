@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 FIELDS = {
-    "send": {"channel", "key", "text", "sealed", "thread", "attachments", "mentions"},
-    "edit": {"channel", "message", "text", "sealed"},
+    "send": {"channel", "key", "text", "sealed", "thread", "attachments", "mentions", "blocks"},
+    "edit": {"channel", "message", "text", "sealed", "blocks"},
     "delete": {"channel", "message"},
     "react": {"channel", "message", "emoji", "remove"},
     "pin": {"channel", "message", "remove"},

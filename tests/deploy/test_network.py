@@ -41,7 +41,7 @@ def test_grpc_edges_are_those_of_the_architecture(overlay: str) -> None:
         ("messages-api", "media"),
     }
     assert set(_leaving(overlay, GRPC)) == wanted
-    assert set(_entering(overlay, "grpc")) == wanted
+    assert edges(overlay) == wanted
 
 
 @overlays
@@ -99,6 +99,11 @@ def test_stores_accept_their_clients_only() -> None:
         "integrations-migrate",
     }
     assert clients("valkey") == {"gateway", "messages-api", "messages-worker", "messages-search", "messages-feed", "presence"}
+
+
+def edges(overlay: str) -> set[tuple[str, str]]:
+    """Who may call whom by gRPC: client and server."""
+    return set(_entering(overlay, "grpc"))
 
 
 def _leaving(overlay: str, port: int) -> Iterator[tuple[str, str]]:

@@ -1,13 +1,14 @@
 """Users of the Python client in a run. The checker judges the frames on the wire, and beside them what the client delivers."""
 
 import asyncio
+import contextlib
 import itertools
 import json
 import time
 from collections.abc import Sequence
 from typing import Any
 
-from hubbub_client import Client, Event, Joined, Reset, Settings, Update
+from hubbub_client import Checkpoint, Client, Event, Joined, NoAnswer, Reset, Settings, Update
 from tests.client import Api, shapes
 from tests.client.follower import How, Watcher
 from tests.client.socket import Frame
@@ -147,21 +148,24 @@ class Delivered:
         self._reading = reading
         self._open: dict[str, Stretch] = {}
 
+    def begin(self, checkpoint: Checkpoint) -> None:
+        """Record where the client begins."""
+        for channel, seq in checkpoint.positions.items():
+            self._begin(channel, seq, "joined", checkpoint.epoch)
+
     def take(self, update: Update, hello: Frame) -> None:
         """Record an update."""
         match update:
             case Event():
-                if update.channel not in self._open:
-                    self._begin(update.channel, update.seq - 1, "joined", hello)
                 entry = Entry(update.seq, update.kind, update.actor, update.at, dict(update.data))
                 self._open[update.channel].sights.append(Sight(time.monotonic(), entry))
             case Reset():
-                self._begin(update.channel, update.seq, "reset", hello)
+                self._begin(update.channel, update.seq, "reset", hello["epoch"])
             case Joined():
-                self._begin(update.channel, update.seq, "joined", hello)
+                self._begin(update.channel, update.seq, "joined", hello["epoch"])
 
-    def _begin(self, channel: str, start: int, how: How, hello: Frame) -> None:
-        self._open[channel] = self._reading.begin(channel, start, how, hello["epoch"])
+    def _begin(self, channel: str, start: int, how: How, epoch: str) -> None:
+        self._open[channel] = self._reading.begin(channel, start, how, epoch)
 
 
 class Subscriber:
@@ -178,6 +182,7 @@ class Subscriber:
     async def run(self) -> None:
         """Follow until cancelled. Raises Ended if the client gives up, which no fault of a run allows."""
         async with client(self.api, self._urls, self._flows) as self._client:
+            self._delivered.begin(await _first(self._client))
             async for update in self._client:
                 self._delivered.take(update, dict(self._client.hello))
 
@@ -194,6 +199,14 @@ class Subscriber:
     def _has(self, heads: dict[str, int]) -> bool:
         checkpoint = self._client.checkpoint() if self._client is not None and self._client.connected else None
         return checkpoint is not None and all(checkpoint.positions.get(name, 0) >= seq for name, seq in heads.items())
+
+
+async def _first(client: Client) -> Checkpoint:
+    """Where a client begins, once it has connected."""
+    while (checkpoint := client.checkpoint()) is None:
+        with contextlib.suppress(NoAnswer):
+            await client.opened()
+    return checkpoint
 
 
 def turns(urls: Sequence[str], first: int) -> list[str]:

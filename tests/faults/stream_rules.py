@@ -19,6 +19,9 @@ def breaches(reading: Reading, logs: Logs, sync_events: int) -> Iterator[Finding
         end = _end(log, reading.user)
         if reading.settled and stretches[-1].position < end:
             yield Finding("tail", channel, f"{reading.reader} stopped at {stretches[-1].position} of {end}")
+    for channel, log in logs.items():
+        if reading.settled and channel not in channels and (end := _end(log, reading.user)):
+            yield Finding("tail", channel, f"{reading.reader} never received any of {end}")
 
 
 def leaks(record: Record, logs: Logs) -> Iterator[Finding]:

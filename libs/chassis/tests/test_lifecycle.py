@@ -1,6 +1,7 @@
 """A process: how it starts, serves its operational endpoints, and stops."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import urllib.request
 
 from chassis import metrics
 from chassis.lifecycle import Lifecycle, State
+from chassis.release import VERSION
 
 PROGRAM = """
 import asyncio, sys
@@ -33,6 +35,8 @@ def start(after: str = "pass", **environ: str) -> subprocess.Popen[str]:
         text=True,
     )
     assert process.stdout is not None
+    if "HUBBUB_OPS_LISTEN" in environ:
+        assert re.search(rf"process_started .*release={re.escape(VERSION)}", process.stdout.readline())
     assert process.stdout.readline() == "started\n"
     return process
 
@@ -66,8 +70,12 @@ def test_readiness_and_metrics_are_served(free_port: int) -> None:
     base = f"http://127.0.0.1:{free_port}"
     with urllib.request.urlopen(f"{base}/readyz", timeout=5) as answer:
         assert answer.status == 200
+    with urllib.request.urlopen(f"{base}/healthz", timeout=5) as answer:
+        assert answer.read().decode() == f"ok\nrelease {VERSION}\n"
     with urllib.request.urlopen(f"{base}/metrics", timeout=5) as answer:
-        assert b"hubbub_ready 1.0" in answer.read()
+        page = answer.read()
+        assert b"hubbub_ready 1.0" in page
+        assert f'hubbub_build_info{{version="{VERSION}"}} 1.0'.encode() in page
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=10)
 

@@ -332,6 +332,17 @@ async def test_after_a_loss_of_the_store_a_reader_is_told_which_events_are_void(
     assert not any(response.resets for response in last.responses)
 
 
+@pytest.mark.parametrize("stream", ["an earlier one", "none"])
+async def test_a_stream_that_the_store_has_lost_ends_as_unavailable(product: Product, stream: str) -> None:
+    earlier = "0190a0a0-0000-7000-8000-000000000001" if stream == "an earlier one" else None
+    await product.town.channel("ann")
+    async with product.streaming() as responses:
+        await product.read(responses, 2)
+        async with product.town.database.transaction(EVERY_TENANT) as connection:
+            await connection.execute("UPDATE feed_readers SET stream = %s", [earlier])
+        await product.end(responses, Unavailable)
+
+
 async def _restore(product: Product, room: str, head: int) -> None:
     """Put the database back to the time when a channel had this head, as a backup does, and declare an epoch."""
     async with product.town.database.transaction(EVERY_TENANT) as connection:

@@ -27,6 +27,7 @@ from chassis import logging, ops
 from chassis.config import ConfigError, ProcessConfig, load, secrets
 from chassis.errors import HubbubError
 from chassis.metrics import DEFECTS, DEPENDENCY_USABLE, READY
+from chassis.release import VERSION
 
 ConfigT = TypeVar("ConfigT", bound=ProcessConfig)
 log = structlog.get_logger()
@@ -222,5 +223,6 @@ async def _with_ops(config: ConfigT, lifecycle: Lifecycle, main: Main[ConfigT]) 
     if config.ops_listen is None:
         await main(config, lifecycle)
         return
+    log.info("process_started", release=VERSION)
     async with ops.serve(config.ops_listen, lifecycle.report):
         await main(config, lifecycle)

@@ -6,6 +6,8 @@ import time
 
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
 
+from chassis.release import VERSION
+
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Seconds."""
 SIZE_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
@@ -28,6 +30,8 @@ RPC_CLIENT_SECONDS = Histogram(
     ["method", "status"],
     buckets=LATENCY_BUCKETS,
 )
+BUILD_INFO = Gauge("hubbub_build_info", "Always 1; the label is the release of the process.", ["version"])
+BUILD_INFO.labels(VERSION).set(1)
 READY = Gauge("hubbub_ready", "1 while the process accepts work.")
 DEPENDENCY_USABLE = Gauge("hubbub_dependency_usable", "1 while the process can use the dependency.", ["dependency"])
 LOG_DROPPED = Counter("hubbub_log_dropped_total", "Log lines dropped because the reader of the log did not keep up.")

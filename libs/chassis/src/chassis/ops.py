@@ -9,6 +9,7 @@ from http import HTTPStatus
 
 from chassis.config import Address
 from chassis.metrics import PAGE_TYPE, page
+from chassis.release import VERSION
 
 READY = "ok"
 _REQUEST_SECONDS = 5.0
@@ -40,10 +41,10 @@ async def serve(listen: Address, report: Callable[[], str]) -> AsyncIterator[int
 def _response(head: bytes, report: Callable[[], str]) -> bytes:
     method, _, rest = head.partition(b" ")
     path = rest.partition(b" ")[0].partition(b"?")[0]
-    status, kind, body = HTTPStatus.OK, "text/plain", b"ok\n"
+    status, kind, body = HTTPStatus.OK, "text/plain", b""
     match (method, path):
         case (b"GET", b"/healthz"):
-            pass
+            body = f"ok\nrelease {VERSION}\n".encode()
         case (b"GET", b"/readyz"):
             text = report()
             body = f"{text}\n".encode()

@@ -141,6 +141,7 @@ class Client:
         attachments: Sequence[str] = (),
         mentions: Sequence[str] = (),
         sealed: str | None = None,
+        blocks: Sequence[Mapping[str, Any]] = (),
         key: str | None = None,
         within: float | None = None,
     ) -> Stored:
@@ -149,7 +150,9 @@ class Client:
         Raises Refused; NoAnswer after `within` seconds (default: send_seconds): the message may be stored, and sending it again
         with the same `key` cannot make a second one. Raises OutboxFull, Ended. Cancelling is like NoAnswer.
         """
-        item = self.submit(channel, text, thread=thread, attachments=attachments, mentions=mentions, sealed=sealed, key=key)
+        item = self.submit(
+            channel, text, thread=thread, attachments=attachments, mentions=mentions, sealed=sealed, blocks=blocks, key=key
+        )
         try:
             async with asyncio.timeout(self._settings.send_seconds if within is None else within):
                 return await item.stored
@@ -167,6 +170,7 @@ class Client:
         attachments: Sequence[str] = (),
         mentions: Sequence[str] = (),
         sealed: str | None = None,
+        blocks: Sequence[Mapping[str, Any]] = (),
         key: str | None = None,
     ) -> Outgoing:
         """Put a message into the outbox and return at once. It stays there until the server has stored or refused it.
@@ -176,7 +180,8 @@ class Client:
         self._still_running()
         key = key or new_key()
         frame: dict[str, Any] = {"type": "send", "ref": key, "channel": channel, "key": key}
-        given = {"text": text, "sealed": sealed, "thread": thread, "attachments": list(attachments), "mentions": list(mentions)}
+        given: dict[str, Any] = {"text": text, "sealed": sealed, "thread": thread}
+        given |= {"attachments": list(attachments), "mentions": list(mentions), "blocks": list(blocks)}
         frame |= {name: value for name, value in given.items() if value or (name == "text" and value is not None)}
         size = len(encode(frame).encode())
         limit = self.hello.get("limits", {}).get("frame_bytes", _FRAME_BYTES)
@@ -187,9 +192,9 @@ class Client:
         self._outbox.add(item)
         return item
 
-    async def edit(self, channel: str, message: str, text: str) -> Stored:
-        """Replace the text of the user's own message. Raises Refused, NoAnswer, Ended, as all commands below."""
-        return await self._command("edit", channel, message, text=text)
+    async def edit(self, channel: str, message: str, text: str, *, blocks: Sequence[Mapping[str, Any]] = ()) -> Stored:
+        """Replace the content of the user's own message. Raises Refused, NoAnswer, Ended, as all commands below."""
+        return await self._command("edit", channel, message, text=text, **({"blocks": list(blocks)} if blocks else {}))
 
     async def delete(self, channel: str, message: str) -> Stored:
         """Delete a message."""

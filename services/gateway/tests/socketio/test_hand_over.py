@@ -38,6 +38,7 @@ GIVEN: dict[str, Any] = {
     "messages_target": "-",
     "presence_target": "-",
     "media_target": "-",
+    "integrations_target": "-",
 }
 
 

@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from chassis import blocks
 from chassis.blocks import Block
-from chassis.bots import BotScope, is_bot
+from chassis.bots import is_bot
 from chassis.errors import InvalidArgument, NotAllowed
 from chassis.proto_enums import from_word, requested_word
 from hubbub.events.v1 import events_pb2 as events
@@ -38,7 +38,6 @@ from messages.message import (
 )
 from messages.payload import event_frame, hidden_frame, rfc3339
 from messages.policy import ChannelKind, Role
-from messages.store.bots import Bot, Hook, Token
 from messages.store.erasure import Erasure
 from messages.store.reports import Report
 from messages.store.sessions import BrowserSession
@@ -415,49 +414,4 @@ def report(found: Report, context: Iterable[Message]) -> nouns.Report:
         at=timestamp(found.at),
         context=[message(each) if each.id == found.message else preview(each) for each in context],
         channel=found.channel,
-    )
-
-
-def bot_scopes(values: Iterable[nouns.BotScope.ValueType]) -> list[BotScope]:
-    """Read the scopes of a new token, in a fixed order; raises `InvalidArgument`."""
-    wanted = {requested_word(nouns.BotScope, each, "scopes") for each in values}
-    if not wanted:
-        raise InvalidArgument("A token needs at least one scope")
-    return [scope for scope in BotScope if scope in wanted]
-
-
-def bot(value: Bot) -> nouns.Bot:
-    """A bot as protobuf."""
-    return nouns.Bot(
-        id=value.id,
-        name=value.name,
-        disabled=value.disabled,
-        channel=value.channel or "",
-        creator=value.creator,
-        created_at=timestamp(value.created_at),
-    )
-
-
-def bot_token(value: Token) -> nouns.BotToken:
-    """A token as protobuf."""
-    return nouns.BotToken(
-        id=value.id,
-        name=value.name,
-        scopes=[from_word(nouns.BotScope, each) for each in value.scopes],
-        creator=value.creator,
-        created_at=timestamp(value.created_at),
-        expires_at=timestamp(value.expires_at) if value.expires_at else None,
-        used_on=value.used_on or "",
-    )
-
-
-def hook(value: Hook) -> nouns.Hook:
-    """An incoming webhook as protobuf."""
-    return nouns.Hook(
-        id=value.id,
-        name=value.name,
-        disabled=value.disabled,
-        creator=value.creator,
-        created_at=timestamp(value.created_at),
-        used_on=value.used_on or "",
     )

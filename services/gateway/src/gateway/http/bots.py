@@ -12,7 +12,7 @@ from starlette.responses import Response
 from chassis.bots import BotScope
 from chassis.errors import Conflict
 from chassis.proto_enums import from_word
-from gateway.http import convert, shapes
+from gateway.http import bot_shapes, shapes
 from gateway.http.api import Limit, Words, answer, api_of, ask, name_in_path, nothing, page
 from gateway.http.operation import operation
 from gateway.identity.identity import Identity
@@ -60,22 +60,22 @@ class NewToken(msgspec.Struct, forbid_unknown_fields=True):
     seconds: Annotated[int, Meta(ge=1, le=_TOKEN_SECONDS)] | None = None
 
 
-@operation({200: shapes.Page[shapes.Bot]}, cost=1, scope=Beyond.PEOPLE)
+@operation({200: shapes.Page[bot_shapes.Bot]}, cost=1, scope=Beyond.PEOPLE)
 async def list_bots(request: Request, identity: Identity, query: BotsQuery) -> Response:
     """List the tenant's bots, those of incoming webhooks included."""
     asked = ListBotsRequest(caller=identity.caller, page_size=min(query.limit, _MOST), page_token=query.cursor)
     found = await ask(api_of(request).clients.messages.ListBots, asked)
-    return page([convert.bot(each) for each in found.bots], found.next_page_token)
+    return page([bot_shapes.bot(each) for each in found.bots], found.next_page_token)
 
 
-@operation({201: shapes.Bot}, Conflict, cost=5, scope=Beyond.PEOPLE)
+@operation({201: bot_shapes.Bot}, Conflict, cost=5, scope=Beyond.PEOPLE)
 async def create_bot(request: Request, identity: Identity, body: NewBot) -> Response:
     """Create a bot. It has no token yet."""
     made = await ask(api_of(request).clients.messages.CreateBot, CreateBotRequest(caller=identity.caller, name=body.name))
-    return answer(convert.bot(made.bot), 201)
+    return answer(bot_shapes.bot(made.bot), 201)
 
 
-@operation({200: shapes.Bot}, cost=5, scope=Beyond.PEOPLE)
+@operation({200: bot_shapes.Bot}, cost=5, scope=Beyond.PEOPLE)
 async def update_bot(request: Request, identity: Identity, body: ChangedBot) -> Response:
     """Rename, disable or enable a bot, at every gateway."""
     asked = UpdateBotRequest(
@@ -84,18 +84,18 @@ async def update_bot(request: Request, identity: Identity, body: ChangedBot) -> 
         name=None if body.name is UNSET else body.name,
         disabled=None if body.disabled is UNSET else body.disabled,
     )
-    return answer(convert.bot((await ask(api_of(request).clients.messages.UpdateBot, asked)).bot))
+    return answer(bot_shapes.bot((await ask(api_of(request).clients.messages.UpdateBot, asked)).bot))
 
 
-@operation({200: shapes.Page[shapes.BotToken]}, cost=1, scope=Beyond.PEOPLE)
+@operation({200: shapes.Page[bot_shapes.BotToken]}, cost=1, scope=Beyond.PEOPLE)
 async def list_tokens(request: Request, identity: Identity) -> Response:
     """List the tokens of a bot that have not ended, oldest first."""
     asked = ListBotTokensRequest(caller=identity.caller, bot=name_in_path(request, "bot"))
     found = await ask(api_of(request).clients.messages.ListBotTokens, asked)
-    return page([convert.bot_token(each) for each in found.tokens])
+    return page([bot_shapes.bot_token(each) for each in found.tokens])
 
 
-@operation({201: shapes.NewBotToken}, Conflict, cost=5, scope=Beyond.PEOPLE)
+@operation({201: bot_shapes.CreatedBotToken}, Conflict, cost=5, scope=Beyond.PEOPLE)
 async def create_token(request: Request, identity: Identity, body: NewToken) -> Response:
     """Create a token of a bot. The answer is the only place that shows it."""
     asked = CreateBotTokenRequest(
@@ -106,7 +106,7 @@ async def create_token(request: Request, identity: Identity, body: NewToken) -> 
         seconds=body.seconds or 0,
     )
     made = await ask(api_of(request).clients.messages.CreateBotToken, asked)
-    return answer(convert.new_bot_token(made.token, made.secret), 201)
+    return answer(bot_shapes.new_bot_token(made.token, made.secret), 201)
 
 
 @operation({204: None}, cost=5, scope=Beyond.PEOPLE)

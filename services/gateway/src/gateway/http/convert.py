@@ -16,14 +16,10 @@ from hubbub.events.v1.events_pb2 import Attachment, Event, Role
 from hubbub.media.v1.media_pb2 import Upload, UploadForm, UploadState
 from hubbub.messages.v1.messages_pb2 import (
     AuditRecord,
-    Bot,
-    BotScope,
-    BotToken,
     BrowserSession,
     Channel,
     ChannelKind,
     History,
-    Hook,
     Invitation,
     Member,
     Message,
@@ -53,54 +49,6 @@ def browser_session(found: BrowserSession, current: str) -> shapes.BrowserSessio
 def member(found: Member) -> shapes.Member:
     """A member."""
     return shapes.Member(found.user, found.name, to_word(Role, found.role), found.bot or UNSET)
-
-
-def bot(found: Bot) -> shapes.Bot:
-    """A bot."""
-    return shapes.Bot(found.id, found.name, found.disabled, found.channel or None, found.creator, moment(found.created_at))
-
-
-def bot_token(found: BotToken) -> shapes.BotToken:
-    """A token without its secret."""
-    return shapes.BotToken(**_bot_token(found))
-
-
-def new_bot_token(found: BotToken, secret: str) -> shapes.NewBotToken:
-    """A token with its secret."""
-    return shapes.NewBotToken(**_bot_token(found), token=secret)
-
-
-def _bot_token(found: BotToken) -> dict[str, Any]:
-    return {
-        "id": found.id,
-        "name": found.name,
-        "scopes": [to_word(BotScope, each) for each in found.scopes],
-        "creator": found.creator,
-        "created_at": moment(found.created_at),
-        "expires_at": moment(found.expires_at) if found.HasField("expires_at") else None,
-        "used_on": found.used_on or None,
-    }
-
-
-def hook(found: Hook) -> shapes.Hook:
-    """An incoming webhook without its address."""
-    return shapes.Hook(**_hook(found))
-
-
-def new_hook(found: Hook, path: str) -> shapes.NewHook:
-    """An incoming webhook with its address."""
-    return shapes.NewHook(**_hook(found), path=path)
-
-
-def _hook(found: Hook) -> dict[str, Any]:
-    return {
-        "id": found.id,
-        "name": found.name,
-        "disabled": found.disabled,
-        "creator": found.creator,
-        "created_at": moment(found.created_at),
-        "used_on": found.used_on or None,
-    }
 
 
 def channel(found: Channel, invited: Sequence[str] = ()) -> shapes.Channel:

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from chassis.errors import Conflict, InvalidArgument, KeyReused, NotAllowed, NotAMember, NotFound
-from gateway.http import convert, shapes
+from gateway.http import bot_shapes, convert, shapes
 from gateway.http.api import answer, api_of, ask, name_in_path, nothing, page
 from gateway.http.bots import GivenName
 from gateway.http.messages import Key, PostHeaders, Text
@@ -46,29 +46,29 @@ class HookMessage(msgspec.Struct):
     key: Key | None = None
 
 
-@operation({200: shapes.Page[shapes.Hook]}, cost=1, scope=Beyond.PEOPLE)
+@operation({200: shapes.Page[bot_shapes.Hook]}, cost=1, scope=Beyond.PEOPLE)
 async def list_hooks(request: Request, identity: Identity) -> Response:
     """List the channel's incoming webhooks, oldest first."""
     asked = ListHooksRequest(caller=identity.caller, channel=name_in_path(request, "channel"))
     found = await ask(api_of(request).clients.messages.ListHooks, asked)
-    return page([convert.hook(each) for each in found.hooks])
+    return page([bot_shapes.hook(each) for each in found.hooks])
 
 
-@operation({201: shapes.NewHook}, Conflict, cost=5, scope=Beyond.PEOPLE)
+@operation({201: bot_shapes.CreatedHook}, Conflict, cost=5, scope=Beyond.PEOPLE)
 async def create_hook(request: Request, identity: Identity, body: NewHook) -> Response:
     """Create an incoming webhook. The answer is the only place that shows the path of its address."""
     asked = CreateHookRequest(caller=identity.caller, channel=name_in_path(request, "channel"), name=body.name)
     made = await ask(api_of(request).clients.messages.CreateHook, asked)
-    return answer(convert.new_hook(made.hook, made.path), 201)
+    return answer(bot_shapes.new_hook(made.hook, made.path), 201)
 
 
-@operation({200: shapes.NewHook}, cost=5, scope=Beyond.PEOPLE)
+@operation({200: bot_shapes.CreatedHook}, cost=5, scope=Beyond.PEOPLE)
 async def rotate_hook(request: Request, identity: Identity) -> Response:
     """Give an incoming webhook a new address, and end the old one at every gateway."""
     channel, hook = name_in_path(request, "channel"), name_in_path(request, "hook")
     asked = RotateHookRequest(caller=identity.caller, channel=channel, hook=hook)
     made = await ask(api_of(request).clients.messages.RotateHook, asked)
-    return answer(convert.new_hook(made.hook, made.path))
+    return answer(bot_shapes.new_hook(made.hook, made.path))
 
 
 @operation({204: None}, cost=5, scope=Beyond.PEOPLE)

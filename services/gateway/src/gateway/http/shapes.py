@@ -11,7 +11,6 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from chassis.blocks import Blocks
-from chassis.bots import BotScope
 
 ItemT = TypeVar("ItemT")
 
@@ -230,61 +229,6 @@ class BrowserSession(msgspec.Struct):
     """The browser's own description, at most 200 characters."""
     current: bool
     """Whether this request comes from it."""
-
-
-ScopeName = Annotated[str, Meta(extra_json_schema={"enum": tuple(BotScope)})]
-
-
-class Bot(msgspec.Struct):
-    """A user that is a program."""
-
-    user: str
-    """It begins with `bot:`."""
-    name: str
-    disabled: bool
-    channel: Uuid | None
-    """The channel of an incoming webhook; null for a bot that has tokens."""
-    creator: str
-    created_at: NumericDate
-
-
-class BotToken(msgspec.Struct):
-    """A token of a bot, without its secret."""
-
-    id: Uuid
-    name: str
-    scopes: list[ScopeName]
-    creator: str
-    created_at: NumericDate
-    expires_at: NumericDate | None
-    """Null if it does not end."""
-    used_on: str | None
-    """The day of its last use in UTC, as in 2026-11-29."""
-
-
-class NewBotToken(BotToken):
-    """A new token. `token` is shown here only."""
-
-    token: str
-
-
-class Hook(msgspec.Struct):
-    """An incoming webhook."""
-
-    id: str
-    """User id of its bot."""
-    name: str
-    disabled: bool
-    creator: str
-    created_at: NumericDate
-    used_on: str | None
-    """The day of the last post by its present address in UTC, as in 2026-11-29."""
-
-
-class NewHook(Hook):
-    """An incoming webhook with the path of its address, which is shown here only."""
-
-    path: str
 
 
 class Login(msgspec.Struct):

@@ -11,14 +11,13 @@ read any more.
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from bus.bus import Bus, BusError
 from bus.reader import Batch, ReaderOptions, open_reader
-from chassis.errors import Conflict, Unavailable
+from chassis.errors import Unavailable
 from chassis.lifecycle import pause
 from chassis.postgres import EVERY_TENANT, Database
 from chassis.reader_store import OvertakenError, ReaderStore
@@ -81,7 +80,7 @@ class Stream:
         self._serving = serving
         """Tenants whose log it reads; None for all."""
         self._filter = chosen
-        self._id = str(uuid.uuid4())
+        self._id = ""
         self._epoch = ""
         self._unacknowledged = 0
         """As last counted, and what was sent since."""
@@ -108,8 +107,8 @@ class Stream:
     async def _open(self, start: rpc.ReaderStart.ValueType) -> Opened:
         from_now = start == rpc.READER_START_NOW if start else None
         async with self._database.transaction(EVERY_TENANT) as connection:
-            opened = await feed.take_over(connection, self._reader, self._id, from_now=from_now)
-        self._epoch, self._unacknowledged = opened.store_epoch, opened.unacknowledged
+            opened = await feed.take_over(connection, self._reader, from_now=from_now)
+        self._id, self._epoch, self._unacknowledged = opened.stream, opened.store_epoch, opened.unacknowledged
         wanted = frozenset({feed.EVERY}) if self._serving is None else self._serving
         if feed.EVERY not in opened.begun and not wanted <= opened.begun:
             await self._begin(opened, wanted)
@@ -174,7 +173,7 @@ class Stream:
         except BusError as error:
             raise Unavailable from error
         except OvertakenError as error:
-            raise Conflict("Another stream of this reader took over") from error
+            raise Unavailable("The reader's positions have changed; call again") from error
 
     async def _room(self) -> None:
         """Wait until less than the bound is unacknowledged."""

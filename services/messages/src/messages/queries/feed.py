@@ -16,9 +16,11 @@ CREATE = f"""
 INSERT INTO feed_readers (reader, caller, name, from_now, epoch) SELECT %(reader)s, %(caller)s, %(name)s, %(from_now)s, {EPOCH}
 """
 
+# Ids of streams ascend in time.
 TAKE_OVER = f"""
-UPDATE feed_readers SET stream = %(stream)s, used_at = now() WHERE reader = %(reader)s
-RETURNING tenants, from_now, epoch, {EPOCH}, (SELECT count(*) FROM feed_batches b WHERE b.reader = feed_readers.reader)
+UPDATE feed_readers SET stream = uuidv7(), used_at = now() WHERE reader = %(reader)s
+RETURNING tenants, stream::text, from_now, epoch, {EPOCH},
+  (SELECT count(*) FROM feed_batches b WHERE b.reader = feed_readers.reader)
 """
 
 # Lets a reader begin at the heads of a page of channels of the tenants. Returns the last id and how many channels it had.
@@ -82,7 +84,7 @@ WITH used AS (
   UPDATE feed_readers SET used_at = now()
   WHERE reader = %(reader)s AND stream = %(stream)s AND used_at < now() - interval '1 minute'
 )
-SELECT stream, (SELECT count(*) FROM feed_batches WHERE reader = %(reader)s) FROM feed_readers WHERE reader = %(reader)s
+SELECT stream::text, (SELECT count(*) FROM feed_batches WHERE reader = %(reader)s) FROM feed_readers WHERE reader = %(reader)s
 """
 
 # The readers of a caller, or all of them; each with the time up to which it was sent everything, and what is not acknowledged.

@@ -14,6 +14,7 @@ from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages import convert, cursors, validate
 from messages.audit import AuditAction
 from messages.message import Caller, TenantId, UserId
+from messages.service import bot_convert
 from messages.service.rpc_base import RpcBase
 from messages.store import audit, bots, users
 from messages.store.bots import Bot, NewToken
@@ -42,7 +43,7 @@ class Bots(BotsBase):
             if bot is None:
                 raise Conflict(f"A tenant has at most {bots.BOTS} bots")
             await audit.append(connection, caller, AuditAction.BOT_CREATED, subject=bot)
-        return rpc.CreateBotResponse(bot=convert.bot(await self._bot(caller, bot)))
+        return rpc.CreateBotResponse(bot=bot_convert.bot(await self._bot(caller, bot)))
 
     async def ListBots(self, request: rpc.ListBotsRequest, _context: object) -> rpc.ListBotsResponse:
         """The tenant's bots."""
@@ -52,7 +53,7 @@ class Bots(BotsBase):
             found = await bots.page(connection, caller.tenant, cursors.read(request.page_token, str, ""), limit + 1)
         page, more = found[:limit], found[limit:]
         after_page = cursors.write(page[-1].id) if more else ""
-        return rpc.ListBotsResponse(bots=map(convert.bot, page), next_page_token=after_page)
+        return rpc.ListBotsResponse(bots=map(bot_convert.bot, page), next_page_token=after_page)
 
     async def UpdateBot(self, request: rpc.UpdateBotRequest, _context: object) -> rpc.UpdateBotResponse:
         """Rename, disable or enable a bot. Returns once every gateway has applied it."""
@@ -74,12 +75,12 @@ class Bots(BotsBase):
                 uuid.uuid4().hex, caller.tenant, former.id, state.revoked_before, blocked=state.blocked
             )
             await self._revocations.apply_everywhere(revocation)
-        return rpc.UpdateBotResponse(bot=convert.bot(await self._bot(caller, former.id)))
+        return rpc.UpdateBotResponse(bot=bot_convert.bot(await self._bot(caller, former.id)))
 
     async def CreateBotToken(self, request: rpc.CreateBotTokenRequest, _context: object) -> rpc.CreateBotTokenResponse:
         """Create a token."""
         caller = await self._bot_administrator(request.caller)
-        name, scopes = required_name(request.name), convert.bot_scopes(request.scopes)
+        name, scopes = required_name(request.name), bot_convert.bot_scopes(request.scopes)
         if request.seconds > _TOKEN_SECONDS:
             raise InvalidArgument(f"A token ends after at most {_TOKEN_SECONDS} seconds, or never")
         bot = await self._bot(caller, bot_id(request.bot))
@@ -93,7 +94,7 @@ class Bots(BotsBase):
                 raise Conflict(f"A bot has at most {bots.TOKENS} tokens")
             token = await bots.create_token(connection, caller, bot.id, new)
             await audit.append(connection, caller, AuditAction.BOT_TOKEN_CREATED, subject=bot.id, token=token.id, scopes=scopes)
-        return rpc.CreateBotTokenResponse(token=convert.bot_token(token), secret=secret)
+        return rpc.CreateBotTokenResponse(token=bot_convert.bot_token(token), secret=secret)
 
     async def ListBotTokens(self, request: rpc.ListBotTokensRequest, _context: object) -> rpc.ListBotTokensResponse:
         """A bot's tokens that have not ended."""
@@ -103,7 +104,7 @@ class Bots(BotsBase):
             return rpc.ListBotTokensResponse()
         async with self._database.connection([caller.tenant]) as connection:
             found = await bots.tokens(connection, caller.tenant, bot.id)
-        return rpc.ListBotTokensResponse(tokens=map(convert.bot_token, found))
+        return rpc.ListBotTokensResponse(tokens=map(bot_convert.bot_token, found))
 
     async def RevokeBotToken(self, request: rpc.RevokeBotTokenRequest, _context: object) -> rpc.RevokeBotTokenResponse:
         """End a token and its sockets. Returns once every gateway has applied it."""

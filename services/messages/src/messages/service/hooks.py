@@ -14,7 +14,7 @@ from messages import convert, policy, validate
 from messages.audit import AuditAction
 from messages.message import Caller, ChannelId, UserId
 from messages.policy import Action
-from messages.service import access, roster
+from messages.service import access, bot_convert, roster
 from messages.service.bots import BotsBase, bot_id, required_name
 from messages.service.rpc_base import Change
 from messages.store import bots, members, users
@@ -40,7 +40,7 @@ class Hooks(BotsBase):
             await roster.join(change, {bot: role})
             path = await _new_address(change, bot)
             await change.record(AuditAction.HOOK_CREATED, bot)
-        return rpc.CreateHookResponse(hook=convert.hook(await self._hook(caller, channel, bot)), path=path)
+        return rpc.CreateHookResponse(hook=bot_convert.hook(await self._hook(caller, channel, bot)), path=path)
 
     async def ListHooks(self, request: rpc.ListHooksRequest, _context: object) -> rpc.ListHooksResponse:
         """The channel's webhooks."""
@@ -49,7 +49,7 @@ class Hooks(BotsBase):
         access.may(await self._membership(caller, channel), Action.MANAGE_HOOKS)
         async with self._database.connection([caller.tenant]) as connection:
             found = await bots.hooks(connection, caller.tenant, channel)
-        return rpc.ListHooksResponse(hooks=map(convert.hook, found))
+        return rpc.ListHooksResponse(hooks=map(bot_convert.hook, found))
 
     async def RotateHook(self, request: rpc.RotateHookRequest, _context: object) -> rpc.RotateHookResponse:
         """Give a webhook a new address. Returns once every gateway refuses the old one."""
@@ -64,7 +64,7 @@ class Hooks(BotsBase):
             path = await _new_address(change, bot)
             await change.record(AuditAction.HOOK_ROTATED, bot)
         await self._end_tokens(caller.tenant, bot, ended)
-        return rpc.RotateHookResponse(hook=convert.hook(await self._hook(caller, channel, bot)), path=path)
+        return rpc.RotateHookResponse(hook=bot_convert.hook(await self._hook(caller, channel, bot)), path=path)
 
     async def RemoveHook(self, request: rpc.RemoveHookRequest, _context: object) -> rpc.RemoveHookResponse:
         """Remove a webhook. Its bot leaves the channel and is blocked. Returns once every gateway has applied it."""

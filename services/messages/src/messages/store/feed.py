@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from chassis import reader_store
-from chassis.errors import Conflict, InvalidArgument, NotFound
+from chassis.errors import Conflict, InvalidArgument, NotFound, Unavailable
 from chassis.postgres import EVERY_TENANT, Connection, Database
 from messages.message import ChannelId, Range, TenantId
 from messages.policy import ChannelKind
@@ -41,6 +41,8 @@ class Opened(msgspec.Struct, frozen=True):
 
     begun: frozenset[str]
     """Tenants whose channels it has begun to read."""
+    stream: str
+    """The id of the new stream."""
     from_now: bool
     epoch: str
     """The last one of which the reader knows."""
@@ -77,8 +79,8 @@ async def _rows(connection: Connection, query: str, parameters: Mapping[str, obj
     return await (await connection.execute(query.encode(), parameters)).fetchall()
 
 
-async def take_over(connection: Connection, reader: ReaderName, stream: str, *, from_now: bool | None) -> Opened:
-    """Make `stream` the only one that may send to a reader, in a transaction; creates the reader if `from_now` is given.
+async def take_over(connection: Connection, reader: ReaderName, *, from_now: bool | None) -> Opened:
+    """Make a new stream the only one that may send to a reader, in a transaction; creates the reader if `from_now` is given.
 
     Raises `InvalidArgument` for a new reader without `from_now`, and `Conflict` if the caller has too many.
     """
@@ -91,7 +93,7 @@ async def take_over(connection: Connection, reader: ReaderName, stream: str, *, 
         if count >= READERS_PER_CALLER:
             raise Conflict(f"A caller has at most {READERS_PER_CALLER} readers")
         await connection.execute(queries.CREATE.encode(), {**named, "from_now": from_now})
-    tenants, *rest = await _row(connection, queries.TAKE_OVER, {"reader": reader.key, "stream": stream})
+    tenants, *rest = await _row(connection, queries.TAKE_OVER, {"reader": reader.key})
     return Opened(frozenset(tenants), *rest)
 
 
@@ -123,7 +125,10 @@ async def begun(connection: Connection, reader: ReaderName, tenants: Collection[
 
 
 async def hold(connection: Connection, reader: ReaderName, stream: str) -> str:
-    """Keep other streams from taking over until the transaction ends. Returns the epoch; raises `Conflict`, `NotFound`."""
+    """Keep other streams from taking over until the transaction ends. Returns the epoch.
+
+    Raises `Conflict` if another stream took over, `NotFound` if the reader was deleted, and `Unavailable` if the store went back.
+    """
     row = await _row(connection, queries.HOLD, {"reader": reader.key, "stream": stream})
     if row is None:
         await _refuse(connection, reader, stream)
@@ -131,7 +136,7 @@ async def hold(connection: Connection, reader: ReaderName, stream: str) -> str:
 
 
 async def add_batch(connection: Connection, reader: ReaderName, stream: str, ranges: Sequence[Range]) -> SentBatch:
-    """Store what is about to be sent. Raises `Conflict` if another stream took over, `NotFound` if the reader was deleted."""
+    """Store what is about to be sent. Raises as `hold` does."""
     parameters = {
         "reader": reader.key,
         "stream": stream,
@@ -175,10 +180,13 @@ async def watch(connection: Connection, reader: ReaderName, stream: str) -> int:
 
 
 async def _refuse(connection: Connection, reader: ReaderName, stream: str) -> None:
+    """Say why a stream may not send. A store that went back has an earlier stream's id."""
     row = await _row(connection, queries.WATCH, {"reader": reader.key, "stream": stream})
     if row is None:
         raise NotFound("The reader was deleted")
-    raise Conflict("Another stream of this reader took over")
+    if row[0] is not None and row[0] > stream:
+        raise Conflict("Another stream of this reader took over")
+    raise Unavailable("The store has lost this stream; call again")
 
 
 async def listed(connection: Connection, caller: str | None, topics: int) -> list[ReaderState]:
