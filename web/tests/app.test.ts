@@ -6,6 +6,7 @@ import { describe, expect, test } from "vitest";
 import { completions, meaningOf } from "../app/composer/slash";
 import { rowsOf } from "../app/conversation/rows";
 import { placeOf } from "../app/browser/route";
+import { deliveryWords, stateWords } from "../app/integrations/webhookWords";
 import { blocksOf, unshown } from "../app/message/Blocks";
 import { browserWords } from "../app/text/browserWords";
 import { isolated, unmarked } from "../app/text/isolation";
@@ -58,6 +59,16 @@ describe("slash commands", () => {
     expect(names("/")).toEqual(["deploy", "weather", "week"]);
     expect(names("/We")).toEqual(["weather", "week"]);
     expect([names("/weather "), names("//we"), names("we"), names("/x")]).toEqual([[], [], [], []]);
+  });
+});
+
+describe("webhooks", () => {
+  test("their state and their deliveries are said in words", () => {
+    expect(stateWords({ reason: "", waiting: 3, dead: 1 })).toBe("Active · 3 waiting · 1 failed");
+    expect(stateWords({ reason: "gone", waiting: 0, dead: 0 })).toBe("Disabled: its server answered that it is gone");
+    expect(deliveryWords({ state: "dead", status: 500, outcome: "refused", attempts: 12 })).toBe("Failed · status 500 · 12 attempts");
+    expect(deliveryWords({ state: "waiting", status: 0, outcome: "timeout", attempts: 1 })).toBe("Waiting · no answer in time");
+    expect(deliveryWords({ state: "waiting", status: 0, outcome: "", attempts: 0 })).toBe("Waiting");
   });
 });
 
