@@ -14,6 +14,7 @@ from bench.people import Issuer, People
 from bench.systems.system import OTHER_CORES, SERVER_CORE, System, place
 
 HUBBUB = "Hubbub"
+HUBBUB_SOCKETIO = "Hubbub over Socket.IO"
 FULL_HUBBUB = "Hubbub, 5 million messages stored"
 REFERENCE = "Socket.IO stack"
 BARE_REFERENCE = "Socket.IO, nothing stored"
@@ -101,10 +102,14 @@ class Environment:
 
     async def plan(self, system: System, people: People, send_in: Iterable[int]) -> Path:
         """Create the people's rooms if necessary. Write the load generator's plan, for sending in the layers `send_in`."""
+        path = self.folder / f"{people.name} {system.name}.plan".replace(" ", "-")
+        return people.write_plan(path, self.tokens(people), await self.room_ids(system, people), send_in)
+
+    def tokens(self, people: People) -> list[str]:
+        """Return the people's tokens, signed when they are first asked for."""
         if people.name not in self._tokens:
             self._tokens[people.name] = [self.issuer.token(people.user(number)) for number in range(people.users)]
-        path = self.folder / f"{people.name} {system.name}.plan".replace(" ", "-")
-        return people.write_plan(path, self._tokens[people.name], await self.room_ids(system, people), send_in)
+        return self._tokens[people.name]
 
     async def room_ids(self, system: System, people: People) -> list[list[str]]:
         """Create the people's rooms if necessary. Return their ids by layer."""

@@ -19,6 +19,7 @@ from bench.environment import (
     FULL,
     FULL_HUBBUB,
     HUBBUB,
+    HUBBUB_SOCKETIO,
     JOINED_FLOOR,
     QUICK,
     REFERENCE,
@@ -33,7 +34,7 @@ from bench.people import Issuer
 from bench.scenarios import crowd, fanout, flatness, latency, recovery, rooms, sockets, storm, worker
 from bench.svg import number
 from bench.systems.floor import floor
-from bench.systems.hubbub import Hubbub
+from bench.systems.hubbub import Hubbub, SocketIoDoor
 from bench.systems.reference import reference, stores
 from bench.systems.system import OTHER_CORES, System
 from bench.volume.shape import Shape
@@ -137,6 +138,7 @@ async def _environment(
         if "hubbub" in wanted:
             product = Hubbub(BUILD / "hubbub", issuer.jwks_file, gateways=gateways, search=search)
             up[HUBBUB] = await running.enter_async_context(product)
+            up[HUBBUB_SOCKETIO] = SocketIoDoor(product)
         if "full" in wanted:
             full = Hubbub(BUILD / "full", issuer.jwks_file, search=False, name=FULL_HUBBUB, volume=Shape())
             up[FULL_HUBBUB] = await running.enter_async_context(full)

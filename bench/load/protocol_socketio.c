@@ -1,4 +1,4 @@
-/* The reference stack's protocol: the same operations over Socket.IO (Engine.IO 4 over WebSocket). */
+/* Socket.IO (Engine.IO 4 over WebSocket), as the reference stack and Hubbub's Socket.IO door speak it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,29 +10,40 @@ static void upgraded(struct load *load, struct client *client)
     (void)load, (void)client; /* the server speaks first: "0{…}" */
 }
 
-/* "43<id>[{…}]" acknowledges the message with this id: an object with `seq`, or with `error`. */
+/* "43<id>[{…}]" acknowledges the message with this id. A failure has the stack's `error`, or Hubbub's `"ok":false` and `reason`. */
 static void answered(struct load *load, const char *text, size_t size)
 {
     char *rest;
     uint32_t id = (uint32_t)strtoul(text + 2, &rest, 10);
-    const char *error = memmem(rest, size - (size_t)(rest - text), "\"error\":\"", 9);
-    if (error)
-        inflight_failed(load, id, error + 9, strcspn(error + 9, "\""));
+    size_t left = size - (size_t)(rest - text);
+    const char *reason = memmem(rest, left, "\"error\":\"", 9);
+    if (reason)
+        reason += 9;
+    else if (memmem(rest, left, "\"ok\":false", 10))
+        reason = (reason = memmem(rest, left, "\"reason\":\"", 10)) ? reason + 10 : "error\"";
+    if (reason)
+        inflight_failed(load, id, reason, strcspn(reason, "\""));
     else
         inflight_acked(load, id);
 }
 
+static bool starts(const char *text, size_t size, const char *start)
+{
+    size_t length = strlen(start);
+    return size >= length && !memcmp(text, start, length);
+}
+
 static void received(struct load *load, struct client *client, const char *text, size_t size)
 {
-    if (size >= 13 && !memcmp(text, "42[\"message\",", 13))
+    if (starts(text, size, "42[\"message\",") || starts(text, size, "42[\"event\","))
         inflight_received(load, text, size);
-    else if (size >= 2 && !memcmp(text, "43", 2))
+    else if (starts(text, size, "43"))
         answered(load, text, size);
     else if (text[0] == '2' && size == 1)
         client_send_text(load, client, "3", 1);
     else if (text[0] == '0')
         client_send_text(load, client, "40", 2);
-    else if (size >= 10 && !memcmp(text, "42[\"hello\"", 10))
+    else if (starts(text, size, "42[\"hello\""))
         client_ready(load, client);
     else
         load->counters.others++;

@@ -130,3 +130,31 @@ class Hubbub:
         """Return when every gateway is ready."""
         for gateway in self._stack.gateways:
             await self._stack.serving(gateway.name)
+
+
+class SocketIoDoor:
+    """A running product as Socket.IO clients reach it: the same processes, users and rooms."""
+
+    protocol = "socketio"
+
+    def __init__(self, product: Hubbub) -> None:
+        self._product = product
+        self.name = product.name
+        """The product's, under which the environment knows its rooms."""
+
+    @property
+    def targets(self) -> Sequence[str]:
+        """The addresses of the gateways."""
+        return self._product.targets
+
+    def watch(self) -> dict[str, list[int]]:
+        """Return the product's processes by role."""
+        return self._product.watch()
+
+    async def provision(self, people: People) -> list[list[str]]:
+        """Create users and rooms through the messages service."""
+        return await self._product.provision(people)
+
+    async def restart_server(self) -> None:
+        """Replace every gateway with a new process."""
+        await self._product.restart_server()

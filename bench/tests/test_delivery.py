@@ -7,7 +7,8 @@ delivery, such as encoding a frame again, and not to measure: `make bench` measu
 import pytest
 
 from bench.tests.counting import blocks, instructions
-from bench.tests.hubs import PAYLOAD, Room
+from bench.tests.hubs import CHANNEL, PAYLOAD, Room
+from gateway.socketio.wire import SOCKET_IO
 from sendmany import NATIVE
 
 INSTRUCTIONS = 100
@@ -61,6 +62,16 @@ async def test_a_frame_that_waits_to_be_written_is_shared_by_all_sockets() -> No
         waiting = blocks() - before
         await room.until_written()
         assert waiting <= 50
+
+
+async def test_a_packet_is_made_once_for_all_socketio_clients_that_get_the_event_in_different_writes() -> None:
+    events = [b'{"type":"event","channel":"%s","seq":%d,"data":{}}' % (CHANNEL.encode(), seq) for seq in range(16)]
+
+    async def join() -> None:
+        SOCKET_IO.join(events)
+
+    first = await instructions(join)
+    assert await instructions(join) < first / 2
 
 
 async def _deliver(room: Room, messages: int) -> None:

@@ -6,13 +6,11 @@ import os
 import re
 import uuid
 from asyncio.subprocess import PIPE
-from pathlib import Path
 from typing import Any
 
+from tests.flow.socketio_page import PAGE, ROOT, program
 from tests.flow.world import World
 
-ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "socketio.md").read_text()
 PRELUDE = """
 const { createInterface } = require("node:readline");
 const [url, token] = process.argv.slice(1);
@@ -21,12 +19,6 @@ const show = (line) => console.log(line);
 DRIVER = """
 createInterface({ input: process.stdin }).on("line", (line) => say(...JSON.parse(line)));
 """
-
-
-def program(language: str) -> str:
-    """The page's program in a language."""
-    [found] = re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    return str(found)
 
 
 async def test_the_javascript_client_of_the_page_chats(world: World) -> None:

@@ -49,6 +49,15 @@ async def test_a_client_connects_to_a_namespace(application: Application, namesp
         assert await received(socket) == f'42{namespace}["auth",{auth or "{}"}]'
 
 
+async def test_auth_does_not_come_with_the_answer_because_the_suite_would_miss_it(application: Application) -> None:
+    sid = await application.open_polling(SOCKET)
+    async with application.polling(SOCKET, sid) as poll:
+        await application.post(SOCKET, sid, "40")
+    assert (await poll).text.startswith("40{")
+    assert "auth" not in (await poll).text
+    assert (await application.get(SOCKET, sid=sid)).text == '42["auth",{}]'
+
+
 @pytest.mark.parametrize("namespace", ["/random", "/random,", '/random,{"token":"x"}'])
 async def test_an_unknown_namespace_is_refused(application: Application, namespace: str) -> None:
     async with opened(application) as socket:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import msgspec
 from msgspec import Raw
@@ -26,6 +27,8 @@ OPENING: Ref = Raw(b"null")
 """The `ref` of the sync that opens the flow by itself: there is nothing to tell of it."""
 _SHARED = b'{"type":"event",'
 """How the payload of a log entry begins: almost all that is written, and to many at a time."""
+_RECENT, _RECENT_BYTES = 128, 4_096
+"""Log entries whose packets are kept, and the bytes of one: users of other channels get the same entry in another write."""
 _match_event = re.compile(_SHARED.replace(b"{", rb"\{") + rb'"channel":"([^"\\:]{1,64})","seq":([0-9]{1,19}),').match
 _DISCONNECT = text_frame(b"41")
 _decode = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -40,8 +43,16 @@ class SocketIoWire:
 
     def join(self, payloads: Sequence[bytes]) -> Framed:
         """The packets for all payloads, in order, each in a text message; with what they tell about channels."""
+        pieces: list[bytes] = []
         marks: list[Mark] = []
-        joined = Framed(b"".join([_packets(payload, marks) for payload in payloads]))
+        for payload in payloads:
+            if payload.startswith(_SHARED):
+                packet, told = _recent_event(payload) if len(payload) <= _RECENT_BYTES else _event(payload)
+                pieces.append(packet)
+                marks += told
+            else:
+                pieces.append(_packets(payload, marks))
+        joined = Framed(b"".join(pieces))
         if marks:
             joined.marks = tuple(marks)
         return joined
@@ -60,12 +71,20 @@ class SocketIoWire:
 SOCKET_IO = SocketIoWire()
 
 
+def _event(payload: bytes) -> tuple[bytes, tuple[Mark, ...]]:
+    """The packet of a log entry, with its offset as another argument, and what it tells about its channel."""
+    if (found := _match_event(payload)) is None:
+        return _packets(payload, []), ()
+    channel, seq = found.groups()
+    packet = text_frame(b'42["event",{%b,"%b:%b"]' % (payload[len(_SHARED) :], channel, seq))
+    return packet, (Mark(channel.decode(), int(seq)),)
+
+
+_recent_event = lru_cache(_RECENT)(_event)
+
+
 def _packets(payload: bytes, marks: list[Mark]) -> bytes:
     """The packets of a payload; what it tells about a channel is added to `marks`."""
-    if (found := _match_event(payload)) is not None:
-        channel, seq = found.groups()
-        marks.append(Mark(channel.decode(), int(seq)))
-        return text_frame(b'42["event",{%b,"%b:%b"]' % (payload[len(_SHARED) :], channel, seq))
     if isinstance(payload, Framed):
         marks += payload.marks
         return payload
