@@ -1,5 +1,6 @@
 """Bots and incoming webhooks in the web app."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import httpx
@@ -7,6 +8,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Locator, expect
 
+from services.integrations.tests.receiver import answer, receiver
 from stack import Stack
 from tests.browser.window import PHONE, Window, windows
 
@@ -119,3 +121,43 @@ async def test_an_owner_makes_a_webhook_whose_messages_are_marked_as_a_bots(room
     await ann.page.keyboard.press("Escape")
     await badge(await ann.sees("Build 7 is green"))
     assert ann.complaints == bob.complaints == []
+
+
+async def test_an_administrator_makes_an_outgoing_webhook_and_reads_its_deliveries(room: tuple[Window, Window]) -> None:
+    ann, _ = room
+    page = ann.page
+    async with receiver() as server:
+        server.behaviour = lambda _: answer(500, b"out of order")
+        await ann.choose(page.get_by_test_id("account-menu"), "webhooks")
+        await page.get_by_test_id("webhook-url").fill("ftp://hooks.example.com")
+        await page.get_by_test_id("webhook-create").click()
+        await expect(page.get_by_role("alert").filter(has_text="http")).to_be_visible()
+        await page.get_by_test_id("webhook-url").fill(server.url)
+        await page.get_by_test_id("webhook-events").select_option("New messages")
+        await page.get_by_test_id("webhook-create").click()
+        assert (await shown_secret(ann)).startswith("whsec_")
+        await keeps_the_rules(ann)
+        await page.keyboard.press("Escape")
+        await ann.say("for the webhook")
+        await ann.choose(page.get_by_test_id("account-menu"), "webhooks")
+        await expect(page.get_by_test_id("secret")).to_have_count(0)
+        await page.get_by_test_id("webhook-open").click()
+        delivery = page.get_by_test_id("delivery").filter(has_text="status 500")
+        async with asyncio.timeout(15):
+            while not await delivery.count():
+                await page.get_by_test_id("webhook-refresh").click()
+                await expect(page.get_by_test_id("webhook-refresh")).to_be_enabled()
+        await expect(delivery).to_contain_text("message.posted")
+        await delivery.get_by_test_id("delivery-answer").click()
+        await expect(page.get_by_test_id("delivery-text")).to_have_text("out of order")
+        await keeps_the_rules(ann)
+        await page.get_by_test_id("webhook-toggle").click()
+        await expect(page.get_by_test_id("webhook-state")).to_contain_text("Disabled · 1 waiting")
+        await page.get_by_test_id("webhook-rotate").click()
+        await ann.confirm()
+        assert (await shown_secret(ann)).startswith("whsec_")
+        await page.get_by_test_id("webhook-delete").click()
+        await ann.confirm()
+        await expect(page.get_by_text("No webhooks yet.")).to_be_visible()
+    await page.keyboard.press("Escape")
+    assert ann.complaints == []

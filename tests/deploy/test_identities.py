@@ -78,7 +78,7 @@ def test_the_created_identity_is_a_gateway_with_all_scopes_and_tenants(tmp_path:
     assert (messages.name, messages.scopes, messages.tenants) == (MESSAGES, [Scope.MEDIA_READ], [EVERY_TENANT])
     assert (integrations.name, integrations.scopes, integrations.tenants) == (
         INTEGRATIONS,
-        [Scope.FEED, Scope.CHANNELS_READ, Scope.MESSAGES_WRITE],
+        [Scope.FEED, Scope.CHANNELS_READ, Scope.MESSAGES_READ, Scope.MESSAGES_WRITE],
         [EVERY_TENANT],
     )
     service = Identity(MESSAGES, private_key((tmp_path / "messages.pem").read_text()))

@@ -49,15 +49,23 @@ async def test_the_calls_of_the_page_make_a_bot_and_post_by_a_webhook(world: Wor
     root = await world.person("root", roles=["admin"])
     room = await root.create("group", name="builds")
     made = await root.ok("POST", f"/v1/channels/{room}/hooks", {"name": "Builds"}, status=201)
-    bot = await robot(world, "read")
+    bot = await robot(world, "read", "write")
+    await root.ok("POST", f"/v1/channels/{room}/members", {"users": [bot.api.user]})
     env = {
         **os.environ, "HUBBUB_URL": root.url, "ADMIN": str(root.token), "BOT": bot.api.user, "HOOK_PATH": made["path"],
+        "CHANNEL": room, "HUBBUB_TOKEN": str(bot.api.token),
     }  # fmt: skip
-    for lines in (example("sh", "/v1/admin/bots"), example("sh", "HOOK_PATH")):
+    for lines in (
+        example("sh", "/v1/admin/bots"),
+        example("sh", "HOOK_PATH"),
+        example("sh", "actions"),
+        example("sh", "Deploy 42"),
+    ):
         shell = await asyncio.create_subprocess_exec("sh", "-ec", lines, env=env, stdout=PIPE)
         said, _ = await shell.communicate()
         assert (shell.returncode, b"problem" in said) == (0, False), shlex.quote(said.decode())
-    assert [each["text"] for each in await root.messages(room)] == ["Build 7 is green"]
+    assert [each["text"] for each in await root.messages(room)] == ["Deploy 42?", "Build 7 is green"]
+    assert [each["bot"] for each in (await root.ok("GET", "/v1/admin/actions"))["items"]] == [bot.api.user]
     tokens = await root.ok("GET", f"/v1/admin/bots/{bot.api.user}/tokens")
     assert [each["name"] for each in tokens["items"]] == ["ci", "production"]
 

@@ -4,7 +4,12 @@ import uuid
 from dataclasses import dataclass
 
 from chassis.identity import GATEWAY
-from hubbub.integrations.v1.integrations_service_pb2 import CreateCommandRequest, CreateWebhookRequest, WebhookSettings
+from hubbub.integrations.v1.integrations_service_pb2 import (
+    CreateActionEndpointRequest,
+    CreateCommandRequest,
+    CreateWebhookRequest,
+    WebhookSettings,
+)
 from hubbub.integrations.v1.integrations_service_pb2_grpc import IntegrationsServiceStub
 from hubbub.messages.v1 import messages_pb2 as nouns
 from hubbub.messages.v1.messages_service_pb2 import BeginBrowserSessionRequest, CreateBotRequest, CreateBotTokenRequest
@@ -26,6 +31,7 @@ UNKNOWN = {
         "delivery",
         "command",
         "answer",
+        "endpoint",
     )
 }
 UNKNOWN |= {name: f"bot:{uuid.uuid4().hex[:24]}" for name in ("bot", "hook")}
@@ -97,6 +103,7 @@ async def neighbours(world: World) -> Neighbours:
         "webhook": await _subscribed(world, "ann"),
         "delivery": str(uuid.uuid4()),
         "command": await _command(world, "ann"),
+        "endpoint": await _action_endpoint(world, "ann"),
         "answer": f"{world.tenant}.{uuid.uuid4()}",
     }
     hook = await ann.ok("POST", f"/v1/channels/{room}/hooks", {"name": f"builds {NAMED}"}, status=201)
@@ -140,3 +147,11 @@ async def _command(world: World, user: str) -> str:
             caller=caller, name="secret", description=SECRET, url="https://hooks.example.com/", bot="bot:x"
         )
         return str((await IntegrationsServiceStub(channel).CreateCommand(asked, timeout=5)).command.id)
+
+
+async def _action_endpoint(world: World, user: str) -> str:
+    """The id of a new endpoint of actions, of `bot:x`."""
+    caller = nouns.Caller(tenant=world.tenant, user=user, admin=True)
+    async with world.stack.channel("integrations", GATEWAY) as channel:
+        asked = CreateActionEndpointRequest(caller=caller, url="https://hooks.example.com/", bot="bot:x")
+        return str((await IntegrationsServiceStub(channel).CreateActionEndpoint(asked, timeout=5)).endpoint.id)

@@ -415,7 +415,7 @@ def webhooks(name: str) -> Callable[[Doors], Awaitable[None]]:
 
 
 async def list_integration_audit(doors: Doors) -> None:
-    for caller, known in ((doors.pair.intruder, 0), (doors.pair.victim, 2)):
+    for caller, known in ((doors.pair.intruder, 0), (doors.pair.victim, 3)):
         asked = integrations_calls.ListIntegrationAuditRequest(caller=caller)
         assert len((await doors.integrations.ListIntegrationAudit(asked, timeout=5)).records) == known
 
@@ -448,6 +448,36 @@ async def run_command(doors: Doors) -> None:
     for command, room in (("secret", doors.pair.ids["channel"]), ("secret", UNKNOWN["channel"]), ("other", own)):
         asked = integrations_calls.RunCommandRequest(caller=doors.pair.intruder, channel=room, command=command, key="k")
         await not_found(doors.integrations.RunCommand(asked, timeout=5))
+
+
+async def create_action_endpoint(doors: Doors) -> None:
+    """A bot of the first tenant has no endpoint in the second."""
+    asked = integrations_calls.CreateActionEndpointRequest(
+        caller=doors.pair.intruder, url="https://hooks.example.com/", bot="bot:x"
+    )
+    assert (await doors.integrations.CreateActionEndpoint(asked, timeout=5)).endpoint.tenant == doors.pair.tenant
+
+
+async def list_action_endpoints(doors: Doors) -> None:
+    for caller, known in ((doors.pair.intruder, []), (doors.pair.victim, [doors.pair.ids["endpoint"]])):
+        asked = integrations_calls.ListActionEndpointsRequest(caller=caller)
+        found = await doors.integrations.ListActionEndpoints(asked, timeout=5)
+        assert [each.id for each in found.endpoints] == known
+
+
+async def delete_action_endpoint(doors: Doors) -> None:
+    for endpoint in (doors.pair.ids["endpoint"], UNKNOWN["endpoint"]):
+        asked = integrations_calls.DeleteActionEndpointRequest(caller=doors.pair.intruder, endpoint=endpoint)
+        await not_found(doors.integrations.DeleteActionEndpoint(asked, timeout=5))
+    await list_action_endpoints(doors)
+
+
+async def run_action(doors: Doors) -> None:
+    for known in (doors.pair.ids, UNKNOWN):
+        asked = integrations_calls.RunActionRequest(
+            caller=doors.pair.intruder, channel=known["channel"], message=known["message"], block="b", value="v", key="k"
+        )
+        await not_found(doors.integrations.RunAction(asked, timeout=5))
 
 
 async def answer_command(doors: Doors) -> None:
@@ -540,6 +570,10 @@ CASES: dict[str, Callable[[Doors], Awaitable[None]]] = {
     "ListCommands": list_commands,
     "DeleteCommand": delete_command,
     "RunCommand": run_command,
+    "CreateActionEndpoint": create_action_endpoint,
+    "ListActionEndpoints": list_action_endpoints,
+    "DeleteActionEndpoint": delete_action_endpoint,
+    "RunAction": run_action,
     "AnswerCommand": answer_command,
     "ListWebhooks": list_webhooks,
     "UpdateWebhook": webhooks("UpdateWebhook"),

@@ -4,7 +4,7 @@
  * Frames are not validated beyond their `type`, because they come from our own server. Frames of unknown types and events of
  * unknown kinds are ignored, so that an older client works with a newer server.
  */
-import type { Attachment, ChannelHead, ChosenStatus, Invitation, Role, Status } from "./shapes";
+import type { Attachment, Block, ChannelHead, ChosenStatus, Invitation, Role, Status } from "./shapes";
 
 /** The server's limits (`docs/protocol.md`, "Limits"). */
 export interface Limits {
@@ -33,8 +33,9 @@ interface EventData {
     thread?: string | null;
     attachments?: readonly Attachment[];
     mentions?: readonly string[];
+    blocks?: readonly Block[];
   };
-  "message.edited": { message: string; text: string | null; sealed?: string };
+  "message.edited": { message: string; text: string | null; sealed?: string; blocks?: readonly Block[] };
   "message.deleted": { message: string };
   "reaction.added": { message: string; emoji: string };
   "reaction.removed": { message: string; emoji: string };

@@ -20,6 +20,7 @@ export type { Ack, Command, Hello, Limits, LogEvent } from "./frames";
 export { createHttp, Problem } from "./http";
 export type { Http, HttpOptions, HttpRequest } from "./http";
 export type { ClientOptions } from "./options";
+export { newKey } from "./key";
 export { localOutbox, memoryOutbox } from "./outbox";
 export type { Draft, ItemState, OutboxItem, OutboxStorage, Stored } from "./outbox";
 export type { Roster } from "./roster";

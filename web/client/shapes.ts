@@ -45,6 +45,19 @@ export interface Attachment {
   height?: number | null;
 }
 
+/** A button, or an option of a select. */
+export interface Choice {
+  value: string;
+  text: string;
+}
+
+/** A part of a bot's message, shown in place of its text. The server may send types that are not listed here: then show the text. */
+export type Block =
+  | { type: "text"; text: string }
+  | { type: "image"; upload: string; alt: string }
+  | { type: "buttons"; id: string; buttons: readonly Choice[] }
+  | { type: "select"; id: string; label: string; options: readonly Choice[] };
+
 /** The users who reacted with one emoji. */
 export interface Reaction {
   emoji: string;
@@ -71,6 +84,7 @@ export interface Message {
   deleted: boolean;
   thread: string | null;
   attachments: readonly Attachment[];
+  blocks?: readonly Block[];
   mentions: readonly string[];
   reactions: readonly Reaction[];
   pinned: boolean;

@@ -5,7 +5,7 @@
  * live log. The result still converges: every event sets its own field, and the last event on a field wins.
  */
 import type { LogEvent } from "./frames";
-import type { Message, Reaction } from "./shapes";
+import type { Block, Message, Reaction } from "./shapes";
 
 /** The loaded messages of a channel. */
 export interface Timeline {
@@ -21,7 +21,7 @@ export const emptyTimeline: Timeline = { messages: [], atStart: false, atEnd: tr
 
 /** The message that a `message.posted` event creates. */
 export function messageFrom(event: LogEvent & { kind: "message.posted" }): Message {
-  const { message, text, sealed, thread, attachments, mentions } = event.data;
+  const { message, text, sealed, blocks, thread, attachments, mentions } = event.data;
   return {
     id: message,
     channel: event.channel,
@@ -29,6 +29,7 @@ export function messageFrom(event: LogEvent & { kind: "message.posted" }): Messa
     sender: event.actor,
     text,
     ...(sealed !== undefined && { sealed }),
+    ...(blocks && { blocks }),
     at: event.at,
     edited_at: null,
     deleted: text === null && sealed === undefined,
@@ -85,22 +86,24 @@ function messageChange(event: LogEvent): Change | null {
   }
 }
 
-function edited(message: Message, content: { text: string | null; sealed?: string }, at: string): Message {
+function edited(message: Message, content: { text: string | null; sealed?: string; blocks?: readonly Block[] }, at: string): Message {
   if (message.deleted) return message;
-  const { text, sealed } = content;
-  if (sealed !== undefined) return { ...message, text: null, sealed, edited_at: at };
-  return text === null ? deleted(message) : { ...unsealed(message), text, edited_at: at };
+  const { text, sealed, blocks } = content;
+  if (sealed !== undefined) return { ...bare(message), text: null, sealed, edited_at: at };
+  return text === null ? deleted(message) : { ...bare(message), text, ...(blocks && { blocks }), edited_at: at };
 }
 
-function unsealed(message: Message): Message {
+/** Without sealed content and blocks. */
+function bare(message: Message): Message {
   const rest = { ...message };
   delete rest.sealed;
+  delete rest.blocks;
   return rest;
 }
 
 function deleted(message: Message): Message {
   if (message.deleted && message.text === null && message.attachments.length === 0) return message;
-  return { ...unsealed(message), text: null, deleted: true, attachments: [], mentions: [], reactions: [], pinned: false };
+  return { ...bare(message), text: null, deleted: true, attachments: [], mentions: [], reactions: [], pinned: false };
 }
 
 /** A deleted message stays empty, even when older events are applied to it again. */

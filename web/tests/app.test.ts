@@ -3,8 +3,11 @@ import { renderToStaticMarkup } from "react-dom/server";
 import { createElement } from "react";
 import { describe, expect, test } from "vitest";
 
+import { completions, meaningOf } from "../app/composer/slash";
 import { rowsOf } from "../app/conversation/rows";
 import { placeOf } from "../app/browser/route";
+import { deliveryWords, stateWords } from "../app/integrations/webhookWords";
+import { blocksOf, unshown } from "../app/message/Blocks";
 import { browserWords } from "../app/text/browserWords";
 import { isolated, unmarked } from "../app/text/isolation";
 import { isJumbo, RichText } from "../app/text/RichText";
@@ -12,7 +15,7 @@ import { Sentence } from "../app/text/Sentence";
 import { isShared } from "../app/text/sharedNames";
 import { listNames, personName, plainText, refusal } from "../app/text/wording";
 import type { LogEvent } from "../client/frames";
-import type { Message } from "../client/shapes";
+import type { Block, Message } from "../client/shapes";
 import { applyToMessage, messageFrom } from "../client/timeline";
 
 const message = (seq: number, sender: string, minute: number, day = 1): Message => ({
@@ -35,6 +38,63 @@ describe("rows", () => {
 
   test("no line without a new message", () => {
     expect(shape([message(1, "ada", 0), message(2, "me", 0)], 1)).toEqual(["day", "1 head", "2 head"]);
+  });
+});
+
+describe("slash commands", () => {
+  const command = (name: string) => ({ name, description: "", hint: "", bot: "bot:1" });
+
+  test("a text with a slash is a command, with two slashes the message with one, and else a message", () => {
+    expect(meaningOf("/weather Oslo\nand Bergen")).toEqual({ is: "command", name: "weather", text: "Oslo\nand Bergen" });
+    expect(meaningOf("/weather")).toEqual({ is: "command", name: "weather", text: "" });
+    expect(meaningOf("/")).toEqual({ is: "command", name: "", text: "" });
+    expect(meaningOf("/usr/bin is a folder")).toEqual({ is: "command", name: "usr/bin", text: "is a folder" });
+    expect(meaningOf("//weather Oslo")).toEqual({ is: "message", text: "/weather Oslo" });
+    expect(meaningOf("and/or")).toEqual({ is: "message", text: "and/or" });
+  });
+
+  test("the beginning of a name is completed until the name ends", () => {
+    const commands = [command("deploy"), command("weather"), command("week")];
+    const names = (text: string) => completions(commands, text).map(({ name }) => name);
+    expect(names("/")).toEqual(["deploy", "weather", "week"]);
+    expect(names("/We")).toEqual(["weather", "week"]);
+    expect([names("/weather "), names("//we"), names("we"), names("/x")]).toEqual([[], [], [], []]);
+  });
+});
+
+describe("webhooks", () => {
+  test("their state and their deliveries are said in words", () => {
+    expect(stateWords({ reason: "", waiting: 3, dead: 1 })).toBe("Active · 3 waiting · 1 failed");
+    expect(stateWords({ reason: "gone", waiting: 0, dead: 0 })).toBe("Disabled: its server answered that it is gone");
+    expect(deliveryWords({ state: "dead", status: 500, outcome: "refused", attempts: 12 })).toBe("Failed · status 500 · 12 attempts");
+    expect(deliveryWords({ state: "waiting", status: 0, outcome: "timeout", attempts: 1 })).toBe("Waiting · no answer in time");
+    expect(deliveryWords({ state: "waiting", status: 0, outcome: "", attempts: 0 })).toBe("Waiting");
+  });
+});
+
+describe("blocks", () => {
+  const buttons: Block = { type: "buttons", id: "review", buttons: [{ value: "yes", text: "Approve" }] };
+  const image: Block = { type: "image", upload: "u1", alt: "A chart" };
+  const posted: LogEvent = { type: "event", channel: "a", seq: 1, kind: "message.posted", actor: "bot:1", at: "2026-01-01T00:00:00Z", data: { message: "m1", text: "Deploy?", blocks: [buttons] } };
+  const edited = (data: { text: string | null; sealed?: string; blocks?: readonly Block[] }): LogEvent => ({ ...posted, seq: 2, kind: "message.edited", data: { message: "m1", ...data } });
+
+  test("are replaced by an edit together with the text, and gone after a deletion", () => {
+    const found = messageFrom(posted);
+    expect(blocksOf(found)).toEqual([buttons]);
+    expect(blocksOf(applyToMessage(found, edited({ text: "Which?", blocks: [image] })))).toEqual([image]);
+    expect(applyToMessage(found, edited({ text: "Approved" })).blocks).toBeUndefined();
+    expect(applyToMessage(found, { ...posted, seq: 3, kind: "message.deleted", data: { message: "m1" } }).blocks).toBeUndefined();
+  });
+
+  test("are not shown in part: with one of an unknown type the text is", () => {
+    const unknown = [buttons, { type: "carousel" }] as unknown as readonly Block[];
+    expect(blocksOf({ ...messageFrom(posted), blocks: unknown })).toBeNull();
+  });
+
+  test("show their pictures in place of the attachments", () => {
+    const file = { id: "u2", name: "a.txt", size: 1, type: "text/plain" };
+    const attachments = [{ id: "u1", name: "a.png", size: 1, type: "image/png" }, file];
+    expect(unshown({ ...messageFrom(posted), attachments, blocks: [image] })).toEqual([file]);
   });
 });
 

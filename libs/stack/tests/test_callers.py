@@ -28,7 +28,7 @@ def test_our_services_and_one_product_have_persistent_keys(tmp_path: Path) -> No
     assert messages.keys == [public_jwk(private_key(first.messages[MESSAGES_KEY]))]
     assert (integrations.name, integrations.scopes) == (
         "integrations",
-        [Scope.FEED, Scope.CHANNELS_READ, Scope.MESSAGES_WRITE],
+        [Scope.FEED, Scope.CHANNELS_READ, Scope.MESSAGES_READ, Scope.MESSAGES_WRITE],
     )
     assert integrations.keys == [public_jwk(private_key(first.integrations[INTEGRATIONS_KEY]))]
     assert (product.name, set(product.scopes)) == ("product", set(Scope) - {Scope.GATEWAY})

@@ -23,7 +23,7 @@ from hubbub.messages.v1.messages_pb2 import Caller, ChannelKind
 from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 from integrations import store
 from integrations.addresses import Address
-from integrations.commands import Commands
+from integrations.answers import Answers
 from integrations.deliver import Deliverer
 from integrations.endpoint import Endpoints, open_endpoints
 from integrations.service import IntegrationsService
@@ -64,9 +64,9 @@ class Harness:
 
     def __post_init__(self) -> None:
         self.deliverer = Deliverer(self.database, self.endpoints, self.vault, drain_seconds=5.0)
-        commands = Commands(self.database, self.endpoints, self.vault, self.messages)
+        answers = Answers(self.database, self.endpoints, self.vault, self.messages)
         self.service = IntegrationsService(
-            self.database, self.vault, self.deliverer, commands, webhooks_per_tenant=5, plain_http=True
+            self.database, self.vault, self.deliverer, answers, webhooks_per_tenant=5, plain_http=True
         )
 
     def caller(self, *, admin: bool = True, tenant: str = "") -> Caller:

@@ -30,13 +30,16 @@ def requests(caller: Caller, webhook: str) -> list[tuple[str, Any]]:
         ("ResendDeliveries", rpc.ResendDeliveriesRequest(caller=caller, webhook=webhook)),
         ("ListIntegrationAudit", rpc.ListIntegrationAuditRequest(caller=caller)),
         ("CreateCommand", rpc.CreateCommandRequest(caller=caller, name="deploy", url=URL, bot=BOT)),
+        ("CreateActionEndpoint", rpc.CreateActionEndpointRequest(caller=caller, url=URL, bot=BOT)),
+        ("ListActionEndpoints", rpc.ListActionEndpointsRequest(caller=caller)),
+        ("DeleteActionEndpoint", rpc.DeleteActionEndpointRequest(caller=caller, endpoint=webhook)),
         ("DeleteCommand", rpc.DeleteCommandRequest(caller=caller, command=webhook)),
     ]
 
 
 def test_every_rpc_is_tested_here() -> None:
     known = {method.name for method in rpc.DESCRIPTOR.services_by_name["IntegrationsService"].methods}
-    assert {name for name, _ in requests(Caller(), "")} | {"ListCommands", "RunCommand", "AnswerCommand"} == known
+    assert {name for name, _ in requests(Caller(), "")} | {"ListCommands", "RunCommand", "RunAction", "AnswerCommand"} == known
 
 
 async def test_every_rpc_is_refused_to_a_user_who_is_no_administrator(harness: Harness) -> None:
@@ -55,7 +58,7 @@ async def test_no_rpc_reaches_a_webhook_of_another_tenant(harness: Harness) -> N
     for name, request in requests(stranger, webhook):
         if name == "GetDelivery":
             request.delivery = delivery.id
-        if name not in ("CreateWebhook", "ListWebhooks", "CreateCommand", "ListIntegrationAudit"):
+        if not name.startswith(("Create", "List")) or name == "ListDeliveries":
             with pytest.raises(NotFound):
                 await getattr(harness.service, name)(request, None)
     assert not (await harness.service.ListWebhooks(rpc.ListWebhooksRequest(caller=stranger), None)).webhooks

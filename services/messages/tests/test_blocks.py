@@ -54,6 +54,8 @@ async def shown(town: Town, channel: str) -> Any:
     request.json = True
     (item,) = json.loads((await town.service.ListMessages(request, None)).items)
     assert msgspec.to_builtins(blocks.read(message.blocks)) == item.get("blocks", [])
+    one = rpc.GetMessageRequest(caller=town.caller("ann"), channel=channel, message=message.id)
+    assert (await town.service.GetMessage(one, None)).message == message
     return item.get("blocks")
 
 

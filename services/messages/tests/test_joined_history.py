@@ -12,10 +12,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
+from chassis.errors import NotFound
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages.commands.model import Body, Delete, Edit, Pin, Post, React
 from messages.message import MessageId
-from services.messages.tests.conftest import Listener, Town, opened_town
+from services.messages.tests.conftest import Listener, Town, opened_town, refused
 
 
 async def room(town: Town) -> tuple[str, MessageId]:
@@ -51,6 +52,14 @@ async def test_an_edit_of_an_earlier_message_shows_newcomers_no_text(town: Town)
         assert [entry["kind"] for entry in seen] == ["member.joined", "message.edited"]
         assert seen[-1]["data"] == {"message": message, "text": None}
     assert (await events(town, channel, "ann"))[-1]["data"]["text"] == "SECRET (typo fixed)"
+
+
+async def test_an_earlier_message_cannot_be_read_by_newcomers(town: Town) -> None:
+    channel, message = await room(town)
+    asked = rpc.GetMessageRequest(caller=town.caller("ann"), channel=channel, message=message)
+    assert (await town.service.GetMessage(asked, None)).message.id == message
+    asked.caller.CopyFrom(town.caller("bob"))
+    await refused(town.service.GetMessage(asked, None), NotFound)
 
 
 async def test_reactions_to_an_earlier_message_show_newcomers_no_emoji(town: Town) -> None:

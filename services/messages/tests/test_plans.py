@@ -93,6 +93,7 @@ READS = {
     "members.PAGE (found by name)": members.PAGE.replace("%(prefix)s", "%(prefix_of_name)s"),
     "members.FIND": members.FIND,
     "messages.LIST": messages.LIST,
+    "messages.ONE": messages.ONE,
     "messages.THREAD": messages.THREAD,
     "messages.PINNED": messages.PINNED,
     "messages.PINNED_IN_THREAD": messages.PINNED_IN_THREAD,

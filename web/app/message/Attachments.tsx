@@ -30,7 +30,8 @@ function isPicture({ type, width, height }: Attachment): boolean {
   return type.startsWith("image/") && Boolean(width) && Boolean(height);
 }
 
-function Picture({ attachment }: { attachment: Attachment }) {
+/** `alt` describes it; without one, its name does. */
+export function Picture({ attachment, alt = lineOf(attachment.name) }: { attachment: Attachment; alt?: string }) {
   const box = useRef<HTMLButtonElement>(null);
   const media = useMedia(attachment.id, "thumb", box);
   const [open, setOpen] = useState(false);
@@ -46,10 +47,10 @@ function Picture({ attachment }: { attachment: Attachment }) {
         className="picture"
         data-testid="picture"
         style={{ width: width * scale, aspectRatio: `${width} / ${height}` }}
-        aria-label={`Open ${lineOf(attachment.name)}`}
+        aria-label={`Open ${alt}`}
         onClick={() => setOpen(true)}
       >
-        {media.name === "ready" && <img src={media.url} alt={lineOf(attachment.name)} />}
+        {media.name === "ready" && <img src={media.url} alt={alt} />}
       </button>
       {open && <Lightbox attachment={attachment} onClose={() => setOpen(false)} />}
     </>

@@ -3,6 +3,7 @@ import { memo } from "react";
 
 import type { Command, Message } from "../../client";
 import { Attachments } from "./Attachments";
+import { Blocks, blocksOf, unshown } from "./Blocks";
 import { PersonAvatar } from "../ui/Avatar";
 import { useConversation } from "../state/conversation";
 import { EditForm } from "./EditForm";
@@ -71,7 +72,7 @@ export const MessageRow = memo(function MessageRow({ message, headed, editing, t
         )}
         {message.thread !== null && !inThread && <ReplyLine thread={message.thread} message={repliesTo} />}
         {editing ? <EditForm message={message} onDone={() => onEdit(null)} /> : <Body message={message} />}
-        <Attachments attachments={message.attachments} />
+        <Attachments attachments={unshown(message)} />
         {!message.deleted && <Reactions message={message} onRun={run} />}
         {replies > 0 && !inThread && (
           <button type="button" className="link-button message-replies" data-testid="replies" onClick={() => openThread(message.id)}>
@@ -118,6 +119,15 @@ function Body({ message }: { message: Message }) {
         {sealedWords}
         <Edited at={message.edited_at} />
       </p>
+    );
+  }
+  const blocks = blocksOf(message);
+  if (blocks !== null) {
+    return (
+      <>
+        <Blocks message={message} blocks={blocks} />
+        <Edited at={message.edited_at} />
+      </>
     );
   }
   const text = message.text ?? "";

@@ -3,7 +3,7 @@ import { useState } from "react";
 
 import type { ChosenStatus } from "../../client";
 import { useClient, useClientState, useSession } from "../state/client";
-import { BanIcon, BotIcon, CheckIcon, FlagIcon, LeaveIcon, MoonIcon, MoreIcon, RoleIcon, ScrollIcon, SunIcon } from "../ui/icons";
+import { BanIcon, BotIcon, CheckIcon, FlagIcon, LeaveIcon, LinkIcon, MoonIcon, MoreIcon, RoleIcon, ScrollIcon, SunIcon } from "../ui/icons";
 import { lazily } from "../ui/lazily";
 import { MenuButton } from "../ui/Menu";
 import type { MenuItem } from "../ui/Menu";
@@ -11,6 +11,7 @@ import { applyTheme, shownTheme } from "../browser/theme";
 
 const AuditDialog = lazily(() => import("../moderation/AuditDialog").then((module) => module.AuditDialog));
 const BotsDialog = lazily(() => import("../integrations/BotsDialog").then((module) => module.BotsDialog));
+const WebhooksDialog = lazily(() => import("../integrations/WebhooksDialog").then((module) => module.WebhooksDialog));
 const BlockedDialog = lazily(() => import("../people/BlockedDialog").then((module) => module.BlockedDialog));
 
 const SessionsDialog = lazily(() => import("../session/SessionsDialog").then((module) => module.SessionsDialog));
@@ -28,7 +29,7 @@ export function AccountMenu() {
   const { kind, signOut } = useSession();
   const admin = useClientState((state) => state.me?.roles.includes("admin") === true);
   const [theme, setTheme] = useState(shownTheme);
-  const [dialog, setDialog] = useState<"blocked" | "sessions" | "reports" | "bots" | "audit" | null>(null);
+  const [dialog, setDialog] = useState<"blocked" | "sessions" | "reports" | "bots" | "webhooks" | "audit" | null>(null);
   const other = theme === "dark" ? "light" : "dark";
 
   const presence = statuses.map<MenuItem>(({ id, label }) => ({
@@ -55,6 +56,7 @@ export function AccountMenu() {
     ? [
         { id: "tenant-reports", label: "Reports about moderators", icon: <FlagIcon />, onPick: () => setDialog("reports") },
         { id: "bots", label: "Bots", icon: <BotIcon />, onPick: () => setDialog("bots") },
+        { id: "webhooks", label: "Outgoing webhooks", icon: <LinkIcon />, onPick: () => setDialog("webhooks") },
         { id: "audit", label: "Audit log", icon: <ScrollIcon />, onPick: () => setDialog("audit") },
       ]
     : [];
@@ -67,6 +69,7 @@ export function AccountMenu() {
       {dialog === "sessions" && <SessionsDialog onClose={() => setDialog(null)} />}
       {dialog === "reports" && <TenantReportsDialog onClose={() => setDialog(null)} />}
       {dialog === "bots" && <BotsDialog onClose={() => setDialog(null)} />}
+      {dialog === "webhooks" && <WebhooksDialog onClose={() => setDialog(null)} />}
       {dialog === "audit" && <AuditDialog onClose={() => setDialog(null)} />}
     </>
   );

@@ -4,8 +4,8 @@ import { useCallback, useState } from "react";
 import { Problem } from "../../client";
 import { refusal } from "../text/wording";
 
-/** `busy` while an action runs. `failure` is the text of the last refusal; null after a success. */
-export function useAttempt() {
+/** `busy` while an action runs. `failure` is the text of the last refusal, in `words`; null after a success. */
+export function useAttempt(words: (problem: Problem) => string = refusal) {
   const [busy, setBusy] = useState(false);
   const [failure, setFailure] = useState<string | null>(null);
   /** Returns whether the action succeeded. It may reject only with `Problem`. */
@@ -17,11 +17,11 @@ export function useAttempt() {
       return true;
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
-      setFailure(refusal(error));
+      setFailure(words(error));
       return false;
     } finally {
       setBusy(false);
     }
-  }, []);
+  }, [words]);
   return { busy, failure, attempt };
 }

@@ -141,6 +141,13 @@ export function refusal({ reason, detail = "", retryAfterMs = null }: { reason: 
   return reasons[reason] ?? (detail === "" ? "Something went wrong." : detail);
 }
 
+/** The text for a refusal of a slash command or an action, which a bot answers. */
+export function botRefusal(problem: { status: number; reason: string; detail?: string; retryAfterMs?: number | null }): string {
+  if (problem.reason === "UNAVAILABLE" && problem.status !== 0) return "The bot does not answer. Try again in a moment.";
+  if (problem.reason === "NOT_FOUND") return "The bot does not take this answer any more.";
+  return refusal(problem);
+}
+
 /** "12 seconds", "3 minutes": rounded up. */
 function waitWords(ms: number): string {
   const seconds = Math.ceil(ms / 1_000);

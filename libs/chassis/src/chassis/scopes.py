@@ -51,7 +51,7 @@ TABLE: tuple[tuple[Scope, str, str], ...] = (
     ),
     (Scope.CHANNELS_WRITE, _MESSAGES, "AcceptInvitation DeclineInvitation"),
     (Scope.CHANNELS_WRITE, _MESSAGES, "CreateHook ListHooks RotateHook RemoveHook"),
-    (Scope.MESSAGES_READ, _MESSAGES, "ListMessages ListMentions ListEvents SearchMessages CatchUp"),
+    (Scope.MESSAGES_READ, _MESSAGES, "GetMessage ListMessages ListMentions ListEvents SearchMessages CatchUp"),
     (Scope.MESSAGES_WRITE, _MESSAGES, "PostMessage EditMessage DeleteMessage ReportMessage"),
     (Scope.MODERATION, _MESSAGES, "BanUser UnbanUser SilenceMember UnsilenceMember ListReports ResolveReport"),
     (Scope.ADMIN, _MESSAGES, "RevokeUser BlockUser EraseUser ListAudit"),
@@ -60,13 +60,18 @@ TABLE: tuple[tuple[Scope, str, str], ...] = (
     (Scope.MEDIA_READ, _MEDIA, "GetUpload GetLink ResolveUploads"),
     (Scope.MEDIA_WRITE, _MEDIA, "CreateUpload CompleteUpload"),
     (Scope.PRESENCE_READ, _PRESENCE, "GetPresence"),
-    (Scope.INTEGRATIONS_READ, _INTEGRATIONS, "ListWebhooks ListDeliveries GetDelivery ListCommands ListIntegrationAudit"),
+    (
+        Scope.INTEGRATIONS_READ,
+        _INTEGRATIONS,
+        "ListWebhooks ListDeliveries GetDelivery ListCommands ListActionEndpoints ListIntegrationAudit",
+    ),
     (
         Scope.INTEGRATIONS_WRITE,
         _INTEGRATIONS,
         "CreateWebhook UpdateWebhook DeleteWebhook RotateWebhookSecret ResendDeliveries CreateCommand DeleteCommand",
     ),
-    (Scope.MESSAGES_WRITE, _INTEGRATIONS, "RunCommand"),
+    (Scope.INTEGRATIONS_WRITE, _INTEGRATIONS, "CreateActionEndpoint DeleteActionEndpoint"),
+    (Scope.MESSAGES_WRITE, _INTEGRATIONS, "RunCommand RunAction"),
     (Scope.GATEWAY, _INTEGRATIONS, "AnswerCommand"),
     (Scope.GATEWAY, _MESSAGES, "OpenSessions FetchEvents FetchRanges GetHeads"),
     (Scope.GATEWAY, _MESSAGES, "BeginBrowserSession ListBrowserSessions EndBrowserSessions IdentifyBot"),
@@ -78,18 +83,20 @@ TABLE: tuple[tuple[Scope, str, str], ...] = (
 COSTS: Mapping[float, str] = {
     1.0: """
         ListUsers ListBlockedPeers AdmitUser BlockPeer GetChannel ListChannels ListMembers UpdateChannel JoinChannel MuteChannel
-        ListInvitations AcceptInvitation DeclineInvitation ListMentions
+        ListInvitations AcceptInvitation DeclineInvitation ListMentions GetMessage
         SetMemberRole RemoveMember ListMessages ListEvents PostMessage EditMessage DeleteMessage ReportMessage BanUser UnbanUser
         SilenceMember UnsilenceMember ListReports ResolveReport ListAudit GetUpload GetLink ResolveUploads CompleteUpload
         GetPresence OpenSessions FetchEvents FetchRanges GetHeads Attach HandOver Relay TakeSession ListBrowserSessions
         AcknowledgeEvents ListReaders ListWebhooks GetDelivery ListBots ListBotTokens ListHooks IdentifyBot
-        ListCommands ListIntegrationAudit""",
+        ListCommands ListActionEndpoints ListIntegrationAudit""",
     2.0: """
         CreateChannel AddMembers CreateUpload DeleteReader ListDeliveries UpdateWebhook DeleteWebhook RotateWebhookSecret
-        CreateBot CreateBotToken CreateHook DeleteCommand""",
+        CreateBot CreateBotToken CreateHook DeleteCommand
+        DeleteActionEndpoint""",
     5.0: """
         StreamEvents SearchMessages CatchUp RevokeUser BlockUser EraseUser BeginBrowserSession EndBrowserSessions CreateWebhook
-        ResendDeliveries UpdateBot RevokeBotToken RotateHook RemoveHook CreateCommand RunCommand AnswerCommand""",
+        ResendDeliveries UpdateBot RevokeBotToken RotateHook RemoveHook CreateCommand RunCommand AnswerCommand
+        CreateActionEndpoint RunAction""",
 }
 """What a call of each RPC costs, in calls of a quota, besides its bytes (`callers.COST_BYTES`)."""
 

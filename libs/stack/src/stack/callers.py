@@ -23,7 +23,7 @@ INTEGRATIONS_KEY = "HUBBUB_INTEGRATIONS_KEY"
 PRODUCT = "product"
 """The name of the product for experiments. It has every scope of products, for all tenants."""
 _PRODUCT_CALLS_PER_SECOND = 1_000
-_INTEGRATIONS_SCOPES = [Scope.FEED, Scope.CHANNELS_READ, Scope.MESSAGES_WRITE]
+_INTEGRATIONS_SCOPES = [Scope.FEED, Scope.CHANNELS_READ, Scope.MESSAGES_READ, Scope.MESSAGES_WRITE]
 _OWN = (GATEWAY, MESSAGES, INTEGRATIONS, PRODUCT)
 
 

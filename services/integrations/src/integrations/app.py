@@ -20,7 +20,7 @@ from chassis.postgres import open_database
 from hubbub.messages.v1.feed_service_pb2_grpc import FeedServiceStub
 from hubbub.messages.v1.messages_service_pb2_grpc import MessagesServiceStub
 from integrations.addresses import Address, is_public
-from integrations.commands import Commands
+from integrations.answers import Answers
 from integrations.config import Config, MigrateConfig
 from integrations.deliver import Deliverer
 from integrations.endpoint import open_endpoints
@@ -63,9 +63,9 @@ async def serve(config: Config, life: Lifecycle) -> None:
         tasks.create_task(follower.run(life.stopping))
         tasks.create_task(Sweep(database).run(life.stopping))
         tasks.create_task(lifecycle.keep_ready(life, {"database": database_check}))
-        commands = Commands(database, endpoints, vault, MessagesServiceStub(messages))
+        answers = Answers(database, endpoints, vault, MessagesServiceStub(messages))
         service = IntegrationsService(
-            database, vault, deliverer, commands, webhooks_per_tenant=config.webhooks_per_tenant, plain_http=private
+            database, vault, deliverer, answers, webhooks_per_tenant=config.webhooks_per_tenant, plain_http=private
         )
 
         def add(server: grpc.aio.Server) -> None:

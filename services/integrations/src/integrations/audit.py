@@ -1,4 +1,7 @@
-"""The record of what administrators and the service did to webhooks and commands. The caller owns connection and transaction."""
+"""The record of what administrators and the service did to webhooks, commands and action endpoints.
+
+The caller owns connection and transaction.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +32,8 @@ class Action(StrEnum):
     RESENT = "webhook.resent"
     COMMAND_CREATED = "command.created"
     COMMAND_DELETED = "command.deleted"
+    ACTION_ENDPOINT_CREATED = "action_endpoint.created"
+    ACTION_ENDPOINT_DELETED = "action_endpoint.deleted"
 
 
 class Record(msgspec.Struct, frozen=True):

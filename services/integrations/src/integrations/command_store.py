@@ -1,9 +1,9 @@
-"""Typed functions over `queries`, for slash commands. The caller owns connection and transaction."""
+"""Typed functions over `queries`, for slash commands and later answers. The caller owns connection and transaction."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -12,9 +12,19 @@ from chassis.postgres import Connection
 from integrations import queries
 
 ANSWER_SECONDS = 1_800.0
-"""How long a command may be answered later."""
+"""How long a command or an action may be answered later."""
 ANSWERS = 5
 """How often."""
+
+
+class Place(NamedTuple):
+    """Where an endpoint may answer."""
+
+    channel: str
+    bot: str
+    """Posts the answer."""
+    message: str = ""
+    """The message that an answer may change; empty for a command."""
 
 
 class NewCommand(msgspec.Struct, frozen=True):
@@ -78,16 +88,14 @@ async def delete(connection: Connection, tenant: str, command: str) -> None:
         raise NotFound
 
 
-async def invoke(connection: Connection, command: Command, channel: str, token: bytes) -> None:
+async def invoke(connection: Connection, tenant: str, place: Place, token: bytes) -> None:
     """Let the holder of a token, given by its digest, answer later."""
-    values = {"token": token, "tenant": command.tenant, "channel": channel, "bot": command.bot, "seconds": ANSWER_SECONDS}
-    await connection.execute(queries.INVOKE, values)
+    await connection.execute(queries.INVOKE, {"token": token, "tenant": tenant, "seconds": ANSWER_SECONDS, **place._asdict()})
 
 
-async def take_answer(connection: Connection, tenant: str, token: bytes) -> tuple[str, str]:
-    """Use up one answer; returns the channel and the bot. Raises `NotFound` for an unknown token, and after the last answer."""
+async def take_answer(connection: Connection, tenant: str, token: bytes) -> Place:
+    """Use up one answer; returns where it goes. Raises `NotFound` for an unknown token, and after the last answer."""
     row: Any = await (await connection.execute(queries.ANSWER, {"token": token, "tenant": tenant, "most": ANSWERS})).fetchone()
     if row is None:
         raise NotFound
-    channel, bot = row
-    return channel, bot
+    return Place(*row)

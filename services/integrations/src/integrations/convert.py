@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 import msgspec
 from google.protobuf.timestamp_pb2 import Timestamp
 from msgspec import Raw
 
+from chassis import blocks
 from chassis.bots import is_bot
 from chassis.errors import InvalidArgument, NotAllowed, NotFound
 from chassis.ids import is_tenant, is_uuid
@@ -20,10 +22,13 @@ from hubbub.integrations.v1 import integrations_pb2 as nouns
 from hubbub.integrations.v1 import integrations_service_pb2 as rpc
 from hubbub.messages.v1.messages_pb2 import Caller, ChannelKind
 from integrations import webhook as webhook_types
+from integrations.action_store import ActionEndpoint
+from integrations.actions import Choice
 from integrations.addresses import UnfitUrlError, require_endpoint
+from integrations.answers import Answer
 from integrations.audit import Record
 from integrations.command_store import Command, NewCommand
-from integrations.commands import Answer, Invocation
+from integrations.commands import Invocation
 from integrations.webhook import Delivery, Settings, Webhook
 
 _encode = msgspec.json.Encoder().encode
@@ -125,11 +130,23 @@ def new_command(request: rpc.CreateCommandRequest, *, plain_http: bool) -> NewCo
     """Parse what an administrator decides about a command. Raises `InvalidArgument`."""
     if not _COMMAND.fullmatch(request.name):
         raise InvalidArgument("The name must be 1 to 32 of a-z, 0-9, - and _, a letter first")
+    bot, url = bot_and_url(request, plain_http=plain_http)
+    description, hint = _line("description", request.description, _MAX_DESCRIPTION), _line("hint", request.hint, _MAX_HINT)
+    return NewCommand(request.name, description, hint, url, bot)
+
+
+def bot_and_url(request: rpc.CreateCommandRequest | rpc.CreateActionEndpointRequest, *, plain_http: bool) -> tuple[str, str]:
+    """The bot and the URL of an endpoint. Raises `InvalidArgument`."""
     if not (_is_user(request.bot) and is_bot(request.bot)):
         raise InvalidArgument("bot must be the id of a bot")
     _require_url(request.url, plain_http=plain_http)
-    description, hint = _line("description", request.description, _MAX_DESCRIPTION), _line("hint", request.hint, _MAX_HINT)
-    return NewCommand(request.name, description, hint, request.url, request.bot)
+    return request.bot, request.url
+
+
+def choice(request: rpc.RunActionRequest) -> Choice:
+    """Parse what a member chose. Raises `InvalidArgument`, and `NotFound` for an impossible channel or message."""
+    _require_key(request.key)
+    return Choice(known_id(request.channel), known_id(request.message), request.block, request.value, request.key)
 
 
 def invocation(request: rpc.RunCommandRequest) -> Invocation:
@@ -138,24 +155,41 @@ def invocation(request: rpc.RunCommandRequest) -> Invocation:
         raise NotFound
     if len(request.text) > _MAX_TEXT or "\0" in request.text:
         raise InvalidArgument(f"text must have at most {_MAX_TEXT} characters")
-    if not 1 <= len(request.key) <= _MAX_KEY or not is_identifier(request.key):
-        raise InvalidArgument(f"key must have 1 to {_MAX_KEY} characters")
+    _require_key(request.key)
     return Invocation(known_id(request.channel), request.command, request.text, request.key)
 
 
-def answer_text(text: str) -> str:
-    """Validate the text of an answer. Raises `InvalidArgument`."""
-    if not text or "\0" in text:
+def later_answer(request: rpc.AnswerCommandRequest) -> Answer:
+    """Parse an answer that comes later. Raises `InvalidArgument`."""
+    if not request.text or "\0" in request.text:
         raise InvalidArgument("text is required")
-    return text
+    found = blocks.read(request.blocks)
+    if found:
+        blocks.check(found, request.text, ())
+    match request.visibility:
+        case nouns.ANSWER_VISIBILITY_MESSAGE:
+            return Answer(request.text, "message", blocks=found)
+        case nouns.ANSWER_VISIBILITY_UNSPECIFIED | nouns.ANSWER_VISIBILITY_CHANNEL:
+            return Answer(request.text, "channel", blocks=found)
+        case _:
+            raise InvalidArgument("A later answer is for the channel or changes the message")
 
 
-def answer(given: Answer | None) -> rpc.RunCommandResponse:
+def command_answer(given: Answer | None) -> rpc.RunCommandResponse:
     """Return an answer as protobuf; None for one that comes later."""
-    if given is None:
-        return rpc.RunCommandResponse()
-    visibility = from_word(nouns.AnswerVisibility, given.visibility)
-    return rpc.RunCommandResponse(visibility=visibility, text=given.text, message=given.message)
+    return rpc.RunCommandResponse(**_answer(given))
+
+
+def action_answer(given: Answer | None) -> rpc.RunActionResponse:
+    """As `command_answer`."""
+    return rpc.RunActionResponse(**_answer(given))
+
+
+def action_endpoint(known: ActionEndpoint) -> nouns.ActionEndpoint:
+    """Return an endpoint of actions as protobuf."""
+    shown = nouns.ActionEndpoint(id=known.id, tenant=known.tenant, bot=known.bot, url=known.url, created_by=known.created_by)
+    shown.created_at.FromDatetime(known.created_at)
+    return shown
 
 
 def command(known: Command, *, admin: bool) -> nouns.Command:
@@ -231,6 +265,18 @@ def delivery(known: Delivery) -> nouns.Delivery:
 
 def _is_user(text: str) -> bool:
     return 1 <= len(text) <= _MAX_USER and is_identifier(text)
+
+
+def _answer(given: Answer | None) -> dict[str, Any]:
+    if given is None:
+        return {}
+    visibility = from_word(nouns.AnswerVisibility, given.visibility)
+    return {"visibility": visibility, "text": given.text, "message": given.message}
+
+
+def _require_key(key: str) -> None:
+    if not 1 <= len(key) <= _MAX_KEY or not is_identifier(key):
+        raise InvalidArgument(f"key must have 1 to {_MAX_KEY} characters")
 
 
 def _require_url(url: str, *, plain_http: bool) -> None:

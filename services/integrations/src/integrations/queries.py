@@ -277,14 +277,42 @@ DELETE FROM commands WHERE id = %(command)s AND tenant = %(tenant)s
 """
 
 INVOKE = """
-INSERT INTO invocations (token, tenant, channel, bot, expires_at)
-VALUES (%(token)s, %(tenant)s, %(channel)s, %(bot)s, now() + make_interval(secs => %(seconds)s))
+INSERT INTO invocations (token, tenant, channel, bot, message, expires_at)
+VALUES (%(token)s, %(tenant)s, %(channel)s, %(bot)s, %(message)s, now() + make_interval(secs => %(seconds)s))
 """
 
 ANSWER = """
 UPDATE invocations SET answers = answers + 1
 WHERE token = %(token)s AND tenant = %(tenant)s AND expires_at > now() AND answers < %(most)s
-RETURNING channel, bot
+RETURNING channel, bot, message
+"""
+
+# Endpoints of actions. The unique index of tenant and bot.
+
+_ACTION_ENDPOINT = "id, tenant, bot, url, created_by, created_at"
+"""Columns of an endpoint, for `action_store`."""
+
+COUNT_ACTION_ENDPOINTS = """
+SELECT count(*) FROM action_endpoints WHERE tenant = %(tenant)s
+"""
+
+CREATE_ACTION_ENDPOINT = f"""
+INSERT INTO action_endpoints (tenant, bot, url, secret, created_by)
+VALUES (%(tenant)s, %(bot)s, %(url)s, %(secret)s, %(user)s)
+ON CONFLICT (tenant, bot) DO NOTHING
+RETURNING {_ACTION_ENDPOINT}
+"""
+
+LIST_ACTION_ENDPOINTS = f"""
+SELECT {_ACTION_ENDPOINT} FROM action_endpoints WHERE tenant = %(tenant)s ORDER BY bot
+"""
+
+GET_ACTION_ENDPOINT = """
+SELECT url, secret FROM action_endpoints WHERE tenant = %(tenant)s AND bot = %(bot)s
+"""
+
+DELETE_ACTION_ENDPOINT = """
+DELETE FROM action_endpoints WHERE id = %(endpoint)s AND tenant = %(tenant)s
 """
 
 # The audit log. `audit_tenant`.

@@ -1,4 +1,4 @@
-"""The RPCs about webhooks, for administrators, and about slash commands."""
+"""The RPCs about webhooks, for administrators, and about slash commands and actions."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from chassis.errors import Conflict, InvalidArgument, TooLarge
 from chassis.postgres import Database
 from hubbub.integrations.v1 import integrations_service_pb2 as rpc
 from hubbub.integrations.v1 import integrations_service_pb2_grpc as stubs
-from integrations import audit, command_store, convert, signing, store
+from integrations import action_store, audit, command_store, convert, signing, store
+from integrations.actions import Actions
+from integrations.answers import Answers
 from integrations.audit import Action
 from integrations.commands import Commands
 from integrations.deliver import Deliverer
 from integrations.signing import Vault
 
 SERVICE_NAME: str = rpc.DESCRIPTOR.services_by_name["IntegrationsService"].full_name
-MAX_COMMANDS = 200
+MAX_COMMANDS = MAX_ACTION_ENDPOINTS = 200
 """Of a tenant."""
 MAX_OVERLAP_SECONDS = 7 * 24 * 3600
 
@@ -28,7 +30,7 @@ class IntegrationsService(stubs.IntegrationsServiceServicer):
         database: Database,
         vault: Vault,
         deliverer: Deliverer,
-        commands: Commands,
+        answers: Answers,
         *,
         webhooks_per_tenant: int,
         plain_http: bool,
@@ -36,7 +38,9 @@ class IntegrationsService(stubs.IntegrationsServiceServicer):
         self._database = database
         self._vault = vault
         self._deliverer = deliverer
-        self._commands = commands
+        self._answers = answers
+        self._commands = Commands(database, answers)
+        self._actions = Actions(database, answers)
         self._webhooks_per_tenant = webhooks_per_tenant
         self._plain_http = plain_http
 
@@ -180,11 +184,51 @@ class IntegrationsService(stubs.IntegrationsServiceServicer):
     async def RunCommand(self, request: rpc.RunCommandRequest, _context: object) -> rpc.RunCommandResponse:
         """Run a slash command. Raises as `Commands.run`."""
         convert.user(request.caller)
-        return convert.answer(await self._commands.run(request.caller, convert.invocation(request)))
+        return convert.command_answer(await self._commands.run(request.caller, convert.invocation(request)))
+
+    async def CreateActionEndpoint(
+        self, request: rpc.CreateActionEndpointRequest, _context: object
+    ) -> rpc.CreateActionEndpointResponse:
+        """Make an endpoint of actions. Raises `Conflict` if the bot has one, `TooLarge` if the tenant has as many as it may."""
+        tenant, user = convert.administrator(request.caller)
+        bot, url = convert.bot_and_url(request, plain_http=self._plain_http)
+        secret = signing.new_secret()
+        async with self._database.transaction([tenant]) as connection:
+            await store.serialize(connection, tenant)
+            if await action_store.count(connection, tenant) >= MAX_ACTION_ENDPOINTS:
+                raise TooLarge(f"A tenant may have {MAX_ACTION_ENDPOINTS} endpoints of actions")
+            made = await action_store.create(connection, tenant, user, bot, url=url, secret=self._vault.seal(secret))
+            await audit.append(connection, tenant, user, Action.ACTION_ENDPOINT_CREATED, made.id)
+        return rpc.CreateActionEndpointResponse(endpoint=convert.action_endpoint(made), secret=signing.shown(secret))
+
+    async def ListActionEndpoints(
+        self, request: rpc.ListActionEndpointsRequest, _context: object
+    ) -> rpc.ListActionEndpointsResponse:
+        """List endpoints of actions."""
+        tenant, _ = convert.administrator(request.caller)
+        async with self._database.connection([tenant]) as connection:
+            found = await action_store.listed(connection, tenant)
+        return rpc.ListActionEndpointsResponse(endpoints=map(convert.action_endpoint, found))
+
+    async def DeleteActionEndpoint(
+        self, request: rpc.DeleteActionEndpointRequest, _context: object
+    ) -> rpc.DeleteActionEndpointResponse:
+        """Delete an endpoint of actions. Raises `NotFound`."""
+        tenant, user = convert.administrator(request.caller)
+        endpoint = convert.known_id(request.endpoint)
+        async with self._database.transaction([tenant]) as connection:
+            await action_store.delete(connection, tenant, endpoint)
+            await audit.append(connection, tenant, user, Action.ACTION_ENDPOINT_DELETED, endpoint)
+        return rpc.DeleteActionEndpointResponse()
+
+    async def RunAction(self, request: rpc.RunActionRequest, _context: object) -> rpc.RunActionResponse:
+        """Choose a button or an option. Raises as `Actions.run`."""
+        convert.user(request.caller)
+        return convert.action_answer(await self._actions.run(request.caller, convert.choice(request)))
 
     async def AnswerCommand(self, request: rpc.AnswerCommandRequest, _context: object) -> rpc.AnswerCommandResponse:
-        """Answer a slash command later. Raises `NotFound` for a token that is not valid, or not any more."""
-        message = await self._commands.answer_later(request.token, convert.answer_text(request.text))
+        """Answer a command or an action later. Raises `NotFound` for a token that is not valid, or not any more."""
+        message = await self._answers.later(request.token, convert.later_answer(request))
         return rpc.AnswerCommandResponse(message=message)
 
 

@@ -42,7 +42,7 @@ cat >callers.json <<END
   {
     "name": "integrations",
     "keys": [$integrations],
-    "scopes": ["feed", "channels:read", "messages:write"],
+    "scopes": ["feed", "channels:read", "messages:read", "messages:write"],
     "tenants": ["*"],
     "calls_per_second": 0
   }

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
+from chassis import blocks
+from chassis.blocks import Blocks
 from chassis.bots import BotScope
 from chassis.errors import Conflict, NotAllowed, TooLarge
-from chassis.proto_enums import to_word
+from chassis.proto_enums import from_word, to_word
 from gateway.http import shapes
 from gateway.http.api import answer, api_of, ask, name_in_path, nothing, page
 from gateway.http.channels import UserId
@@ -45,9 +47,11 @@ class Run(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class LaterAnswer(msgspec.Struct, forbid_unknown_fields=True):
-    """An answer that comes later."""
+    """An answer that comes later: a new message, or the change of the message whose action is answered."""
 
     text: Annotated[str, Meta(min_length=1, pattern=r"\A[^\x00]+\Z")]
+    visibility: Literal["channel", "message"] = "channel"
+    blocks: Blocks = []
 
 
 @operation({200: shapes.Page[shapes.Command]}, cost=1, scope=BotScope.READ)
@@ -76,8 +80,10 @@ async def run_command(request: Request, identity: Identity, body: Run) -> Respon
 
 @operation({201: shapes.CommandAnswer}, cost=1, allowance="unauthenticated")
 async def answer_command(request: Request, body: LaterAnswer) -> Response:
-    """Answer a slash command later, by the path that its request named."""
-    asked = rpc.AnswerCommandRequest(token=name_in_path(request, "answer"), text=body.text)
+    """Answer a slash command or an action later, by the path that its request named."""
+    visibility = from_word(nouns.AnswerVisibility, body.visibility)
+    asked = rpc.AnswerCommandRequest(token=name_in_path(request, "answer"), text=body.text, visibility=visibility)
+    blocks.write(body.blocks, asked.blocks)
     made = await ask(api_of(request).clients.integrations.AnswerCommand, asked)
     return answer(shapes.CommandAnswer(made.message), 201)
 

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chassis.errors import HubbubError, InvalidArgument, NotFound
 from gateway.http import (
+    actions,
     admin,
     bots,
     channels,
@@ -113,6 +114,9 @@ TABLE: tuple[tuple[str, dict[str, Operation]], ...] = (
     (f"{_CHANNEL}/commands", {"POST": commands.run_command}),
     ("/v1/admin/commands", {"GET": commands.list_command_details, "POST": commands.create_command}),
     ("/v1/admin/commands/{command}", {"DELETE": commands.delete_command}),
+    (f"{_CHANNEL}/messages/{{message}}/actions", {"POST": actions.run_action}),
+    ("/v1/admin/actions", {"GET": actions.list_action_endpoints, "POST": actions.create_action_endpoint}),
+    ("/v1/admin/actions/{endpoint}", {"DELETE": actions.delete_action_endpoint}),
     ("/v1/admin/integrations/audit", {"GET": webhooks.list_audit}),
     ("/v1/admin/webhooks", {"GET": webhooks.list_webhooks, "POST": webhooks.create_webhook}),
     (_WEBHOOK, {"PATCH": webhooks.update_webhook, "DELETE": webhooks.delete_webhook}),

@@ -414,8 +414,33 @@ class CommandRun(msgspec.Struct):
     message: Uuid | UnsetType = UNSET
 
 
+class ActionRun(msgspec.Struct):
+    """The answer to an action: its `text` for the caller alone, or the new or changed `message`; none or later, neither."""
+
+    visibility: Annotated[str, Meta(extra_json_schema={"enum": ("caller", "channel", "message", "later")})]
+    text: str | UnsetType = UNSET
+    message: Uuid | UnsetType = UNSET
+
+
+class ActionEndpoint(msgspec.Struct):
+    """Where the buttons and options in the messages of a bot are answered."""
+
+    id: Uuid
+    bot: str
+    url: str
+    created_by: str
+    created_at: NumericDate
+
+
+class ActionEndpointWithSecret(msgspec.Struct):
+    """A new endpoint of actions and its secret, which is never shown again."""
+
+    endpoint: ActionEndpoint
+    secret: str
+
+
 class CommandAnswer(msgspec.Struct):
-    """The message that an answer became."""
+    """The message that an answer became or changed."""
 
     message: Uuid
 

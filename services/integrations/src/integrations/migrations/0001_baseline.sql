@@ -70,18 +70,31 @@ CREATE TABLE commands (
     UNIQUE (tenant, name)
 );
 
--- Commands that were run and may be answered later.
+-- Where the buttons and options in the messages of bots are answered.
+CREATE TABLE action_endpoints (
+    id uuid PRIMARY KEY DEFAULT uuidv7(),
+    tenant text NOT NULL,
+    bot text NOT NULL,
+    url text NOT NULL,
+    secret bytea NOT NULL, -- encrypted
+    created_by text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    UNIQUE (tenant, bot)
+);
+
+-- Commands and actions that were run and may be answered later.
 CREATE TABLE invocations (
     token bytea PRIMARY KEY, -- the SHA-256 of the token
     tenant text NOT NULL,
     channel text NOT NULL,
     bot text NOT NULL,
+    message text NOT NULL, -- of the action; empty for a command
     answers integer NOT NULL DEFAULT 0,
     expires_at timestamptz NOT NULL
 );
 CREATE INDEX invocations_expired ON invocations (expires_at);
 
--- What was done to webhooks and commands.
+-- What was done to webhooks, commands and endpoints of actions.
 CREATE TABLE audit (
     number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     tenant text NOT NULL,
@@ -118,6 +131,11 @@ CREATE POLICY every_tenant ON deliveries TO hubbub_every_tenant USING (current_s
 ALTER TABLE commands ENABLE ROW LEVEL SECURITY;
 ALTER TABLE commands FORCE ROW LEVEL SECURITY;
 CREATE POLICY tenants ON commands USING (
+    tenant = ANY ((SELECT NULLIF(current_setting('hubbub.tenants', true), '')::text[])::text[])
+);
+ALTER TABLE action_endpoints ENABLE ROW LEVEL SECURITY;
+ALTER TABLE action_endpoints FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenants ON action_endpoints USING (
     tenant = ANY ((SELECT NULLIF(current_setting('hubbub.tenants', true), '')::text[])::text[])
 );
 ALTER TABLE invocations ENABLE ROW LEVEL SECURITY;

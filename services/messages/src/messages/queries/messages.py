@@ -32,6 +32,10 @@ _NEWEST = """
 ORDER BY m.seq DESC LIMIT %(limit)s
 """
 LIST = _BETWEEN + _NEWEST
+ONE = f"""
+SELECT {MESSAGE} FROM messages m
+WHERE m.channel = %(channel)s AND m.tenant = %(tenant)s AND m.id = %(message)s AND m.seq > %(floor)s
+"""
 
 # A reply is none for a member who may not see the thread's root.
 _ROOT_SEEN = "(m.about IS NULL OR m.about > %(floor)s)"

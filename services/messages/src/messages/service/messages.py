@@ -12,7 +12,7 @@ import msgspec
 
 from bus.bus import BusError
 from chassis import reader_store
-from chassis.errors import InvalidArgument
+from chassis.errors import InvalidArgument, NotFound
 from hubbub.messages.v1 import messages_pb2 as nouns
 from hubbub.messages.v1 import messages_service_pb2 as rpc
 from messages import attachments, convert, cursors, validate
@@ -82,6 +82,16 @@ class Messages(RpcBase):
         if outcome.error:
             raise outcome.error
         return outcome
+
+    async def GetMessage(self, request: rpc.GetMessageRequest, _context: object) -> rpc.GetMessageResponse:
+        """A message in its current state, for members."""
+        channel, message = validate.channel_id(request.channel), validate.message_id(request.message)
+        caller, membership = await self._member(request.caller, channel)
+        async with self._database.connection([caller.tenant]) as connection:
+            found = await messages.one(connection, caller.tenant, channel, message, floor=membership.floor)
+        if found is None:
+            raise NotFound
+        return rpc.GetMessageResponse(message=convert.message(found))
 
     async def ListMessages(self, request: rpc.ListMessagesRequest, _context: object) -> rpc.ListMessagesResponse:
         """Messages in their current state, newest first, for members."""

@@ -28,6 +28,13 @@ async def page(
     return [from_row(row) for row in rows]
 
 
+async def one(connection: Connection, tenant: TenantId, channel: ChannelId, message: MessageId, *, floor: int) -> Message | None:
+    """A message as a member with this floor sees it; None if there is none for them."""
+    parameters = {"tenant": tenant, "channel": channel, "message": message, "floor": floor}
+    row: Any = await (await connection.execute(queries.ONE, parameters)).fetchone()
+    return from_row(row) if row else None
+
+
 async def chosen(
     connection: Connection,
     tenant: TenantId,

@@ -119,19 +119,23 @@ class _AnswerVisibilityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Answ
     ANSWER_VISIBILITY_UNSPECIFIED: _AnswerVisibility.ValueType  # 0
     """There is no answer yet."""
     ANSWER_VISIBILITY_CALLER: _AnswerVisibility.ValueType  # 1
-    """The caller alone, and nothing is stored."""
+    """By the caller alone, and nothing is stored."""
     ANSWER_VISIBILITY_CHANNEL: _AnswerVisibility.ValueType  # 2
-    """The channel: a message of the command's bot."""
+    """By the channel: a new message of the bot."""
+    ANSWER_VISIBILITY_MESSAGE: _AnswerVisibility.ValueType  # 3
+    """In the message whose button or option was chosen: an edit by its bot. For actions only."""
 
 class AnswerVisibility(_AnswerVisibility, metaclass=_AnswerVisibilityEnumTypeWrapper):
-    """Who sees the answer to a slash command."""
+    """Where the answer to a slash command or an action is seen."""
 
 ANSWER_VISIBILITY_UNSPECIFIED: AnswerVisibility.ValueType  # 0
 """There is no answer yet."""
 ANSWER_VISIBILITY_CALLER: AnswerVisibility.ValueType  # 1
-"""The caller alone, and nothing is stored."""
+"""By the caller alone, and nothing is stored."""
 ANSWER_VISIBILITY_CHANNEL: AnswerVisibility.ValueType  # 2
-"""The channel: a message of the command's bot."""
+"""By the channel: a new message of the bot."""
+ANSWER_VISIBILITY_MESSAGE: AnswerVisibility.ValueType  # 3
+"""In the message whose button or option was chosen: an edit by its bot. For actions only."""
 Global___AnswerVisibility: _TypeAlias = AnswerVisibility  # noqa: Y015
 
 @_typing.final
@@ -353,8 +357,52 @@ class Command(_message.Message):
 Global___Command: _TypeAlias = Command  # noqa: Y015
 
 @_typing.final
+class ActionEndpoint(_message.Message):
+    """Where the buttons and options in the messages of a bot are answered."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
+    BOT_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
+    CREATED_BY_FIELD_NUMBER: _builtins.int
+    CREATED_AT_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Endpoint id (UUID)."""
+    tenant: _builtins.str
+    """Tenant."""
+    bot: _builtins.str
+    """Id of the bot."""
+    url: _builtins.str
+    """The URL."""
+    created_by: _builtins.str
+    """User id of the administrator who made it."""
+    @_builtins.property
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was made."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        tenant: _builtins.str = ...,
+        bot: _builtins.str = ...,
+        url: _builtins.str = ...,
+        created_by: _builtins.str = ...,
+        created_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bot", b"bot", "created_at", b"created_at", "created_by", b"created_by", "id", b"id", "tenant", b"tenant", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ActionEndpoint: _TypeAlias = ActionEndpoint  # noqa: Y015
+
+@_typing.final
 class IntegrationAuditRecord(_message.Message):
-    """What an administrator, or the service itself, did to a webhook or command. It is kept when its subject is deleted."""
+    """What an administrator, or the service itself, did to a webhook, command or endpoint. It is kept when its subject is deleted."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -370,10 +418,11 @@ class IntegrationAuditRecord(_message.Message):
     """User id of the administrator; empty for the service."""
     action: _builtins.str
     """webhook.created, webhook.changed, webhook.enabled, webhook.disabled, webhook.suspended, webhook.deleted,
-    webhook.secret_rotated, webhook.resent, command.created or command.deleted.
+    webhook.secret_rotated, webhook.resent, command.created, command.deleted, action_endpoint.created or
+    action_endpoint.deleted.
     """
     subject: _builtins.str
-    """Id of the webhook or command."""
+    """Id of the webhook, command or endpoint."""
     reason: _builtins.str
     """`webhook.disabled` and `webhook.suspended`: why (requested, gone, failing, backlog). Empty otherwise."""
     @_builtins.property

@@ -784,19 +784,29 @@ class AnswerCommandRequest(_message.Message):
 
     TOKEN_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
+    VISIBILITY_FIELD_NUMBER: _builtins.int
+    BLOCKS_FIELD_NUMBER: _builtins.int
     token: _builtins.str
-    """The token of the command's request. It names the tenant."""
+    """The token of the request. It names the tenant."""
     text: _builtins.str
-    """The answer, posted in the channel."""
+    """The text of the answer."""
+    visibility: _integrations_pb2.AnswerVisibility.ValueType
+    """CHANNEL or MESSAGE; UNSPECIFIED means CHANNEL. MESSAGE is for actions."""
+    @_builtins.property
+    def blocks(self) -> _containers.RepeatedCompositeFieldContainer[_events_pb2.Block]:
+        """Blocks of the answer, without images."""
+
     def __init__(
         self,
         *,
         token: _builtins.str = ...,
         text: _builtins.str = ...,
+        visibility: _integrations_pb2.AnswerVisibility.ValueType = ...,
+        blocks: _abc.Iterable[_events_pb2.Block] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["text", b"text", "token", b"token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocks", b"blocks", "text", b"text", "token", b"token", "visibility", b"visibility"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -810,7 +820,7 @@ class AnswerCommandResponse(_message.Message):
 
     MESSAGE_FIELD_NUMBER: _builtins.int
     message: _builtins.str
-    """Message id."""
+    """Message id: of the new message, or of the changed one."""
     def __init__(
         self,
         *,
@@ -823,6 +833,233 @@ class AnswerCommandResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AnswerCommandResponse: _TypeAlias = AnswerCommandResponse  # noqa: Y015
+
+@_typing.final
+class RunActionRequest(_message.Message):
+    """Request of RunAction."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALLER_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    BLOCK_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    channel: _builtins.str
+    """Channel id."""
+    message: _builtins.str
+    """Message id."""
+    block: _builtins.str
+    """Id of the block."""
+    value: _builtins.str
+    """Value of the button, or of the option of a select."""
+    key: _builtins.str
+    """Idempotency key, as of RunCommand."""
+    @_builtins.property
+    def caller(self) -> _messages_pb2.Caller:
+        """A member of the channel."""
+
+    def __init__(
+        self,
+        *,
+        caller: _messages_pb2.Caller | None = ...,
+        channel: _builtins.str = ...,
+        message: _builtins.str = ...,
+        block: _builtins.str = ...,
+        value: _builtins.str = ...,
+        key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "caller", b"caller", "channel", b"channel", "key", b"key", "message", b"message", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RunActionRequest: _TypeAlias = RunActionRequest  # noqa: Y015
+
+@_typing.final
+class RunActionResponse(_message.Message):
+    """Response of RunAction."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VISIBILITY_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    visibility: _integrations_pb2.AnswerVisibility.ValueType
+    """Where the answer is seen; UNSPECIFIED if there is none, or none yet."""
+    text: _builtins.str
+    """The answer for the caller alone; otherwise empty."""
+    message: _builtins.str
+    """Message id of the new message (CHANNEL) or of the changed one (MESSAGE); otherwise empty."""
+    def __init__(
+        self,
+        *,
+        visibility: _integrations_pb2.AnswerVisibility.ValueType = ...,
+        text: _builtins.str = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "text", b"text", "visibility", b"visibility"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RunActionResponse: _TypeAlias = RunActionResponse  # noqa: Y015
+
+@_typing.final
+class CreateActionEndpointRequest(_message.Message):
+    """Request of CreateActionEndpoint."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALLER_FIELD_NUMBER: _builtins.int
+    BOT_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
+    bot: _builtins.str
+    """Id of the bot."""
+    url: _builtins.str
+    """The endpoint, as of a webhook."""
+    @_builtins.property
+    def caller(self) -> _messages_pb2.Caller:
+        """An administrator."""
+
+    def __init__(
+        self,
+        *,
+        caller: _messages_pb2.Caller | None = ...,
+        bot: _builtins.str = ...,
+        url: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bot", b"bot", "caller", b"caller", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateActionEndpointRequest: _TypeAlias = CreateActionEndpointRequest  # noqa: Y015
+
+@_typing.final
+class CreateActionEndpointResponse(_message.Message):
+    """Response of CreateActionEndpoint."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENDPOINT_FIELD_NUMBER: _builtins.int
+    SECRET_FIELD_NUMBER: _builtins.int
+    secret: _builtins.str
+    """Its secret, `whsec_` and base64."""
+    @_builtins.property
+    def endpoint(self) -> _integrations_pb2.ActionEndpoint:
+        """The endpoint."""
+
+    def __init__(
+        self,
+        *,
+        endpoint: _integrations_pb2.ActionEndpoint | None = ...,
+        secret: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["endpoint", b"endpoint"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["endpoint", b"endpoint", "secret", b"secret"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateActionEndpointResponse: _TypeAlias = CreateActionEndpointResponse  # noqa: Y015
+
+@_typing.final
+class ListActionEndpointsRequest(_message.Message):
+    """Request of ListActionEndpoints."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALLER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def caller(self) -> _messages_pb2.Caller:
+        """An administrator."""
+
+    def __init__(
+        self,
+        *,
+        caller: _messages_pb2.Caller | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListActionEndpointsRequest: _TypeAlias = ListActionEndpointsRequest  # noqa: Y015
+
+@_typing.final
+class ListActionEndpointsResponse(_message.Message):
+    """Response of ListActionEndpoints."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENDPOINTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def endpoints(self) -> _containers.RepeatedCompositeFieldContainer[_integrations_pb2.ActionEndpoint]:
+        """All endpoints of the tenant, at most 200."""
+
+    def __init__(
+        self,
+        *,
+        endpoints: _abc.Iterable[_integrations_pb2.ActionEndpoint] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["endpoints", b"endpoints"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListActionEndpointsResponse: _TypeAlias = ListActionEndpointsResponse  # noqa: Y015
+
+@_typing.final
+class DeleteActionEndpointRequest(_message.Message):
+    """Request of DeleteActionEndpoint."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALLER_FIELD_NUMBER: _builtins.int
+    ENDPOINT_FIELD_NUMBER: _builtins.int
+    endpoint: _builtins.str
+    """Endpoint id."""
+    @_builtins.property
+    def caller(self) -> _messages_pb2.Caller:
+        """An administrator."""
+
+    def __init__(
+        self,
+        *,
+        caller: _messages_pb2.Caller | None = ...,
+        endpoint: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "endpoint", b"endpoint"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteActionEndpointRequest: _TypeAlias = DeleteActionEndpointRequest  # noqa: Y015
+
+@_typing.final
+class DeleteActionEndpointResponse(_message.Message):
+    """Response of DeleteActionEndpoint."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteActionEndpointResponse: _TypeAlias = DeleteActionEndpointResponse  # noqa: Y015
 
 @_typing.final
 class ListIntegrationAuditRequest(_message.Message):

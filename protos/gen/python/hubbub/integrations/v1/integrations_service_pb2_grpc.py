@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class IntegrationsServiceStub:
-    """Webhooks and their deliveries, and slash commands.
+    """Webhooks and their deliveries, slash commands, and actions in messages.
     """
 
     def __init__(self, channel):
@@ -100,6 +100,26 @@ class IntegrationsServiceStub:
                 request_serializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.RunCommandRequest.SerializeToString,
                 response_deserializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.RunCommandResponse.FromString,
                 _registered_method=True)
+        self.RunAction = channel.unary_unary(
+                '/hubbub.integrations.v1.IntegrationsService/RunAction',
+                request_serializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.RunActionRequest.SerializeToString,
+                response_deserializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.RunActionResponse.FromString,
+                _registered_method=True)
+        self.CreateActionEndpoint = channel.unary_unary(
+                '/hubbub.integrations.v1.IntegrationsService/CreateActionEndpoint',
+                request_serializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.CreateActionEndpointRequest.SerializeToString,
+                response_deserializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.CreateActionEndpointResponse.FromString,
+                _registered_method=True)
+        self.ListActionEndpoints = channel.unary_unary(
+                '/hubbub.integrations.v1.IntegrationsService/ListActionEndpoints',
+                request_serializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.ListActionEndpointsRequest.SerializeToString,
+                response_deserializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.ListActionEndpointsResponse.FromString,
+                _registered_method=True)
+        self.DeleteActionEndpoint = channel.unary_unary(
+                '/hubbub.integrations.v1.IntegrationsService/DeleteActionEndpoint',
+                request_serializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.DeleteActionEndpointRequest.SerializeToString,
+                response_deserializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.DeleteActionEndpointResponse.FromString,
+                _registered_method=True)
         self.AnswerCommand = channel.unary_unary(
                 '/hubbub.integrations.v1.IntegrationsService/AnswerCommand',
                 request_serializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.AnswerCommandRequest.SerializeToString,
@@ -108,7 +128,7 @@ class IntegrationsServiceStub:
 
 
 class IntegrationsServiceServicer:
-    """Webhooks and their deliveries, and slash commands.
+    """Webhooks and their deliveries, slash commands, and actions in messages.
     """
 
     def CreateWebhook(self, request, context):
@@ -203,8 +223,38 @@ class IntegrationsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RunAction(self, request, context):
+        """Choose a button or an option in a message of a bot. Its endpoint is asked as that of a command. NOT_FOUND if the message, the block
+        or the choice is not there now, or if the bot has no endpoint for actions.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateActionEndpoint(self, request, context):
+        """Make the endpoint for actions in the messages of a bot. Administrators only. Only this response contains the secret. CONFLICT if
+        the bot has one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListActionEndpoints(self, request, context):
+        """List the tenant's endpoints for actions by bot. Administrators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteActionEndpoint(self, request, context):
+        """Delete an endpoint for actions. Administrators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def AnswerCommand(self, request, context):
-        """Answer a command later, by the token of its request: at most 5 times in 30 minutes. For gateways only.
+        """Answer a command or an action later, by the token of its request: at most 5 times in 30 minutes. For gateways only.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -278,6 +328,26 @@ def add_IntegrationsServiceServicer_to_server(servicer, server):
                     request_deserializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.RunCommandRequest.FromString,
                     response_serializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.RunCommandResponse.SerializeToString,
             ),
+            'RunAction': grpc.unary_unary_rpc_method_handler(
+                    servicer.RunAction,
+                    request_deserializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.RunActionRequest.FromString,
+                    response_serializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.RunActionResponse.SerializeToString,
+            ),
+            'CreateActionEndpoint': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateActionEndpoint,
+                    request_deserializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.CreateActionEndpointRequest.FromString,
+                    response_serializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.CreateActionEndpointResponse.SerializeToString,
+            ),
+            'ListActionEndpoints': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListActionEndpoints,
+                    request_deserializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.ListActionEndpointsRequest.FromString,
+                    response_serializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.ListActionEndpointsResponse.SerializeToString,
+            ),
+            'DeleteActionEndpoint': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteActionEndpoint,
+                    request_deserializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.DeleteActionEndpointRequest.FromString,
+                    response_serializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.DeleteActionEndpointResponse.SerializeToString,
+            ),
             'AnswerCommand': grpc.unary_unary_rpc_method_handler(
                     servicer.AnswerCommand,
                     request_deserializer=hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.AnswerCommandRequest.FromString,
@@ -292,7 +362,7 @@ def add_IntegrationsServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class IntegrationsService:
-    """Webhooks and their deliveries, and slash commands.
+    """Webhooks and their deliveries, slash commands, and actions in messages.
     """
 
     @staticmethod
@@ -636,6 +706,114 @@ class IntegrationsService:
             '/hubbub.integrations.v1.IntegrationsService/RunCommand',
             hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.RunCommandRequest.SerializeToString,
             hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.RunCommandResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RunAction(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hubbub.integrations.v1.IntegrationsService/RunAction',
+            hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.RunActionRequest.SerializeToString,
+            hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.RunActionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateActionEndpoint(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hubbub.integrations.v1.IntegrationsService/CreateActionEndpoint',
+            hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.CreateActionEndpointRequest.SerializeToString,
+            hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.CreateActionEndpointResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListActionEndpoints(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hubbub.integrations.v1.IntegrationsService/ListActionEndpoints',
+            hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.ListActionEndpointsRequest.SerializeToString,
+            hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.ListActionEndpointsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteActionEndpoint(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hubbub.integrations.v1.IntegrationsService/DeleteActionEndpoint',
+            hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.DeleteActionEndpointRequest.SerializeToString,
+            hubbub_dot_integrations_dot_v1_dot_integrations__service__pb2.DeleteActionEndpointResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -16,7 +16,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class IntegrationsServiceStub:
-    """Webhooks and their deliveries, and slash commands."""
+    """Webhooks and their deliveries, slash commands, and actions in messages."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateWebhook: _aio.UnaryUnaryMultiCallable[_integrations_service_pb2.CreateWebhookRequest, _integrations_service_pb2.CreateWebhookResponse]
@@ -47,11 +47,23 @@ class IntegrationsServiceStub:
     """Run a slash command in a channel whose member the caller is, not as a reader. Its endpoint has 3 seconds; UNAVAILABLE without an
     answer.
     """
+    RunAction: _aio.UnaryUnaryMultiCallable[_integrations_service_pb2.RunActionRequest, _integrations_service_pb2.RunActionResponse]
+    """Choose a button or an option in a message of a bot. Its endpoint is asked as that of a command. NOT_FOUND if the message, the block
+    or the choice is not there now, or if the bot has no endpoint for actions.
+    """
+    CreateActionEndpoint: _aio.UnaryUnaryMultiCallable[_integrations_service_pb2.CreateActionEndpointRequest, _integrations_service_pb2.CreateActionEndpointResponse]
+    """Make the endpoint for actions in the messages of a bot. Administrators only. Only this response contains the secret. CONFLICT if
+    the bot has one.
+    """
+    ListActionEndpoints: _aio.UnaryUnaryMultiCallable[_integrations_service_pb2.ListActionEndpointsRequest, _integrations_service_pb2.ListActionEndpointsResponse]
+    """List the tenant's endpoints for actions by bot. Administrators only."""
+    DeleteActionEndpoint: _aio.UnaryUnaryMultiCallable[_integrations_service_pb2.DeleteActionEndpointRequest, _integrations_service_pb2.DeleteActionEndpointResponse]
+    """Delete an endpoint for actions. Administrators only."""
     AnswerCommand: _aio.UnaryUnaryMultiCallable[_integrations_service_pb2.AnswerCommandRequest, _integrations_service_pb2.AnswerCommandResponse]
-    """Answer a command later, by the token of its request: at most 5 times in 30 minutes. For gateways only."""
+    """Answer a command or an action later, by the token of its request: at most 5 times in 30 minutes. For gateways only."""
 
 class IntegrationsServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Webhooks and their deliveries, and slash commands."""
+    """Webhooks and their deliveries, slash commands, and actions in messages."""
 
     @_abc_1.abstractmethod
     def CreateWebhook(
@@ -160,11 +172,47 @@ class IntegrationsServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def RunAction(
+        self,
+        request: _integrations_service_pb2.RunActionRequest,
+        context: _aio.ServicerContext[_integrations_service_pb2.RunActionRequest, _abc.Awaitable[_integrations_service_pb2.RunActionResponse]],
+    ) -> _abc.Awaitable[_integrations_service_pb2.RunActionResponse]:
+        """Choose a button or an option in a message of a bot. Its endpoint is asked as that of a command. NOT_FOUND if the message, the block
+        or the choice is not there now, or if the bot has no endpoint for actions.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateActionEndpoint(
+        self,
+        request: _integrations_service_pb2.CreateActionEndpointRequest,
+        context: _aio.ServicerContext[_integrations_service_pb2.CreateActionEndpointRequest, _abc.Awaitable[_integrations_service_pb2.CreateActionEndpointResponse]],
+    ) -> _abc.Awaitable[_integrations_service_pb2.CreateActionEndpointResponse]:
+        """Make the endpoint for actions in the messages of a bot. Administrators only. Only this response contains the secret. CONFLICT if
+        the bot has one.
+        """
+
+    @_abc_1.abstractmethod
+    def ListActionEndpoints(
+        self,
+        request: _integrations_service_pb2.ListActionEndpointsRequest,
+        context: _aio.ServicerContext[_integrations_service_pb2.ListActionEndpointsRequest, _abc.Awaitable[_integrations_service_pb2.ListActionEndpointsResponse]],
+    ) -> _abc.Awaitable[_integrations_service_pb2.ListActionEndpointsResponse]:
+        """List the tenant's endpoints for actions by bot. Administrators only."""
+
+    @_abc_1.abstractmethod
+    def DeleteActionEndpoint(
+        self,
+        request: _integrations_service_pb2.DeleteActionEndpointRequest,
+        context: _aio.ServicerContext[_integrations_service_pb2.DeleteActionEndpointRequest, _abc.Awaitable[_integrations_service_pb2.DeleteActionEndpointResponse]],
+    ) -> _abc.Awaitable[_integrations_service_pb2.DeleteActionEndpointResponse]:
+        """Delete an endpoint for actions. Administrators only."""
+
+    @_abc_1.abstractmethod
     def AnswerCommand(
         self,
         request: _integrations_service_pb2.AnswerCommandRequest,
         context: _aio.ServicerContext[_integrations_service_pb2.AnswerCommandRequest, _abc.Awaitable[_integrations_service_pb2.AnswerCommandResponse]],
     ) -> _abc.Awaitable[_integrations_service_pb2.AnswerCommandResponse]:
-        """Answer a command later, by the token of its request: at most 5 times in 30 minutes. For gateways only."""
+        """Answer a command or an action later, by the token of its request: at most 5 times in 30 minutes. For gateways only."""
 
 def add_IntegrationsServiceServicer_to_server(servicer: IntegrationsServiceServicer, server: _aio.Server) -> None: ...

@@ -165,6 +165,11 @@ class MessagesServiceStub:
                 request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListMessagesRequest.SerializeToString,
                 response_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListMessagesResponse.FromString,
                 _registered_method=True)
+        self.GetMessage = channel.unary_unary(
+                '/hubbub.messages.v1.MessagesService/GetMessage',
+                request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.GetMessageRequest.SerializeToString,
+                response_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.GetMessageResponse.FromString,
+                _registered_method=True)
         self.ListEvents = channel.unary_unary(
                 '/hubbub.messages.v1.MessagesService/ListEvents',
                 request_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListEventsRequest.SerializeToString,
@@ -488,6 +493,13 @@ class MessagesServiceServicer:
 
     def ListMessages(self, request, context):
         """List messages in their current state, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetMessage(self, request, context):
+        """Read one message in its current state. NOT_FOUND for one that the caller may not read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -823,6 +835,11 @@ def add_MessagesServiceServicer_to_server(servicer, server):
                     servicer.ListMessages,
                     request_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListMessagesRequest.FromString,
                     response_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListMessagesResponse.SerializeToString,
+            ),
+            'GetMessage': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetMessage,
+                    request_deserializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.GetMessageRequest.FromString,
+                    response_serializer=hubbub_dot_messages_dot_v1_dot_messages__service__pb2.GetMessageResponse.SerializeToString,
             ),
             'ListEvents': grpc.unary_unary_rpc_method_handler(
                     servicer.ListEvents,
@@ -1668,6 +1685,33 @@ class MessagesService:
             '/hubbub.messages.v1.MessagesService/ListMessages',
             hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListMessagesRequest.SerializeToString,
             hubbub_dot_messages_dot_v1_dot_messages__service__pb2.ListMessagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetMessage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hubbub.messages.v1.MessagesService/GetMessage',
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.GetMessageRequest.SerializeToString,
+            hubbub_dot_messages_dot_v1_dot_messages__service__pb2.GetMessageResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -73,6 +73,8 @@ class MessagesServiceStub:
     """Delete a message."""
     ListMessages: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.ListMessagesRequest, _messages_service_pb2.ListMessagesResponse]
     """List messages in their current state, newest first."""
+    GetMessage: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.GetMessageRequest, _messages_service_pb2.GetMessageResponse]
+    """Read one message in its current state. NOT_FOUND for one that the caller may not read."""
     ListEvents: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.ListEventsRequest, _messages_service_pb2.ListEventsResponse]
     """Read the log, oldest first."""
     SearchMessages: _aio.UnaryUnaryMultiCallable[_messages_service_pb2.SearchMessagesRequest, _messages_service_pb2.SearchMessagesResponse]
@@ -344,6 +346,14 @@ class MessagesServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_messages_service_pb2.ListMessagesRequest, _abc.Awaitable[_messages_service_pb2.ListMessagesResponse]],
     ) -> _abc.Awaitable[_messages_service_pb2.ListMessagesResponse]:
         """List messages in their current state, newest first."""
+
+    @_abc_1.abstractmethod
+    def GetMessage(
+        self,
+        request: _messages_service_pb2.GetMessageRequest,
+        context: _aio.ServicerContext[_messages_service_pb2.GetMessageRequest, _abc.Awaitable[_messages_service_pb2.GetMessageResponse]],
+    ) -> _abc.Awaitable[_messages_service_pb2.GetMessageResponse]:
+        """Read one message in its current state. NOT_FOUND for one that the caller may not read."""
 
     @_abc_1.abstractmethod
     def ListEvents(
