@@ -40,6 +40,11 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/channels/{channel}/messages": {"text": "posted over HTTP"},
     "POST /v1/channels/{channel}/messages/{message}/reports": {"reason": "spam"},
     "POST /v1/channels/{channel}/reports/{report}/resolve": {"resolution": "dismissed"},
+    "POST /v1/channels/{channel}/messages/{message}/actions": {"block": "b", "value": "v", "key": "k"},
+    "POST /v1/channels/{channel}/commands": {"command": "deploy", "text": "now", "key": "k"},
+    "POST /v1/channels/{channel}/hooks": {"name": "builds"},
+    "POST /v1/hooks/{hook}/{secret}": {"text": "posted by a program"},
+    "POST /v1/commands/answers/{answer}": {"text": "answered late"},
     "POST /v1/uploads": {"name": "note.txt", "size": len(FILE), "type": "text/plain", "channel": "{channel}"},
 }
 QUERIES = {"GET /v1/search": "?q=frame", "GET /v1/users": "?q=a", "GET /v1/channels/{channel}/messages": "?limit=100"}
@@ -71,7 +76,8 @@ class Greedy:
         self._headers = {"Authorization": f"Bearer {token}"}
         self._answers = answers
         """Number of answers by what was asked and what came."""
-        self.names = {"user": "cat", "session": str(uuid.uuid4()), "report": str(uuid.uuid4())}
+        unknown = ("session", "report", "hook", "secret", "answer")
+        self.names = {"user": "cat", **{name: str(uuid.uuid4()) for name in unknown}}
         """What the places in paths and bodies stand for."""
         self._seq = 0
 

@@ -53,7 +53,6 @@ class Hubbub:
                 "HUBBUB_DEV_LOGIN": "0",
                 "HUBBUB_ISSUERS": json.dumps([issuer]),
                 "HUBBUB_TRUSTED_PROXIES": "none",
-                "HUBBUB_INTEGRATIONS_PRIVATE_ENDPOINTS": "0",
                 "HUBBUB_TENANT_SENDS_PER_SECOND": "1000000",
                 "HUBBUB_TENANT_REQUESTS_PER_SECOND": "1000000",
             },

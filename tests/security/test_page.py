@@ -209,6 +209,6 @@ async def test_the_logs_contain_no_token_ticket_or_text(product: Stack) -> None:
         await ann.call("GET", f"/v1/channels/{room}/messages?ticket={tickets[1]}")
         await ann.call("GET", f"/v1/search?q=a+secret+search&x={ann.token}")
         await ann.call("GET", f"/v1/{ann.token}")
-        log = product.log
+        log = product.log.replace("/v1/hooks/{hook}/{secret}", "")  # the template of a path
         for secret in (*tickets, str(ann.token), str(ann.token).rpartition(".")[2], "secret"):
             assert secret not in log

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from gateway.http import openapi
@@ -24,3 +25,10 @@ def test_every_operation_has_a_unique_name_and_a_summary() -> None:
     operations = [each for methods in json.loads(openapi.document())["paths"].values() for each in methods.values()]
     assert len({each["operationId"] for each in operations}) == len(operations)
     assert all(each["summary"] for each in operations)
+
+
+def test_every_reference_leads_to_a_schema() -> None:
+    """Two types of one name would have references that lead nowhere."""
+    document = openapi.document()
+    schemas = json.loads(document)["components"]["schemas"]
+    assert set(re.findall(r'"#/components/schemas/([^"]+)"', document)) <= schemas.keys()

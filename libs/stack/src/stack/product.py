@@ -122,6 +122,7 @@ class Product:
         ]
 
     def _integrations(self, stores: Mapping[str, str]) -> dict[str, str]:
+        production = self.settings.given("HUBBUB_ENV") == "production"
         return {
             **_only(stores, INTEGRATIONS_DATABASE, INTEGRATIONS_SWEEPER_DATABASE),
             **self.callers.services,
@@ -132,7 +133,7 @@ class Product:
             INTEGRATIONS_KEYS: self.settings.given(INTEGRATIONS_KEYS)
             or credentials.fernet_key(self.settings.data / "keys" / "integrations.key"),
             # Receivers that a developer runs on this machine.
-            PRIVATE_ENDPOINTS: self.settings.given(PRIVATE_ENDPOINTS) or "1",
+            PRIVATE_ENDPOINTS: self.settings.given(PRIVATE_ENDPOINTS) or str(int(not production)),
         }
 
     def gateways(self, stores: Mapping[str, str]) -> list[Command]:

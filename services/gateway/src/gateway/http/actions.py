@@ -23,7 +23,7 @@ from hubbub.integrations.v1 import integrations_pb2 as nouns
 from hubbub.integrations.v1 import integrations_service_pb2 as rpc
 
 
-class Run(msgspec.Struct, forbid_unknown_fields=True):
+class RunAction(msgspec.Struct, forbid_unknown_fields=True):
     """What a member chose in a message."""
 
     block: Name
@@ -39,7 +39,7 @@ class NewActionEndpoint(msgspec.Struct, forbid_unknown_fields=True):
 
 
 @operation({200: shapes.ActionRun, 202: shapes.ActionRun}, NotAllowed, cost=5, allowance="sends", scope=Beyond.PEOPLE)
-async def run_action(request: Request, identity: Identity, body: Run) -> Response:
+async def run_action(request: Request, identity: Identity, body: RunAction) -> Response:
     """Choose a button or an option in a message of a bot. 202 without an answer, or if it comes later."""
     asked = rpc.RunActionRequest(
         caller=identity.caller,

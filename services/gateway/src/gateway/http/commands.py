@@ -38,7 +38,7 @@ class NewCommand(msgspec.Struct, forbid_unknown_fields=True):
     hint: Annotated[str, Meta(max_length=100, pattern=_Line)] = ""
 
 
-class Run(msgspec.Struct, forbid_unknown_fields=True):
+class RunCommand(msgspec.Struct, forbid_unknown_fields=True):
     """A command as a user runs it."""
 
     command: CommandName
@@ -62,7 +62,7 @@ async def list_commands(request: Request, identity: Identity) -> Response:
 
 
 @operation({200: shapes.CommandRun, 202: shapes.CommandRun}, NotAllowed, cost=5, allowance="sends", scope=Beyond.PEOPLE)
-async def run_command(request: Request, identity: Identity, body: Run) -> Response:
+async def run_command(request: Request, identity: Identity, body: RunCommand) -> Response:
     """Run a slash command. 202 if its answer comes later."""
     asked = rpc.RunCommandRequest(
         caller=identity.caller,
