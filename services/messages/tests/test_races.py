@@ -151,6 +151,8 @@ async def test_posts_whose_answer_is_lost_after_the_commit_are_stored_once(town:
         open_database(line.url, connections=1, pipelines=1, pipeline_settings=PLANNER_SETTINGS, name="worker") as database,
     ):
         await handle(database, [town.command(channel, "bob", Post("first"))])
+        async with database.connection([town.tenant]):
+            pass  # the line must not lose the answers of a connection that is still being opened
         batch = [town.command(channel, user, Post("hello")) for user in ("bob", "ann")]
         line.loses = True
         under_way = asyncio.create_task(handle(database, batch))
