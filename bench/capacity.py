@@ -32,8 +32,8 @@ EVENT_BYTES = 600
 WIRE_BYTES = 500
 """Size of a delivery of a 200-byte text, headers included."""
 ROW_BYTES = 1_500
-"""Size of a message on disk. In a store of 500,000 messages of some 70 bytes: 460 for 1.2 entries with their indexes, 140 for the key,
-and 790 in the search index (docs/adr/0045). 200 bytes of text need some 110 more."""
+"""Size of a message on disk. In a store of 500,000 messages of some 70 bytes: 460 for 1.2 entries with their indexes, 140 for
+the key, and 790 in the search index (docs/adr/0045). 200 bytes of text need some 110 more."""
 
 # Utilisation limits.
 BUSY = 0.5
