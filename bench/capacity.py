@@ -24,7 +24,7 @@ DAY_SHARE = 0.3
 
 # Costs that `bench.day` does not measure.
 GATEWAY_EVENT_US = 8.0
-"""Of a gateway that holds nobody of the channel: 18 in entries of one event, 2.6 in full entries (docs/adr/0052)."""
+"""Of a gateway without a connection of the channel: 18 in entries of one event, 2.6 in full entries (docs/adr/0052)."""
 VALKEY_READ_US = 0.3
 """Per gateway that reads the event. Estimated: entries hold many events."""
 EVENT_BYTES = 600

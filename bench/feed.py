@@ -43,7 +43,7 @@ _CHAT_SECONDS = 0.05
 _LEAST_COST = 0.1
 """Microseconds of an event below which a role is not shown."""
 _QUIET_SECONDS = 15.0
-_TEXT = "The quick brown fox jumps over the lazy dog, and whoever reads this has read some hundred characters."
+_TEXT = "The quick brown fox jumps over the lazy dog, and this sentence has some hundred characters in all."
 _FILL = """
 SELECT set_config('hubbub.tenants', '{{{tenant}}}', false);
 INSERT INTO channels (id, tenant, kind, name, history, head, posts, last_post)

@@ -223,7 +223,7 @@ async def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULT)
     given = parser.parse_args()
     runs: list[tuple[str, float, list[tuple[str, str]]]] = [
-        ("nobody", given.short, []),
+        ("no neighbour", given.short, []),
         ("one user of another tenant", given.minutes, [("loud", "mallory")]),
         ("one user of the same tenant", given.short, [("quiet", "mallory")]),
         (f"{CROWD} users of another tenant", given.short, [("crowd", f"user-{number}") for number in range(CROWD)]),

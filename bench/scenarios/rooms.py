@@ -1,5 +1,6 @@
 """Message throughput: into rooms of ten per gateway core, and to disk by one worker."""
 
+from collections.abc import Mapping, Sequence
 from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, cast
@@ -107,10 +108,7 @@ async def stored(environment: Environment) -> Outcome:
         "in 20,000 other channels.",
         tables=[
             rate,
-            *(
-                Table.of(f"processor time per message: {role}", "µs", each(answers, partial(_microseconds, role)))
-                for role in ("server", "worker", "postgres", "valkey", "load")
-            ),
+            *_shares(answers),
         ],
         notes=problems_of(answers),
     )
@@ -135,15 +133,18 @@ async def indexed(environment: Environment) -> Outcome:
         "indexes as fast as it can, because it is behind by everything that was sent before.",
         tables=[
             rate,
-            *(
-                Table.of(f"processor time per message: {role}", "µs", each(answers, partial(_microseconds, role)))
-                for role in ("server", "worker", "postgres", "valkey", "search", "load")
-            ),
+            *_shares(answers, "search"),
         ],
         notes=problems_of(answers),
     )
     outcome.expect_at_least("durable messages/s: while search indexes / while it is paused", rate.ratio(during, without), 0.75)
     return outcome
+
+
+def _shares(answers: Mapping[str, Sequence[Answer]], *more: str) -> list[Table]:
+    """The processor time of a message, a table for each role."""
+    roles = ("server", "worker", "postgres", "valkey", *more, "load")
+    return [Table.of(f"processor time per message: {role}", "µs", each(answers, partial(_microseconds, role))) for role in roles]
 
 
 def _microseconds(role: str, answer: Answer) -> float:

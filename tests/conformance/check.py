@@ -1,4 +1,4 @@
-"""The rules for every frame of a client, whatever the scenario: known fields, stable keys, whole positions."""
+"""The rules for every frame of a client, in every scenario: known fields, stable keys, whole positions."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -13,7 +13,7 @@
 | `server` | sends this frame, or text |
 | `event`, `events` | sends an event, `[channel, seq, text]` or with fields; or those from one number to another |
 | `serve` | from now on, every `sync` on this connection is answered from the log |
-| `snapshot` | the HTTP API shows these heads, whatever has been sent |
+| `snapshot` | the HTTP API shows these heads, also those that were not sent |
 | `fragments` | sends this frame in 3 fragments |
 | `cut` | sends half of this event and breaks the connection |
 | `close`, `abort` | ends the connection with a code; without one |

@@ -1,4 +1,4 @@
-"""The feed: every event of the caller's tenants at least once, in order per channel, whatever stops or is lost."""
+"""The feed: every event of the caller's tenants at least once, in order per channel, over every stop and loss."""
 
 from __future__ import annotations
 

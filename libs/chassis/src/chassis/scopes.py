@@ -23,7 +23,7 @@ class Scope(StrEnum):
     MODERATION = "moderation"
     ADMIN = "admin"
     FEED = "feed"
-    """Every event of the caller's tenants, whoever may read it."""
+    """Every event of the caller's tenants, of private channels too."""
     MEDIA_READ = "media:read"
     MEDIA_WRITE = "media:write"
     PRESENCE_READ = "presence:read"

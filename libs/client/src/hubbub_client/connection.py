@@ -138,7 +138,7 @@ async def connect(
 
 
 async def _close(socket: ClientConnection) -> None:
-    """Close, within a deadline whatever the server does."""
+    """Close, within a deadline even if the server does not answer."""
     try:
         async with asyncio.timeout(_CLOSE_SECONDS):
             await socket.close()

@@ -111,7 +111,7 @@ async def delivered(pair: Pair) -> None:
         await until(lambda channels=channels: all(each.head == store.head(key) for key, each in channels.items()))  # type: ignore[misc]
 
 
-async def nobody(pair: Pair) -> None:
+async def no_connection(pair: Pair) -> None:
     await until(lambda: not any(house.gateway.registry.connections for house in (pair.one, pair.two)))
 
 
@@ -122,7 +122,7 @@ async def test_a_session_goes_on_at_any_gateway(pair: Pair) -> None:
         await happen(pair, 2)
         assert await ann.until(2) == [3, 4]
         await ann.cut()
-    await nobody(pair)
+    await no_connection(pair)
     for turn, house in enumerate((pair.two, pair.one, pair.one, pair.two)):
         await happen(pair, 2)
         async with ann.connected(house):
@@ -132,7 +132,7 @@ async def test_a_session_goes_on_at_any_gateway(pair: Pair) -> None:
             assert await ann.until(3) == [5 + 3 * turn, 6 + 3 * turn, 7 + 3 * turn]
             assert set(ann.names) == {"event"}
             await ann.cut()
-        await nobody(pair)
+        await no_connection(pair)
 
 
 async def test_a_session_that_is_still_open_ends_and_goes_on(pair: Pair) -> None:
@@ -246,7 +246,7 @@ async def test_a_state_with_a_hole_is_not_recovered(pair: Pair) -> None:
         await ann.until(1)
         await ann.cut()
     await delivered(pair)
-    await nobody(pair)
+    await no_connection(pair)
     del pair.one.store.logs[CHANNEL][-1]  # lost in a fail-over
     async with ann.connected(pair.two):
         assert (ann.recovered, ann.names[0]) == (False, "hello")
@@ -259,7 +259,7 @@ async def test_memberships_are_judged_anew(pair: Pair) -> None:
         await happen(pair)
         await ann.until(1)
         await ann.cut()
-    await nobody(pair)
+    await no_connection(pair)
     removed = store.append(CHANNEL, REMOVED, "ann")
     await store.publish(pair.one.bus, removed, store.append(OTHER, JOINED, "ann"))
     await happen(pair)
@@ -300,7 +300,7 @@ async def test_a_blocked_user_is_let_in_by_no_recovery(pair: Pair) -> None:
     ann = Client()
     async with ann.connected(pair.one):
         await ann.cut()
-    await nobody(pair)
+    await no_connection(pair)
     pair.one.store.void.add("ann")
     with pytest.raises(Refused, match="NOT_AUTHENTICATED"):
         async with ann.connected(pair.two):

@@ -1,7 +1,7 @@
 """Finds the session that a client wants to go on with: here, at another gateway, or left behind by one that has stopped.
 
 A `pid` begins with the name of the gateway at which its session began. A session that has moved since is found by a note on the
-bus; a gateway that stops leaves its sessions there. Whatever cannot be found is not recovered.
+bus; a gateway that stops leaves its sessions there. A session that cannot be found is not recovered.
 """
 
 from __future__ import annotations

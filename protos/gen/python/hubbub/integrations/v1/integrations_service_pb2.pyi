@@ -199,7 +199,7 @@ class UpdateWebhookRequest(_message.Message):
     webhook: _builtins.str
     """Webhook id."""
     enabled: _builtins.bool
-    """True makes it active, whatever its state was; false disables it; unset changes nothing."""
+    """True makes it active from any state; false disables it; unset changes nothing."""
     @_builtins.property
     def caller(self) -> _messages_pb2.Caller:
         """An administrator."""
