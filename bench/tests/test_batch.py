@@ -38,6 +38,7 @@ SYNCS = 1
 """A batch is one round trip."""
 FLUSH = Statement("SELECT pg_stat_force_next_flush()")
 FETCHED = Statement("SELECT sum(idx_tup_fetch)::int FROM pg_stat_user_tables")
+USED = Statement("SELECT indexrelname::text FROM pg_stat_user_indexes WHERE idx_scan > 0")
 INSTRUCTIONS = 600
 """Of a post, in the worker, storing it aside. Measured 405."""
 
@@ -115,6 +116,16 @@ async def test_posts_read_as_little_in_a_long_log_as_in_a_short_one(database: st
         for _ in range(4):
             await handle(town.database, town.posts(500))
         assert await _rows_read(town, 50, together) == few
+
+
+async def test_posts_find_their_author_by_the_primary_key_though_there_are_no_statistics(database: str) -> None:
+    async with _town(database) as town:
+        await handle(town.database, town.posts(1))
+        await town.database.pipeline([TENANT], [FLUSH.query({})])
+        (found,) = await town.database.pipeline([TENANT], [USED.query({})])
+    used = {index for (index,) in found}
+    assert "members_pkey" in used
+    assert "members_by_name" not in used  # it would read all members of the channel
 
 
 async def _rows_read(town: Town, count: int, together: int) -> int:

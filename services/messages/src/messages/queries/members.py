@@ -1,12 +1,13 @@
 """SQL of members and bans. The caller has locked the channel for every change. Indexes: primary keys, `members_by_name`."""
 
-# A page of members by (role, name, id). Reads no further than the page in each role: `members_by_name` has the order.
+# A page of members by (role, name, id). Reads no further than the page in each role: `members_by_name` has the order, and
+# `role <> ''` in its predicate.
 PAGE = """
 SELECT page."user", u.name, page.role, page.sort_name
 FROM unnest(%(roles)s::text[]) WITH ORDINALITY AS ranked(role, rank)
 CROSS JOIN LATERAL (
   SELECT mb."user", mb.role, mb.sort_name, mb.tenant FROM members mb
-  WHERE mb.channel = %(channel)s AND mb.tenant = %(tenant)s AND mb.role = ranked.role
+  WHERE mb.channel = %(channel)s AND mb.tenant = %(tenant)s AND mb.role = ranked.role AND mb.role <> ''
     AND (mb.sort_name, mb."user") > (
       CASE WHEN ranked.role = %(after_role)s THEN %(after_name)s ELSE '' END,
       CASE WHEN ranked.role = %(after_role)s THEN %(after_user)s ELSE '' END)
